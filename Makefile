@@ -1,0 +1,39 @@
+# Every target makes .venv first when it is missing or older than what it is made from.
+PYTHON ?= python3
+BIN := .venv/bin
+LIBRARY ?= segsearch-demo
+
+.PHONY: setup demo test check format bench soak clean
+
+setup: .venv/.installed
+
+# uv installs the same pinned versions many times faster than pip; pip only brings uv.
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[cpu,test,check]"
+	touch $@
+
+demo: setup
+	$(BIN)/segsearch --library $(LIBRARY) demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup
+	$(BIN)/python -m benchmarks.search
+
+soak: setup
+	$(BIN)/python -m pytest tests/soak
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

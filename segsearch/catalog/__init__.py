@@ -1,0 +1,1 @@
+"""The catalog: the truth about a library, in a database."""

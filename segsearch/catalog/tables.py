@@ -1,0 +1,92 @@
+"""The catalog's tables as SQLAlchemy describes them; `migrations/` holds the same, step by step."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+
+LIBRARY = sa.Table(
+    "library",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+RECIPE = sa.Table(
+    "recipe",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False, unique=True),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+)
+
+IMAGE = sa.Table(
+    "image",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("sha256", sa.Text, nullable=False, unique=True),
+    sa.Column("width", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("height", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("format", sa.Text, nullable=False, server_default=""),
+    sa.Column("taken_at", sa.DateTime),
+    sa.Column("camera", sa.Text),
+    sqlite_autoincrement=True,
+)
+
+SOURCE = sa.Table(
+    "source",
+    METADATA,
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column(
+        "image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("mtime_ns", sa.BigInteger, nullable=False),
+)
+
+INGEST = sa.Table(
+    "ingest",
+    METADATA,
+    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_until", sa.Float),
+    sa.Column("reason", sa.Text),
+    sa.Column("picture_vector", sa.LargeBinary),
+    sa.Index("ingest_by_state", "recipe_id", "state", "image_id"),
+)
+
+SEGMENT = sa.Table(
+    "segment",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column(
+        "image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("x0", sa.Integer, nullable=False),
+    sa.Column("y0", sa.Integer, nullable=False),
+    sa.Column("x1", sa.Integer, nullable=False),
+    sa.Column("y1", sa.Integer, nullable=False),
+    sa.Column("area", sa.Integer, nullable=False),
+    sa.Column("counts", sa.LargeBinary, nullable=False),
+    sa.Column("predicted_iou", sa.Float, nullable=False),
+    sa.Column("stability", sa.Float, nullable=False),
+    sa.Column("context_vector", sa.LargeBinary, nullable=False),
+    sa.Column("masked_vector", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+CHANGE_LOG = sa.Table(
+    "change_log",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("recipe_id", sa.Integer, nullable=False),
+    sa.Column("op", sa.Text, nullable=False),
+    sa.Column("segment_id", sa.Integer, nullable=False),
+    sqlite_autoincrement=True,
+)

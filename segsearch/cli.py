@@ -1,0 +1,351 @@
+"""The command line: arguments to the service, answers to text or JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.logging import RichHandler
+
+from segsearch import __version__
+from segsearch.errors import EXIT_CODES, PictureError, QueryError, SegSearchError
+from segsearch.settings import Settings
+
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+app = typer.Typer(
+    name="segsearch",
+    help="Search picture libraries by the things in the pictures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def main() -> None:
+    """Run the command line; errors of ours end in one sentence and the exit code of their kind."""
+    try:
+        app(standalone_mode=False)
+    except SegSearchError as problem:
+        _say_error(str(problem))
+        sys.exit(exit_code(problem))
+    except ValidationError as problem:
+        details = problem.errors()[0]
+        name = "SEGSEARCH_" + "_".join(map(str, details["loc"])).upper()
+        _say_error(f"The setting {name} is wrong: {details['msg']}.")
+        sys.exit(2)
+    except typer.Exit as problem:
+        sys.exit(problem.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left, as `head` does
+    except Exception as problem:
+        show = getattr(problem, "show", None)
+        if show is None:
+            raise
+        show()
+        sys.exit(getattr(problem, "exit_code", 2))
+
+
+def exit_code(problem: SegSearchError) -> int:
+    """The exit code of an error: its own row in the table, or its nearest parent's."""
+    return next(EXIT_CODES[kind] for kind in type(problem).__mro__ if kind in EXIT_CODES)
+
+
+def _say_error(text: str) -> None:
+    err.print(f"segsearch: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"segsearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    library: Annotated[
+        Path | None, typer.Option(help="The library's folder [SEGSEARCH_LIBRARY].")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Models and settings for a new library.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Search picture libraries by the things in the pictures."""
+    given: dict[str, Any] = {"library": library, "preset": preset}
+    context.obj = Settings(**{name: value for name, value in given.items() if value is not None})
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=err, show_path=False)],
+    )
+
+
+@app.command()
+def index(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    rebuild: Annotated[
+        bool, typer.Option(help="Put every picture of the library through the models again.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option(help="Try pictures again that failed in an earlier run.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Segment and embed pictures; run again, it goes on where it stopped and takes what is new."""
+    from segsearch.export import report_document
+    from segsearch.progress import progress_bar, report_table
+    from segsearch.wiring import open_service
+
+    settings: Settings = context.obj
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        from segsearch.errors import PathError
+
+        raise PathError(f"There is no file or folder {str(missing[0])!r}.")
+    with (
+        open_service(settings, create=True) as service,
+        stopping() as stop,
+        progress_bar(err, quiet=as_json) as report,
+    ):
+        result = service.index(
+            paths, report=report, stop=stop, rebuild=rebuild, retry_failed=retry_failed
+        )
+    if as_json:
+        print(json.dumps(report_document(result)))
+    else:
+        report_table(Console(), result)
+    if stop.is_set():
+        _say_error("Stopped before the end; run the same command again to go on.")
+        raise typer.Exit(INTERRUPTED)
+    if result.skipped and result.indexed + result.unchanged == 0:
+        raise typer.Exit(EXIT_CODES[PictureError])
+
+
+@app.command()
+def search(
+    context: typer.Context,
+    text: Annotated[str | None, typer.Argument(help="Words to look for.")] = None,
+    image: Annotated[Path | None, typer.Option(help="A picture to look like.")] = None,
+    segment: Annotated[int | None, typer.Option(help="A stored segment to look like.")] = None,
+    without: Annotated[str | None, typer.Option("--not", help="Words to steer away from.")] = None,
+    limit: Annotated[int, typer.Option(help="How many regions at most.")] = 10,
+    per_image: Annotated[int, typer.Option(help="How many regions of one picture at most.")] = 3,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Write the best hit, marked in its picture, to this PNG.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find regions by words, by a picture, or by a stored segment; several add up."""
+    from segsearch.export import hit_document
+    from segsearch.progress import hit_table
+    from segsearch.wiring import open_service
+
+    query = _query(text, image, segment, without, limit=limit, per_image=per_image)
+    with open_service(context.obj) as service:
+        hits = service.search(query)
+        if overlay and hits:
+            from segsearch.render import overlay_png
+
+            best = hits[0]
+            pixels = service.picture(best.image.id)
+            overlay.write_bytes(overlay_png(pixels, [best.segment.mask], [f"{best.score:.2f}"]))
+    if as_json:
+        for hit in hits:
+            print(json.dumps(hit_document(hit)))
+    else:
+        hit_table(Console(), hits)
+
+
+def _query(
+    text: str | None,
+    image: Path | None,
+    segment: int | None,
+    without: str | None,
+    *,
+    limit: int,
+    per_image: int,
+) -> Any:
+    from segsearch.decode import read_file
+    from segsearch.domain import PictureTerm, Query, SegmentTerm, Term, TextTerm
+
+    terms: list[Term] = []
+    if text is not None:
+        terms.append(TextTerm(text))
+    if image is not None:
+        if not image.is_file():
+            from segsearch.errors import PathError
+
+            raise PathError(f"There is no file {str(image)!r}.")
+        terms.append(PictureTerm(read_file(image)))
+    if segment is not None:
+        terms.append(SegmentTerm(segment))
+    if not terms:
+        raise QueryError("The query is empty: give words, --image FILE or --segment ID.")
+    if without is not None:
+        terms.append(TextTerm(without, -0.5))
+    return Query(tuple(terms), limit, per_image)
+
+
+@app.command()
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Say what the library holds."""
+    from segsearch.progress import status_table
+    from segsearch.wiring import open_service
+
+    with open_service(context.obj) as service:
+        found = service.status()
+    if as_json:
+        print(json.dumps(asdict(found)))
+    else:
+        status_table(Console(), found)
+
+
+@app.command()
+def verify(context: typer.Context, as_json: AsJson = False) -> None:
+    """Check that catalog, vectors and index agree; exit code 0 only when they do."""
+    from segsearch.errors import DamageError
+    from segsearch.wiring import open_service
+
+    with open_service(context.obj) as service:
+        problems = service.verify()
+    if as_json:
+        print(json.dumps({"ok": not problems, "problems": problems}))
+    else:
+        for problem in problems:
+            print(problem)
+        if not problems:
+            print("Catalog, vectors and index agree.")
+    if problems:
+        raise typer.Exit(EXIT_CODES[DamageError])
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures or folders to forget; files stay.")
+    ] = None,
+    image_id: Annotated[list[int] | None, typer.Option(help="Ids of images to forget.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget pictures with their segments and vectors; the files themselves are not touched."""
+    from segsearch.wiring import open_service
+
+    if not paths and not image_id:
+        raise QueryError("Name what to remove: a path, or --image-id ID.")
+    with open_service(context.obj) as service:
+        removed = service.remove(paths=paths or (), image_ids=image_id or ())
+    print(json.dumps({"removed": removed}) if as_json else f"Removed {removed} images.")
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the address as JSON once it is bound.")
+    ] = False,
+) -> None:
+    """Serve the HTTP API and the page until Ctrl-C."""
+    from importlib import import_module
+
+    from segsearch.wiring import open_service
+
+    settings: Settings = context.obj
+    server = import_module("segsearch_api.server")
+    with open_service(settings, create=True) as service:
+        server.serve(
+            service,
+            settings.host if host is None else host,
+            settings.port if port is None else port,
+            announce=lambda url: print(
+                json.dumps({"url": url}) if as_json else f"Serving {url} (Ctrl-C ends)",
+                flush=True,
+            ),
+        )
+
+
+@app.command()
+def worker(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Folders to keep indexed.")],
+    poll_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Pause before the folders are looked at again.")
+    ] = 10.0,
+) -> None:
+    """Keep folders indexed until SIGTERM or Ctrl-C: new pictures are taken in as they appear."""
+    from segsearch.errors import BusyError, PathError
+    from segsearch.wiring import open_service
+
+    log = logging.getLogger(__name__)
+    with open_service(context.obj, create=True) as service, stopping() as stop:
+        while not stop.is_set():
+            try:
+                result = service.index(paths, stop=stop)
+            except (PathError, BusyError) as problem:
+                log.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
+            else:
+                log.info("Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"})
+            stop.wait(poll_seconds)
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    serve_after: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Serve the page when the searches are done.")
+    ] = True,
+) -> None:
+    """Index the pictures that come with segsearch, run a few searches, and serve the page."""
+    from segsearch.demo.run import run_demo
+    from segsearch.wiring import open_service
+
+    with open_service(context.obj, create=True) as service, stopping() as stop:
+        run_demo(service, Console(), stop)
+    if stop.is_set():
+        raise typer.Exit(INTERRUPTED)
+    if serve_after:
+        serve(context)
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that work ends between two pictures; a second
+    signal ends at once."""
+    stop = threading.Event()
+
+    def ask(number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {one: signal.signal(one, ask) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

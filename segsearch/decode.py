@@ -1,0 +1,196 @@
+"""Turns the bytes of a picture file into upright RGB pixels; refuses what is too large or none.
+
+Order matters: byte limit, format from an allowlist, size from the header before any pixel is
+decoded, first frame, EXIF orientation, bit depth, transparency, colour profile, RGB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from segsearch.domain import PictureInfo
+from segsearch.errors import PictureError, PictureTooLargeError
+from segsearch.ports import Pixels
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM", "JPEG2000")
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
+    + (".avif", ".mpo", ".ppm", ".pgm", ".pbm", ".jp2")
+)
+BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a picture may cost: bytes of the file, and pixels (width x height) once decoded."""
+
+    max_bytes: int = 200_000_000
+    max_pixels: int = 200_000_000
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file's bytes as hex, read in pieces; OSError as the system raises it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_file(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """A file's bytes; PictureError when it cannot be read, PictureTooLargeError past the limit."""
+    try:
+        size = path.stat().st_size
+        if size > limits.max_bytes:
+            raise PictureTooLargeError(
+                f"The file has {size:,} bytes, more than the {limits.max_bytes:,} allowed by "
+                "SEGSEARCH_MAX_BYTES."
+            )
+        return path.read_bytes()
+    except OSError as problem:
+        raise PictureError(f"The file cannot be read: {problem.strerror or problem}.") from problem
+
+
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, PictureInfo]:
+    """Upright RGB pixels (H, W, 3) u8 in sRGB, and what the file says about itself.
+
+    Animated pictures give their first frame, transparent ones are laid over white.
+    Raises PictureTooLargeError before decoding, PictureError for anything that is no picture.
+    """
+    if not data:
+        raise PictureError("The file is empty (0 bytes).")
+    if len(data) > limits.max_bytes:
+        raise PictureTooLargeError(
+            f"The picture has {len(data):,} bytes, more than the {limits.max_bytes:,} allowed by "
+            "SEGSEARCH_MAX_BYTES."
+        )
+    with _foreign_errors_as_ours(), _open(data, limits) as picture:
+        picture.seek(0)
+        picture.load()
+        info = _info(picture)
+        upright = ImageOps.exif_transpose(picture) or picture
+        rgb = _to_rgb(upright)
+    pixels = np.asarray(rgb, dtype=np.uint8)
+    height, width = pixels.shape[:2]
+    return pixels, PictureInfo(width, height, info.format, info.taken_at, info.camera)
+
+
+@contextmanager
+def _foreign_errors_as_ours() -> Iterator[None]:
+    """Pillow raises a dozen kinds of error on hostile bytes; each becomes one PictureError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except UnidentifiedImageError as problem:
+        raise PictureError(
+            "The file is not a picture in a format this program reads (JPEG, PNG, WebP, GIF, "
+            "TIFF, BMP, AVIF, JPEG 2000, PPM)."
+        ) from problem
+    except Image.DecompressionBombError as problem:
+        raise PictureTooLargeError(f"The picture is a decompression bomb: {problem}.") from problem
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError) as problem:
+        raise PictureError(f"The picture is damaged: {_sentence(problem)}.") from problem
+    except (TypeError, KeyError, IndexError, AttributeError, RuntimeError) as problem:
+        # Plugins meet impossible headers with whatever Python raises first.
+        raise PictureError(f"The picture is damaged: {_sentence(problem)}.") from problem
+    except Exception as problem:
+        if problem.__class__.__name__ in {"error", "DecompressionBombError"}:  # struct, zlib
+            raise PictureError(f"The picture is damaged: {_sentence(problem)}.") from problem
+        raise
+
+
+def _sentence(problem: Exception) -> str:
+    return (str(problem) or problem.__class__.__name__).strip().rstrip(".")
+
+
+def _open(data: bytes, limits: Limits) -> Image.Image:
+    """The picture behind the bytes, header read, pixels not; refused when the header asks for more
+    than `limits.max_pixels`."""
+    picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    width, height = picture.size
+    if width * height > limits.max_pixels:
+        raise PictureTooLargeError(
+            f"The picture is {width:,} x {height:,} pixels, more than the "
+            f"{limits.max_pixels:,} allowed by SEGSEARCH_MAX_PIXELS."
+        )
+    if width < 1 or height < 1:
+        raise PictureError(f"The picture is {width} x {height} pixels, expected at least 1 x 1.")
+    return picture
+
+
+def _info(picture: Image.Image) -> PictureInfo:
+    """Format and the few EXIF fields worth keeping; a broken EXIF block only loses those."""
+    try:
+        exif = picture.getexif()
+        inner = exif.get_ifd(ExifTags.IFD.Exif)
+        stamp = inner.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
+        camera = " ".join(
+            part
+            for tag in (ExifTags.Base.Make, ExifTags.Base.Model)
+            if (part := str(exif.get(tag) or "").replace("\x00", "").strip())
+        )
+    except Exception:  # noqa: BLE001  Pillow raises anything at all on a broken EXIF block
+        return PictureInfo(*picture.size, picture.format or "?")
+    return PictureInfo(*picture.size, picture.format or "?", _taken_at(stamp), camera or None)
+
+
+def _taken_at(stamp: object) -> datetime | None:
+    try:
+        return datetime.strptime(str(stamp).strip("\x00 "), "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """sRGB pixels over white, whatever the mode; 16-bit values keep their top 8 bits."""
+    profile = picture.info.get("icc_profile")
+    if picture.mode.startswith(("I", "F")):
+        picture = _squeeze_depth(picture)
+    if picture.mode in {"P", "PA"} or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    if picture.mode in {"LA", "La", "RGBa"}:
+        picture = picture.convert("RGBA")
+    if picture.mode == "RGBA":
+        alpha = picture.getchannel("A")
+        picture = _to_srgb(picture.convert("RGB"), profile)
+        white = Image.new("RGB", picture.size, BACKGROUND)
+        return Image.composite(picture, white, alpha)
+    return _to_srgb(picture, profile).convert("RGB")
+
+
+def _squeeze_depth(picture: Image.Image) -> Image.Image:
+    """8-bit grey from 16-bit, 32-bit and float: `convert` alone would clip nearly all to white."""
+    values = np.asarray(picture, dtype=np.float64)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and low >= 0 and high <= 65535):
+        scaled = values / 257.0 if high > 255 else values
+    elif low >= 0.0 and high <= 1.0:
+        scaled = values * 255.0
+    else:
+        scaled = (values - low) * (255.0 / max(high - low, 1e-12))
+    return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
+
+
+def _to_srgb(picture: Image.Image, profile: object) -> Image.Image:
+    """The picture in sRGB; a profile that is broken or of another colour space is ignored."""
+    if not isinstance(profile, bytes) or picture.mode not in {"RGB", "CMYK", "L"}:
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(picture, source, target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return picture
+    return converted or picture

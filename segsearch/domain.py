@@ -1,0 +1,224 @@
+"""The values the whole program speaks in; nothing here imports more than the standard library."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the upright image, half-open: x0 <= x < x1, y0 <= y < y1."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def width(self) -> int:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        return self.y1 - self.y0
+
+    @property
+    def area(self) -> int:
+        return self.width * self.height
+
+    def as_tuple(self) -> tuple[int, int, int, int]:
+        return (self.x0, self.y0, self.x1, self.y1)
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A non-empty region of an image: its tight box, and the run lengths of the crop inside it.
+
+    `counts` is COCO's compressed encoding of the `box.height x box.width` crop (column-major),
+    thirty times cheaper to decode than the whole frame. `masks.to_coco` gives the usual
+    full-frame form, `masks.decode` an array.
+    """
+
+    height: int
+    width: int
+    box: Box
+    counts: bytes
+    area: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A region a segmenter believes in, before it is stored.
+
+    `predicted_iou` is the model's own estimate of the mask's quality; `stability` is the IoU of
+    the mask thresholded a little higher and a little lower. Both usually lie in [0, 1].
+    """
+
+    mask: Mask
+    predicted_iou: float
+    stability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stored region. Ids are given out once and never reused."""
+
+    id: int
+    image_id: int
+    mask: Mask
+    predicted_iou: float
+    stability: float
+
+
+class State(StrEnum):
+    """Where an image stands under a recipe."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInfo:
+    """What decoding learnt about a picture besides its pixels; sizes are of the upright image."""
+
+    width: int
+    height: int
+    format: str
+    taken_at: datetime | None = None
+    camera: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture known to the catalog: identified by the sha256 of its bytes, found at `paths`.
+
+    `width` and `height` are 0 until the picture has been decoded once. Copies and renames of one
+    file are further entries in `paths`, not further images.
+    """
+
+    id: int
+    sha256: str
+    width: int
+    height: int
+    format: str
+    paths: tuple[str, ...]
+    state: State
+    reason: str | None = None
+    taken_at: datetime | None = None
+    camera: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that changes a mask or a vector; its fingerprint is stored beside each of them.
+
+    `segmenter` and `embedder` are `name@sha256-of-weights`; `generator`, `crop` and
+    `preprocessing` hold the settings that act between them.
+    """
+
+    preset: str
+    segmenter: str
+    embedder: str
+    dimension: int
+    generator: dict[str, Any] = field(hash=False)
+    crop: dict[str, Any] = field(hash=False)
+    preprocessing: dict[str, Any] = field(hash=False)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the canonical JSON of everything but the preset's name, as hex."""
+        content = {name: value for name, value in self.document.items() if name != "preset"}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class TextTerm:
+    """Words to look for; a negative weight steers away from them."""
+
+    text: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTerm:
+    """The bytes of a picture file to look like; a negative weight steers away from it."""
+
+    data: bytes = field(repr=False)
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTerm:
+    """A stored segment to look like; a negative weight steers away from it."""
+
+    segment_id: int
+    weight: float = 1.0
+
+
+Term = TextTerm | PictureTerm | SegmentTerm
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A weighted sum of terms, and how many hits to give, in all and `per_image`."""
+
+    terms: tuple[Term, ...]
+    limit: int = 10
+    per_image: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A region that answers a query. `score` is a cosine, the higher the better."""
+
+    rank: int
+    score: float
+    segment: Segment
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was refused, and why, in one sentence."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What one run of `index` did; `skipped` lists every file of the run that gave no segments."""
+
+    files: int
+    indexed: int
+    unchanged: int
+    segments: int
+    skipped: tuple[Skipped, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Counts over a whole library. `bytes` is what its folder takes on disk."""
+
+    images: int
+    segments: int
+    pending: int
+    failed: int
+    preset: str | None
+    bytes: int
+    library: str
+    recipe: str | None
+    schema: str

@@ -1,0 +1,1 @@
+"""Embedders: pictures and words into one space of unit vectors."""

@@ -1,0 +1,126 @@
+"""Every error segsearch raises on purpose, as one tree, and what each means at the borders.
+
+SegSearchError
+  InputError            the caller handed over something unusable
+    PathError             a path that does not exist or holds no pictures
+    PictureError          bytes that are not a picture this program reads
+      PictureTooLargeError  refused before decoding
+    QueryError            an empty query, a limit out of range
+    NotFoundError         an id that is not in the library
+  LibraryError          the library cannot be used as it is
+    LibraryMissingError   nothing has been indexed there yet
+    LibraryVersionError   made by another version
+    RecipeError           its vectors come from models that are not loadable here
+    DamageError           what is on disk contradicts itself
+    BusyError             another process holds the lock for too long
+  ModelError            weights that are missing, damaged or of another shape
+  ServerError           the server cannot start
+    PortBusyError         the address is taken
+
+`EXIT_CODES` and `HTTP_STATUS` give every leaf a row; a test walks the tree.
+"""
+
+from __future__ import annotations
+
+
+class SegSearchError(Exception):
+    """Base of everything segsearch raises on purpose; its text is one sentence for a person."""
+
+
+class InputError(SegSearchError):
+    """The caller handed over something unusable."""
+
+
+class PathError(InputError):
+    """A path that does not exist or holds no pictures."""
+
+
+class PictureError(InputError):
+    """Bytes that are not a picture this program reads."""
+
+
+class PictureTooLargeError(PictureError):
+    """A picture refused before decoding, by its bytes or by the size its header claims."""
+
+
+class QueryError(InputError):
+    """An empty query, or a limit out of range."""
+
+
+class NotFoundError(InputError):
+    """An id that is not in the library."""
+
+
+class LibraryError(SegSearchError):
+    """The library cannot be used as it is."""
+
+
+class LibraryMissingError(LibraryError):
+    """Nothing has been indexed there yet."""
+
+
+class LibraryVersionError(LibraryError):
+    """The library was made by another version of segsearch."""
+
+
+class RecipeError(LibraryError):
+    """The library's vectors come from models or settings that are not loadable here."""
+
+
+class DamageError(LibraryError):
+    """What is on disk contradicts itself."""
+
+
+class BusyError(LibraryError):
+    """Another process holds the library's lock for too long."""
+
+
+class ModelError(SegSearchError):
+    """Weights that are missing, damaged or of another shape."""
+
+
+class ServerError(SegSearchError):
+    """The server cannot start."""
+
+
+class PortBusyError(ServerError):
+    """The address to serve on is already taken."""
+
+
+EXIT_CODES: dict[type[SegSearchError], int] = {
+    SegSearchError: 1,
+    InputError: 2,
+    PathError: 3,
+    PictureError: 4,
+    PictureTooLargeError: 4,
+    QueryError: 5,
+    NotFoundError: 6,
+    LibraryError: 10,
+    LibraryMissingError: 11,
+    LibraryVersionError: 12,
+    RecipeError: 13,
+    DamageError: 14,
+    BusyError: 15,
+    ModelError: 20,
+    ServerError: 30,
+    PortBusyError: 31,
+}
+
+HTTP_STATUS: dict[type[SegSearchError], int] = {
+    SegSearchError: 500,
+    InputError: 400,
+    PathError: 400,
+    PictureError: 422,
+    PictureTooLargeError: 413,
+    QueryError: 422,
+    NotFoundError: 404,
+    LibraryError: 500,
+    LibraryMissingError: 503,
+    LibraryVersionError: 503,
+    RecipeError: 503,
+    DamageError: 500,
+    BusyError: 503,
+    ModelError: 503,
+    ServerError: 500,
+    PortBusyError: 500,
+}

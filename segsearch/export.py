@@ -1,0 +1,66 @@
+"""Turns hits, images and segments into the plain documents that JSON is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segsearch.domain import Hit, Image, IngestReport, Segment
+from segsearch.masks import to_coco
+
+
+def hit_document(hit: Hit) -> dict[str, Any]:
+    """A hit as the `--json` contract of `search` has it: box half-open in pixels of the upright
+    image, mask as COCO compressed run lengths of the whole frame."""
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "segment_id": hit.segment.id,
+        "image_id": hit.image.id,
+        "path": hit.image.paths[0] if hit.image.paths else None,
+        "width": hit.image.width,
+        "height": hit.image.height,
+        **_region(hit.segment),
+    }
+
+
+def segment_document(segment: Segment) -> dict[str, Any]:
+    """A stored segment with its mask."""
+    return {"segment_id": segment.id, "image_id": segment.image_id, **_region(segment)}
+
+
+def image_document(image: Image) -> dict[str, Any]:
+    """An image with all its paths."""
+    return {
+        "image_id": image.id,
+        "sha256": image.sha256,
+        "paths": list(image.paths),
+        "width": image.width,
+        "height": image.height,
+        "format": image.format,
+        "state": image.state.value,
+        "reason": image.reason,
+        "taken_at": image.taken_at.isoformat() if image.taken_at else None,
+        "camera": image.camera,
+    }
+
+
+def report_document(report: IngestReport) -> dict[str, Any]:
+    """What a run of `index` did."""
+    return {
+        "files": report.files,
+        "indexed": report.indexed,
+        "unchanged": report.unchanged,
+        "segments": report.segments,
+        "skipped": [{"path": one.path, "reason": one.reason} for one in report.skipped],
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def _region(segment: Segment) -> dict[str, Any]:
+    return {
+        "box": list(segment.mask.box.as_tuple()),
+        "area": segment.mask.area,
+        "mask": to_coco(segment.mask),
+        "predicted_iou": round(segment.predicted_iou, 4),
+        "stability": round(segment.stability, 4),
+    }

@@ -1,0 +1,1 @@
+"""Vector indexes: nearest rows by inner product. Each is a projection of the catalog."""

@@ -1,0 +1,163 @@
+"""Masks as run lengths: encode, decode, measure and compare; boxes and areas come from here only.
+
+Run lengths are COCO's (pycocotools underneath), kept for the crop inside the mask's box.
+Foreign run lengths are checked before any C code sees them (cocoapi issues 362, 589).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict, cast
+
+import numpy as np
+from pycocotools import mask as coco
+
+from segsearch.domain import Box, Mask
+from segsearch.errors import InputError
+from segsearch.ports import BoolArray
+
+
+class CocoMask(TypedDict):
+    """COCO's compressed run lengths of a whole frame: `size` is [H, W]."""
+
+    size: list[int]
+    counts: str
+
+
+def encode(
+    array: BoolArray, *, origin: tuple[int, int] = (0, 0), size: tuple[int, int] | None = None
+) -> Mask | None:
+    """The mask of a boolean array (h, w), or None when no pixel is set.
+
+    With `origin` (x, y) and `size` (H, W) the array is a window into a larger frame, placed there.
+    """
+    rows = np.flatnonzero(array.any(axis=1))
+    if rows.size == 0:
+        return None
+    y0, y1 = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(array[y0:y1].any(axis=0))
+    x0, x1 = int(columns[0]), int(columns[-1]) + 1
+    crop = np.asfortranarray(array[y0:y1, x0:x1], dtype=np.uint8)
+    height, width = size or array.shape
+    dx, dy = origin
+    counts = cast(bytes, coco.encode(crop)["counts"])
+    box = Box(x0 + dx, y0 + dy, x1 + dx, y1 + dy)
+    return Mask(int(height), int(width), box, counts, int(crop.sum()))
+
+
+def decode_crop(mask: Mask) -> BoolArray:
+    """The boolean array (box.height, box.width) inside the mask's box."""
+    size = [mask.box.height, mask.box.width]
+    return cast(BoolArray, coco.decode({"size": size, "counts": mask.counts}).astype(bool))
+
+
+def decode(mask: Mask) -> BoolArray:
+    """The boolean array (H, W) of the whole frame."""
+    frame = np.zeros((mask.height, mask.width), dtype=bool)
+    box = mask.box
+    frame[box.y0 : box.y1, box.x0 : box.x1] = decode_crop(mask)
+    return frame
+
+
+def to_coco(mask: Mask) -> CocoMask:
+    """COCO's compressed run lengths of the whole frame, ready for JSON.
+
+    Only the columns the box covers are laid out; the empty ones left and right lengthen the first
+    and the last run.
+    """
+    box = mask.box
+    strip = np.zeros((mask.height, box.width), dtype=bool)
+    strip[box.y0 : box.y1] = decode_crop(mask)
+    runs = _runs(strip)
+    runs[0] += box.x0 * mask.height
+    tail = (mask.width - box.x1) * mask.height
+    if len(runs) % 2:
+        runs[-1] += tail
+    elif tail:
+        runs.append(tail)
+    size = [mask.height, mask.width]
+    encoded = coco.frPyObjects({"size": size, "counts": runs}, *size)
+    return {"size": size, "counts": cast(bytes, encoded["counts"]).decode("ascii")}
+
+
+def from_coco(value: Any) -> Mask:
+    """The mask of COCO run lengths, compressed or not; InputError when they do not fit."""
+    try:
+        height, width = (int(side) for side in value["size"])
+        counts = value["counts"]
+        runs = _decompress(counts) if isinstance(counts, str | bytes) else [int(n) for n in counts]
+    except (KeyError, TypeError, ValueError, IndexError) as problem:
+        raise InputError(
+            f"Expected a mask as {{size: [H, W], counts: ...}}: {problem}."
+        ) from problem
+    if height < 1 or width < 1 or min(runs, default=-1) < 0 or sum(runs) != height * width:
+        raise InputError(
+            f"The mask's run lengths add up to {sum(runs)} pixels, expected {height} x {width}."
+        )
+    values = np.arange(len(runs)) % 2 == 1
+    frame = np.repeat(values, runs).reshape(width, height).T
+    mask = encode(frame)
+    if mask is None:
+        raise InputError("The mask has no pixel set.")
+    return mask
+
+
+def full(height: int, width: int) -> Mask:
+    """The mask that covers a whole frame."""
+    mask = encode(np.ones((height, width), dtype=bool))
+    if mask is None:
+        raise InputError(f"A frame of {height} x {width} has no pixels.")
+    return mask
+
+
+def iou(first: Mask, second: Mask) -> float:
+    """Intersection over union of two masks of one frame, in [0, 1]."""
+    shared = intersection(first, second)
+    return shared / (first.area + second.area - shared)
+
+
+def containment(inner: Mask, outer: Mask) -> float:
+    """The share of `inner` that lies inside `outer`, in [0, 1]."""
+    return intersection(inner, outer) / inner.area
+
+
+def intersection(first: Mask, second: Mask) -> int:
+    """The number of pixels two masks of one frame share; disjoint boxes cost nothing."""
+    a, b = first.box, second.box
+    x0, y0 = max(a.x0, b.x0), max(a.y0, b.y0)
+    x1, y1 = min(a.x1, b.x1), min(a.y1, b.y1)
+    if x0 >= x1 or y0 >= y1:
+        return 0
+    one = decode_crop(first)[y0 - a.y0 : y1 - a.y0, x0 - a.x0 : x1 - a.x0]
+    two = decode_crop(second)[y0 - b.y0 : y1 - b.y0, x0 - b.x0 : x1 - b.x0]
+    return int(np.count_nonzero(one & two))
+
+
+def _runs(array: BoolArray) -> list[int]:
+    """Run lengths of an array in column-major order, beginning with the zeros (maybe none)."""
+    flat = array.ravel(order="F")
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    runs = np.diff(np.concatenate(([0], edges, [flat.size]))).tolist()
+    return cast(list[int], [0, *runs] if flat[0] else runs)
+
+
+def _decompress(counts: str | bytes) -> list[int]:
+    """COCO's compressed counts as run lengths: six bits a character, from the third run on as a
+    difference to the run two before (pycocotools, common/maskApi.c, rleFrString)."""
+    text = counts.encode("ascii") if isinstance(counts, str) else counts
+    runs: list[int] = []
+    at = 0
+    while at < len(text):
+        value = shift = 0
+        more = True
+        while more:
+            bits = text[at] - 48
+            if not 0 <= bits < 64:
+                raise ValueError(f"character {text[at]} is none of the encoding's")
+            value |= (bits & 0x1F) << shift
+            more = bool(bits & 0x20)
+            at += 1
+            shift += 5
+            if not more and bits & 0x10:
+                value |= -1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+    return runs

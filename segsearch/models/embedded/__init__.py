@@ -1,0 +1,1 @@
+"""Weights that ship with segsearch."""

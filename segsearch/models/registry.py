@@ -1,0 +1,67 @@
+"""The models segsearch knows: name, kind, licence, and files whose sha256 is checked before use."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from segsearch.decode import sha256_of
+from segsearch.errors import ModelError
+
+EMBEDDED = Path(str(files("segsearch.models") / "embedded"))
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model. `files` maps a role (weights, config, merges) to a file name and its sha256."""
+
+    name: str
+    kind: Literal["segmenter", "embedder"]
+    licence: str
+    source: str
+    files: dict[str, tuple[str, str]]
+
+    @property
+    def identity(self) -> str:
+        """`name@sha256-of-weights`, as a recipe records it."""
+        return f"{self.name}@{self.files['weights'][1]}"
+
+    def path(self, role: str) -> Path:
+        """Where a file lies, its bytes checked; ModelError when it is missing or another."""
+        name, expected = self.files[role]
+        path = EMBEDDED / name
+        if not path.is_file():
+            raise ModelError(f"The file {name} of model {self.name} is missing: install again.")
+        found = sha256_of(path)
+        if found != expected:
+            raise ModelError(
+                f"The file {name} of model {self.name} has sha256 {found[:16]}..., expected "
+                f"{expected[:16]}...: it is damaged or was replaced; install again."
+            )
+        return path
+
+
+def model(name: str) -> Model:
+    """The model of a name; ModelError with the known names otherwise."""
+    known = _manifest()
+    if name not in known:
+        raise ModelError(f"There is no model {name!r}; known are {', '.join(sorted(known))}.")
+    row = known[name]
+    return Model(
+        name,
+        row["kind"],
+        row["licence"],
+        row["source"],
+        {role: (file["name"], file["sha256"]) for role, file in row["files"].items()},
+    )
+
+
+def _manifest() -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((EMBEDDED / "manifest.json").read_text())
+    except (OSError, ValueError) as problem:
+        raise ModelError(f"The list of embedded models cannot be read: {problem}.") from problem
+    return manifest

@@ -1,0 +1,45 @@
+"""Turns decoded pictures into regions with vectors; returns values, stores nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from segsearch.crops import CropRule, context_crop, masked_crop
+from segsearch.domain import PictureInfo, Proposal
+from segsearch.masks import full
+from segsearch.ports import (
+    DescribedPicture,
+    DescribedSegment,
+    Embedder,
+    Pixels,
+    Segmenter,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The models of one recipe, and the rule by which segments are cut out for the second."""
+
+    segmenter: Segmenter
+    embedder: Embedder
+    crop: CropRule
+
+    def describe(self, pixels: Pixels, info: PictureInfo) -> DescribedPicture:
+        """Regions of a picture (H, W, 3), two vectors each, and one vector of the whole.
+
+        A picture in which nothing stands out gets one region that covers it all, with quality 0:
+        no picture becomes unfindable.
+        """
+        proposals = self.segmenter.propose(pixels)
+        if not proposals:
+            proposals = [Proposal(full(*pixels.shape[:2]), 0.0, 0.0)]
+        crops = [pixels]
+        for one in proposals:
+            crops.append(context_crop(pixels, one.mask, self.crop))
+            crops.append(masked_crop(pixels, one.mask, self.crop))
+        vectors = self.embedder.embed_pictures(crops)
+        segments = tuple(
+            DescribedSegment(one, vectors[1 + 2 * number], vectors[2 + 2 * number])
+            for number, one in enumerate(proposals)
+        )
+        return DescribedPicture(info, vectors[0], segments)

@@ -1,0 +1,107 @@
+"""Shows progress, hits and counts on a terminal; makes no decisions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from segsearch.domain import Hit, IngestReport, Status
+from segsearch.service import Report
+from segsearch.worker import Step
+
+LISTED = 20  # skipped files shown one by one
+
+
+@contextmanager
+def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | None]:
+    """A report callback that draws images done, images/s, masks and time left."""
+    if quiet:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[masks]} masks"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[file]}"),
+    )
+    with Progress(*columns, console=console, speed_estimate_period=60) as bar:
+        task = bar.add_task("Indexing", total=None, visible=False, rate="", masks=0, file="")
+        masks = 0
+
+        def report(done: int, total: int, step: Step) -> None:
+            nonlocal masks
+            masks += step.segments
+            elapsed = bar.tasks[0].elapsed or 0.0
+            rate = f"{done / elapsed:.2f} images/s" if elapsed > 0 else ""
+            name = escape(Path(step.path).name[-24:])
+            bar.update(
+                task, completed=done, total=total, visible=True, rate=rate, masks=masks, file=name
+            )
+
+        bar.start_task(task)
+        yield report
+
+
+def report_table(console: Console, report: IngestReport) -> None:
+    """What a run did, and each file it skipped with the reason."""
+    console.print(
+        f"{report.indexed} pictures indexed with {report.segments} segments, "
+        f"{report.unchanged} unchanged, {len(report.skipped)} skipped, "
+        f"in {report.seconds:.1f} s.",
+        highlight=False,
+    )
+    for one in report.skipped[:LISTED]:
+        console.print(
+            f"  skipped {one.path}: {one.reason}", markup=False, highlight=False, soft_wrap=True
+        )
+    more = Counter(one.reason for one in report.skipped[LISTED:])
+    for reason, count in more.most_common(LISTED):
+        console.print(f"  skipped {count} more: {reason}", markup=False, highlight=False)
+
+
+def hit_table(console: Console, hits: Sequence[Hit], title: str | None = None) -> None:
+    """Hits, best first."""
+    if not hits:
+        console.print("Nothing found: the library holds no segments yet.")
+        return
+    table = Table(title=title, title_justify="left")
+    for name in ("rank", "score", "segment", "box (x0, y0, x1, y1)", "area"):
+        table.add_column(name, justify="right")
+    table.add_column("picture", overflow="fold")
+    for hit in hits:
+        mask = hit.segment.mask
+        share = mask.area / (mask.height * mask.width)
+        path = hit.image.paths[0] if hit.image.paths else ""
+        box = ", ".join(map(str, mask.box.as_tuple()))
+        row = (str(hit.rank), f"{hit.score:.3f}", str(hit.segment.id), box, f"{share:.1%}")
+        table.add_row(*row, escape(_short(path)))
+    console.print(table)
+
+
+def status_table(console: Console, status: Status) -> None:
+    """Counts of a library."""
+    table = Table(show_header=False)
+    for name, value in asdict(status).items():
+        table.add_row(name, escape(str(value)))
+    console.print(table)
+
+
+def _short(path: str) -> str:
+    """A path as the user would type it from here, when that is shorter."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

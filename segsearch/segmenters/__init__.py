@@ -1,0 +1,1 @@
+"""Segmenters: pictures into masks. torch stays in here."""

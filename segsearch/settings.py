@@ -1,0 +1,69 @@
+"""Settings: the only reader of SEGSEARCH_* environment variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything a user can set once for all commands; each field is SEGSEARCH_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="SEGSEARCH_", extra="ignore", frozen=True)
+
+    library: Path = Field(
+        default=Path("segsearch-library"),
+        description="Folder that holds the catalog and the index; made when needed.",
+    )
+    preset: str | None = Field(
+        default=None,
+        description="Models and settings for a new library; without it the best present one.",
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="Where models run; auto takes a GPU when there is one."
+    )
+    threads: int = Field(
+        default=0, ge=0, description="CPU threads for the models; 0 leaves it to torch."
+    )
+    context_weight: float = Field(
+        default=0.4, ge=0, description="Share of the crop with surroundings in a score."
+    )
+    masked_weight: float = Field(
+        default=0.5, ge=0, description="Share of the crop with everything else masked in a score."
+    )
+    picture_weight: float = Field(
+        default=0.1, ge=0, description="Share of the whole picture in a region's score."
+    )
+    max_bytes: int = Field(
+        default=200_000_000, ge=1, description="Largest picture file that is read, in bytes."
+    )
+    max_pixels: int = Field(
+        default=200_000_000, ge=1, description="Largest picture that is decoded, in pixels."
+    )
+    lease_seconds: float = Field(
+        default=900.0, gt=0, description="How long a worker may take for one picture."
+    )
+    host: str = Field(default="127.0.0.1", description="Address that `serve` listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that `serve` listens on.")
+
+    @model_validator(mode="after")
+    def _weights_add_up(self) -> Settings:
+        if self.context_weight + self.masked_weight + self.picture_weight <= 0:
+            raise ValueError(
+                "SEGSEARCH_CONTEXT_WEIGHT, SEGSEARCH_MASKED_WEIGHT and SEGSEARCH_PICTURE_WEIGHT "
+                "add up to 0, expected more."
+            )
+        return self
+
+    @property
+    def mix(self) -> tuple[float, float, float]:
+        """Shares of context, masked and picture vector, adding up to 1."""
+        total = self.context_weight + self.masked_weight + self.picture_weight
+        return (
+            self.context_weight / total,
+            self.masked_weight / total,
+            self.picture_weight / total,
+        )

@@ -1,0 +1,138 @@
+"""Keeps an index on disk as generations: written whole, named last, checked before it is believed.
+
+`g<seq>.index` is written beside its final name, synced, renamed, and the folder synced; then
+`g<seq>.json`, the manifest, the same way. A generation without a manifest does not exist. FAISS
+files carry no checksum, so the manifest's sha256 is compared first. Two generations are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from segsearch.decode import sha256_of
+from segsearch.errors import DamageError
+from segsearch.ports import IndexFactory, VectorIndex
+
+LOG = logging.getLogger(__name__)
+KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What an index must agree with: the catalog, the recipe, the mix of vectors, its own kind."""
+
+    catalog: str
+    recipe: str
+    mix: tuple[float, float, float]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a generation's file holds; `files` maps its names to their size and sha256."""
+
+    seq: int
+    count: int
+    binding: Binding
+    files: dict[str, tuple[int, str]]
+
+
+def write(folder: Path, index: VectorIndex, seq: int, binding: Binding) -> None:
+    """Store an index that has applied the change log up to `seq`; older generations but one go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = folder / f"g{seq}.index"
+    _publish(data, index.save)
+    files = {data.name: (data.stat().st_size, sha256_of(data))}
+    manifest = Manifest(seq, len(index), binding, files)
+    text = json.dumps(asdict(manifest), indent=1)
+    _publish(folder / f"g{seq}.json", lambda path: _write_text(path, text))
+    _prune(folder)
+
+
+def newest(folder: Path, factory: IndexFactory, binding: Binding) -> tuple[VectorIndex, int] | None:
+    """The newest whole generation that fits, with its seq; None when there is none.
+
+    Every generation passed over is logged with its reason.
+    """
+    for path in manifests(folder):
+        try:
+            manifest = check(path, binding)
+            index = _load(folder, factory, manifest)
+        except DamageError as problem:
+            LOG.warning("Snapshot passed over: %s", problem, extra={"action": "snapshot.skip"})
+            continue
+        return index, manifest.seq
+    return None
+
+
+def _load(folder: Path, factory: IndexFactory, manifest: Manifest) -> VectorIndex:
+    index = factory.load(folder / next(iter(manifest.files)))
+    if len(index) != manifest.count:
+        raise DamageError(f"The manifest says {manifest.count} rows, the file has {len(index)}.")
+    return index
+
+
+def check(path: Path, binding: Binding) -> Manifest:
+    """The manifest at a path, when it fits and its files are whole; else DamageError."""
+    manifest = _read(path)
+    if manifest.binding != binding:
+        raise DamageError(f"{path.name} belongs to another catalog, recipe, mix or kind of index.")
+    for name, (size, sha256) in manifest.files.items():
+        file = path.parent / name
+        if not file.is_file() or file.stat().st_size != size or sha256_of(file) != sha256:
+            raise DamageError(f"{name} is missing or not what {path.name} says.")
+    return manifest
+
+
+def manifests(folder: Path) -> list[Path]:
+    """Paths of the manifests in a folder, newest first."""
+    found = [path for path in folder.glob("g*.json") if path.stem[1:].isdigit()]
+    return sorted(found, key=lambda path: int(path.stem[1:]), reverse=True)
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        raw = json.loads(path.read_text())
+        binding = raw["binding"]
+        return Manifest(
+            int(raw["seq"]),
+            int(raw["count"]),
+            Binding(**{**binding, "mix": tuple(binding["mix"])}),
+            {str(Path(name).name): (size, sha) for name, (size, sha) in raw["files"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise DamageError(f"{path.name} is no manifest: {problem}.") from problem
+
+
+def _publish(path: Path, write_to: Callable[[Path], None]) -> None:
+    """Write beside a name, sync, take the name, sync the folder: whole or not there at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    write_to(temporary)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def _prune(folder: Path) -> None:
+    """Drop all but the newest generations, manifest first, and files that belong to none."""
+    kept = manifests(folder)
+    for path in kept[KEPT:]:
+        path.unlink(missing_ok=True)
+    names = {path.stem for path in kept[:KEPT]}
+    for path in [*folder.glob("g*.index"), *folder.glob("g*.tmp")]:
+        if path.name.split(".")[0] not in names:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""Masks: run lengths against naive loops and pycocotools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco
+
+from segsearch import masks
+from segsearch.domain import Box
+from segsearch.errors import InputError
+from segsearch.ports import BoolArray
+
+FRAMES = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(
+    lambda shape: arrays(np.bool_, shape)
+)
+
+
+def naive_box(frame: BoolArray) -> Box:
+    inside = [(x, y) for y, row in enumerate(frame) for x, on in enumerate(row) if on]
+    xs, ys = [x for x, _ in inside], [y for _, y in inside]
+    return Box(min(xs), min(ys), max(xs) + 1, max(ys) + 1)
+
+
+@given(FRAMES)
+def test_a_mask_is_what_was_encoded(frame: BoolArray) -> None:
+    mask = masks.encode(frame)
+    if mask is None:
+        assert not frame.any()
+        return
+    assert (masks.decode(mask) == frame).all()
+    assert mask.area == sum(bool(on) for row in frame for on in row)
+    assert mask.box == naive_box(frame)
+
+
+@given(FRAMES)
+def test_coco_run_lengths_equal_those_of_pycocotools(frame: BoolArray) -> None:
+    mask = masks.encode(frame)
+    if mask is None:
+        return
+    expected = coco.encode(np.asfortranarray(frame, dtype=np.uint8))
+    assert masks.to_coco(mask) == {
+        "size": list(frame.shape),
+        "counts": expected["counts"].decode("ascii"),
+    }
+    assert masks.from_coco(masks.to_coco(mask)) == mask
+
+
+@given(FRAMES, st.data())
+def test_overlap_equals_counting_pixels(frame: BoolArray, data: st.DataObject) -> None:
+    other = data.draw(arrays(np.bool_, frame.shape))
+    one, two = masks.encode(frame), masks.encode(other)
+    if one is None or two is None:
+        return
+    shared, either = int((frame & other).sum()), int((frame | other).sum())
+    assert masks.intersection(one, two) == shared
+    assert masks.iou(one, two) == pytest.approx(shared / either)
+    assert masks.containment(one, two) == pytest.approx(shared / frame.sum())
+
+
+def test_a_window_is_placed_in_its_frame() -> None:
+    window = np.array([[False, True], [True, True]])
+    mask = masks.encode(window, origin=(3, 1), size=(5, 6))
+    assert mask is not None
+    frame = np.zeros((5, 6), dtype=bool)
+    frame[1:3, 3:5] = window
+    assert (masks.decode(mask) == frame).all()
+    assert mask.box == Box(3, 1, 5, 3)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"size": [2, 2]},
+        {"size": [2, 2], "counts": [1, 2]},
+        {"size": [2, 2], "counts": [5, -1]},
+        {"size": [2, 2], "counts": "\x01\x02"},
+        {"size": [2, 2], "counts": "é"},
+        {"size": [0, 0], "counts": []},
+        {"size": [2, 2], "counts": [4]},
+        {"size": [2], "counts": [4]},
+        {"size": [2, 2], "counts": None},
+        None,
+    ],
+)
+def test_foreign_run_lengths_are_refused_before_any_c_code_sees_them(value: Any) -> None:
+    with pytest.raises(InputError):
+        masks.from_coco(value)
