@@ -48,15 +48,26 @@ def upgrade() -> None:
 
 def _image_id() -> sa.Column[int]:
     return sa.Column(
-        "image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False, index=True
+        "image_id",
+        sa.Integer,
+        sa.ForeignKey("image.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
     )
 
 
 def _create_ingest() -> None:
     op.create_table(
         "ingest",
-        sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
-        sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "image_id", sa.Integer, sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True
+        ),
+        sa.Column(
+            "recipe_id",
+            sa.Integer,
+            sa.ForeignKey("recipe.id", ondelete="CASCADE"),
+            primary_key=True,
+        ),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
         sa.Column("owner", sa.Text),
@@ -72,7 +83,9 @@ def _create_segments() -> None:
         "segment",
         sa.Column("id", sa.Integer, primary_key=True),
         _image_id(),
-        sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
+        sa.Column(
+            "recipe_id", sa.Integer, sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False
+        ),
         *(sa.Column(name, sa.Integer, nullable=False) for name in ("x0", "y0", "x1", "y1")),
         sa.Column("area", sa.Integer, nullable=False),
         sa.Column("counts", sa.LargeBinary, nullable=False),

@@ -6,6 +6,7 @@ reused (faiss issues 4535 and 4655 tell why not to put IDMap2 over IVF).
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from segsearch.ports import Ids, Vectors
 # Rows are stored as float16: half the memory, twice the speed of the scan, and what the catalog
 # holds anyway, so that nothing is lost against it.
 FACTORY = "IDMap2,SQfp16"
+MANY_ROWS = 1_000_000  # from here on a single query is worth several threads
 
 
 class FaissIndex:
@@ -62,6 +64,9 @@ class FaissIndex:
             parameters = faiss.SearchParameters()
             parameters.sel = selector
         rows = np.ascontiguousarray(query[None], dtype=np.float32)
+        # Setting this is per calling thread. One query over a small index is done before a second
+        # thread has woken: 100,000 rows took 4 ms on one thread, 24 ms on two busy cores.
+        faiss.omp_set_num_threads(1 if len(self) < MANY_ROWS else os.cpu_count() or 1)
         scores, ids = self._index.search(rows, k, params=parameters)
         found = ids[0] >= 0
         scores, ids = scores[0][found], ids[0][found]

@@ -1,0 +1,128 @@
+"""Times a search over many stored segments: the product's own path beside plain NumPy.
+
+    python -m benchmarks.search --segments 100000
+
+Both answer the same queries over the same rows in the same process, in turn. "library" is the
+whole call inside the process: index, overlap removal, catalog rows, masks. The vectors are random
+unit rows: a flat index does the same work whatever they hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from segsearch.catalog.sql import SqlCatalog
+from segsearch.domain import PictureInfo, Proposal, Recipe, SegmentTerm
+from segsearch.domain import Query as Question
+from segsearch.indexes.exact import ExactIndex
+from segsearch.indexes.faiss import FaissIndexFactory
+from segsearch.masks import encode
+from segsearch.ports import DescribedPicture, DescribedSegment, FileStamp, Vectors
+from segsearch.projection import Mix, Projection
+from segsearch.service import SegSearch
+from segsearch.settings import Settings
+
+PER_PICTURE = 50
+
+
+def rows(rng: np.random.Generator, count: int, dimension: int) -> Vectors:
+    made = rng.standard_normal((count, dimension), dtype=np.float32)
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    return made
+
+
+def fill(catalog: SqlCatalog, recipe: Recipe, segments: int, seed: int) -> int:
+    """Store pictures of 50 segments each through the catalog's own commit."""
+    rng = np.random.default_rng(seed)
+    recipe_id = catalog.register_recipe(recipe)
+    for number in range(segments // PER_PICTURE):
+        catalog.record_file(f"/p/{number}.jpg", FileStamp(1, number), f"{number:064x}", recipe_id)
+        claim = catalog.claim(recipe_id, "benchmark", 600)
+        if claim is None:
+            raise SystemExit("the queue is empty")
+        catalog.commit(claim, picture(rng, recipe.dimension))
+    return recipe_id
+
+
+def picture(rng: np.random.Generator, dimension: int) -> DescribedPicture:
+    vectors = rows(rng, 2 * PER_PICTURE + 1, dimension)
+    described = []
+    for number in range(PER_PICTURE):
+        x, y = rng.integers(0, 400, 2)
+        mask = encode(np.ones((40, 60), dtype=bool), origin=(int(x), int(y)), size=(480, 480))
+        if mask is None:
+            raise SystemExit("a rectangle has pixels")
+        proposal = Proposal(mask, 0.9, 0.9)
+        described.append(DescribedSegment(proposal, vectors[2 * number], vectors[2 * number + 1]))
+    return DescribedPicture(PictureInfo(480, 480, "JPEG"), vectors[-1], tuple(described))
+
+
+def milliseconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return (time.perf_counter() - started) * 1000
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--segments", type=int, default=100_000)
+    options.add_argument("--dimension", type=int, default=512)
+    options.add_argument("--queries", type=int, default=50)
+    options.add_argument("--seed", type=int, default=0)
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), chosen.segments, chosen.dimension, chosen.queries, chosen.seed)
+
+
+def measure(folder: Path, segments: int, dimension: int, queries: int, seed: int) -> None:
+    """Fill a library, then ask it and NumPy in turn; prints a table."""
+    settings = Settings(library=folder)
+    catalog = SqlCatalog(folder / "catalog.sqlite")
+    recipe = Recipe("benchmark", "none", "none", dimension, {}, {}, {})
+    recipe_id = fill(catalog, recipe, segments, seed)
+    active = (recipe_id, recipe)
+    projection = Projection(catalog, FaissIndexFactory(), folder / "index", Mix(*settings.mix))
+    oracle = ExactIndex(dimension)
+    for part in catalog.vectors(recipe_id):
+        oracle.add(part.ids, Mix(*settings.mix).blend(part))
+    ids = projection.ids(active)
+    service = SegSearch(settings, catalog, projection, lambda _: None)  # type: ignore[arg-type, return-value]
+    times: dict[str, list[float]] = {"library": [], "FAISS index": [], "exact NumPy": []}
+    agreed = 0
+    wanted = np.random.default_rng(seed + 1).choice(ids, queries + 3)
+    for turn, number in enumerate(wanted.tolist()):
+        query = projection.vector(active, number)
+        found: dict[str, list[int]] = {}
+        timings = {
+            "library": milliseconds(
+                lambda n=number: service.search(Question((SegmentTerm(n),), limit=10))
+            ),
+            "FAISS index": milliseconds(
+                lambda q=query, f=found: f.update(a=projection.search(active, q, 10)[1])
+            ),
+            "exact NumPy": milliseconds(
+                lambda q=query, f=found: f.update(b=oracle.search(q, 10)[1].tolist())
+            ),
+        }
+        if turn >= 3:  # warm
+            agreed += len(set(found["a"]) & set(found["b"]))
+            for name, value in timings.items():
+                times[name].append(value)
+    print(f"{ids.size:,} segments, {dimension} numbers each, {queries} queries, top 10")
+    print(f"{'':14}{'median ms':>10}{'p95 ms':>10}{'NumPy / this':>14}")
+    base = median(times["exact NumPy"])
+    for name, values in times.items():
+        p95 = float(np.percentile(values, 95))
+        print(f"{name:14}{median(values):10.1f}{p95:10.1f}{base / median(values):14.2f}")
+    print(f"The index and NumPy agree on {agreed / (10 * queries):.1%} of the first ten.")
+
+
+if __name__ == "__main__":
+    main()
