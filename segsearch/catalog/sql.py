@@ -64,7 +64,7 @@ class SqlCatalog:
 
     def identity(self) -> str:
         with self._reading() as db:
-            values = dict(db.execute(sa.select(LIBRARY.c.key, LIBRARY.c.value)).tuples().all())
+            values = {row.key: row.value for row in db.execute(sa.select(LIBRARY))}
         return f"{values['catalog_id']}/{values['timeline']}"
 
     # Recipes
@@ -223,8 +223,9 @@ class SqlCatalog:
         found: set[int] = set()
         with self._reading() as db:
             for path in paths:
-                below = SOURCE.c.path.startswith(path.rstrip("/") + "/", autoescape=True)
-                here = sa.select(SOURCE.c.image_id).where((SOURCE.c.path == path) | below)
+                bare = path.rstrip("/")
+                below = SOURCE.c.path.startswith(bare + "/", autoescape=True)
+                here = sa.select(SOURCE.c.image_id).where((SOURCE.c.path == bare) | below)
                 found.update(db.execute(here).scalars())
         return sorted(found)
 
