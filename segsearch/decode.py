@@ -24,8 +24,10 @@ from segsearch.ports import Pixels
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM", "JPEG2000")
 SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
-    + (".avif", ".mpo", ".ppm", ".pgm", ".pbm", ".jp2")
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff"),
+        *(".bmp", ".avif", ".mpo", ".ppm", ".pgm", ".pbm", ".jp2"),
+    }
 )
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 

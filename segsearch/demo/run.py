@@ -1,4 +1,4 @@
-"""The tour of `segsearch demo`: index the pictures that ship, ask a few things, draw the best hit."""
+"""The tour of `segsearch demo`: index the pictures that ship, ask, draw the best hit."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Library:
         if not np.array_equal(self.projection.ids(ACTIVE), self.catalog.segment_ids(1)):
             return False
         for query in np.eye(DIMENSION, dtype=np.float32):
-            expected = {}
+            expected: dict[int, float] = {}
             for rows in self.catalog.vectors(1):
                 products = self.mix.blend(rows) @ query
                 expected.update(zip(rows.ids.tolist(), products.tolist(), strict=True))
@@ -98,7 +98,7 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-DAMAGE: dict[str, Callable[[Path], None]] = {
+DAMAGE: dict[str, Callable[[Path], object]] = {
     "a flipped bit": flip,
     "half a file": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
     "an empty file": lambda path: path.write_bytes(b""),
@@ -168,7 +168,7 @@ def test_what_is_wrong_is_said(library: Library) -> None:
 def test_mixing_before_the_search_scores_as_mixing_after_it(library: Library) -> None:
     query = np.eye(DIMENSION, dtype=np.float32)[0]
     scores, ids = library.projection.search(ACTIVE, query, 100)
-    after = {}
+    after: dict[int, float] = {}
     for rows in library.catalog.vectors(1):
         products = (
             0.4 * rows.context @ query + 0.5 * rows.masked @ query + 0.1 * rows.picture @ query

@@ -25,7 +25,8 @@ factories = pytest.mark.parametrize(
 
 def rows(count: int, seed: int = 0) -> Vectors:
     made = np.random.default_rng(seed).normal(size=(count, DIMENSION)).astype(np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    unit: Vectors = made / np.linalg.norm(made, axis=1, keepdims=True)
+    return unit
 
 
 def ids(*numbers: int) -> Ids:

@@ -24,6 +24,7 @@ LAYERS: list[set[str]] = [
     {"progress", "wiring"},
     {"demo"},
     {"cli"},
+    {"__main__"},
 ]
 ADAPTERS = {"segmenters", "embedders", "indexes", "catalog"}
 ADAPTERS_NAMED_BY = {"wiring"}

@@ -1,0 +1,177 @@
+"""The commands as a user types them: one sentence and an exit code for each kind of bad input."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from segsearch import errors
+from segsearch.errors import EXIT_CODES, PathError, PictureError, QueryError
+
+
+def run(*arguments: str | Path, library: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "segsearch", "--library", library, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One picture, indexed with the embedded models."""
+    folder = tmp_path_factory.mktemp("cli")
+    picture = Image.new("RGB", (120, 90), (240, 240, 240))
+    picture.paste((200, 30, 30), (30, 20, 80, 70))
+    picture.save(folder / "one.png")
+    library = folder / "library"
+    done = run("index", folder / "one.png", "--json", library=library)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["indexed"] == 1
+    assert report["segments"] >= 1
+    return library
+
+
+def fails(done: subprocess.CompletedProcess[str], kind: type[errors.SegSearchError]) -> None:
+    """The exit code of a kind of error, one sentence on stderr, no traceback."""
+    assert done.returncode == EXIT_CODES[kind], (done.returncode, done.stderr)
+    assert done.stderr.startswith("segsearch: ")
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_hits_are_json_lines_of_the_agreed_shape(library: Path) -> None:
+    done = run("search", "a red square", "--limit", "3", "--json", library=library)
+    assert done.returncode == 0, done.stderr
+    hits = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [hit["rank"] for hit in hits] == list(range(1, len(hits) + 1))
+    assert list(hits[0]) == [
+        "rank", "score", "segment_id", "image_id", "path", "width", "height", "box", "area",
+        "mask", "predicted_iou", "stability",
+    ]  # fmt: skip
+    assert hits[0]["mask"]["size"] == [hits[0]["height"], hits[0]["width"]] == [90, 120]
+
+
+def test_a_second_run_finds_nothing_to_do(library: Path) -> None:
+    done = run("index", library.parent / "one.png", "--json", library=library)
+    report = json.loads(done.stdout)
+    assert (report["indexed"], report["unchanged"]) == (0, 1)
+
+
+def test_status_counts(library: Path) -> None:
+    found = json.loads(run("status", "--json", library=library).stdout)
+    assert (found["images"], found["pending"], found["failed"]) == (1, 0, 0)
+    assert found["preset"] == "demo"
+    assert found["segments"] >= 1
+    assert found["bytes"] > 1000
+
+
+def test_verify_says_yes_only_when_all_agree(library: Path) -> None:
+    assert run("verify", library=library).returncode == 0
+    (snapshot,) = (library / "index").glob("g*.index")
+    data = snapshot.read_bytes()
+    snapshot.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    try:
+        done = run("verify", "--json", library=library)
+        assert done.returncode == EXIT_CODES[errors.DamageError]
+        assert not json.loads(done.stdout)["ok"]
+    finally:
+        snapshot.write_bytes(data)
+    assert run("verify", library=library).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (["search", ""], QueryError),
+        (["search", "   "], QueryError),
+        (["search"], QueryError),
+        (["search", "a", "--limit", "0"], QueryError),
+        (["search", "a", "--limit", "-3"], QueryError),
+        (["search", "--image", "/no/such/file.jpg"], PathError),
+        (["search", "--segment", "999999"], errors.NotFoundError),
+        (["index", "/no/such/folder"], PathError),
+        (["remove", "/no/such/folder"], errors.NotFoundError),
+        (["remove"], QueryError),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value.__name__,
+)
+def test_bad_input_gets_one_sentence(
+    arguments: list[str], kind: type[errors.SegSearchError], library: Path
+) -> None:
+    fails(run(*arguments, library=library), kind)
+
+
+def test_a_query_picture_that_cannot_be_read_is_refused(library: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.jpg").write_bytes(b"nothing of the kind")
+    fails(run("search", "--image", tmp_path / "no.jpg", library=library), PictureError)
+
+
+def test_an_empty_folder_is_refused(library: Path, tmp_path: Path) -> None:
+    fails(run("index", tmp_path, library=library), PathError)
+
+
+def test_a_library_that_is_not_there_is_said(tmp_path: Path) -> None:
+    fails(run("search", "a", library=tmp_path / "none"), errors.LibraryMissingError)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_busy_port_is_said(library: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        fails(run("serve", "--port", str(port), library=library), errors.PortBusyError)
+
+
+def test_unknown_presets_and_settings_are_said(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "one.png")
+    done = run("--preset", "nonsense", "index", tmp_path / "one.png", library=tmp_path / "l")
+    fails(done, errors.ModelError)
+
+
+def rubbish(folder: Path) -> set[str]:
+    """Files that give nothing; their names."""
+    whole = folder / "whole.png"
+    Image.effect_noise((64, 64), 80).convert("RGB").save(whole)
+    (folder / "truncated.png").write_bytes(whole.read_bytes()[:2000])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("I am no picture")
+    (folder / "notes.txt").write_text("nor am I")
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    chunk = (
+        struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    )
+    (folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    (folder / ".hidden.png").write_bytes(whole.read_bytes())
+    return {"truncated.png", "empty.jpg", "text.jpg", "notes.txt", "huge.png"}
+
+
+def test_rubbish_in_a_folder_costs_nothing_but_itself(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    bad = rubbish(pictures)
+    done = run("index", pictures, "--json", library=tmp_path / "library")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["indexed"] == 1
+    assert {Path(one["path"]).name for one in report["skipped"]} == bad
+    assert all(one["reason"].endswith(".") for one in report["skipped"])
+    again = json.loads(run("index", pictures, "--json", library=tmp_path / "library").stdout)
+    assert again["indexed"] == 0
+    assert {Path(one["path"]).name for one in again["skipped"]} == bad
+
+
+def test_a_folder_of_nothing_but_rubbish_ends_with_the_code_of_a_bad_picture(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "text.jpg").write_text("I am no picture")
+    done = run("index", tmp_path, library=tmp_path / "library")
+    assert done.returncode == EXIT_CODES[PictureError]
+    assert "text.jpg" in done.stdout
