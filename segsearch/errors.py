@@ -16,6 +16,7 @@ SegSearchError
   ModelError            weights that are missing, damaged or of another shape
   ServerError           the server cannot start
     PortBusyError         the address is taken
+    OverloadError         more requests wait than it can answer soon
 
 `EXIT_CODES` and `HTTP_STATUS` give every leaf a row; a test walks the tree.
 """
@@ -87,6 +88,10 @@ class PortBusyError(ServerError):
     """The address to serve on is already taken."""
 
 
+class OverloadError(ServerError):
+    """More requests wait than the server can answer soon."""
+
+
 EXIT_CODES: dict[type[SegSearchError], int] = {
     SegSearchError: 1,
     InputError: 2,
@@ -104,6 +109,7 @@ EXIT_CODES: dict[type[SegSearchError], int] = {
     ModelError: 20,
     ServerError: 30,
     PortBusyError: 31,
+    OverloadError: 32,
 }
 
 HTTP_STATUS: dict[type[SegSearchError], int] = {
@@ -123,4 +129,5 @@ HTTP_STATUS: dict[type[SegSearchError], int] = {
     ModelError: 503,
     ServerError: 500,
     PortBusyError: 500,
+    OverloadError: 503,
 }

@@ -99,7 +99,7 @@ class Projection:
         with self._lock:
             index = self._current(recipe)
             if self._seq != self._saved_seq:
-                snapshots.write(self._folder, index, self._seq, self._binding(recipe[1]))
+                snapshots.write(self._folder, index, self._seq, self._binding(recipe))
                 self._saved_seq = self._seq
 
     def problems(self, recipe: tuple[int, Recipe]) -> list[str]:
@@ -107,7 +107,7 @@ class Projection:
         found: list[str] = []
         for path in snapshots.manifests(self._folder):
             try:
-                snapshots.check(path, self._binding(recipe[1]))
+                snapshots.check(path)
             except DamageError as problem:
                 found.append(f"Snapshot: {problem}")
         held = self.ids(recipe)
@@ -117,9 +117,11 @@ class Projection:
             found.append(f"The index misses {missing} segments and holds {extra} unknown ones.")
         return found
 
-    def _binding(self, recipe: Recipe) -> Binding:
+    def _binding(self, recipe: tuple[int, Recipe]) -> Binding:
+        # The id too: a recipe that is dropped and made again starts another generation.
+        generation = f"{recipe[0]}/{recipe[1].fingerprint}"
         return Binding(
-            self._catalog.identity(), recipe.fingerprint, self._mix.as_tuple(), self._factory.kind
+            self._catalog.identity(), generation, self._mix.as_tuple(), self._factory.kind
         )
 
     def _current(self, recipe: tuple[int, Recipe]) -> VectorIndex:
@@ -135,7 +137,7 @@ class Projection:
         return cast(VectorIndex, self._index)  # _load has set it
 
     def _load(self, recipe: tuple[int, Recipe]) -> None:
-        found = snapshots.newest(self._folder, self._factory, self._binding(recipe[1]))
+        found = snapshots.newest(self._folder, self._factory, self._binding(recipe))
         self._recipe_id = recipe[0]
         if found is None:
             self._rebuild(recipe)

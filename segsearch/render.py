@@ -67,6 +67,11 @@ def outline(shape: BoolArray, thickness_px: int) -> BoolArray:
     return shape & ~inner
 
 
+def picture_png(pixels: Pixels) -> bytes:
+    """The whole picture without loss."""
+    return _png(Image.fromarray(pixels))
+
+
 def thumbnail_jpeg(pixels: Pixels, side_px: int) -> bytes:
     """The picture as JPEG, its longer side at most `side_px`."""
     picture = Image.fromarray(pixels)

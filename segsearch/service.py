@@ -41,6 +41,7 @@ from segsearch.projection import Projection
 from segsearch.settings import Settings
 from segsearch.worker import Step, Worker
 
+MAX_LANES = 8  # a lane holds a whole picture in memory
 Report = Callable[[int, int, Step], None]  # pictures done, pictures in all, the last one
 
 
@@ -177,6 +178,7 @@ class SegSearch:
             models.pipeline,
             limits=self._limits,
             lease_seconds=self.settings.lease_seconds,
+            lanes=self.settings.lanes or min(os.cpu_count() or 1, MAX_LANES),
         )
         worker.run(note, stop)
         return steps

@@ -25,8 +25,11 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Where models run; auto takes a GPU when there is one."
     )
+    lanes: int = Field(
+        default=0, ge=0, description="Pictures indexed side by side; 0 takes one a CPU core."
+    )
     threads: int = Field(
-        default=0, ge=0, description="CPU threads for the models; 0 leaves it to torch."
+        default=1, ge=1, description="CPU threads that the models use for one picture."
     )
     context_weight: float = Field(
         default=0.4, ge=0, description="Share of the crop with surroundings in a score."

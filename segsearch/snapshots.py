@@ -61,7 +61,10 @@ def newest(folder: Path, factory: IndexFactory, binding: Binding) -> tuple[Vecto
     """
     for path in manifests(folder):
         try:
-            manifest = check(path, binding)
+            manifest = check(path)
+            if manifest.binding != binding:
+                LOG.info("Snapshot %s is of another generation, mix or kind.", path.name)
+                continue
             index = _load(folder, factory, manifest)
         except DamageError as problem:
             LOG.warning("Snapshot passed over: %s", problem, extra={"action": "snapshot.skip"})
@@ -77,11 +80,9 @@ def _load(folder: Path, factory: IndexFactory, manifest: Manifest) -> VectorInde
     return index
 
 
-def check(path: Path, binding: Binding) -> Manifest:
-    """The manifest at a path, when it fits and its files are whole; else DamageError."""
+def check(path: Path) -> Manifest:
+    """The manifest at a path, when its files are whole; else DamageError."""
     manifest = _read(path)
-    if manifest.binding != binding:
-        raise DamageError(f"{path.name} belongs to another catalog, recipe, mix or kind of index.")
     for name, (size, sha256) in manifest.files.items():
         file = path.parent / name
         if not file.is_file() or file.stat().st_size != size or sha256_of(file) != sha256:

@@ -82,11 +82,10 @@ def open_service(settings: Settings, *, create: bool = False) -> SegSearch:
 
 
 def device(settings: Settings) -> str:
-    """The torch device that `auto` stands for here; also applies the thread count."""
+    """The torch device that `auto` stands for here; also applies the thread count: see Worker."""
     import torch
 
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.threads)
     if settings.device != "auto":
         return settings.device
     if torch.cuda.is_available():

@@ -1,6 +1,6 @@
 """Claims pictures from the catalog, runs the pipeline on them, commits; stops between pictures.
 
-Files are read and decoded in threads ahead of the models. A claim that was not finished is given
+A claim that was not finished is given
 back; one of a process that died is picked up by the next.
 """
 
@@ -11,7 +11,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,10 +21,9 @@ from segsearch.decode import Limits, decode, read_file
 from segsearch.domain import PictureInfo
 from segsearch.errors import PictureError
 from segsearch.pipeline import Pipeline
-from segsearch.ports import Catalog, Claim, Pixels
+from segsearch.ports import Catalog, Claim, DescribedPicture, Pixels
 
 LOG = logging.getLogger(__name__)
-AHEAD = 3  # pictures read and decoded before the models ask for them
 Decoded = tuple[Pixels, PictureInfo]
 
 
@@ -39,7 +37,12 @@ class Step:
 
 
 class Worker:
-    """One process's hands on one library and recipe."""
+    """One process's hands on one library and recipe.
+
+    `lanes` pictures are read, decoded and described side by side, each by one thread: the models
+    are small against a processor, and two threads on one picture wait for each other more than
+    they help. Commits happen in the order of the claims, in the caller's thread.
+    """
 
     def __init__(
         self,
@@ -49,12 +52,14 @@ class Worker:
         *,
         limits: Limits,
         lease_seconds: float,
+        lanes: int,
     ) -> None:
         self._catalog = catalog
         self._recipe_id = recipe_id
         self._models = models
         self._limits = limits
         self._lease_seconds = lease_seconds
+        self._lanes = lanes
         self._owner = owner_of_this_process()
 
     def run(self, report: Callable[[Step], None], stop: threading.Event) -> None:
@@ -63,41 +68,40 @@ class Worker:
         Models load only when there is a picture to look at.
         """
         self._catalog.release(self._recipe_id, is_gone)
-        waiting: deque[tuple[Claim, Future[Decoded]]] = deque()
-        with ThreadPoolExecutor(AHEAD, "decode") as threads:
+        waiting: deque[tuple[Claim, Future[DescribedPicture]]] = deque()
+        with ThreadPoolExecutor(self._lanes, "lane") as threads:
             try:
                 self._fill(waiting, threads)
                 while waiting and not stop.is_set():
-                    claim, future = waiting.popleft()
+                    report(self._finish(*waiting.popleft()))
                     self._fill(waiting, threads)
-                    report(self._finish(claim, future))
             finally:
                 for _, future in waiting:
                     future.cancel()
                 self._catalog.release(self._recipe_id, lambda owner: owner == self._owner)
 
     def _fill(
-        self, waiting: deque[tuple[Claim, Future[Decoded]]], threads: ThreadPoolExecutor
+        self, waiting: deque[tuple[Claim, Future[DescribedPicture]]], threads: ThreadPoolExecutor
     ) -> None:
-        while len(waiting) < AHEAD:
+        while len(waiting) <= self._lanes:  # one more than run, so that no lane stands idle
             claim = self._catalog.claim(self._recipe_id, self._owner, self._lease_seconds)
             if claim is None:
                 return
-            waiting.append((claim, threads.submit(read_claimed, claim, self._limits)))
+            waiting.append((claim, threads.submit(self._describe, claim)))
 
-    def _finish(self, claim: Claim, future: Future[Decoded]) -> Step:
-        started = time.monotonic()
+    def _describe(self, claim: Claim) -> DescribedPicture:
+        return self._models().describe(*read_claimed(claim, self._limits))
+
+    def _finish(self, claim: Claim, future: Future[DescribedPicture]) -> Step:
         path = claim.paths[0] if claim.paths else claim.sha256
         try:
-            pixels, info = future.result()
+            picture = future.result()
         except PictureError as problem:
             self._catalog.fail(claim, str(problem))
             return Step(path, 0, str(problem))
-        picture = self._models().describe(pixels, info)
         if not self._catalog.commit(claim, picture):
             return Step(path, 0, "Another worker has taken this picture over.")
-        seconds = time.monotonic() - started
-        extra = {"action": "picture.done", "image_id": claim.image_id, "seconds": seconds}
+        extra = {"action": "picture.done", "image_id": claim.image_id}
         LOG.info("Indexed %s: %d segments.", path, len(picture.segments), extra=extra)
         return Step(path, len(picture.segments), None)
 

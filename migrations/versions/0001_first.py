@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.Text, nullable=False, unique=True),
         sa.Column("document", sa.Text, nullable=False),
         sa.Column("active", sa.Boolean, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "image",

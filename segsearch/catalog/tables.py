@@ -20,6 +20,7 @@ RECIPE = sa.Table(
     sa.Column("fingerprint", sa.Text, nullable=False, unique=True),
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 IMAGE = sa.Table(

@@ -94,4 +94,5 @@ def patchwork(height: int, width: int, seed: int = 0) -> Pixels:
     cells = random.integers(0, 256, (5, 7, 3))
     y, x = (np.arange(side) * count // side for side, count in ((height, 5), (width, 7)))
     noise = random.integers(-20, 21, (height, width, 3))
-    return np.clip(cells[y][:, x] + noise, 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(cells[y][:, x] + noise, 0, 255).astype(np.uint8)
+    return pixels

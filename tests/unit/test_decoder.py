@@ -8,7 +8,8 @@ from segment_anything.modeling import MaskDecoder
 from torch import Tensor
 
 from segsearch.segmenters import decoder as fast
-from segsearch.segmenters.decoder import ExactDecoder, is_upstream
+from segsearch.segmenters.decoder import ExactDecoder
+from segsearch.segmenters.decoder_parts import is_upstream
 from tests.unit.small_sam import BlobDecoder, small_decoder
 
 Picture = tuple[Tensor, Tensor, Tensor]
@@ -75,7 +76,8 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = ExactDecoder(module)
     shared = decoder.prepare(*image)
     together, _ = decoder.decode(shared, prompts, 0.9)
-    monkeypatch.setattr(fast, "CHUNK_BYTES", {"cpu": 1})
+    monkeypatch.setattr(fast, "ATTENTION_BYTES", {"cpu": 1})
+    monkeypatch.setattr(fast, "UPSCALING_BYTES", {"cpu": 4096 * 11})
     one_by_one, _ = decoder.decode(shared, prompts, 0.9)
     torch.testing.assert_close(one_by_one, together, rtol=0, atol=2e-3)
 

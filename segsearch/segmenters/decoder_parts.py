@@ -1,0 +1,122 @@
+"""Names the parts of a mask decoder: the modules that the fast decoder reads its weights from.
+
+Letters in shapes, here and in `decoder`: B prompts, n tokens a prompt, N image tokens, C channels,
+H heads of d channels each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from segment_anything.modeling import MaskDecoder
+from torch import Tensor, cat, nn
+
+OnTokens = Callable[..., Tensor]  # a module that is used as it is, on a handful of tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """One attention's projections."""
+
+    q: nn.Linear
+    k: nn.Linear
+    v: nn.Linear
+    out: nn.Linear
+    heads: int
+
+    @classmethod
+    def of(cls, module: Any) -> Attention:
+        """The projections of upstream's Attention (segment_anything/modeling/transformer.py)."""
+        return cls(module.q_proj, module.k_proj, module.v_proj, module.out_proj, module.num_heads)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One two-way layer: the tokens' own part, and both directions between tokens and image."""
+
+    itself: OnTokens
+    to_image: Attention
+    to_tokens: Attention
+    norms: tuple[nn.LayerNorm, nn.LayerNorm, nn.LayerNorm]
+    image_norm: nn.LayerNorm
+    mlp: OnTokens
+
+    @classmethod
+    def of(cls, module: Any) -> Layer:
+        """The parts of upstream's TwoWayAttentionBlock."""
+        return cls(
+            module.self_attn,
+            Attention.of(module.cross_attn_token_to_image),
+            Attention.of(module.cross_attn_image_to_token),
+            (module.norm1, module.norm2, module.norm3),
+            module.norm4,
+            module.mlp,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderParts:
+    """A whole mask decoder. `tokens` (5, C): predicted IoU, the single mask, the three masks."""
+
+    tokens: Tensor
+    first: Layer
+    second: Layer
+    final: Attention
+    final_norm: nn.LayerNorm
+    iou_head: OnTokens
+    mask_heads: tuple[OnTokens, ...]
+    upscaling: Any  # transposed convolution, norm, activation, transposed convolution, activation
+
+    @classmethod
+    def of(cls, module: Any) -> DecoderParts:
+        """The parts of upstream's MaskDecoder (segment_anything/modeling/mask_decoder.py)."""
+        transformer = module.transformer
+        first, second = transformer.layers
+        return cls(
+            cat([module.iou_token.weight, module.mask_tokens.weight]),
+            Layer.of(first),
+            Layer.of(second),
+            Attention.of(transformer.final_attn_token_to_image),
+            transformer.norm_final_attn,
+            module.iou_prediction_head,
+            tuple(module.output_hypernetworks_mlps[1:]),
+            module.output_upscaling,
+        )
+
+
+def is_upstream(module: Any) -> bool:
+    """Whether a mask decoder is one whose parts are known here: upstream's, of two layers."""
+    return type(module) is MaskDecoder and bool(module.transformer.depth == 2)
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, n, H d) as (H, B n, d), so that what all prompts share meets them in one product."""
+    return x.reshape(-1, heads, x.shape[-1] // heads).transpose(0, 1)
+
+
+def join_heads(x: Tensor, prompts: int) -> Tensor:
+    """(H, B n, d) as (B, n, H d)."""
+    heads, rows, depth = x.shape
+    return x.transpose(0, 1).reshape(prompts, rows // prompts, heads * depth)
+
+
+def by_prompt(x: Tensor, prompts: int) -> Tensor:
+    """(H, B n, m) as (B, H n, m)."""
+    heads, rows, width = x.shape
+    one = rows // prompts
+    return x.reshape(heads, prompts, one, width).transpose(0, 1).reshape(prompts, -1, width)
+
+
+def by_head(x: Tensor, heads: int) -> Tensor:
+    """(B, H n, m) as (H, B n, m)."""
+    prompts, rows, width = x.shape
+    one = rows // heads
+    return x.reshape(prompts, heads, one, width).transpose(0, 1).reshape(heads, -1, width)
+
+
+def softmax_over_tokens(scores: Tensor, heads: int) -> Tensor:
+    """Softmax of (B, H n, N) over the n tokens of each head."""
+    prompts, rows, width = scores.shape
+    return scores.view(prompts, heads, rows // heads, width).softmax(2).view_as(scores)

@@ -1,0 +1,248 @@
+"""Turns a picture into every mask a promptable segmenter believes in, from a grid of points.
+
+The result is that of segment_anything's SamAutomaticMaskGenerator (automatic_mask_generator.py);
+the way there differs: masks that fail the predicted IoU are never enlarged, sizes and boxes come
+from the small logits, and only masks that survive everything become pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.ops import nms  # type: ignore[import-untyped]  # it ships no types
+
+from segsearch import masks
+from segsearch.domain import Box, Mask, Proposal
+from segsearch.errors import InputError
+from segsearch.ports import Pixels
+from segsearch.segmenters.tidying import drop_overlaps, tidy
+from segsearch.segmenters.upsampling import Upsampling
+
+EDGE_PX = 20  # masks that end this close to a crop's inner edge were cut by it (utils/amg.py)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorSettings:
+    """What changes a mask; names and defaults are segment_anything's where they mean the same.
+
+    `points_per_batch` bounds memory and changes no mask. With `one_mask_per_thing`, a mask goes
+    when more than `overlap_thresh` of it, or of the better mask it meets, is shared.
+    """
+
+    points_per_side: int = 32
+    points_per_batch: int = 64
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+    crop_n_layers: int = 0
+    crop_nms_thresh: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_n_points_downscale_factor: int = 1
+    min_mask_region_area: int = 0
+    one_mask_per_thing: bool = False
+    overlap_thresh: float = 0.7
+
+    def __post_init__(self) -> None:
+        if min(self.points_per_side, self.points_per_batch) < 1:
+            raise InputError("points_per_side and points_per_batch must be 1 or more.")
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything that changes a mask, as plain JSON values."""
+        return {key: value for key, value in asdict(self).items() if key != "points_per_batch"}
+
+
+class View(Protocol):
+    """One picture, or a crop of one, after the image encoder."""
+
+    @property
+    def upsampling(self) -> Upsampling:
+        """How this view's logits become its pixels."""
+
+    @property
+    def threshold(self) -> float:
+        """Logits above it belong to the mask."""
+
+    def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
+        """Logits (k, h, w) and predicted IoU (k,) of the masks above `min_iou`, by prompt.
+
+        `points` (n, 2) are x, y in pixels of this view; each gives up to three masks.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The masks of one view that passed every threshold, in the order of their prompts.
+
+    `logits` (k, h, w) float32, `predicted_iou` and `stability` (k,) float32, `boxes` (k, 4) int64
+    half-open in pixels of the view.
+    """
+
+    logits: Tensor
+    predicted_iou: Tensor
+    stability: Tensor
+    boxes: Tensor
+
+    def __getitem__(self, keep: Tensor) -> Found:
+        return Found(
+            self.logits[keep], self.predicted_iou[keep], self.stability[keep], self.boxes[keep]
+        )
+
+
+@torch.no_grad()
+def generate(
+    pixels: Pixels, look: Callable[[Pixels], View], settings: GeneratorSettings
+) -> list[Proposal]:
+    """Every mask of a picture (H, W, 3) that passes the settings, best first.
+
+    Best means the highest predicted IoU, then stability. `look` encodes a picture or a crop.
+    """
+    height, width = pixels.shape[:2]
+    whole = Box(0, 0, width, height)
+    proposals: list[Proposal] = []
+    crop_areas: list[int] = []
+    for crop, layer in crop_boxes(whole, settings):
+        view = look(np.ascontiguousarray(pixels[crop.y0 : crop.y1, crop.x0 : crop.x1]))
+        found = _in_view(view, crop, whole, (settings, layer))
+        proposals += _proposals(found, view, crop, whole)
+        crop_areas += [crop.area] * (len(proposals) - len(crop_areas))
+    if settings.crop_n_layers:
+        # A smaller crop shows the same thing larger, so its mask is preferred.
+        scores = [1 / area for area in crop_areas]
+        proposals = _without_duplicates(proposals, scores, settings.crop_nms_thresh)
+    if settings.min_mask_region_area:
+        proposals = _tidied(proposals, settings)
+    proposals.sort(key=_rank)
+    if settings.one_mask_per_thing:
+        proposals = drop_overlaps(proposals, settings.overlap_thresh)
+    return proposals
+
+
+def crop_boxes(whole: Box, settings: GeneratorSettings) -> Iterator[tuple[Box, int]]:
+    """The picture itself as layer 0, then 4 ** n overlapping crops of each layer n.
+
+    Layer n has 2 ** n crops a side, and neighbours share `crop_overlap_ratio` of the picture's
+    shorter side, halved from layer to layer (utils/amg.py, generate_crop_boxes).
+    """
+    yield whole, 0
+    for layer in range(1, settings.crop_n_layers + 1):
+        count = 2**layer
+        shared = int(settings.crop_overlap_ratio * min(whole.width, whole.height) * 2 / count)
+        crop_w, crop_h = (
+            math.ceil((shared * (count - 1) + side) / count) for side in (whole.width, whole.height)
+        )
+        for column, row in product(range(count), repeat=2):
+            x0, y0 = (crop_w - shared) * column, (crop_h - shared) * row
+            crop = Box(x0, y0, min(x0 + crop_w, whole.width), min(y0 + crop_h, whole.height))
+            if crop.width > 0 and crop.height > 0:
+                yield crop, layer
+
+
+def point_grid(per_side: int) -> NDArray[np.float64]:
+    """(per_side ** 2, 2) x, y in [0, 1]: the centres of equal cells, row by row."""
+    margin = 1 / (2 * per_side)
+    side = np.linspace(margin, 1 - margin, per_side)
+    x, y = np.meshgrid(side, side)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def _in_view(
+    view: View, crop: Box, whole: Box, effort: tuple[GeneratorSettings, int]
+) -> Found | None:
+    """What the point grid finds in one crop, duplicates removed; None when that is nothing."""
+    settings, layer = effort
+    per_side = settings.points_per_side // settings.crop_n_points_downscale_factor**layer
+    points = point_grid(max(1, per_side)) * (crop.width, crop.height)
+    batches = [
+        _passing(view, points[start : start + settings.points_per_batch], settings)
+        for start in range(0, len(points), settings.points_per_batch)
+    ]
+    found = Found(
+        torch.cat([one.logits for one in batches]),
+        torch.cat([one.predicted_iou for one in batches]),
+        torch.cat([one.stability for one in batches]),
+        torch.cat([one.boxes for one in batches]),
+    )
+    found = found[~_cut_by_crop(found.boxes, crop, whole)]
+    if not found.boxes.shape[0]:
+        return None
+    return found[nms(_inclusive(found.boxes), found.predicted_iou, settings.box_nms_thresh)]
+
+
+def _passing(view: View, points: NDArray[np.float64], settings: GeneratorSettings) -> Found:
+    """The masks of one batch of points that pass predicted IoU and stability."""
+    min_iou = settings.pred_iou_thresh if settings.pred_iou_thresh > 0 else -math.inf
+    logits, predicted_iou = view.candidates(points, min_iou)
+    measures = view.upsampling.measure(logits, view.threshold, settings.stability_score_offset)
+    stability = measures.stability
+    keep = measures.area > 0
+    if settings.stability_score_thresh > 0:
+        keep &= stability >= settings.stability_score_thresh
+    return Found(logits, predicted_iou, stability, measures.boxes)[keep]
+
+
+def _cut_by_crop(boxes: Tensor, crop: Box, whole: Box) -> Tensor:
+    """(k,) bool: boxes (k, 4) that end near the crop's edge where that is not the picture's."""
+    offset = torch.tensor([crop.x0, crop.y0, crop.x0, crop.y0], device=boxes.device)
+    edges = _inclusive(boxes + offset)
+    inner, outer = (
+        torch.tensor(box.as_tuple(), dtype=edges.dtype, device=boxes.device)
+        for box in (crop, whole)
+    )
+    return (((edges - inner).abs() <= EDGE_PX) & ((edges - outer).abs() > EDGE_PX)).any(1)
+
+
+def _inclusive(boxes: Tensor) -> Tensor:
+    """Boxes (k, 4) as float32 with x1, y1 inside: what upstream gives to NMS and edge tests."""
+    last = torch.tensor([0, 0, 1, 1], device=boxes.device)
+    return (boxes - last).float()
+
+
+def _proposals(found: Found | None, view: View, crop: Box, whole: Box) -> Iterator[Proposal]:
+    """Pixels at last: the surviving masks of a view, as run lengths in the whole picture."""
+    if found is None:
+        return
+    boxes = found.boxes.tolist()
+    scores = zip(found.predicted_iou.tolist(), found.stability.tolist(), strict=True)
+    for logits, box, (predicted_iou, stability) in zip(found.logits, boxes, scores, strict=True):
+        array = view.upsampling.cut(logits, box, view.threshold).cpu().numpy()
+        origin = (crop.x0 + box[0], crop.y0 + box[1])
+        mask = masks.encode(array, origin=origin, size=(whole.height, whole.width))
+        if mask is not None:
+            yield Proposal(mask, predicted_iou, stability)
+
+
+def _without_duplicates(
+    proposals: list[Proposal], scores: list[float], threshold: float
+) -> list[Proposal]:
+    """Box NMS over proposals; among equal scores the earlier one stays."""
+    if not proposals:
+        return []
+    boxes = torch.tensor([one.mask.box.as_tuple() for one in proposals])
+    keep = nms(_inclusive(boxes), torch.tensor(scores), threshold)
+    return [proposals[index] for index in keep.tolist()]
+
+
+def _tidied(proposals: list[Proposal], settings: GeneratorSettings) -> list[Proposal]:
+    """Proposals without small holes and islands; untouched masks win over those changed."""
+    tidied: list[Mask] = [tidy(one.mask, settings.min_mask_region_area) for one in proposals]
+    unchanged = [float(new == old.mask) for new, old in zip(tidied, proposals, strict=True)]
+    renewed = [
+        Proposal(new, old.predicted_iou, old.stability)
+        for new, old in zip(tidied, proposals, strict=True)
+    ]
+    threshold = max(settings.box_nms_thresh, settings.crop_nms_thresh)
+    return _without_duplicates(renewed, unchanged, threshold)
+
+
+def _rank(proposal: Proposal) -> tuple[float, float, tuple[int, int, int, int]]:
+    return (-proposal.predicted_iou, -proposal.stability, proposal.mask.box.as_tuple())

@@ -1,0 +1,58 @@
+"""What several tests stand on: libraries filled by the embedded models, once a run."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import segsearch.demo
+from segsearch.domain import Hit, Mask
+from segsearch.masks import from_coco, iou
+from segsearch.service import SegSearch
+from segsearch.settings import Settings
+from segsearch.wiring import open_service
+
+DEMO = Path(segsearch.demo.__file__).parent
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Where each named thing really is: `things[name]` lists (picture's file name, mask)."""
+
+    things: dict[str, list[tuple[str, Mask]]]
+
+    def is_right(self, hit: Hit, name: str, least_iou: float = 0.5) -> bool:
+        """Whether a hit covers one of the things of a name."""
+        file = Path(hit.image.paths[0]).name
+        return any(
+            picture == file and iou(hit.segment.mask, mask) >= least_iou
+            for picture, mask in self.things[name]
+        )
+
+
+@pytest.fixture(scope="session")
+def truth() -> Truth:
+    """The true masks of the demo's drawn scenes, in a style no model was trained on."""
+    document = json.loads((DEMO / "truth.json").read_text())
+    files = {image["id"]: image["file_name"] for image in document["images"]}
+    names = {category["id"]: category["name"] for category in document["categories"]}
+    things: dict[str, list[tuple[str, Mask]]] = defaultdict(list)
+    for row in document["annotations"]:
+        mask = from_coco(row["segmentation"])
+        things[names[row["category_id"]]].append((files[row["image_id"]], mask))
+    return Truth(dict(things))
+
+
+@pytest.fixture(scope="session")
+def demo_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SegSearch]:
+    """The demo pictures, indexed with the embedded models."""
+    settings = Settings(library=tmp_path_factory.mktemp("demo") / "library")
+    with open_service(settings, create=True) as service:
+        report = service.index([DEMO / "pictures"])
+        assert not report.skipped
+        yield service

@@ -1,0 +1,207 @@
+"""Measures a SAM on scenes in the held-out style, and draws its automatic masks on photographs.
+
+`python -m training.evaluate_sam` judges the shipped weights with segment_anything's own predictor
+and generator; `--checkpoint FILE` judges a training checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+from segment_anything.modeling import Sam
+
+from segsearch.segmenters.lite import IMAGE_SIZE, load_sam_lite
+from training.compose import compose_scene
+from training.fetch import HELD_OUT, parser
+from training.render import load_drawings
+from training.scene import Scene
+
+SHIPPED = Path(__file__).parents[1] / "segsearch" / "models" / "embedded" / "sam-lite.safetensors"
+SEED = 31_000
+SCENE_SIZE = (480, 640)
+CLICK_SMALLEST, AUTO_SMALLEST = 0.001, 0.01  # visible share of the picture that a thing needs
+RIGHT_IOU = 0.7
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "camera", "coins")
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The generator's settings."""
+
+    points_per_side: int = 24
+    pred_iou_thresh: float = 0.7
+    stability_score_thresh: float = 0.8
+    box_nms_thresh: float = 0.7
+
+    def generator(self, sam: Sam) -> SamAutomaticMaskGenerator:
+        """segment_anything's generator with these settings."""
+        return SamAutomaticMaskGenerator(
+            sam,
+            points_per_side=self.points_per_side,
+            pred_iou_thresh=self.pred_iou_thresh,
+            stability_score_thresh=self.stability_score_thresh,
+            box_nms_thresh=self.box_nms_thresh,
+            points_per_batch=64,
+        )
+
+
+def held_out_scenes(cache: Path, count: int) -> list[Scene]:
+    """The same scenes every time."""
+    drawings = load_drawings(cache, styles=(HELD_OUT,))
+    seeds = [np.random.default_rng([SEED, number]) for number in range(count)]
+    return [compose_scene(rng, drawings, size=SCENE_SIZE, styles=(HELD_OUT,)) for rng in seeds]
+
+
+def load(checkpoint: Path | None, side_px: int) -> Sam:
+    """The averaged weights of a checkpoint, or the shipped ones."""
+    if checkpoint is None:
+        return load_sam_lite(load_file(SHIPPED), side_px)
+    return load_sam_lite(torch.load(checkpoint, weights_only=True)["slow"], side_px)
+
+
+def click_scores(sam: Sam, scenes: list[Scene]) -> dict[str, float]:
+    """Mean IoU from one click: deepest point or any point, first-ranked mask or best of three."""
+    predictor, rng = SamPredictor(sam), np.random.default_rng(SEED)
+    rows: list[tuple[float, ...]] = []
+    for scene in scenes:
+        masks = [item.mask for item in scene.instances if item.mask.mean() > CLICK_SMALLEST]
+        if not masks:
+            continue
+        predictor.set_image(scene.pixels)
+        middles = _answers(predictor, [deepest(mask) for mask in masks])
+        anywhere = _answers(predictor, [_any_point(rng, mask) for mask in masks])
+        for mask, middle, other in zip(masks, middles, anywhere, strict=True):
+            rows.append((*_ranked(mask, *middle), *_ranked(mask, *other)))
+    names = ("click_first", "click_best_of_3", "click_quality_error",
+             "any_click_first", "any_click_best_of_3", "any_click_quality_error")  # fmt: skip
+    means = np.mean(rows, axis=0)
+    scores = {name: float(mean) for name, mean in zip(names, means, strict=True)}
+    return scores | {"things": float(len(rows))}
+
+
+def _answers(
+    predictor: SamPredictor, points: list[tuple[int, int]]
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float32]]]:
+    places = torch.tensor(points, dtype=torch.float32)[:, None]
+    places = predictor.transform.apply_coords_torch(places, predictor.original_size)
+    masks, quality, _ = predictor.predict_torch(places, torch.ones(len(points), 1))
+    yield from zip(masks.numpy(), quality.numpy(), strict=True)
+
+
+def _ranked(
+    truth: NDArray[np.bool_], masks: NDArray[np.bool_], quality: NDArray[np.float32]
+) -> tuple[float, float, float]:
+    found = [iou(truth, mask) for mask in masks]
+    first = int(np.argmax(quality))
+    return found[first], max(found), abs(float(quality[first]) - found[first])
+
+
+def auto_scores(sam: Sam, scenes: list[Scene], thresholds: Thresholds) -> dict[str, float]:
+    """How many things some automatic mask finds, and how many masks and seconds that takes."""
+    generator = thresholds.generator(sam)
+    found, masks, began = [], 0, time.monotonic()
+    for scene in scenes:
+        made = [row["segmentation"] for row in generator.generate(scene.pixels)]
+        masks += len(made)
+        truths = [item.mask for item in scene.instances if item.mask.mean() > AUTO_SMALLEST]
+        found += [max((iou(truth, mask) for mask in made), default=0.0) for truth in truths]
+    best = np.array(found)
+    return {
+        "auto_recall_0.5": float((best >= 0.5).mean()),
+        "auto_recall_0.7": float((best >= RIGHT_IOU).mean()),
+        "auto_mean_best_iou": float(best.mean()),
+        "masks_a_picture": masks / len(scenes),
+        "seconds_a_picture": (time.monotonic() - began) / len(scenes),
+    }
+
+
+def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks (H, W)."""
+    union = int((one | other).sum())
+    return int((one & other).sum()) / union if union else 0.0
+
+
+def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """x, y of the pixel furthest from the mask's edge."""
+    padded = np.pad(mask.astype(np.uint8), 1)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    row, column = divmod(int(depth.argmax()), mask.shape[1])
+    return column, row
+
+
+def _any_point(rng: np.random.Generator, mask: NDArray[np.bool_]) -> tuple[int, int]:
+    found = np.flatnonzero(mask.ravel())
+    row, column = divmod(int(found[int(rng.integers(len(found)))]), mask.shape[1])
+    return column, row
+
+
+def photographs() -> dict[str, NDArray[np.uint8]]:
+    """Photographs that scikit-image ships; never trained on."""
+    from skimage import data
+
+    found = {}
+    for name in PHOTOGRAPHS:
+        pixels = np.asarray(getattr(data, name)())
+        found[name] = pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2)
+    return found
+
+
+def overlay(pixels: NDArray[np.uint8], rows: list[dict[str, Any]]) -> NDArray[np.uint8]:
+    """The picture with every mask tinted and outlined, large ones first."""
+    drawn, rng = pixels.copy(), np.random.default_rng(0)
+    for row in sorted(rows, key=lambda row: -row["area"]):
+        mask = row["segmentation"].astype(np.uint8)
+        tint = rng.integers(40, 256, 3)
+        drawn[mask > 0] = (0.55 * drawn[mask > 0] + 0.45 * tint).astype(np.uint8)
+        edges, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(drawn, edges, -1, tint.tolist(), 2)
+    return drawn
+
+
+def draw_photographs(sam: Sam, thresholds: Thresholds, folder: Path) -> None:
+    """Write one overlay a photograph."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = thresholds.generator(sam)
+    for name, pixels in photographs().items():
+        rows = generator.generate(pixels)
+        Image.fromarray(overlay(pixels, rows)).save(folder / f"{name}.png")
+        print(f"{name}: {len(rows)} masks")
+
+
+def main() -> None:
+    """Command line."""
+    options = parser(__doc__)
+    options.add_argument("--checkpoint", type=Path)
+    options.add_argument("--side", type=int, default=IMAGE_SIZE)
+    options.add_argument("--scenes", type=int, default=60)
+    options.add_argument("--auto-scenes", type=int, default=20)
+    options.add_argument("--photographs", action="store_true")
+    options.add_argument("--points", type=int, default=Thresholds.points_per_side)
+    options.add_argument("--quality", type=float, default=Thresholds.pred_iou_thresh)
+    options.add_argument("--stability", type=float, default=Thresholds.stability_score_thresh)
+    chosen = options.parse_args()
+    sam = load(chosen.checkpoint, chosen.side)
+    scenes = held_out_scenes(chosen.cache, max(chosen.scenes, chosen.auto_scenes))
+    thresholds = Thresholds(chosen.points, chosen.quality, chosen.stability)
+    scores = click_scores(sam, scenes[: chosen.scenes]) if chosen.scenes else {}
+    if chosen.auto_scenes:
+        scores |= auto_scores(sam, scenes[: chosen.auto_scenes], thresholds)
+    for name, value in scores.items():
+        print(f"{name} {value:.3f}")
+    if chosen.photographs:
+        draw_photographs(sam, thresholds, chosen.cache / "overlays")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Writes the averaged SAM weights as half-precision safetensors, and the model card beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from segsearch.segmenters.lite import IMAGE_SIZE
+from training.evaluate_sam import SHIPPED
+from training.fetch import FILLED_STYLES, HELD_OUT, STYLES, parser
+
+_CARD = Path(__file__).with_name("sam_card.md")
+
+
+def pack(checkpoint: Path, target: Path) -> str:
+    """Write the weights; returns their sha256."""
+    state: dict[str, Any] = torch.load(checkpoint, weights_only=True)["slow"]
+    kept = {name: value.half().contiguous() for name, value in state.items()}
+    save_file(kept, target, metadata={"image_size": str(IMAGE_SIZE), "format": "pt"})
+    return hashlib.sha256(target.read_bytes()).hexdigest()
+
+
+def card(sha256: str, size_bytes: int, runs: list[dict[str, Any]], metrics: str) -> str:
+    """The model card's text: the template with what was measured filled in."""
+    lines = [
+        f"| {run['plan']['side_px']} px | {run['state']['step']} | {run['plan']['images']} | "
+        f"{run['plan']['rate']:g} | {run['state']['seconds'] / 60:.0f} | {run['plan']['seed']} |"
+        for run in runs
+    ]
+    styles = ", ".join(f"{style} ({STYLES[style].licence})" for style in FILLED_STYLES)
+    text = _CARD.read_text("utf-8")
+    values = {
+        "sha256": sha256, "megabytes": f"{size_bytes / 1e6:.1f}", "runs": "\n".join(lines),
+        "styles": styles, "held_out": HELD_OUT, "metrics": metrics.strip(),
+        "image_size": str(IMAGE_SIZE),
+    }  # fmt: skip
+    for name, value in values.items():
+        text = text.replace(f"<{name}>", value)
+    return text
+
+
+def describe(checkpoint: Path) -> dict[str, Any]:
+    """What a checkpoint says about the run that made it."""
+    content = torch.load(checkpoint, weights_only=True)
+    return {"plan": content["plan"], "state": content["state"]}
+
+
+def main() -> None:
+    """Command line."""
+    options = parser(__doc__)
+    options.add_argument("checkpoints", type=Path, nargs="+", help="in order; the last is packed")
+    options.add_argument("--metrics", type=Path, help="what evaluate_sam printed, for the card")
+    options.add_argument("--target", type=Path, default=SHIPPED)
+    chosen = options.parse_args()
+    sha256 = pack(chosen.checkpoints[-1], chosen.target)
+    runs = [describe(path) for path in chosen.checkpoints]
+    metrics = chosen.metrics.read_text("utf-8") if chosen.metrics else "not measured"
+    text = card(sha256, chosen.target.stat().st_size, runs, metrics)
+    chosen.target.with_suffix(".md").write_text(text, "utf-8")
+    print(json.dumps({"sha256": sha256, "bytes": chosen.target.stat().st_size, "runs": runs}))
+
+
+if __name__ == "__main__":
+    main()
