@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from training.clip_pictures import normalised
 
-FROZEN_STAGES = 6
+FROZEN_STAGES = 3
 
 
 class Tower(nn.Module):
@@ -23,7 +23,7 @@ class Tower(nn.Module):
 
     @torch.no_grad()
     def early(self, pixels: Tensor) -> Tensor:
-        """Pixels (n, 3, s, s) in 0..1 -> features (n, 192, s/32, s/32) f32."""
+        """Pixels (n, 3, s, s) in 0..1 -> features (n, 40, s/8, s/8) f32."""
         trunk = self.visual.trunk
         with torch.autocast("cpu", torch.bfloat16):
             states = normalised(pixels).contiguous(memory_format=torch.channels_last)
@@ -32,10 +32,18 @@ class Tower(nn.Module):
                 states = stage(states)
         return states.float()
 
-    def late(self, states: Tensor) -> Tensor:
-        """Early features -> unit rows (n, 512)."""
+    def pooled(self, states: Tensor) -> Tensor:
+        """Early features -> the trunk's pooled features (n, 1280)."""
         trunk = self.visual.trunk
         for stage in trunk.blocks[FROZEN_STAGES:]:
             states = stage(states)
-        states = trunk.forward_head(trunk.bn2(trunk.conv_head(states)))
-        return functional.normalize(self.visual.head(states), dim=-1)
+        features: Tensor = trunk.forward_head(trunk.bn2(trunk.conv_head(states)))
+        return features
+
+    def headed(self, pooled: Tensor) -> Tensor:
+        """Pooled features -> unit rows (n, 512)."""
+        return functional.normalize(self.visual.head(pooled), dim=-1)
+
+    def late(self, states: Tensor) -> Tensor:
+        """Early features -> unit rows (n, 512)."""
+        return self.headed(self.pooled(states))

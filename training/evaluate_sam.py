@@ -39,9 +39,10 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "camera", "coins")
 class Thresholds:
     """The generator's settings."""
 
-    points_per_side: int = 24
-    pred_iou_thresh: float = 0.7
-    stability_score_thresh: float = 0.8
+    points_per_side: int = 16
+    pred_iou_thresh: float = 0.45
+    stability_score_thresh: float = 0.6
+    stability_score_offset: float = 0.25  # its logits are flatter than those of the large SAMs
     box_nms_thresh: float = 0.7
 
     def generator(self, sam: Sam) -> SamAutomaticMaskGenerator:
@@ -51,6 +52,7 @@ class Thresholds:
             points_per_side=self.points_per_side,
             pred_iou_thresh=self.pred_iou_thresh,
             stability_score_thresh=self.stability_score_thresh,
+            stability_score_offset=self.stability_score_offset,
             box_nms_thresh=self.box_nms_thresh,
             points_per_batch=64,
         )

@@ -18,7 +18,8 @@ from torch import Tensor
 from training.clip_head import start_image_tower
 from training.clip_model import EMBEDDED, build, is_text
 from training.fetch import DEFAULT_CACHE
-from training.text_corpus import BPE_NAME, load, write_merges
+from training.text_corpus import BPE_NAME, imagenet_space, write_merges
+from training.train_clip import between
 
 NAME = "clip-lite.safetensors"
 LEARNT_SHARE = 0.8
@@ -31,15 +32,11 @@ def assemble(cache: Path, learnt_share: float) -> CLIP:
     between keeps more of the photographs for little of the drawings (Wortsman et al. 2022).
     """
     model = build()
-    start_image_tower(model, cache, load(cache).space)
+    start_image_tower(model, cache, imagenet_space(cache))
     image = cache / "clip" / "image.pt"
     if image.exists():
         learnt = torch.load(image, weights_only=True)["average"]
-        mixed = {
-            name: value.lerp(learnt[name], learnt_share) if value.is_floating_point() else value
-            for name, value in model.visual.state_dict().items()
-        }
-        model.visual.load_state_dict(mixed)
+        model.visual.load_state_dict(between(model.visual, learnt, learnt_share))
     text = torch.load(cache / "clip" / "text.pt", weights_only=True)
     text = text.get("average", text["model"])
     model.load_state_dict(

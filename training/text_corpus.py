@@ -48,8 +48,7 @@ def load(cache: Path) -> Corpus:
     asked = [text for concept in concepts for text in _asked(concept)]
     rows = embed_cached(asked, cache / "clip" / "teacher.npz")
     row_of = {text: index for index, text in enumerate(asked)}
-    names = [words.article(names[0]) for names in words.imagenet_names()]
-    space = Space.fitted(rows[[row_of[name] for name in names]])
+    space = imagenet_space(cache)
     meanings = [_meaning(concept, rows, row_of) for concept in concepts]
     colours = np.zeros((len(concepts), len(words.COLOURS)), np.float32)
     for index, concept in enumerate(concepts):
@@ -57,6 +56,12 @@ def load(cache: Path) -> Corpus:
             colours[index, concept.colour] = 1
     targets = space.targets(space.meanings(np.stack(meanings)), colours)
     return Corpus(concepts, targets, space)
+
+
+def imagenet_space(cache: Path) -> Space:
+    """The shared space alone, as `load` fits it on ImageNet's names."""
+    names = [words.article(names[0]) for names in words.imagenet_names()]
+    return Space.fitted(embed_cached(names, cache / "clip" / "teacher.npz"))
 
 
 def names_vectors(cache: Path, space: Space, names: list[str]) -> Vectors:

@@ -1,8 +1,10 @@
 """Teaches the image tower drawings while it keeps what the ImageNet backbone knows of photographs.
 
-Only the last stage and the head learn, from stored features (`training.clip_features`): they are
-to meet the text vector of the thing drawn, and on pictures of nothing in particular to go on
-answering like their own start. Run `python -m training.train_clip --epochs 12`.
+The early stages stay as they are; the late ones learn to meet the text vector of the thing drawn.
+Photographs are not at hand, so three things stand in for them: pictures of nothing in particular
+on which the tower must answer like its own start, ImageNet's classifier, whose verdict on every
+picture must stay (learning without forgetting, Li and Hoiem 2016), and going on from a point
+between the start and the last checkpoint (`--from-share`, Wortsman et al. 2022).
 """
 
 from __future__ import annotations
@@ -19,24 +21,36 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.clip_backgrounds import Backgrounds
-from training.clip_features import SIDE, Features, read
-from training.clip_head import start_image_tower
+from training.clip_head import classifier_state, start_image_tower
 from training.clip_model import build
-from training.clip_pictures import Composer, Icons, load_icons
+from training.clip_pictures import Composer, Crops, Icons, load_icons
 from training.clip_targets import thing_meanings
 from training.clip_tower import Tower
-from training.fetch import DEFAULT_CACHE, HELD_OUT
+from training.fetch import DEFAULT_CACHE, HELD_OUT, TRAINED_STYLES
 from training.render import load_drawings
-from training.text_corpus import load
+from training.text_corpus import imagenet_space
 from training.text_teacher import COLOUR_WEIGHT, TEACHER_DIM
 from training.words import COLOURS
 
-BATCH = 240
-TRUNK_RATE, HEAD_RATE = 6e-4, 1e-3
+BATCH = 44
+REPLAY = 12
 SHARPNESS = 20.0
 WARMUP_STEPS = 30
-REPLAY_WEIGHT = 3.0
+SAVE_SECONDS = 150
 AVERAGE_DECAY = 0.99
+REPLAY_WEIGHT = 3.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: minutes of the clock, sides of the crops, learning rate, weight of the past."""
+
+    minutes: float
+    sides: tuple[int, ...]
+    rate: float
+    remember: float
+    from_share: float
+    seed: int = 0
 
 
 @dataclass
@@ -45,104 +59,138 @@ class Run:
 
     tower: Tower
     start: Tower
+    classifier: Tensor
     average: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
     step: int = 0
 
 
-def prepare(cache: Path) -> Run:
-    """The tower at its start, and a frozen copy that remembers it."""
+def prepare(cache: Path, plan: Plan) -> Run:
+    """The tower between its start and the last checkpoint, and a frozen copy of the start."""
     model = build()
-    start_image_tower(model, cache, load(cache).space)
+    start_image_tower(model, cache, imagenet_space(cache))
+    start = copy.deepcopy(Tower(model.visual)).requires_grad_(False)
+    path, step = cache / "clip" / "image.pt", 0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        model.visual.load_state_dict(between(start.visual, state["average"], plan.from_share))
+        step = state["step"]
     tower = Tower(model.visual)
-    start = copy.deepcopy(tower).requires_grad_(False)
     trunk = [p for p in tower.visual.trunk.parameters() if p.requires_grad]
     head = list(tower.visual.head.parameters())
-    groups = [{"params": trunk, "rate": TRUNK_RATE}, {"params": head, "rate": HEAD_RATE}]
-    optimizer = torch.optim.AdamW(groups, lr=TRUNK_RATE, weight_decay=1e-3, betas=(0.9, 0.99))
+    groups = [{"params": trunk, "factor": 1.0}, {"params": head, "factor": 2.5}]
+    optimizer = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.99))
     average = {name: value.clone() for name, value in tower.visual.state_dict().items()}
-    return Run(tower, start, average, optimizer)
+    weight = classifier_state()["classifier.weight"]
+    return Run(tower, start, weight - weight.mean(0), average, optimizer, step)
 
 
-def naming_loss(made: Tensor, things: Tensor, colours: Tensor, meanings: Tensor) -> Tensor:
+def between(start: nn.Module, learnt: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights on the line from the start (0) to what was learnt (1)."""
+    return {
+        name: value.lerp(learnt[name], share) if value.is_floating_point() else value
+        for name, value in start.state_dict().items()
+    }
+
+
+def naming_loss(made: Tensor, crops: Crops, meanings: Tensor) -> Tensor:
     """Cross-entropy over all things' text vectors, plus the distance to the whole target."""
     logits = SHARPNESS * made[:, :TEACHER_DIM] @ meanings.T
-    naming = functional.cross_entropy(logits, things, label_smoothing=0.05)
+    naming = functional.cross_entropy(logits, crops.things, label_smoothing=0.05)
     wanted = torch.zeros_like(made)
-    wanted[:, :TEACHER_DIM] = meanings[things]
-    wanted[:, TEACHER_DIM : TEACHER_DIM + len(COLOURS)] = COLOUR_WEIGHT * colours
+    wanted[:, :TEACHER_DIM] = meanings[crops.things]
+    wanted[:, TEACHER_DIM : TEACHER_DIM + len(COLOURS)] = COLOUR_WEIGHT * crops.colours
     cosine = (made * functional.normalize(wanted, dim=-1)).sum(-1)
     return naming + 1.5 * (1 - cosine).mean()
 
 
-def learn(run: Run, features: Features, rows: Tensor, meanings: Tensor) -> float:
-    """One step on these rows of the stored features; returns its loss."""
-    states = features.states[rows].float().contiguous(memory_format=torch.channels_last)
-    things = features.things[rows]
-    made = run.tower.late(states)
-    drawn, nothing = things >= 0, things < 0
-    loss = naming_loss(made[drawn], things[drawn], features.colours[rows][drawn], meanings)
-    if nothing.any():
-        remembered = run.start.late(states[nothing])
-        loss = loss + REPLAY_WEIGHT * (1 - (made[nothing] * remembered).sum(-1)).mean()
+def replayed(crops: Crops, composer: Composer) -> Tensor:
+    """Pictures of nothing in particular: grounds, and grounds mixed with faint drawings."""
+    side = crops.pixels.shape[-1]
+    grounds = composer.backgrounds.sample(REPLAY, side, composer.random)
+    share = torch.rand(REPLAY, 1, 1, 1, generator=composer.random) * 0.5
+    others = crops.pixels[torch.randperm(len(crops.pixels), generator=composer.random)[:REPLAY]]
+    return grounds * (1 - share) + others * share
+
+
+def learn(run: Run, composer: Composer, meanings: Tensor, plan: Plan) -> tuple[float, float]:
+    """One step; returns the naming loss and how far ImageNet's verdicts have moved."""
+    rows = torch.randint(len(composer.icons.things), (BATCH,), generator=composer.random)
+    crops = composer.batch(rows, plan.sides[run.step % len(plan.sides)])
+    states = run.tower.early(torch.cat([crops.pixels, replayed(crops, composer)]))
+    pooled = run.tower.pooled(states)
+    made = run.tower.headed(pooled)
+    with torch.no_grad():
+        old = run.start.pooled(states)
+        remembered = run.start.headed(old[BATCH:])
+        verdicts = old @ run.classifier.T
+    moved = ((pooled - old) @ run.classifier.T).square().mean() / verdicts.square().mean()
+    naming = naming_loss(made[:BATCH], crops, meanings)
+    replay = (1 - (made[BATCH:] * remembered).sum(-1)).mean()
+    loss = naming + REPLAY_WEIGHT * replay + plan.remember * moved
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(run.tower.parameters(), 2.0)
     run.optimizer.step()
     run.step += 1
-    with torch.no_grad():
-        for name, value in run.tower.visual.state_dict().items():
-            if value.is_floating_point():
-                run.average[name].lerp_(value, 1 - min(AVERAGE_DECAY, run.step / (run.step + 9)))
-    return loss.item()
+    _average(run)
+    return naming.item(), moved.item()
+
+
+@torch.no_grad()
+def _average(run: Run) -> None:
+    for name, value in run.tower.visual.state_dict().items():
+        if value.is_floating_point():
+            run.average[name].lerp_(value, 1 - min(AVERAGE_DECAY, run.step / (run.step + 9)))
 
 
 @torch.inference_mode()
-def unseen_features(tower: Tower, icons: Icons, seed: int) -> tuple[Tensor, Tensor]:
-    """(context, masked) early features of every other drawing of the held-out style."""
-    composer = Composer(icons, Backgrounds(seed, count=100), seed)
-    made = [composer.plain(rows, SIDE) for rows in torch.arange(0, len(icons.things), 2).split(64)]
-    context = torch.cat([tower.early(pair[0]) for pair in made])
-    return context, torch.cat([tower.early(pair[1]) for pair in made])
-
-
-@torch.inference_mode()
-def validate(run: Run, unseen: tuple[Tensor, Tensor], things: Tensor, meanings: Tensor) -> str:
-    """Top-1 and top-5 of the averaged tower on a style never trained on, by text vectors."""
+def validate(run: Run, icons: Icons, meanings: Tensor, side: int) -> str:
+    """Top-1 and top-5 of the averaged tower on a quarter of a style never trained on."""
     tower = copy.deepcopy(run.tower)
     tower.visual.load_state_dict(run.average)
-    scores = (tower.late(unseen[0]) + tower.late(unseen[1]))[:, :TEACHER_DIM] @ meanings.T
-    ranks = (scores > scores.gather(1, things[:, None])).sum(1)
-    first, five = (ranks < 1).float().mean().item(), (ranks < 5).float().mean().item()
+    composer = Composer(icons, Backgrounds(1, count=100), seed=1)
+    ranks = []
+    for rows in torch.arange(0, len(icons.things), 4).split(64):
+        context, masked = composer.plain(rows, side)
+        both = tower.late(tower.early(context)) + tower.late(tower.early(masked))
+        scores = both[:, :TEACHER_DIM] @ meanings.T
+        ranks.append((scores > scores.gather(1, icons.things[rows][:, None])).sum(1))
+    found = torch.cat(ranks)
+    first, five = (found < 1).float().mean().item(), (found < 5).float().mean().item()
     return f"unseen style: top-1 {first:.3f} top-5 {five:.3f}"
 
 
-def train(cache: Path, epochs: int, seed: int) -> None:
-    """Go `epochs` times through the stored features and write the averaged tower."""
-    torch.manual_seed(seed)
+def train(cache: Path, plan: Plan) -> None:
+    """Train for the plan's minutes, writing a checkpoint every few of them."""
+    torch.manual_seed(plan.seed)
     drawings = load_drawings(cache)
     names = sorted(drawings.things)
-    held_out = load_icons(drawings, (HELD_OUT,), names, cache)
+    icons = load_icons(drawings, TRAINED_STYLES, names, cache)
+    unseen = load_icons(drawings, (HELD_OUT,), names, cache)
     things = [drawings.things[name] for name in names]
-    meanings = torch.from_numpy(thing_meanings(cache, load(cache).space, things))
-    run, features = prepare(cache), read(cache)
-    unseen = unseen_features(run.tower, held_out, seed=1)
-    total = epochs * (len(features.things) // BATCH)
-    began = time.monotonic()
-    for epoch in range(epochs):
-        for rows in torch.randperm(len(features.things)).split(BATCH)[:-1]:
-            _set_rate(run, total)
-            loss = learn(run, features, rows, meanings)
-        score = validate(run, unseen, held_out.things[::2], meanings)
-        print(f"{epoch} {time.monotonic() - began:.0f}s loss {loss:.3f} {score}", flush=True)
-        _save(run, cache / "clip" / "image.pt")
+    meanings = torch.from_numpy(thing_meanings(cache, imagenet_space(cache), things))
+    run = prepare(cache, plan)
+    composer = Composer(icons, Backgrounds(plan.seed), plan.seed + run.step)
+    first, began, saved = run.step, time.monotonic(), time.monotonic()
+    share = 0.0
+    while share < 1:
+        _set_rate(run, plan, run.step - first, share)
+        naming, moved = learn(run, composer, meanings, plan)
+        share = (time.monotonic() - began) / (plan.minutes * 60)
+        if run.step % 20 == 0:
+            print(f"{run.step} {share:.2f} naming {naming:.3f} moved {moved:.3f}", flush=True)
+        if time.monotonic() - saved > SAVE_SECONDS or share >= 1:
+            _save(run, cache / "clip" / "image.pt")
+            print(validate(run, unseen, meanings, plan.sides[0]), flush=True)
+            saved = time.monotonic()
 
 
-def _set_rate(run: Run, total: int) -> None:
-    warm = min(1.0, (run.step + 1) / WARMUP_STEPS)
-    level = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, run.step / total))))
+def _set_rate(run: Run, plan: Plan, steps: int, share: float) -> None:
+    warm = min(1.0, (steps + 1) / WARMUP_STEPS)
+    level = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
     for group in run.optimizer.param_groups:
-        group["lr"] = group["rate"] * level
+        group["lr"] = plan.rate * group["factor"] * level
 
 
 def _save(run: Run, path: Path) -> None:
@@ -155,12 +203,19 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--sides", type=int, nargs="+", default=[128, 112])
+    parser.add_argument("--rate", type=float, default=4e-4)
+    parser.add_argument("--remember", type=float, default=0.0)
+    parser.add_argument("--from-share", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    train(given.cache.expanduser(), given.epochs, given.seed)
+    plan = Plan(
+        given.minutes, tuple(given.sides), given.rate, given.remember, given.from_share, given.seed
+    )
+    train(given.cache.expanduser(), plan)
 
 
 if __name__ == "__main__":

@@ -133,7 +133,9 @@ def train(cache: Path, plan: Plan, *, half: bool, start: Path | None) -> Path:
     if path.is_file():
         state = _restore(path, sam, slow, affinity, optim)
     elif start is not None:
-        _restore(start, sam, slow, affinity, None)
+        _restore(start, sam, slow, affinity, optim)
+    for group, peak in zip(optim.param_groups, (plan.backbone_rate, plan.rate), strict=True):
+        group["peak"] = peak  # a checkpoint brings its own
     resized(sam, plan.side_px)
     sampler = Sampler(cache, plan.side_px, np.random.default_rng([plan.seed, state.step]))
     saved, began, shown = time.monotonic(), time.monotonic() - state.seconds, 0.0
@@ -192,8 +194,7 @@ def _restore(path: Path, sam: Sam, slow: Sam, affinity: Affinity, optim: Any) ->
     sam.load_state_dict(content["sam"])
     slow.load_state_dict(content["slow"])
     affinity.load_state_dict(content["affinity"])
-    if optim is not None:
-        optim.load_state_dict(content["optimiser"])
+    optim.load_state_dict(content["optimiser"])
     return State(**content["state"])
 
 

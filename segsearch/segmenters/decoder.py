@@ -46,7 +46,7 @@ from segsearch.segmenters.decoder_parts import (
 from segsearch.segmenters.decoder_upscale import Upscaler, in_picture_order
 
 # A CPU is fastest while a step's numbers stay in its cache, a GPU while it has much to do at once.
-ATTENTION_BYTES = {"cpu": 32 << 20, "cuda": 2 << 30}
+ATTENTION_BYTES = {"cpu": 8 << 20, "cuda": 2 << 30}
 UPSCALING_BYTES = {"cpu": 2 << 20, "cuda": 4 << 30}
 READ_TOKENS = (0, 2, 3, 4)  # predicted IoU and the three masks; nobody reads the others at the end
 

@@ -22,11 +22,13 @@ from torchvision.ops import nms  # type: ignore[import-untyped]  # it ships no t
 from segsearch import masks
 from segsearch.domain import Box, Mask, Proposal
 from segsearch.errors import InputError
-from segsearch.ports import Pixels
+from segsearch.ports import BoolArray, Pixels
+from segsearch.segmenters.measuring import measure
 from segsearch.segmenters.tidying import drop_overlaps, tidy
 from segsearch.segmenters.upsampling import Upsampling
 
 EDGE_PX = 20  # masks that end this close to a crop's inner edge were cut by it (utils/amg.py)
+COPY_BYTES = 32 << 20  # of masks at a time from the device
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ def _passing(view: View, points: NDArray[np.float64], settings: GeneratorSetting
     """The masks of one batch of points that pass predicted IoU and stability."""
     min_iou = settings.pred_iou_thresh if settings.pred_iou_thresh > 0 else -math.inf
     logits, predicted_iou = view.candidates(points, min_iou)
-    measures = view.upsampling.measure(logits, view.threshold, settings.stability_score_offset)
+    measures = measure(view.upsampling, logits, view.threshold, settings.stability_score_offset)
     stability = measures.stability
     keep = measures.area > 0
     if settings.stability_score_thresh > 0:
@@ -212,13 +214,28 @@ def _proposals(found: Found | None, view: View, crop: Box, whole: Box) -> Iterat
     if found is None:
         return
     boxes = found.boxes.tolist()
+    arrays = _cuts(found.logits, boxes, view)
     scores = zip(found.predicted_iou.tolist(), found.stability.tolist(), strict=True)
-    for logits, box, (predicted_iou, stability) in zip(found.logits, boxes, scores, strict=True):
-        array = view.upsampling.cut(logits, box, view.threshold).cpu().numpy()
+    for array, box, (predicted_iou, stability) in zip(arrays, boxes, scores, strict=True):
         origin = (crop.x0 + box[0], crop.y0 + box[1])
         mask = masks.encode(array, origin=origin, size=(whole.height, whole.width))
         if mask is not None:
             yield Proposal(mask, predicted_iou, stability)
+
+
+def _cuts(
+    logits: Tensor, boxes: list[tuple[int, int, int, int]], view: View
+) -> Iterator[BoolArray]:
+    """Each mask inside its box, (y1-y0, x1-x0); copied from the device many at a time."""
+    waiting: list[Tensor] = []
+    for index, (one, box) in enumerate(zip(logits, boxes, strict=True), 1):
+        waiting.append(view.upsampling.cut(one, box, view.threshold))
+        if index == len(boxes) or sum(cut.numel() for cut in waiting) > COPY_BYTES:
+            flat = torch.cat([cut.flatten() for cut in waiting]).cpu().numpy()
+            ends = np.cumsum([cut.numel() for cut in waiting])
+            parts = np.split(flat, ends[:-1])
+            yield from (part.reshape(cut.shape) for part, cut in zip(parts, waiting, strict=True))
+            waiting = []
 
 
 def _without_duplicates(

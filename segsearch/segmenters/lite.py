@@ -13,7 +13,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional
 
-IMAGE_SIZE = 320  # px, the side of the square that SAM pads a picture to
+IMAGE_SIZE = 256  # px, the side of the square that SAM pads a picture to
 STRIDE = 8  # px of the picture a cell of the embedding
 WIDTH = 128  # channels of the embedding
 BACKBONE = "tf_efficientnet_lite0"

@@ -47,7 +47,7 @@ class SamView:
 
     def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
         """Logits (k, h, w) and predicted IoU (k,) of the masks above `min_iou`, by prompt."""
-        device = self.upsampling.rows.device
+        device = self.upsampling.device
         prompts = torch.as_tensor(points * self.scale, device=device)[:, None]
         labels = torch.ones(prompts.shape[:2], dtype=torch.int, device=device)
         sparse, _ = self.prompt_encoder(points=(prompts, labels), boxes=None, masks=None)

@@ -1,4 +1,4 @@
-"""Turns a decoder's small logits into sizes, boxes and masks in pixels, without large float masks.
+"""Turns a decoder's small logits into masks of a picture's size, a box at a time.
 
 SAM enlarges its logits twice: to the model's square input, whose padding is then cut away, and
 from there to the picture (segment_anything/modeling/sam.py, postprocess_masks). Both steps are
@@ -13,38 +13,63 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name torch's own documentation uses
 
-CHUNK_BYTES = 64 << 20
+BLOCK_LOGITS = 8  # about how many logits a block's side is made from
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
-    """What thresholds and boxes need to know of k masks.
+class Axis:
+    """Enlargement along one axis: `matrix` (n, low) float32, rows sum to 1 and are not negative.
 
-    `area`, `stable_area` and `wide_area` (k,) int64 count the picture's pixels above the
-    threshold, above threshold + offset and above threshold - offset. `boxes` (k, 4) int64 are
-    x0, y0, x1, y1, half-open; four zeros for an empty mask.
+    The same again in blocks of `step` pixels: block i is `blocks[i]` (step, r) times the r logits
+    from `start[i]` on. `lengths` (b,) int64 are the blocks' pixels; those past the end are zeros.
+    `starts` is `start` once more, where asking for a number does not wait for a GPU.
     """
 
-    area: Tensor
-    stable_area: Tensor
-    wide_area: Tensor
-    boxes: Tensor
+    matrix: Tensor
+    blocks: Tensor
+    start: Tensor
+    lengths: Tensor
+    starts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> Axis:
+        size, low = matrix.shape
+        used = matrix > 0
+        first, last = used.int().argmax(1), low - used.flip(1).int().argmax(1)
+        step = max(1, min(size, BLOCK_LOGITS * size // max(1, int(last.max()))))
+        pixels = torch.arange(0, size, step)
+        ends = (pixels + step).clamp(max=size)
+        reach = int((last[ends - 1] - first[pixels]).max())
+        start = first[pixels].clamp(max=low - reach)
+        padded = F.pad(matrix, (0, 0, 0, len(pixels) * step - size)).view(-1, step, low)
+        taken = start[:, None] + torch.arange(reach)  # (b, r)
+        blocks = padded.gather(2, taken[:, None].expand(-1, step, -1))
+        return cls(matrix, blocks, start, ends - pixels, tuple(start.tolist()))
 
     @property
-    def stability(self) -> Tensor:
-        """(k,) float32: IoU of the stable and the wide mask; NaN where the wide one is empty."""
-        return self.stable_area / self.wide_area
+    def step(self) -> int:
+        return self.blocks.shape[1]
+
+    def taken(self) -> Tensor:
+        """(b, r) int64: which logits each block is made from."""
+        return self.start[:, None] + torch.arange(self.blocks.shape[2], device=self.start.device)
+
+    def to(self, device: torch.device) -> Axis:
+        return Axis(
+            self.matrix.to(device),
+            self.blocks.to(device),
+            self.start.to(device),
+            self.lengths.to(device),
+            self.starts,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Upsampling:
-    """Bilinear enlargement of logits (h, w) to a picture (H, W): `rows @ logits @ columns.T`.
+    """Bilinear enlargement of logits (h, w) to a picture: `rows @ logits @ columns.T`."""
 
-    `rows` (H, h) and `columns` (W, w) are float32, non-negative, and each row sums to 1.
-    """
-
-    rows: Tensor
-    columns: Tensor
+    rows: Axis
+    columns: Axis
 
     @classmethod
     def through_square(
@@ -55,64 +80,34 @@ class Upsampling:
         `square` is the side of the model's input in pixels and `size` the picture's (H, W).
         """
         sides = zip(low, inside, size, strict=True)
-        rows, columns = (_along_one_axis(n, square, used, out) for n, used, out in sides)
+        rows, columns = (Axis.of(_both_steps(n, square, used, out)) for n, used, out in sides)
         return cls(rows, columns)
 
     def to(self, device: torch.device) -> Upsampling:
         return Upsampling(self.rows.to(device), self.columns.to(device))
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) of the picture."""
-        return self.rows.shape[0], self.columns.shape[0]
-
-    def measure(self, logits: Tensor, threshold: float, offset: float) -> Measures:
-        """Areas and boxes of k masks from logits (k, h, w), a few masks at a time."""
-        height, width = self.size
-        step = max(1, CHUNK_BYTES // (4 * height * width))
-        parts = [
-            self._measure_densely(logits[i : i + step], threshold, offset)
-            for i in range(0, max(1, logits.shape[0]), step)
-        ]
-        return Measures(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-    def _measure_densely(
-        self, logits: Tensor, threshold: float, offset: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        full = self.rows @ logits @ self.columns.T  # (k, H, W)
-        stable, wide = (
-            (full > at).flatten(1).sum(1) for at in (threshold + offset, threshold - offset)
-        )
-        inside = full > threshold
-        return inside.flatten(1).sum(1), stable, wide, boxes_of(inside.any(2), inside.any(1))
+    def device(self) -> torch.device:
+        return self.rows.matrix.device
 
     def cut(self, logits: Tensor, box: tuple[int, int, int, int], threshold: float) -> Tensor:
         """The mask inside a box (x0, y0, x1, y1) of the picture, (y1-y0, x1-x0) bool.
 
-        Only the logits (h, w) that reach into the box are enlarged.
+        Only the logits, of (h, w), that reach into the box are enlarged.
         """
         x0, y0, x1, y1 = box
-        rows, columns = self.rows[y0:y1], self.columns[x0:x1]
-        return (rows @ logits @ columns.T) > threshold
+        rows, columns = self.rows.matrix[y0:y1], self.columns.matrix[x0:x1]
+        down, across = _reach(self.rows, y0, y1), _reach(self.columns, x0, x1)
+        return (rows[:, down] @ logits[down, across] @ columns[:, across].T) > threshold
 
 
-def boxes_of(rows: Tensor, columns: Tensor) -> Tensor:
-    """(k, 4) int64 half-open boxes of masks that touch these rows (k, H) and columns (k, W)."""
-    x0, x1 = _extent(columns)
-    y0, y1 = _extent(rows)
-    return torch.stack([x0, y0, x1, y1], dim=1)
+def _reach(axis: Axis, start: int, end: int) -> slice:
+    """Which logits the blocks that cover pixels `start` to `end` are made from."""
+    first, last = start // axis.step, (end - 1) // axis.step
+    return slice(axis.starts[first], axis.starts[last] + axis.blocks.shape[2])
 
 
-def _extent(touched: Tensor) -> tuple[Tensor, Tensor]:
-    """First and last + 1 index (k,) that is set in each row of (k, n) bool; 0, 0 where none is."""
-    length = touched.shape[1]
-    marks = touched.to(torch.uint8)
-    found = touched.any(1)
-    first, back = marks.argmax(1), marks.flip(1).argmax(1)
-    return first * found, (length - back) * found
-
-
-def _along_one_axis(low: int, square: int, inside: int, size: int) -> Tensor:
+def _both_steps(low: int, square: int, inside: int, size: int) -> Tensor:
     """(size, low) float32: what both interpolations do to the unit vectors of one axis."""
     unit = torch.eye(low)[None]  # (1, low, low)
     enlarged = F.interpolate(unit, size=square, mode="linear", align_corners=False)

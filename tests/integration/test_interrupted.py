@@ -29,7 +29,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def index(pictures: Path, library: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "segsearch", "--library", library, "index", pictures, "--json"]
+    command: list[str | Path] = [sys.executable, "-m", "segsearch", "--library", library]
+    command += ["index", pictures, "--json"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -87,5 +88,5 @@ def test_a_killed_run_goes_on_to_the_same_end(pictures: Path, tmp_path: Path) ->
     assert last.returncode == 0
     assert json.loads(out)["indexed"] < PICTURES - 1
     assert content(rough) == content(tmp_path / "calm")
-    command = [sys.executable, "-m", "segsearch", "--library", rough, "verify"]
+    command: list[str | Path] = [sys.executable, "-m", "segsearch", "--library", rough, "verify"]
     assert subprocess.run(command, check=False).returncode == 0

@@ -172,8 +172,8 @@ def test_each_picture_is_embedded_once(
 def test_a_library_of_other_models_is_not_mixed_with_these(tmp_path: Path, pictures: Path) -> None:
     with open_small_service(tmp_path / "library") as service:
         service.index([pictures])
-        catalog = service._catalog  # noqa: SLF001  stands in for a library made elsewhere
-        (recipe_id, recipe) = catalog.active_recipe() or (0, None)
+        catalog = service._catalog  # stands in for a library made elsewhere
+        _, recipe = catalog.active_recipe() or (0, None)
         assert recipe is not None
         other = type(recipe)(**{**recipe.document, "embedder": "other@2", "segmenter": "s@2"})
         second = catalog.register_recipe(other)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from safetensors.torch import save_file
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.modeling import Sam
 from segment_anything.utils import amg
 
 from segsearch import masks
 from segsearch.domain import Box, Proposal
-from segsearch.errors import InputError
+from segsearch.errors import InputError, ModelError
 from segsearch.ports import BoolArray, Pixels
 from segsearch.segmenters.generator import GeneratorSettings, crop_boxes, point_grid
-from segsearch.segmenters.sam import SamSegmenter, fit_into_square
+from segsearch.segmenters.sam import SamSegmenter, fit_into_square, load_sam
 from tests.unit.small_sam import patchwork, small_sam
 
 SETTINGS = GeneratorSettings(
@@ -62,3 +64,114 @@ def test_every_mask_is_one_that_upstream_makes(
         assert one.predicted_iou == pytest.approx(other["predicted_iou"], abs=1e-5)
         assert one.stability == pytest.approx(other["stability_score"], abs=1e-2)
         assert iou(masks.decode(one.mask), other["segmentation"]) > 0.99
+
+
+def test_a_whole_random_sam_gives_upstreams_masks() -> None:
+    model, pixels = small_sam(), patchwork(90, 120)
+    settings = GeneratorSettings(
+        points_per_side=6, pred_iou_thresh=0.9, stability_score_thresh=0.5, box_nms_thresh=1.0
+    )
+    expected = [one["segmentation"] for one in upstream(model, pixels, settings)]
+    found = [masks.decode(one.mask) for one in ours(model, pixels, settings)]
+    assert len(found) == len(expected) > 9
+    assert min(max(iou(one, other) for other in expected) for one in found) > 0.99
+    assert min(max(iou(one, other) for other in found) for one in expected) > 0.99
+
+
+def test_proposals_come_best_first_with_tight_boxes() -> None:
+    found = ours(small_sam(blobs=True), patchwork(150, 203), SETTINGS)
+    scores = [(one.predicted_iou, one.stability) for one in found]
+    assert scores == sorted(scores, reverse=True)
+    for one in found:
+        assert one.mask == masks.encode(masks.decode(one.mask))
+    assert found == ours(small_sam(blobs=True), patchwork(150, 203), SETTINGS)
+
+
+def test_one_mask_per_thing_keeps_the_better_of_two_that_overlap() -> None:
+    model, pixels = small_sam(blobs=True), patchwork(150, 203)
+    settings = replace(SETTINGS, one_mask_per_thing=True, overlap_thresh=0.4)
+    everything, few = ours(model, pixels, SETTINGS), ours(model, pixels, settings)
+    kept: list[Proposal] = []
+    for one in everything:
+        frame = masks.decode(one.mask)
+        shares = [
+            (frame & masks.decode(other.mask)).sum() / min(one.mask.area, other.mask.area)
+            for other in kept
+        ]
+        if max(shares, default=0) <= 0.4:
+            kept.append(one)
+    assert few == kept
+    assert 1 < len(few) < len(everything)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (70, 1)])
+def test_tiny_and_narrow_pictures_are_cut_too(size: tuple[int, int]) -> None:
+    settings = GeneratorSettings(
+        points_per_side=2, pred_iou_thresh=0.0, stability_score_thresh=0.0, crop_n_layers=1
+    )
+    for blobs in (True, False):
+        for one in ours(small_sam(blobs=blobs), patchwork(*size), settings):
+            assert (one.mask.height, one.mask.width) == size
+
+
+@pytest.mark.parametrize("blobs", [True, False])
+def test_a_picture_in_which_nothing_stands_out_has_no_proposals(blobs: bool) -> None:
+    settings = replace(SETTINGS, pred_iou_thresh=99.0, min_mask_region_area=9)
+    assert ours(small_sam(blobs=blobs), patchwork(40, 60), settings) == []
+
+
+@pytest.mark.parametrize("size", [(480, 640), (333, 97), (64, 64)])
+@pytest.mark.parametrize("ratio", [512 / 1500, 0.1])
+def test_crops_are_those_of_upstream(size: tuple[int, int], ratio: float) -> None:
+    settings = GeneratorSettings(crop_n_layers=3, crop_overlap_ratio=ratio)
+    boxes, layers = amg.generate_crop_boxes(size, 3, ratio)
+    found = list(crop_boxes(Box(0, 0, size[1], size[0]), settings))
+    assert [list(box.as_tuple()) for box, _ in found] == boxes
+    assert [layer for _, layer in found] == layers
+
+
+@pytest.mark.parametrize("per_side", [1, 2, 7, 32])
+def test_the_point_grid_is_that_of_upstream(per_side: int) -> None:
+    assert np.array_equal(point_grid(per_side), amg.build_point_grid(per_side))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((480, 640), (768, 1024)),
+        ((1, 20000), (1, 1024)),
+        ((3, 2), (1024, 683)),
+        ((1, 1), (1024,) * 2),
+    ],
+)
+def test_pictures_fit_the_square_with_at_least_one_pixel(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert fit_into_square(*size, 1024) == expected
+
+
+def test_settings_are_json_and_hold_all_that_changes_a_mask() -> None:
+    settings = replace(SETTINGS, points_per_batch=5)
+    segmenter = SamSegmenter(small_sam(), identity="small@1", settings=settings)
+    assert json.loads(json.dumps(segmenter.settings)) == segmenter.settings
+    assert set(segmenter.settings) == set(asdict(settings)) - {"points_per_batch"}
+    assert segmenter.identity == "small@1"
+
+
+def test_a_grid_without_points_is_refused() -> None:
+    with pytest.raises(InputError, match="points_per_side"):
+        GeneratorSettings(points_per_side=0)
+    with pytest.raises(InputError, match="points_per_batch"):
+        GeneratorSettings(points_per_batch=0)
+
+
+def test_weights_load_only_into_their_own_shape(tmp_path: Path) -> None:
+    path, model = tmp_path / "weights.safetensors", small_sam(seed=3)
+    save_file({name: value.half() for name, value in model.state_dict().items()}, path)
+    loaded = load_sam(small_sam, path)
+    for name, value in model.state_dict().items():
+        assert np.array_equal(loaded.state_dict()[name], value.half().float())
+    with pytest.raises(ModelError, match=r"weights\.safetensors"):
+        load_sam(lambda: small_sam(dim=32), path)
+    with pytest.raises(ModelError, match="missing"):
+        load_sam(small_sam, tmp_path / "missing")

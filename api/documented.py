@@ -1,0 +1,113 @@
+"""The statuses a route can answer besides 200, written into OpenAPI with an example each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from segsearch.errors import (
+    BusyError,
+    DamageError,
+    LibraryMissingError,
+    NotFoundError,
+    OverloadError,
+    PictureError,
+    PictureTooLargeError,
+    QueryError,
+    RecipeError,
+)
+
+from .guards import MAX_JSON_BYTES
+from .problems import MEDIA_TYPE, ProblemResponse, problem_of, refusal
+from .schemas import Problem
+
+Responses = dict[int | str, dict[str, Any]]
+
+NOT_FOUND = problem_of(NotFoundError("There is no segment 9000 in the library."))
+INVALID = refusal(422, "query.limit: Input should be less than or equal to 1000.")
+BAD_QUERY = problem_of(QueryError("The query is empty: give words to look for."))
+BAD_PICTURE = problem_of(PictureError("The file is empty (0 bytes)."))
+TOO_LARGE = problem_of(
+    PictureTooLargeError(
+        "The picture is 50,000 x 50,000 pixels, more than the 200,000,000 allowed by "
+        "SEGSEARCH_MAX_PIXELS."
+    )
+)
+BODY_TOO_LARGE = refusal(413, f"The body is larger than the {MAX_JSON_BYTES:,} bytes allowed here.")
+MALFORMED = refusal(400, "Missing boundary in multipart.")
+EMPTY = problem_of(
+    LibraryMissingError("The library '/library' is empty: run `segsearch index` first.")
+)
+OTHER_MODELS = problem_of(
+    RecipeError(
+        "The library's vectors come from clip-lite@1f0c..., here is clip-lite@77ab...: run "
+        "`segsearch index --rebuild` to make new ones."
+    )
+)
+OTHER_TYPE = refusal(415, "Expected application/json or multipart/form-data, not 'text/plain'.")
+HOST = refusal(421, "This server answers to localhost only, not to 'elsewhere.example'.")
+DAMAGED = problem_of(DamageError("The catalog cannot be read: database disk image is malformed."))
+BUSY = problem_of(BusyError("Another process has held the catalog's lock for 30 seconds."))
+OVERLOADED = problem_of(OverloadError("33 searches are under way already: try again shortly."))
+
+
+def refusals(*examples: ProblemResponse, library: bool = True) -> Responses:
+    """OpenAPI's `responses` for these problems; several of one status become named examples.
+
+    Any route can be asked under a foreign name, and any that looks into the `library` can find it
+    damaged or busy.
+    """
+    found: Responses = {}
+    for one in (*examples, HOST, *((DAMAGED, BUSY) if library else ())):
+        document = json.loads(bytes(one.body))
+        row = found.setdefault(
+            one.status_code,
+            {
+                "description": document["title"],
+                "content": {
+                    MEDIA_TYPE: {
+                        "schema": {"$ref": "#/components/schemas/Problem"},
+                        "examples": {},
+                    }
+                },
+            },
+        )
+        row["content"][MEDIA_TYPE]["examples"][document["code"]] = {"value": document}
+    return found
+
+
+def picture(media_type: str, description: str) -> dict[str, Any]:
+    """OpenAPI's words for an answer that is a picture."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    headers = {
+        "ETag": {
+            "description": "Send it back as If-None-Match: 304 when nothing has changed.",
+            "schema": {"type": "string"},
+        }
+    }
+    return {"description": description, "content": content, "headers": headers}
+
+
+NOT_MODIFIED: dict[str, Any] = {"description": "The caller's copy is still right; no body."}
+
+
+def describe(app: FastAPI) -> None:
+    """Let `app.openapi()` include the problem document, which no route names as its answer."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title, version=app.version, summary=app.summary,
+                description=app.description, routes=app.routes, tags=app.openapi_tags,
+            )  # fmt: skip
+            known = made.setdefault("components", {}).setdefault("schemas", {})
+            model = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            known.update(model.pop("$defs", {}))
+            known["Problem"] = model
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

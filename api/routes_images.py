@@ -1,0 +1,90 @@
+"""Images: their documents by cursor or id, their segments, and their pixels."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from segsearch.export import image_document, segment_document
+from segsearch.render import picture_png, thumbnail_jpeg
+from segsearch.search import MAX_LIMIT
+
+from .documented import INVALID, NOT_FOUND, NOT_MODIFIED, OVERLOADED, picture, refusals
+from .drawings import drawn, tag_of
+from .schemas import MAX_ID, ImageDocument, ImagePage, SegmentList
+from .state import Here
+
+router = APIRouter(prefix="/v1/images", tags=["images"])
+ImageId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[31])]
+Side = Annotated[int, Query(ge=16, le=2048, description="The longer side, in pixels.")]
+
+
+@router.get("", response_model=ImagePage, responses=refusals(INVALID))
+def list_images(
+    here: Here,
+    after: Annotated[int, Query(ge=0, le=MAX_ID, description="The last page's next_after.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 100,
+) -> dict[str, Any]:
+    """Images by ascending id, a page at a time."""
+    images = here.service.images(after=after, limit=limit)
+    following = images[-1].id if len(images) == limit else None
+    return {"images": [image_document(image) for image in images], "next_after": following}
+
+
+@router.get("/{image_id}", response_model=ImageDocument, responses=refusals(NOT_FOUND, INVALID))
+def read_image(image_id: ImageId, here: Here) -> dict[str, Any]:
+    """One image."""
+    return image_document(here.service.image(image_id))
+
+
+@router.get(
+    "/{image_id}/segments", response_model=SegmentList, responses=refusals(NOT_FOUND, INVALID)
+)
+def list_segments(image_id: ImageId, here: Here) -> dict[str, Any]:
+    """All segments of an image with their masks, by ascending id."""
+    return {"segments": [segment_document(one) for one in here.service.segments(image_id)]}
+
+
+@router.get(
+    "/{image_id}/thumbnail",
+    response_class=Response,
+    responses={
+        200: picture("image/jpeg", "The upright picture, shrunk when it is larger than `side`."),
+        304: NOT_MODIFIED,
+        **refusals(NOT_FOUND, INVALID, OVERLOADED),
+    },
+)
+async def thumbnail(image_id: ImageId, request: Request, here: Here, side: Side = 480) -> Response:
+    """A small JPEG of an image."""
+    image = await run_in_threadpool(here.service.image, image_id)
+    return await drawn(
+        request,
+        here.drawings,
+        tag_of("thumbnail", image.sha256, side),
+        "image/jpeg",
+        lambda: thumbnail_jpeg(here.service.picture(image_id), side),
+    )
+
+
+@router.get(
+    "/{image_id}/original",
+    response_class=Response,
+    responses={
+        200: picture("image/png", "Pixels (H, W, 3) in sRGB."),
+        304: NOT_MODIFIED,
+        **refusals(NOT_FOUND, INVALID, OVERLOADED),
+    },
+)
+async def original(image_id: ImageId, request: Request, here: Here) -> Response:
+    """An image's upright pixels without loss: boxes and masks lie over exactly these."""
+    image = await run_in_threadpool(here.service.image, image_id)
+    return await drawn(
+        request,
+        here.drawings,
+        tag_of("original", image.sha256),
+        "image/png",
+        lambda: picture_png(here.service.picture(image_id)),
+    )

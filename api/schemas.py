@@ -1,0 +1,218 @@
+"""The shapes of requests and answers, with an example each; OpenAPI is made from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from segsearch.search import MAX_LIMIT, MAX_TEXT_CHARACTERS
+
+MAX_ID = 2**63 - 1  # SQLite's largest integer; beyond it a look-up would fail instead of miss
+REGION: dict[str, Any] = {
+    "box": [37, 60, 211, 302],
+    "area": 21877,
+    "mask": {"size": [480, 640], "counts": "Zd81k>6L2N2N2N2N2N2N"},
+    "predicted_iou": 0.93,
+    "stability": 0.97,
+}
+HIT: dict[str, Any] = {
+    "rank": 1,
+    "score": 0.412345,
+    "segment_id": 812,
+    "image_id": 31,
+    "path": "/pictures/beach/umbrella.jpg",
+    "width": 640,
+    "height": 480,
+    **REGION,
+}
+SEGMENT: dict[str, Any] = {"segment_id": 812, "image_id": 31, **REGION}
+IMAGE: dict[str, Any] = {
+    "image_id": 31,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "paths": ["/pictures/beach/umbrella.jpg"],
+    "width": 640,
+    "height": 480,
+    "format": "JPEG",
+    "state": "done",
+    "reason": None,
+    "taken_at": "2024-07-14T12:31:05",
+    "camera": "ACME Pocket 3",
+}
+
+
+def _strict(example: dict[str, Any] | None = None) -> ConfigDict:
+    """Unknown fields are an error: misspelt ones in requests, undocumented ones in answers."""
+    extra: Any = {"examples": [example]} if example else None
+    return ConfigDict(extra="forbid", json_schema_extra=extra)
+
+
+class SearchRequest(BaseModel):
+    """What to look for. The terms given (`text`, `segment_id`, and `picture` in an upload) add up:
+    each becomes a unit vector, their sum is what regions are compared with; `not_text` is taken
+    away at half weight."""
+
+    model_config = _strict({"text": "a red umbrella", "not_text": "people", "limit": 5})
+
+    text: str | None = Field(
+        None, description="Words to look for.", max_length=MAX_TEXT_CHARACTERS * 4
+    )
+    not_text: str | None = Field(
+        None, description="Words to steer away from.", max_length=MAX_TEXT_CHARACTERS * 4
+    )
+    segment_id: int | None = Field(
+        None, ge=1, le=MAX_ID, description="A stored segment to look like."
+    )
+    limit: int = Field(10, ge=1, le=MAX_LIMIT, description="How many regions at most.")
+    per_image: int = Field(
+        3, ge=1, le=MAX_LIMIT, description="How many regions of one picture at most."
+    )
+
+
+class CocoMask(BaseModel):
+    """COCO's compressed run lengths over the whole upright image."""
+
+    model_config = _strict()
+
+    size: list[int] = Field(description="[H, W]", min_length=2, max_length=2)
+    counts: str = Field(description="What `pycocotools.mask.decode` reads.")
+
+
+class Region(BaseModel):
+    """What a segment and a hit have in common."""
+
+    model_config = _strict()
+
+    box: list[int] = Field(
+        description="x0, y0, x1, y1 in pixels of the upright image, half-open.",
+        min_length=4,
+        max_length=4,
+    )
+    area: int = Field(description="Pixels inside the mask.")
+    mask: CocoMask
+    predicted_iou: float = Field(description="The segmenter's own estimate of the mask's quality.")
+    stability: float = Field(description="IoU of the mask at a higher and a lower threshold.")
+
+
+class _Stored(BaseModel):
+    segment_id: int
+    image_id: int
+
+
+class SegmentDocument(Region, _Stored):
+    """A stored region. It never changes, and its id is never given out again."""
+
+    model_config = _strict(SEGMENT)
+
+
+class _Ranked(BaseModel):
+    rank: int = Field(description="1 for the best.")
+    score: float = Field(description="A cosine, the higher the better.")
+    segment_id: int
+    image_id: int
+    path: str | None = Field(description="Where the picture lies on the server.")
+    width: int = Field(description="Of the upright image, in pixels.")
+    height: int = Field(description="Of the upright image, in pixels.")
+
+
+class HitDocument(Region, _Ranked):
+    """A region that answers a query; the same fields as a line of `segsearch search --json`."""
+
+    model_config = _strict(HIT)
+
+
+class SearchAnswer(BaseModel):
+    """Regions, best first; empty when the library holds no segments."""
+
+    model_config = _strict({"hits": [HIT], "seconds": 0.031})
+
+    hits: list[HitDocument]
+    seconds: float = Field(description="Time the search took, waiting for others included.")
+
+
+class ImageDocument(BaseModel):
+    """A picture: its content, and every path it lies at."""
+
+    model_config = _strict(IMAGE)
+
+    image_id: int
+    sha256: str = Field(description="Of the file's bytes, as hex.")
+    paths: list[str] = Field(description="Copies of one file are one image with several paths.")
+    width: int = Field(description="Of the upright image in pixels; 0 until it was looked at.")
+    height: int = Field(description="Of the upright image in pixels; 0 until it was looked at.")
+    format: str
+    state: str = Field(description="pending, running, done or failed.")
+    reason: str | None = Field(description="Why it failed.")
+    taken_at: str | None = Field(description="When the camera says it was taken, local time.")
+    camera: str | None
+
+
+class ImagePage(BaseModel):
+    """Images by ascending id."""
+
+    model_config = _strict({"images": [IMAGE], "next_after": 31})
+
+    images: list[ImageDocument]
+    next_after: int | None = Field(description="`after` of the next page; null at the end.")
+
+
+class SegmentList(BaseModel):
+    """All segments of one image by ascending id."""
+
+    model_config = _strict({"segments": [SEGMENT]})
+
+    segments: list[SegmentDocument]
+
+
+class StatusDocument(BaseModel):
+    """Counts over the library."""
+
+    model_config = _strict(
+        {
+            "images": 48,
+            "segments": 913,
+            "pending": 0,
+            "failed": 0,
+            "preset": "demo",
+            "bytes": 4180212,
+            "library": "/library",
+            "recipe": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
+            "schema": "0001",
+        }
+    )
+
+    images: int
+    segments: int
+    pending: int = Field(description="Images that wait for a worker, or are with one.")
+    failed: int
+    preset: str | None = Field(description="Models and settings of the library; null when empty.")
+    bytes: int = Field(description="What the library's folder takes on disk.")
+    library: str
+    recipe: str | None = Field(description="Fingerprint of what made masks and vectors.")
+    schema_: str = Field(alias="schema", description="Revision of the catalog's tables.")
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    model_config = _strict({"status": "ok"})
+
+    status: str
+
+
+class FieldError(BaseModel):
+    """One wrong field of a request."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str = Field(description="`urn:segsearch:problem:` and the code.")
+    title: str = Field(description="What the code means.")
+    status: int = Field(description="The HTTP status.")
+    code: str = Field(description="What to compare with: stable, in snake case.")
+    detail: str = Field(description="One sentence for a person.")
+    errors: list[FieldError] | None = Field(None, description="Every wrong field, for 422.")

@@ -1,0 +1,95 @@
+"""Binds the address, says where, and serves until a signal asks it to end."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from segsearch.errors import PortBusyError, ServerError
+from segsearch.service import SegSearch
+
+from .app import create_app
+from .guards import hosts_for, is_loopback
+
+LOG = logging.getLogger(__name__)
+BACKLOG = 128
+SHUTDOWN_SECONDS = 10  # what open requests get to finish in
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what to open in a browser instead
+
+
+def serve(service: SegSearch, host: str, port: int, *, announce: Callable[[str], None]) -> None:
+    """Serve API and page until SIGINT or SIGTERM; `announce` hears the URL once it is bound.
+
+    Port 0 takes a free one. Raises PortBusyError when the address is taken, ServerError when it is
+    none of this machine's.
+    """
+    with bind(host, port) as listening:
+        if not is_loopback(host):
+            LOG.warning(
+                "Anyone who reaches %s can search this library: there are no keys yet.",
+                host,
+                extra={"action": "api.open"},
+            )
+        config = uvicorn.Config(
+            create_app(service, hosts=hosts_for(host)),
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+        server = uvicorn.Server(config)
+        with _ending(server):
+            announce(url_of(host, listening.getsockname()[1]))
+            server.run(sockets=[listening])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens on an address; PortBusyError or ServerError say why there is none."""
+    try:
+        kind = socket.SOCK_STREAM
+        found = socket.getaddrinfo(host.strip("[]"), port, type=kind, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as problem:
+        if problem.errno == errno.EADDRINUSE:
+            raise PortBusyError(
+                f"Port {port} on {host} is taken by another program: end that one, or choose "
+                "another with --port (0 takes a free one)."
+            ) from problem
+        why = problem.strerror or problem
+        raise ServerError(f"The address {host} port {port} cannot be served: {why}.") from problem
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL a person opens on this machine."""
+    name = WILDCARDS.get(host.strip("[]"), host.strip("[]"))
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+@contextmanager
+def _ending(server: uvicorn.Server) -> Iterator[None]:
+    """Signals end the server, and only that.
+
+    uvicorn raises a signal again after it has shut down, for whoever had a handler before; without
+    ours that would end the process with the signal's status instead of 0.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(_number: int, _frame: object) -> None:
+        server.should_exit = True
+
+    before = {one: signal.signal(one, ask) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,122 @@
+"""Runs the mask generator beside segment_anything's own on the same pictures with the same model.
+
+Prints processor seconds, the peak of the process's memory above what the model takes, and how far
+the masks agree: the share of each side's masks that the other side has with an IoU of 0.9 or more,
+and the mean IoU of those pairs. Each measurement runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from PIL import Image
+from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
+from segment_anything.modeling import Sam
+
+from segsearch import masks
+from segsearch.ports import Pixels
+from segsearch.segmenters.generator import GeneratorSettings
+from segsearch.segmenters.lite import build_sam_lite
+from segsearch.segmenters.sam import SamSegmenter, load_sam
+
+EMBEDDED = Path(__file__).parents[1] / "segsearch/models/embedded/sam-lite.safetensors"
+OURS_ONLY = ("one_mask_per_thing", "overlap_thresh")
+
+Run = tuple[float, float, NDArray[np.bool_]]  # seconds, MB, masks (n, H W)
+
+
+def model_of(name: str) -> Sam:
+    """The embedded SAM, or one of upstream's shapes (vit_b, vit_l, vit_h) with random weights."""
+    if name == "embedded":
+        return load_sam(build_sam_lite, EMBEDDED)
+    torch.manual_seed(0)
+    return sam_model_registry[name]()
+
+
+def measure(side: str, name: str, pixels: Pixels, settings: GeneratorSettings) -> Run:
+    """Seconds, megabytes and masks of one side; to be called in a fresh process."""
+    torch.set_num_threads(1)
+    model = model_of(name)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.process_time()
+    if side == "ours":
+        segmenter = SamSegmenter(model, identity=name, settings=settings)
+        proposals = segmenter.propose(pixels)
+        seconds = time.process_time() - start
+        frames = [masks.decode(one.mask).ravel() for one in proposals]
+    else:
+        options = {key: value for key, value in asdict(settings).items() if key not in OURS_ONLY}
+        found = SamAutomaticMaskGenerator(model, **options, output_mode="coco_rle").generate(pixels)
+        seconds = time.process_time() - start
+        frames = [masks.decode(masks.from_coco(one["segmentation"])).ravel() for one in found]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return seconds, peak / 1024, np.array(frames, dtype=bool).reshape(len(frames), -1)
+
+
+def agreement(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Recall at IoU 0.9 of theirs by ours and of ours by theirs, and the mean IoU of matches."""
+    if not len(ours) or not len(theirs):
+        same = float(len(ours) == len(theirs))
+        return same, same, same
+    one, other = ours.astype(np.float32), theirs.astype(np.float32)
+    shared = one @ other.T
+    iou = shared / (one.sum(1)[:, None] + other.sum(1) - shared)
+    best = iou.max(0)
+    matched = best[best >= 0.9]
+    mean = float(matched.mean()) if len(matched) else 0.0
+    return float((best >= 0.9).mean()), float((iou.max(1) >= 0.9).mean()), mean
+
+
+def picture(path: Path, longest: int) -> Pixels:
+    """A picture file as (H, W, 3), scaled down to `longest` pixels if it is larger."""
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    image.thumbnail((longest, longest))
+    return np.asarray(image)
+
+
+def main(
+    pictures: Annotated[list[Path], typer.Argument(help="picture files")],
+    model: Annotated[str, typer.Option(help="embedded, vit_b, vit_l or vit_h")] = "embedded",
+    points: Annotated[int, typer.Option(help="points a side")] = 32,
+    pred_iou: Annotated[float, typer.Option(help="least predicted IoU")] = 0.88,
+    stability: Annotated[float, typer.Option(help="least stability")] = 0.95,
+    longest: Annotated[int, typer.Option(help="longest side of a picture in pixels")] = 1600,
+) -> None:
+    """Upstream's automatic masks against ours, picture by picture."""
+    settings = GeneratorSettings(
+        points_per_side=points, pred_iou_thresh=pred_iou, stability_score_thresh=stability
+    )
+    print(
+        f"{'picture':24} {'masks':>9} {'stock s':>8} {'ours s':>8} {'':>7} {'stock MB':>9} "
+        f"{'ours MB':>8} {'recall both ways':>17} {'IoU':>7}"
+    )
+    # A forked child would inherit this process's peak of memory.
+    context: Any = multiprocessing.get_context("spawn")
+    for path in pictures:
+        pixels = picture(path, longest)
+        runs = []
+        for side in ("ours", "stock"):
+            with context.Pool(1) as pool:
+                runs.append(pool.apply(measure, (side, model, pixels, settings)))
+        (our_s, our_mb, ours), (their_s, their_mb, theirs) = runs
+        found, known, mean = agreement(ours, theirs)
+        print(
+            f"{path.name[:24]:24} {len(ours):4}/{len(theirs):4} {their_s:8.2f} {our_s:8.2f} "
+            f"{their_s / our_s:6.2f}x {their_mb:9.0f} {our_mb:8.0f} {found:8.3f} {known:8.3f} "
+            f"{mean:7.4f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)

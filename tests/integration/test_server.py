@@ -1,0 +1,100 @@
+"""`segsearch serve` as a process: it says where, answers before models are there, ends cleanly."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from segsearch_api.server import bind, url_of
+
+from segsearch.errors import PortBusyError, ServerError
+
+
+@contextmanager
+def serving(library: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server on a free port, and its URL."""
+    command = [sys.executable, "-m", "segsearch", "--library", str(library), "serve", "--json"]
+    with subprocess.Popen(
+        [*command, "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, process.stderr and process.stderr.read()
+            yield process, json.loads(line)["url"]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_with_exit_code_0(tmp_path: Path, number: signal.Signals) -> None:
+    with serving(tmp_path / "library") as (process, url):
+        assert httpx.get(f"{url}/healthz", timeout=60).json() == {"status": "ok"}
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (0, "")
+
+
+def test_the_url_is_answered_as_soon_as_it_is_said(tmp_path: Path) -> None:
+    with serving(tmp_path / "library") as (_, url):
+        page = httpx.get(url, timeout=60)
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        foreign = httpx.get(url, headers={"Host": "elsewhere.example"}, timeout=60)
+        assert foreign.status_code == 421
+
+
+def test_listening_on_all_addresses_is_warned_about(tmp_path: Path) -> None:
+    with serving(tmp_path / "library", "--host", "0.0.0.0") as (process, url):  # noqa: S104
+        assert url.startswith("http://127.0.0.1:")
+        named = httpx.get(url, headers={"Host": "pictures.example"}, timeout=60)
+        assert named.status_code == 200
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+        assert "there are no keys yet" in " ".join(errors.split())
+
+
+def test_a_taken_port_is_said_in_one_sentence() -> None:
+    with bind("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(PortBusyError, match=rf"^Port {port} on 127\.0\.0\.1 is taken"):
+            bind("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(ServerError, match=r"^The address 192\.0\.2\.1 port 0 cannot be served: "):
+        bind("192.0.2.1", 0)  # one of those reserved for documents
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:81"),
+        ("localhost", "http://localhost:81"),
+        ("0.0.0.0", "http://127.0.0.1:81"),  # noqa: S104
+        ("::", "http://[::1]:81"),
+        ("[::1]", "http://[::1]:81"),
+    ],
+)
+def test_the_url_is_one_that_can_be_opened(host: str, url: str) -> None:
+    assert url_of(host, 81) == url
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_ipv6_addresses_are_served() -> None:
+    try:
+        listening = bind("::1", 0)
+    except ServerError as problem:
+        pytest.skip(f"no IPv6 loopback here: {problem}")
+    with listening:
+        assert listening.family == socket.AF_INET6
