@@ -79,7 +79,7 @@ def compare(shape: str, prompts: int, repeats: int, device: str) -> str:
     difference = float((found - expected).abs().max() / expected.abs().max())
 
     def slowly() -> None:
-        for part in points.split(16 if device == "cpu" else 64):
+        for part in torch.split(points, 16 if device == "cpu" else 64):
             stock(module, image, part)
 
     def fully() -> None:

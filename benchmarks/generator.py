@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,12 +23,14 @@ from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 from segment_anything.modeling import Sam
 
 from segsearch import masks
+from segsearch.models.presets import preset
 from segsearch.ports import Pixels
 from segsearch.segmenters.generator import GeneratorSettings
 from segsearch.segmenters.lite import build_sam_lite
 from segsearch.segmenters.sam import SamSegmenter, load_sam
 
 EMBEDDED = Path(__file__).parents[1] / "segsearch/models/embedded/sam-lite.safetensors"
+LONGEST_PX = 1600
 OURS_ONLY = ("one_mask_per_thing", "overlap_thresh")
 
 Run = tuple[float, float, NDArray[np.bool_]]  # seconds, MB, masks (n, H W)
@@ -40,6 +42,15 @@ def model_of(name: str) -> Sam:
         return load_sam(build_sam_lite, EMBEDDED)
     torch.manual_seed(0)
     return sam_model_registry[name]()
+
+
+def settings_of(name: str) -> GeneratorSettings:
+    """The demo preset's for the embedded SAM; for random weights, whatever they say passes."""
+    if name == "embedded":
+        chosen = GeneratorSettings(**preset("demo").generator)
+        # Upstream would need OpenCV for the clean-up, so it is left out on both sides.
+        return replace(chosen, min_mask_region_area=0, one_mask_per_thing=False)
+    return GeneratorSettings(pred_iou_thresh=0.0, stability_score_thresh=0.0)
 
 
 def measure(side: str, name: str, pixels: Pixels, settings: GeneratorSettings) -> Run:
@@ -59,7 +70,7 @@ def measure(side: str, name: str, pixels: Pixels, settings: GeneratorSettings) -
         seconds = time.process_time() - start
         frames = [masks.decode(masks.from_coco(one["segmentation"])).ravel() for one in found]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return seconds, peak / 1024, np.array(frames, dtype=bool).reshape(len(frames), -1)
+    return seconds, peak / 1024, np.array(frames, dtype=bool).reshape(-1, pixels[..., 0].size)
 
 
 def agreement(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> tuple[float, float, float]:
@@ -76,26 +87,21 @@ def agreement(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> tuple[float
     return float((best >= 0.9).mean()), float((iou.max(1) >= 0.9).mean()), mean
 
 
-def picture(path: Path, longest: int) -> Pixels:
-    """A picture file as (H, W, 3), scaled down to `longest` pixels if it is larger."""
+def picture(path: Path) -> Pixels:
+    """A picture file as (H, W, 3), scaled down if it is larger than `LONGEST_PX`."""
     with Image.open(path) as opened:
         image = opened.convert("RGB")
-    image.thumbnail((longest, longest))
+    image.thumbnail((LONGEST_PX, LONGEST_PX))
     return np.asarray(image)
 
 
 def main(
     pictures: Annotated[list[Path], typer.Argument(help="picture files")],
     model: Annotated[str, typer.Option(help="embedded, vit_b, vit_l or vit_h")] = "embedded",
-    points: Annotated[int, typer.Option(help="points a side")] = 32,
-    pred_iou: Annotated[float, typer.Option(help="least predicted IoU")] = 0.88,
-    stability: Annotated[float, typer.Option(help="least stability")] = 0.95,
-    longest: Annotated[int, typer.Option(help="longest side of a picture in pixels")] = 1600,
+    points: Annotated[int, typer.Option(help="points a side")] = 16,
 ) -> None:
     """Upstream's automatic masks against ours, picture by picture."""
-    settings = GeneratorSettings(
-        points_per_side=points, pred_iou_thresh=pred_iou, stability_score_thresh=stability
-    )
+    settings = replace(settings_of(model), points_per_side=points)
     print(
         f"{'picture':24} {'masks':>9} {'stock s':>8} {'ours s':>8} {'':>7} {'stock MB':>9} "
         f"{'ours MB':>8} {'recall both ways':>17} {'IoU':>7}"
@@ -103,7 +109,7 @@ def main(
     # A forked child would inherit this process's peak of memory.
     context: Any = multiprocessing.get_context("spawn")
     for path in pictures:
-        pixels = picture(path, longest)
+        pixels = picture(path)
         runs = []
         for side in ("ours", "stock"):
             with context.Pool(1) as pool:

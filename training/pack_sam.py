@@ -21,7 +21,9 @@ def pack(checkpoint: Path, target: Path) -> str:
     """Write the weights; returns their sha256."""
     state: dict[str, Any] = torch.load(checkpoint, weights_only=True)["slow"]
     kept = {name: value.half().contiguous() for name, value in state.items()}
-    save_file(kept, target, metadata={"image_size": str(IMAGE_SIZE), "format": "pt"})
+    # One key only: safetensors writes several in an order of chance, and the sha256 would change.
+    save_file(kept, target, metadata={"image_size": str(IMAGE_SIZE)})
+    target.chmod(0o644)
     return hashlib.sha256(target.read_bytes()).hexdigest()
 
 

@@ -48,7 +48,6 @@ from segsearch.segmenters.decoder_upscale import Upscaler, in_picture_order
 # A CPU is fastest while a step's numbers stay in its cache, a GPU while it has much to do at once.
 ATTENTION_BYTES = {"cpu": 8 << 20, "cuda": 2 << 30}
 UPSCALING_BYTES = {"cpu": 2 << 20, "cuda": 4 << 30}
-READ_TOKENS = (0, 2, 3, 4)  # predicted IoU and the three masks; nobody reads the others at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +96,8 @@ class ExactDecoder:
         tokens = torch.cat([parts.tokens.expand(prompts.shape[0], -1, -1), prompts], dim=1)
         queries, image, values = first_layer(parts.first, shared, tokens)
         queries, image = second_layer(parts, shared, (tokens, queries), image, values)
-        read = list(READ_TOKENS)
-        seen = look(parts.final, (queries + tokens)[:, read], image, shared.final)
-        queries = parts.final_norm(queries[:, read] + seen)
+        seen = look(parts.final, _read_at_the_end(queries + tokens), image, shared.final)
+        queries = parts.final_norm(_read_at_the_end(queries) + seen)
         predicted_iou = parts.iou_head(queries[:, 0])[:, 1:]
         passing = predicted_iou > min_iou  # (B, 3)
         some = passing.any(1).nonzero()[:, 0]
@@ -278,6 +276,11 @@ def after_seeing(layer: Layer, queries: Tensor, seen: Tensor) -> Tensor:
 
 def _root(attention: Attention) -> float:
     return math.sqrt(attention.q.out_features // attention.heads)
+
+
+def _read_at_the_end(tokens: Tensor) -> Tensor:
+    """(B, 4, C): predicted IoU and the three masks; nobody reads what the others see at last."""
+    return torch.cat([tokens[:, :1], tokens[:, 2:5]], dim=1)
 
 
 def _affordable(limits: dict[str, int], each: int, device: torch.device) -> int:

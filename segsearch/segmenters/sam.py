@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from segment_anything.modeling import PromptEncoder, Sam
 from torch import Tensor, nn
@@ -145,6 +146,6 @@ def load_sam(build: Callable[[], Sam], path: Path) -> Sam:
     try:
         weights = {name: tensor.float() for name, tensor in load_file(path).items()}
         model.load_state_dict(weights)
-    except Exception as problem:
+    except (OSError, RuntimeError, SafetensorError) as problem:
         raise ModelError(f"The weights in {path} do not load: {problem}") from problem
     return model.eval().requires_grad_(requires_grad=False)

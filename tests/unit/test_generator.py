@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.torch import save_file
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.modeling import Sam
 from segment_anything.utils import amg
 
+import segsearch
 from segsearch import masks
 from segsearch.domain import Box, Proposal
 from segsearch.errors import InputError, ModelError
 from segsearch.ports import BoolArray, Pixels
 from segsearch.segmenters.generator import GeneratorSettings, crop_boxes, point_grid
+from segsearch.segmenters.lite import build_sam_lite
 from segsearch.segmenters.sam import SamSegmenter, fit_into_square, load_sam
 from tests.unit.small_sam import patchwork, small_sam
 
@@ -76,6 +79,18 @@ def test_a_whole_random_sam_gives_upstreams_masks() -> None:
     assert len(found) == len(expected) > 9
     assert min(max(iou(one, other) for other in expected) for one in found) > 0.99
     assert min(max(iou(one, other) for other in found) for one in expected) > 0.99
+
+
+def test_the_embedded_sam_gives_upstreams_masks() -> None:
+    package = Path(segsearch.__file__).parent
+    model = load_sam(build_sam_lite, package / "models/embedded/sam-lite.safetensors")
+    with Image.open(sorted((package / "demo/pictures").glob("*.jpg"))[0]) as opened:
+        pixels = np.asarray(opened.convert("RGB").resize((300, 220)))
+    settings = GeneratorSettings(points_per_side=6, pred_iou_thresh=0.2, stability_score_thresh=0.2)
+    expected = [one["segmentation"] for one in upstream(model, pixels, settings)]
+    found = [masks.decode(one.mask) for one in ours(model, pixels, settings)]
+    assert len(found) == len(expected) > 2
+    assert min(max(iou(one, other) for other in expected) for one in found) > 0.99
 
 
 def test_proposals_come_best_first_with_tight_boxes() -> None:
