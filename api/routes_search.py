@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from segsearch.domain import Hit, PictureTerm, Query, SegmentTerm, Term, TextTerm
 from segsearch.errors import QueryError
 from segsearch.export import hit_document
+from segsearch.search import NOT_WEIGHT
 
 from .documented import (
     BAD_PICTURE,
@@ -33,7 +34,6 @@ from .schemas import SearchAnswer, SearchRequest
 from .state import Here, Shared
 
 router = APIRouter(prefix="/v1", tags=["search"])
-NOT_WEIGHT = -0.5  # as the command line's --not
 JSON = "application/json"
 UPLOAD = "multipart/form-data"
 

@@ -40,7 +40,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 def main() -> None:
     """Run the command line; errors of ours end in one sentence and the exit code of their kind."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # gives back the code of a typer.Exit
+        sys.exit(code if isinstance(code, int) else 0)
     except SegSearchError as problem:
         _say_error(str(problem))
         sys.exit(exit_code(problem))
@@ -49,8 +50,6 @@ def main() -> None:
         name = "SEGSEARCH_" + "_".join(map(str, details["loc"])).upper()
         _say_error(f"The setting {name} is wrong: {details['msg']}.")
         sys.exit(2)
-    except typer.Exit as problem:
-        sys.exit(problem.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
@@ -190,6 +189,7 @@ def _query(
 ) -> Any:
     from segsearch.decode import read_file
     from segsearch.domain import PictureTerm, Query, SegmentTerm, Term, TextTerm
+    from segsearch.search import NOT_WEIGHT
 
     terms: list[Term] = []
     if text is not None:
@@ -205,7 +205,7 @@ def _query(
     if not terms:
         raise QueryError("The query is empty: give words, --image FILE or --segment ID.")
     if without is not None:
-        terms.append(TextTerm(without, -0.5))
+        terms.append(TextTerm(without, NOT_WEIGHT))
     return Query(tuple(terms), limit, per_image)
 
 

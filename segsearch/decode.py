@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ SUFFIXES = frozenset(
         *(".bmp", ".avif", ".mpo", ".ppm", ".pgm", ".pbm", ".jp2"),
     }
 )
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 
 
@@ -119,16 +121,22 @@ def _sentence(problem: Exception) -> str:
 def _open(data: bytes, limits: Limits) -> Image.Image:
     """The picture behind the bytes, header read, pixels not; refused when the header asks for more
     than `limits.max_pixels`."""
+    if data.startswith(PNG_START):  # Pillow looks past this header before it tells the size
+        _check_size(*struct.unpack(">II", data[len(PNG_START) :][:8].ljust(8, b"\0")), limits)
     picture = Image.open(io.BytesIO(data), formats=FORMATS)
     width, height = picture.size
+    _check_size(width, height, limits)
+    if width < 1 or height < 1:
+        raise PictureError(f"The picture is {width} x {height} pixels, expected at least 1 x 1.")
+    return picture
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.max_pixels:
         raise PictureTooLargeError(
             f"The picture is {width:,} x {height:,} pixels, more than the "
             f"{limits.max_pixels:,} allowed by SEGSEARCH_MAX_PIXELS."
         )
-    if width < 1 or height < 1:
-        raise PictureError(f"The picture is {width} x {height} pixels, expected at least 1 x 1.")
-    return picture
 
 
 def _info(picture: Image.Image) -> PictureInfo:

@@ -37,22 +37,23 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
         TimeRemainingColumn(),
         TextColumn("{task.fields[file]}"),
     )
-    with Progress(*columns, console=console, speed_estimate_period=60) as bar:
-        task = bar.add_task("Indexing", total=None, visible=False, rate="", masks=0, file="")
-        masks = 0
+    bar = Progress(*columns, console=console, speed_estimate_period=60)
+    task = bar.add_task("Indexing", total=None, rate="", masks=0, file="")
+    masks = 0
 
-        def report(done: int, total: int, step: Step) -> None:
-            nonlocal masks
-            masks += step.segments
-            elapsed = bar.tasks[0].elapsed or 0.0
-            rate = f"{done / elapsed:.2f} images/s" if elapsed > 0 else ""
-            name = escape(Path(step.path).name[-24:])
-            bar.update(
-                task, completed=done, total=total, visible=True, rate=rate, masks=masks, file=name
-            )
+    def report(done: int, total: int, step: Step) -> None:
+        nonlocal masks
+        masks += step.segments
+        elapsed = bar.tasks[0].elapsed or 0.0
+        rate = f"{done / elapsed:.2f} images/s" if elapsed > 0 else ""
+        name = escape(Path(step.path).name[-24:])
+        bar.update(task, completed=done, total=total, rate=rate, masks=masks, file=name)
+        bar.start()  # from the first picture on: a run that is refused draws nothing
 
-        bar.start_task(task)
+    try:
         yield report
+    finally:
+        bar.stop()
 
 
 def report_table(console: Console, report: IngestReport) -> None:

@@ -13,6 +13,7 @@ from segsearch.domain import Query, Segment
 from segsearch.errors import QueryError
 from segsearch.ports import Vector
 
+NOT_WEIGHT = -0.5  # what "not WORDS" counts against the other terms
 MAX_LIMIT = 1000
 MAX_TERMS = 32
 MAX_TEXT_CHARACTERS = 1000

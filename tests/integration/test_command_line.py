@@ -145,9 +145,8 @@ def rubbish(folder: Path) -> set[str]:
     (folder / "text.jpg").write_text("I am no picture")
     (folder / "notes.txt").write_text("nor am I")
     header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    chunk = (
-        struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    )
+    checksum = struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + checksum
     (folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
     (folder / ".hidden.png").write_bytes(whole.read_bytes())
     return {"truncated.png", "empty.jpg", "text.jpg", "notes.txt", "huge.png"}
@@ -163,6 +162,8 @@ def test_rubbish_in_a_folder_costs_nothing_but_itself(tmp_path: Path) -> None:
     assert report["indexed"] == 1
     assert {Path(one["path"]).name for one in report["skipped"]} == bad
     assert all(one["reason"].endswith(".") for one in report["skipped"])
+    (huge,) = [one for one in report["skipped"] if one["path"].endswith("huge.png")]
+    assert "50,000 x 50,000" in huge["reason"]
     again = json.loads(run("index", pictures, "--json", library=tmp_path / "library").stdout)
     assert again["indexed"] == 0
     assert {Path(one["path"]).name for one in again["skipped"]} == bad
