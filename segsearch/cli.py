@@ -319,11 +319,17 @@ def demo(
     serve_after: Annotated[
         bool, typer.Option("--serve/--no-serve", help="Serve the page when the searches are done.")
     ] = True,
+    library: Annotated[
+        Path | None, typer.Option(help="The demo library's folder; segsearch-demo without it.")
+    ] = None,
 ) -> None:
     """Index the pictures that come with segsearch, run a few searches, and serve the page."""
     from segsearch.demo.run import run_demo
     from segsearch.wiring import open_service
 
+    settings: Settings = context.obj
+    if library is not None or "library" not in settings.model_fields_set:
+        context.obj = settings.model_copy(update={"library": library or Path("segsearch-demo")})
     with open_service(context.obj, create=True) as service, stopping() as stop:
         run_demo(service, Console(), stop)
     if stop.is_set():

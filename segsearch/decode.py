@@ -122,7 +122,8 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     """The picture behind the bytes, header read, pixels not; refused when the header asks for more
     than `limits.max_pixels`."""
     if data.startswith(PNG_START):  # Pillow looks past this header before it tells the size
-        _check_size(*struct.unpack(">II", data[len(PNG_START) :][:8].ljust(8, b"\0")), limits)
+        claimed = struct.unpack(">II", data[len(PNG_START) :][:8].ljust(8, b"\0"))
+        _check_size(claimed[0], claimed[1], limits)
     picture = Image.open(io.BytesIO(data), formats=FORMATS)
     width, height = picture.size
     _check_size(width, height, limits)

@@ -53,7 +53,8 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
     try:
         yield report
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()
 
 
 def report_table(console: Console, report: IngestReport) -> None:
