@@ -32,13 +32,13 @@ class Settings(BaseSettings):
         default=1, ge=1, description="CPU threads that the models use for one picture."
     )
     context_weight: float = Field(
-        default=0.4, ge=0, description="Share of the crop with surroundings in a score."
+        default=0.5, ge=0, description="Share of the crop with surroundings in a score."
     )
     masked_weight: float = Field(
         default=0.5, ge=0, description="Share of the crop with everything else masked in a score."
     )
     picture_weight: float = Field(
-        default=0.1, ge=0, description="Share of the whole picture in a region's score."
+        default=0.0, ge=0, description="Share of the whole picture in a region's score."
     )
     max_bytes: int = Field(
         default=200_000_000, ge=1, description="Largest picture file that is read, in bytes."

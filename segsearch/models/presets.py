@@ -32,8 +32,8 @@ PRESETS = {
         embedder="clip-lite",
         generator={
             "points_per_side": 16,
-            "pred_iou_thresh": 0.45,
-            "stability_score_thresh": 0.6,
+            "pred_iou_thresh": 0.4,
+            "stability_score_thresh": 0.55,
             "stability_score_offset": 0.25,
             "box_nms_thresh": 0.7,
             "min_mask_region_area": 64,
