@@ -40,6 +40,10 @@ def draw(url: str, text: str, chromium: str, target: Path) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         page = browser.new_page(viewport={"width": 1200, "height": 860})
+        for _ in range(600):  # until the models are loaded
+            if page.request.get(f"{url}/readyz").ok:
+                break
+            page.wait_for_timeout(200)
         page.goto(f"{url}/?q={quote_plus(text)}")
         page.wait_for_load_state("networkidle")
         page.wait_for_timeout(1500)

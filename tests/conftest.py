@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 import segsearch.demo
 from segsearch.domain import Hit, Mask
@@ -18,6 +19,8 @@ from segsearch.settings import Settings
 from segsearch.wiring import open_service
 
 DEMO = Path(segsearch.demo.__file__).parent
+
+torch.set_num_threads(1)  # lanes run side by side; more threads only get in each other's way
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from torch.nn import functional
 from training import words
 from training.clip_model import build, text_parameters
 from training.fetch import DEFAULT_CACHE
+from training.grounding import TAUGHT_MORE, grounded
 from training.text_corpus import Corpus, load, tokenizer_at, write_merges
 from training.text_teacher import embed_cached
 
@@ -108,11 +109,15 @@ def loss_of(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 def split(corpus: Corpus) -> tuple[list[int], list[int]]:
-    """Indices to train on and, every fiftieth concept by a seeded shuffle, to hold out."""
+    """Indices to train on and, every fiftieth concept by a seeded shuffle, to hold out.
+
+    Words for what the image tower knows are never held out.
+    """
     order = list(range(len(corpus.concepts)))
     random.Random(7).shuffle(order)
-    cut = int(len(order) * HELD_OUT_SHARE)
-    return order[cut:], order[:cut]
+    shuffled = order[: int(len(order) * HELD_OUT_SHARE)]
+    held_out = [index for index in shuffled if corpus.concepts[index].weight < TAUGHT_MORE]
+    return sorted(set(order) - set(held_out)), held_out
 
 
 @torch.inference_mode()
@@ -139,7 +144,7 @@ def evaluate(model: CLIP, corpus: Corpus, held_out: list[int], cache: Path) -> d
 def train(cache: Path, minutes: float, seed: int) -> None:
     """Train until `minutes` of training time are used up in all, writing a checkpoint each two."""
     torch.manual_seed(seed)
-    corpus = load(cache)
+    corpus = grounded(cache, load(cache))
     tokenizer = tokenizer_at(write_merges(cache / "clip"))
     model = build()
     path = cache / "clip" / "text.pt"

@@ -77,8 +77,9 @@ def stop_when_some_are_done(process: subprocess.Popen[str], library: Path, numbe
 
 
 def test_a_killed_run_goes_on_to_the_same_end(pictures: Path, tmp_path: Path) -> None:
-    calm = index(pictures, tmp_path / "calm")
-    assert calm.wait(timeout=240) == 0
+    with index(pictures, tmp_path / "calm") as calm:
+        calm.communicate(timeout=240)
+    assert calm.returncode == 0
     rough = tmp_path / "rough"
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
         stop_when_some_are_done(index(pictures, rough), rough, number)
