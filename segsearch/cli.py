@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 from pydantic import ValidationError
 from rich.console import Console
 from rich.logging import RichHandler
@@ -24,8 +26,30 @@ from segsearch.settings import Settings
 
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
+EVERYWHERE = ("--library", "--preset")
+EQUALS = tuple(f"{option}=" for option in EVERYWHERE)
+
+
+class Group(typer.core.TyperGroup):
+    """Takes the options of `EVERYWHERE` after the command's name as well as before it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move them to the front; what stands after `--` stays where it is."""
+        end = args.index("--") if "--" in args else len(args)
+        front: list[str] = []
+        rest: list[str] = []
+        words = iter(args[:end])
+        for word in words:
+            if word in EVERYWHERE:
+                front += [word, *itertools.islice(words, 1)]
+            else:
+                (front if word.startswith(EQUALS) else rest).append(word)
+        return super().parse_args(ctx, [*front, *rest, *args[end:]])
+
+
 app = typer.Typer(
     name="segsearch",
+    cls=Group,
     help="Search picture libraries by the things in the pictures.",
     no_args_is_help=True,
     add_completion=False,
@@ -319,17 +343,17 @@ def demo(
     serve_after: Annotated[
         bool, typer.Option("--serve/--no-serve", help="Serve the page when the searches are done.")
     ] = True,
-    library: Annotated[
-        Path | None, typer.Option(help="The demo library's folder; segsearch-demo without it.")
-    ] = None,
 ) -> None:
-    """Index the pictures that come with segsearch, run a few searches, and serve the page."""
+    """Index the pictures that come with segsearch, run a few searches, and serve the page.
+
+    `--library` picks the folder; without it, segsearch-demo.
+    """
     from segsearch.demo.run import run_demo
     from segsearch.wiring import open_service
 
     settings: Settings = context.obj
-    if library is not None or "library" not in settings.model_fields_set:
-        context.obj = settings.model_copy(update={"library": library or Path("segsearch-demo")})
+    if "library" not in settings.model_fields_set:
+        context.obj = settings.model_copy(update={"library": Path("segsearch-demo")})
     with open_service(context.obj, create=True) as service, stopping() as stop:
         run_demo(service, Console(), stop)
     if stop.is_set():

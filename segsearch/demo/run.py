@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from pathlib import Path
 
@@ -25,8 +26,9 @@ def run_demo(service: SegSearch, console: Console, stop: threading.Event) -> Non
     if stop.is_set():
         return
     answers = {text: service.search_text(text, limit=3, per_image=1) for text in QUERIES}
+    folder = shlex.quote(str(service.settings.library))
     for text, hits in answers.items():
-        hit_table(console, hits, title=f"segsearch search {text!r}")
+        hit_table(console, hits, title=f"segsearch --library {folder} search {text!r}")
     text, hits = max(answers.items(), key=lambda item: item[1][0].score if item[1] else -1.0)
     if hits:
         path = service.settings.library / OVERLAY

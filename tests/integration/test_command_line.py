@@ -72,6 +72,13 @@ def test_status_counts(library: Path) -> None:
     assert found["bytes"] > 1000
 
 
+def test_the_library_may_be_named_after_the_command(library: Path, tmp_path: Path) -> None:
+    for place in (["--library", library], [f"--library={library}"]):
+        done = run("status", "--json", *place, library=tmp_path / "another")
+        assert json.loads(done.stdout)["images"] == 1
+    fails(run("search", "--", "--library", library=tmp_path / "none"), errors.LibraryMissingError)
+
+
 def test_verify_says_yes_only_when_all_agree(library: Path) -> None:
     assert run("verify", library=library).returncode == 0
     (snapshot,) = (library / "index").glob("g*.index")
