@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test check format bench soak clean
+.PHONY: setup demo test check format bench bench-regions soak clean
 
 setup: .venv/.installed
 
@@ -31,6 +31,12 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.search
+
+# The scenes are composed once, with drawings from npm.
+bench-regions: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[cpu,test,check,training]"
+	test -f .benchmarks/regions/test/annotations.json || $(BIN)/python -m benchmarks.regions.scenes
+	$(BIN)/python -m benchmarks.regions
 
 soak: setup
 	$(BIN)/python -m pytest tests/soak

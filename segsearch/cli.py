@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from segsearch import __version__
+from segsearch.commands.evaluate import evaluate
 from segsearch.errors import EXIT_CODES, PictureError, QueryError, SegSearchError
 from segsearch.settings import Settings
 
@@ -360,6 +361,9 @@ def demo(
         raise typer.Exit(INTERRUPTED)
     if serve_after:
         serve(context)
+
+
+app.command("eval")(evaluate)
 
 
 @contextmanager

@@ -24,15 +24,18 @@ class Pipeline:
     embedder: Embedder
     crop: CropRule
 
-    def describe(self, pixels: Pixels, info: PictureInfo) -> DescribedPicture:
-        """Regions of a picture (H, W, 3), two vectors each, and one vector of the whole.
+    def regions(self, pixels: Pixels) -> list[Proposal]:
+        """Regions of a picture (H, W, 3) u8.
 
         A picture in which nothing stands out gets one region that covers it all, with quality 0:
         no picture becomes unfindable.
         """
-        proposals = self.segmenter.propose(pixels)
-        if not proposals:
-            proposals = [Proposal(full(*pixels.shape[:2]), 0.0, 0.0)]
+        found = self.segmenter.propose(pixels)
+        return found or [Proposal(full(*pixels.shape[:2]), 0.0, 0.0)]
+
+    def describe(self, pixels: Pixels, info: PictureInfo) -> DescribedPicture:
+        """Regions of a picture (H, W, 3), two vectors each, and one vector of the whole."""
+        proposals = self.regions(pixels)
         crops = [pixels]
         for one in proposals:
             crops.append(context_crop(pixels, one.mask, self.crop))

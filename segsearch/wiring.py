@@ -81,6 +81,11 @@ def open_service(settings: Settings, *, create: bool = False) -> SegSearch:
     return SegSearch(settings, catalog, projection, models)
 
 
+def build_pipeline(settings: Settings) -> Pipeline:
+    """The models of the settings' preset, without a library."""
+    return LazyModels(preset(settings.preset or DEFAULT_PRESET), settings).pipeline()
+
+
 def device(settings: Settings) -> str:
     """The torch device that `auto` stands for here; also applies the thread count: see Worker."""
     import torch

@@ -15,6 +15,7 @@ from PIL import Image
 
 from segsearch import errors
 from segsearch.errors import EXIT_CODES, PathError, PictureError, QueryError
+from tests.conftest import DEMO
 
 
 def run(*arguments: str | Path, library: Path) -> subprocess.CompletedProcess[str]:
@@ -183,3 +184,25 @@ def test_a_folder_of_nothing_but_rubbish_ends_with_the_code_of_a_bad_picture(
     done = run("index", tmp_path, library=tmp_path / "library")
     assert done.returncode == EXIT_CODES[PictureError]
     assert "text.jpg" in done.stdout
+
+
+def test_eval_measures_annotated_pictures(tmp_path: Path) -> None:
+    pictures, truth = DEMO / "pictures", DEMO / "truth.json"
+    given: list[str | Path] = [
+        "eval",
+        "--coco",
+        truth,
+        "--images",
+        pictures,
+        "--limit",
+        "2",
+        "--json",
+    ]
+    done = run(*given, library=tmp_path / "none")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["pictures"] == 2
+    assert [row["method"] for row in document["rows"]][-1] == "both (ours)"
+    assert all(0 <= row["map_50"] <= 1 for row in document["rows"])
+    assert not (tmp_path / "none").exists()
+    fails(run("eval", "--coco", tmp_path, "--images", pictures, library=tmp_path), PathError)

@@ -22,7 +22,8 @@ LAYERS: list[set[str]] = [
     {"projection", "worker"},
     {"service"},
     {"progress", "wiring"},
-    {"demo"},
+    {"demo", "evaluation"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]
@@ -38,7 +39,7 @@ HOME_OF = {
     "sqlalchemy": {"catalog"},
     "alembic": {"catalog"},
     "fastapi": set(),
-    "typer": {"cli"},
+    "typer": {"cli", "commands"},
 }
 
 

@@ -1,0 +1,1 @@
+"""Commands that stand beside a library: they measure and manage models."""

@@ -1,0 +1,41 @@
+"""`segsearch eval`: the measures of `benchmarks/regions` on a user's own annotated pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from segsearch.settings import Settings
+
+
+def evaluate(
+    context: typer.Context,
+    coco: Annotated[Path, typer.Option(help="COCO instances file: names and masks.")],
+    images: Annotated[Path, typer.Option(help="Folder of its pictures.")],
+    limit: Annotated[
+        int | None, typer.Option(help="Measure this many pictures, drawn at random once for all.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Measure search by region on annotated pictures, beside whole pictures, patches and boxes.
+
+    Nothing is stored. `--preset` picks the models, SEGSEARCH_CONTEXT_WEIGHT and
+    SEGSEARCH_MASKED_WEIGHT the mix of vectors.
+    """
+    from segsearch.evaluation.run import evaluate as run
+    from segsearch.evaluation.run import sampled, table
+    from segsearch.evaluation.truth import read_truth
+    from segsearch.wiring import build_pipeline
+
+    settings: Settings = context.obj
+    pictures = sampled(read_truth(coco, images), limit)
+    pipeline = build_pipeline(settings)
+    console = Console(stderr=True, quiet=as_json)
+    shown = track(pictures, "Describing", console=console)
+    result = run(pipeline, shown, (settings.context_weight, settings.masked_weight))
+    print(json.dumps(result.document) if as_json else table(result))

@@ -1,0 +1,154 @@
+"""Evaluation on painted pictures: small models that know colours make every number predictable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+
+from segsearch.errors import InputError, PathError
+from segsearch.evaluation.methods import BOTH, BOXES, MASKED, METHODS, PATCHES, WHOLE
+from segsearch.evaluation.metrics import Row, picture_recall, size_of
+from segsearch.evaluation.run import evaluate, sampled, table, with_article
+from segsearch.evaluation.truth import Thing, TruePicture, read_truth
+from segsearch.masks import encode, full
+from tests.small_models import Shape, SmallModels, paint
+
+WIDTH, HEIGHT = 120, 90
+SCENES = {
+    "one.png": [Shape("red", (10, 10, 20, 20)), Shape("blue", (40, 20, 110, 85))],
+    "two.png": [Shape("green", (5, 5, 60, 80)), Shape("yellow", (90, 60, 100, 70), "disc")],
+    "three.png": [Shape("cyan", (30, 30, 80, 60))],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures and their COCO file, with each kind of segmentation that COCO allows."""
+    folder = tmp_path_factory.mktemp("coco")
+    names = sorted({shape.colour for shapes in SCENES.values() for shape in shapes})
+    document: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
+    document["categories"] = [{"id": 10 + n, "name": name} for n, name in enumerate(names)]
+    for index, (file, shapes) in enumerate(SCENES.items()):
+        paint(folder / file, shapes, size=(WIDTH, HEIGHT))
+        image = {"id": index, "file_name": file, "width": WIDTH, "height": HEIGHT}
+        document["images"].append(image)
+        for shape in shapes:
+            row = {"id": len(document["annotations"]), "image_id": index}
+            row |= {"category_id": 10 + names.index(shape.colour)}
+            document["annotations"].append(row | {"segmentation": _segmentation(shape)})
+    crowd = {"id": 99, "image_id": 0, "category_id": 10, "iscrowd": 1, "segmentation": {}}
+    document["annotations"].append(crowd)
+    (folder / "truth.json").write_text(json.dumps(document))
+    return folder
+
+
+def _segmentation(shape: Shape) -> Any:
+    if shape.kind == "rectangle" and shape.colour != "cyan":
+        x0, y0, x1, y1 = shape.box
+        return [[x0, y0, x1, y0, x1, y1, x0, y1]]
+    encoded = coco.encode(np.asfortranarray(shape.mask(WIDTH, HEIGHT).astype(np.uint8)))
+    return {"size": encoded["size"], "counts": encoded["counts"].decode()}
+
+
+def rows(folder: Path, mix: tuple[float, float] = (0.5, 0.5)) -> dict[str, Row]:
+    pictures = read_truth(folder / "truth.json", folder)
+    return {row.method: row for row in evaluate(SmallModels().pipeline(), pictures, mix).rows}
+
+
+def test_truth_is_read_from_polygons_and_run_lengths(folder: Path) -> None:
+    pictures = read_truth(folder / "truth.json", folder)
+    assert [picture.path.name for picture in pictures] == list(SCENES)
+    for picture, shapes in zip(pictures, SCENES.values(), strict=True):
+        assert [thing.name for thing in picture.things] == [shape.colour for shape in shapes]
+        for thing, shape in zip(picture.things, shapes, strict=True):
+            assert thing.mask.area == int(shape.mask(WIDTH, HEIGHT).sum())
+
+
+def test_perfect_masks_and_vectors_measure_as_perfect(folder: Path) -> None:
+    row = rows(folder, (0.0, 1.0))[MASKED]
+    assert row.first_right == row.map_50 == row.map_75 == pytest.approx(1.0)
+    assert row.right_iou == pytest.approx(1.0)
+    assert row.recall_100 == row.recall_1000 == pytest.approx(1.0)
+    assert row.picture_recall["small"][1] == row.picture_recall["medium"][1] == 1.0
+    assert row.regions == pytest.approx(5 / 3)
+
+
+def test_whole_pictures_and_patches_find_pictures_and_hardly_regions(folder: Path) -> None:
+    found = rows(folder)
+    assert list(found) == list(METHODS)
+    assert found[WHOLE].picture_recall["large"][5] == 1.0
+    assert found[WHOLE].map_50 < 0.5
+    assert (found[WHOLE].regions, found[PATCHES].regions) == (1.0, 9.0)
+    assert found[WHOLE].recall_1000 < found[BOXES].recall_1000
+    assert found[BOXES].seconds < found[BOTH].seconds + 1
+
+
+def test_the_mix_reaches_the_row_of_both(folder: Path) -> None:
+    for mix, same in (((0.0, 1.0), MASKED),):
+        found = rows(folder, mix)
+        assert found[BOTH].map_75 == found[same].map_75
+        assert found[BOTH].picture_recall == found[same].picture_recall
+
+
+def test_several_right_pictures_do_not_crowd_each_other_out() -> None:
+    mask = encode(np.ones((10, 10), bool), origin=(0, 0), size=(100, 100))
+    assert mask is not None
+    large = full(100, 100)
+    shows = (Thing("cat", mask),)
+    right, other = (Path("a"), Path("b"))
+    pictures = [
+        TruePicture(right, 100, 100, shows),
+        TruePicture(right, 100, 100, shows),
+        TruePicture(other, 100, 100, (Thing("dog", large),)),
+    ]
+    scores = np.array([[0.9, 0.5, 0.7], [0.1, 0.2, 0.3]], np.float32)
+    recall = picture_recall(pictures, ["cat", "dog"], scores)
+    assert recall["small"] == {1: 0.5, 5: 1.0, 10: 1.0}
+    assert recall["large"][1] == 1.0
+    assert np.isnan(recall["medium"][1])
+
+
+def test_a_sample_is_the_same_each_time(folder: Path) -> None:
+    pictures = read_truth(folder / "truth.json", folder)
+    assert sampled(pictures, 2) == sampled(pictures, 2)
+    assert len(sampled(pictures, 2)) == 2
+    assert sampled(pictures, None) == sampled(pictures, 50) == pictures
+    with pytest.raises(InputError, match="at least 1"):
+        sampled(pictures, 0)
+
+
+def test_what_is_no_truth_is_refused(folder: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.json"
+    with pytest.raises(PathError, match="cannot be read"):
+        read_truth(bad, folder)
+    for text in ("nonsense", "[1]", "{}", '{"images": [], "annotations": [], "categories": []}'):
+        bad.write_text(text)
+        with pytest.raises(InputError):
+            read_truth(bad, folder)
+    with pytest.raises(PathError, match="no folder"):
+        read_truth(folder / "truth.json", tmp_path / "none")
+    document = json.loads((folder / "truth.json").read_text())
+    document["images"][0]["width"] += 1
+    document["annotations"] = document["annotations"][:1]
+    bad.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="upright"):
+        evaluate(SmallModels().pipeline(), read_truth(bad, folder), (0.5, 0.5))
+
+
+def test_words_and_sizes() -> None:
+    assert (with_article("owl"), with_article("dog")) == ("an owl", "a dog")
+    assert [size_of(share) for share in (0.049, 0.05, 0.15)] == ["small", "medium", "large"]
+
+
+def test_the_table_has_a_line_a_method(folder: Path) -> None:
+    pictures = read_truth(folder / "truth.json", folder)
+    text = table(evaluate(SmallModels().pipeline(), pictures, (0.5, 0.5)))
+    lines = text.splitlines()
+    assert lines[0].startswith("3 pictures, 5 things, 5 names.")
+    assert len(lines) == 2 + len(METHODS)
+    assert len({len(line) for line in lines[1:]}) == 1
