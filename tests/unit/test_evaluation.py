@@ -71,7 +71,7 @@ def test_truth_is_read_from_polygons_and_run_lengths(folder: Path) -> None:
 
 def test_perfect_masks_and_vectors_measure_as_perfect(folder: Path) -> None:
     row = rows(folder, (0.0, 1.0))[MASKED]
-    assert row.first_right == row.map_50 == row.map_75 == pytest.approx(1.0)
+    assert [row.first_right, row.map_50, row.map_75] == pytest.approx([1.0, 1.0, 1.0])
     assert row.right_iou == pytest.approx(1.0)
     assert row.recall_100 == row.recall_1000 == pytest.approx(1.0)
     assert row.picture_recall["small"][1] == row.picture_recall["medium"][1] == 1.0
