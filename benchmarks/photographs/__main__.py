@@ -1,0 +1,106 @@
+"""Prints how photographs are searched and cut: `python -m benchmarks.photographs`.
+
+Words: the queries of photographs.json through a library of these photographs, the best region's
+picture counted, and how well the best scores of present and absent words part (AUC). Masks: the
+things outlined by hand in outlines.json, by automatic masks and by a click in their middle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+from segment_anything import SamPredictor
+
+from benchmarks.photographs import TABLE, Photograph, absent, photographs, queries
+from segsearch.domain import Mask
+from segsearch.evaluation.truth import Thing, read_truth
+from segsearch.masks import decode, encode, iou
+from segsearch.models.presets import DEFAULT_PRESET, preset
+from segsearch.models.registry import model
+from segsearch.render import overlay_png
+from segsearch.segmenters.lite import build_sam_lite
+from segsearch.segmenters.sam import load_sam
+from segsearch.settings import Settings
+from segsearch.wiring import build_segmenter, device, open_service
+
+OUTLINES = TABLE.with_name("outlines.json")
+RIGHT_IOU = 0.5
+
+
+def words(shown: list[Photograph]) -> str:
+    """Index the photographs, ask all queries, tell which went wrong."""
+    names = {str(one.path): one.name for one in shown}
+    known = set(names.values())
+    asked = {text: right for text, right in queries().items() if set(right) & known}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_service(Settings(library=Path(folder) / "library"), create=True) as service,
+    ):
+        service.index([one.path for one in shown])
+        hits = {text: service.search_text(text, limit=1)[0] for text in [*asked, *absent()]}
+    firsts = {text: names[hits[text].image.paths[0]] for text in asked}
+    wrong = [
+        f"{text} -> {firsts[text]}" for text, right in asked.items() if firsts[text] not in right
+    ]
+    present = np.array([hits[text].score for text in asked])
+    missing = np.array([hits[text].score for text in absent()])
+    parted = float((present[:, None] > missing[None]).mean())
+    return (
+        f"{len(shown)} photographs: {len(asked) - len(wrong)} of {len(asked)} queries right first, "
+        f"AUC present against absent {parted:.3f}\n  wrong: {', '.join(wrong)}"
+    )
+
+
+def masks(shown: list[Photograph], overlays: Path | None) -> str:
+    """Best automatic mask and first-ranked clicked mask of every outlined thing."""
+    settings = Settings()
+    segmenter = build_segmenter(preset(DEFAULT_PRESET), device(settings))
+    predictor = SamPredictor(load_sam(build_sam_lite, model("sam-lite").path("weights")))
+    files = {one.name: one for one in shown}
+    automatic, clicked, missed = [], [], []
+    for picture in read_truth(OUTLINES, OUTLINES.parent):
+        if picture.path.name not in files:
+            continue
+        pixels = np.asarray(files[picture.path.name].open())
+        found = [one.mask for one in segmenter.propose(pixels)]
+        predictor.set_image(pixels)
+        for thing in picture.things:
+            automatic.append(max((iou(thing.mask, mask) for mask in found), default=0.0))
+            clicked.append(_click(predictor, thing))
+            if automatic[-1] < RIGHT_IOU:
+                missed.append(f"{picture.path.name} {thing.name} {automatic[-1]:.2f}")
+        if overlays is not None:
+            overlays.mkdir(parents=True, exist_ok=True)
+            drawn = sorted(found, key=lambda mask: -mask.area)
+            (overlays / f"{picture.path.name}.png").write_bytes(overlay_png(pixels, drawn))
+    shares = [np.mean(np.array(rows) >= RIGHT_IOU) for rows in (automatic, clicked)]
+    return (
+        f"{len(automatic)} things outlined by hand: automatic masks reach IoU {RIGHT_IOU} for "
+        f"{shares[0]:.1%} (mean {np.mean(automatic):.3f}), a click in the middle for "
+        f"{shares[1]:.1%} (mean {np.mean(clicked):.3f})\n  missed: {', '.join(missed)}"
+    )
+
+
+def _click(predictor: SamPredictor, thing: Thing) -> float:
+    depth = distance_transform_edt(np.pad(decode(thing.mask), 1))[1:-1, 1:-1]
+    row, column = divmod(int(depth.argmax()), thing.mask.width)
+    made, quality, _ = predictor.predict(np.array([[column, row]]), np.array([1]))
+    mask: Mask | None = encode(made[int(np.argmax(quality))])
+    return iou(thing.mask, mask) if mask is not None else 0.0
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--overlays", type=Path, help="draw all automatic masks into this folder")
+    chosen = options.parse_args()
+    shown = photographs()
+    print(words(shown))
+    print(masks(shown, chosen.overlays))
+
+
+if __name__ == "__main__":
+    main()
