@@ -22,6 +22,7 @@ from rich.logging import RichHandler
 
 from segsearch import __version__
 from segsearch.commands.evaluate import evaluate
+from segsearch.commands.export import export
 from segsearch.errors import EXIT_CODES, PictureError, QueryError, SegSearchError
 from segsearch.settings import Settings
 
@@ -364,6 +365,7 @@ def demo(
 
 
 app.command("eval")(evaluate)
+app.command("export")(export)
 
 
 @contextmanager

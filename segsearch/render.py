@@ -58,6 +58,14 @@ def overlay_png(pixels: Pixels, masks: Sequence[Mask], labels: Sequence[str] = (
     return _png(picture)
 
 
+def marked_jpeg(pixels: Pixels, mask: Mask, side_px: int) -> bytes:
+    """The whole picture as JPEG with the region outlined, its longer side at most `side_px`."""
+    canvas = pixels.copy()
+    thickness = max(2, round(max(pixels.shape[:2]) / 200))
+    canvas[outline(decode(mask), thickness)] = PALETTE[5]
+    return thumbnail_jpeg(canvas, side_px)
+
+
 def outline(shape: BoolArray, thickness_px: int) -> BoolArray:
     """The band (H, W) just inside a region's edge."""
     inner = shape

@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -312,6 +312,16 @@ class SegSearch:
         if not found:
             raise NotFoundError(f"There is no segment {segment_id} in the library.")
         return found[0]
+
+    def everything(self) -> Iterator[Hit]:
+        """Every segment of the library by image and id, as hits with score 0."""
+        rank, after = 0, 0
+        while page := self._catalog.images(after=after, limit=search.MAX_LIMIT):
+            for image in page:
+                for segment in self._catalog.segments(image_id=image.id):
+                    rank += 1
+                    yield Hit(rank, 0.0, segment, image)
+            after = page[-1].id
 
     def picture(self, image_id: int) -> Pixels:
         """Upright RGB pixels (H, W, 3) of an image, from a path that still holds its bytes.

@@ -206,3 +206,11 @@ def test_eval_measures_annotated_pictures(tmp_path: Path) -> None:
     assert all(0 <= row["map_50"] <= 1 for row in document["rows"])
     assert not (tmp_path / "none").exists()
     fails(run("eval", "--coco", tmp_path, "--images", pictures, library=tmp_path), PathError)
+
+
+def test_regions_are_exported_for_other_programs(library: Path, tmp_path: Path) -> None:
+    target = tmp_path / "regions.json"
+    done = run("export", "a red square", "--into", target, "--limit", "1", library=library)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(target.read_text())["annotations"]) == 1
+    fails(run("export", "--into", tmp_path / "no" / "x.json", library=library), PathError)

@@ -1,0 +1,142 @@
+"""Writes regions out for other programs: COCO, JSON lines, and packs for captioning models.
+
+A caption pack is a folder: `regions.jsonl` with one region a line, and beside it a picture each of
+the region with its surroundings, cut out (the mask as alpha), and marked in the whole picture.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segsearch.domain import Hit, Segment
+from segsearch.export import hit_document
+from segsearch.masks import to_coco
+from segsearch.ports import Pixels
+from segsearch.relations import gap, relations
+from segsearch.render import crop_png, cutout_png, marked_jpeg
+
+CROP_MARGIN = 0.15  # of the region's longer side
+MARKED_SIDE_PX = 768  # what vision models look at
+NEIGHBOURS = 8  # the nearest ones that are told of a region
+QUESTION = (
+    "The first picture shows a region of a photograph with its surroundings, the second the whole "
+    "photograph with that region outlined. Describe the outlined region in one sentence."
+)
+Look = Callable[[int], Pixels]  # image id -> upright pixels (H, W, 3)
+Around = Callable[[int], Sequence[Segment]]  # image id -> its segments
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a caption pack finds pixels and the other regions of a picture."""
+
+    pixels: Look
+    segments: Around
+
+
+def coco_document(hits: Sequence[Hit], label: str = "region") -> dict[str, Any]:
+    """Hits as a COCO instances document with one category; the boxes are x, y, width, height.
+
+    Ids are the library's. `file_name` is the picture's path; `score` comes with each annotation.
+    """
+    images = {hit.image.id: hit.image for hit in hits}
+    return {
+        "info": {"description": "Regions exported by segsearch."},
+        "images": [
+            {"id": one.id, "file_name": _path(one.paths), "width": one.width, "height": one.height}
+            for one in images.values()
+        ],
+        "categories": [{"id": 1, "name": label}],
+        "annotations": [
+            {
+                "id": hit.segment.id,
+                "image_id": hit.image.id,
+                "category_id": 1,
+                "segmentation": to_coco(hit.segment.mask),
+                "area": hit.segment.mask.area,
+                "bbox": _xywh(hit.segment),
+                "iscrowd": 0,
+                "score": round(hit.score, 6),
+            }
+            for hit in hits
+        ],
+    }
+
+
+def json_lines(hits: Iterable[Hit]) -> str:
+    """Hits as `search --json` prints them, one a line."""
+    return "".join(json.dumps(hit_document(hit)) + "\n" for hit in hits)
+
+
+def write_caption_pack(hits: Sequence[Hit], sources: Sources, folder: Path) -> Path:
+    """Write a caption pack into `folder`, made when needed; returns its `regions.jsonl`.
+
+    The list is written last: a pack that has it is complete. Raises NotFoundError when a picture
+    is gone, OSError when the disk refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(_packed(hit, sources, folder)) for hit in hits]
+    target = folder / "regions.jsonl"
+    partial = target.with_suffix(".partial")
+    partial.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    partial.replace(target)
+    return target
+
+
+def neighbours(segment: Segment, others: Sequence[Segment]) -> list[dict[str, Any]]:
+    """The nearest other regions of a picture, and how this one lies to each of them."""
+    apart = [other for other in others if other.id != segment.id]
+    nearest = sorted(apart, key=lambda other: (gap(segment.mask.box, other.mask.box), other.id))
+    told = []
+    for other in nearest:
+        found = relations(segment.mask, other.mask)
+        if found:
+            names = [relation.value for relation in found]
+            told.append({"segment_id": other.id, "this_is": names, "box": _box(other)})
+    return told[:NEIGHBOURS]
+
+
+def _packed(hit: Hit, sources: Sources, folder: Path) -> dict[str, Any]:
+    pixels, segment = sources.pixels(hit.image.id), hit.segment
+    crop = crop_png(pixels, segment.mask, CROP_MARGIN)
+    marked = marked_jpeg(pixels, segment.mask, MARKED_SIDE_PX)
+    files = {
+        "crop": (f"{segment.id}-crop.png", crop),
+        "cutout": (f"{segment.id}-cutout.png", cutout_png(pixels, segment.mask)),
+        "marked": (f"{segment.id}-marked.jpg", marked),
+    }
+    for name, data in files.values():
+        (folder / name).write_bytes(data)
+    return {
+        **hit_document(hit),
+        **{kind: name for kind, (name, _) in files.items()},
+        "neighbours": neighbours(segment, sources.segments(hit.image.id)),
+        "messages": messages(crop, marked),
+    }
+
+
+def messages(crop_png_bytes: bytes, marked_jpeg_bytes: bytes) -> list[dict[str, Any]]:
+    """A chat that asks for a caption, in the image format of the OpenAI chat API."""
+    parts: list[dict[str, Any]] = [{"type": "text", "text": QUESTION}]
+    for kind, data in (("png", crop_png_bytes), ("jpeg", marked_jpeg_bytes)):
+        url = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+    return [{"role": "user", "content": parts}]
+
+
+def _path(paths: tuple[str, ...]) -> str | None:
+    return paths[0] if paths else None
+
+
+def _box(segment: Segment) -> list[int]:
+    return list(segment.mask.box.as_tuple())
+
+
+def _xywh(segment: Segment) -> list[int]:
+    box = segment.mask.box
+    return [box.x0, box.y0, box.width, box.height]
