@@ -23,6 +23,7 @@ from rich.logging import RichHandler
 from segsearch import __version__
 from segsearch.commands.evaluate import evaluate
 from segsearch.commands.export import export
+from segsearch.commands.mcp import mcp
 from segsearch.errors import EXIT_CODES, PictureError, QueryError, SegSearchError
 from segsearch.settings import Settings
 
@@ -366,6 +367,7 @@ def demo(
 
 app.command("eval")(evaluate)
 app.command("export")(export)
+app.command("mcp")(mcp)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
     {"projection", "worker"},
     {"service"},
     {"progress", "wiring"},
-    {"demo", "evaluation"},
+    {"demo", "evaluation", "assistant"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -40,6 +40,7 @@ HOME_OF = {
     "sqlalchemy": {"catalog"},
     "alembic": {"catalog"},
     "fastapi": set(),
+    "mcp": {"assistant"},
     "typer": {"cli", "commands"},
 }
 

@@ -1,0 +1,112 @@
+"""A library as tools for an assistant, over the Model Context Protocol (`segsearch mcp`).
+
+Answers carry boxes and ids, and pictures only where a tool is asked for one: masks as run lengths
+mean nothing to a language model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from mcp.server.mcpserver import Image, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+
+from segsearch import __version__
+from segsearch.domain import Hit, Query, SegmentTerm, TextTerm
+from segsearch.errors import SegSearchError
+from segsearch.export import hit_document
+from segsearch.packs import neighbours
+from segsearch.render import crop_png, cutout_png, marked_jpeg, mask_png
+from segsearch.search import NOT_WEIGHT
+from segsearch.service import SegSearch
+
+MOST_HITS = 50
+MARGIN = 0.15
+MARKED_SIDE_PX = 1024
+INSTRUCTIONS = (
+    "A library of pictures, cut into segments. Search it by the things in the pictures; an answer "
+    "is a region: its box in pixels (x0, y0, x1, y1), the picture it lies in, and an id to look "
+    "at it, to cut it out, or to find more like it. Scores are cosines: compare them within one "
+    "answer only."
+)
+
+
+def create_server(service: SegSearch) -> MCPServer:
+    """The tools over one library; nothing in it can be changed through them."""
+    server = MCPServer("segsearch", version=__version__, instructions=INSTRUCTIONS)
+
+    @server.tool()
+    def search(
+        words: str, without: str = "", limit: int = 10, per_image: int = 3
+    ) -> list[dict[str, Any]]:
+        """Find regions by words, best first, such as "a red umbrella"; `without` steers away."""
+        terms = [TextTerm(words)]
+        if without.strip():
+            terms.append(TextTerm(without, NOT_WEIGHT))
+        with _told():
+            hits = service.search(Query(tuple(terms), min(limit, MOST_HITS), per_image))
+        return [_brief(hit) for hit in hits]
+
+    @server.tool()
+    def more_like(segment_id: int, limit: int = 10, per_image: int = 1) -> list[dict[str, Any]]:
+        """Find regions that look like a stored one; that one itself is among them."""
+        with _told():
+            term = SegmentTerm(segment_id)
+            hits = service.search(Query((term,), min(limit, MOST_HITS), per_image))
+        return [_brief(hit) for hit in hits]
+
+    @server.tool(structured_output=False)
+    def look(segment_id: int) -> list[Any]:
+        """Show a region: a crop with its surroundings, then its whole picture with it outlined."""
+        with _told():
+            segment = service.segment(segment_id)
+            pixels = service.picture(segment.image_id)
+            crop = Image(data=crop_png(pixels, segment.mask, MARGIN), format="png")
+            whole = marked_jpeg(pixels, segment.mask, MARKED_SIDE_PX)
+        return [crop, Image(data=whole, format="jpeg")]
+
+    @server.tool()
+    def cutout(segment_id: int) -> Image:
+        """A region alone as PNG; what does not belong to it is transparent."""
+        with _told():
+            segment = service.segment(segment_id)
+            pixels = service.picture(segment.image_id)
+            return Image(data=cutout_png(pixels, segment.mask), format="png")
+
+    @server.tool()
+    def mask(segment_id: int) -> Image:
+        """A region's mask over its whole picture as PNG: white inside, black outside."""
+        with _told():
+            return Image(data=mask_png(service.segment(segment_id).mask), format="png")
+
+    @server.tool()
+    def surroundings(segment_id: int) -> list[dict[str, Any]]:
+        """The regions nearest to one in its picture, and how it lies to each of them."""
+        with _told():
+            segment = service.segment(segment_id)
+            return neighbours(segment, service.segments(segment.image_id))
+
+    @server.tool()
+    def describe_library() -> dict[str, Any]:
+        """How many pictures and regions the library holds, and by which models they were made."""
+        with _told():
+            return asdict(service.status())
+
+    return server
+
+
+def _brief(hit: Hit) -> dict[str, Any]:
+    """A hit without its mask."""
+    return {name: value for name, value in hit_document(hit).items() if name != "mask"}
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Our errors as sentences that the assistant reads."""
+    try:
+        yield
+    except SegSearchError as problem:
+        raise ToolError(str(problem)) from problem

@@ -1,0 +1,109 @@
+"""An assistant uses a library through the real protocol: in this process, and over a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mcp import Client, StdioServerParameters
+from PIL import Image
+
+from segsearch.assistant import create_server
+from segsearch.masks import decode
+from segsearch.service import SegSearch
+from tests.small_models import Shape, open_small_service, paint
+
+RED, BLUE = Shape("red", (10, 10, 40, 40)), Shape("blue", (60, 20, 100, 70), "disc")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[SegSearch]:
+    paint(tmp_path / "pictures" / "both.png", [RED, BLUE])
+    paint(tmp_path / "pictures" / "red.png", [Shape("red", (50, 50, 90, 80))])
+    with open_small_service(tmp_path / "library") as made:
+        made.index([tmp_path / "pictures"])
+        yield made
+
+
+def call(service: SegSearch, tool: str, **arguments: Any) -> Any:
+    async def ask() -> Any:
+        async with Client(create_server(service)) as client:
+            return await client.call_tool(tool, arguments)
+
+    return asyncio.run(ask())
+
+
+def documents(result: Any) -> Any:
+    assert not result.is_error, result.content
+    return result.structured_content["result"]
+
+
+def picture(block: Any) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(block.data)))
+
+
+def test_words_find_regions_that_can_be_looked_at(service: SegSearch) -> None:
+    (hit,) = documents(call(service, "search", words="blue", limit=1))
+    assert hit["box"] == list(BLUE.box)
+    assert "mask" not in hit
+    crop, whole = call(service, "look", segment_id=hit["segment_id"]).content
+    with picture(crop) as seen, picture(whole) as marked:
+        assert seen.width == seen.height
+        assert marked.size == (120, 90)
+    mask = decode(service.segment(hit["segment_id"]).mask)
+    with picture(call(service, "mask", segment_id=hit["segment_id"]).content[0]) as drawn:
+        assert ((np.asarray(drawn) > 0) == mask).all()
+    with picture(call(service, "cutout", segment_id=hit["segment_id"]).content[0]) as cut:
+        assert cut.mode == "RGBA"
+        assert (np.asarray(cut)[..., 3] > 0).sum() == mask.sum()
+
+
+def test_more_like_a_region_and_what_lies_around_it(service: SegSearch) -> None:
+    (red,) = documents(call(service, "search", words="red", limit=1))
+    alike = documents(call(service, "more_like", segment_id=red["segment_id"], limit=2))
+    assert len({hit["image_id"] for hit in alike}) == 2
+    (blue,) = documents(call(service, "search", words="blue", limit=1))
+    (near,) = documents(call(service, "surroundings", segment_id=blue["segment_id"]))
+    assert near["this_is"] == ["right of"]
+
+
+def test_what_goes_wrong_is_told_in_a_sentence(service: SegSearch) -> None:
+    for tool, arguments in (("look", {"segment_id": 999}), ("search", {"words": " "})):
+        result = call(service, tool, **arguments)
+        assert result.is_error
+        assert result.content[0].text.endswith(".")
+        assert "Traceback" not in result.content[0].text
+
+
+def test_a_library_is_described(service: SegSearch) -> None:
+    told = call(service, "describe_library").structured_content
+    assert (told["images"], told["segments"]) == (2, 3)
+
+
+def test_the_command_speaks_the_protocol_over_a_pipe(tmp_path: Path) -> None:
+    import subprocess
+
+    paint(tmp_path / "one.png", [RED])
+    base = [sys.executable, "-m", "segsearch", "--library", str(tmp_path / "library")]
+    index = [*base, "index", str(tmp_path / "one.png")]
+    subprocess.run(index, check=True, capture_output=True, timeout=240)
+    server = StdioServerParameters(command=base[0], args=[*base[1:], "mcp"])
+
+    async def ask() -> Any:
+        async with Client(server) as client:
+            names = {tool.name for tool in (await client.list_tools()).tools}
+            return names, await client.call_tool("search", {"words": "a red square", "limit": 1})
+
+    names, result = asyncio.run(ask())
+    assert {"search", "more_like", "look", "cutout", "mask", "describe_library"} <= names
+    (hit,) = documents(result)
+    assert hit["path"] == str(tmp_path / "one.png")
+    assert json.dumps(hit)
