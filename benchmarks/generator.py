@@ -31,7 +31,9 @@ from segsearch.segmenters.sam import SamSegmenter, load_sam
 
 EMBEDDED = Path(__file__).parents[1] / "segsearch/models/embedded/sam-lite.safetensors"
 LONGEST_PX = 1600
-OURS_ONLY = ("one_mask_per_thing", "overlap_thresh")
+OURS_ONLY = (
+    "one_mask_per_thing", "overlap_thresh", "coarse_points_per_side", "settled_area_share",
+)  # fmt: skip
 
 Run = tuple[float, float, NDArray[np.bool_]]  # seconds, MB, masks (n, H W)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segsearch.crops import CropRule
@@ -24,21 +24,37 @@ class Preset:
     crop: CropRule = field(default_factory=CropRule)
 
 
+DEMO = Preset(
+    name="demo",
+    summary="the small models that come with segsearch: no download, made for trying out",
+    segmenter="sam-lite",
+    embedder="clip-lite",
+    generator={
+        "points_per_side": 16,
+        "pred_iou_thresh": 0.4,
+        "stability_score_thresh": 0.55,
+        "stability_score_offset": 0.25,
+        "box_nms_thresh": 0.7,
+        "min_mask_region_area": 64,
+    },
+)
 PRESETS = {
-    "demo": Preset(
-        name="demo",
-        summary="the small models that come with segsearch: no download, made for trying out",
-        segmenter="sam-lite",
-        embedder="clip-lite",
-        generator={
-            "points_per_side": 16,
-            "pred_iou_thresh": 0.4,
-            "stability_score_thresh": 0.55,
-            "stability_score_offset": 0.25,
-            "box_nms_thresh": 0.7,
-            "min_mask_region_area": 64,
-        },
-    ),
+    preset.name: preset
+    for preset in (
+        DEMO,
+        replace(
+            DEMO,
+            name="demo-fast",
+            summary="as demo, in two passes: points only where the first found nothing",
+            generator={**DEMO.generator, "coarse_points_per_side": 8},
+        ),
+        replace(
+            DEMO,
+            name="demo-thorough",
+            summary="as demo, and once more on four overlapping crops: for small things",
+            generator={**DEMO.generator, "crop_n_layers": 1, "crop_n_points_downscale_factor": 2},
+        ),
+    )
 }
 DEFAULT_PRESET = "demo"
 

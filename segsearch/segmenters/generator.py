@@ -37,6 +37,11 @@ class GeneratorSettings:
 
     `points_per_batch` bounds memory and changes no mask. With `one_mask_per_thing`, a mask goes
     when more than `overlap_thresh` of it, or of the better mask it meets, is shared.
+
+    With `coarse_points_per_side` the whole picture is asked in two passes: a coarse grid first,
+    then only those points of the grid that no mask found so far covers. Masks above
+    `settled_area_share` of the picture, mostly backgrounds, settle nothing. Parts of things found
+    in the first pass can be lost; upstream knows nothing of the kind.
     """
 
     points_per_side: int = 32
@@ -52,6 +57,8 @@ class GeneratorSettings:
     min_mask_region_area: int = 0
     one_mask_per_thing: bool = False
     overlap_thresh: float = 0.7
+    coarse_points_per_side: int = 0
+    settled_area_share: float = 0.15
 
     def __post_init__(self) -> None:
         if min(self.points_per_side, self.points_per_batch) < 1:
@@ -164,20 +171,48 @@ def _in_view(
     settings, layer = effort
     per_side = settings.points_per_side // settings.crop_n_points_downscale_factor**layer
     points = point_grid(max(1, per_side)) * (crop.width, crop.height)
-    batches = [
-        _passing(view, points[start : start + settings.points_per_batch], settings)
-        for start in range(0, len(points), settings.points_per_batch)
-    ]
-    found = Found(
-        torch.cat([one.logits for one in batches]),
-        torch.cat([one.predicted_iou for one in batches]),
-        torch.cat([one.stability for one in batches]),
-        torch.cat([one.boxes for one in batches]),
-    )
+    if settings.coarse_points_per_side and not layer:
+        coarse = point_grid(settings.coarse_points_per_side) * (crop.width, crop.height)
+        first = _asked(view, coarse, settings)
+        found = _joined(
+            [first, _asked(view, points[~_settled(view, first, points, settings)], settings)]
+        )
+    else:
+        found = _asked(view, points, settings)
     found = found[~_cut_by_crop(found.boxes, crop, whole)]
     if not found.boxes.shape[0]:
         return None
     return found[nms(_inclusive(found.boxes), found.predicted_iou, settings.box_nms_thresh)]
+
+
+def _asked(view: View, points: NDArray[np.float64], settings: GeneratorSettings) -> Found:
+    """The masks of points (n, 2) that pass the thresholds, a batch at a time."""
+    starts = range(0, max(1, len(points)), settings.points_per_batch)
+    return _joined(
+        [_passing(view, points[start : start + settings.points_per_batch], settings)
+         for start in starts]
+    )  # fmt: skip
+
+
+def _joined(parts: list[Found]) -> Found:
+    return Found(
+        torch.cat([one.logits for one in parts]),
+        torch.cat([one.predicted_iou for one in parts]),
+        torch.cat([one.stability for one in parts]),
+        torch.cat([one.boxes for one in parts]),
+    )
+
+
+def _settled(
+    view: View, first: Found, points: NDArray[np.float64], settings: GeneratorSettings
+) -> NDArray[np.bool_]:
+    """(n,) bool: points (n, 2) that lie in a mask of the first pass which is no background."""
+    height, width = view.upsampling.size
+    last = torch.tensor([width - 1, height - 1])
+    places = torch.from_numpy(points).long().clamp(min=0).minimum(last)
+    inside = view.upsampling.at(first.logits, places.to(first.logits.device)) > view.threshold
+    share = measure(view.upsampling, first.logits, view.threshold, 0.0).area / (height * width)
+    return np.asarray(inside[share <= settings.settled_area_share].any(0).cpu())
 
 
 def _passing(view: View, points: NDArray[np.float64], settings: GeneratorSettings) -> Found:

@@ -90,6 +90,11 @@ class Upsampling:
     def device(self) -> torch.device:
         return self.rows.matrix.device
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the picture."""
+        return self.rows.matrix.shape[0], self.columns.matrix.shape[0]
+
     def cut(self, logits: Tensor, box: tuple[int, int, int, int], threshold: float) -> Tensor:
         """The mask inside a box (x0, y0, x1, y1) of the picture, (y1-y0, x1-x0) bool.
 
@@ -99,6 +104,11 @@ class Upsampling:
         rows, columns = self.rows.matrix[y0:y1], self.columns.matrix[x0:x1]
         down, across = _reach(self.rows, y0, y1), _reach(self.columns, x0, x1)
         return (rows[:, down] @ logits[down, across] @ columns[:, across].T) > threshold
+
+    def at(self, logits: Tensor, points: Tensor) -> Tensor:
+        """What enlarged logits (k, h, w) are at points (n, 2) int64 x, y of the picture: (k, n)."""
+        rows, columns = self.rows.matrix[points[:, 1]], self.columns.matrix[points[:, 0]]
+        return torch.einsum("nh,khw,nw->kn", rows, logits, columns)
 
 
 def _reach(axis: Axis, start: int, end: int) -> slice:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 from segment_anything import SamAutomaticMaskGenerator
@@ -20,15 +21,23 @@ from segsearch import masks
 from segsearch.domain import Box, Proposal
 from segsearch.errors import InputError, ModelError
 from segsearch.ports import BoolArray, Pixels
-from segsearch.segmenters.generator import GeneratorSettings, crop_boxes, point_grid
+from segsearch.segmenters.generator import (
+    GeneratorSettings,
+    crop_boxes,
+    generate,
+    point_grid,
+)
 from segsearch.segmenters.lite import build_sam_lite
 from segsearch.segmenters.sam import SamSegmenter, fit_into_square, load_sam
+from segsearch.segmenters.upsampling import Upsampling
 from tests.unit.small_sam import patchwork, small_sam
 
 SETTINGS = GeneratorSettings(
     points_per_side=10, pred_iou_thresh=0.8, stability_score_thresh=0.7, box_nms_thresh=0.6
 )
-OURS_ONLY = ("one_mask_per_thing", "overlap_thresh")
+OURS_ONLY = (
+    "one_mask_per_thing", "overlap_thresh", "coarse_points_per_side", "settled_area_share",
+)  # fmt: skip
 
 
 def upstream(model: Sam, pixels: Pixels, settings: GeneratorSettings) -> list[dict[str, Any]]:
@@ -190,3 +199,48 @@ def test_weights_load_only_into_their_own_shape(tmp_path: Path) -> None:
         load_sam(lambda: small_sam(dim=32), path)
     with pytest.raises(ModelError, match="missing"):
         load_sam(small_sam, tmp_path / "missing")
+
+
+class CountingView:
+    """A view that remembers how many points it was asked about."""
+
+    def __init__(self, view: Any, asked: list[int]) -> None:
+        self._view, self._asked = view, asked
+        self.upsampling, self.threshold = view.upsampling, view.threshold
+
+    def candidates(self, points: Any, min_iou: float) -> Any:
+        self._asked.append(len(points))
+        return self._view.candidates(points, min_iou)
+
+
+def test_two_passes_ask_less_and_leave_out_no_mask_of_the_first() -> None:
+    pixels, model = patchwork(150, 203), small_sam()
+    fast = replace(SETTINGS, coarse_points_per_side=5, settled_area_share=1.0)
+    segmenter = SamSegmenter(model, identity="small@0", settings=fast)
+    asked: list[int] = []
+    found = generate(pixels, lambda part: CountingView(segmenter.look(part), asked), fast)
+    assert asked[0] == 25
+    assert sum(asked) < 100
+    coarse = ours(model, pixels, replace(SETTINGS, points_per_side=5))
+    everything = [masks.decode(one.mask) for one in found]
+    for one in coarse:
+        # A better mask of the second pass may stand for one of the first.
+        assert max(iou(masks.decode(one.mask), mask) for mask in everything) > 0.5
+
+
+def test_two_passes_with_nothing_settled_are_both_grids() -> None:
+    pixels, model = patchwork(90, 120), small_sam()
+    none = replace(SETTINGS, coarse_points_per_side=3, settled_area_share=0.0)
+    segmenter = SamSegmenter(model, identity="small@0", settings=none)
+    asked: list[int] = []
+    generate(pixels, lambda part: CountingView(segmenter.look(part), asked), none)
+    assert sum(asked) == 9 + 100
+
+
+def test_logits_at_points_are_those_of_the_whole_enlargement() -> None:
+    upsampling = Upsampling.through_square((16, 16), 64, (48, 64), (90, 120))
+    logits = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    points = torch.tensor([[0, 0], [119, 89], [60, 13], [7, 88]])
+    whole = upsampling.rows.matrix @ logits @ upsampling.columns.matrix.T
+    torch.testing.assert_close(upsampling.at(logits, points), whole[:, points[:, 1], points[:, 0]])
+    assert upsampling.size == (90, 120)
