@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test check format bench bench-regions soak clean
+.PHONY: setup demo test check format bench bench-search bench-decoder bench-generator bench-ingest bench-regions soak clean
 
 setup: .venv/.installed
 
@@ -29,8 +29,21 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup
-	$(BIN)/python -m benchmarks.search
+bench: bench-search bench-decoder bench-generator bench-ingest
+
+bench-search: setup
+	$(BIN)/python -m benchmarks.search --segments 100000
+
+bench-decoder: setup
+	$(BIN)/python -m benchmarks.decoder
+
+DEMO_PICTURES := segsearch/demo/pictures
+bench-generator: setup
+	$(BIN)/python -m benchmarks.generator $(DEMO_PICTURES)/scene-0*.jpg $(DEMO_PICTURES)/photo-c*.jpg
+	$(BIN)/python -m benchmarks.generator --model vit_b --points 8 $(DEMO_PICTURES)/photo-cat.jpg $(DEMO_PICTURES)/photo-coffee.jpg
+
+bench-ingest: setup
+	$(BIN)/python -m benchmarks.ingest
 
 # The scenes are composed once, with drawings from npm.
 bench-regions: setup

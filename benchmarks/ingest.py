@@ -1,0 +1,135 @@
+"""Ingest beside the script people write, in one run: `python -m benchmarks.ingest`.
+
+The script: segment_anything's SamAutomaticMaskGenerator, then one open_clip call a crop, one
+picture after the other, torch's own threads. Ours: the product's pipeline, pictures side by side.
+Same pictures, same weights, same thresholds; two vectors a segment on both sides. Each side runs in
+a process of its own. FLOPs are what torch's operators do (torch.utils.flop_counter); the peak is a
+large matrix product measured on all cores in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from segment_anything import SamAutomaticMaskGenerator
+from torch.utils.flop_counter import FlopCounterMode
+
+import segsearch.demo
+from segsearch.crops import context_crop, masked_crop
+from segsearch.decode import decode, read_file
+from segsearch.masks import from_coco
+from segsearch.models.presets import Preset, preset
+from segsearch.models.registry import model
+from segsearch.ports import Pixels
+from segsearch.segmenters.lite import build_sam_lite
+from segsearch.segmenters.sam import load_sam
+from segsearch.settings import Settings
+from segsearch.wiring import build_embedder, build_pipeline
+
+PICTURES = Path(segsearch.demo.__file__).parent / "pictures"
+MATRIX_SIDE = 2048
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds and processor seconds over all pictures, segments found, FLOPs of one picture."""
+
+    seconds: float
+    processor: float
+    segments: int
+    flops: float
+
+
+def script(paths: list[Path], chosen: Preset) -> Run:
+    """What people write; generator clean-up left out, for it would need OpenCV."""
+    options = {k: v for k, v in chosen.generator.items() if k != "min_mask_region_area"}
+    sam = load_sam(build_sam_lite, model(chosen.segmenter).path("weights"))
+    generator = SamAutomaticMaskGenerator(sam, **options, output_mode="coco_rle")
+    embedder = build_embedder(chosen, "cpu")
+    torch.set_num_threads(os.cpu_count() or 1)
+
+    def one(path: Path) -> int:
+        pixels = decoded(path)
+        found = [from_coco(row["segmentation"]) for row in generator.generate(pixels)]
+        for mask in found:
+            embedder.embed_pictures([context_crop(pixels, mask, chosen.crop)])
+            embedder.embed_pictures([masked_crop(pixels, mask, chosen.crop)])
+        return len(found)
+
+    return timed(one, paths, lanes=1)
+
+
+def ours(paths: list[Path], chosen: Preset) -> Run:
+    """The product's pipeline with one thread a picture, as `segsearch index` runs it."""
+    pipeline = build_pipeline(Settings(preset=chosen.name))
+
+    def one(path: Path) -> int:
+        pixels, info = decode(read_file(path))
+        return len(pipeline.describe(pixels, info).segments)
+
+    return timed(one, paths, lanes=os.cpu_count() or 1)
+
+
+def timed(one: Any, paths: list[Path], *, lanes: int) -> Run:
+    with FlopCounterMode(display=False) as counter:
+        one(paths[0])  # counts, and warms up
+    began, used = time.monotonic(), time.process_time()
+    with ThreadPoolExecutor(lanes) as pool:
+        segments = sum(pool.map(one, paths))
+    flops = float(counter.get_total_flops())
+    return Run(time.monotonic() - began, time.process_time() - used, segments, flops)
+
+
+def decoded(path: Path) -> Pixels:
+    return decode(read_file(path))[0]
+
+
+def peak() -> float:
+    """FLOP/s of a float32 matrix product on all cores: the best of five."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    one = torch.randn(MATRIX_SIDE, MATRIX_SIDE)
+    best = np.inf
+    for _ in range(5):
+        began = time.monotonic()
+        one @ one
+        best = min(best, time.monotonic() - began)
+    return float(2 * MATRIX_SIDE**3 / best)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--pictures", type=int, default=12)
+    options.add_argument("--preset", default="demo")
+    chosen = options.parse_args()
+    paths = sorted(PICTURES.glob("*.jpg"))[:: max(1, 48 // chosen.pictures)][: chosen.pictures]
+    context: Any = multiprocessing.get_context("spawn")
+    runs: dict[str, Run] = {}
+    for name, side in (("script", script), ("ours", ours)):
+        with context.Pool(1) as pool:
+            runs[name] = pool.apply(side, (paths, preset(chosen.preset)))
+    best = peak()
+    print(f"{len(paths)} pictures, {os.cpu_count()} cores, peak {best / 1e9:.0f} GFLOP/s")
+    columns = (("pictures/s", 11), ("ratio", 7), ("CPU s", 8), ("segments", 10), ("GFLOP", 8))
+    print(" " * 8 + "".join(name.rjust(width) for name, width in columns) + "  of peak")
+    for name, run in runs.items():
+        rate = len(paths) / run.seconds
+        ratio = runs["script"].seconds / run.seconds
+        share = run.flops * rate / best
+        print(
+            f"{name:8}{rate:11.2f}{ratio:7.2f}{run.processor:8.1f}{run.segments:10}"
+            f"{run.flops / 1e9:8.1f}{share:9.1%}"
+        )
+    print("GFLOP: of the first picture; of peak: that at the rate of all pictures.")
+
+
+if __name__ == "__main__":
+    main()
