@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         default=900.0, gt=0, description="How long a worker may take for one picture."
     )
+    prompt_cache_bytes: int = Field(
+        default=512_000_000, ge=0, description="Memory for encoded pictures that are pointed at."
+    )
     host: str = Field(default="127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `serve` listens on.")
 
