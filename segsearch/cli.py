@@ -21,7 +21,9 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from segsearch import __version__
+from segsearch.commands import models
 from segsearch.commands.evaluate import evaluate
+from segsearch.commands.presets import presets
 from segsearch.errors import EXIT_CODES, PictureError, QueryError, SegSearchError
 from segsearch.settings import Settings
 
@@ -364,6 +366,8 @@ def demo(
 
 
 app.command("eval")(evaluate)
+app.command()(presets)
+app.add_typer(models.app, name="models")
 
 
 @contextmanager
