@@ -54,7 +54,7 @@ def script(paths: list[Path], chosen: Preset) -> Run:
     options = {k: v for k, v in chosen.generator.items() if k != "min_mask_region_area"}
     sam = load_sam(build_sam_lite, model(chosen.segmenter).path("weights"))
     generator = SamAutomaticMaskGenerator(sam, **options, output_mode="coco_rle")
-    embedder = build_embedder(chosen, "cpu")
+    embedder = build_embedder(chosen, Settings(device="cpu"))
     torch.set_num_threads(os.cpu_count() or 1)
 
     def one(path: Path) -> int:

@@ -83,7 +83,8 @@ def main() -> None:
         catalog = SqlCatalog(settings.library / "catalog.sqlite")
         rows, right = right_answers(catalog, truth)
         catalog.close()
-    words = build_embedder(preset("demo"), "cpu").embed_texts([f"a {n}" for n in sorted(truth)])
+    embedder = build_embedder(preset("demo"), Settings(device="cpu"))
+    words = embedder.embed_texts([f"a {n}" for n in sorted(truth)])
     print(f"{right.shape[1]} names, {right.shape[0]} segments, {report.seconds:.0f} s of indexing")
     print(f"found: {right.any(axis=0).mean():.1%}")
     table = []

@@ -21,9 +21,11 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from segsearch import __version__
+from segsearch.commands import models
 from segsearch.commands.evaluate import evaluate
 from segsearch.commands.export import export
 from segsearch.commands.mcp import mcp
+from segsearch.commands.presets import presets
 from segsearch.errors import EXIT_CODES, PictureError, QueryError, SegSearchError
 from segsearch.settings import Settings
 
@@ -368,6 +370,8 @@ def demo(
 app.command("eval")(evaluate)
 app.command("export")(export)
 app.command("mcp")(mcp)
+app.command()(presets)
+app.add_typer(models.app, name="models")
 
 
 @contextmanager

@@ -14,6 +14,11 @@ SegSearchError
     DamageError           what is on disk contradicts itself
     BusyError             another process holds the lock for too long
   ModelError            weights that are missing, damaged or of another shape
+    ModelMissingError     weights that must be pulled or imported first
+    DownloadError         a server that cannot be reached, or gives no such file
+    ChecksumError         bytes that are not those of the recorded sha256
+    DiskFullError         no room on disk for the weights
+    UnsafeWeightsError    a pickle that wants more than tensors
   ServerError           the server cannot start
     PortBusyError         the address is taken
     OverloadError         more requests wait than it can answer soon
@@ -80,6 +85,26 @@ class ModelError(SegSearchError):
     """Weights that are missing, damaged or of another shape."""
 
 
+class ModelMissingError(ModelError):
+    """Weights that must be pulled or imported first."""
+
+
+class DownloadError(ModelError):
+    """A server that cannot be reached, or gives no such file."""
+
+
+class ChecksumError(ModelError):
+    """Bytes that are not those of the recorded sha256."""
+
+
+class DiskFullError(ModelError):
+    """No room on disk for the weights."""
+
+
+class UnsafeWeightsError(ModelError):
+    """A pickle that wants more than tensors."""
+
+
 class ServerError(SegSearchError):
     """The server cannot start."""
 
@@ -107,6 +132,11 @@ EXIT_CODES: dict[type[SegSearchError], int] = {
     DamageError: 14,
     BusyError: 15,
     ModelError: 20,
+    ModelMissingError: 21,
+    DownloadError: 22,
+    ChecksumError: 23,
+    DiskFullError: 24,
+    UnsafeWeightsError: 25,
     ServerError: 30,
     PortBusyError: 31,
     OverloadError: 32,
@@ -127,6 +157,11 @@ HTTP_STATUS: dict[type[SegSearchError], int] = {
     DamageError: 500,
     BusyError: 503,
     ModelError: 503,
+    ModelMissingError: 503,
+    DownloadError: 503,
+    ChecksumError: 503,
+    DiskFullError: 507,
+    UnsafeWeightsError: 503,
     ServerError: 500,
     PortBusyError: 500,
     OverloadError: 503,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.domain import Image, PictureInfo, Proposal, Recipe, Segment, State
+from segsearch.prompts import Prompts
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) upright RGB
 BoolArray = NDArray[np.bool_]  # (H, W)
@@ -32,6 +33,46 @@ class Segmenter(Protocol):
 
     def propose(self, pixels: Pixels) -> list[Proposal]:
         """Regions of one picture (H, W, 3), best first; empty when nothing stands out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a promptable segmenter says of B things with k masks each.
+
+    `masks` (B, k, H, W) bool at the picture's size, `predicted_iou` (B, k) float32, `logits`
+    (B, k, h, w) float32 as the model made them: one of them may be the next `mask_input`.
+    """
+
+    masks: NDArray[np.bool_]
+    predicted_iou: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+class Encoded(Protocol):
+    """A picture after the image encoder, on the model's device."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the picture."""
+
+    @property
+    def mask_size(self) -> tuple[int, int]:
+        """(h, w) of the model's logits."""
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+
+
+@runtime_checkable
+class Promptable(Protocol):
+    """Cuts out what is pointed at."""
+
+    def encode(self, pixels: Pixels) -> Encoded:
+        """The slow half, once a picture (H, W, 3)."""
+
+    def answer(self, picture: Any, prompts: Prompts) -> Answer:
+        """The fast half; `picture` is what `encode` gave."""
 
 
 class Embedder(Protocol):

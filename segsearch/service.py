@@ -29,6 +29,7 @@ from segsearch.domain import (
 )
 from segsearch.errors import (
     LibraryMissingError,
+    ModelError,
     NotFoundError,
     PictureError,
     QueryError,
@@ -36,8 +37,9 @@ from segsearch.errors import (
 )
 from segsearch.files import Found, find
 from segsearch.pipeline import Pipeline
-from segsearch.ports import Catalog, Embedder, FileStamp, Pixels, Vector
+from segsearch.ports import Catalog, Embedder, FileStamp, Pixels, Promptable, Vector
 from segsearch.projection import Projection
+from segsearch.prompting import OpenPicture, Prompter
 from segsearch.settings import Settings
 from segsearch.worker import Step, Worker
 
@@ -75,6 +77,8 @@ class SegSearch:
         self._projection = projection
         self._models = models
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
+        self._prompters: dict[str, Prompter] = {}
+        self._prompters_lock = threading.Lock()
 
     def __enter__(self) -> SegSearch:
         return self
@@ -339,6 +343,24 @@ class SegSearch:
         raise NotFoundError(
             f"The file of image {image_id} is gone or was changed since: {image.paths}."
         )
+
+    def open_picture(self, image_id: int) -> OpenPicture:
+        """An image of the library for pointing at: `.segment(points=[[x, y]])` gives masks.
+
+        The encoder runs once; the encoding is kept for later calls, within
+        SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError, ModelError when the segmenter takes no prompts.
+        """
+        image = self.image(image_id)
+        name = self._recipe_in_use()[1].preset
+        with self._prompters_lock:
+            if name not in self._prompters:
+                segmenter = self._models(name).pipeline().segmenter
+                if not isinstance(segmenter, Promptable):
+                    raise ModelError(f"{segmenter.identity[:40]} takes no points or boxes.")
+                limit = self.settings.prompt_cache_bytes
+                self._prompters[name] = Prompter(segmenter, limit)
+            prompter = self._prompters[name]
+        return prompter.open(image.sha256, lambda: self.picture(image_id))
 
     def status(self) -> Status:
         """Counts over the whole library; loads no model."""

@@ -25,6 +25,18 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Where models run; auto takes a GPU when there is one."
     )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description="Numbers the models compute with; auto takes bfloat16 on a GPU that has it.",
+    )
+    models: Path = Field(
+        default=Path("~/.cache/segsearch/models"),
+        description="Folder of pulled and imported models, shared by all libraries.",
+    )
+    hub: str = Field(
+        default="https://huggingface.co",
+        description="The model hub that `models pull` asks; a mirror works too.",
+    )
     lanes: int = Field(
         default=0, ge=0, description="Pictures indexed side by side; 0 takes one a CPU core."
     )
@@ -48,6 +60,9 @@ class Settings(BaseSettings):
     )
     lease_seconds: float = Field(
         default=900.0, gt=0, description="How long a worker may take for one picture."
+    )
+    prompt_cache_bytes: int = Field(
+        default=512_000_000, ge=0, description="Memory for encoded pictures that are pointed at."
     )
     host: str = Field(default="127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `serve` listens on.")

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from segsearch.domain import Recipe
 from segsearch.errors import LibraryMissingError, ModelError
-from segsearch.models.presets import DEFAULT_PRESET, Preset, preset, recipe_of
-from segsearch.models.registry import model
+from segsearch.models.catalogue import OPEN_CLIP, Entry, entry
+from segsearch.models.presets import Preset, best_present, preset, recipe_of
+from segsearch.models.registry import Model, embedded_names
+from segsearch.models.registry import model as embedded_model
+from segsearch.models.store import Store, tokenizer_folder
 from segsearch.pipeline import Pipeline
 from segsearch.ports import Embedder, Segmenter
 from segsearch.projection import Mix, Projection
 from segsearch.service import SegSearch
 from segsearch.settings import Settings
+
+if TYPE_CHECKING:
+    from segsearch.devices import Place
 
 LOG = logging.getLogger(__name__)
 
@@ -33,19 +41,20 @@ class LazyModels:
     def recipe(self) -> Recipe:
         with self._lock:
             if self._recipe is None:
-                self._recipe = recipe_of(self._preset)
+                find = partial(find_model, self._settings)
+                self._recipe = recipe_of(self._preset, find)
             return self._recipe
 
     def embedder(self) -> Embedder:
         with self._lock:
             if self._embedder is None:
-                self._embedder = build_embedder(self._preset, device(self._settings))
+                self._embedder = build_embedder(self._preset, self._settings)
             return self._embedder
 
     def pipeline(self) -> Pipeline:
         with self._lock:
             if self._pipeline is None:
-                segmenter = build_segmenter(self._preset, device(self._settings))
+                segmenter = build_segmenter(self._preset, self._settings)
                 self._pipeline = Pipeline(segmenter, self.embedder(), self._preset.crop)
             return self._pipeline
 
@@ -74,7 +83,7 @@ def open_service(settings: Settings, *, create: bool = False) -> SegSearch:
     lock = threading.Lock()
 
     def models(name: str | None) -> LazyModels:
-        chosen = preset(name or DEFAULT_PRESET)
+        chosen = preset(name) if name else best_here(settings)
         with lock:
             return loaded.setdefault(chosen.name, LazyModels(chosen, settings))
 
@@ -83,48 +92,93 @@ def open_service(settings: Settings, *, create: bool = False) -> SegSearch:
 
 def build_pipeline(settings: Settings) -> Pipeline:
     """The models of the settings' preset, without a library."""
-    return LazyModels(preset(settings.preset or DEFAULT_PRESET), settings).pipeline()
+    chosen = preset(settings.preset) if settings.preset else best_here(settings)
+    return LazyModels(chosen, settings).pipeline()
 
 
-def device(settings: Settings) -> str:
-    """The torch device that `auto` stands for here; also applies the thread count: see Worker."""
-    import torch
+def place(settings: Settings) -> Place:
+    """Where models run; see `devices.choose`."""
+    from segsearch.devices import choose  # loads torch
 
-    torch.set_num_threads(settings.threads)
-    if settings.device != "auto":
-        return settings.device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    return choose(settings)
 
 
-def build_segmenter(chosen: Preset, on: str) -> Segmenter:
+def model_store(settings: Settings) -> Store:
+    """The pulled and imported models of these settings."""
+    return Store(settings.models, settings.hub)
+
+
+def model_entry(name: str) -> Entry:
+    """The row of a model that can be pulled: of the table, or any other of open_clip."""
+    if name.startswith(OPEN_CLIP):
+        from segsearch.embedders.open_clip_models import entry_of
+
+        return entry_of(name)
+    return entry(name)
+
+
+def model_config(wanted: Entry) -> dict[str, Any] | None:
+    """What is kept beside a model's weights to build it from; None for segmenters."""
+    if wanted.kind != "embedder":
+        return None
+    from segsearch.embedders.open_clip_models import describe
+
+    return describe(wanted.architecture)
+
+
+def is_here(settings: Settings, name: str) -> bool:
+    """Whether a model can be loaded without a network."""
+    return name in embedded_names() or model_store(settings).holds(model_entry(name))
+
+
+def best_here(settings: Settings) -> Preset:
+    """The best preset whose models are here, and says in the log how to get a better one."""
+    chosen = best_present(lambda name: is_here(settings, name))
+    LOG.info("Preset %s; `segsearch presets` shows others and how to get them.", chosen.name)
+    return chosen
+
+
+def find_model(settings: Settings, name: str) -> Model:
+    """The model of a name that is here; ModelMissingError otherwise."""
+    if name in embedded_names():
+        return embedded_model(name)
+    return model_store(settings).model(model_entry(name))
+
+
+def build_segmenter(chosen: Preset, settings: Settings) -> Segmenter:
     """The segmenter a preset names."""
     from segsearch.segmenters.generator import GeneratorSettings
     from segsearch.segmenters.lite import build_sam_lite
-    from segsearch.segmenters.sam import SamSegmenter, load_sam
+    from segsearch.segmenters.sam import SamSegmenter, build_sam, load_sam
 
-    entry = model(chosen.segmenter)
-    if entry.kind != "segmenter":
-        raise ModelError(f"{entry.name} is no segmenter.")
-    LOG.info("Loading %s on %s.", entry.name, on)
-    network = load_sam(build_sam_lite, entry.path("weights"))
-    settings = GeneratorSettings(**chosen.generator)
-    return SamSegmenter(network, identity=entry.identity, settings=settings, device=on)
+    found, on = find_model(settings, chosen.segmenter), place(settings)
+    if found.kind != "segmenter":
+        raise ModelError(f"{found.name} is no segmenter.")
+    LOG.info("Loading %s on %s.", found.name, on.device)
+    generator = GeneratorSettings(**chosen.generator)
+    weights, identity = found.path("weights"), found.identity
+    architecture = found.name if found.name in embedded_names() else entry(found.name).architecture
+    if architecture.startswith("hiera"):
+        from segsearch.segmenters.sam2 import Sam2Segmenter, load_sam2  # loads transformers
+
+        network = load_sam2(architecture, weights)
+        return Sam2Segmenter(network, identity=identity, settings=generator, place=on)
+    build = build_sam_lite if architecture == "sam-lite" else lambda: build_sam(architecture)
+    sam = load_sam(build, weights)
+    return SamSegmenter(sam, identity=identity, settings=generator, place=on)
 
 
-def build_embedder(chosen: Preset, on: str) -> Embedder:
+def build_embedder(chosen: Preset, settings: Settings) -> Embedder:
     """The embedder a preset names."""
-    from segsearch.embedders.open_clip import load
+    found, on = find_model(settings, chosen.embedder), place(settings)
+    if found.kind != "embedder":
+        raise ModelError(f"{found.name} is no embedder.")
+    LOG.info("Loading %s on %s.", found.name, on.device)
+    files = (found.path("config"), found.path("weights"))
+    if "merges" in found.files:
+        from segsearch.embedders.open_clip import load
 
-    entry = model(chosen.embedder)
-    if entry.kind != "embedder":
-        raise ModelError(f"{entry.name} is no embedder.")
-    LOG.info("Loading %s on %s.", entry.name, on)
-    return load(
-        entry.path("config"),
-        entry.path("weights"),
-        entry.path("merges"),
-        identity=entry.identity,
-        device=on,
-    )
+        return load(*files, found.path("merges"), identity=found.identity, place=on)
+    from segsearch.embedders.open_clip_models import load_model
+
+    return load_model(*files, tokenizer_folder(found), identity=found.identity, place=on)

@@ -25,7 +25,7 @@ from segsearch.render import overlay_png
 from segsearch.segmenters.lite import build_sam_lite
 from segsearch.segmenters.sam import load_sam
 from segsearch.settings import Settings
-from segsearch.wiring import build_segmenter, device, open_service
+from segsearch.wiring import build_segmenter, open_service
 
 OUTLINES = TABLE.with_name("outlines.json")
 RIGHT_IOU = 0.5
@@ -58,7 +58,7 @@ def words(shown: list[Photograph]) -> str:
 def masks(shown: list[Photograph], overlays: Path | None) -> str:
     """Best automatic mask and first-ranked clicked mask of every outlined thing."""
     settings = Settings()
-    segmenter = build_segmenter(preset(DEFAULT_PRESET), device(settings))
+    segmenter = build_segmenter(preset(DEFAULT_PRESET), settings)
     predictor = SamPredictor(load_sam(build_sam_lite, model("sam-lite").path("weights")))
     files = {one.name: one for one in shown}
     automatic, clicked, missed = [], [], []

@@ -22,7 +22,7 @@ from segsearch.evaluation.truth import TruePicture, read_truth
 from segsearch.models.presets import DEFAULT_PRESET, Preset, preset
 from segsearch.pipeline import Pipeline
 from segsearch.settings import Settings
-from segsearch.wiring import build_embedder, build_segmenter, device
+from segsearch.wiring import build_embedder, build_segmenter
 
 GENERATOR = {
     "points_per_side": (12, 24),
@@ -54,13 +54,13 @@ class Judge:
 
     def __init__(self, pictures: list[TruePicture], settings: Settings) -> None:
         self.pictures, self.settings = pictures, settings
-        self.embedder = build_embedder(preset(DEFAULT_PRESET), device(settings))
+        self.embedder = build_embedder(preset(DEFAULT_PRESET), settings)
         self.names = sorted({thing.name for one in pictures for thing in one.things})
         self.words = self.embedder.embed_texts([with_article(name) for name in self.names])
 
     def describe(self, chosen: Preset) -> list[Description]:
         """Every picture under a variant."""
-        segmenter = build_segmenter(chosen, device(self.settings))
+        segmenter = build_segmenter(chosen, self.settings)
         pipeline = Pipeline(segmenter, self.embedder, chosen.crop)
         mix = (self.settings.context_weight, self.settings.masked_weight)
         return [describe(pipeline, decode(read_file(p.path))[0], mix) for p in self.pictures]

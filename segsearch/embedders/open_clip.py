@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,11 +14,10 @@ import open_clip
 import PIL.Image
 import torch
 from open_clip.tokenizer import SimpleTokenizer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from segsearch.errors import ModelError
+from segsearch.devices import CPU, Place, with_less_memory
 from segsearch.ports import Pixels, Vectors
+from segsearch.weights import fit, read_weights
 
 BATCH = 64
 
@@ -30,17 +31,21 @@ class OpenClipEmbedder:
         tokenizer: Any,
         *,
         identity: str,
+        dimension: int,
         preprocessing: dict[str, Any],
-        device: str = "cpu",
+        place: Place = CPU,
     ) -> None:
-        self._model = model.to(device).eval()
+        self._model = model.to(place.device).eval().requires_grad_(requires_grad=False)
         self._tokenizer = tokenizer
         self._identity = identity
+        self._dimension = dimension
         self._preprocessing = preprocessing
-        self._device = device
-        shape = (1, 3, 1, 1)
+        self._place = place
+        shape, device = (1, 3, 1, 1), place.device
         self._mean = torch.tensor(preprocessing["mean"], device=device).view(shape) * 255
         self._std = torch.tensor(preprocessing["std"], device=device).view(shape) * 255
+        self._spare: OpenClipEmbedder | None = None
+        self._lock = threading.Lock()
 
     @property
     def identity(self) -> str:
@@ -48,24 +53,46 @@ class OpenClipEmbedder:
 
     @property
     def dimension(self) -> int:
-        return int(self._model.text_projection.shape[1])
+        return self._dimension
 
     @property
     def preprocessing(self) -> dict[str, Any]:
         return dict(self._preprocessing)
 
     def embed_pictures(self, pictures: Sequence[Pixels]) -> Vectors:
-        batches = [
-            self._picture_batch(pictures[start : start + BATCH])
-            for start in range(0, len(pictures), BATCH)
-        ]
-        return self._joined(batches)
+        spare = None
+        if self._place.device != "cpu":
+            spare = lambda: self._on_cpu().embed_pictures(pictures)  # noqa: E731 - or None
+        return with_less_memory(
+            lambda batch: self._joined(
+                [
+                    self._picture_batch(pictures[start : start + batch])
+                    for start in range(0, len(pictures), batch)
+                ]
+            ),
+            BATCH,
+            spare,
+            what="embedding a picture",
+        )
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         batches = [
             self._text_batch(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)
         ]
         return self._joined(batches)
+
+    def _on_cpu(self) -> OpenClipEmbedder:
+        """The same on the CPU, made once; the other keeps its device for other pictures."""
+        with self._lock:
+            if self._spare is None:
+                self._spare = OpenClipEmbedder(
+                    copy.deepcopy(self._model).cpu(),
+                    self._tokenizer,
+                    identity=self._identity,
+                    dimension=self._dimension,
+                    preprocessing=self._preprocessing,
+                )
+            return self._spare
 
     def _joined(self, batches: list[Vectors]) -> Vectors:
         if not batches:
@@ -76,16 +103,22 @@ class OpenClipEmbedder:
     def _picture_batch(self, pictures: Sequence[Pixels]) -> Vectors:
         side = int(self._preprocessing["size"])
         stacked = np.stack([resize(picture, side, self._preprocessing) for picture in pictures])
-        batch = torch.from_numpy(stacked).to(self._device).permute(0, 3, 1, 2)  # (n, 3, s, s) u8
+        batch = (
+            torch.from_numpy(stacked).to(self._place.device).permute(0, 3, 1, 2)
+        )  # (n, 3, s, s) u8
         batch = (batch.float() - self._mean) / self._std
-        features = self._model.encode_image(batch, normalize=True)
-        return cast(Vectors, features.float().cpu().numpy())
+        with self._place.computing():
+            features = self._model.encode_image(batch)
+        features = torch.nn.functional.normalize(features.float(), dim=-1)
+        return cast(Vectors, features.cpu().numpy())
 
     @torch.inference_mode()
     def _text_batch(self, texts: Sequence[str]) -> Vectors:
-        tokens = self._tokenizer(list(texts)).to(self._device)
-        features = self._model.encode_text(tokens, normalize=True)
-        return cast(Vectors, features.float().cpu().numpy())
+        tokens = self._tokenizer(list(texts)).to(self._place.device)
+        with self._place.computing():
+            features = self._model.encode_text(tokens)
+        features = torch.nn.functional.normalize(features.float(), dim=-1)
+        return cast(Vectors, features.cpu().numpy())
 
 
 def resize(picture: Pixels, side: int, preprocessing: dict[str, Any]) -> Pixels:
@@ -95,6 +128,8 @@ def resize(picture: Pixels, side: int, preprocessing: dict[str, Any]) -> Pixels:
     height, width = picture.shape[:2]
     source = PIL.Image.fromarray(picture)
     how = PIL.Image.Resampling.BICUBIC
+    if preprocessing.get("interpolation") == "bilinear":
+        how = PIL.Image.Resampling.BILINEAR
     if mode == "squash" or height == width:
         return np.asarray(source.resize((side, side), how, reducing_gap=3.0))
     if mode == "shortest":
@@ -110,7 +145,7 @@ def resize(picture: Pixels, side: int, preprocessing: dict[str, Any]) -> Pixels:
 
 
 def load(
-    config: Path, weights: Path, merges: Path, *, identity: str, device: str
+    config: Path, weights: Path, merges: Path, *, identity: str, place: Place
 ) -> OpenClipEmbedder:
     """An embedder from open_clip's config JSON, safetensors and a merges file of its tokenizer.
 
@@ -119,18 +154,15 @@ def load(
     document = json.loads(config.read_text())
     shape = document["model_cfg"]
     model = open_clip.CLIP(**shape)
-    try:
-        state = {name: tensor.float() for name, tensor in load_file(weights).items()}
-    except (SafetensorError, OSError) as problem:
-        raise ModelError(f"{weights.name} is no safetensors file: {problem}.") from problem
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as problem:
-        lines = " ".join(line.strip() for line in str(problem).splitlines()[1:3])
-        raise ModelError(f"{weights.name} does not fit {config.name}: {lines}") from problem
+    fit(model, read_weights(weights), weights.name)
     tokenizer = SimpleTokenizer(
         bpe_path=str(merges), context_length=shape["text_cfg"]["context_length"]
     )
     return OpenClipEmbedder(
-        model, tokenizer, identity=identity, preprocessing=document["preprocess_cfg"], device=device
+        model,
+        tokenizer,
+        identity=identity,
+        dimension=int(shape["embed_dim"]),
+        preprocessing=document["preprocess_cfg"],
+        place=place,
     )

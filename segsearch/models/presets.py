@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segsearch.crops import CropRule
 from segsearch.domain import Recipe
 from segsearch.errors import ModelError
-from segsearch.models.registry import model
+from segsearch.models.registry import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,16 @@ class Preset:
     generator: dict[str, Any] = field(hash=False)
     crop: CropRule = field(default_factory=CropRule)
 
+    @property
+    def models(self) -> tuple[str, str]:
+        """Names of the two models."""
+        return self.segmenter, self.embedder
+
+
+# Thresholds below the papers' own: a search ranks regions anyway, and a missed one stays missed.
+SAM_POINTS = {"points_per_side": 32, "pred_iou_thresh": 0.86, "stability_score_thresh": 0.92}
+SAM2_POINTS = {"points_per_side": 32, "pred_iou_thresh": 0.8, "stability_score_thresh": 0.92}
+TIDY = {"box_nms_thresh": 0.7, "min_mask_region_area": 64}
 
 DEMO = Preset(
     name="demo",
@@ -54,25 +65,73 @@ PRESETS = {
             summary="as demo, and once more on four overlapping crops: for small things",
             generator={**DEMO.generator, "crop_n_layers": 1, "crop_n_points_downscale_factor": 2},
         ),
+        Preset(
+            name="fast",
+            summary="the smallest real models: a laptop with a GPU, or patience",
+            segmenter="sam2.1-tiny",
+            embedder="clip-vit-b-32-256",
+            generator={**SAM2_POINTS, **TIDY, "points_per_side": 16},
+        ),
+        Preset(
+            name="balanced",
+            summary="SAM 2.1 and SigLIP 2 at the size most people want: one GPU",
+            segmenter="sam2.1-base-plus",
+            embedder="siglip2-b-16-256",
+            generator={**SAM2_POINTS, **TIDY},
+        ),
+        Preset(
+            name="thorough",
+            summary="the largest models, and a second look at four crops of each picture",
+            segmenter="sam2.1-large",
+            embedder="siglip2-l-16-256",
+            generator={
+                **SAM2_POINTS,
+                **TIDY,
+                "crop_n_layers": 1,
+                "crop_n_points_downscale_factor": 2,
+            },
+        ),
     )
 }
 DEFAULT_PRESET = "demo"
+BEST_FIRST = ("thorough", "balanced", "fast")
 
 
 def preset(name: str) -> Preset:
-    """The preset of a name; ModelError with the known names otherwise."""
+    """The preset of a name, or of `SEGMENTER+EMBEDDER`; ModelError when there is none."""
+    segmenter, plus, embedder = name.partition("+")
+    if plus:
+        points = SAM2_POINTS if segmenter.startswith("sam2") else SAM_POINTS
+        generator = {**points, **TIDY}
+        if segmenter == "sam-lite":
+            generator = PRESETS["demo"].generator
+        return Preset(name, "a choice of your own", segmenter, embedder, generator)
     if name not in PRESETS:
-        raise ModelError(f"There is no preset {name!r}; known are {', '.join(sorted(PRESETS))}.")
+        raise ModelError(
+            f"There is no preset {name!r}; known are {', '.join(sorted(PRESETS))}, and any two "
+            "models as SEGMENTER+EMBEDDER."
+        )
     return PRESETS[name]
 
 
-def recipe_of(chosen: Preset) -> Recipe:
-    """The recipe a preset stands for with the weights that are here; loads no model."""
-    embedder = model(chosen.embedder)
+def best_present(is_here: Callable[[str], bool]) -> Preset:
+    """The best preset whose models are here; `demo` always is."""
+    for name in BEST_FIRST:
+        if all(is_here(one) for one in PRESETS[name].models):
+            return PRESETS[name]
+    return PRESETS[DEFAULT_PRESET]
+
+
+def recipe_of(chosen: Preset, find: Callable[[str], Model]) -> Recipe:
+    """The recipe a preset stands for with the weights that are here; loads no model.
+
+    `find` gives the model of a name; its ModelMissingError passes through.
+    """
+    embedder = find(chosen.embedder)
     config = json.loads(embedder.path("config").read_text())
     return Recipe(
         preset=chosen.name,
-        segmenter=model(chosen.segmenter).identity,
+        segmenter=find(chosen.segmenter).identity,
         embedder=embedder.identity,
         dimension=int(config["model_cfg"]["embed_dim"]),
         generator=dict(chosen.generator),

@@ -1,4 +1,4 @@
-"""The models segsearch knows: name, kind, licence, and files whose sha256 is checked before use."""
+"""Models that are here, and those inside the package: files whose sha256 is checked before use."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segsearch.decode import sha256_of
-from segsearch.errors import ModelError
+from segsearch.errors import ChecksumError, ModelError, ModelMissingError
 
 EMBEDDED = Path(str(files("segsearch.models") / "embedded"))
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model. `files` maps a role (weights, config, merges) to a file name and its sha256."""
+    """One model that is here. `files` maps a role (weights, config, merges) to name and sha256.
+
+    `remedy` is what to do when a file is not what it was.
+    """
 
     name: str
     kind: Literal["segmenter", "embedder"]
     licence: str
     source: str
     files: dict[str, tuple[str, str]]
+    folder: Path = EMBEDDED
+    remedy: str = "install again"
 
     @property
     def identity(self) -> str:
@@ -32,20 +37,27 @@ class Model:
     def path(self, role: str) -> Path:
         """Where a file lies, its bytes checked; ModelError when it is missing or another."""
         name, expected = self.files[role]
-        path = EMBEDDED / name
+        path = self.folder / name
         if not path.is_file():
-            raise ModelError(f"The file {name} of model {self.name} is missing: install again.")
+            raise ModelMissingError(
+                f"The file {name} of model {self.name} is missing: {self.remedy}."
+            )
         found = sha256_of(path)
         if found != expected:
-            raise ModelError(
+            raise ChecksumError(
                 f"The file {name} of model {self.name} has sha256 {found[:16]}..., expected "
-                f"{expected[:16]}...: it is damaged or was replaced; install again."
+                f"{expected[:16]}...: it is damaged or was replaced; {self.remedy}."
             )
         return path
 
 
+def embedded_names() -> list[str]:
+    """Names of the models inside the package."""
+    return sorted(_manifest())
+
+
 def model(name: str) -> Model:
-    """The model of a name; ModelError with the known names otherwise."""
+    """The embedded model of a name; ModelError with the known names otherwise."""
     known = _manifest()
     if name not in known:
         raise ModelError(f"There is no model {name!r}; known are {', '.join(sorted(known))}.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, Protocol
 
@@ -63,6 +63,10 @@ class GeneratorSettings:
     def __post_init__(self) -> None:
         if min(self.points_per_side, self.points_per_batch) < 1:
             raise InputError("points_per_side and points_per_batch must be 1 or more.")
+
+    def with_batch(self, points_per_batch: int) -> GeneratorSettings:
+        """The same masks in other batches."""
+        return replace(self, points_per_batch=points_per_batch)
 
     @property
     def document(self) -> dict[str, Any]:

@@ -6,6 +6,8 @@ Preprocessing is that of segment_anything's SamPredictor; generation is `generat
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,18 +18,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from segment_anything import sam_model_registry
 from segment_anything.modeling import PromptEncoder, Sam
 from torch import Tensor, nn
 
+from segsearch.devices import CPU, Place, with_less_memory
 from segsearch.domain import Proposal
 from segsearch.errors import ModelError
-from segsearch.ports import Pixels
+from segsearch.ports import Answer, Pixels
+from segsearch.prompts import Prompts
 from segsearch.segmenters.decoder import ExactDecoder
 from segsearch.segmenters.decoder_parts import is_upstream
 from segsearch.segmenters.generator import GeneratorSettings, generate
+from segsearch.segmenters.keys import sam_from_hub
+from segsearch.segmenters.prompting import EncodedPicture, answer_sam
 from segsearch.segmenters.upsampling import Upsampling
+from segsearch.weights import fit, read_weights
 
 # Prompts (B, m, C) and a least predicted IoU to logits (k, h, w) and predicted IoU (k,).
 Decode = Callable[[Tensor, float], tuple[Tensor, Tensor]]
@@ -56,15 +62,18 @@ class SamView:
 
 
 class SamSegmenter:
-    """The Segmenter port over one SAM: every mask the generator finds in a picture."""
+    """The Segmenter and Promptable ports over one SAM."""
 
     def __init__(
-        self, model: Sam, *, identity: str, settings: GeneratorSettings, device: str = "cpu"
+        self, model: Sam, *, identity: str, settings: GeneratorSettings, place: Place = CPU
     ) -> None:
-        self._model = model.to(device).eval().requires_grad_(requires_grad=False)
+        self._model = model.to(place.device).eval().requires_grad_(requires_grad=False)
         self._fast = ExactDecoder(model.mask_decoder) if is_upstream(model.mask_decoder) else None
+        self._place = place
         self._identity = identity
         self._settings = settings
+        self._spare: SamSegmenter | None = None
+        self._lock = threading.Lock()
 
     @property
     def identity(self) -> str:
@@ -76,20 +85,22 @@ class SamSegmenter:
 
     def propose(self, pixels: Pixels) -> list[Proposal]:
         """Regions of one picture (H, W, 3), best first; empty when nothing stands out."""
-        return generate(pixels, self.look, self._settings)
+        spare = None if self._place.device == "cpu" else lambda: self._on_cpu().propose(pixels)
+        return with_less_memory(
+            lambda batch: generate(pixels, self.look, self._settings.with_batch(batch)),
+            self._settings.points_per_batch,
+            spare,
+            what="segmenting a picture",
+        )
 
     @torch.inference_mode()
     def look(self, pixels: Pixels) -> SamView:
         """Encode a picture or crop (H, W, 3) uint8 RGB."""
-        height, width = pixels.shape[:2]
-        square = int(self._model.image_encoder.img_size)
-        inside = fit_into_square(height, width, square)
-        resized = Image.fromarray(pixels).resize(inside[::-1], Image.Resampling.BILINEAR)
-        image = torch.from_numpy(np.array(resized)).to(self._model.device).permute(2, 0, 1)
-        embedding = self._model.image_encoder(self._model.preprocess(image[None]))
-        rows, columns = embedding.shape[-2:]
-        low = (4 * rows, 4 * columns)  # the decoder's two up-convolutions double it twice
-        upsampling = Upsampling.through_square(low, square, inside, (height, width))
+        picture = self.encode(pixels)
+        (embedding,), (height, width), inside = picture.features, picture.size, picture.inside
+        upsampling = Upsampling.through_square(
+            picture.mask_size, picture.square, inside, (height, width)
+        )
         return SamView(
             self._model.prompt_encoder,
             self._decode_in(embedding),
@@ -97,6 +108,34 @@ class SamSegmenter:
             upsampling.to(embedding.device),
             float(self._model.mask_threshold),
         )
+
+    @torch.inference_mode()
+    def encode(self, pixels: Pixels) -> EncodedPicture:
+        """The image encoder's embedding (1, C, gh, gw) of a picture (H, W, 3) uint8 RGB."""
+        height, width = pixels.shape[:2]
+        square = int(self._model.image_encoder.img_size)
+        inside = fit_into_square(height, width, square)
+        resized = Image.fromarray(pixels).resize(inside[::-1], Image.Resampling.BILINEAR)
+        image = torch.from_numpy(np.array(resized)).to(self._model.device).permute(2, 0, 1)
+        with self._place.computing():
+            embedding = self._model.image_encoder(self._model.preprocess(image[None]))
+        return EncodedPicture((height, width), inside, square, (embedding.float(),))
+
+    @torch.inference_mode()
+    def answer(self, picture: EncodedPicture, prompts: Prompts) -> Answer:
+        """Masks of B things, B one or the number of boxes."""
+        return answer_sam(self._model, picture, prompts)
+
+    def _on_cpu(self) -> SamSegmenter:
+        """The same on the CPU, made once; the other keeps its device for other pictures."""
+        with self._lock:
+            if self._spare is None:
+                self._spare = SamSegmenter(
+                    copy.deepcopy(self._model).cpu(),
+                    identity=self._identity,
+                    settings=self._settings,
+                )
+            return self._spare
 
     def _decode_in(self, embedding: Tensor) -> Decode:
         """The decoder bound to one encoded picture (1, C, gh, gw)."""
@@ -137,15 +176,20 @@ def fit_into_square(height: int, width: int, side: int) -> tuple[int, int]:
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
-def load_sam(build: Callable[[], Sam], path: Path) -> Sam:
-    """A SAM of `build()`'s shape with the weights of a safetensors file, as float32, for inference.
+def build_sam(architecture: str) -> Sam:
+    """An untrained SAM: `vit_b`, `vit_l` or `vit_h`; ModelError for another."""
+    if architecture not in ("vit_b", "vit_l", "vit_h"):
+        raise ModelError(f"There is no SAM of architecture {architecture!r}.")
+    return sam_model_registry[architecture]()
 
-    ModelError when the file is missing, damaged or of another shape.
+
+def load_sam(build: Callable[[], Sam], path: Path) -> Sam:
+    """A SAM of `build()`'s shape with a file's weights, as float32, for inference.
+
+    The file is Meta's .pth, or safetensors with Meta's names or the hub's. ModelError when it is
+    missing, damaged or of another shape, UnsafeWeightsError when it is a pickle that wants more.
     """
+    weights = read_weights(path)
     model = build()
-    try:
-        weights = {name: tensor.float() for name, tensor in load_file(path).items()}
-        model.load_state_dict(weights)
-    except (OSError, RuntimeError, SafetensorError) as problem:
-        raise ModelError(f"The weights in {path} do not load: {problem}") from problem
+    fit(model, sam_from_hub(weights), path.name)
     return model.eval().requires_grad_(requires_grad=False)

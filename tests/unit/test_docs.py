@@ -45,7 +45,9 @@ def test_every_error_is_documented(kind: type[errors.SegSearchError]) -> None:
     assert row in README
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "training/README.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "ARCHITECTURE.md", "training/README.md", "docs/real-models.md"]
+)
 def test_links_lead_somewhere(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())

@@ -1,0 +1,93 @@
+"""`segsearch presets`: what can be chosen, what is here, and how long a picture takes."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from segsearch.settings import Settings
+
+
+def presets(
+    context: typer.Context,
+    measure: Annotated[
+        Path | None,
+        typer.Option(help="Measure seconds and masks a picture on the pictures in a folder."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Show the presets: their models, what must be pulled, and with `--measure` their speed."""
+    from segsearch.models.presets import PRESETS
+    from segsearch.wiring import is_here
+
+    settings: Settings = context.obj
+    rows: list[dict[str, Any]] = []
+    for one in PRESETS.values():
+        missing = [name for name in one.models if not is_here(settings, name)]
+        row: dict[str, Any] = {
+            "name": one.name,
+            "segmenter": one.segmenter,
+            "embedder": one.embedder,
+            "summary": one.summary,
+            "generator": one.generator,
+            "crop": one.crop.document,
+            "missing": missing,
+        }
+        if measure is not None and not missing:
+            row |= _measured(settings.model_copy(update={"preset": one.name}), measure)
+        rows.append(row)
+    print(json.dumps(rows)) if as_json else _show(rows)
+
+
+def _measured(settings: Settings, folder: Path) -> dict[str, Any]:
+    """Seconds and masks a picture, models loaded and one picture run before the clock starts."""
+    from segsearch.decode import decode, read_file
+    from segsearch.errors import PathError, PictureError
+    from segsearch.files import find
+    from segsearch.wiring import build_pipeline
+
+    pipeline = build_pipeline(settings)
+    pictures = []
+    for file in find([folder]).files:
+        try:
+            pictures.append(decode(read_file(Path(file))))
+        except PictureError:
+            continue
+    if not pictures:
+        raise PathError(f"{str(folder)!r} holds no picture to measure.")
+    pipeline.describe(*pictures[0])
+    started = time.perf_counter()
+    masks = sum(len(pipeline.describe(*one).segments) for one in pictures)
+    seconds = time.perf_counter() - started
+    return {
+        "pictures": len(pictures),
+        "seconds_per_picture": seconds / len(pictures),
+        "masks_per_picture": masks / len(pictures),
+    }
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    table = Table()
+    for name in ("preset", "segmenter", "embedder", "to get it", "s a picture", "masks"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        missing = row["missing"]
+        get = f"segsearch models pull {' '.join(missing)}" if missing else "is here"
+        speed, masks = row.get("seconds_per_picture"), row.get("masks_per_picture")
+        table.add_row(
+            row["name"],
+            row["segmenter"],
+            row["embedder"],
+            get,
+            "" if speed is None else f"{speed:.2f}",
+            "" if masks is None else f"{masks:.1f}",
+        )
+    Console().print(table)
+    for row in rows:
+        Console().print(f"{row['name']}: {row['summary']}", highlight=False)

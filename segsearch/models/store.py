@@ -1,0 +1,241 @@
+"""Keeps pulled and imported models on disk: a folder each, with a record of every file's sha256.
+
+A record is written when all files of a model are there, so a model is here whole or not at all. It
+loads nothing and decides nothing about how a model is used.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from segsearch.decode import sha256_of
+from segsearch.errors import ChecksumError, ModelError, ModelMissingError, PathError
+from segsearch.models.catalogue import TOKENIZER, Entry, Source
+from segsearch.models.fetch import fetch, no_room, settle
+from segsearch.models.registry import Model
+
+RECORD = "record.json"
+CONFIG = "config.json"
+Progress = Callable[[str, int, int | None], None]  # file name, bytes here, bytes in all if known
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One file of a model here: its name in the model's folder, what it is, and where from."""
+
+    name: str
+    sha256: str
+    bytes: int
+    source: str
+    revision: str | None
+
+
+class Store:
+    """The models in one folder; `hub` is the address that repositories are asked at."""
+
+    def __init__(self, folder: Path, hub: str) -> None:
+        self.folder = folder.expanduser()
+        self._hub = hub
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether all files of a model are here; looks at names, not at bytes."""
+        files = self._record(entry.name)
+        return bool(files) and all(
+            (self._home(entry.name) / one.name).is_file() for one in files.values()
+        )
+
+    def files(self, entry: Entry) -> dict[str, Stored]:
+        """What is here of a model by role; ModelMissingError when it is not here."""
+        files = self._record(entry.name)
+        if not files:
+            raise ModelMissingError(
+                f"The model {entry.name} is not here: run `segsearch models pull {entry.name}`, or "
+                f"on a machine without network `segsearch models import {entry.name} FILE`."
+            )
+        return files
+
+    def model(self, entry: Entry) -> Model:
+        """A model that is here, for loading; ModelMissingError otherwise."""
+        files = {role: (one.name, one.sha256) for role, one in self.files(entry).items()}
+        return Model(
+            entry.name,
+            entry.kind,
+            entry.licence,
+            files_source(self.files(entry)),
+            files,
+            folder=self._home(entry.name),
+            remedy=f"run `segsearch models pull {entry.name}`",
+        )
+
+    def pull(
+        self,
+        entry: Entry,
+        config: dict[str, Any] | None,
+        *,
+        format: str | None = None,  # noqa: A002 - the command's own word
+        report: Progress | None = None,
+    ) -> bool:
+        """Fetch what is missing of a model; False when everything was here already.
+
+        `config` is what the model is built from, kept beside it. Raises DownloadError,
+        ChecksumError, DiskFullError.
+        """
+        weights = entry.source(format)
+        if self.holds(entry) and self._record(entry.name)["weights"].name == weights.name:
+            return False
+        earlier = self._record(entry.name)
+        wanted = [("weights", weights), *entry.companions]
+        files = {
+            role: self._fetched(entry, role, source, earlier.get(role), report)
+            for role, source in wanted
+        }
+        self._finish(entry, files, config)
+        return True
+
+    def put(self, entry: Entry, file: Path, config: dict[str, Any] | None) -> None:
+        """Take weights from a file; a tokenizer's files are taken from beside it.
+
+        The bytes are copied. Raises PathError, ChecksumError (the row names another sha256),
+        DiskFullError.
+        """
+        if not file.is_file():
+            raise PathError(f"There is no file {str(file)!r}.")
+        known = {one.format: one for one in entry.weights}
+        ending = file.suffix.removeprefix(".")
+        if ending not in known and ending not in ("safetensors", "pt", "pth", "bin"):
+            raise ModelError(f"{file.name} is no weights file: expected .safetensors, .pt or .pth.")
+        pinned = known[ending].sha256 if ending in known else None
+        files = {"weights": self._copied(entry, file, pinned)}
+        for role, source in entry.companions:
+            beside = file.parent / source.name
+            if not beside.is_file():
+                raise ModelMissingError(
+                    f"{entry.name} needs {source.name} of {source.repository} too: put it beside "
+                    f"{file.name}."
+                )
+            files[role] = self._copied(entry, beside, source.sha256)
+        self._finish(entry, files, config)
+
+    def problems(self, entry: Entry) -> list[str]:
+        """What is wrong with a model's files, a sentence each; every byte is read."""
+        model = self.model(entry)
+        found: list[str] = []
+        for role in model.files:
+            try:
+                model.path(role)
+            except ModelError as problem:
+                found.append(str(problem))
+        return found
+
+    def remove(self, entry: Entry) -> int:
+        """Delete a model, and what was begun of it; the bytes freed come back."""
+        home = self._home(entry.name)
+        if not home.is_dir():
+            raise ModelMissingError(f"The model {entry.name} is not here.")
+        size = sum(one.stat().st_size for one in home.iterdir())
+        shutil.rmtree(home)
+        return size
+
+    def kept(self) -> list[str]:
+        """Names of all models here, in the table or not."""
+        records = sorted(self.folder.glob(f"*/{RECORD}"))
+        return [str(json.loads(one.read_text())["name"]) for one in records]
+
+    def _fetched(
+        self,
+        entry: Entry,
+        role: str,
+        source: Source,
+        earlier: Stored | None,
+        report: Progress | None,
+    ) -> Stored:
+        """Fetch one file; what an earlier record says of it holds where the row says nothing."""
+        url = source.url(self._hub)
+        same = earlier is not None and earlier.source == url
+        pinned = source.sha256 or (earlier.sha256 if same and earlier else None)
+        target = self._home(entry.name) / source.name
+
+        def progress(here: int, total: int | None) -> None:
+            if report:
+                report(f"{entry.name} {role}", here, total)
+
+        got = fetch(url, target, sha256=pinned, report=progress)
+        return Stored(source.name, got.sha256, got.size_bytes, url, got.revision or source.revision)
+
+    def _copied(self, entry: Entry, file: Path, pinned: str | None) -> Stored:
+        target = self._home(entry.name) / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(target.name + ".part")
+        try:
+            shutil.copyfile(file, part)
+        except OSError as problem:
+            raise no_room(problem, part) from problem
+        found = sha256_of(part)
+        if pinned and found != pinned:
+            part.unlink()
+            raise ChecksumError(
+                f"{file.name} has sha256 {found[:16]}..., expected {pinned[:16]}...: it is not the "
+                f"file of {entry.name}, or it is damaged."
+            )
+        size = part.stat().st_size
+        settle(part, target)
+        return Stored(file.name, found, size, f"imported {file.name}", None)
+
+    def _finish(
+        self, entry: Entry, files: dict[str, Stored], config: dict[str, Any] | None
+    ) -> None:
+        """Write the record, and drop files that no role names any more."""
+        home = self._home(entry.name)
+        if config is not None:
+            written = home / CONFIG
+            _write(written, config)
+            size = written.stat().st_size
+            files["config"] = Stored(CONFIG, sha256_of(written), size, "made from open_clip", None)
+        rows = {role: asdict(one) for role, one in files.items()}
+        _write(home / RECORD, {"name": entry.name, "files": rows})
+        named = {RECORD, *(one.name for one in files.values())}
+        for one in home.iterdir():
+            if one.name not in named:
+                one.unlink()
+
+    def _record(self, name: str) -> dict[str, Stored]:
+        try:
+            rows = json.loads((self._home(name) / RECORD).read_text())["files"]
+            return {role: Stored(**row) for role, row in rows.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise ModelError(
+                f"The record of model {name} cannot be read ({problem}): run `segsearch models "
+                f"remove {name}` and pull it again."
+            ) from problem
+
+    def _home(self, name: str) -> Path:
+        return self.folder / re.sub(r"[^\w.+-]", "_", name)
+
+
+def files_source(files: dict[str, Stored]) -> str:
+    """Where a model's weights came from, with the commit when the hub named one."""
+    weights = files["weights"]
+    return f"{weights.source}@{weights.revision}" if weights.revision else weights.source
+
+
+def tokenizer_folder(model: Model) -> Path | None:
+    """Where a model's tokenizer files lie, their bytes checked; None when it has none."""
+    folders = [model.path(role).parent for role in TOKENIZER if role in model.files]
+    return folders[0] if folders else None
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(document, indent=1) + "\n")
+    except OSError as problem:
+        raise no_room(problem, part) from problem
+    settle(part, path)

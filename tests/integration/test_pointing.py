@@ -1,0 +1,36 @@
+"""Pointing at a picture of a library, with the embedded models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segsearch.errors import ModelError, NotFoundError
+from segsearch.masks import encode, iou
+from segsearch.service import SegSearch
+from tests.conftest import Truth
+from tests.small_models import Shape, open_small_service, paint
+
+
+def test_a_click_on_a_thing_cuts_it_out(demo_library: SegSearch, truth: Truth) -> None:
+    clicks: list[float] = []
+    images = {Path(one.paths[0]).name: one for one in demo_library.images(limit=100)}
+    for things in list(truth.things.values())[:6]:
+        name, mask = things[0]
+        box = mask.box
+        picture = demo_library.open_picture(images[name].id)
+        answer = picture.segment(boxes=[box.as_tuple()])
+        found = [encode(one) for one in answer.masks[0]]
+        clicks.append(max(iou(one, mask) for one in found if one is not None))
+    assert sorted(clicks)[len(clicks) // 2] > 0.5
+
+
+def test_an_unknown_picture_and_a_segmenter_without_prompts_are_said(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", [Shape("red", (10, 10, 40, 40))])
+    with open_small_service(tmp_path / "library") as service:
+        service.index([tmp_path / "a.png"])
+        with pytest.raises(NotFoundError):
+            service.open_picture(99)
+        with pytest.raises(ModelError, match="takes no points"):
+            service.open_picture(1)
