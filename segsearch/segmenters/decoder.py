@@ -1,8 +1,9 @@
 """Turns point prompts into mask logits as SAM's mask decoder does, computing nothing twice.
 
 It covers the case without a mask prompt, where every prompt of a picture starts from the same
-image tokens, and reads the weights of an ordinary upstream module
-(segment_anything/modeling/mask_decoder.py, transformer.py); there is no second set of weights.
+image tokens, and reads the weights of an ordinary module: segment_anything's MaskDecoder
+(modeling/mask_decoder.py, transformer.py), or transformers' Sam2MaskDecoder for SAM 2 and 2.1.
+There is no second set of weights.
 
 Upstream carries N image tokens of C channels through both layers for every prompt. They differ
 from what all prompts share by a sum of few vectors, so here they are never written out:
@@ -60,19 +61,28 @@ class ImageTokens:
 
 
 class ExactDecoder:
-    """The mask decoder of a SAM, for prompts without masks."""
+    """The mask decoder of a SAM or SAM 2, for prompts without masks."""
 
     def __init__(self, module: Any) -> None:
         self._parts = DecoderParts.of(module)
         self._upscaler = Upscaler.of(self._parts.upscaling)
 
-    def prepare(self, embedding: Tensor, place: Tensor, no_mask: Tensor) -> SharedTerms:
+    def prepare(
+        self,
+        embedding: Tensor,
+        place: Tensor,
+        no_mask: Tensor,
+        *,
+        details: tuple[Tensor, Tensor] | None = None,
+    ) -> SharedTerms:
         """Work done once a picture.
 
         `embedding` and `place` are (1, C, gh, gw), `no_mask` (1, C) is added to every image
-        token, as the prompt encoder's dense embedding without a mask prompt is.
+        token, as the prompt encoder's dense embedding without a mask prompt is. SAM 2 wants its
+        high-resolution features too, already through conv_s0 and conv_s1, finest first: `details`
+        (1, C/8, 4 gh, 4 gw) and (1, C/4, 2 gh, 2 gw).
         """
-        return share(self._parts, self._upscaler, embedding, place, no_mask)
+        return share(self._parts, self._upscaler, (embedding, place, no_mask), details)
 
     def decode(self, shared: SharedTerms, prompts: Tensor, min_iou: float) -> tuple[Tensor, Tensor]:
         """Logits (k, 4 gh, 4 gw) and predicted IoU (k,) of the masks above `min_iou`, by prompt.
@@ -96,8 +106,9 @@ class ExactDecoder:
         tokens = torch.cat([parts.tokens.expand(prompts.shape[0], -1, -1), prompts], dim=1)
         queries, image, values = first_layer(parts.first, shared, tokens)
         queries, image = second_layer(parts, shared, (tokens, queries), image, values)
-        seen = look(parts.final, _read_at_the_end(queries + tokens), image, shared.final)
-        queries = parts.final_norm(_read_at_the_end(queries) + seen)
+        asking = _read_at_the_end(queries + tokens, parts.iou_at)
+        seen = look(parts.final, asking, image, shared.final)
+        queries = parts.final_norm(_read_at_the_end(queries, parts.iou_at) + seen)
         predicted_iou = parts.iou_head(queries[:, 0])[:, 1:]
         passing = predicted_iou > min_iou  # (B, 3)
         some = passing.any(1).nonzero()[:, 0]
@@ -121,7 +132,7 @@ class ExactDecoder:
                 part = slice(start, start + step)
                 lifted = self._lifted(shared, image, told, (some, part))
                 products[some, :, 16 * start : 16 * (start + step)] = self._upscaler.products(
-                    lifted, hyper[some]
+                    lifted, hyper[some], None if shared.fine is None else shared.fine[part]
                 )
         return in_picture_order(products, shared.grid)
 
@@ -133,7 +144,10 @@ class ExactDecoder:
         X W = lead * (base W) + mix^T (told W), with base W shared and told W (B, r, 4 C/4).
         """
         prompts, tokens = part
-        lifted = torch.baddbmm(shared.lifted_bias, image.mix[prompts, :, tokens].mT, told[prompts])
+        added = (
+            shared.lifted_bias if shared.lifted_bias.shape[0] == 1 else shared.lifted_bias[tokens]
+        )
+        lifted = torch.baddbmm(added, image.mix[prompts, :, tokens].mT, told[prompts])
         return lifted.addcmul_(image.lead[prompts, tokens, None], shared.lifted[tokens])
 
 
@@ -278,9 +292,10 @@ def _root(attention: Attention) -> float:
     return math.sqrt(attention.q.out_features // attention.heads)
 
 
-def _read_at_the_end(tokens: Tensor) -> Tensor:
+def _read_at_the_end(tokens: Tensor, iou_at: int) -> Tensor:
     """(B, 4, C): predicted IoU and the three masks; nobody reads what the others see at last."""
-    return torch.cat([tokens[:, :1], tokens[:, 2:5]], dim=1)
+    masks_at = iou_at + 2
+    return torch.cat([tokens[:, iou_at : iou_at + 1], tokens[:, masks_at : masks_at + 3]], dim=1)
 
 
 def _affordable(limits: dict[str, int], each: int, device: torch.device) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from segsearch.segmenters.decoder_parts import Attention, DecoderParts, split_heads
-from segsearch.segmenters.decoder_upscale import Upscaler
+from segsearch.segmenters.decoder_upscale import Upscaler, in_token_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,9 @@ class SharedTerms:
     Layer 1 sees the same image for every prompt: `keys`, `values`, `queries` (H, N, d) are its
     cross attentions' image side. `constant` (C,) and `on_constant` (N,) are the vector that layer
     2 adds to every image token, centred, and the base's products with it. `lifted` (N, 4 C/4) is
-    the base after the first up-convolution, `lifted_bias` what is added to every token there.
+    the base after the first up-convolution, `lifted_bias` what is added there: (1, 4 C/4) to every
+    token alike, or (N, 4 C/4) with SAM 2's features of twice the grid. `fine` (N, 4, 4 C/8) are its
+    features of four times the grid, added after the second; SAM 1 has none.
     """
 
     grid: tuple[int, int]
@@ -70,16 +72,24 @@ class SharedTerms:
     final: Sight
     lifted: Tensor
     lifted_bias: Tensor
+    fine: Tensor | None
 
 
 def share(
-    parts: DecoderParts, upscaler: Upscaler, embedding: Tensor, place: Tensor, no_mask: Tensor
+    parts: DecoderParts,
+    upscaler: Upscaler,
+    image_side: tuple[Tensor, Tensor, Tensor],
+    details: tuple[Tensor, Tensor] | None,
 ) -> SharedTerms:
-    """The shared terms of a picture: `embedding` and `place` (1, C, gh, gw), `no_mask` (1, C).
+    """The shared terms of a picture from what the image's side of the decoder is given.
+
+    `image_side` are embedding and place (1, C, gh, gw), and no_mask (1, C). `details` are SAM 2's
+    features (1, C/8, 4 gh, 4 gw) and (1, C/4, 2 gh, 2 gw), or None.
 
     The base of layer 1 is K, image tokens plus output bias, centred; that of layer 2 is K times
     the gain of layer 1's norm, centred again. `decoder` says how they are put to use.
     """
+    embedding, place, no_mask = image_side
     image, where = embedding[0].flatten(1).T + no_mask, place[0].flatten(1).T  # (N, C)
     one, two, final = parts.first, parts.second, parts.final
     gain, shift = one.image_norm.weight, one.image_norm.bias
@@ -88,6 +98,9 @@ def share(
     second = centred(scaled)
     constant = centred(shift + two.to_tokens.out.bias)
     end, end_shift = second * two.image_norm.weight, two.image_norm.bias
+    lifted_bias = (end_shift @ upscaler.first + upscaler.first_bias)[None]
+    if details is not None:
+        lifted_bias = lifted_bias + in_token_order(details[1], 1).flatten(1)
     return SharedTerms(
         grid=(int(embedding.shape[2]), int(embedding.shape[3])),
         keys=_projected(image + where, one.to_image.k, one.to_image.heads),
@@ -104,7 +117,8 @@ def share(
         to_tokens=_seen(two.to_tokens.q, two.to_tokens.heads, scaled, where + shift),
         final=_sight(final, end, where, end_shift),
         lifted=end @ upscaler.first,
-        lifted_bias=end_shift @ upscaler.first + upscaler.first_bias,
+        lifted_bias=lifted_bias,
+        fine=None if details is None else in_token_order(details[0], 2),
     )
 
 

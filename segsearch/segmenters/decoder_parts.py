@@ -1,5 +1,8 @@
 """Names the parts of a mask decoder: the modules that the fast decoder reads its weights from.
 
+Two builds are known: segment_anything's MaskDecoder, and transformers' Sam2MaskDecoder (SAM 2 and
+2.1), which has one token more, for the object score, and adds finer features while it enlarges.
+
 Letters in shapes, here and in `decoder`: B prompts, n tokens a prompt, N image tokens, C channels,
 H heads of d channels each.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from segment_anything.modeling import MaskDecoder
@@ -30,6 +34,12 @@ class Attention:
     def of(cls, module: Any) -> Attention:
         """The projections of upstream's Attention (segment_anything/modeling/transformer.py)."""
         return cls(module.q_proj, module.k_proj, module.v_proj, module.out_proj, module.num_heads)
+
+    @classmethod
+    def of_sam2(cls, module: Any) -> Attention:
+        """The projections of Sam2Attention (transformers/models/sam2/modeling_sam2.py)."""
+        heads = module.num_attention_heads
+        return cls(module.q_proj, module.k_proj, module.v_proj, module.o_proj, heads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +65,29 @@ class Layer:
             module.mlp,
         )
 
+    @classmethod
+    def of_sam2(cls, module: Any) -> Layer:
+        """The parts of Sam2TwoWayAttentionBlock."""
+        return cls(
+            partial(_attend_as_sam2, module.self_attn),
+            Attention.of_sam2(module.cross_attn_token_to_image),
+            Attention.of_sam2(module.cross_attn_image_to_token),
+            (module.layer_norm1, module.layer_norm2, module.layer_norm3),
+            module.layer_norm4,
+            module.mlp,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderParts:
-    """A whole mask decoder. `tokens` (5, C): predicted IoU, the single mask, the three masks."""
+    """A whole mask decoder.
+
+    `tokens` (t, C) are, from `iou_at` on: predicted IoU, the single mask, the three masks. SAM 2
+    has the object score's before them, which the automatic masks of upstream never read.
+    """
 
     tokens: Tensor
+    iou_at: int
     first: Layer
     second: Layer
     final: Attention
@@ -71,11 +98,17 @@ class DecoderParts:
 
     @classmethod
     def of(cls, module: Any) -> DecoderParts:
-        """The parts of upstream's MaskDecoder (segment_anything/modeling/mask_decoder.py)."""
+        """The parts of upstream's MaskDecoder (segment_anything/modeling/mask_decoder.py).
+
+        Those of transformers' Sam2MaskDecoder when the module is one.
+        """
+        if is_sam2(module):
+            return cls.of_sam2(module)
         transformer = module.transformer
         first, second = transformer.layers
         return cls(
             cat([module.iou_token.weight, module.mask_tokens.weight]),
+            0,
             Layer.of(first),
             Layer.of(second),
             Attention.of(transformer.final_attn_token_to_image),
@@ -85,10 +118,41 @@ class DecoderParts:
             module.output_upscaling,
         )
 
+    @classmethod
+    def of_sam2(cls, module: Any) -> DecoderParts:
+        """The parts of Sam2MaskDecoder (transformers/models/sam2/modeling_sam2.py)."""
+        transformer, act = module.transformer, module.activation
+        first, second = transformer.layers
+        tokens = (module.obj_score_token, module.iou_token, module.mask_tokens)
+        return cls(
+            cat([one.weight for one in tokens]),
+            1,
+            Layer.of_sam2(first),
+            Layer.of_sam2(second),
+            Attention.of_sam2(transformer.final_attn_token_to_image),
+            transformer.layer_norm_final_attn,
+            module.iou_prediction_head,
+            tuple(module.output_hypernetworks_mlps[1:]),
+            (module.upscale_conv1, module.upscale_layer_norm, act, module.upscale_conv2, act),
+        )
+
 
 def is_upstream(module: Any) -> bool:
-    """Whether a mask decoder is one whose parts are known here: upstream's, of two layers."""
-    return type(module) is MaskDecoder and bool(module.transformer.depth == 2)
+    """Whether a mask decoder is one whose parts are known here: SAM's or SAM 2's, of two layers."""
+    known = type(module) is MaskDecoder or is_sam2(module)
+    return known and len(module.transformer.layers) == 2
+
+
+def is_sam2(module: Any) -> bool:
+    """Whether a module is transformers' Sam2MaskDecoder; told by name, so nothing is imported."""
+    kind = type(module)
+    return kind.__name__ == "Sam2MaskDecoder" and kind.__module__.startswith("transformers.")
+
+
+def _attend_as_sam2(attention: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Sam2Attention on (B, n, C): it wants pictures x prompts and gives its weights back too."""
+    answer: Tensor = attention(query=query[None], key=key[None], value=value[None])[0][0]
+    return answer
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -42,18 +42,20 @@ class Upscaler:
         first, norm, act_first, second, act_second = upscaling
         return cls(*as_matrix(first), *as_matrix(second), norm, act_first, act_second)
 
-    def products(self, lifted: Tensor, hyper: Tensor) -> Tensor:
+    def products(self, lifted: Tensor, hyper: Tensor, fine: Tensor | None = None) -> Tensor:
         """(B, m, 16 N): m masks' logits, the 16 of one image token side by side.
 
         `lifted` (B, N, 4 C/4) are image tokens after `first`, `hyper` (B, m, C/8) one vector a
-        mask. The order within a token is a, b, a', b': the halves of the first and of the second
-        doubling, down and across.
+        mask, `fine` (N, 4, 4 C/8) is added after `second` where given. The order within a token is
+        a, b, a', b': the halves of the first and of the second doubling, down and across.
         """
         prompts, tokens, width = lifted.shape
         cells = lifted.view(prompts, tokens, 4, width // 4)
         norm = self.norm
         cells = F.layer_norm(cells, cells.shape[-1:], norm.weight, norm.bias, norm.eps)
         cells = F.linear(self.act_first(cells), self.second.T, self.second_bias)
+        if fine is not None:
+            cells = cells + fine
         features = self.act_second(cells).view(prompts, 16 * tokens, width // 8)
         return hyper @ features.mT
 
@@ -66,3 +68,19 @@ def in_picture_order(products: Tensor, grid: tuple[int, int]) -> Tensor:
     rows, columns = grid
     cells = products.view(*products.shape[:2], rows, columns, 2, 2, 2, 2)  # y, x, a, b, a', b'
     return cells.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*products.shape[:2], 4 * rows, 4 * columns)
+
+
+def in_token_order(features: Tensor, doublings: int) -> Tensor:
+    """Features (1, c, 2^k gh, 2^k gw) of a grid doubled k = 1 or 2 times, beside their tokens.
+
+    (N, 4, c) for one doubling, (N, 4, 4 c) for two: the order that `Upscaler` keeps its cells in,
+    so that they are added to its products as they stand.
+    """
+    channels, height, width = features.shape[1:]
+    halves = (2,) * doublings
+    rows, columns = height >> doublings, width >> doublings
+    cells = features[0].view(channels, rows, *halves, columns, *halves)
+    # From c, y, a, .., x, b, .. to y, x, a, b, .., c.
+    down, across = range(2, 2 + doublings), range(3 + doublings, 3 + 2 * doublings)
+    pairs = [axis for pair in zip(down, across, strict=True) for axis in pair]
+    return cells.permute(1, 2 + doublings, *pairs, 0).reshape(rows * columns, 4, -1)
