@@ -15,14 +15,19 @@ Pixels = NDArray[np.float32]
 
 
 class Backgrounds:
-    """A pool of grounds made once from a seed; `sample` cuts random squares out of it."""
+    """A pool of grounds made once from a seed; `sample` cuts random squares out of it.
 
-    def __init__(self, seed: int, count: int = POOL) -> None:
+    `patches` (n, 3, 192, 192) f32 in 0..1 join the pool.
+    """
+
+    def __init__(self, seed: int, count: int = POOL, *, patches: Tensor | None = None) -> None:
         draw = np.random.default_rng(seed)
         makers = (_plain, _plain, _shaded, _cloudy, _striped, _leaves, _leaves)
         made = [makers[index % len(makers)](draw) for index in range(count)]
         stacked = np.stack(made).clip(0, 1) * 255
         self.pool = torch.from_numpy(stacked.astype(np.uint8)).permute(0, 3, 1, 2).contiguous()
+        if patches is not None:
+            self.pool = torch.cat([self.pool, (patches * 255).to(torch.uint8)])
 
     def sample(self, count: int, side: int, random: torch.Generator) -> Tensor:
         """Squares (count, 3, side, side) f32 in 0..1 cut at random places and scales."""

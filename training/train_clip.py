@@ -1,10 +1,11 @@
 """Teaches the image tower drawings while it keeps what the ImageNet backbone knows of photographs.
 
 The early stages stay as they are; the late ones learn to meet the text vector of the thing drawn.
-Photographs are not at hand, so three things stand in for them: pictures of nothing in particular
-on which the tower must answer like its own start, ImageNet's classifier, whose verdict on every
-picture must stay (learning without forgetting, Li and Hoiem 2016), and going on from a point
-between the start and the last checkpoint (`--from-share`, Wortsman et al. 2022).
+Each batch also holds patches of a few photographs, cut and mixed hard, on which the tower must
+answer as its own start does on the same patch at a higher resolution: the same vector, and the
+same verdicts of ImageNet's classifier (learning without forgetting, Li and Hoiem 2016; from a
+handful of pictures, Asano and Saeed 2021). No benchmark's photograph is among them. Training can
+go on from a point between the start and the last checkpoint (`--from-share`, Wortsman et al. 2022).
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.clip_backgrounds import Backgrounds
+from training.clip_backgrounds import POOL_PX, Backgrounds
 from training.clip_head import classifier_state, start_image_tower
 from training.clip_model import build
+from training.clip_patches import Patches
 from training.clip_pictures import Composer, Crops, Icons, load_icons
 from training.clip_targets import thing_meanings
 from training.clip_tower import Tower
@@ -32,13 +34,17 @@ from training.text_corpus import imagenet_space
 from training.text_teacher import COLOUR_WEIGHT, TEACHER_DIM
 from training.words import COLOURS
 
-BATCH = 44
-REPLAY = 12
+BATCH = 36
+PATCHES = 36
+GROUNDS = 4
+START_PX = 192  # the start sees replayed pictures at this side: it knows more than at the crops'
+GROUND_PATCHES = 250  # beside the 900 made grounds
 SHARPNESS = 20.0
 WARMUP_STEPS = 30
-SAVE_SECONDS = 150
+SAVE_SECONDS = 300
 AVERAGE_DECAY = 0.99
-REPLAY_WEIGHT = 3.0
+REPLAY_WEIGHT = 8.0
+VERDICT_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Run:
 
     tower: Tower
     start: Tower
+    patches: Patches
     classifier: Tensor
     average: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
@@ -82,7 +89,7 @@ def prepare(cache: Path, plan: Plan) -> Run:
     optimizer = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.99))
     average = {name: value.clone() for name, value in tower.visual.state_dict().items()}
     weight = classifier_state()["classifier.weight"]
-    return Run(tower, start, weight - weight.mean(0), average, optimizer, step)
+    return Run(tower, start, Patches(cache), weight - weight.mean(0), average, optimizer, step)
 
 
 def between(start: nn.Module, learnt: dict[str, Tensor], share: float) -> dict[str, Tensor]:
@@ -104,37 +111,43 @@ def naming_loss(made: Tensor, crops: Crops, meanings: Tensor) -> Tensor:
     return naming + 1.5 * (1 - cosine).mean()
 
 
-def replayed(crops: Crops, composer: Composer) -> Tensor:
-    """Pictures of nothing in particular: grounds, and grounds mixed with faint drawings."""
-    side = crops.pixels.shape[-1]
-    grounds = composer.backgrounds.sample(REPLAY, side, composer.random)
-    share = torch.rand(REPLAY, 1, 1, 1, generator=composer.random) * 0.5
-    others = crops.pixels[torch.randperm(len(crops.pixels), generator=composer.random)[:REPLAY]]
-    return grounds * (1 - share) + others * share
+def replayed(patches: Patches, composer: Composer) -> Tensor:
+    """Pictures (n, 3, 192, 192) that nobody named: patches of photographs, and a few grounds."""
+    random = composer.random
+    grounds = composer.backgrounds.sample(GROUNDS, START_PX, random)
+    return torch.cat([patches.mixed(PATCHES, START_PX, random), grounds])
 
 
-def learn(run: Run, composer: Composer, meanings: Tensor, plan: Plan) -> tuple[float, float]:
-    """One step; returns the naming loss and how far ImageNet's verdicts have moved."""
+def learn(run: Run, composer: Composer, meanings: Tensor, plan: Plan) -> tuple[float, ...]:
+    """One step; returns the naming loss, and how far replayed vectors and verdicts are off."""
+    side = plan.sides[run.step % len(plan.sides)]
     rows = torch.randint(len(composer.icons.things), (BATCH,), generator=composer.random)
-    crops = composer.batch(rows, plan.sides[run.step % len(plan.sides)])
-    states = run.tower.early(torch.cat([crops.pixels, replayed(crops, composer)]))
+    crops, shown = composer.batch(rows, side), replayed(run.patches, composer)
+    small = functional.interpolate(shown, size=(side, side), mode="bilinear", antialias=True)
+    states = run.tower.early(torch.cat([crops.pixels, small]))
     pooled = run.tower.pooled(states)
     made = run.tower.headed(pooled)
     with torch.no_grad():
-        old = run.start.pooled(states)
-        remembered = run.start.headed(old[BATCH:])
-        verdicts = old @ run.classifier.T
-    moved = ((pooled - old) @ run.classifier.T).square().mean() / verdicts.square().mean()
+        drawn = run.start.pooled(states[:BATCH])
+        old = run.start.pooled(run.start.early(shown))
+        remembered = run.start.headed(old)
     naming = naming_loss(made[:BATCH], crops, meanings)
     replay = (1 - (made[BATCH:] * remembered).sum(-1)).mean()
-    loss = naming + REPLAY_WEIGHT * replay + plan.remember * moved
+    moved = _moved(pooled[BATCH:], old, run.classifier)
+    loss = naming + REPLAY_WEIGHT * replay + VERDICT_WEIGHT * moved
+    loss = loss + plan.remember * _moved(pooled[:BATCH], drawn, run.classifier)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(run.tower.parameters(), 2.0)
     run.optimizer.step()
     run.step += 1
     _average(run)
-    return naming.item(), moved.item()
+    return naming.item(), replay.item(), moved.item()
+
+
+def _moved(pooled: Tensor, old: Tensor, classifier: Tensor) -> Tensor:
+    """The squared change of the classifier's verdicts, as a share of the old verdicts' square."""
+    return ((pooled - old) @ classifier.T).square().mean() / (old @ classifier.T).square().mean()
 
 
 @torch.no_grad()
@@ -171,15 +184,18 @@ def train(cache: Path, plan: Plan) -> None:
     things = [drawings.things[name] for name in names]
     meanings = torch.from_numpy(thing_meanings(cache, imagenet_space(cache), things))
     run = prepare(cache, plan)
-    composer = Composer(icons, Backgrounds(plan.seed), plan.seed + run.step)
+    random = torch.Generator().manual_seed(plan.seed)
+    grounds = Backgrounds(plan.seed, patches=run.patches.sample(GROUND_PATCHES, POOL_PX, random))
+    composer = Composer(icons, grounds, plan.seed + run.step)
     first, began, saved = run.step, time.monotonic(), time.monotonic()
     share = 0.0
     while share < 1:
         _set_rate(run, plan, run.step - first, share)
-        naming, moved = learn(run, composer, meanings, plan)
+        losses = learn(run, composer, meanings, plan)
         share = (time.monotonic() - began) / (plan.minutes * 60)
         if run.step % 20 == 0:
-            print(f"{run.step} {share:.2f} naming {naming:.3f} moved {moved:.3f}", flush=True)
+            told = "naming {:.3f} replay {:.3f} moved {:.3f}".format(*losses)
+            print(f"{run.step} {share:.2f} {told}", flush=True)
         if time.monotonic() - saved > SAVE_SECONDS or share >= 1:
             _save(run, cache / "clip" / "image.pt")
             print(validate(run, unseen, meanings, plan.sides[0]), flush=True)
