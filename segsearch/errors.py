@@ -5,6 +5,7 @@ SegSearchError
     PathError             a path that does not exist or holds no pictures
     PictureError          bytes that are not a picture this program reads
       PictureTooLargeError  refused before decoding
+      FileGoneError         its file is gone, or not what was found
     QueryError            an empty query, a limit out of range
     NotFoundError         an id that is not in the library
   LibraryError          the library cannot be used as it is
@@ -13,7 +14,10 @@ SegSearchError
     RecipeError           its vectors come from models that are not loadable here
     DamageError           what is on disk contradicts itself
     BusyError             another process holds the lock for too long
+    ReadOnlyError         it may be read, not written
+    DiskFullError         the disk takes no more
   ModelError            weights that are missing, damaged or of another shape
+    ModelCrashError       the process that ran the models died
   ServerError           the server cannot start
     PortBusyError         the address is taken
     OverloadError         more requests wait than it can answer soon
@@ -42,6 +46,10 @@ class PictureError(InputError):
 
 class PictureTooLargeError(PictureError):
     """A picture refused before decoding, by its bytes or by the size its header claims."""
+
+
+class FileGoneError(PictureError):
+    """A picture whose file is gone, unreadable, or changed since it was found."""
 
 
 class QueryError(InputError):
@@ -76,8 +84,25 @@ class BusyError(LibraryError):
     """Another process holds the library's lock for too long."""
 
 
+class ReadOnlyError(LibraryError):
+    """The library may be read, but not written."""
+
+
+class DiskFullError(LibraryError):
+    """The disk that holds the library takes no more."""
+
+
 class ModelError(SegSearchError):
     """Weights that are missing, damaged or of another shape."""
+
+
+class ModelCrashError(ModelError):
+    """The process that ran the models died."""
+
+    def __init__(self, kind: str, *, from_outside: bool = False) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.from_outside = from_outside  # killed by somebody else: not the picture's doing
 
 
 class ServerError(SegSearchError):
@@ -98,6 +123,7 @@ EXIT_CODES: dict[type[SegSearchError], int] = {
     PathError: 3,
     PictureError: 4,
     PictureTooLargeError: 4,
+    FileGoneError: 4,
     QueryError: 5,
     NotFoundError: 6,
     LibraryError: 10,
@@ -106,7 +132,10 @@ EXIT_CODES: dict[type[SegSearchError], int] = {
     RecipeError: 13,
     DamageError: 14,
     BusyError: 15,
+    ReadOnlyError: 16,
+    DiskFullError: 17,
     ModelError: 20,
+    ModelCrashError: 21,
     ServerError: 30,
     PortBusyError: 31,
     OverloadError: 32,
@@ -118,6 +147,7 @@ HTTP_STATUS: dict[type[SegSearchError], int] = {
     PathError: 400,
     PictureError: 422,
     PictureTooLargeError: 413,
+    FileGoneError: 422,
     QueryError: 422,
     NotFoundError: 404,
     LibraryError: 500,
@@ -126,7 +156,10 @@ HTTP_STATUS: dict[type[SegSearchError], int] = {
     RecipeError: 503,
     DamageError: 500,
     BusyError: 503,
+    ReadOnlyError: 503,
+    DiskFullError: 507,
     ModelError: 503,
+    ModelCrashError: 503,
     ServerError: 500,
     PortBusyError: 500,
     OverloadError: 503,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from segsearch.domain import Recipe
 from segsearch.errors import LibraryMissingError, ModelError
@@ -48,6 +50,10 @@ class LazyModels:
                 segmenter = build_segmenter(self._preset, device(self._settings))
                 self._pipeline = Pipeline(segmenter, self.embedder(), self._preset.crop)
             return self._pipeline
+
+    def builder(self) -> Callable[[], Pipeline]:
+        chosen = self._settings.model_copy(update={"preset": self._preset.name})
+        return partial(build_pipeline, chosen)
 
 
 def open_service(settings: Settings, *, create: bool = False) -> SegSearch:

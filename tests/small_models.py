@@ -6,7 +6,7 @@ needs to know about things instead of colours is tested with the embedded models
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,14 @@ class SmallModels:
 
     def pipeline(self) -> Pipeline:
         return Pipeline(ColourSegmenter(), ColourEmbedder(), self.crop)
+
+    def builder(self) -> Callable[[], Pipeline]:
+        return small_pipeline
+
+
+def small_pipeline() -> Pipeline:
+    """The two models, built where it is called: a model process takes it by name."""
+    return SmallModels().pipeline()
 
 
 def open_small_service(
