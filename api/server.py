@@ -17,6 +17,7 @@ from segsearch.service import SegSearch
 
 from .app import create_app
 from .guards import hosts_for, is_loopback
+from .state import Shared
 
 LOG = logging.getLogger(__name__)
 BACKLOG = 128
@@ -37,15 +38,17 @@ def serve(service: SegSearch, host: str, port: int, *, announce: Callable[[str],
                 host,
                 extra={"action": "api.open"},
             )
+        app = create_app(service, hosts=hosts_for(host))
+        shared: Shared = app.state.shared
         config = uvicorn.Config(
-            create_app(service, hosts=hosts_for(host)),
+            app,
             log_config=None,
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         server = uvicorn.Server(config)
-        with _ending(server):
+        with _ending(server, shared.streams.ending):
             announce(url_of(host, listening.getsockname()[1]))
             server.run(sockets=[listening])
 
@@ -74,7 +77,7 @@ def url_of(host: str, port: int) -> str:
 
 
 @contextmanager
-def _ending(server: uvicorn.Server) -> Iterator[None]:
+def _ending(server: uvicorn.Server, ending: threading.Event) -> Iterator[None]:
     """Signals end the server, and only that.
 
     uvicorn raises a signal again after it has shut down, for whoever had a handler before; without
@@ -86,6 +89,7 @@ def _ending(server: uvicorn.Server) -> Iterator[None]:
 
     def ask(_number: int, _frame: object) -> None:
         server.should_exit = True
+        ending.set()  # streams would hold the server up until its patience ends
 
     before = {one: signal.signal(one, ask) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
