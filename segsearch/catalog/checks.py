@@ -41,11 +41,14 @@ def _state_problems(db: sa.Connection) -> Iterator[str]:
         yield f"Image {image_id} has segments but is not marked as done."
     for image_id in db.execute(_hollow()).scalars():
         yield f"Image {image_id} is marked as done but has no segments or no vector of its own."
-    unlogged = sa.select(SEGMENT.c.id).where(
-        ~sa.exists().where(CHANGE_LOG.c.segment_id == SEGMENT.c.id, CHANGE_LOG.c.op == "add")
-    )
-    for segment_id in db.execute(unlogged).scalars():
+    for segment_id in db.execute(not_logged()).scalars():
         yield f"Segment {segment_id} is missing from the change log."
+
+
+def not_logged() -> sa.Select[Any]:
+    """Ids of segments of which no index would ever hear."""
+    added = sa.exists().where(CHANGE_LOG.c.segment_id == SEGMENT.c.id, CHANGE_LOG.c.op == "add")
+    return sa.select(SEGMENT.c.id).where(~added)
 
 
 def _unfinished() -> sa.Select[Any]:

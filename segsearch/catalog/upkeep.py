@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from segsearch.catalog.checks import broken_segments, misfits
+from segsearch.catalog.checks import broken_segments, misfits, not_logged
 from segsearch.catalog.database import (
     NOW,
     Database,
@@ -105,6 +105,10 @@ class Upkeep(Database):
             homeless = drop_images(db, without_source())
             if homeless:
                 fixed.append(f"{homeless} images without a path were removed.")
+            unlogged = db.execute(not_logged()).scalars().all()
+            if unlogged:
+                log_change(db, "add", sa.select(SEGMENT.c.id).where(SEGMENT.c.id.in_(not_logged())))
+                fixed.append(f"{len(unlogged)} segments were entered in the change log again.")
             again = sorted({*misfits(db), *broken_segments(db, *recipe)})
             if again:
                 fixed.append(f"{len(again)} damaged pictures wait to be indexed again.")
