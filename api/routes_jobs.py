@@ -71,7 +71,7 @@ async def _events(here: Shared) -> AsyncIterator[str]:
     here.streams.open += 1
     try:
         said, spoken = "", time.monotonic()
-        while not here.streams.ending.is_set():
+        while not here.streams.is_ending():
             text = await to_thread.run_sync(_running, here)
             if text is not None and text != said:
                 said, spoken = text, time.monotonic()
@@ -80,7 +80,7 @@ async def _events(here: Shared) -> AsyncIterator[str]:
                 spoken = time.monotonic()
                 yield ": nothing new\n\n"
             looked = time.monotonic()
-            while time.monotonic() - looked < LOOK_SECONDS and not here.streams.ending.is_set():
+            while time.monotonic() - looked < LOOK_SECONDS and not here.streams.is_ending():
                 await anyio.sleep(SHUTDOWN_LOOK_SECONDS)
     finally:
         here.streams.open -= 1

@@ -48,7 +48,9 @@ def serve(service: SegSearch, host: str, port: int, *, announce: Callable[[str],
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         server = uvicorn.Server(config)
-        with _ending(server, shared.streams.ending):
+        # Streams would hold the server up until its patience ends.
+        shared.streams.is_ending = lambda: server.should_exit
+        with _ending(server):
             announce(url_of(host, listening.getsockname()[1]))
             server.run(sockets=[listening])
 
@@ -77,7 +79,7 @@ def url_of(host: str, port: int) -> str:
 
 
 @contextmanager
-def _ending(server: uvicorn.Server, ending: threading.Event) -> Iterator[None]:
+def _ending(server: uvicorn.Server) -> Iterator[None]:
     """Signals end the server, and only that.
 
     uvicorn raises a signal again after it has shut down, for whoever had a handler before; without
@@ -89,7 +91,6 @@ def _ending(server: uvicorn.Server, ending: threading.Event) -> Iterator[None]:
 
     def ask(_number: int, _frame: object) -> None:
         server.should_exit = True
-        ending.set()  # streams would hold the server up until its patience ends
 
     before = {one: signal.signal(one, ask) for one in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -76,7 +76,7 @@ class Streams:
     """Answers that go on until the caller leaves: how many there are, and whether to end them."""
 
     open: int = 0
-    ending: threading.Event = field(default_factory=threading.Event)
+    is_ending: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)

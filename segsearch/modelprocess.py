@@ -94,8 +94,9 @@ class ModelProcess:
         self._killed_for = None
         oom_kills = _oom_kills()
         arguments = (theirs, self._build, self._limits)
-        self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        self._process.start()
+        process = context.Process(target=_serve, args=arguments, daemon=True)
+        process.start()
+        self._process = process
         theirs.close()
         self._connection = ours
         self._pictures = self._first_bytes = 0

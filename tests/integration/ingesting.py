@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -103,10 +102,3 @@ def content(library: Path) -> Content:
     }
     catalog.close()
     return found
-
-
-def not_root() -> None:
-    """Run the process as nobody: permissions do not bind root."""
-    if os.geteuid() == 0:
-        os.setgid(65534)
-        os.setuid(65534)

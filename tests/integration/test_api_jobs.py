@@ -44,7 +44,7 @@ def test_events_tell_the_running_jobs(filled: Path) -> None:
     with open_small_service(filled) as service:
         app = create_app(service)
         shared: Shared = app.state.shared
-        shared.streams.ending.set()
+        shared.streams.is_ending = lambda: True
         with TestClient(app, base_url="http://localhost") as client:
             answer = client.get("/v1/jobs/events")
             assert answer.headers["content-type"].startswith("text/event-stream")
