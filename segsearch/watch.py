@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -38,22 +39,17 @@ class Watch:
     def changes(self, stop: threading.Event) -> Iterator[list[Path]]:
         """Paths to index: all folders at first and every `rescan` seconds, else the files that
         changed and have kept still for `settle_seconds`; folders in which files vanished."""
-        yield self._present()
         while not stop.is_set():
             try:
                 yield from self._until_lost(stop)
             except (FileNotFoundError, RuntimeError) as problem:
                 LOG.warning("A watched folder is away: %s", problem, extra={"action": "watch.lost"})
-            if stop.wait(self._settle_seconds):
-                return
-            present = self._present()
-            if present:
-                yield present
+            stop.wait(self._settle_seconds)
 
     def _until_lost(self, stop: threading.Event) -> Iterator[list[Path]]:
         """Changes until a watched folder vanishes; events of one that comes back need a new
         watch."""
-        scanned = time.monotonic()
+        scanned = -math.inf  # the first look comes once the watch stands: no gap
         present = self._present()
         if not present:
             return
@@ -64,15 +60,15 @@ class Watch:
                 watch_filter=None,
             )  # fmt: skip
             for changes in events:
+                if self._present() != present:
+                    return
                 vanished = self._note({Path(name) for _, name in changes})
                 ready = self._settled()
                 if ready or vanished:
                     yield [*ready, *vanished]
                 if time.monotonic() - scanned > self._rescan_seconds:
                     scanned = time.monotonic()
-                    yield self._present()
-                if self._present() != present:
-                    return
+                    yield present
         except OSError as problem:
             raise ServerError(
                 f"The folders cannot be watched: {problem}. Try --poll, or fewer folders."
