@@ -206,3 +206,15 @@ def test_eval_measures_annotated_pictures(tmp_path: Path) -> None:
     assert all(0 <= row["map_50"] <= 1 for row in document["rows"])
     assert not (tmp_path / "none").exists()
     fails(run("eval", "--coco", tmp_path, "--images", pictures, library=tmp_path), PathError)
+
+
+def test_a_library_is_backed_up_and_restored(library: Path, tmp_path: Path) -> None:
+    done = run("backup", tmp_path / "copy", "--json", library=library)
+    assert done.returncode == 0, done.stderr
+    fails(run("backup", tmp_path / "copy", library=library), PathError)
+    done = run("restore", tmp_path / "copy", "--json", library=tmp_path / "restored")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == 1
+    pruned = json.loads(run("prune", "--json", library=tmp_path / "restored").stdout)
+    assert pruned == {"paths": [], "images": 0}
+    assert run("repair", library=tmp_path / "restored").returncode == 0
