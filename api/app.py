@@ -15,7 +15,15 @@ from starlette.staticfiles import StaticFiles
 from segsearch import __version__
 from segsearch.service import SegSearch
 
-from . import documented, problems, routes_health, routes_images, routes_search, routes_segments
+from . import (
+    documented,
+    problems,
+    routes_health,
+    routes_images,
+    routes_jobs,
+    routes_search,
+    routes_segments,
+)
 from .guards import LOOPBACK_HOSTS, Guards
 from .state import Shared
 
@@ -28,6 +36,7 @@ TAGS = [
     {"name": "search", "description": "Regions for words, pictures and stored segments."},
     {"name": "images", "description": "The pictures of the library."},
     {"name": "segments", "description": "Their regions, as documents and as PNG."},
+    {"name": "jobs", "description": "What fills the library, now and before."},
     {"name": "library", "description": "What the library holds."},
     {"name": "health", "description": "For whoever runs the server."},
 ]
@@ -53,7 +62,7 @@ def create_app(service: SegSearch, *, hosts: Set[str] | None = LOOPBACK_HOSTS) -
     problems.install(app)
     documented.describe(app)
     app.add_middleware(Guards, hosts=hosts, max_picture_bytes=service.settings.max_bytes)
-    for part in (routes_search, routes_images, routes_segments, routes_health):
+    for part in (routes_search, routes_images, routes_segments, routes_jobs, routes_health):
         app.include_router(part.router)
     _add_page(app)
     return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -164,6 +164,62 @@ class SegmentList(BaseModel):
     segments: list[SegmentDocument]
 
 
+JOB = {
+    "id": 12,
+    "kind": "index",
+    "state": "running",
+    "preset": "demo",
+    "paths": ["/pictures"],
+    "total": 48,
+    "done": 17,
+    "segments": 311,
+    "skipped": 1,
+    "current": "/pictures/a.jpg",
+    "error": None,
+    "report": "reports/job-000012.jsonl",
+    "owner": "host:4711:182341",
+    "started_at": "2026-01-31T12:00:00.000+00:00",
+    "updated_at": "2026-01-31T12:00:41.250+00:00",
+    "finished_at": None,
+}
+
+
+class JobDocument(BaseModel):
+    """One run that fills the library."""
+
+    model_config = _strict(JOB)
+
+    id: int
+    kind: str = Field(description="`index`, or what works in the background: `worker`, `watch`.")
+    state: Literal["running", "done", "stopped", "failed", "lost"] = Field(
+        description="`lost`: its process died."
+    )
+    preset: str | None
+    paths: list[str]
+    total: int = Field(description="Pictures that waited, or were found since.")
+    done: int = Field(description="Pictures dealt with.")
+    segments: int
+    skipped: int = Field(description="Files that gave nothing; the report says why.")
+    current: str | None = Field(description="The last file dealt with.")
+    error: str | None = Field(description="What ended a failed run.")
+    report: str | None = Field(description="The report's file in the library's folder.")
+    owner: str = Field(description="Host, process, and when it was started.")
+    started_at: str
+    updated_at: str
+    finished_at: str | None
+
+
+class JobPage(BaseModel):
+    """Runs, newest first."""
+
+    model_config = _strict({"jobs": [JOB], "next_before": None})
+
+    jobs: list[JobDocument]
+    next_before: int | None = Field(
+        description="Pass it as `before` for older ones; null at the end."
+    )
+
+
 class StatusDocument(BaseModel):
     """Counts over the library."""
 
@@ -173,11 +229,14 @@ class StatusDocument(BaseModel):
             "segments": 913,
             "pending": 0,
             "failed": 0,
+            "quarantined": 0,
+            "missing": 0,
             "preset": "demo",
             "bytes": 4180212,
             "library": "/library",
             "recipe": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
-            "schema": "0001",
+            "schema": "0002",
+            "jobs": [],
         }
     )
 
@@ -185,11 +244,14 @@ class StatusDocument(BaseModel):
     segments: int
     pending: int = Field(description="Images that wait for a worker, or are with one.")
     failed: int
+    quarantined: int = Field(description="Images that crashed the models twice.")
+    missing: int = Field(description="Paths whose files were gone when last looked for.")
     preset: str | None = Field(description="Models and settings of the library; null when empty.")
     bytes: int = Field(description="What the library's folder takes on disk.")
     library: str
     recipe: str | None = Field(description="Fingerprint of what made masks and vectors.")
     schema_: str = Field(alias="schema", description="Revision of the catalog's tables.")
+    jobs: list[JobDocument] = Field(description="Runs under way, newest first.")
 
 
 class Health(BaseModel):

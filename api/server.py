@@ -17,6 +17,7 @@ from segsearch.service import SegSearch
 
 from .app import create_app
 from .guards import hosts_for, is_loopback
+from .state import Shared
 
 LOG = logging.getLogger(__name__)
 BACKLOG = 128
@@ -37,14 +38,18 @@ def serve(service: SegSearch, host: str, port: int, *, announce: Callable[[str],
                 host,
                 extra={"action": "api.open"},
             )
+        app = create_app(service, hosts=hosts_for(host))
+        shared: Shared = app.state.shared
         config = uvicorn.Config(
-            create_app(service, hosts=hosts_for(host)),
+            app,
             log_config=None,
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         server = uvicorn.Server(config)
+        # Streams would hold the server up until its patience ends.
+        shared.streams.is_ending = lambda: server.should_exit
         with _ending(server):
             announce(url_of(host, listening.getsockname()[1]))
             server.run(sockets=[listening])

@@ -71,12 +71,21 @@ class Readiness:
         return self._error
 
 
+@dataclass(slots=True)
+class Streams:
+    """Answers that go on until the caller leaves: how many there are, and whether to end them."""
+
+    open: int = 0
+    is_ending: Callable[[], bool] = lambda: False
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """One application's service and what bounds its use."""
 
     service: SegSearch
     readiness: Readiness = field(default_factory=Readiness)
+    streams: Streams = field(default_factory=Streams)
     searches: Lane = field(
         default_factory=lambda: Lane("searches", SEARCHES_AT_ONCE, SEARCHES_WAITING)
     )

@@ -5,11 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,12 +21,13 @@ from segsearch import __version__
 from segsearch.commands import models
 from segsearch.commands.evaluate import evaluate
 from segsearch.commands.export import export
+from segsearch.commands.indexing import BackgroundWorker, index, watch, worker
 from segsearch.commands.mcp import mcp
 from segsearch.commands.presets import presets
-from segsearch.errors import EXIT_CODES, PictureError, QueryError, SegSearchError
+from segsearch.commands.stopping import INTERRUPTED, stopping
+from segsearch.commands.upkeep import backup, prune, repair, restore, verify
+from segsearch.errors import EXIT_CODES, QueryError, SegSearchError
 from segsearch.settings import Settings
-
-INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 EVERYWHERE = ("--library", "--preset")
 EQUALS = tuple(f"{option}=" for option in EVERYWHERE)
@@ -131,48 +129,6 @@ def options(
 
 
 @app.command()
-def index(
-    context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
-    rebuild: Annotated[
-        bool, typer.Option(help="Put every picture of the library through the models again.")
-    ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option(help="Try pictures again that failed in an earlier run.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Segment and embed pictures; run again, it goes on where it stopped and takes what is new."""
-    from segsearch.export import report_document
-    from segsearch.progress import progress_bar, report_table
-    from segsearch.wiring import open_service
-
-    settings: Settings = context.obj
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        from segsearch.errors import PathError
-
-        raise PathError(f"There is no file or folder {str(missing[0])!r}.")
-    with (
-        open_service(settings, create=True) as service,
-        stopping() as stop,
-        progress_bar(err, quiet=as_json) as report,
-    ):
-        result = service.index(
-            paths, report=report, stop=stop, rebuild=rebuild, retry_failed=retry_failed
-        )
-    if as_json:
-        print(json.dumps(report_document(result)))
-    else:
-        report_table(Console(), result)
-    if stop.is_set():
-        _say_error("Stopped before the end; run the same command again to go on.")
-        raise typer.Exit(INTERRUPTED)
-    if result.skipped and result.indexed + result.unchanged == 0:
-        raise typer.Exit(EXIT_CODES[PictureError])
-
-
-@app.command()
 def search(
     context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="Words to look for.")] = None,
@@ -253,25 +209,6 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def verify(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check that catalog, vectors and index agree; exit code 0 only when they do."""
-    from segsearch.errors import DamageError
-    from segsearch.wiring import open_service
-
-    with open_service(context.obj) as service:
-        problems = service.verify()
-    if as_json:
-        print(json.dumps({"ok": not problems, "problems": problems}))
-    else:
-        for problem in problems:
-            print(problem)
-        if not problems:
-            print("Catalog, vectors and index agree.")
-    if problems:
-        raise typer.Exit(EXIT_CODES[DamageError])
-
-
-@app.command()
 def remove(
     context: typer.Context,
     paths: Annotated[
@@ -295,18 +232,22 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    with_worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Index what waits, beside serving.")
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the address as JSON once it is bound.")
     ] = False,
 ) -> None:
-    """Serve the HTTP API and the page until Ctrl-C."""
+    """Serve the HTTP API and the page until Ctrl-C; index what waits meanwhile."""
     from importlib import import_module
 
     from segsearch.wiring import open_service
 
     settings: Settings = context.obj
     server = import_module("segsearch_api.server")
-    with open_service(settings, create=True) as service:
+    background = BackgroundWorker(settings) if with_worker else nullcontext()
+    with open_service(settings, create=True) as service, background:
         server.serve(
             service,
             settings.host if host is None else host,
@@ -316,30 +257,6 @@ def serve(
                 flush=True,
             ),
         )
-
-
-@app.command()
-def worker(
-    context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Folders to keep indexed.")],
-    poll_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Pause before the folders are looked at again.")
-    ] = 10.0,
-) -> None:
-    """Keep folders indexed until SIGTERM or Ctrl-C: new pictures are taken in as they appear."""
-    from segsearch.errors import BusyError, PathError
-    from segsearch.wiring import open_service
-
-    log = logging.getLogger(__name__)
-    with open_service(context.obj, create=True) as service, stopping() as stop:
-        while not stop.is_set():
-            try:
-                result = service.index(paths, stop=stop)
-            except (PathError, BusyError) as problem:
-                log.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
-            else:
-                log.info("Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"})
-            stop.wait(poll_seconds)
 
 
 @app.command()
@@ -372,22 +289,5 @@ app.command("export")(export)
 app.command("mcp")(mcp)
 app.command()(presets)
 app.add_typer(models.app, name="models")
-
-
-@contextmanager
-def stopping() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that work ends between two pictures; a second
-    signal ends at once."""
-    stop = threading.Event()
-
-    def ask(number: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {one: signal.signal(one, ask) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+for command in (index, worker, watch, verify, repair, prune, backup, restore):
+    app.command()(command)

@@ -76,12 +76,23 @@ class Segment:
 
 
 class State(StrEnum):
-    """Where an image stands under a recipe."""
+    """Where an image stands under a recipe; quarantined ones have crashed the models twice."""
 
     PENDING = "pending"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+class JobState(StrEnum):
+    """Where a job stands; lost ones belonged to a process that died."""
+
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,15 +221,64 @@ class IngestReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """One run that fills a library: what it does, how far it is, and how it ended.
+
+    Times are ISO 8601 in UTC by the catalog's clock. `total` and `done` count pictures; `skipped`
+    counts files that gave nothing; `current` is the last path dealt with; `report` is the file,
+    relative to the library, that lists what was skipped and why.
+    """
+
+    id: int
+    kind: str
+    state: JobState
+    preset: str | None
+    paths: tuple[str, ...]
+    total: int
+    done: int
+    segments: int
+    skipped: int
+    current: str | None
+    error: str | None
+    report: str | None
+    owner: str
+    started_at: str
+    updated_at: str
+    finished_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair put right, and what it could not, a sentence each."""
+
+    fixed: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """Paths whose files are gone and were forgotten, and how many images went with them."""
+
+    paths: tuple[str, ...]
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """Counts over a whole library. `bytes` is what its folder takes on disk."""
+    """Counts over a whole library. `bytes` is what its folder takes on disk.
+
+    `missing` counts paths whose files were gone when last looked for; `jobs` are those under way.
+    """
 
     images: int
     segments: int
     pending: int
     failed: int
+    quarantined: int
+    missing: int
     preset: str | None
     bytes: int
     library: str
     recipe: str | None
     schema: str
+    jobs: tuple[Job, ...] = ()

@@ -5,6 +5,7 @@ SegSearchError
     PathError             a path that does not exist or holds no pictures
     PictureError          bytes that are not a picture this program reads
       PictureTooLargeError  refused before decoding
+      FileGoneError         its file is gone, or not what was found
     QueryError            an empty query, a limit out of range
     NotFoundError         an id that is not in the library
   LibraryError          the library cannot be used as it is
@@ -13,12 +14,15 @@ SegSearchError
     RecipeError           its vectors come from models that are not loadable here
     DamageError           what is on disk contradicts itself
     BusyError             another process holds the lock for too long
+    ReadOnlyError         it may be read, not written
+    DiskFullError         the disk takes no more
   ModelError            weights that are missing, damaged or of another shape
     ModelMissingError     weights that must be pulled or imported first
     DownloadError         a server that cannot be reached, or gives no such file
     ChecksumError         bytes that are not those of the recorded sha256
-    DiskFullError         no room on disk for the weights
+    NoRoomError           no room on disk for the weights
     UnsafeWeightsError    a pickle that wants more than tensors
+    ModelCrashError       the process that ran the models died
   ServerError           the server cannot start
     PortBusyError         the address is taken
     OverloadError         more requests wait than it can answer soon
@@ -47,6 +51,10 @@ class PictureError(InputError):
 
 class PictureTooLargeError(PictureError):
     """A picture refused before decoding, by its bytes or by the size its header claims."""
+
+
+class FileGoneError(PictureError):
+    """A picture whose file is gone, unreadable, or changed since it was found."""
 
 
 class QueryError(InputError):
@@ -81,6 +89,14 @@ class BusyError(LibraryError):
     """Another process holds the library's lock for too long."""
 
 
+class ReadOnlyError(LibraryError):
+    """The library may be read, but not written."""
+
+
+class DiskFullError(LibraryError):
+    """The disk that holds the library takes no more."""
+
+
 class ModelError(SegSearchError):
     """Weights that are missing, damaged or of another shape."""
 
@@ -97,12 +113,21 @@ class ChecksumError(ModelError):
     """Bytes that are not those of the recorded sha256."""
 
 
-class DiskFullError(ModelError):
+class NoRoomError(ModelError):
     """No room on disk for the weights."""
 
 
 class UnsafeWeightsError(ModelError):
     """A pickle that wants more than tensors."""
+
+
+class ModelCrashError(ModelError):
+    """The process that ran the models died."""
+
+    def __init__(self, kind: str, *, from_outside: bool = False) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.from_outside = from_outside  # killed by somebody else: not the picture's doing
 
 
 class ServerError(SegSearchError):
@@ -123,6 +148,7 @@ EXIT_CODES: dict[type[SegSearchError], int] = {
     PathError: 3,
     PictureError: 4,
     PictureTooLargeError: 4,
+    FileGoneError: 4,
     QueryError: 5,
     NotFoundError: 6,
     LibraryError: 10,
@@ -131,12 +157,15 @@ EXIT_CODES: dict[type[SegSearchError], int] = {
     RecipeError: 13,
     DamageError: 14,
     BusyError: 15,
+    ReadOnlyError: 16,
+    DiskFullError: 17,
     ModelError: 20,
     ModelMissingError: 21,
     DownloadError: 22,
     ChecksumError: 23,
-    DiskFullError: 24,
+    NoRoomError: 24,
     UnsafeWeightsError: 25,
+    ModelCrashError: 26,
     ServerError: 30,
     PortBusyError: 31,
     OverloadError: 32,
@@ -148,6 +177,7 @@ HTTP_STATUS: dict[type[SegSearchError], int] = {
     PathError: 400,
     PictureError: 422,
     PictureTooLargeError: 413,
+    FileGoneError: 422,
     QueryError: 422,
     NotFoundError: 404,
     LibraryError: 500,
@@ -156,12 +186,15 @@ HTTP_STATUS: dict[type[SegSearchError], int] = {
     RecipeError: 503,
     DamageError: 500,
     BusyError: 503,
+    ReadOnlyError: 503,
+    DiskFullError: 507,
     ModelError: 503,
     ModelMissingError: 503,
     DownloadError: 503,
     ChecksumError: 503,
-    DiskFullError: 507,
+    NoRoomError: 507,
     UnsafeWeightsError: 503,
+    ModelCrashError: 503,
     ServerError: 500,
     PortBusyError: 500,
     OverloadError: 503,

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from segsearch.domain import Image, PictureInfo, Proposal, Recipe, Segment, State
+from segsearch.domain import Image, Job, JobState, PictureInfo, Proposal, Recipe, Segment, State
 from segsearch.prompts import Prompts
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) upright RGB
@@ -168,6 +168,8 @@ class Claim:
     owner: str
     sha256: str
     paths: tuple[str, ...]
+    interruptions: int = 0  # workers that died, or were stopped, while they held it
+    crashes: int = 0  # model processes that died over it
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,101 @@ class FileStamp:
     mtime_ns: int
 
 
-class Catalog(Protocol):
+class Queue(Protocol):
+    """Lends pictures to workers; every method is one transaction."""
+
+    def queue_all(self, recipe_id: int, *, retry_failed: bool = False) -> int:
+        """Queue every image that has no state under a recipe; how many wait now comes back."""
+
+    def waiting(self, recipe_id: int) -> int:
+        """How many images wait or run under a recipe."""
+
+    def retry_seconds(self, recipe_id: int) -> float | None:
+        """Seconds until the first picture that was put back is due; None when there is none."""
+
+    def claim(self, recipe_id: int, owner: str, lease_seconds: float) -> Claim | None:
+        """The next waiting image, or one whose lease ran out; None when there is none."""
+
+    def extend(self, claims: Sequence[Claim], lease_seconds: float) -> None:
+        """Heartbeat: the leases of these claims end so many seconds from now."""
+
+    def release(
+        self, recipe_id: int, is_gone: Callable[[str], bool], *, interrupted: bool = False
+    ) -> int:
+        """Give back what owners that are gone held; how many images that was comes back.
+
+        `interrupted` counts it against each picture: one of them may be why the owner is gone.
+        """
+
+    def put_back(
+        self, claim: Claim, reason: str, *, pause_seconds: float, crashed: bool = False
+    ) -> bool:
+        """Let a picture be tried again after a pause; False when the claim has passed on.
+
+        `crashed` counts a death of the model process, else an interruption is counted.
+        """
+
+    def quarantine(self, claim: Claim, reason: str) -> bool:
+        """Set a picture that crashes the models aside; False when the claim has passed on."""
+
+    def fail(self, claim: Claim, reason: str, *, gone: bool = False) -> bool:
+        """Mark a picture as failed for a reason; False when the claim has passed on.
+
+        With `gone` its paths are marked as missing: it is tried again when one comes back.
+        """
+
+
+class Jobs(Protocol):
+    """What is being done to a library, and was."""
+
+    def begin_job(self, kind: str, owner: str, preset: str | None, paths: Sequence[str]) -> int:
+        """Note that a run has begun; its id."""
+
+    def update_job(self, job_id: int, **values: Any) -> None:
+        """Note how far a run is: `total`, `done`, `segments`, `skipped`, `current`, `report`."""
+
+    def finish_job(self, job_id: int, state: JobState, **values: Any) -> None:
+        """Note how a run has ended."""
+
+    def close_lost_jobs(self, is_gone: Callable[[str], bool]) -> None:
+        """Mark running jobs as lost whose owner is gone."""
+
+    def jobs(
+        self, *, before: int | None = None, limit: int = 50, job_id: int | None = None,
+        running: bool = False,
+    ) -> list[Job]:  # fmt: skip
+        """Jobs, newest first; those `before` an id, only one, or only the running ones."""
+
+
+class Upkeep(Protocol):
+    """What keeps a catalog in order."""
+
+    def missing_paths(self) -> list[str]:
+        """Paths marked as missing, sorted."""
+
+    def mark_missing(self, paths: Sequence[str]) -> None:
+        """Note that files are gone; their images stay."""
+
+    def mark_found(self, paths: Sequence[str]) -> None:
+        """Note that files are back; images among them that had failed wait again."""
+
+    def forget_paths(self, paths: Sequence[str]) -> int:
+        """Forget paths, and images left without any; how many images that was."""
+
+    def backup(self, file: Path) -> None:
+        """Write a copy of one moment to a file, while others read and write."""
+
+    def restore(self, file: Path) -> None:
+        """Take a backup's content in one transaction, under a new timeline.
+
+        Ids given out since the backup are not given out again. DamageError when the file is none.
+        """
+
+    def repair(self, recipe: tuple[int, Recipe]) -> list[str]:
+        """Put right what can be, a sentence each; damaged pictures are queued again."""
+
+
+class Catalog(Queue, Jobs, Upkeep, Protocol):
     """The truth about one library; every method is one transaction, whole or nothing."""
 
     def identity(self) -> str:
@@ -213,8 +309,8 @@ class Catalog(Protocol):
     def register_recipe(self, recipe: Recipe) -> int:
         """Id of a recipe; the first one registered becomes the active one."""
 
-    def switch_recipe(self, recipe_id: int) -> None:
-        """Make a recipe the active one and drop the segments of every other."""
+    def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
+        """Make a recipe the active one; the segments of every other go, unless they are kept."""
 
     def file_stamps(self) -> dict[str, FileStamp]:
         """The stamp of every known path."""
@@ -225,26 +321,11 @@ class Catalog(Protocol):
         When the path held other bytes before, an image left without any path goes.
         """
 
-    def queue_all(self, recipe_id: int, *, retry_failed: bool = False) -> int:
-        """Queue every image that has no state under a recipe; how many wait now comes back."""
-
-    def waiting(self, recipe_id: int) -> int:
-        """How many images are neither done nor failed under a recipe."""
-
-    def claim(self, recipe_id: int, owner: str, lease_seconds: float) -> Claim | None:
-        """The next waiting image, or one whose lease ran out; None when there is none."""
-
-    def release(self, recipe_id: int, is_gone: Callable[[str], bool]) -> int:
-        """Give back what owners that are gone held; how many images that were comes back."""
-
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:
         """Store a picture's segments, vectors and change log, and mark it done.
 
         False, with nothing stored, when the claim has passed to another worker.
         """
-
-    def fail(self, claim: Claim, reason: str) -> bool:
-        """Mark a picture as failed for a reason; False when the claim has passed on."""
 
     def remove_images(self, image_ids: Sequence[int]) -> int:
         """Forget images with their paths, segments and vectors; how many there were."""
@@ -268,7 +349,8 @@ class Catalog(Protocol):
         """Segments by id, or all of an image under the active recipe, by ascending id."""
 
     def counts(self) -> dict[str, int]:
-        """`images`, `segments`, `pending` (with running ones) and `failed` of the active recipe."""
+        """`images`, `segments`, `pending` (with running ones), `failed` and `quarantined` of the
+        active recipe, and `missing` paths."""
 
     def changes(self, recipe_id: int, since: int) -> Changes | None:
         """What happened after `since`; None when the log does not reach back that far."""

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from segsearch.domain import Hit, IngestReport, Status
-from segsearch.service import Report
+from segsearch.ingest import Report
 from segsearch.worker import Step
 
 LISTED = 20  # skipped files shown one by one

@@ -67,6 +67,7 @@ class Projection:
         self._lock = threading.RLock()
         self._index: VectorIndex | None = None
         self._recipe_id = -1
+        self._identity = ""
         self._seq = 0
         self._saved_seq = -1
 
@@ -102,6 +103,15 @@ class Projection:
                 snapshots.write(self._folder, index, self._seq, self._binding(recipe))
                 self._saved_seq = self._seq
 
+    def rebuild_if_needed(self, recipe: tuple[int, Recipe]) -> bool:
+        """Build the index anew when its ids are not the catalog's; whether that was needed."""
+        with self._lock:
+            known = self._catalog.segment_ids(recipe[0])
+            if np.array_equal(self._current(recipe).ids(), known):
+                return False
+            self._rebuild(recipe)
+            return True
+
     def problems(self, recipe: tuple[int, Recipe]) -> list[str]:
         """What is wrong with the snapshots on disk, and ids that differ from the catalog's."""
         found: list[str] = []
@@ -125,8 +135,10 @@ class Projection:
         )
 
     def _current(self, recipe: tuple[int, Recipe]) -> VectorIndex:
-        if self._index is None or self._recipe_id != recipe[0]:
+        identity = self._catalog.identity()  # another one after a restore, by whatever process
+        if self._index is None or (self._recipe_id, self._identity) != (recipe[0], identity):
             self._load(recipe)
+            self._identity = identity
         changes = self._catalog.changes(recipe[0], self._seq)
         if changes is None:
             LOG.warning("The change log ends before the index does: rebuilding the index.")

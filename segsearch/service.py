@@ -6,9 +6,9 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, cast
 
 from segsearch import search
 from segsearch.decode import Limits, decode, read_file, sha256_of
@@ -16,13 +16,14 @@ from segsearch.domain import (
     Hit,
     Image,
     IngestReport,
+    Job,
+    JobState,
     PictureTerm,
     Query,
     Recipe,
     Segment,
     SegmentTerm,
     Skipped,
-    State,
     Status,
     Term,
     TextTerm,
@@ -36,27 +37,14 @@ from segsearch.errors import (
     RecipeError,
 )
 from segsearch.files import Found, find
-from segsearch.pipeline import Pipeline
+from segsearch.ingest import Models, Report, counted, failures, note_vanished, work
+from segsearch.jobs import JobLog, as_it_is
 from segsearch.ports import Catalog, Embedder, FileStamp, Pixels, Promptable, Vector
 from segsearch.projection import Projection
 from segsearch.prompting import OpenPicture, Prompter
 from segsearch.settings import Settings
-from segsearch.worker import Step, Worker
-
-MAX_LANES = 8  # a lane holds a whole picture in memory
-Report = Callable[[int, int, Step], None]  # pictures done, pictures in all, the last one
-
-
-class Models(Protocol):
-    """The models of one preset; each is loaded when first asked for, and once."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """What they and their settings amount to; known without loading them."""
-
-    def embedder(self) -> Embedder: ...
-
-    def pipeline(self) -> Pipeline: ...
+from segsearch.upkeep import Upkeep
+from segsearch.worker import Step
 
 
 class SegSearch:
@@ -79,6 +67,7 @@ class SegSearch:
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
         self._prompters: dict[str, Prompter] = {}
         self._prompters_lock = threading.Lock()
+        self.upkeep = Upkeep(catalog, projection, settings.library)
 
     def __enter__(self) -> SegSearch:
         return self
@@ -100,37 +89,66 @@ class SegSearch:
         stop: threading.Event | None = None,
         rebuild: bool = False,
         retry_failed: bool = False,
+        keep_old: bool = False,
+        background: str | None = None,
     ) -> IngestReport:
         """Segment and embed every new picture at or below `paths`, and all that still waits.
 
         Unchanged files cost a look at their size and time; copies cost no model call. Files that
-        give nothing are listed in the report with their reason. With `rebuild` every picture goes
-        through the present models again, and searches switch over when all are done. Raises
-        PathError, RecipeError (the library was made by other models), BusyError.
+        give nothing are listed in the report with their reason; those that are gone are marked.
+        With `rebuild`, or another preset, every picture goes through the present models, and
+        searches switch over when all are done; `keep_old` keeps what the models before have made.
+        `background` names a job that is one pass of many: the models run in processes that may
+        die, and a pass that finds nothing to do leaves no trace.
+        Raises PathError, RecipeError (the library was made by other models), BusyError.
         """
         started = time.monotonic()
+        stop = stop or threading.Event()
         found = find(paths) if paths else Found({}, ())
         models, recipe_id = self._recipe_to_fill(rebuild)
-        unreadable = self._record(found.files, recipe_id, stop or threading.Event())
-        total = self._catalog.queue_all(recipe_id, retry_failed=retry_failed)
-        steps = self._work(models, recipe_id, total, report, stop or threading.Event())
-        self._finish_generation(recipe_id)
+        kind, quiet = background or "index", background is not None
+        name = models.recipe.preset
+        log = JobLog(self._catalog, self.settings.library, kind, name, paths, lazy=quiet)
+        steps: list[Step] = []
+        with log:
+            unreadable = self._record(found.files, recipe_id, stop)
+            note_vanished(self._catalog, paths, found.files)
+            log.begin_work(self._catalog.queue_all(recipe_id, retry_failed=retry_failed))
+            note = counted(log, steps, report)
+            parts = (self._catalog, self.settings, models, recipe_id)
+            work(*parts, apart=quiet, note=note, stop=stop)
+            log.stopped = stop.is_set()
+            self._finish_generation(recipe_id, keep_old)
+            skipped = (
+                *found.skipped,
+                *unreadable,
+                # Paths of this run that gave nothing, now or in an earlier run.
+                *failures(self._catalog, found.files),
+            )
+            log.skip(skipped)
         indexed = [step for step in steps if step.reason is None]
-        # Paths of this run that gave nothing, now or in an earlier run.
-        failed = self._failures(found.files)
         return IngestReport(
             files=len(found.files),
             indexed=len(indexed),
             unchanged=max(0, len(found.files) - len(steps) - len(unreadable)),
             segments=sum(step.segments for step in indexed),
-            skipped=(*found.skipped, *unreadable, *failed),
+            skipped=skipped,
             seconds=time.monotonic() - started,
         )
+
+    def index_waiting(self, stop: threading.Event) -> bool:
+        """Deal with what waits under the recipe in use; whether there was anything."""
+        active = self._catalog.active_recipe()
+        if active is None or not self._catalog.waiting(active[0]):
+            return False
+        return self.index((), stop=stop, background="worker").indexed > 0
 
     def _recipe_to_fill(self, rebuild: bool) -> tuple[Models, int]:
         active = self._catalog.active_recipe()
         wanted = self.settings.preset or (active[1].preset if active else None)
         models = self._models(wanted)
+        # Another preset by name is a wish; the same preset with other weights is a surprise.
+        rebuild = rebuild or (active is not None and wanted != active[1].preset)
         if active and active[1].fingerprint != models.recipe.fingerprint and not rebuild:
             raise RecipeError(
                 f"The library was made with preset {active[1].preset!r} and other models or "
@@ -161,51 +179,14 @@ class SegSearch:
                 unreadable.append(Skipped(path, reason))
         return unreadable
 
-    def _work(
-        self,
-        models: Models,
-        recipe_id: int,
-        total: int,
-        report: Report | None,
-        stop: threading.Event,
-    ) -> list[Step]:
-        steps: list[Step] = []
-
-        def note(step: Step) -> None:
-            steps.append(step)
-            if report:
-                report(len(steps), max(total, len(steps)), step)
-
-        worker = Worker(
-            self._catalog,
-            recipe_id,
-            models.pipeline,
-            limits=self._limits,
-            lease_seconds=self.settings.lease_seconds,
-            lanes=self.settings.lanes or min(os.cpu_count() or 1, MAX_LANES),
-        )
-        worker.run(note, stop)
-        return steps
-
-    def _finish_generation(self, recipe_id: int) -> None:
+    def _finish_generation(self, recipe_id: int, keep_old: bool) -> None:
         """Switch to a recipe once nothing waits under it, and write the index down."""
         active = self._catalog.active_recipe()
         if active and active[0] != recipe_id and self._catalog.waiting(recipe_id) == 0:
-            self._catalog.switch_recipe(recipe_id)
+            self._catalog.switch_recipe(recipe_id, keep_old=keep_old)
         active = self._catalog.active_recipe()
         if active:
             self._projection.save(active)
-
-    def _failures(self, files: Iterable[str]) -> list[Skipped]:
-        ours = set(files)
-        found: list[Skipped] = []
-        after = 0
-        while page := self._catalog.images(state=State.FAILED, after=after, limit=500):
-            for image in page:
-                reason = image.reason or "Unknown."
-                found.extend(Skipped(path, reason) for path in image.paths if path in ours)
-            after = page[-1].id
-        return found
 
     def remove(self, *, paths: Sequence[Path] = (), image_ids: Sequence[int] = ()) -> int:
         """Forget images by id, by path, or below a folder; how many there were comes back.
@@ -368,17 +349,34 @@ class SegSearch:
         folder = self.settings.library
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         return Status(
-            **self._catalog.counts(),
+            **cast(Any, self._catalog.counts()),
             preset=active[1].preset if active else None,
             bytes=size,
             library=str(folder),
             recipe=active[1].fingerprint if active else None,
             schema=self._catalog.schema(),
+            jobs=tuple(self.jobs(running=True)),
         )
 
+    def jobs(
+        self, *, before: int | None = None, limit: int = 50, running: bool = False
+    ) -> list[Job]:
+        """Runs that fill the library, newest first; those `before` an id, or only running ones.
+
+        One whose process has died counts as lost.
+        """
+        if not 1 <= limit <= search.MAX_LIMIT:
+            raise QueryError(f"The limit is {limit}, expected 1 to {search.MAX_LIMIT}.")
+        found = map(as_it_is, self._catalog.jobs(before=before, limit=limit, running=running))
+        return [one for one in found if not running or one.state is JobState.RUNNING]
+
+    def job(self, job_id: int) -> Job:
+        """One job; NotFoundError when there is none of this id."""
+        found = self._catalog.jobs(job_id=job_id)
+        if not found:
+            raise NotFoundError(f"There is no job {job_id} in the library.")
+        return as_it_is(found[0])
+
     def verify(self) -> list[str]:
-        """What is wrong with catalog, vectors and index, a sentence each; empty when all agree."""
-        active = self._catalog.active_recipe()
-        if active is None:
-            return []
-        return [*self._catalog.problems(active), *self._projection.problems(active)]
+        """What is wrong with catalog, vectors, index and files, a sentence each; else empty."""
+        return self.upkeep.verify()

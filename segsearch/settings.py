@@ -59,10 +59,33 @@ class Settings(BaseSettings):
         default=200_000_000, ge=1, description="Largest picture that is decoded, in pixels."
     )
     lease_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How long a picture stays with a worker that no longer says it lives.",
+    )
+    picture_seconds: float = Field(
         default=900.0, gt=0, description="How long a worker may take for one picture."
     )
     prompt_cache_bytes: int = Field(
         default=512_000_000, ge=0, description="Memory for encoded pictures that are pointed at."
+    )
+    retry_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        description="Pause before a picture that failed on the way is tried again; doubles.",
+    )
+    drain_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="How long a worker told to end may take for the pictures it holds.",
+    )
+    recycle_pictures: int = Field(
+        default=1000, ge=1, description="Pictures after which a worker's model process is renewed."
+    )
+    recycle_bytes: int = Field(
+        default=1_000_000_000,
+        ge=1,
+        description="Growth in bytes after which a worker's model process is renewed.",
     )
     host: str = Field(default="127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `serve` listens on.")

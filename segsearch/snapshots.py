@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from segsearch.decode import sha256_of
-from segsearch.errors import DamageError
+from segsearch.errors import DamageError, DiskFullError
 from segsearch.ports import IndexFactory, VectorIndex
 
 LOG = logging.getLogger(__name__)
@@ -44,7 +44,10 @@ class Manifest:
 
 def write(folder: Path, index: VectorIndex, seq: int, binding: Binding) -> None:
     """Store an index that has applied the change log up to `seq`; older generations but one go."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise DiskFullError(f"The folder {str(folder)!r} cannot be made: {problem}.") from problem
     data = folder / f"g{seq}.index"
     _publish(data, index.save)
     files = {data.name: (data.stat().st_size, sha256_of(data))}
@@ -110,13 +113,42 @@ def _read(path: Path) -> Manifest:
         raise DamageError(f"{path.name} is no manifest: {problem}.") from problem
 
 
+def orphans(folder: Path) -> list[str]:
+    """Names of files that belong to no generation: a process died before it named them."""
+    kept = {path.stem for path in manifests(folder)}
+    data = [path for path in folder.glob("g*.index") if path.stem not in kept]
+    return sorted(path.name for path in (*data, *folder.glob("g*.tmp")))
+
+
+def discard_damaged(folder: Path) -> list[str]:
+    """Delete generations that are not whole, and files of none; the names of what is gone."""
+    gone: list[str] = []
+    for path in manifests(folder):
+        try:
+            check(path)
+        except DamageError:
+            path.unlink()
+            gone.append(path.name)
+    for name in orphans(folder):
+        (folder / name).unlink(missing_ok=True)
+        gone.append(name)
+    return gone
+
+
 def _publish(path: Path, write_to: Callable[[Path], None]) -> None:
     """Write beside a name, sync, take the name, sync the folder: whole or not there at all."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    write_to(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    try:
+        write_to(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except (OSError, RuntimeError) as problem:  # FAISS raises RuntimeError for a short write
+        temporary.unlink(missing_ok=True)
+        raise DiskFullError(
+            f"The snapshot {path.name} cannot be written: {problem}. Nothing is lost: the index is "
+            "built from the catalog."
+        ) from problem
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

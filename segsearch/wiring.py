@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,10 @@ class LazyModels:
                 segmenter = build_segmenter(self._preset, self._settings)
                 self._pipeline = Pipeline(segmenter, self.embedder(), self._preset.crop)
             return self._pipeline
+
+    def builder(self) -> Callable[[], Pipeline]:
+        chosen = self._settings.model_copy(update={"preset": self._preset.name})
+        return partial(build_pipeline, chosen)
 
 
 def open_service(settings: Settings, *, create: bool = False) -> SegSearch:

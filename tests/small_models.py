@@ -6,26 +6,24 @@ needs to know about things instead of colours is tested with the embedded models
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from segsearch.catalog.sql import SqlCatalog
 from segsearch.crops import CropRule
 from segsearch.domain import Proposal, Recipe
-from segsearch.indexes.exact import ExactIndexFactory
 from segsearch.masks import encode
 from segsearch.pipeline import Pipeline
 from segsearch.ports import BoolArray, Embedder, Pixels, Vectors
-from segsearch.projection import Mix, Projection
-from segsearch.service import SegSearch
-from segsearch.settings import Settings
+
+if TYPE_CHECKING:
+    from segsearch.service import SegSearch
 
 COLOURS = {
     "red": (220, 20, 20),
@@ -170,15 +168,35 @@ class SmallModels:
     def pipeline(self) -> Pipeline:
         return Pipeline(ColourSegmenter(), ColourEmbedder(), self.crop)
 
+    def builder(self) -> Callable[[], Pipeline]:
+        return small_pipeline
+
+
+def small_pipeline() -> Pipeline:
+    """The two models, built where it is called: a model process takes it by name."""
+    return SmallModels().pipeline()
+
 
 def open_small_service(
-    folder: Path, *, models: SmallModels | None = None, **settings: Any
+    folder: Path,
+    *,
+    models: SmallModels | None = None,
+    others: Sequence[SmallModels] = (),
+    **settings: Any,
 ) -> SegSearch:
     """A whole service over the library in `folder`, made when needed, with the small models."""
+    # Here, so that a model process need not load them.
+    from segsearch.catalog.sql import SqlCatalog
+    from segsearch.indexes.exact import ExactIndexFactory
+    from segsearch.projection import Mix, Projection
+    from segsearch.service import SegSearch
+    from segsearch.settings import Settings
+
     folder.mkdir(parents=True, exist_ok=True)
     chosen = Settings(library=folder, **settings)
     catalog = SqlCatalog(folder / "catalog.sqlite")
     mix = Mix(*chosen.mix)
     projection = Projection(catalog, ExactIndexFactory(), folder / "index", mix)
-    present = models or SmallModels()
-    return SegSearch(chosen, catalog, projection, lambda _name: present)
+    present = {one.recipe.preset: one for one in (*others, models or SmallModels())}
+    usual = (models or SmallModels()).recipe.preset
+    return SegSearch(chosen, catalog, projection, lambda name: present[name or usual])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from segsearch import masks
 from segsearch.catalog import rows
-from segsearch.catalog.tables import IMAGE, INGEST, SEGMENT, SOURCE
+from segsearch.catalog.tables import CHANGE_LOG, IMAGE, INGEST, SEGMENT, SOURCE
 from segsearch.domain import Recipe, Segment, State
 from segsearch.errors import InputError
 
@@ -24,8 +25,9 @@ def catalog_problems(db: sa.Connection, recipe_id: int, recipe: Recipe) -> Itera
     for row in db.exec_driver_sql("PRAGMA foreign_key_check"):
         yield f"A row of {row[0]} points at a {row[2]} that does not exist."
     yield from _homeless_images(db)
-    yield from _segments_of_unfinished(db)
-    yield from _segment_problems(db, recipe_id, recipe.dimension)
+    yield from _state_problems(db)
+    for _, problem in _segment_problems(db, recipe_id, recipe.dimension):
+        yield problem
 
 
 def _homeless_images(db: sa.Connection) -> Iterator[str]:
@@ -34,17 +36,53 @@ def _homeless_images(db: sa.Connection) -> Iterator[str]:
         yield f"Image {image_id} has no path."
 
 
-def _segments_of_unfinished(db: sa.Connection) -> Iterator[str]:
+def _state_problems(db: sa.Connection) -> Iterator[str]:
+    for image_id in db.execute(_unfinished()).scalars():
+        yield f"Image {image_id} has segments but is not marked as done."
+    for image_id in db.execute(_hollow()).scalars():
+        yield f"Image {image_id} is marked as done but has no segments or no vector of its own."
+    for segment_id in db.execute(not_logged()).scalars():
+        yield f"Segment {segment_id} is missing from the change log."
+
+
+def not_logged() -> sa.Select[Any]:
+    """Ids of segments of which no index would ever hear."""
+    added = sa.exists().where(CHANGE_LOG.c.segment_id == SEGMENT.c.id, CHANGE_LOG.c.op == "add")
+    return sa.select(SEGMENT.c.id).where(~added)
+
+
+def _unfinished() -> sa.Select[Any]:
+    """Images with segments under a recipe that does not count them as done."""
     finished = sa.exists().where(
         INGEST.c.image_id == SEGMENT.c.image_id,
         INGEST.c.recipe_id == SEGMENT.c.recipe_id,
         INGEST.c.state == State.DONE,
     )
-    for image_id in db.execute(sa.select(SEGMENT.c.image_id).where(~finished).distinct()).scalars():
-        yield f"Image {image_id} has segments but is not marked as done."
+    return sa.select(SEGMENT.c.image_id).where(~finished).distinct()
 
 
-def _segment_problems(db: sa.Connection, recipe_id: int, dimension: int) -> Iterator[str]:
+def _hollow() -> sa.Select[Any]:
+    """Images counted as done that have nothing to show for it."""
+    shown = sa.exists().where(
+        SEGMENT.c.image_id == INGEST.c.image_id, SEGMENT.c.recipe_id == INGEST.c.recipe_id
+    )
+    empty = ~shown | INGEST.c.picture_vector.is_(None)
+    return sa.select(INGEST.c.image_id).where(INGEST.c.state == State.DONE, empty).distinct()
+
+
+def misfits(db: sa.Connection) -> set[int]:
+    """Ids of images whose state and segments contradict each other."""
+    return {*db.execute(_unfinished()).scalars(), *db.execute(_hollow()).scalars()}
+
+
+def broken_segments(db: sa.Connection, recipe_id: int, recipe: Recipe) -> set[int]:
+    """Ids of images with a segment whose mask or vectors are damaged."""
+    return {image_id for image_id, _ in _segment_problems(db, recipe_id, recipe.dimension)}
+
+
+def _segment_problems(
+    db: sa.Connection, recipe_id: int, dimension: int
+) -> Iterator[tuple[int, str]]:
     query = (
         sa.select(SEGMENT, IMAGE.c.width, IMAGE.c.height)
         .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
@@ -53,13 +91,17 @@ def _segment_problems(db: sa.Connection, recipe_id: int, dimension: int) -> Iter
     for row in db.execute(query):
         problem = _mask_problem(rows.segment_from(row))
         if problem:
-            yield f"Segment {row.id}: {problem}."
+            yield row.image_id, f"Segment {row.id}: {problem}."
         for name in ("context_vector", "masked_vector"):
-            vector = np.frombuffer(getattr(row, name), dtype="<f2").astype(np.float32)
-            if vector.size != dimension:
-                yield f"Segment {row.id}: {name} has {vector.size} numbers, expected {dimension}."
-            elif not abs(float(np.linalg.norm(vector)) - 1) < UNIT_TOLERANCE:
-                yield f"Segment {row.id}: {name} is not of unit length."
+            blob = getattr(row, name)
+            if len(blob) != 2 * dimension:
+                got = len(blob) / 2
+                said = f"{name} has {got:g} numbers, expected {dimension}"
+                yield row.image_id, f"Segment {row.id}: {said}."
+                continue
+            vector = np.frombuffer(blob, dtype="<f2").astype(np.float32)
+            if not abs(float(np.linalg.norm(vector)) - 1) < UNIT_TOLERANCE:
+                yield row.image_id, f"Segment {row.id}: {name} is not of unit length."
 
 
 def _mask_problem(segment: Segment) -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from alembic import command
@@ -19,10 +21,29 @@ from segsearch.errors import DamageError, LibraryVersionError
 BUSY_TIMEOUT_MS = 30_000
 
 
-def create_engine(file: Path) -> sa.Engine:
-    """An engine over one SQLite file: WAL, full durability, foreign keys, writers queue up."""
-    engine = sa.create_engine(f"sqlite:///{file}", connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
-    event.listen(engine, "connect", _configure)
+def is_writable(file: Path) -> bool:
+    """Whether this process may write a database: the file, and its folder for the log."""
+    there = not file.exists() or os.access(file, os.W_OK)
+    return there and os.access(file.parent, os.W_OK)
+
+
+def create_engine(file: Path, *, read_only: bool = False) -> sa.Engine:
+    """An engine over one SQLite file: WAL, full durability, foreign keys, writers queue up.
+
+    Where nothing can be written, a log that lies beside the file is still read; without one the
+    file is opened as one that does not change, the only way SQLite opens it then
+    (https://www.sqlite.org/wal.html#read_only_databases).
+    """
+    waits = {"timeout": BUSY_TIMEOUT_MS / 1000}
+    if not read_only:
+        engine = sa.create_engine(f"sqlite:///{file}", connect_args=waits)
+        event.listen(engine, "connect", _configure)
+    else:
+        name = quote(str(file.absolute()))
+        still = "" if Path(f"{file}-wal").exists() else "&immutable=1"
+        url = f"sqlite:///file:{name}?mode=ro{still}&uri=true"
+        engine = sa.create_engine(url, connect_args=waits)
+        event.listen(engine, "connect", _configure_reader)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -38,6 +59,10 @@ def _configure(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _configure_reader(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
 
 
 def _begin(connection: sa.Connection) -> None:
@@ -67,6 +92,17 @@ def schema_revision(engine: sa.Engine) -> str | None:
             return MigrationContext.configure(connection).get_current_revision()
     except sa.exc.DatabaseError as problem:
         raise DamageError(f"The catalog cannot be read: {problem.orig}.") from problem
+
+
+def check_schema(engine: sa.Engine) -> None:
+    """LibraryVersionError unless the schema is this version's; for what cannot be upgraded."""
+    head = ScriptDirectory.from_config(migrations_config()).get_current_head()
+    revision = schema_revision(engine)
+    if revision != head:
+        raise LibraryVersionError(
+            f"The library is read-only and has schema {revision!r}, this segsearch reads "
+            f"{head!r}: open it once where it can be written."
+        )
 
 
 def upgrade(engine: sa.Engine) -> None:

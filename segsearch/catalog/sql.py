@@ -1,17 +1,16 @@
-"""The catalog over SQLAlchemy: the only file that opens a database session.
+"""The catalog over SQLAlchemy: recipes, files, pictures, and what an index needs.
 
-Models run with no transaction open; each method here is one short transaction. The database's
-clock decides about leases, no other.
+Models run with no transaction open; each method here is one short transaction. Who holds which
+picture is in `queue.py`, what is being done in `jobs.py`, order in `upkeep.py`.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import sqlalchemy as sa
@@ -19,45 +18,46 @@ from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.catalog import rows
 from segsearch.catalog.checks import catalog_problems
-from segsearch.catalog.engine import create_engine, schema_revision, upgrade
+from segsearch.catalog.database import (
+    drop_images,
+    foreign_errors_as_ours,
+    log_change,
+    portions,
+    without_source,
+)
+from segsearch.catalog.engine import check_schema, schema_revision, upgrade
+from segsearch.catalog.jobs import Jobs
+from segsearch.catalog.queue import Queue, settle
 from segsearch.catalog.tables import CHANGE_LOG, IMAGE, INGEST, LIBRARY, RECIPE, SEGMENT, SOURCE
+from segsearch.catalog.upkeep import Upkeep
 from segsearch.domain import Image, Recipe, Segment, State
-from segsearch.errors import BusyError, DamageError
 from segsearch.ports import Changes, Claim, DescribedPicture, FileStamp, Ids, VectorRows
 
 BATCH_ROWS = 2_000
-IDS_PER_STATEMENT = 5_000  # SQLite takes 32,766 parameters
-# The database's clock in seconds since 1970.
-NOW: sa.ColumnElement[float] = sa.literal_column("(julianday('now') - 2440587.5) * 86400.0")
 
 
-class SqlCatalog:
+class SqlCatalog(Queue, Jobs, Upkeep):
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
     Raises LibraryVersionError for a later version's file, DamageError for one that is none.
     """
 
     def __init__(self, file: Path) -> None:
-        self._engine = create_engine(file)
-        with _foreign_errors_as_ours():
+        super().__init__(file)
+        if self.read_only:
+            with foreign_errors_as_ours(file):
+                check_schema(self._engine)
+            return
+        with foreign_errors_as_ours(file):
             upgrade(self._engine)
+        with self._reading() as db:
+            known = set(db.execute(sa.select(LIBRARY.c.key)).scalars())
+        missing = {"catalog_id", "timeline"} - known
+        if missing:
             with self._writing() as db:
-                for key in ("catalog_id", "timeline"):
+                for key in sorted(missing):
                     row = {"key": key, "value": uuid.uuid4().hex}
                     db.execute(insert(LIBRARY).values(row).on_conflict_do_nothing())
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with _foreign_errors_as_ours(), self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with _foreign_errors_as_ours(), self._engine.connect() as connection:
-            yield connection.execution_options(reader=True)
-
-    def close(self) -> None:
-        self._engine.dispose()
 
     def schema(self) -> str:
         return schema_revision(self._engine) or ""
@@ -89,10 +89,13 @@ class SqlCatalog:
             added = sa.insert(RECIPE).values(values).returning(RECIPE.c.id)
             return cast(int, db.execute(added).scalar_one())
 
-    def switch_recipe(self, recipe_id: int) -> None:
+    def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
         with self._writing() as db:
+            if keep_old:
+                db.execute(sa.update(RECIPE).values(active=RECIPE.c.id == recipe_id))
+                return
             others = sa.select(SEGMENT.c.id).where(SEGMENT.c.recipe_id != recipe_id)
-            _log(db, "remove", others)
+            log_change(db, "remove", others)
             db.execute(sa.delete(RECIPE).where(RECIPE.c.id != recipe_id))
             db.execute(sa.update(RECIPE).values(active=True))
 
@@ -114,77 +117,27 @@ class SqlCatalog:
                 "image_id": image_id,
                 "size_bytes": stamp.size_bytes,
                 "mtime_ns": stamp.mtime_ns,
+                "missing_since": None,
             }
             upsert = insert(SOURCE).values(path=path, **values)
             db.execute(upsert.on_conflict_do_update(index_elements=["path"], set_=values))
             state = {"image_id": image_id, "recipe_id": recipe_id, "state": State.PENDING}
             db.execute(insert(INGEST).values(state).on_conflict_do_nothing())
             if before is not None and before != image_id:
-                _drop_images(db, _without_source().where(IMAGE.c.id == before))
-
-    def queue_all(self, recipe_id: int, *, retry_failed: bool = False) -> int:
-        here = INGEST.c.recipe_id == recipe_id
-        with self._writing() as db:
-            missing = sa.select(
-                IMAGE.c.id, sa.literal(recipe_id), sa.literal(State.PENDING.value)
-            ).where(~sa.exists().where(INGEST.c.image_id == IMAGE.c.id, here))
-            columns = ["image_id", "recipe_id", "state"]
-            db.execute(sa.insert(INGEST).from_select(columns, missing))
-            if retry_failed:
-                failed = sa.update(INGEST).where(here, INGEST.c.state == State.FAILED)
-                db.execute(failed.values(state=State.PENDING, reason=None))
-            waiting = sa.select(sa.func.count()).where(here, INGEST.c.state == State.PENDING)
-            return db.execute(waiting).scalar_one()
-
-    def waiting(self, recipe_id: int) -> int:
-        states = (State.PENDING, State.RUNNING)
-        here = (INGEST.c.recipe_id == recipe_id) & INGEST.c.state.in_(states)
-        with self._reading() as db:
-            return db.execute(sa.select(sa.func.count()).where(here)).scalar_one()
-
-    def claim(self, recipe_id: int, owner: str, lease_seconds: float) -> Claim | None:
-        expired = (INGEST.c.state == State.RUNNING) & (INGEST.c.lease_until < NOW)
-        waiting = (
-            sa.select(INGEST.c.image_id)
-            .where(INGEST.c.recipe_id == recipe_id, (INGEST.c.state == State.PENDING) | expired)
-            .order_by(INGEST.c.image_id)
-            .limit(1)
-        )
-        lend = (
-            sa.update(INGEST)
-            .where(INGEST.c.recipe_id == recipe_id, INGEST.c.image_id == waiting.scalar_subquery())
-            .values(
-                state=State.RUNNING,
-                owner=owner,
-                attempt=INGEST.c.attempt + 1,
-                lease_until=NOW + lease_seconds,
-            )
-            .returning(INGEST.c.image_id, INGEST.c.attempt)
-        )
-        with self._writing() as db:
-            row = db.execute(lend).first()
-            if row is None:
-                return None
-            here = sa.select(SOURCE.c.path).where(SOURCE.c.image_id == row.image_id)
-            paths = tuple(db.execute(here.order_by(SOURCE.c.path)).scalars())
-            sha256 = db.execute(sa.select(IMAGE.c.sha256).where(IMAGE.c.id == row.image_id))
-            return Claim(row.image_id, recipe_id, row.attempt, owner, sha256.scalar_one(), paths)
-
-    def release(self, recipe_id: int, is_gone: Callable[[str], bool]) -> int:
-        running = (INGEST.c.recipe_id == recipe_id) & (INGEST.c.state == State.RUNNING)
-        with self._writing() as db:
-            owners = db.execute(sa.select(INGEST.c.owner).where(running).distinct()).scalars()
-            gone = [owner for owner in owners if owner and is_gone(owner)]
-            back = sa.update(INGEST).where(running, INGEST.c.owner.in_(gone))
-            return db.execute(back.values(state=State.PENDING, owner=None)).rowcount
+                drop_images(db, without_source().where(IMAGE.c.id == before))
 
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:
-        done = {"state": State.DONE, "reason": None, "picture_vector": rows.pack(picture.vector)}
+        done = {
+            "state": State.DONE,
+            "reason": None,
+            "retry_at": None,
+            "picture_vector": rows.pack(picture.vector),
+        }
         values = [
             rows.segment_values(claim.image_id, claim.recipe_id, one) for one in picture.segments
         ]
         with self._writing() as db:
-            if not _settle(db, claim, done):
+            if not settle(db, claim, done):
                 return False
             info = picture.info
             db.execute(
@@ -203,18 +156,14 @@ class SqlCatalog:
                 mine = (SEGMENT.c.image_id == claim.image_id) & (
                     SEGMENT.c.recipe_id == claim.recipe_id
                 )
-                _log(db, "add", sa.select(SEGMENT.c.id).where(mine))
+                log_change(db, "add", sa.select(SEGMENT.c.id).where(mine))
         return True
-
-    def fail(self, claim: Claim, reason: str) -> bool:
-        with self._writing() as db:
-            return _settle(db, claim, {"state": State.FAILED, "reason": reason})
 
     def remove_images(self, image_ids: Sequence[int]) -> int:
         with self._writing() as db:
             return sum(
-                _drop_images(db, sa.select(IMAGE.c.id).where(IMAGE.c.id.in_(some)))
-                for some in _portions(image_ids)
+                drop_images(db, sa.select(IMAGE.c.id).where(IMAGE.c.id.in_(some)))
+                for some in portions(image_ids)
             )
 
     # Questions
@@ -282,9 +231,17 @@ class SqlCatalog:
             in_use = sa.select(sa.func.count()).where(SEGMENT.c.recipe_id == active)
             segments = db.execute(in_use).scalar_one()
             by_state: dict[str, int] = {row[0]: row[1] for row in db.execute(states)}
+            gone = sa.select(sa.func.count()).where(SOURCE.c.missing_since.is_not(None))
+            missing = db.execute(gone).scalar_one()
         waiting = by_state.get(State.PENDING, 0) + by_state.get(State.RUNNING, 0)
-        failed = by_state.get(State.FAILED, 0)
-        return {"images": images, "segments": segments, "pending": waiting, "failed": failed}
+        return {
+            "images": images,
+            "segments": segments,
+            "pending": waiting,
+            "failed": by_state.get(State.FAILED, 0),
+            "quarantined": by_state.get(State.QUARANTINED, 0),
+            "missing": missing,
+        }
 
     # What an index needs
 
@@ -318,7 +275,7 @@ class SqlCatalog:
         )
         with self._reading() as db:
             if ids is not None:
-                for some in _portions(ids.tolist()):
+                for some in portions(ids.tolist()):
                     found = db.execute(query.where(SEGMENT.c.id.in_(some))).all()
                     if found:
                         yield rows.vectors_from(found)
@@ -334,52 +291,3 @@ class SqlCatalog:
     def problems(self, recipe: tuple[int, Recipe]) -> Iterator[str]:
         with self._reading() as db:
             yield from catalog_problems(db, *recipe)
-
-
-@contextmanager
-def _foreign_errors_as_ours() -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.OperationalError as problem:
-        if "locked" in str(problem.orig) or "busy" in str(problem.orig):
-            raise BusyError(
-                "Another process has been writing to the library for over 30 seconds; try again."
-            ) from problem
-        raise DamageError(f"The catalog cannot be used: {problem.orig}.") from problem
-    except sa.exc.DatabaseError as problem:
-        raise DamageError(f"The catalog is damaged: {problem.orig}.") from problem
-
-
-def _portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), IDS_PER_STATEMENT):
-        yield ids[start : start + IDS_PER_STATEMENT]
-
-
-def _settle(db: sa.Connection, claim: Claim, values: dict[str, Any]) -> bool:
-    """Write the outcome of a claim, unless it has passed to another worker meanwhile."""
-    mine = (
-        (INGEST.c.image_id == claim.image_id)
-        & (INGEST.c.recipe_id == claim.recipe_id)
-        & (INGEST.c.owner == claim.owner)
-        & (INGEST.c.attempt == claim.attempt)
-        & (INGEST.c.state == State.RUNNING)
-    )
-    outcome = sa.update(INGEST).where(mine).values(owner=None, lease_until=None, **values)
-    return db.execute(outcome).rowcount == 1
-
-
-def _log(db: sa.Connection, op: str, segment_ids: sa.Select[Any]) -> None:
-    """Append to the change log what the same transaction does to these segments."""
-    chosen = segment_ids.with_only_columns(
-        SEGMENT.c.recipe_id, sa.literal(op), SEGMENT.c.id
-    ).order_by(SEGMENT.c.id)
-    db.execute(sa.insert(CHANGE_LOG).from_select(["recipe_id", "op", "segment_id"], chosen))
-
-
-def _without_source() -> sa.Select[Any]:
-    return sa.select(IMAGE.c.id).where(~sa.exists().where(SOURCE.c.image_id == IMAGE.c.id))
-
-
-def _drop_images(db: sa.Connection, chosen: sa.Select[Any]) -> int:
-    _log(db, "remove", sa.select(SEGMENT.c.id).where(SEGMENT.c.image_id.in_(chosen)))
-    return db.execute(sa.delete(IMAGE).where(IMAGE.c.id.in_(chosen))).rowcount

@@ -45,6 +45,7 @@ SOURCE = sa.Table(
     ),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("mtime_ns", sa.BigInteger, nullable=False),
+    sa.Column("missing_since", sa.Float),  # when the file was first found to be gone
 )
 
 INGEST = sa.Table(
@@ -58,6 +59,10 @@ INGEST = sa.Table(
     sa.Column("lease_until", sa.Float),
     sa.Column("reason", sa.Text),
     sa.Column("picture_vector", sa.LargeBinary),
+    # Deaths of a model process over this picture, and of whole workers that happened to hold it.
+    sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("retry_at", sa.Float),
     sa.Index("ingest_by_state", "recipe_id", "state", "image_id"),
 )
 
@@ -89,5 +94,27 @@ CHANGE_LOG = sa.Table(
     sa.Column("recipe_id", sa.Integer, nullable=False),
     sa.Column("op", sa.Text, nullable=False),
     sa.Column("segment_id", sa.Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+JOB = sa.Table(
+    "job",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("preset", sa.Text),
+    sa.Column("paths", sa.Text, nullable=False),  # JSON
+    sa.Column("total", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("done", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("segments", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("skipped", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("current", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("report", sa.Text),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("started_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("finished_at", sa.Float),
     sqlite_autoincrement=True,
 )

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 
 from segsearch.decode import sha256_of
-from segsearch.errors import ChecksumError, DiskFullError, DownloadError
+from segsearch.errors import ChecksumError, DownloadError, NoRoomError
 
 LOG = logging.getLogger(__name__)
 Report = Callable[[int, int | None], None]  # bytes here, bytes in all when the server says
@@ -60,7 +60,7 @@ def fetch(
     """The file at a URL as `target`, its bytes proven to be those of `sha256`.
 
     Without one they are held against the sha256 that the hub announces, if it does. Raises
-    DownloadError, ChecksumError, DiskFullError; nothing stands under `target` then.
+    DownloadError, ChecksumError, NoRoomError; nothing stands under `target` then.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -108,12 +108,12 @@ def settle(part: Path, target: Path) -> None:
         os.close(folder)
 
 
-def no_room(problem: OSError, part: Path) -> DiskFullError | DownloadError:
+def no_room(problem: OSError, part: Path) -> NoRoomError | DownloadError:
     """What a failed write means; half a file that found no room is removed to give room back."""
     if problem.errno not in NO_ROOM:
         return DownloadError(f"{part} cannot be written: {problem.strerror or problem}.")
     _forget(part)
-    return DiskFullError(
+    return NoRoomError(
         f"No room for {part.name.removesuffix('.part')} in {part.parent}: {problem.strerror}. Make "
         "room, or name another folder with SEGSEARCH_MODELS."
     )
@@ -165,7 +165,7 @@ def _check(response: httpx.Response, url: str) -> None:
 def _check_room(part: Path, start: int, total: int | None) -> None:
     free = shutil.disk_usage(part.parent).free
     if total is not None and total - start > free:
-        raise DiskFullError(
+        raise NoRoomError(
             f"No room for {part.name.removesuffix('.part')} in {part.parent}: it needs "
             f"{(total - start) / 1e6:.0f} MB, {free / 1e6:.0f} MB are free. Make room, or name "
             "another folder with SEGSEARCH_MODELS."

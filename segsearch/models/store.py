@@ -84,7 +84,7 @@ class Store:
         """Fetch what is missing of a model; False when everything was here already.
 
         `config` is what the model is built from, kept beside it. Raises DownloadError,
-        ChecksumError, DiskFullError.
+        ChecksumError, NoRoomError.
         """
         weights = entry.source(format)
         if self.holds(entry) and self._record(entry.name)["weights"].name == weights.name:
@@ -102,7 +102,7 @@ class Store:
         """Take weights from a file; a tokenizer's files are taken from beside it.
 
         The bytes are copied. Raises PathError, ChecksumError (the row names another sha256),
-        DiskFullError.
+        NoRoomError.
         """
         if not file.is_file():
             raise PathError(f"There is no file {str(file)!r}.")

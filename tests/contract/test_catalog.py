@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from segsearch.catalog.engine import create_engine
+from segsearch.catalog.engine import create_engine, migrations_config, schema_revision
 from segsearch.catalog.sql import SqlCatalog
 from segsearch.catalog.tables import METADATA
 from segsearch.domain import Recipe, State
@@ -20,6 +21,7 @@ from segsearch.ports import Claim, FileStamp
 from tests.described import DIMENSION, RECIPE, describe
 
 STAMP = FileStamp(10, 20)
+NONE = dict.fromkeys(("images", "segments", "pending", "failed", "quarantined", "missing"), 0)
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_a_committed_picture_is_there_with_everything(catalog: SqlCatalog) -> No
     for row, one in zip(rows.masked, described.segments, strict=True):
         np.testing.assert_allclose(row, one.masked, atol=1e-3)
     np.testing.assert_allclose(rows.picture, np.tile(described.vector, (3, 1)), atol=1e-3)
-    assert catalog.counts() == {"images": 1, "segments": 3, "pending": 0, "failed": 0}
+    assert catalog.counts() == {**NONE, "images": 1, "segments": 3}
     assert list(catalog.problems((1, RECIPE))) == []
 
 
@@ -170,7 +172,7 @@ def test_a_new_recipe_takes_over_in_one_step(catalog: SqlCatalog) -> None:
     assert catalog.counts()["segments"] == 3
     catalog.switch_recipe(second)
     assert catalog.active_recipe() == (second, other)
-    assert catalog.counts() == {"images": 1, "segments": 2, "pending": 0, "failed": 0}
+    assert catalog.counts() == {**NONE, "images": 1, "segments": 2}
     assert catalog.segment_ids(1).size == 0
 
 
@@ -220,3 +222,35 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"rubbish" * 1000)
     with pytest.raises(DamageError):
         SqlCatalog(file)
+
+
+def test_a_library_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path: Path) -> None:
+    file = tmp_path / "c.sqlite"
+    made = SqlCatalog(file)
+    store(made, "/a", 1)
+    made.close()
+    engine = create_engine(file)
+    config = migrations_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    assert schema_revision(engine) == "0001"
+    engine.dispose()
+    again = SqlCatalog(file)
+    assert again.schema() == "0002"
+    assert again.counts() == {**NONE, "images": 1, "segments": 3}
+    assert list(again.problems((1, RECIPE))) == []
+    again.close()
+
+
+def test_heartbeats_keep_a_lease_and_pauses_keep_a_picture_back(catalog: SqlCatalog) -> None:
+    recipe_id = catalog.register_recipe(RECIPE)
+    catalog.record_file("/a", STAMP, "sha", recipe_id)
+    first = take(catalog, recipe_id, "first", -1)
+    catalog.extend([first], 60)
+    assert catalog.claim(recipe_id, "second", 60) is None
+    assert catalog.put_back(first, "It fell over.", pause_seconds=50, crashed=True)
+    assert catalog.claim(recipe_id, "second", 60) is None
+    assert catalog.retry_seconds(recipe_id) == pytest.approx(50, abs=5)
+    assert catalog.waiting(recipe_id) == 1
+    assert not catalog.quarantine(first, "late")

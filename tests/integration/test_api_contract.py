@@ -49,6 +49,9 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "get /v1/segments/{segment_id}/cutout.png",
         "get /v1/segments/{segment_id}/crop.png",
         "get /v1/segments/{segment_id}/overlay.png",
+        "get /v1/jobs",
+        "get /v1/jobs/events",
+        "get /v1/jobs/{job_id}",
         "get /v1/status",
         "get /healthz",
         "get /readyz",
@@ -79,7 +82,8 @@ def test_openapi_has_an_example_for_every_body_and_every_problem(described: dict
                 elif kind == problems.MEDIA_TYPE:
                     assert media["examples"], f"{where} {status}"
                 else:
-                    assert media["schema"]["format"] == "binary", f"{where} {status}"
+                    format_ = "event-stream" if kind == "text/event-stream" else "binary"
+                    assert media["schema"]["format"] == format_, f"{where} {status}"
 
 
 def test_every_reference_in_openapi_leads_somewhere(described: dict[str, Any]) -> None:

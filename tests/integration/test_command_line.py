@@ -214,3 +214,15 @@ def test_regions_are_exported_for_other_programs(library: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert len(json.loads(target.read_text())["annotations"]) == 1
     fails(run("export", "--into", tmp_path / "no" / "x.json", library=library), PathError)
+
+
+def test_a_library_is_backed_up_and_restored(library: Path, tmp_path: Path) -> None:
+    done = run("backup", tmp_path / "copy", "--json", library=library)
+    assert done.returncode == 0, done.stderr
+    fails(run("backup", tmp_path / "copy", library=library), PathError)
+    done = run("restore", tmp_path / "copy", "--json", library=tmp_path / "restored")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == 1
+    pruned = json.loads(run("prune", "--json", library=tmp_path / "restored").stdout)
+    assert pruned == {"paths": [], "images": 0}
+    assert run("repair", library=tmp_path / "restored").returncode == 0

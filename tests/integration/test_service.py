@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from segsearch.domain import Query, SegmentTerm, TextTerm
+from segsearch.domain import JobState, Query, SegmentTerm, TextTerm
 from segsearch.errors import LibraryMissingError, NotFoundError, PathError, RecipeError
 from segsearch.masks import decode
 from segsearch.service import SegSearch
@@ -99,7 +99,11 @@ def test_removed_pictures_are_never_found_again(service: SegSearch, pictures: Pa
     assert service.verify() == []
 
 
-def test_a_stopped_run_goes_on_where_it_was(service: SegSearch, pictures: Path) -> None:
+def test_a_stopped_run_keeps_what_was_under_way_and_goes_on_where_it_was(
+    service: SegSearch, pictures: Path
+) -> None:
+    for number in range(27):
+        paint(pictures / f"{number}.png", [Shape("cyan", (number, 5, number + 20, 40))])
     stop, seen = threading.Event(), list[str]()
 
     def report(_done: int, _total: int, step: Step) -> None:
@@ -107,9 +111,10 @@ def test_a_stopped_run_goes_on_where_it_was(service: SegSearch, pictures: Path) 
         stop.set()
 
     service.index([pictures], report=report, stop=stop)
-    assert len(seen) == 1
-    assert service.status().pending == 2
-    assert service.index([pictures]).indexed == 2
+    assert 1 <= len(seen) < 30
+    assert service.status().pending == 30 - len(seen)
+    assert service.jobs()[0].state is JobState.STOPPED
+    assert service.index([pictures]).indexed == 30 - len(seen)
     assert service.status().pending == 0
 
 

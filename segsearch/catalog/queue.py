@@ -1,0 +1,187 @@
+"""Who deals with which picture: leases, heartbeats, retries, quarantine.
+
+The lease stands on the picture's own row, and the database's clock decides about it, no other. A
+lease that ends far in the future stems from a clock that was set back, and counts as ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from segsearch.catalog.database import NOW, Database
+from segsearch.catalog.tables import IMAGE, INGEST, SOURCE
+from segsearch.domain import State
+from segsearch.ports import Claim
+
+LONGEST_LEASE_SECONDS = 86_400.0  # beyond it, the clock was set back since
+
+
+class Queue(Database):
+    """The part of the catalog that lends pictures to workers."""
+
+    def queue_all(self, recipe_id: int, *, retry_failed: bool = False) -> int:
+        here = INGEST.c.recipe_id == recipe_id
+        with self._writing() as db:
+            missing = sa.select(
+                IMAGE.c.id, sa.literal(recipe_id), sa.literal(State.PENDING.value)
+            ).where(~sa.exists().where(INGEST.c.image_id == IMAGE.c.id, here))
+            columns = ["image_id", "recipe_id", "state"]
+            db.execute(sa.insert(INGEST).from_select(columns, missing))
+            if retry_failed:
+                given_up = INGEST.c.state.in_((State.FAILED, State.QUARANTINED))
+                db.execute(sa.update(INGEST).where(here, given_up).values(FRESH))
+            waiting = sa.select(sa.func.count()).where(here, INGEST.c.state == State.PENDING)
+            return db.execute(waiting).scalar_one()
+
+    def waiting(self, recipe_id: int) -> int:
+        states = (State.PENDING, State.RUNNING)
+        here = (INGEST.c.recipe_id == recipe_id) & INGEST.c.state.in_(states)
+        with self._reading() as db:
+            return db.execute(sa.select(sa.func.count()).where(here)).scalar_one()
+
+    def retry_seconds(self, recipe_id: int) -> float | None:
+        due = sa.select(sa.func.min(INGEST.c.retry_at) - NOW).where(
+            INGEST.c.recipe_id == recipe_id, INGEST.c.state == State.PENDING
+        )
+        with self._reading() as db:
+            found = db.execute(due).scalar()
+        return None if found is None else max(0.0, min(found, LONGEST_LEASE_SECONDS))
+
+    def claim(self, recipe_id: int, owner: str, lease_seconds: float) -> Claim | None:
+        rested = INGEST.c.retry_at.is_(None) | ~_ahead(INGEST.c.retry_at)
+        fresh = (INGEST.c.state == State.PENDING) & rested
+        expired = (INGEST.c.state == State.RUNNING) & ~_ahead(INGEST.c.lease_until)
+        with self._writing() as db:
+            # One after the other: with OR, SQLite sorts everything that waits, for every claim.
+            row = _lend(db, recipe_id, owner, lease_seconds, fresh)
+            row = row or _lend(db, recipe_id, owner, lease_seconds, expired)
+            if row is None:
+                return None
+            here = sa.select(SOURCE.c.path).where(SOURCE.c.image_id == row.image_id)
+            paths = tuple(db.execute(here.order_by(SOURCE.c.path)).scalars())
+            sha256 = db.execute(sa.select(IMAGE.c.sha256).where(IMAGE.c.id == row.image_id))
+            return Claim(
+                row.image_id,
+                recipe_id,
+                row.attempt,
+                owner,
+                sha256.scalar_one(),
+                paths,
+                row.interruptions,
+                row.crashes,
+            )
+
+    def extend(self, claims: Sequence[Claim], lease_seconds: float) -> None:
+        with self._writing() as db:
+            for claim in claims:
+                longer = sa.update(INGEST).where(held(claim))
+                db.execute(longer.values(lease_until=NOW + lease_seconds))
+
+    def release(
+        self, recipe_id: int, is_gone: Callable[[str], bool], *, interrupted: bool = False
+    ) -> int:
+        running = (INGEST.c.recipe_id == recipe_id) & (INGEST.c.state == State.RUNNING)
+        with self._reading() as db:
+            owners = db.execute(sa.select(INGEST.c.owner).where(running).distinct()).scalars()
+            gone = [owner for owner in owners if owner and is_gone(owner)]
+        if not gone:
+            return 0
+        with self._writing() as db:
+            back = sa.update(INGEST).where(running, INGEST.c.owner.in_(gone))
+            count = INGEST.c.interruptions + (1 if interrupted else 0)
+            return db.execute(
+                back.values(state=State.PENDING, owner=None, lease_until=None, interruptions=count)
+            ).rowcount
+
+    def put_back(
+        self, claim: Claim, reason: str, *, pause_seconds: float, crashed: bool = False
+    ) -> bool:
+        values: dict[str, Any] = {
+            "state": State.PENDING,
+            "reason": reason,
+            "retry_at": NOW + pause_seconds,
+            "crashes": INGEST.c.crashes + (1 if crashed else 0),
+            "interruptions": INGEST.c.interruptions + (0 if crashed else 1),
+        }
+        with self._writing() as db:
+            return settle(db, claim, values)
+
+    def quarantine(self, claim: Claim, reason: str) -> bool:
+        values = {
+            "state": State.QUARANTINED,
+            "reason": reason,
+            "crashes": INGEST.c.crashes + 1,
+        }
+        with self._writing() as db:
+            return settle(db, claim, values)
+
+    def fail(self, claim: Claim, reason: str, *, gone: bool = False) -> bool:
+        with self._writing() as db:
+            settled = settle(db, claim, {"state": State.FAILED, "reason": reason})
+            if settled and gone:
+                here = SOURCE.c.image_id == claim.image_id
+                mark = sa.update(SOURCE).where(here, SOURCE.c.missing_since.is_(None))
+                db.execute(mark.values(missing_since=NOW))
+            return settled
+
+
+FRESH: dict[str, Any] = {
+    "state": State.PENDING,
+    "reason": None,
+    "owner": None,
+    "lease_until": None,
+    "crashes": 0,
+    "interruptions": 0,
+    "retry_at": None,
+}
+
+
+def _ahead(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    """Whether a moment is still to come, and near enough to have been set by today's clock."""
+    return (column > NOW) & (column < NOW + LONGEST_LEASE_SECONDS)
+
+
+def _lend(
+    db: sa.Connection,
+    recipe_id: int,
+    owner: str,
+    lease_seconds: float,
+    wanted: sa.ColumnElement[bool],
+) -> sa.Row[Any] | None:
+    first = (
+        sa.select(INGEST.c.image_id)
+        .where(INGEST.c.recipe_id == recipe_id, wanted)
+        .order_by(INGEST.c.image_id)
+        .limit(1)
+    )
+    here = (INGEST.c.recipe_id == recipe_id) & (INGEST.c.image_id == first.scalar_subquery())
+    lend = sa.update(INGEST).where(here)
+    lend = lend.values(
+        state=State.RUNNING,
+        owner=owner,
+        attempt=INGEST.c.attempt + 1,
+        lease_until=NOW + lease_seconds,
+        retry_at=None,
+    )
+    columns = (INGEST.c.image_id, INGEST.c.attempt, INGEST.c.interruptions, INGEST.c.crashes)
+    return db.execute(lend.returning(*columns)).first()
+
+
+def held(claim: Claim) -> sa.ColumnElement[bool]:
+    """Whether a row of `ingest` is still lent as a claim says."""
+    return (
+        (INGEST.c.image_id == claim.image_id)
+        & (INGEST.c.recipe_id == claim.recipe_id)
+        & (INGEST.c.owner == claim.owner)
+        & (INGEST.c.attempt == claim.attempt)
+        & (INGEST.c.state == State.RUNNING)
+    )
+
+
+def settle(db: sa.Connection, claim: Claim, values: dict[str, Any]) -> bool:
+    """Write the outcome of a claim, unless it has passed to another worker meanwhile."""
+    outcome = sa.update(INGEST).where(held(claim)).values(owner=None, lease_until=None)
+    return db.execute(outcome.values(values)).rowcount == 1

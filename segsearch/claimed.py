@@ -1,0 +1,34 @@
+"""Turns a claim into pixels, from a path that still holds the bytes the claim is for."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from segsearch.decode import Limits, decode, read_file
+from segsearch.domain import PictureInfo
+from segsearch.errors import FileGoneError, PictureError, PictureTooLargeError
+from segsearch.ports import Claim, Pixels
+
+
+def read_claimed(claim: Claim, limits: Limits) -> tuple[Pixels, PictureInfo]:
+    """Upright RGB pixels (H, W, 3) u8 of a claim, from the first path that holds its very bytes.
+
+    The bytes that are decoded are the bytes that were compared: a file that changes while it is
+    read gives no half picture. FileGoneError when no path holds them; PictureError when they are
+    no picture.
+    """
+    problem: PictureError = FileGoneError("The file is gone.")
+    for path in claim.paths:
+        try:
+            data = read_file(Path(path), limits)
+        except PictureTooLargeError as found:
+            problem = found
+            continue
+        except PictureError as found:
+            problem = FileGoneError(str(found))
+            continue
+        if hashlib.sha256(data).hexdigest() == claim.sha256:
+            return decode(data, limits)
+        problem = FileGoneError("The file changed after it was found; index it again.")
+    raise problem

@@ -1,0 +1,186 @@
+"""`segsearch index`, `worker` and `watch`: the ways pictures get into a library."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from segsearch.commands.stopping import INTERRUPTED, stopping
+from segsearch.errors import EXIT_CODES, BusyError, PathError, PictureError
+from segsearch.settings import Settings
+
+LOG = logging.getLogger(__name__)
+POLL_SECONDS = 10.0
+
+
+def index(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    rebuild: Annotated[
+        bool, typer.Option(help="Put every picture of the library through the models again.")
+    ] = False,
+    keep_old: Annotated[
+        bool, typer.Option(help="Keep what the models before have made after the switch.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option(help="Try pictures again that failed in an earlier run.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Segment and embed pictures; run again, it goes on where it stopped and takes what is new.
+
+    With another --preset than the library's, everything is made anew beside what is there, and
+    searches switch over when it is complete.
+    """
+    from segsearch.export import report_document
+    from segsearch.progress import progress_bar, report_table
+    from segsearch.wiring import open_service
+
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise PathError(f"There is no file or folder {str(missing[0])!r}.")
+    err = Console(stderr=True)
+    with (
+        open_service(context.obj, create=True) as service,
+        stopping() as stop,
+        progress_bar(err, quiet=as_json) as report,
+    ):
+        result = service.index(
+            paths,
+            report=report,
+            stop=stop,
+            rebuild=rebuild,
+            retry_failed=retry_failed,
+            keep_old=keep_old,
+        )
+    if as_json:
+        print(json.dumps(report_document(result)))
+    else:
+        report_table(Console(), result)
+    if stop.is_set():
+        err.print(
+            "segsearch: Stopped before the end; run the same command again to go on.",
+            style="red",
+            soft_wrap=True,
+        )
+        raise typer.Exit(INTERRUPTED)
+    if result.skipped and result.indexed + result.unchanged == 0:
+        raise typer.Exit(EXIT_CODES[PictureError])
+
+
+def worker(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders to keep indexed; none: only what waits already."),
+    ] = None,
+    poll_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Pause before the folders are looked at again.")
+    ] = POLL_SECONDS,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Model processes side by side [SEGSEARCH_LANES].")
+    ] = None,
+    drain_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="What SIGTERM leaves for pictures [SEGSEARCH_DRAIN_SECONDS]."),
+    ] = None,
+) -> None:
+    """Keep folders indexed until SIGTERM or Ctrl-C; any number may work on one library.
+
+    The models run in processes of their own: one that crashes costs one try of one picture, and a
+    picture that crashes two is set aside.
+    """
+    from segsearch.wiring import open_service
+
+    given = {"lanes": processes, "drain_seconds": drain_seconds}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    settings: Settings = context.obj.model_copy(update=chosen)
+    with open_service(settings, create=True) as service, stopping() as stop:
+        while not stop.is_set():
+            try:
+                if paths:
+                    result = service.index(paths, stop=stop, background="worker")
+                    LOG.info(
+                        "Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"}
+                    )
+                else:
+                    service.index_waiting(stop)
+            except (PathError, BusyError) as problem:
+                LOG.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
+            stop.wait(poll_seconds)
+
+
+def watch(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Folders to watch.")],
+    settle_seconds: Annotated[
+        float, typer.Option(min=0.1, help="A file is taken once it has kept still for so long.")
+    ] = 2.0,
+    poll: Annotated[
+        bool | None,
+        typer.Option(
+            "--poll/--events",
+            help="Look again and again instead of waiting for events; chosen by file system.",
+        ),
+    ] = None,
+    rescan_seconds: Annotated[
+        float, typer.Option(min=1, help="Look at everything again after so long, events or not.")
+    ] = 600.0,
+) -> None:
+    """Index folders, then each change in them as soon as the changed file keeps still.
+
+    Vanished files are marked, and forgotten by `segsearch prune`.
+    """
+    from segsearch.watch import Watch
+    from segsearch.wiring import open_service
+
+    missing = [path for path in paths if not path.is_dir()]
+    if missing:
+        raise PathError(f"There is no folder {str(missing[0])!r}.")
+    with open_service(context.obj, create=True) as service, stopping() as stop:
+        watcher = Watch(paths, settle_seconds=settle_seconds, poll=poll, rescan=rescan_seconds)
+        for changed in watcher.changes(stop):
+            try:
+                result = service.index(changed, stop=stop, background="watch")
+            except (PathError, BusyError) as problem:
+                LOG.info("Nothing to do: %s", problem, extra={"action": "watch.idle"})
+                continue
+            LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "watch.pass"})
+
+
+class BackgroundWorker:
+    """A thread beside the server that deals with what waits; its models run in processes."""
+
+    def __init__(self, settings: Settings, poll_seconds: float = POLL_SECONDS) -> None:
+        self._settings = settings.model_copy(update={"lanes": settings.lanes or 1})
+        self._poll_seconds = poll_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker")
+
+    def __enter__(self) -> BackgroundWorker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        from segsearch.errors import SegSearchError
+        from segsearch.wiring import open_service
+
+        # A service of its own: what the worker loads must not hold up a search.
+        with open_service(self._settings, create=True) as service:
+            while not self._stop.is_set():
+                try:
+                    service.index_waiting(self._stop)
+                except SegSearchError as problem:
+                    extra = {"action": "worker.failed"}
+                    LOG.warning("The worker stands still: %s", problem, extra=extra)
+                self._stop.wait(self._poll_seconds)

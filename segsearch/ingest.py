@@ -1,0 +1,131 @@
+"""Works through what waits under one recipe, and looks after files that have vanished."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from segsearch.claimed import read_claimed
+from segsearch.decode import Limits
+from segsearch.domain import Recipe, Skipped, State
+from segsearch.jobs import JobLog
+from segsearch.modelprocess import Lifetime, ModelProcesses
+from segsearch.pipeline import Pipeline
+from segsearch.ports import Catalog, Claim, DescribedPicture, Embedder
+from segsearch.settings import Settings
+from segsearch.worker import Pace, Step, Worker
+
+MAX_LANES = 8  # a lane holds a whole picture in memory
+Report = Callable[[int, int, Step], None]  # pictures done, pictures in all, the last one
+
+
+class Models(Protocol):
+    """The models of one preset; each is loaded when first asked for, and once."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What they and their settings amount to; known without loading them."""
+
+    def embedder(self) -> Embedder: ...
+
+    def pipeline(self) -> Pipeline: ...
+
+    def builder(self) -> Callable[[], Pipeline]:
+        """What loads the same pipeline in another process; picklable."""
+
+
+def work(
+    catalog: Catalog,
+    settings: Settings,
+    models: Models,
+    recipe_id: int,
+    *,
+    apart: bool,
+    note: Callable[[Step], None],
+    stop: threading.Event,
+) -> None:
+    """Deal with every picture that waits under a recipe; `note` hears of each.
+
+    With `apart` every picture goes through a model process of its own making; without, only those
+    that a worker has died or failed over before: one of them may be why.
+    """
+    limits = Limits(settings.max_bytes, settings.max_pixels)
+    lifetime = Lifetime(settings.picture_seconds, settings.recycle_pictures, settings.recycle_bytes)
+    processes = ModelProcesses(models.builder(), limits, lifetime)
+
+    def describe(claim: Claim) -> DescribedPicture:
+        if apart or claim.interruptions or claim.crashes:
+            return processes.describe(claim)
+        return models.pipeline().describe(*read_claimed(claim, limits))
+
+    worker = Worker(catalog, recipe_id, describe, pace_of(settings), abandon=processes.kill)
+    try:
+        worker.run(note, stop)
+    finally:
+        processes.close()
+
+
+def pace_of(settings: Settings) -> Pace:
+    """How a worker goes about its pictures under these settings."""
+    return Pace(
+        lanes=settings.lanes or min(os.cpu_count() or 1, MAX_LANES),
+        lease_seconds=settings.lease_seconds,
+        picture_seconds=settings.picture_seconds,
+        retry_seconds=settings.retry_seconds,
+        drain_seconds=settings.drain_seconds,
+    )
+
+
+def note_vanished(catalog: Catalog, paths: Sequence[Path], files: Iterable[str]) -> None:
+    """Mark known files below `paths` that are gone, and unmark those that are back.
+
+    Nothing is forgotten here: a share that is not mounted looks just the same.
+    """
+    marked = set(catalog.missing_paths())
+    found = set(files)
+    back = sorted(marked & found)
+    if back:
+        catalog.mark_found(back)
+    roots = [os.path.abspath(path) for path in paths]
+    below = tuple(root.rstrip("/") + "/" for root in roots)
+    gone = [
+        path
+        for path in catalog.file_stamps()
+        if path not in found
+        and path not in marked
+        and (path in roots or path.startswith(below))
+        and not Path(path).exists()
+    ]
+    if gone:
+        catalog.mark_missing(gone)
+
+
+def failures(catalog: Catalog, files: Iterable[str]) -> list[Skipped]:
+    """Paths of this run whose pictures gave nothing, now or in an earlier run, with the reason."""
+    ours = set(files)
+    found: list[Skipped] = []
+    for state in (State.FAILED, State.QUARANTINED):
+        after = 0
+        while page := catalog.images(state=state, after=after, limit=500):
+            for image in page:
+                reason = image.reason or "Unknown."
+                found.extend(Skipped(path, reason) for path in image.paths if path in ours)
+            after = page[-1].id
+    return found
+
+
+def counted(log: JobLog, steps: list[Step], report: Report | None) -> Callable[[Step], None]:
+    """A callback that adds to `steps`, the job and the caller's report; retries are not counted."""
+
+    def note(step: Step) -> None:
+        if step.again:
+            return
+        steps.append(step)
+        log.note(step)
+        if report:
+            report(len(steps), log.counts["total"], step)
+
+    return note

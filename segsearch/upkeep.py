@@ -1,0 +1,112 @@
+"""Keeps a library in order: verify, repair, prune, backup, restore."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from segsearch import snapshots
+from segsearch.domain import PruneReport, RepairReport
+from segsearch.errors import DamageError, LibraryError, PathError
+from segsearch.ports import Catalog
+from segsearch.projection import Projection
+from segsearch.worker import is_gone
+
+
+class Upkeep:
+    """The housekeeping of one library; `SegSearch.upkeep` holds it."""
+
+    def __init__(self, catalog: Catalog, projection: Projection, library: Path) -> None:
+        self._catalog = catalog
+        self._projection = projection
+        self._library = library
+
+    def verify(self) -> list[str]:
+        """What is wrong with catalog, vectors, index and files, a sentence each."""
+        active = self._catalog.active_recipe()
+        if active is None:
+            return []
+        return [
+            *self._catalog.problems(active),
+            *self._projection.problems(active),
+            *self._leftovers(),
+            *missing_files(list(self._catalog.file_stamps())),
+        ]
+
+    def _leftovers(self) -> list[str]:
+        """Files in the index's folder that no manifest names: a process died while it wrote."""
+        names = snapshots.orphans(self._library / "index")
+        return [f"The file index/{name} belongs to no snapshot." for name in names]
+
+    def repair(self) -> RepairReport:
+        """Put right what can be; the pictures that were damaged wait for the next `index`."""
+        fixed: list[str] = []
+        active = self._catalog.active_recipe()
+        if active is None:
+            return RepairReport((), ())
+        self._catalog.close_lost_jobs(is_gone)
+        back = self._catalog.release(active[0], is_gone, interrupted=True)
+        if back:
+            fixed.append(f"{back} pictures held by processes that died wait again.")
+        try:
+            fixed += self._catalog.repair(active)
+        except DamageError as problem:
+            return RepairReport(tuple(fixed), (f"{problem} Restore a backup.",))
+        for name in snapshots.discard_damaged(self._library / "index"):
+            fixed.append(f"The damaged snapshot file index/{name} was deleted.")
+        if self._projection.rebuild_if_needed(active):
+            fixed.append("The index was built again from the catalog.")
+        self._projection.save(active)
+        return RepairReport(tuple(fixed), tuple(self.verify()))
+
+    def prune(self, *, dry_run: bool = False) -> PruneReport:
+        """Forget paths whose files are gone, and images that no path leads to any more.
+
+        Only files found to be gone by an `index` of their folder count, and each is looked for
+        once more.
+        """
+        gone = [path for path in self._catalog.missing_paths() if not Path(path).exists()]
+        if dry_run or not gone:
+            return PruneReport(tuple(gone), 0)
+        images = self._catalog.forget_paths(gone)
+        active = self._catalog.active_recipe()
+        if active:
+            self._projection.save(active)
+        return PruneReport(tuple(gone), images)
+
+    def backup(self, file: Path) -> None:
+        """Copy the catalog as of one moment to a file, while others index and search.
+
+        The index is not copied: it is built again from the catalog. Raises PathError when the
+        file is there already or its folder is not.
+        """
+        if file.exists():
+            raise PathError(f"The file {str(file)!r} is there already: name another.")
+        if not file.parent.is_dir():
+            raise PathError(f"There is no folder {str(file.parent)!r}.")
+        self._catalog.backup(file)
+
+    def restore(self, file: Path) -> None:
+        """Take a backup's content instead of what the library holds.
+
+        Raises PathError when there is no such file, DamageError when it is no whole backup,
+        LibraryVersionError when a later version made it.
+        """
+        if not file.is_file():
+            raise PathError(f"There is no file {str(file)!r}.")
+        self._catalog.restore(file)
+        active = self._catalog.active_recipe()
+        if active is None:
+            raise LibraryError(f"The backup {str(file)!r} is of an empty library.")
+        self._projection.save(active)
+
+
+def missing_files(paths: Sequence[str]) -> list[str]:
+    """A sentence for each folder from which known files are gone."""
+    gone = Counter(str(Path(path).parent) for path in paths if not Path(path).exists())
+    return [
+        f"{count} known {'file is' if count == 1 else 'files are'} gone from {folder!r}: "
+        "`segsearch index` and `segsearch prune` forget them."
+        for folder, count in sorted(gone.items())
+    ]
