@@ -92,3 +92,19 @@ def test_a_window_is_placed_in_its_frame() -> None:
 def test_foreign_run_lengths_are_refused_before_any_c_code_sees_them(value: Any) -> None:
     with pytest.raises(InputError):
         masks.from_coco(value)
+
+
+@pytest.mark.parametrize(
+    ("size", "counts"),
+    [
+        ([2**20, 2**20], [2**40 - 1, 1]),
+        ([4, 4], "o" * 200_000),  # a number that never ends
+        ([4, float("inf")], [16]),
+    ],
+    ids=["frame", "number", "size"],
+)
+def test_foreign_run_lengths_cannot_ask_for_more_than_a_picture(
+    size: list[float], counts: object
+) -> None:
+    with pytest.raises(InputError):
+        masks.from_coco({"size": size, "counts": counts})
