@@ -30,7 +30,7 @@ SMALL, LARGE = 0.05, 0.15  # shares of the picture's area where medium begins an
 SIZES = ("small", "medium", "large")
 DEPTHS = (1, 5, 10)
 RIGHT_IOU = 0.5
-ANSWERS, PER_PICTURE = 100, 10  # regions a query that the region measures look at
+ANSWERS, PER_PICTURE = 30, 3  # regions a query that the region measures look at, and of a picture
 AR_LIMITS = (100, 1000)
 
 

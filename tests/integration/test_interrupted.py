@@ -17,7 +17,7 @@ from segsearch.catalog.sql import SqlCatalog
 from segsearch.masks import to_coco
 from tests.conftest import DEMO
 
-PICTURES = 8
+PICTURES = 16
 
 
 @pytest.fixture(scope="module")
