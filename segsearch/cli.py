@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from segsearch import __version__
+from segsearch.commands.curate import prune, tag
 from segsearch.commands.evaluate import evaluate
 from segsearch.errors import EXIT_CODES, PictureError, QueryError, SegSearchError
 from segsearch.settings import Settings
@@ -129,7 +130,13 @@ def options(
 @app.command()
 def index(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders, tar archives, or URLs.")],
+    include: Annotated[
+        list[str] | None, typer.Option(help="Take only what matches this glob [SEGSEARCH_INCLUDE].")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Leave out what matches this glob [SEGSEARCH_EXCLUDE].")
+    ] = None,
     rebuild: Annotated[
         bool, typer.Option(help="Put every picture of the library through the models again.")
     ] = False,
@@ -141,14 +148,13 @@ def index(
     """Segment and embed pictures; run again, it goes on where it stopped and takes what is new."""
     from segsearch.export import report_document
     from segsearch.progress import progress_bar, report_table
+    from segsearch.sources.reader import Sources
     from segsearch.wiring import open_service
 
-    settings: Settings = context.obj
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        from segsearch.errors import PathError
-
-        raise PathError(f"There is no file or folder {str(missing[0])!r}.")
+    globs = {"include": include, "exclude": exclude}
+    given = {name: tuple(value) for name, value in globs.items() if value}
+    settings: Settings = context.obj.model_copy(update=given)
+    Sources(settings).check(paths)  # before a library is made for nothing
     with (
         open_service(settings, create=True) as service,
         stopping() as stop,
@@ -271,7 +277,7 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
 def remove(
     context: typer.Context,
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Pictures or folders to forget; files stay.")
+        list[str] | None, typer.Argument(help="Pictures or folders to forget; files stay.")
     ] = None,
     image_id: Annotated[list[int] | None, typer.Option(help="Ids of images to forget.")] = None,
     as_json: AsJson = False,
@@ -317,7 +323,7 @@ def serve(
 @app.command()
 def worker(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Folders to keep indexed.")],
+    paths: Annotated[list[str], typer.Argument(help="Folders or URLs to keep indexed.")],
     poll_seconds: Annotated[
         float, typer.Option(min=0.1, help="Pause before the folders are looked at again.")
     ] = 10.0,
@@ -364,6 +370,8 @@ def demo(
 
 
 app.command("eval")(evaluate)
+app.command()(tag)
+app.command()(prune)
 
 
 @contextmanager

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-from segsearch import search
-from segsearch.decode import Limits, decode, read_file, sha256_of
+from segsearch import curation, search
+from segsearch.decode import Limits, decode, too_large
 from segsearch.domain import (
     Hit,
     Image,
     IngestReport,
     PictureTerm,
+    Pruned,
     Query,
     Recipe,
     Segment,
@@ -34,11 +35,13 @@ from segsearch.errors import (
     QueryError,
     RecipeError,
 )
-from segsearch.files import Found, find
 from segsearch.pipeline import Pipeline
 from segsearch.ports import Catalog, Embedder, FileStamp, Pixels, Vector
 from segsearch.projection import Projection
 from segsearch.settings import Settings
+from segsearch.sources.entries import Found
+from segsearch.sources.names import normal
+from segsearch.sources.reader import Sources
 from segsearch.worker import Step, Worker
 
 MAX_LANES = 8  # a lane holds a whole picture in memory
@@ -75,6 +78,7 @@ class SegSearch:
         self._projection = projection
         self._models = models
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
+        self._sources = Sources(settings)
 
     def __enter__(self) -> SegSearch:
         return self
@@ -90,7 +94,7 @@ class SegSearch:
 
     def index(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[Path | str],
         *,
         report: Report | None = None,
         stop: threading.Event | None = None,
@@ -99,18 +103,21 @@ class SegSearch:
     ) -> IngestReport:
         """Segment and embed every new picture at or below `paths`, and all that still waits.
 
+        A path is a file, a folder, a tar archive, or a URL that fsspec or the settings allow.
         Unchanged files cost a look at their size and time; copies cost no model call. Files that
         give nothing are listed in the report with their reason. With `rebuild` every picture goes
         through the present models again, and searches switch over when all are done. Raises
         PathError, RecipeError (the library was made by other models), BusyError.
         """
         started = time.monotonic()
-        found = find(paths) if paths else Found({}, ())
+        found = self._sources.find(paths) if paths else Found({}, ())
         models, recipe_id = self._recipe_to_fill(rebuild)
         unreadable = self._record(found.files, recipe_id, stop or threading.Event())
         total = self._catalog.queue_all(recipe_id, retry_failed=retry_failed)
         steps = self._work(models, recipe_id, total, report, stop or threading.Event())
         self._finish_generation(recipe_id)
+        present = {*found.files, *(one.path for one in found.skipped)}
+        self._catalog.note_missing([normal(path) for path in paths], present)
         indexed = [step for step in steps if step.reason is None]
         # Paths of this run that gave nothing, now or in an earlier run.
         failed = self._failures(found.files)
@@ -142,19 +149,19 @@ class SegSearch:
         known = self._catalog.file_stamps()
         unreadable: list[Skipped] = []
         for path, stamp in files.items():
-            if known.get(path) == stamp:
+            if stamp.is_known and known.get(path) == stamp:
                 continue
             if stop.is_set():
                 break
             try:
                 if stamp.size_bytes > self._limits.max_bytes:
-                    read_file(Path(path), self._limits)  # says why it is refused
-                self._catalog.record_file(path, stamp, sha256_of(Path(path)), recipe_id)
+                    raise too_large(stamp.size_bytes, self._limits.max_bytes)
+                sha256, size = self._sources.digest(path)
             except PictureError as problem:
                 unreadable.append(Skipped(path, str(problem)))
-            except OSError as problem:
-                reason = f"The file cannot be read: {problem.strerror or problem}."
-                unreadable.append(Skipped(path, reason))
+            else:
+                held = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
+                self._catalog.record_file(path, held, sha256, recipe_id)
         return unreadable
 
     def _work(
@@ -176,6 +183,7 @@ class SegSearch:
             self._catalog,
             recipe_id,
             models.pipeline,
+            read=self._sources.read,
             limits=self._limits,
             lease_seconds=self.settings.lease_seconds,
             lanes=self.settings.lanes or min(os.cpu_count() or 1, MAX_LANES),
@@ -203,12 +211,12 @@ class SegSearch:
             after = page[-1].id
         return found
 
-    def remove(self, *, paths: Sequence[Path] = (), image_ids: Sequence[int] = ()) -> int:
+    def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:
         """Forget images by id, by path, or below a folder; how many there were comes back.
 
         The files themselves are not touched. NotFoundError when nothing matches.
         """
-        names = [os.path.abspath(path) for path in paths]
+        names = [normal(path) for path in paths]
         doomed = sorted({*image_ids, *self._catalog.find_images(names)})
         removed = self._catalog.remove_images(doomed)
         if not removed:
@@ -216,6 +224,24 @@ class SegSearch:
             raise NotFoundError(f"The library holds no image at {wanted}.")
         self._projection.save(self._recipe_in_use())
         return removed
+
+    def prune(self, *, only_look: bool = False) -> Pruned:
+        """Forget files that vanished; see `curation.prune`."""
+        pruned = curation.prune(self._catalog, self._sources, only_look=only_look)
+        if pruned.images:
+            self._projection.save(self._recipe_in_use())
+        return pruned
+
+    def tag(
+        self,
+        *,
+        paths: Sequence[Path | str] = (),
+        image_ids: Sequence[int] = (),
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+    ) -> list[int]:
+        """Tag images by id, path or folder, or take tags away; the ids; see `curation.tag`."""
+        return curation.tag(self._catalog, paths, image_ids, add=add, remove=remove)
 
     # Asking
 
@@ -321,7 +347,7 @@ class SegSearch:
         image = self.image(image_id)
         for path in image.paths:
             try:
-                data = read_file(Path(path), self._limits)
+                data = self._sources.read(path)
             except PictureError:
                 continue
             if hashlib.sha256(data).hexdigest() == image.sha256:
@@ -337,6 +363,7 @@ class SegSearch:
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         return Status(
             **self._catalog.counts(),
+            **self._catalog.note_counts(),
             preset=active[1].preset if active else None,
             bytes=size,
             library=str(folder),

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsearch.decode import Limits, decode, read_file
+from segsearch.decode import Limits, decode
 from segsearch.domain import PictureInfo
 from segsearch.errors import PictureError
 from segsearch.pipeline import Pipeline
@@ -50,6 +50,7 @@ class Worker:
         recipe_id: int,
         models: Callable[[], Pipeline],
         *,
+        read: Callable[[str], bytes],
         limits: Limits,
         lease_seconds: float,
         lanes: int,
@@ -57,6 +58,7 @@ class Worker:
         self._catalog = catalog
         self._recipe_id = recipe_id
         self._models = models
+        self._read = read
         self._limits = limits
         self._lease_seconds = lease_seconds
         self._lanes = lanes
@@ -90,7 +92,7 @@ class Worker:
             waiting.append((claim, threads.submit(self._describe, claim)))
 
     def _describe(self, claim: Claim) -> DescribedPicture:
-        return self._models().describe(*read_claimed(claim, self._limits))
+        return self._models().describe(*read_claimed(claim, self._read, self._limits))
 
     def _finish(self, claim: Claim, future: Future[DescribedPicture]) -> Step:
         path = claim.paths[0] if claim.paths else claim.sha256
@@ -106,12 +108,12 @@ class Worker:
         return Step(path, len(picture.segments), None)
 
 
-def read_claimed(claim: Claim, limits: Limits) -> Decoded:
+def read_claimed(claim: Claim, read: Callable[[str], bytes], limits: Limits) -> Decoded:
     """The picture of a claim from the first of its paths that still holds the same bytes."""
     problem = PictureError("The file is gone.")
     for path in claim.paths:
         try:
-            data = read_file(Path(path), limits)
+            data = read(path)
         except PictureError as found:
             problem = found
             continue

@@ -17,21 +17,19 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from segsearch.catalog import rows
+from segsearch.catalog import notes, rows
 from segsearch.catalog.checks import catalog_problems
 from segsearch.catalog.engine import create_engine, schema_revision, upgrade
+from segsearch.catalog.statements import NOW, at_or_below, portions
 from segsearch.catalog.tables import CHANGE_LOG, IMAGE, INGEST, LIBRARY, RECIPE, SEGMENT, SOURCE
 from segsearch.domain import Image, Recipe, Segment, State
 from segsearch.errors import BusyError, DamageError
 from segsearch.ports import Changes, Claim, DescribedPicture, FileStamp, Ids, VectorRows
 
 BATCH_ROWS = 2_000
-IDS_PER_STATEMENT = 5_000  # SQLite takes 32,766 parameters
-# The database's clock in seconds since 1970.
-NOW: sa.ColumnElement[float] = sa.literal_column("(julianday('now') - 2440587.5) * 86400.0")
 
 
-class SqlCatalog:
+class SqlCatalog(notes.Notes):
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
     Raises LibraryVersionError for a later version's file, DamageError for one that is none.
@@ -114,12 +112,14 @@ class SqlCatalog:
                 "image_id": image_id,
                 "size_bytes": stamp.size_bytes,
                 "mtime_ns": stamp.mtime_ns,
+                "missing_since": None,
             }
             upsert = insert(SOURCE).values(path=path, **values)
             db.execute(upsert.on_conflict_do_update(index_elements=["path"], set_=values))
             state = {"image_id": image_id, "recipe_id": recipe_id, "state": State.PENDING}
             db.execute(insert(INGEST).values(state).on_conflict_do_nothing())
             if before is not None and before != image_id:
+                notes.inherit_tags(db, before, image_id)
                 _drop_images(db, _without_source().where(IMAGE.c.id == before))
 
     def queue_all(self, recipe_id: int, *, retry_failed: bool = False) -> int:
@@ -186,18 +186,9 @@ class SqlCatalog:
         with self._writing() as db:
             if not _settle(db, claim, done):
                 return False
-            info = picture.info
-            db.execute(
-                sa.update(IMAGE)
-                .where(IMAGE.c.id == claim.image_id)
-                .values(
-                    width=info.width,
-                    height=info.height,
-                    format=info.format,
-                    taken_at=info.taken_at,
-                    camera=info.camera,
-                )
-            )
+            here = sa.update(IMAGE).where(IMAGE.c.id == claim.image_id)
+            db.execute(here.values(rows.info_values(picture.info)))
+            notes.link_near_duplicates(db, claim.image_id, picture.info.perceptual_hash)
             if values:
                 db.execute(sa.insert(SEGMENT), values)
                 mine = (SEGMENT.c.image_id == claim.image_id) & (
@@ -214,8 +205,14 @@ class SqlCatalog:
         with self._writing() as db:
             return sum(
                 _drop_images(db, sa.select(IMAGE.c.id).where(IMAGE.c.id.in_(some)))
-                for some in _portions(image_ids)
+                for some in portions(image_ids)
             )
+
+    def forget_files(self, paths: Sequence[str]) -> int:
+        with self._writing() as db:
+            for some in portions(paths):
+                db.execute(sa.delete(SOURCE).where(SOURCE.c.path.in_(some)))
+            return _drop_images(db, _without_source())
 
     # Questions
 
@@ -223,9 +220,7 @@ class SqlCatalog:
         found: set[int] = set()
         with self._reading() as db:
             for path in paths:
-                bare = path.rstrip("/")
-                below = SOURCE.c.path.startswith(bare + "/", autoescape=True)
-                here = sa.select(SOURCE.c.image_id).where((SOURCE.c.path == bare) | below)
+                here = sa.select(SOURCE.c.image_id).where(at_or_below(path))
                 found.update(db.execute(here).scalars())
         return sorted(found)
 
@@ -249,9 +244,8 @@ class SqlCatalog:
             query = query.where(INGEST.c.state == state)
         with self._reading() as db:
             found = db.execute(query).all()
-            numbers = [row.id for row in found]
-            sources = db.execute(sa.select(SOURCE).where(SOURCE.c.image_id.in_(numbers))).all()
-        return rows.images_from(found, sources)
+            beside = notes.beside(db, [row.id for row in found])
+        return rows.images_from(found, beside)
 
     def segments(
         self, *, ids: Sequence[int] | None = None, image_id: int | None = None
@@ -318,7 +312,7 @@ class SqlCatalog:
         )
         with self._reading() as db:
             if ids is not None:
-                for some in _portions(ids.tolist()):
+                for some in portions(ids.tolist()):
                     found = db.execute(query.where(SEGMENT.c.id.in_(some))).all()
                     if found:
                         yield rows.vectors_from(found)
@@ -348,11 +342,6 @@ def _foreign_errors_as_ours() -> Iterator[None]:
         raise DamageError(f"The catalog cannot be used: {problem.orig}.") from problem
     except sa.exc.DatabaseError as problem:
         raise DamageError(f"The catalog is damaged: {problem.orig}.") from problem
-
-
-def _portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), IDS_PER_STATEMENT):
-        yield ids[start : start + IDS_PER_STATEMENT]
 
 
 def _settle(db: sa.Connection, claim: Claim, values: dict[str, Any]) -> bool:
