@@ -81,25 +81,31 @@ def fetch(address: str, rules: WebRules) -> bytes:
     clock.daemon = True
     clock.start()
     try:
-        for _ in range(MAX_REDIRECTS + 1):
-            answer = _ask(_parsed(address), rules, running)
-            if isinstance(answer, bytes):
-                return answer
-            onward = urljoin(address, answer)
-            if urlsplit(address).scheme == "https" and urlsplit(onward).scheme != "https":
-                raise PictureError("The address leads from https to http.")
-            address = onward
-        raise PictureError(f"The address leads on more than {MAX_REDIRECTS} times.")
-    except (OSError, http.client.HTTPException, ValueError) as problem:
-        if running.ended:
+        return _follow(address, rules, running)
+    except (OSError, http.client.HTTPException, ValueError, PictureError) as problem:
+        if running.ended:  # whatever a socket shut in the middle looks like from above
             raise PictureError(
                 f"The address did not answer within the {rules.seconds:g} seconds allowed by "
                 "SEGSEARCH_URL_SECONDS."
             ) from problem
+        if isinstance(problem, PictureError):
+            raise
         raise PictureError(f"The address cannot be fetched: {problem}.") from problem
     finally:
         clock.cancel()
         running.end()
+
+
+def _follow(address: str, rules: WebRules, running: _Running) -> bytes:
+    for _ in range(MAX_REDIRECTS + 1):
+        answer = _ask(_parsed(address), rules, running)
+        if isinstance(answer, bytes):
+            return answer
+        onward = urljoin(address, answer)
+        if urlsplit(address).scheme == "https" and urlsplit(onward).scheme != "https":
+            raise PictureError("The address leads from https to http.")
+        address = onward
+    raise PictureError(f"The address leads on more than {MAX_REDIRECTS} times.")
 
 
 class _Running:
