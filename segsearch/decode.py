@@ -118,7 +118,9 @@ def _foreign_errors_as_ours() -> Iterator[None]:
             "TIFF, BMP, AVIF, HEIC, JPEG 2000, PPM, camera RAW)."
         ) from problem
     except Image.DecompressionBombError as problem:
-        raise PictureTooLargeError(f"The picture is a decompression bomb: {problem}.") from problem
+        raise PictureTooLargeError(
+            f"The picture is a decompression bomb: {_sentence(problem)}."
+        ) from problem
     except (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError) as problem:
         raise PictureError(f"The picture is damaged: {_sentence(problem)}.") from problem
     except (TypeError, KeyError, IndexError, AttributeError, RuntimeError) as problem:
@@ -146,6 +148,8 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
 
         register_heif_opener()  # the only way in; does nothing the second time
         formats = (*FORMATS, "HEIF")
+    if Image.MAX_IMAGE_PIXELS is not None and limits.max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # else Pillow refuses what our limit allows
     picture = Image.open(io.BytesIO(data), formats=formats)
     width, height = picture.size
     _check_size(width, height, limits)

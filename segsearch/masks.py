@@ -15,6 +15,9 @@ from segsearch.domain import Box, Mask
 from segsearch.errors import InputError
 from segsearch.ports import BoolArray
 
+MAX_FRAME_PIXELS = 2**30  # a run length costs a byte and can ask for any number of pixels
+MAX_RUN_SHIFT = 60
+
 
 class CocoMask(TypedDict):
     """COCO's compressed run lengths of a whole frame: `size` is [H, W]."""
@@ -85,13 +88,18 @@ def from_coco(value: Any) -> Mask:
         height, width = (int(side) for side in value["size"])
         counts = value["counts"]
         runs = _decompress(counts) if isinstance(counts, str | bytes) else [int(n) for n in counts]
-    except (KeyError, TypeError, ValueError, IndexError) as problem:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as problem:
         raise InputError(
             f"Expected a mask as {{size: [H, W], counts: ...}}: {problem}."
         ) from problem
     if height < 1 or width < 1 or min(runs, default=-1) < 0 or sum(runs) != height * width:
         raise InputError(
             f"The mask's run lengths add up to {sum(runs)} pixels, expected {height} x {width}."
+        )
+    if height * width > MAX_FRAME_PIXELS:
+        raise InputError(
+            f"The mask's frame has {height * width:,} pixels, expected at most "
+            f"{MAX_FRAME_PIXELS:,}."
         )
     values = np.arange(len(runs)) % 2 == 1
     frame = np.repeat(values, runs).reshape(width, height).T
@@ -157,6 +165,8 @@ def _decompress(counts: str | bytes) -> list[int]:
             more = bool(bits & 0x20)
             at += 1
             shift += 5
+            if shift > MAX_RUN_SHIFT:  # numbers without end, each dearer than the one before
+                raise ValueError("a run is longer than any picture")
             if not more and bits & 0x10:
                 value |= -1 << shift
         runs.append(value + runs[-2] if len(runs) > 2 else value)

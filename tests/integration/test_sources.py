@@ -19,6 +19,7 @@ from segsearch_api.app import create_app
 from segsearch.errors import NotFoundError, QueryError
 from segsearch.pipeline import Pipeline
 from segsearch.service import SegSearch
+from segsearch.sources.reader import Sources
 from tests.conftest import DEMO
 from tests.small_models import Shape, SmallModels, open_small_service, paint
 
@@ -121,6 +122,21 @@ def test_an_archive_is_removed_as_a_folder_is(tmp_path: Path, service: SegSearch
         shard.add(path, "0.png")
     service.index([tmp_path / "shard.tar"])
     assert service.remove(paths=[tmp_path / "shard.tar"]) == 1
+
+
+def test_a_second_look_at_an_unchanged_folder_reads_nothing_and_calls_no_model(
+    tmp_path: Path, service: SegSearch, models: CountingModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "many"
+    for number in range(300):
+        paint(folder / f"{number % 7}" / f"{number}.png", [RED], size=(60 + number, 50))
+    assert service.index([folder]).indexed == 300
+    read: list[str] = []
+    monkeypatch.setattr(Sources, "digest", lambda _self, name: read.append(name))
+    monkeypatch.setattr(Sources, "read", lambda _self, name: read.append(name))
+    again = service.index([folder])
+    assert (again.files, again.indexed, again.unchanged, again.skipped) == (300, 0, 300, ())
+    assert (read, models.calls) == ([], 300)
 
 
 def test_near_duplicates_are_linked_and_kept(tmp_path: Path, service: SegSearch) -> None:
