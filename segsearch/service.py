@@ -116,8 +116,7 @@ class SegSearch:
         total = self._catalog.queue_all(recipe_id, retry_failed=retry_failed)
         steps = self._work(models, recipe_id, total, report, stop or threading.Event())
         self._finish_generation(recipe_id)
-        present = {*found.files, *(one.path for one in found.skipped)}
-        self._catalog.note_missing([normal(path) for path in paths], present)
+        self._catalog.note_missing([normal(path) for path in paths], found.listed)
         indexed = [step for step in steps if step.reason is None]
         # Paths of this run that gave nothing, now or in an earlier run.
         failed = self._failures(found.files)

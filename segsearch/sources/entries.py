@@ -49,10 +49,12 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Picture files by name, and those passed over."""
+    """Picture files by name, and those passed over; `listed` are all names that were seen, those
+    too that the globs leave out."""
 
     files: dict[str, FileStamp]
     skipped: tuple[Skipped, ...]
+    listed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,10 @@ def choose(entries: Iterable[Entry], selection: Selection, *, raw: bool) -> Foun
     """
     files: dict[str, FileStamp] = {}
     skipped: list[Skipped] = []
+    listed: set[str] = set()
     wants = selection.compiled()
     for entry in entries:
+        listed.add(entry.name)
         if entry.below and not wants(entry.below):
             continue
         reason = entry.reason or _refusal(entry, raw=raw)
@@ -101,7 +105,9 @@ def choose(entries: Iterable[Entry], selection: Selection, *, raw: bool) -> Foun
         del files[name]
         skipped.append(Skipped(name, COMPANION))
     return Found(
-        dict(sorted(files.items())), tuple(sorted(skipped, key=lambda one: (one.path, one.reason)))
+        dict(sorted(files.items())),
+        tuple(sorted(skipped, key=lambda one: (one.path, one.reason))),
+        frozenset(listed),
     )
 
 

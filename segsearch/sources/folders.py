@@ -40,6 +40,16 @@ class Folders:
             reason = f"The folder cannot be read: {problem.strerror}."
             yield Entry(folder, os.path.relpath(folder, name), reason=reason)
 
+    def holds(self, name: str) -> bool:
+        """Whether something lies there; True when that cannot be told, for want of permission."""
+        try:
+            Path(name).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
+
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         return Path(name).open("rb")
 

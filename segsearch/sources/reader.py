@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
@@ -67,7 +66,7 @@ class Sources:
             return True
         shard = split_shard(name)
         place = shard[0] if shard else name
-        there = os.path.lexists(place) if scheme is None else self._stores.holds(place)
+        there = self._folders.holds(place) if scheme is None else self._stores.holds(place)
         return there and (shard is None or self._shards.holds(*shard))
 
     def read(self, name: str) -> bytes:

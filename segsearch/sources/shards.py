@@ -68,11 +68,12 @@ class Shards:
             yield cast(BinaryIO, io.BufferedReader(Window(file, *place)))
 
     def holds(self, archive: str, member: str) -> bool:
-        """Whether an archive holds a member; True when it cannot be read."""
+        """Whether an archive holds a member; True when that cannot be told, as it is damaged."""
         try:
-            return member in self._members(archive, again=False).places
+            members = self._members(archive, again=False)
         except (OSError, PictureError):
             return True
+        return member in members.places or members.problem is not None
 
     def _members(self, archive: str, *, again: bool) -> Members:
         with self._lock:

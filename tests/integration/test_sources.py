@@ -202,6 +202,29 @@ def test_vanished_files_are_counted_found_still_and_forgotten_by_prune(
     assert service.verify() == []
 
 
+def test_what_globs_leave_out_or_nobody_may_see_is_not_missing(
+    tmp_path: Path, pictures: Path
+) -> None:
+    with open_small_service(tmp_path / "library") as service:
+        service.index([pictures])
+    with open_small_service(tmp_path / "library", exclude=["album/"]) as service:
+        service.index([pictures])
+        assert service.status().missing == 0
+        assert service.status().images == 2
+
+
+def test_a_damaged_archive_forgets_nothing(tmp_path: Path, service: SegSearch) -> None:
+    made = tmp_path / "shard.tar"
+    with tarfile.open(made, "w") as shard:
+        for number, shape in enumerate((RED, BLUE)):
+            shard.add(paint(tmp_path / f"{number}.png", [shape]), f"{number}.png")
+    service.index([made])
+    made.write_bytes(made.read_bytes()[:1600])
+    service.index([made])
+    assert service.status().missing == 1
+    assert service.prune().paths == ()
+
+
 def test_a_folder_that_is_gone_is_refused_and_forgets_nothing(
     service: SegSearch, pictures: Path
 ) -> None:
