@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from segsearch import search
-from segsearch.decode import Limits, decode, read_file, sha256_of
+from segsearch import curation, search
+from segsearch.decode import Limits, decode
 from segsearch.domain import (
     Hit,
     Image,
@@ -23,7 +22,6 @@ from segsearch.domain import (
     Recipe,
     Segment,
     SegmentTerm,
-    Skipped,
     Status,
     Term,
     TextTerm,
@@ -36,13 +34,15 @@ from segsearch.errors import (
     QueryError,
     RecipeError,
 )
-from segsearch.files import Found, find
-from segsearch.ingest import Models, Report, counted, failures, note_vanished, work
+from segsearch.ingest import Models, Report, counted, failures, note_vanished, record, work
 from segsearch.jobs import JobLog, as_it_is
-from segsearch.ports import Catalog, Embedder, FileStamp, Pixels, Promptable, Vector
+from segsearch.ports import Catalog, Embedder, Pixels, Promptable, Vector
 from segsearch.projection import Projection
 from segsearch.prompting import OpenPicture, Prompter
 from segsearch.settings import Settings
+from segsearch.sources.entries import Found
+from segsearch.sources.names import normal
+from segsearch.sources.reader import Sources
 from segsearch.upkeep import Upkeep
 from segsearch.worker import Step
 
@@ -67,7 +67,8 @@ class SegSearch:
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
         self._prompters: dict[str, Prompter] = {}
         self._prompters_lock = threading.Lock()
-        self.upkeep = Upkeep(catalog, projection, settings.library)
+        self._sources = Sources(settings)
+        self.upkeep = Upkeep(catalog, projection, self._sources, settings.library)
 
     def __enter__(self) -> SegSearch:
         return self
@@ -83,7 +84,7 @@ class SegSearch:
 
     def index(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[Path | str],
         *,
         report: Report | None = None,
         stop: threading.Event | None = None,
@@ -94,6 +95,7 @@ class SegSearch:
     ) -> IngestReport:
         """Segment and embed every new picture at or below `paths`, and all that still waits.
 
+        A path is a file, a folder, a tar archive, or a URL that fsspec or the settings allow.
         Unchanged files cost a look at their size and time; copies cost no model call. Files that
         give nothing are listed in the report with their reason; those that are gone are marked.
         With `rebuild`, or another preset, every picture goes through the present models, and
@@ -104,15 +106,15 @@ class SegSearch:
         """
         started = time.monotonic()
         stop = stop or threading.Event()
-        found = find(paths) if paths else Found({}, ())
+        found = self._sources.find(paths) if paths else Found({}, ())
         models, recipe_id = self._recipe_to_fill(rebuild)
         kind, quiet = background or "index", background is not None
         name = models.recipe.preset
         log = JobLog(self._catalog, self.settings.library, kind, name, paths, lazy=quiet)
         steps: list[Step] = []
         with log:
-            unreadable = self._record(found.files, recipe_id, stop)
-            note_vanished(self._catalog, paths, found.files)
+            unreadable = record(self._catalog, self._sources, found.files, recipe_id, stop)
+            note_vanished(self._catalog, self._sources, paths, found.listed)
             log.begin_work(self._catalog.queue_all(recipe_id, retry_failed=retry_failed))
             note = counted(log, steps, report)
             parts = (self._catalog, self.settings, models, recipe_id)
@@ -157,28 +159,6 @@ class SegSearch:
             )
         return models, self._catalog.register_recipe(models.recipe)
 
-    def _record(
-        self, files: dict[str, FileStamp], recipe_id: int, stop: threading.Event
-    ) -> list[Skipped]:
-        """Enter new and changed files into the catalog; those that cannot be read come back."""
-        known = self._catalog.file_stamps()
-        unreadable: list[Skipped] = []
-        for path, stamp in files.items():
-            if known.get(path) == stamp:
-                continue
-            if stop.is_set():
-                break
-            try:
-                if stamp.size_bytes > self._limits.max_bytes:
-                    read_file(Path(path), self._limits)  # says why it is refused
-                self._catalog.record_file(path, stamp, sha256_of(Path(path)), recipe_id)
-            except PictureError as problem:
-                unreadable.append(Skipped(path, str(problem)))
-            except OSError as problem:
-                reason = f"The file cannot be read: {problem.strerror or problem}."
-                unreadable.append(Skipped(path, reason))
-        return unreadable
-
     def _finish_generation(self, recipe_id: int, keep_old: bool) -> None:
         """Switch to a recipe once nothing waits under it, and write the index down."""
         active = self._catalog.active_recipe()
@@ -188,12 +168,12 @@ class SegSearch:
         if active:
             self._projection.save(active)
 
-    def remove(self, *, paths: Sequence[Path] = (), image_ids: Sequence[int] = ()) -> int:
+    def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:
         """Forget images by id, by path, or below a folder; how many there were comes back.
 
         The files themselves are not touched. NotFoundError when nothing matches.
         """
-        names = [os.path.abspath(path) for path in paths]
+        names = [normal(path) for path in paths]
         doomed = sorted({*image_ids, *self._catalog.find_images(names)})
         removed = self._catalog.remove_images(doomed)
         if not removed:
@@ -201,6 +181,17 @@ class SegSearch:
             raise NotFoundError(f"The library holds no image at {wanted}.")
         self._projection.save(self._recipe_in_use())
         return removed
+
+    def tag(
+        self,
+        *,
+        paths: Sequence[Path | str] = (),
+        image_ids: Sequence[int] = (),
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+    ) -> list[int]:
+        """Tag images by id, path or folder, or take tags away; the ids; see `curation.tag`."""
+        return curation.tag(self._catalog, paths, image_ids, add=add, remove=remove)
 
     # Asking
 
@@ -316,7 +307,7 @@ class SegSearch:
         image = self.image(image_id)
         for path in image.paths:
             try:
-                data = read_file(Path(path), self._limits)
+                data = self._sources.read(path)
             except PictureError:
                 continue
             if hashlib.sha256(data).hexdigest() == image.sha256:

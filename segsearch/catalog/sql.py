@@ -16,9 +16,10 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from segsearch.catalog import rows
+from segsearch.catalog import notes, rows
 from segsearch.catalog.checks import catalog_problems
 from segsearch.catalog.database import (
+    at_or_below,
     drop_images,
     foreign_errors_as_ours,
     log_change,
@@ -36,7 +37,7 @@ from segsearch.ports import Changes, Claim, DescribedPicture, FileStamp, Ids, Ve
 BATCH_ROWS = 2_000
 
 
-class SqlCatalog(Queue, Jobs, Upkeep):
+class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes):
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
     Raises LibraryVersionError for a later version's file, DamageError for one that is none.
@@ -124,6 +125,7 @@ class SqlCatalog(Queue, Jobs, Upkeep):
             state = {"image_id": image_id, "recipe_id": recipe_id, "state": State.PENDING}
             db.execute(insert(INGEST).values(state).on_conflict_do_nothing())
             if before is not None and before != image_id:
+                notes.inherit_tags(db, before, image_id)
                 drop_images(db, without_source().where(IMAGE.c.id == before))
 
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:
@@ -139,18 +141,9 @@ class SqlCatalog(Queue, Jobs, Upkeep):
         with self._writing() as db:
             if not settle(db, claim, done):
                 return False
-            info = picture.info
-            db.execute(
-                sa.update(IMAGE)
-                .where(IMAGE.c.id == claim.image_id)
-                .values(
-                    width=info.width,
-                    height=info.height,
-                    format=info.format,
-                    taken_at=info.taken_at,
-                    camera=info.camera,
-                )
-            )
+            here = sa.update(IMAGE).where(IMAGE.c.id == claim.image_id)
+            db.execute(here.values(rows.info_values(picture.info)))
+            notes.link_near_duplicates(db, claim.image_id, picture.info.perceptual_hash)
             if values:
                 db.execute(sa.insert(SEGMENT), values)
                 mine = (SEGMENT.c.image_id == claim.image_id) & (
@@ -172,9 +165,7 @@ class SqlCatalog(Queue, Jobs, Upkeep):
         found: set[int] = set()
         with self._reading() as db:
             for path in paths:
-                bare = path.rstrip("/")
-                below = SOURCE.c.path.startswith(bare + "/", autoescape=True)
-                here = sa.select(SOURCE.c.image_id).where((SOURCE.c.path == bare) | below)
+                here = sa.select(SOURCE.c.image_id).where(at_or_below(path))
                 found.update(db.execute(here).scalars())
         return sorted(found)
 
@@ -198,9 +189,8 @@ class SqlCatalog(Queue, Jobs, Upkeep):
             query = query.where(INGEST.c.state == state)
         with self._reading() as db:
             found = db.execute(query).all()
-            numbers = [row.id for row in found]
-            sources = db.execute(sa.select(SOURCE).where(SOURCE.c.image_id.in_(numbers))).all()
-        return rows.images_from(found, sources)
+            beside = notes.beside(db, [row.id for row in found])
+        return rows.images_from(found, beside)
 
     def segments(
         self, *, ids: Sequence[int] | None = None, image_id: int | None = None
@@ -233,6 +223,7 @@ class SqlCatalog(Queue, Jobs, Upkeep):
             by_state: dict[str, int] = {row[0]: row[1] for row in db.execute(states)}
             gone = sa.select(sa.func.count()).where(SOURCE.c.missing_since.is_not(None))
             missing = db.execute(gone).scalar_one()
+            near_duplicates = notes.near_duplicate_count(db)
         waiting = by_state.get(State.PENDING, 0) + by_state.get(State.RUNNING, 0)
         return {
             "images": images,
@@ -240,6 +231,7 @@ class SqlCatalog(Queue, Jobs, Upkeep):
             "pending": waiting,
             "failed": by_state.get(State.FAILED, 0),
             "quarantined": by_state.get(State.QUARANTINED, 0),
+            "near_duplicates": near_duplicates,
             "missing": missing,
         }
 
