@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Protocol
 
 from segsearch.claimed import ClaimReader
 from segsearch.domain import Recipe, Skipped, State
-from segsearch.errors import PictureError
+from segsearch.errors import PictureError, RecipeError, SegSearchError
 from segsearch.jobs import JobLog
 from segsearch.modelprocess import Lifetime, ModelProcesses
 from segsearch.pipeline import Pipeline
@@ -20,6 +21,7 @@ from segsearch.sources.names import normal
 from segsearch.sources.reader import Sources
 from segsearch.worker import Pace, Step, Worker
 
+LOG = logging.getLogger(__name__)
 MAX_LANES = 8  # a lane holds a whole picture in memory
 Report = Callable[[int, int, Step], None]  # pictures done, pictures in all, the last one
 
@@ -37,6 +39,41 @@ class Models(Protocol):
 
     def builder(self) -> Callable[[], Pipeline]:
         """What loads the same pipeline in another process; picklable."""
+
+
+def recipe_to_fill(
+    catalog: Catalog,
+    models_of: Callable[[str | None], Models],
+    preset: str | None,
+    *,
+    rebuild: bool,
+) -> tuple[Models, int]:
+    """The models that pictures go through, and the id of their recipe.
+
+    `preset` None is the library's own. RecipeError when the library was made by other models under
+    the same name, unless `rebuild` says that they are to be replaced.
+    """
+    active = catalog.active_recipe()
+    wanted = preset or (active[1].preset if active else None)
+    models = models_of(wanted)
+    # Another preset by name is a wish; the same preset with other weights is a surprise.
+    rebuild = rebuild or (active is not None and wanted != active[1].preset)
+    if active and active[1].fingerprint != models.recipe.fingerprint and not rebuild:
+        raise RecipeError(
+            f"The library was made with preset {active[1].preset!r} and other models or settings "
+            f"than {models.recipe.preset!r} has here: run `segsearch index --rebuild` to put every "
+            "picture through the present ones."
+        )
+    return models, catalog.register_recipe(models.recipe)
+
+
+def can_make(models_of: Callable[[str | None], Models], recipe: Recipe) -> bool:
+    """Whether the models and settings of a recipe are here."""
+    try:
+        return models_of(recipe.preset).recipe.fingerprint == recipe.fingerprint
+    except SegSearchError as problem:
+        LOG.info("The models of %r are not here: %s", recipe.preset, problem)
+        return False
 
 
 def record(

@@ -316,6 +316,12 @@ class Catalog(Queue, Jobs, Upkeep, Protocol):
     def register_recipe(self, recipe: Recipe) -> int:
         """Id of a recipe; the first one registered becomes the active one."""
 
+    def begin_generation(self, recipe_id: int, *, keep_old: bool) -> None:
+        """Note that a recipe is to take over once every picture has been through its models."""
+
+    def generation_under_way(self) -> tuple[int, Recipe, bool] | None:
+        """Id, recipe and `keep_old` of what `begin_generation` noted, until the switch."""
+
     def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
         """Make a recipe the active one; the segments of every other go, unless they are kept."""
 

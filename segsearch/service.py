@@ -34,7 +34,17 @@ from segsearch.errors import (
     QueryError,
     RecipeError,
 )
-from segsearch.ingest import Models, Report, counted, failures, note_vanished, record, work
+from segsearch.ingest import (
+    Models,
+    Report,
+    can_make,
+    counted,
+    failures,
+    note_vanished,
+    recipe_to_fill,
+    record,
+    work,
+)
 from segsearch.jobs import JobLog, as_it_is
 from segsearch.ports import Catalog, Embedder, Pixels, Promptable, Vector
 from segsearch.projection import Projection
@@ -91,6 +101,7 @@ class SegSearch:
         rebuild: bool = False,
         retry_failed: bool = False,
         keep_old: bool = False,
+        preset: str | None = None,
         background: str | None = None,
     ) -> IngestReport:
         """Segment and embed every new picture at or below `paths`, and all that still waits.
@@ -100,6 +111,7 @@ class SegSearch:
         give nothing are listed in the report with their reason; those that are gone are marked.
         With `rebuild`, or another preset, every picture goes through the present models, and
         searches switch over when all are done; `keep_old` keeps what the models before have made.
+        `preset` counts instead of the settings'.
         `background` names a job that is one pass of many: the models run in processes that may
         die, and a pass that finds nothing to do leaves no trace.
         Raises PathError, RecipeError (the library was made by other models), BusyError.
@@ -107,7 +119,12 @@ class SegSearch:
         started = time.monotonic()
         stop = stop or threading.Event()
         found = self._sources.find(paths) if paths else Found({}, ())
-        models, recipe_id = self._recipe_to_fill(rebuild)
+        models, recipe_id = recipe_to_fill(
+            self._catalog, self._models, preset or self.settings.preset, rebuild=rebuild
+        )
+        active = self._catalog.active_recipe()
+        if active and active[0] != recipe_id:
+            self._catalog.begin_generation(recipe_id, keep_old=keep_old)
         kind, quiet = background or "index", background is not None
         name = models.recipe.preset
         log = JobLog(self._catalog, self.settings.library, kind, name, paths, lazy=quiet)
@@ -139,30 +156,31 @@ class SegSearch:
         )
 
     def index_waiting(self, stop: threading.Event) -> bool:
-        """Deal with what waits under the recipe in use; whether there was anything."""
-        active = self._catalog.active_recipe()
-        if active is None or not self._catalog.waiting(active[0]):
-            return False
-        return self.index((), stop=stop, background="worker").indexed > 0
+        """Deal with what waits under the recipe in use, or the one that is to take over from it.
 
-    def _recipe_to_fill(self, rebuild: bool) -> tuple[Models, int]:
+        Whether there was anything.
+        """
         active = self._catalog.active_recipe()
-        wanted = self.settings.preset or (active[1].preset if active else None)
-        models = self._models(wanted)
-        # Another preset by name is a wish; the same preset with other weights is a surprise.
-        rebuild = rebuild or (active is not None and wanted != active[1].preset)
-        if active and active[1].fingerprint != models.recipe.fingerprint and not rebuild:
-            raise RecipeError(
-                f"The library was made with preset {active[1].preset!r} and other models or "
-                f"settings than {models.recipe.preset!r} has here: run `segsearch index --rebuild` "
-                "to put every picture through the present ones."
-            )
-        return models, self._catalog.register_recipe(models.recipe)
+        if active is None:
+            return False
+        if self._catalog.waiting(active[0]):
+            name = active[1].preset
+            return self.index((), stop=stop, preset=name, background="worker").indexed > 0
+        coming = self._catalog.generation_under_way()
+        if coming is None or not can_make(self._models, coming[1]):
+            return False
+        _, recipe, keep_old = coming
+        report = self.index(
+            (), stop=stop, preset=recipe.preset, rebuild=True, keep_old=keep_old,
+            background="worker",
+        )  # fmt: skip
+        return report.indexed > 0
 
     def _finish_generation(self, recipe_id: int, keep_old: bool) -> None:
         """Switch to a recipe once nothing waits under it, and write the index down."""
         active = self._catalog.active_recipe()
-        if active and active[0] != recipe_id and self._catalog.waiting(recipe_id) == 0:
+        # Pictures may have come in under the recipe in use while this one was filled.
+        if active and active[0] != recipe_id and self._catalog.queue_all(recipe_id) == 0:
             self._catalog.switch_recipe(recipe_id, keep_old=keep_old)
         active = self._catalog.active_recipe()
         if active:

@@ -35,6 +35,7 @@ from segsearch.domain import Image, Recipe, Segment, State
 from segsearch.ports import Changes, Claim, DescribedPicture, FileStamp, Ids, VectorRows
 
 BATCH_ROWS = 2_000
+UNDER_WAY = "generation_under_way"
 
 
 class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes):
@@ -90,8 +91,22 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes):
             added = sa.insert(RECIPE).values(values).returning(RECIPE.c.id)
             return cast(int, db.execute(added).scalar_one())
 
+    def begin_generation(self, recipe_id: int, *, keep_old: bool) -> None:
+        row = {"key": UNDER_WAY, "value": json.dumps([recipe_id, keep_old])}
+        with self._writing() as db:
+            upsert = insert(LIBRARY).values(row)
+            db.execute(upsert.on_conflict_do_update(index_elements=["key"], set_=row))
+
+    def generation_under_way(self) -> tuple[int, Recipe, bool] | None:
+        with self._reading() as db:
+            value = db.execute(sa.select(LIBRARY.c.value).where(LIBRARY.c.key == UNDER_WAY))
+            recipe_id, keep_old = json.loads(value.scalar() or "[null, null]")
+            row = db.execute(sa.select(RECIPE).where(RECIPE.c.id == recipe_id)).first()
+        return (row.id, rows.recipe_from(row.document), keep_old) if row else None
+
     def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
         with self._writing() as db:
+            db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == UNDER_WAY))
             if keep_old:
                 db.execute(sa.update(RECIPE).values(active=RECIPE.c.id == recipe_id))
                 return

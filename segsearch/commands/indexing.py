@@ -117,8 +117,7 @@ def worker(
                     LOG.info(
                         "Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"}
                     )
-                else:
-                    service.index_waiting(stop)
+                service.index_waiting(stop)
             except (PathError, BusyError) as problem:
                 LOG.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
             stop.wait(poll_seconds)
