@@ -36,6 +36,7 @@ SUFFIXES = frozenset(
         *(".bmp", ".avif", ".heic", ".heif", ".hif", ".mpo", ".ppm", ".pgm", ".pbm", ".jp2"),
     }
 )
+WEBP_EXTENDED = b"WEBPVP8X"
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 AVIF_BRANDS = (b"avif", b"avis")  # Pillow reads these itself
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
@@ -139,9 +140,13 @@ def _sentence(problem: Exception) -> str:
 def _open(data: bytes, limits: Limits) -> Image.Image:
     """The picture behind the bytes, header read, pixels not; refused when the header asks for more
     than `limits.max_pixels`."""
-    if data.startswith(PNG_START):  # Pillow looks past this header before it tells the size
+    # Pillow looks past these headers, and makes room for a WebP, before it tells the size.
+    if data.startswith(PNG_START):
         claimed = struct.unpack(">II", data[len(PNG_START) :][:8].ljust(8, b"\0"))
         _check_size(claimed[0], claimed[1], limits)
+    elif data.startswith(b"RIFF") and data[8:16] == WEBP_EXTENDED:
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+        _check_size(width, height, limits)
     formats: tuple[str, ...] = FORMATS
     if data[4:8] == b"ftyp" and data[8:12] not in AVIF_BRANDS:
         from pillow_heif import register_heif_opener
