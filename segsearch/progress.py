@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from segsearch.domain import Hit, IngestReport, Status
@@ -28,14 +28,13 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
         return
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=12),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[masks]}"),
         TextColumn("{task.fields[skipped]}"),
-        TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[file]}"),
     )
     bar = Progress(*columns, console=console, speed_estimate_period=60)
@@ -105,7 +104,7 @@ def status_table(console: Console, status: Status) -> None:
     """Counts of a library."""
     table = Table(show_header=False)
     for name, value in asdict(status).items():
-        table.add_row(name, escape(str(value)))
+        table.add_row(name, escape(str(value)) if value != () else "none")
     console.print(table)
 
 
