@@ -1,4 +1,4 @@
-"""Turns a claim into pixels, from a path that still holds the bytes the claim is for."""
+"""Turns claims and images into bytes or pixels, from a path that still holds the very bytes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 from segsearch.decode import Limits, decode, read_file
-from segsearch.domain import PictureInfo
-from segsearch.errors import FileGoneError, PictureError, PictureTooLargeError
+from segsearch.domain import Image, PictureInfo
+from segsearch.errors import FileGoneError, NotFoundError, PictureError, PictureTooLargeError
 from segsearch.ports import Claim, Pixels
 
 
@@ -32,3 +32,17 @@ def read_claimed(claim: Claim, limits: Limits) -> tuple[Pixels, PictureInfo]:
             return decode(data, limits)
         problem = FileGoneError("The file changed after it was found; index it again.")
     raise problem
+
+
+def read_original(image: Image, limits: Limits) -> bytes:
+    """The bytes of an image's file; NotFoundError when it is gone or was changed since."""
+    for path in image.paths:
+        try:
+            data = read_file(Path(path), limits)
+        except PictureError:
+            continue
+        if hashlib.sha256(data).hexdigest() == image.sha256:
+            return data
+    raise NotFoundError(
+        f"The file of image {image.id} is gone or was changed since: {image.paths}."
+    )

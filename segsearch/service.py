@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from segsearch import search
+from segsearch.claimed import read_original
+from segsearch.collecting import Collections
 from segsearch.decode import Limits, decode, read_file, sha256_of
 from segsearch.domain import (
     Hit,
@@ -24,13 +26,13 @@ from segsearch.domain import (
     Segment,
     SegmentTerm,
     Skipped,
+    State,
     Status,
     Term,
     TextTerm,
 )
 from segsearch.errors import (
     LibraryMissingError,
-    ModelError,
     NotFoundError,
     PictureError,
     QueryError,
@@ -39,11 +41,13 @@ from segsearch.errors import (
 from segsearch.files import Found, find
 from segsearch.ingest import Models, Report, counted, failures, note_vanished, work
 from segsearch.jobs import JobLog, as_it_is
-from segsearch.ports import Catalog, Embedder, FileStamp, Pixels, Promptable, Vector
+from segsearch.pointing import Prompters
+from segsearch.ports import Catalog, Embedder, FileStamp, Pixels, Vector
 from segsearch.projection import Projection
-from segsearch.prompting import OpenPicture, Prompter
+from segsearch.prompting import OpenPicture
 from segsearch.settings import Settings
 from segsearch.upkeep import Upkeep
+from segsearch.uploads import Uploads
 from segsearch.worker import Step
 
 
@@ -65,9 +69,11 @@ class SegSearch:
         self._projection = projection
         self._models = models
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
-        self._prompters: dict[str, Prompter] = {}
-        self._prompters_lock = threading.Lock()
+        self._prompters = Prompters(models, settings.prompt_cache_bytes)
         self.upkeep = Upkeep(catalog, projection, settings.library)
+        self.collections: Collections = catalog
+        recipe_id = lambda: self._recipe_to_fill(False)[1]  # noqa: E731
+        self.uploads = Uploads(catalog, settings.library, self._limits, recipe_id)
 
     def __enter__(self) -> SegSearch:
         return self
@@ -273,11 +279,21 @@ class SegSearch:
 
     # Looking up
 
-    def images(self, *, after: int = 0, limit: int = 100) -> list[Image]:
-        """Images by ascending id, from the one behind `after` on."""
+    def images(
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        state: State | None = None,
+        collection: str | None = None,
+    ) -> list[Image]:
+        """Images by ascending id, from the one behind `after` on; all, or those of a state or
+        collection."""
         if not 1 <= limit <= search.MAX_LIMIT:
             raise QueryError(f"The limit is {limit}, expected 1 to {search.MAX_LIMIT}.")
-        return self._catalog.images(after=after, limit=limit)
+        if collection is not None:
+            self._catalog.collection(collection)
+        return self._catalog.images(after=after, limit=limit, state=state, collection=collection)
 
     def image(self, image_id: int) -> Image:
         """One image; NotFoundError when there is none of this id."""
@@ -309,39 +325,36 @@ class SegSearch:
             after = page[-1].id
 
     def picture(self, image_id: int) -> Pixels:
-        """Upright RGB pixels (H, W, 3) of an image, from a path that still holds its bytes.
+        """Upright RGB pixels (H, W, 3) of an image; NotFoundError as `original`."""
+        return decode(self.original(image_id), self._limits)[0]
+
+    def original(self, image_id: int) -> bytes:
+        """The bytes of an image's file, from a path that still holds them.
 
         NotFoundError when the file is gone or was changed since.
         """
-        image = self.image(image_id)
-        for path in image.paths:
-            try:
-                data = read_file(Path(path), self._limits)
-            except PictureError:
-                continue
-            if hashlib.sha256(data).hexdigest() == image.sha256:
-                return decode(data, self._limits)[0]
-        raise NotFoundError(
-            f"The file of image {image_id} is gone or was changed since: {image.paths}."
-        )
+        return read_original(self.image(image_id), self._limits)
 
-    def open_picture(self, image_id: int) -> OpenPicture:
-        """An image of the library for pointing at: `.segment(points=[[x, y]])` gives masks.
+    def open_picture(self, picture: int | bytes) -> OpenPicture:
+        """A picture for pointing at, of the library by its id or as a file's bytes:
+        `.segment(points=[[x, y]])` gives masks.
 
         The encoder runs once; the encoding is kept for later calls, within
-        SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError, ModelError when the segmenter takes no prompts.
+        SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError, PictureError for what is named, ModelError
+        when the segmenter takes no prompts.
         """
-        image = self.image(image_id)
-        name = self._recipe_in_use()[1].preset
-        with self._prompters_lock:
-            if name not in self._prompters:
-                segmenter = self._models(name).pipeline().segmenter
-                if not isinstance(segmenter, Promptable):
-                    raise ModelError(f"{segmenter.identity[:40]} takes no points or boxes.")
-                limit = self.settings.prompt_cache_bytes
-                self._prompters[name] = Prompter(segmenter, limit)
-            prompter = self._prompters[name]
-        return prompter.open(image.sha256, lambda: self.picture(image_id))
+        active = self._catalog.active_recipe()
+        prompter = self._prompters.of(active[1].preset if active else self.settings.preset)
+        if isinstance(picture, bytes):
+            read = lambda: decode(picture, self._limits)[0]  # noqa: E731
+            return prompter.open(hashlib.sha256(picture).hexdigest(), read)
+        image = self.image(picture)
+        return prompter.open(image.sha256, lambda: self.picture(image.id))
+
+    def recipe(self) -> Recipe | None:
+        """What searches use; None for an empty library."""
+        active = self._catalog.active_recipe()
+        return active[1] if active else None
 
     def status(self) -> Status:
         """Counts over the whole library; loads no model."""

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.catalog import rows
 from segsearch.catalog.checks import catalog_problems
+from segsearch.catalog.collections import Collections, members_of
 from segsearch.catalog.database import (
     drop_images,
     foreign_errors_as_ours,
@@ -36,7 +37,7 @@ from segsearch.ports import Changes, Claim, DescribedPicture, FileStamp, Ids, Ve
 BATCH_ROWS = 2_000
 
 
-class SqlCatalog(Queue, Jobs, Upkeep):
+class SqlCatalog(Queue, Jobs, Upkeep, Collections):
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
     Raises LibraryVersionError for a later version's file, DamageError for one that is none.
@@ -185,6 +186,7 @@ class SqlCatalog(Queue, Jobs, Upkeep):
         limit: int = 100,
         ids: Sequence[int] | None = None,
         state: State | None = None,
+        collection: str | None = None,
     ) -> list[Image]:
         recipe = sa.select(RECIPE.c.id).where(RECIPE.c.active).scalar_subquery()
         joined = IMAGE.outerjoin(
@@ -196,6 +198,8 @@ class SqlCatalog(Queue, Jobs, Upkeep):
             query = query.where(IMAGE.c.id.in_(ids))
         if state is not None:
             query = query.where(INGEST.c.state == state)
+        if collection is not None:
+            query = query.where(IMAGE.c.id.in_(members_of(collection)))
         with self._reading() as db:
             found = db.execute(query).all()
             numbers = [row.id for row in found]

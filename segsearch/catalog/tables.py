@@ -63,6 +63,8 @@ INGEST = sa.Table(
     sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
     sa.Column("retry_at", sa.Float),
+    # Segments a person has removed: a picture without any is then no contradiction.
+    sa.Column("removed_segments", sa.Integer, nullable=False, server_default="0"),
     sa.Index("ingest_by_state", "recipe_id", "state", "image_id"),
 )
 
@@ -117,4 +119,24 @@ JOB = sa.Table(
     sa.Column("updated_at", sa.Float, nullable=False),
     sa.Column("finished_at", sa.Float),
     sqlite_autoincrement=True,
+)
+
+COLLECTION = sa.Table(
+    "collection",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+COLLECTION_IMAGE = sa.Table(
+    "collection_image",
+    METADATA,
+    sa.Column(
+        "collection_id", sa.ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column(
+        "image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True, index=True
+    ),
 )

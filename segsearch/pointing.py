@@ -1,0 +1,33 @@
+"""Keeps one prompter a preset: what is pointed at is cut out by the library's own segmenter."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from segsearch.errors import ModelError
+from segsearch.ingest import Models
+from segsearch.ports import Promptable
+from segsearch.prompting import Prompter
+
+
+class Prompters:
+    """Prompters by preset, made when first asked for. Thread-safe."""
+
+    def __init__(self, models: Callable[[str | None], Models], max_bytes: int) -> None:
+        self._models = models
+        self._max_bytes = max_bytes  # of kept encodings, a prompter
+        self._made: dict[str, Prompter] = {}
+        self._lock = threading.Lock()
+
+    def of(self, preset: str | None) -> Prompter:
+        """The prompter of a preset, or of the usual one; ModelError when it takes no prompts."""
+        models = self._models(preset)
+        name = models.recipe.preset
+        with self._lock:
+            if name not in self._made:
+                segmenter = models.pipeline().segmenter
+                if not isinstance(segmenter, Promptable):
+                    raise ModelError(f"{segmenter.identity[:40]} takes no points or boxes.")
+                self._made[name] = Prompter(segmenter, self._max_bytes)
+            return self._made[name]
