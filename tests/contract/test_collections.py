@@ -9,7 +9,8 @@ import pytest
 
 from segsearch.catalog.sql import SqlCatalog
 from segsearch.errors import ConflictError, InputError, NotFoundError
-from tests.contract.test_catalog import RECIPE, store
+from tests.contract.test_catalog import store
+from tests.described import RECIPE
 
 
 @pytest.fixture
