@@ -32,6 +32,9 @@ SegSearchError
     OverloadError         more requests wait than it can answer soon
     RateError             one caller asks more often than allowed
     OpenAddressError      others could reach it, and no key keeps them out
+  RemoteError           a server elsewhere, asked by the client
+    ApiError              it refuses
+    UnreachableError      it cannot be reached
 
 `EXIT_CODES` and `HTTP_STATUS` give every leaf a row; a test walks the tree.
 """
@@ -176,6 +179,31 @@ class OpenAddressError(ServerError):
     """An address that others reach, and no API key that keeps them out."""
 
 
+class RemoteError(SegSearchError):
+    """A server elsewhere that the client asks."""
+
+
+class ApiError(RemoteError):
+    """What a server elsewhere refuses, with its status, code and request id."""
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        status: int = 0,
+        code: str = "unknown",
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+
+
+class UnreachableError(RemoteError):
+    """A server elsewhere that cannot be reached."""
+
+
 EXIT_CODES: dict[type[SegSearchError], int] = {
     SegSearchError: 1,
     InputError: 2,
@@ -209,6 +237,9 @@ EXIT_CODES: dict[type[SegSearchError], int] = {
     OverloadError: 32,
     RateError: 33,
     OpenAddressError: 34,
+    RemoteError: 50,
+    ApiError: 51,
+    UnreachableError: 52,
 }
 
 HTTP_STATUS: dict[type[SegSearchError], int] = {
@@ -244,4 +275,7 @@ HTTP_STATUS: dict[type[SegSearchError], int] = {
     OverloadError: 429,
     RateError: 429,
     OpenAddressError: 500,
+    RemoteError: 502,
+    ApiError: 502,
+    UnreachableError: 502,
 }

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 # Each layer may import from itself only where named, and from the layers before it.
 LAYERS: list[set[str]] = [
     {"domain", "errors"},
-    {"prompts", "settings", "collecting", "keys"},
-    {"ports"},
+    {"prompts", "settings", "collecting", "keys", "remote"},
+    {"ports", "client"},
     {"masks", "decode", "devices", "weights"},
     {"crops", "render", "files", "outlines", "export", "relations", "claimed", "watch", "uploads"},
     {"packs"},
