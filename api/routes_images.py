@@ -17,6 +17,8 @@ from segsearch.search import MAX_LIMIT
 from segsearch.service import SegSearch
 
 from .documented import (
+    BAD_TAG,
+    BODY_TOO_LARGE,
     INVALID,
     NO_COLLECTION,
     NOT_FOUND,
@@ -26,7 +28,7 @@ from .documented import (
     refusals,
 )
 from .drawings import drawn, tag_of
-from .schemas import MAX_ID, ImageDocument, ImagePage, SegmentList
+from .schemas import MAX_ID, ImageDocument, ImagePage, SegmentList, TagsRequest
 from .state import Here
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -35,7 +37,7 @@ OTHER_FILE = "application/octet-stream"
 FILE_TYPES = {
     "JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp",
     "GIF": "image/gif", "TIFF": "image/tiff", "BMP": "image/bmp", "AVIF": "image/avif",
-    "JPEG2000": "image/jp2",
+    "JPEG2000": "image/jp2", "HEIF": "image/heif",
 }  # fmt: skip
 Side = Annotated[int, Query(ge=16, le=2048, description="The longer side, in pixels.")]
 
@@ -57,6 +59,17 @@ def list_images(
 @router.get("/{image_id}", response_model=ImageDocument, responses=refusals(NOT_FOUND, INVALID))
 def read_image(image_id: ImageId, here: Here) -> dict[str, Any]:
     """One image."""
+    return image_document(here.service.image(image_id))
+
+
+@router.post(
+    "/{image_id}/tags",
+    response_model=ImageDocument,
+    responses=refusals(NOT_FOUND, INVALID, BAD_TAG, BODY_TOO_LARGE),
+)
+def tag_image(image_id: ImageId, wanted: TagsRequest, here: Here) -> dict[str, Any]:
+    """Give tags to an image and take some away; what already is so stays so."""
+    here.service.tag(image_ids=[image_id], add=wanted.add, remove=wanted.remove)
     return image_document(here.service.image(image_id))
 
 

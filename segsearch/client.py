@@ -150,6 +150,13 @@ class Client:
         """One image."""
         return self._server.document("GET", f"/v1/images/{image_id}")
 
+    def tag(
+        self, image_id: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> Document:
+        """Give an image tags, take others away; the image as it is then."""
+        wanted = {"add": list(add), "remove": list(remove)}
+        return self._server.document("POST", f"/v1/images/{image_id}/tags", json=wanted)
+
     def delete_image(self, image_id: int) -> None:
         """Forget an image; its file goes when it was uploaded."""
         self._server.send("DELETE", f"/v1/images/{image_id}")

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 
+from segsearch.domain import Recipe
 from segsearch.errors import ModelError
 from segsearch.ingest import Models
 from segsearch.ports import Promptable
 from segsearch.prompting import Prompter
 
 
+def picture_key(data: bytes) -> str:
+    """The same key for the bytes of a file as for the stored image of that file."""
+    return hashlib.sha256(data).hexdigest()
+
+
 class Prompters:
     """Prompters by preset, made when first asked for. Thread-safe."""
 
-    def __init__(self, models: Callable[[str | None], Models], max_bytes: int) -> None:
+    def __init__(
+        self, models: Callable[[str | None], Models], usual: str | None, max_bytes: int
+    ) -> None:
         self._models = models
+        self._usual = usual  # the preset for a library without a recipe
         self._max_bytes = max_bytes  # of kept encodings, a prompter
         self._made: dict[str, Prompter] = {}
         self._lock = threading.Lock()
 
-    def of(self, preset: str | None) -> Prompter:
-        """The prompter of a preset, or of the usual one; ModelError when it takes no prompts."""
-        models = self._models(preset)
+    def of(self, recipe: Recipe | None) -> Prompter:
+        """The prompter of a recipe's preset; ModelError when it takes no prompts."""
+        models = self._models(recipe.preset if recipe else self._usual)
         name = models.recipe.preset
         with self._lock:
             if name not in self._made:

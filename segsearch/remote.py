@@ -117,8 +117,8 @@ def all_opened(files: Sequence[File]) -> Iterator[list[Part]]:
     parts: list[Part] = []
     try:
         for one in files:
-            named = isinstance(one, Path)
-            parts.append((one.name, one.open("rb")) if named else ("picture", one))
+            path = one if isinstance(one, Path) else None
+            parts.append((path.name, path.open("rb")) if path else ("picture", cast(bytes, one)))
         yield parts
     finally:
         for _, stream in parts:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from segsearch import search
+from segsearch import curation, search
 from segsearch.claimed import read_original
 from segsearch.collecting import Collections
-from segsearch.decode import Limits, decode, read_file, sha256_of
+from segsearch.decode import Limits, decode
 from segsearch.domain import (
     Hit,
     Image,
@@ -25,7 +23,6 @@ from segsearch.domain import (
     Recipe,
     Segment,
     SegmentTerm,
-    Skipped,
     State,
     Status,
     Term,
@@ -34,18 +31,29 @@ from segsearch.domain import (
 from segsearch.errors import (
     LibraryMissingError,
     NotFoundError,
-    PictureError,
     QueryError,
     RecipeError,
 )
-from segsearch.files import Found, find
-from segsearch.ingest import Models, Report, counted, failures, note_vanished, work
+from segsearch.ingest import (
+    Models,
+    Report,
+    can_make,
+    counted,
+    failures,
+    note_vanished,
+    recipe_to_fill,
+    record,
+    work,
+)
 from segsearch.jobs import JobLog, as_it_is
-from segsearch.pointing import Prompters
-from segsearch.ports import Catalog, Embedder, FileStamp, Pixels, Vector
+from segsearch.pointing import Prompters, picture_key
+from segsearch.ports import Catalog, Embedder, Pixels, Vector
 from segsearch.projection import Projection
 from segsearch.prompting import OpenPicture
 from segsearch.settings import Settings
+from segsearch.sources.entries import Found
+from segsearch.sources.names import normal
+from segsearch.sources.reader import Sources
 from segsearch.upkeep import Upkeep
 from segsearch.uploads import Uploads
 from segsearch.worker import Step
@@ -69,11 +77,12 @@ class SegSearch:
         self._projection = projection
         self._models = models
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
-        self._prompters = Prompters(models, settings.prompt_cache_bytes)
-        self.upkeep = Upkeep(catalog, projection, settings.library)
+        self._prompters = Prompters(models, settings.preset, settings.prompt_cache_bytes)
+        self._sources = Sources(settings)
+        self.upkeep = Upkeep(catalog, projection, self._sources, settings.library)
         self.collections: Collections = catalog
-        recipe_id = lambda: self._recipe_to_fill(False)[1]  # noqa: E731
-        self.uploads = Uploads(catalog, settings.library, self._limits, recipe_id)
+        recipe = lambda: models(settings.preset).recipe  # noqa: E731
+        self.uploads = Uploads(catalog, settings.library, self._limits, recipe)
 
     def __enter__(self) -> SegSearch:
         return self
@@ -89,36 +98,44 @@ class SegSearch:
 
     def index(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[Path | str],
         *,
         report: Report | None = None,
         stop: threading.Event | None = None,
         rebuild: bool = False,
         retry_failed: bool = False,
         keep_old: bool = False,
+        preset: str | None = None,
         background: str | None = None,
     ) -> IngestReport:
         """Segment and embed every new picture at or below `paths`, and all that still waits.
 
+        A path is a file, a folder, a tar archive, or a URL that fsspec or the settings allow.
         Unchanged files cost a look at their size and time; copies cost no model call. Files that
         give nothing are listed in the report with their reason; those that are gone are marked.
         With `rebuild`, or another preset, every picture goes through the present models, and
         searches switch over when all are done; `keep_old` keeps what the models before have made.
+        `preset` counts instead of the settings'.
         `background` names a job that is one pass of many: the models run in processes that may
         die, and a pass that finds nothing to do leaves no trace.
         Raises PathError, RecipeError (the library was made by other models), BusyError.
         """
         started = time.monotonic()
         stop = stop or threading.Event()
-        found = find(paths) if paths else Found({}, ())
-        models, recipe_id = self._recipe_to_fill(rebuild)
+        found = self._sources.find(paths) if paths else Found({}, ())
+        models, recipe_id = recipe_to_fill(
+            self._catalog, self._models, preset or self.settings.preset, rebuild=rebuild
+        )
+        active = self._catalog.active_recipe()
+        if active and active[0] != recipe_id:
+            self._catalog.begin_generation(recipe_id, keep_old=keep_old)
         kind, quiet = background or "index", background is not None
         name = models.recipe.preset
         log = JobLog(self._catalog, self.settings.library, kind, name, paths, lazy=quiet)
         steps: list[Step] = []
         with log:
-            unreadable = self._record(found.files, recipe_id, stop)
-            note_vanished(self._catalog, paths, found.files)
+            unreadable = record(self._catalog, self._sources, found.files, recipe_id, stop)
+            note_vanished(self._catalog, self._sources, paths, found.listed)
             log.begin_work(self._catalog.queue_all(recipe_id, retry_failed=retry_failed))
             note = counted(log, steps, report)
             parts = (self._catalog, self.settings, models, recipe_id)
@@ -143,63 +160,42 @@ class SegSearch:
         )
 
     def index_waiting(self, stop: threading.Event) -> bool:
-        """Deal with what waits under the recipe in use; whether there was anything."""
+        """Deal with what waits under the recipe in use, or the one that is to take over from it.
+
+        Whether there was anything.
+        """
         active = self._catalog.active_recipe()
-        if active is None or not self._catalog.waiting(active[0]):
+        if active is None:
             return False
-        return self.index((), stop=stop, background="worker").indexed > 0
-
-    def _recipe_to_fill(self, rebuild: bool) -> tuple[Models, int]:
-        active = self._catalog.active_recipe()
-        wanted = self.settings.preset or (active[1].preset if active else None)
-        models = self._models(wanted)
-        # Another preset by name is a wish; the same preset with other weights is a surprise.
-        rebuild = rebuild or (active is not None and wanted != active[1].preset)
-        if active and active[1].fingerprint != models.recipe.fingerprint and not rebuild:
-            raise RecipeError(
-                f"The library was made with preset {active[1].preset!r} and other models or "
-                f"settings than {models.recipe.preset!r} has here: run `segsearch index --rebuild` "
-                "to put every picture through the present ones."
-            )
-        return models, self._catalog.register_recipe(models.recipe)
-
-    def _record(
-        self, files: dict[str, FileStamp], recipe_id: int, stop: threading.Event
-    ) -> list[Skipped]:
-        """Enter new and changed files into the catalog; those that cannot be read come back."""
-        known = self._catalog.file_stamps()
-        unreadable: list[Skipped] = []
-        for path, stamp in files.items():
-            if known.get(path) == stamp:
-                continue
-            if stop.is_set():
-                break
-            try:
-                if stamp.size_bytes > self._limits.max_bytes:
-                    read_file(Path(path), self._limits)  # says why it is refused
-                self._catalog.record_file(path, stamp, sha256_of(Path(path)), recipe_id)
-            except PictureError as problem:
-                unreadable.append(Skipped(path, str(problem)))
-            except OSError as problem:
-                reason = f"The file cannot be read: {problem.strerror or problem}."
-                unreadable.append(Skipped(path, reason))
-        return unreadable
+        if self._catalog.waiting(active[0]):
+            name = active[1].preset
+            return self.index((), stop=stop, preset=name, background="worker").indexed > 0
+        coming = self._catalog.generation_under_way()
+        if coming is None or not can_make(self._models, coming[1]):
+            return False
+        _, recipe, keep_old = coming
+        report = self.index(
+            (), stop=stop, preset=recipe.preset, rebuild=True, keep_old=keep_old,
+            background="worker",
+        )  # fmt: skip
+        return report.indexed > 0
 
     def _finish_generation(self, recipe_id: int, keep_old: bool) -> None:
         """Switch to a recipe once nothing waits under it, and write the index down."""
         active = self._catalog.active_recipe()
-        if active and active[0] != recipe_id and self._catalog.waiting(recipe_id) == 0:
+        # Pictures may have come in under the recipe in use while this one was filled.
+        if active and active[0] != recipe_id and self._catalog.queue_all(recipe_id) == 0:
             self._catalog.switch_recipe(recipe_id, keep_old=keep_old)
         active = self._catalog.active_recipe()
         if active:
             self._projection.save(active)
 
-    def remove(self, *, paths: Sequence[Path] = (), image_ids: Sequence[int] = ()) -> int:
+    def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:
         """Forget images by id, by path, or below a folder; how many there were comes back.
 
         The files themselves are not touched. NotFoundError when nothing matches.
         """
-        names = [os.path.abspath(path) for path in paths]
+        names = [normal(path) for path in paths]
         doomed = sorted({*image_ids, *self._catalog.find_images(names)})
         removed = self._catalog.remove_images(doomed)
         if not removed:
@@ -207,6 +203,17 @@ class SegSearch:
             raise NotFoundError(f"The library holds no image at {wanted}.")
         self._projection.save(self._recipe_in_use())
         return removed
+
+    def tag(
+        self,
+        *,
+        paths: Sequence[Path | str] = (),
+        image_ids: Sequence[int] = (),
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+    ) -> list[int]:
+        """Tag images by id, path or folder, or take tags away; the ids; see `curation.tag`."""
+        return curation.tag(self._catalog, paths, image_ids, add=add, remove=remove)
 
     # Asking
 
@@ -287,8 +294,7 @@ class SegSearch:
         state: State | None = None,
         collection: str | None = None,
     ) -> list[Image]:
-        """Images by ascending id, from the one behind `after` on; all, or those of a state or
-        collection."""
+        """Images by ascending id, from the one behind `after` on."""
         if not 1 <= limit <= search.MAX_LIMIT:
             raise QueryError(f"The limit is {limit}, expected 1 to {search.MAX_LIMIT}.")
         if collection is not None:
@@ -329,25 +335,18 @@ class SegSearch:
         return decode(self.original(image_id), self._limits)[0]
 
     def original(self, image_id: int) -> bytes:
-        """The bytes of an image's file, from a path that still holds them.
-
-        NotFoundError when the file is gone or was changed since.
-        """
-        return read_original(self.image(image_id), self._limits)
+        """The bytes of an image's file; NotFoundError when it is gone or was changed since."""
+        return read_original(self.image(image_id), self._sources.read)
 
     def open_picture(self, picture: int | bytes) -> OpenPicture:
-        """A picture for pointing at, of the library by its id or as a file's bytes:
-        `.segment(points=[[x, y]])` gives masks.
+        """An image by its id, or a file's bytes, for pointing at: `.segment(points=[[x, y]])`.
 
-        The encoder runs once; the encoding is kept for later calls, within
-        SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError, PictureError for what is named, ModelError
-        when the segmenter takes no prompts.
+        It is encoded once, and kept within SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError,
+        PictureError, ModelError when the segmenter takes no prompts.
         """
-        active = self._catalog.active_recipe()
-        prompter = self._prompters.of(active[1].preset if active else self.settings.preset)
+        prompter = self._prompters.of(self.recipe())
         if isinstance(picture, bytes):
-            read = lambda: decode(picture, self._limits)[0]  # noqa: E731
-            return prompter.open(hashlib.sha256(picture).hexdigest(), read)
+            return prompter.open(picture_key(picture), lambda: decode(picture, self._limits)[0])
         image = self.image(picture)
         return prompter.open(image.sha256, lambda: self.picture(image.id))
 

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from segsearch.decode import SUFFIXES, Limits, inspect, read_file
-from segsearch.domain import Image
+from segsearch.decode import RAW_SUFFIXES, SUFFIXES, Limits, inspect, read_file, too_large
+from segsearch.domain import Image, Recipe
 from segsearch.errors import (
     DamageError,
     DiskFullError,
     LibraryError,
     NotFoundError,
-    PictureTooLargeError,
     ReadOnlyError,
 )
 from segsearch.ports import Catalog, FileStamp
@@ -33,7 +32,7 @@ FOLDER = "uploads"
 PIECE_BYTES = 1_048_576
 ENDINGS = {
     "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif",
-    "BMP": ".bmp", "AVIF": ".avif", "PPM": ".ppm", "JPEG2000": ".jp2",
+    "BMP": ".bmp", "AVIF": ".avif", "PPM": ".ppm", "JPEG2000": ".jp2", "HEIF": ".heic",
 }  # fmt: skip
 
 
@@ -46,15 +45,15 @@ class Uploaded:
 
 
 class Uploads:
-    """Pictures that came as bytes. `recipe_id` says under which recipe they wait."""
+    """Pictures that came as bytes. They wait under the library's recipe, or its first `recipe`."""
 
     def __init__(
-        self, catalog: Catalog, library: Path, limits: Limits, recipe_id: Callable[[], int]
+        self, catalog: Catalog, library: Path, limits: Limits, recipe: Callable[[], Recipe]
     ) -> None:
         self._catalog = catalog
         self._folder = library.absolute() / FOLDER
         self._limits = limits
-        self._recipe_id = recipe_id
+        self._recipe = recipe
 
     def add(self, file: BinaryIO, name: str = "", *, collection: str | None = None) -> Uploaded:
         """Keep a picture and queue it; the same bytes again change nothing.
@@ -78,7 +77,9 @@ class Uploads:
                     os.link(partial.name, path)  # whole or not at all
             stat = path.stat()
         stamp = FileStamp(stat.st_size, stat.st_mtime_ns)
-        self._catalog.record_file(str(path), stamp, sha256, self._recipe_id())
+        active = self._catalog.active_recipe()
+        recipe_id = active[0] if active else self._catalog.register_recipe(self._recipe())
+        self._catalog.record_file(str(path), stamp, sha256, recipe_id)
         image_id = self._catalog.image_with(sha256)
         if image_id is None:
             raise DamageError(f"The catalog has lost {path.name} while it was stored.")
@@ -109,10 +110,7 @@ class Uploads:
         while piece := file.read(PIECE_BYTES):
             total += len(piece)
             if total > self._limits.max_bytes:
-                raise PictureTooLargeError(
-                    f"The picture has more than the {self._limits.max_bytes:,} bytes allowed by "
-                    "SEGSEARCH_MAX_BYTES."
-                )
+                raise too_large(total, self._limits.max_bytes)
             digest.update(piece)
             into.write(piece)
         return digest.hexdigest()
@@ -121,7 +119,7 @@ class Uploads:
         """Where a picture is kept; PictureError when it is none."""
         info = inspect(read_file(partial, self._limits), self._limits)
         given = Path(name).suffix.lower()
-        ending = given if given in SUFFIXES else ENDINGS.get(info.format, ".img")
+        ending = given if given in SUFFIXES | RAW_SUFFIXES else ENDINGS.get(info.format, ".img")
         folder = self._folder / sha256[:2]
         kept = sorted(folder.glob(f"{sha256}.*")) if folder.is_dir() else []
         return kept[0] if kept else folder / f"{sha256}{ending}"

@@ -21,7 +21,8 @@ from segsearch.ports import Claim, FileStamp
 from tests.described import DIMENSION, RECIPE, describe
 
 STAMP = FileStamp(10, 20)
-NONE = dict.fromkeys(("images", "segments", "pending", "failed", "quarantined", "missing"), 0)
+STATES = ("pending", "failed", "quarantined")
+NONE = dict.fromkeys(("images", "segments", *STATES, "near_duplicates", "missing"), 0)
 
 
 @pytest.fixture

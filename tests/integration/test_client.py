@@ -19,7 +19,6 @@ from PIL import Image
 from segsearch_api.app import create_app
 from segsearch_api.server import bind
 
-from segsearch import remote
 from segsearch.client import Client
 from segsearch.errors import ApiError, UnreachableError
 from segsearch.keys import KeyRing, Scope
@@ -168,7 +167,7 @@ def test_a_busy_server_is_asked_again_and_files_are_sent_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(remote.time, "sleep", pauses.append)
+    monkeypatch.setattr("segsearch.remote.time.sleep", pauses.append)
     bodies: list[bytes] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -212,6 +211,7 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: list(at.images()),
     lambda at: at.image(1),
     lambda at: at.wait([1]),
+    lambda at: at.tag(1, add=["a"]),
     lambda at: at.delete_image(1),
     lambda at: at.segments(1),
     lambda at: at.thumbnail(1),
