@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.collecting import Collections
 from segsearch.domain import Image, Job, JobState, PictureInfo, Proposal, Recipe, Segment, State
 from segsearch.prompts import Prompts
 
@@ -300,7 +301,7 @@ class Upkeep(Protocol):
         """Put right what can be, a sentence each; damaged pictures are queued again."""
 
 
-class Catalog(Queue, Jobs, Upkeep, Protocol):
+class Catalog(Queue, Jobs, Upkeep, Collections, Protocol):
     """The truth about one library; every method is one transaction, whole or nothing."""
 
     def identity(self) -> str:
@@ -358,8 +359,10 @@ class Catalog(Queue, Jobs, Upkeep, Protocol):
         limit: int = 100,
         ids: Sequence[int] | None = None,
         state: State | None = None,
+        collection: str | None = None,
     ) -> list[Image]:
-        """Images by ascending id, `after` an id; with `ids`, only these."""
+        """Images by ascending id, `after` an id; with `ids`, only these; none of a `collection`
+        that is not there."""
 
     def segments(
         self, *, ids: Sequence[int] | None = None, image_id: int | None = None

@@ -66,7 +66,8 @@ def _hollow() -> sa.Select[Any]:
     shown = sa.exists().where(
         SEGMENT.c.image_id == INGEST.c.image_id, SEGMENT.c.recipe_id == INGEST.c.recipe_id
     )
-    empty = ~shown | INGEST.c.picture_vector.is_(None)
+    emptied = INGEST.c.removed_segments > 0
+    empty = (~shown & ~emptied) | INGEST.c.picture_vector.is_(None)
     return sa.select(INGEST.c.image_id).where(INGEST.c.state == State.DONE, empty).distinct()
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.catalog import notes, rows
 from segsearch.catalog.checks import catalog_problems
+from segsearch.catalog.collections import Collections, members_of
 from segsearch.catalog.database import (
     at_or_below,
     drop_images,
@@ -38,7 +39,7 @@ BATCH_ROWS = 2_000
 UNDER_WAY = "generation_under_way"
 
 
-class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes):
+class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections):
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
     Raises LibraryVersionError for a later version's file, DamageError for one that is none.
@@ -191,6 +192,7 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes):
         limit: int = 100,
         ids: Sequence[int] | None = None,
         state: State | None = None,
+        collection: str | None = None,
     ) -> list[Image]:
         recipe = sa.select(RECIPE.c.id).where(RECIPE.c.active).scalar_subquery()
         joined = IMAGE.outerjoin(
@@ -202,6 +204,8 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes):
             query = query.where(IMAGE.c.id.in_(ids))
         if state is not None:
             query = query.where(INGEST.c.state == state)
+        if collection is not None:
+            query = query.where(IMAGE.c.id.in_(members_of(collection)))
         with self._reading() as db:
             found = db.execute(query).all()
             beside = notes.beside(db, [row.id for row in found])
