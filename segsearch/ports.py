@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.captions import Captions
 from segsearch.domain import Image, Job, JobState, PictureInfo, Proposal, Recipe, Segment, State
 from segsearch.prompts import Prompts
 
@@ -293,7 +294,7 @@ class Upkeep(Protocol):
         """Put right what can be, a sentence each; damaged pictures are queued again."""
 
 
-class Catalog(Queue, Jobs, Upkeep, Protocol):
+class Catalog(Queue, Jobs, Upkeep, Captions, Protocol):
     """The truth about one library; every method is one transaction, whole or nothing."""
 
     def identity(self) -> str:
