@@ -20,6 +20,7 @@ from rich.logging import RichHandler
 
 from segsearch import __version__
 from segsearch.commands import models
+from segsearch.commands.caption import caption
 from segsearch.commands.evaluate import evaluate
 from segsearch.commands.export import export
 from segsearch.commands.indexing import BackgroundWorker, index, watch, worker
@@ -298,6 +299,7 @@ def demo(
 
 
 app.command("eval")(evaluate)
+app.command("caption")(caption)
 app.command("export")(export)
 app.command("mcp")(mcp)
 app.command()(presets)

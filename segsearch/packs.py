@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segsearch.domain import Hit, Segment
+from segsearch.domain import Hit, Mask, Segment
 from segsearch.export import hit_document
 from segsearch.masks import to_coco
 from segsearch.ports import Pixels
@@ -103,8 +103,7 @@ def neighbours(segment: Segment, others: Sequence[Segment]) -> list[dict[str, An
 
 def _packed(hit: Hit, sources: Sources, folder: Path) -> dict[str, Any]:
     pixels, segment = sources.pixels(hit.image.id), hit.segment
-    crop = crop_png(pixels, segment.mask, CROP_MARGIN)
-    marked = marked_jpeg(pixels, segment.mask, MARKED_SIDE_PX)
+    crop, marked = views(pixels, segment.mask)
     files = {
         "crop": (f"{segment.id}-crop.png", crop),
         "cutout": (f"{segment.id}-cutout.png", cutout_png(pixels, segment.mask)),
@@ -120,9 +119,17 @@ def _packed(hit: Hit, sources: Sources, folder: Path) -> dict[str, Any]:
     }
 
 
-def messages(crop_png_bytes: bytes, marked_jpeg_bytes: bytes) -> list[dict[str, Any]]:
+def views(pixels: Pixels, mask: Mask) -> tuple[bytes, bytes]:
+    """What a vision model is shown of a region: PNG with its surroundings, JPEG of the whole
+    picture (H, W, 3) with the region outlined."""
+    return crop_png(pixels, mask, CROP_MARGIN), marked_jpeg(pixels, mask, MARKED_SIDE_PX)
+
+
+def messages(
+    crop_png_bytes: bytes, marked_jpeg_bytes: bytes, question: str = QUESTION
+) -> list[dict[str, Any]]:
     """A chat that asks for a caption, in the image format of the OpenAI chat API."""
-    parts: list[dict[str, Any]] = [{"type": "text", "text": QUESTION}]
+    parts: list[dict[str, Any]] = [{"type": "text", "text": question}]
     for kind, data in (("png", crop_png_bytes), ("jpeg", marked_jpeg_bytes)):
         url = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
         parts.append({"type": "image_url", "image_url": {"url": url}})

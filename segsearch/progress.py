@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from segsearch.captioning import CaptionReport
 from segsearch.domain import Hit, IngestReport, Status
 from segsearch.ingest import Report
 from segsearch.worker import Step
@@ -55,6 +56,26 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+@contextmanager
+def caption_bar(
+    console: Console, *, quiet: bool = False
+) -> Iterator[Callable[[CaptionReport], None] | None]:
+    """A report callback that says how many regions are captioned, and how fast."""
+    if quiet:
+        yield None
+        return
+    columns = (TextColumn("Captioning"), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=None, said="")
+
+        def report(found: CaptionReport) -> None:
+            rate = found.captioned / found.seconds if found.seconds > 0 else 0.0
+            said = f"{found.captioned} captioned, {len(found.failed)} failed, {rate:.1f}/s"
+            bar.update(task, said=said)
+
+        yield report
 
 
 def report_table(console: Console, report: IngestReport) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -86,6 +86,9 @@ class Settings(BaseSettings):
         default=1_000_000_000,
         ge=1,
         description="Growth in bytes after which a worker's model process is renewed.",
+    )
+    caption_key: SecretStr | None = Field(
+        default=None, description="Key that `caption` shows to the endpoint it asks."
     )
     host: str = Field(default="127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `serve` listens on.")

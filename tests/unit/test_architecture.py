@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"jobs", "upkeep"},
     {"ingest"},
     {"service"},
-    {"progress", "wiring"},
+    {"progress", "wiring", "selection"},
     {"demo", "evaluation", "assistant"},
     {"commands"},
     {"cli"},
