@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"ports"},
     {"masks", "decode", "devices", "weights"},
     {"crops", "render", "files", "export", "relations", "claimed", "watch", "visionchat"},
-    {"packs"},
+    {"packs", "parquet"},
     {"segmenters", "embedders", "indexes", "catalog", "models"},
     {"pipeline", "prompting", "search", "hybrid", "snapshots"},
     {"listing", "captioning"},
@@ -47,6 +47,7 @@ HOME_OF = {
     "alembic": {"catalog"},
     "fastapi": set(),
     "mcp": {"assistant"},
+    "pyarrow": {"parquet"},
     "typer": {"cli", "commands"},
 }
 
