@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"jobs", "upkeep"},
     {"ingest"},
     {"service"},
-    {"progress", "wiring", "selection"},
+    {"progress", "wiring", "selection", "pointing"},
     {"demo", "evaluation", "assistant"},
     {"commands"},
     {"cli"},
