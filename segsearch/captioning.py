@@ -80,10 +80,13 @@ def caption(
     """Caption regions that have no caption by this model to this prompt.
 
     Set `stop` to end it after the requests under way. EndpointError when the endpoint cannot be
-    used or fails ten regions in a row; captions that came before are kept.
+    used or fails ten regions in a row; captions that came before are kept. ReadOnlyError before
+    anything is sent.
     """
+    origin = origin_of(endpoint, order.prompt)
+    captions.add_caption(0, "", origin)  # keeps nothing, but says now if nothing can be kept
     with VisionChat(endpoint, order.most) as chat:
-        run = _Run(chat, sources, captions, origin_of(endpoint, order.prompt), order.prompt)
+        run = _Run(chat, sources, captions, origin, order.prompt)
         run.all(hits, order.at_once, stop or threading.Event(), report or (lambda _: None))
     return run.report
 

@@ -98,19 +98,23 @@ def report_table(console: Console, report: IngestReport) -> None:
 def hit_table(console: Console, hits: Sequence[Hit], title: str | None = None) -> None:
     """Hits, best first."""
     if not hits:
-        console.print("Nothing found: the library holds no segments yet.")
+        console.print("Nothing found.")
         return
     table = Table(title=title, title_justify="left")
     for name in ("rank", "score", "segment", "box (x0, y0, x1, y1)", "area"):
         table.add_column(name, justify="right")
     table.add_column("picture", overflow="fold")
+    is_said = any(hit.captions for hit in hits)
+    if is_said:
+        table.add_column("caption", overflow="fold")
     for hit in hits:
         mask = hit.segment.mask
         share = mask.area / (mask.height * mask.width)
         path = hit.image.paths[0] if hit.image.paths else ""
         box = ", ".join(map(str, mask.box.as_tuple()))
         row = (str(hit.rank), f"{hit.score:.3f}", str(hit.segment.id), box, f"{share:.1%}")
-        table.add_row(*row, escape(_short(path)))
+        newest = [escape(hit.captions[0].text if hit.captions else "")] if is_said else []
+        table.add_row(*row, escape(_short(path)), *newest)
     console.print(table)
 
 

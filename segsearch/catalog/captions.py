@@ -129,11 +129,15 @@ def _best(weights: dict[str, float], total_weight: float, k: int) -> sa.Select[A
     ]
     matches = sa.union_all(*each).subquery()
     share = sa.func.sum(matches.c.weight) / total_weight
-    by_caption = (
-        sa.select(CAPTION.c.segment_id, share.label("share"), sa.func.length(CAPTION.c.text))
-        .join(matches, matches.c.id == CAPTION.c.id)
-        .group_by(CAPTION.c.id)
+    shares = (
+        sa.select(matches.c.id, share.label("share"))
+        .group_by(matches.c.id)
         .having(share >= LEAST_SHARE)
+        .subquery()
+    )
+    by_caption = (
+        sa.select(CAPTION.c.segment_id, shares.c.share, sa.func.length(CAPTION.c.text))
+        .join(shares, shares.c.id == CAPTION.c.id)
         .subquery()
     )
     segment_id, shared, length = by_caption.c

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from segsearch.captioning import CaptionReport, Order, caption, origin_of
 from segsearch.domain import Query, TextTerm
 from segsearch.errors import EndpointError, QueryError
 from segsearch.packs import QUESTION, Sources
+from segsearch.progress import hit_table
 from segsearch.selection import Selection, sources
 from segsearch.service import SegSearch
 from segsearch.visionchat import ATTEMPTS, Endpoint, retry_after_seconds
@@ -291,6 +294,15 @@ def test_nonsense_is_refused_before_anything_is_sent(wrong: Any) -> None:
     with pytest.raises(QueryError) as told:
         wrong()
     assert "secret" not in str(told.value)
+
+
+def test_captions_are_shown_on_the_terminal(service: SegSearch) -> None:
+    with seeing() as at:
+        run(service, endpoint(at), Order(most=1, at_once=1))
+    hits = list(service.everything())
+    console = Console(record=True, width=200, file=io.StringIO())
+    hit_table(console, hits)
+    assert console.export_text().count("thing on a white ground") == 1
 
 
 # On the command line
