@@ -16,11 +16,11 @@ from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
 from segsearch import __version__
+from segsearch.clicking import Candidate, candidates, region_at
 from segsearch.domain import Caption, Hit, Query, SegmentTerm, TextTerm
 from segsearch.errors import SegSearchError
 from segsearch.export import hit_document
 from segsearch.packs import neighbours
-from segsearch.pointing import Candidate, candidates, region_at
 from segsearch.render import crop_png, cutout_png, marked_jpeg, mask_png
 from segsearch.search import NOT_WEIGHT
 from segsearch.service import SegSearch

@@ -24,6 +24,7 @@ from segsearch.masks import to_coco
 from segsearch.ports import Pixels
 from segsearch.relations import gap, relations
 from segsearch.render import crop_png, cutout_png, marked_jpeg
+from segsearch.whole import whole
 
 LIST = "regions.jsonl"
 CROP_MARGIN = 0.15  # of the region's longer side
@@ -98,22 +99,22 @@ def write_caption_pack(hits: Iterable[Hit], sources: Sources, target: Path) -> W
     if target.suffix.lower() == ".tar":
         return _write_tar(hits, sources, target)
     target.mkdir(parents=True, exist_ok=True)
-    partial = target / f"{LIST}.partial"
 
     def put(name: str, data: bytes) -> None:
         (target / name).write_bytes(data)
 
-    with partial.open("wb") as lines:
-        written = _pack(hits, sources, put, lines)
-    partial.replace(target / LIST)
-    return written
+    with whole(target / LIST) as partial, partial.open("wb") as lines:
+        return _pack(hits, sources, put, lines)
 
 
 def _write_tar(hits: Iterable[Hit], sources: Sources, target: Path) -> Written:
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.partial")
     # A tar file's entries follow each other, so the list grows beside it.
-    with TemporaryFile() as lines, tarfile.open(partial, "w") as tar:
+    with (
+        whole(target) as partial,
+        TemporaryFile(dir=target.parent) as lines,
+        tarfile.open(partial, "w") as tar,
+    ):
 
         def put(name: str, data: bytes) -> None:
             _add(tar, name, len(data), io.BytesIO(data))
@@ -122,8 +123,7 @@ def _write_tar(hits: Iterable[Hit], sources: Sources, target: Path) -> Written:
         size = lines.tell()
         lines.seek(0)
         _add(tar, LIST, size, lines)
-    partial.replace(target)
-    return written
+        return written
 
 
 def _add(tar: tarfile.TarFile, name: str, size: int, data: IO[bytes]) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from segsearch.domain import Hit
 from segsearch.export import hit_document
+from segsearch.whole import whole
 
 ROWS_IN_GROUP = 1000  # held in memory at once
 CAPTION = pa.struct(
@@ -44,12 +45,10 @@ def write_parquet(hits: Iterable[Hit], target: Path) -> int:
 
     OSError when the disk refuses.
     """
-    partial = target.with_name(f"{target.name}.partial")
     each, written = iter(hits), 0
-    with pq.ParquetWriter(partial, SCHEMA, compression="zstd") as file:
+    with whole(target) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as file:
         while some := list(itertools.islice(each, ROWS_IN_GROUP)):
             rows = [hit_document(hit) for hit in some]
             file.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
             written += len(rows)
-    partial.replace(target)
     return written

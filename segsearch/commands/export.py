@@ -83,14 +83,14 @@ def export(
 
 def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> int:
     from segsearch.packs import coco_document, json_lines
+    from segsearch.whole import whole
 
     if kind is Format.PARQUET:
         from segsearch.parquet import write_parquet  # loads pyarrow
 
         return write_parquet(hits, into)
-    partial = into.with_name(f"{into.name}.partial")
     count = 0
-    with partial.open("w", encoding="utf-8") as file:
+    with whole(into) as partial, partial.open("w", encoding="utf-8") as file:
         if kind is Format.COCO:
             document = coco_document(list(hits), label)
             count = len(document["annotations"])
@@ -99,5 +99,4 @@ def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> in
         else:
             for count, line in enumerate(json_lines(hits), start=1):  # noqa: B007  the last number
                 file.write(line)
-    partial.replace(into)
     return count

@@ -20,6 +20,7 @@ from segsearch.errors import NotFoundError, PathError, QueryError
 from segsearch.export import hit_document
 from segsearch.masks import decode, from_coco
 from segsearch.packs import QUESTION, write_caption_pack
+from segsearch.parquet import ROWS_IN_GROUP, write_parquet
 from segsearch.selection import Selection, sources
 from segsearch.service import SegSearch
 from tests.small_models import Shape, open_small_service, paint
@@ -69,8 +70,6 @@ def test_parquet_holds_what_json_lines_hold(service: SegSearch, tmp_path: Path) 
 
 
 def test_parquet_is_written_in_groups_and_may_be_empty(service: SegSearch, tmp_path: Path) -> None:
-    from segsearch.parquet import ROWS_IN_GROUP, write_parquet
-
     hits = list(service.everything()) * 500
     assert write_parquet(hits, tmp_path / "many.parquet") == 1500
     file = pq.ParquetFile(tmp_path / "many.parquet")
@@ -174,11 +173,17 @@ def test_what_breaks_off_leaves_no_file_of_that_name(service: SegSearch, tmp_pat
         yield from Selection(limit=1).hits(service)
         raise NotFoundError("gone")
 
-    for name in ("pack", "pack.tar"):
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for name in (".", "pack.tar"):
         with pytest.raises(NotFoundError):
-            write_caption_pack(breaking(), sources(service), tmp_path / name)
-    assert not (tmp_path / "pack.tar").exists()
-    assert not (tmp_path / "pack" / "regions.jsonl").exists()
+            write_caption_pack(breaking(), sources(service), folder / name)
+    (folder / "regions.parquet").write_bytes(b"the old one")
+    with pytest.raises(NotFoundError):
+        write_parquet(breaking(), folder / "regions.parquet")
+    kinds = {path.suffix for path in folder.iterdir()}
+    assert kinds == {".png", ".jpg", ".parquet"}
+    assert (folder / "regions.parquet").read_bytes() == b"the old one"
 
 
 @pytest.mark.parametrize(
@@ -193,6 +198,13 @@ def test_what_breaks_off_leaves_no_file_of_that_name(service: SegSearch, tmp_pat
     ],
 )
 def test_what_cannot_be_written_is_said(
-    service: SegSearch, wanted: list[str], kind: type[Exception]
+    service: SegSearch,
+    wanted: list[str],
+    kind: type[Exception],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where the usual file would be written
+    before = set(tmp_path.iterdir())
     assert isinstance(export(service, *wanted).exception, kind)
+    assert set(tmp_path.iterdir()) == before

@@ -17,11 +17,11 @@ from mcp import Client
 from PIL import Image
 
 from segsearch.assistant import create_server
+from segsearch.clicking import candidates, region_at
 from segsearch.domain import Origin
 from segsearch.errors import InputError, NotFoundError
 from segsearch.masks import decode, iou
 from segsearch.pipeline import Pipeline
-from segsearch.pointing import candidates, region_at
 from segsearch.ports import Answer, Pixels
 from segsearch.prompts import Prompts
 from segsearch.service import SegSearch
