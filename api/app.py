@@ -21,6 +21,7 @@ from . import (
     routes_health,
     routes_images,
     routes_jobs,
+    routes_scene,
     routes_search,
     routes_segments,
 )
@@ -62,7 +63,14 @@ def create_app(service: SegSearch, *, hosts: Set[str] | None = LOOPBACK_HOSTS) -
     problems.install(app)
     documented.describe(app)
     app.add_middleware(Guards, hosts=hosts, max_picture_bytes=service.settings.max_bytes)
-    for part in (routes_search, routes_images, routes_segments, routes_jobs, routes_health):
+    for part in (
+        routes_search,
+        routes_scene,
+        routes_images,
+        routes_segments,
+        routes_jobs,
+        routes_health,
+    ):
         app.include_router(part.router)
     _add_page(app)
     return app

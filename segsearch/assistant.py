@@ -15,10 +15,11 @@ from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
 from segsearch import __version__
-from segsearch.domain import Hit, Query, SegmentTerm, TextTerm
+from segsearch.domain import Hit
 from segsearch.errors import SegSearchError
 from segsearch.export import hit_document
 from segsearch.packs import neighbours
+from segsearch.queries import Query, SegmentTerm, TextTerm
 from segsearch.render import crop_png, cutout_png, marked_jpeg, mask_png
 from segsearch.search import NOT_WEIGHT
 from segsearch.service import SegSearch

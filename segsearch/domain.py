@@ -155,49 +155,18 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class TextTerm:
-    """Words to look for; a negative weight steers away from them."""
-
-    text: str
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class PictureTerm:
-    """The bytes of a picture file to look like; a negative weight steers away from it."""
-
-    data: bytes = field(repr=False)
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentTerm:
-    """A stored segment to look like; a negative weight steers away from it."""
-
-    segment_id: int
-    weight: float = 1.0
-
-
-Term = TextTerm | PictureTerm | SegmentTerm
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A weighted sum of terms, and how many hits to give, in all and `per_image`."""
-
-    terms: tuple[Term, ...]
-    limit: int = 10
-    per_image: int = 3
-
-
-@dataclass(frozen=True, slots=True)
 class Hit:
-    """A region that answers a query. `score` is a cosine, the higher the better."""
+    """A region that answers a query. `score` is a cosine, the higher the better.
+
+    `relevance` in [0, 1] is how unlikely it is that a library of this size has a region of this
+    score by chance; None where the library is too small to tell.
+    """
 
     rank: int
     score: float
     segment: Segment
     image: Image
+    relevance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segsearch.domain import Image, Job, JobState, PictureInfo, Proposal, Recipe, Segment, State
 from segsearch.prompts import Prompts
+from segsearch.selecting import Selecting
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) upright RGB
 BoolArray = NDArray[np.bool_]  # (H, W)
@@ -122,6 +123,9 @@ class VectorIndex(Protocol):
 
         Ties go to the smaller id. With `allowed`, only those ids are considered.
         """
+
+    def rows(self, ids: Ids) -> tuple[Ids, Vectors]:
+        """The rows (m, d) held under these ids, with their ids (m,); unknown ones are left out."""
 
     def save(self, path: Path) -> None:
         """Write everything to one file."""
@@ -293,7 +297,7 @@ class Upkeep(Protocol):
         """Put right what can be, a sentence each; damaged pictures are queued again."""
 
 
-class Catalog(Queue, Jobs, Upkeep, Protocol):
+class Catalog(Queue, Jobs, Upkeep, Selecting, Protocol):
     """The truth about one library; every method is one transaction, whole or nothing."""
 
     def identity(self) -> str:

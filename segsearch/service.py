@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from segsearch import search
+from segsearch.asking import Asking
 from segsearch.decode import Limits, decode, read_file, sha256_of
 from segsearch.domain import (
     Hit,
@@ -18,19 +19,13 @@ from segsearch.domain import (
     IngestReport,
     Job,
     JobState,
-    PictureTerm,
-    Query,
     Recipe,
     Segment,
-    SegmentTerm,
     Skipped,
     Status,
-    Term,
-    TextTerm,
 )
 from segsearch.errors import (
     LibraryMissingError,
-    ModelError,
     NotFoundError,
     PictureError,
     QueryError,
@@ -39,10 +34,22 @@ from segsearch.errors import (
 from segsearch.files import Found, find
 from segsearch.ingest import Models, Report, counted, failures, note_vanished, work
 from segsearch.jobs import JobLog, as_it_is
-from segsearch.ports import Catalog, Embedder, FileStamp, Pixels, Promptable, Vector
+from segsearch.ports import Catalog, Embedder, FileStamp, Pixels
 from segsearch.projection import Projection
-from segsearch.prompting import OpenPicture, Prompter
+from segsearch.prompting import OpenPicture
+from segsearch.queries import (
+    Answer,
+    PictureTerm,
+    Pointed,
+    Query,
+    RegionTerm,
+    SceneAnswer,
+    SceneQuery,
+    TextTerm,
+)
 from segsearch.settings import Settings
+from segsearch.staging import answer_scene
+from segsearch.terms import Pointing, Reading, Terms
 from segsearch.upkeep import Upkeep
 from segsearch.worker import Step
 
@@ -65,8 +72,15 @@ class SegSearch:
         self._projection = projection
         self._models = models
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
-        self._prompters: dict[str, Prompter] = {}
-        self._prompters_lock = threading.Lock()
+        self._pointing = Pointing(settings.prompt_cache_bytes)
+        reading = Reading(
+            embedder=self._embedder,
+            pipeline=lambda recipe: models(recipe.preset).pipeline(),
+            stored=self._stored,
+            limits=self._limits,
+        )
+        self._terms = Terms(catalog, projection, self._pointing, reading)
+        self._asking = Asking(catalog, projection, self._terms)
         self.upkeep = Upkeep(catalog, projection, settings.library)
 
     def __enter__(self) -> SegSearch:
@@ -204,28 +218,27 @@ class SegSearch:
 
     # Asking
 
-    def search(self, query: Query) -> list[Hit]:
-        """Regions that answer a query, best first; empty when the library holds no segments.
+    def ask(self, query: Query) -> Answer:
+        """One page of the regions that answer a query, best first, or a sentence that says why
+        there are none.
 
         Raises QueryError, PictureError, NotFoundError for what the query names, RecipeError when
-        the library's vectors come from an embedder that is not here.
+        the library's vectors come from an embedder that is not here, ModelError when a region is
+        pointed at and the segmenter takes no prompts.
         """
-        search.check(query)
-        recipe = self._recipe_in_use()
-        vectors = [self._vector(recipe, term) for term in query.terms]
-        wanted = search.combine(vectors, [term.weight for term in query.terms])
-        shelf = search.Shelf(
-            nearest=lambda k: self._projection.search(recipe, wanted, k),
-            fetch=lambda ids: {one.id: one for one in self._catalog.segments(ids=ids)},
-        )
-        ranked = search.rank(shelf, query.limit, query.per_image)
-        numbers = sorted({segment.image_id for _, segment in ranked})
-        images = {one.id: one for one in self._catalog.images(ids=numbers, limit=len(numbers))}
-        return [
-            Hit(rank, score, segment, images[segment.image_id])
-            for rank, (score, segment) in enumerate(ranked, start=1)
-            if segment.image_id in images
-        ]
+        return self._asking.ask(self._recipe_in_use(), query)
+
+    def search(self, query: Query) -> list[Hit]:
+        """The hits of `ask`; empty when nothing matches."""
+        return list(self.ask(query).hits)
+
+    def ask_scene(self, query: SceneQuery) -> SceneAnswer:
+        """Pictures that hold the things asked for in the places asked for; errors as `ask`."""
+        return answer_scene(self._asking, self._recipe_in_use(), query)
+
+    def point(self, region: RegionTerm) -> Pointed:
+        """The masks that a region could mean, best first, and which one a search would take."""
+        return self._terms.point(self._recipe_in_use(), region)
 
     def search_text(self, text: str, *, limit: int = 10, per_image: int = 3) -> list[Hit]:
         """Regions that answer words."""
@@ -242,16 +255,6 @@ class SegSearch:
                 f"The library {str(self.settings.library)!r} is empty: run `segsearch index` first."
             )
         return active
-
-    def _vector(self, recipe: tuple[int, Recipe], term: Term) -> Vector:
-        if isinstance(term, SegmentTerm):
-            return self._projection.vector(recipe, term.segment_id)
-        embedder = self._embedder(recipe[1])
-        if isinstance(term, TextTerm):
-            words = embedder.embed_texts([search.check_text(term.text)])
-            return cast(Vector, words[0])
-        pixels, _ = decode(term.data, self._limits)
-        return cast(Vector, embedder.embed_pictures([pixels])[0])
 
     def _embedder(self, recipe: Recipe) -> Embedder:
         """The embedder that made the library's vectors; RecipeError when it is not here."""
@@ -332,16 +335,12 @@ class SegSearch:
         SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError, ModelError when the segmenter takes no prompts.
         """
         image = self.image(image_id)
-        name = self._recipe_in_use()[1].preset
-        with self._prompters_lock:
-            if name not in self._prompters:
-                segmenter = self._models(name).pipeline().segmenter
-                if not isinstance(segmenter, Promptable):
-                    raise ModelError(f"{segmenter.identity[:40]} takes no points or boxes.")
-                limit = self.settings.prompt_cache_bytes
-                self._prompters[name] = Prompter(segmenter, limit)
-            prompter = self._prompters[name]
-        return prompter.open(image.sha256, lambda: self.picture(image_id))
+        recipe = self._recipe_in_use()[1]
+        pipeline = self._models(recipe.preset).pipeline()
+        return self._pointing.open(recipe, pipeline, image.sha256, lambda: self.picture(image_id))
+
+    def _stored(self, image_id: int) -> tuple[str, Pixels]:
+        return self.image(image_id).sha256, self.picture(image_id)
 
     def status(self) -> Status:
         """Counts over the whole library; loads no model."""

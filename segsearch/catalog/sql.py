@@ -28,6 +28,7 @@ from segsearch.catalog.database import (
 from segsearch.catalog.engine import check_schema, schema_revision, upgrade
 from segsearch.catalog.jobs import Jobs
 from segsearch.catalog.queue import Queue, settle
+from segsearch.catalog.selecting import Selecting
 from segsearch.catalog.tables import CHANGE_LOG, IMAGE, INGEST, LIBRARY, RECIPE, SEGMENT, SOURCE
 from segsearch.catalog.upkeep import Upkeep
 from segsearch.domain import Image, Recipe, Segment, State
@@ -36,7 +37,7 @@ from segsearch.ports import Changes, Claim, DescribedPicture, FileStamp, Ids, Ve
 BATCH_ROWS = 2_000
 
 
-class SqlCatalog(Queue, Jobs, Upkeep):
+class SqlCatalog(Queue, Jobs, Upkeep, Selecting):
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
     Raises LibraryVersionError for a later version's file, DamageError for one that is none.
