@@ -52,7 +52,7 @@ bench-regions: setup
 	$(BIN)/python -m benchmarks.regions
 
 soak: setup
-	$(BIN)/python -m pytest tests/soak
+	$(BIN)/python -m pytest -s tests/soak
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -12,9 +12,18 @@ from segsearch.export import image_document, segment_document
 from segsearch.render import picture_png, thumbnail_jpeg
 from segsearch.search import MAX_LIMIT
 
-from .documented import INVALID, NOT_FOUND, NOT_MODIFIED, OVERLOADED, picture, refusals
+from .documented import (
+    BAD_TAG,
+    BODY_TOO_LARGE,
+    INVALID,
+    NOT_FOUND,
+    NOT_MODIFIED,
+    OVERLOADED,
+    picture,
+    refusals,
+)
 from .drawings import drawn, tag_of
-from .schemas import MAX_ID, ImageDocument, ImagePage, SegmentList
+from .schemas import MAX_ID, ImageDocument, ImagePage, SegmentList, TagsRequest
 from .state import Here
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -37,6 +46,17 @@ def list_images(
 @router.get("/{image_id}", response_model=ImageDocument, responses=refusals(NOT_FOUND, INVALID))
 def read_image(image_id: ImageId, here: Here) -> dict[str, Any]:
     """One image."""
+    return image_document(here.service.image(image_id))
+
+
+@router.post(
+    "/{image_id}/tags",
+    response_model=ImageDocument,
+    responses=refusals(NOT_FOUND, INVALID, BAD_TAG, BODY_TOO_LARGE),
+)
+def tag_image(image_id: ImageId, wanted: TagsRequest, here: Here) -> dict[str, Any]:
+    """Give tags to an image and take some away; what already is so stays so."""
+    here.service.tag(image_ids=[image_id], add=wanted.add, remove=wanted.remove)
     return image_document(here.service.image(image_id))
 
 

@@ -30,13 +30,23 @@ IMAGE: dict[str, Any] = {
     "image_id": 31,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "paths": ["/pictures/beach/umbrella.jpg"],
+    "albums": ["beach"],
     "width": 640,
     "height": 480,
     "format": "JPEG",
+    "size_bytes": 212480,
     "state": "done",
     "reason": None,
     "taken_at": "2024-07-14T12:31:05",
     "camera": "ACME Pocket 3",
+    "lens": "ACME 28mm f/2",
+    "latitude": 43.6961,
+    "longitude": 7.2717,
+    "orientation": 1,
+    "icc_profile": "Display P3",
+    "perceptual_hash": "0f3c6e1a88d4b2970f1e3c78f0e1c387",
+    "near_duplicates": [44],
+    "tags": ["holiday"],
 }
 
 
@@ -110,13 +120,36 @@ class ImageDocument(BaseModel):
     image_id: int
     sha256: str = Field(description="Of the file's bytes, as hex.")
     paths: list[str] = Field(description="Copies of one file are one image with several paths.")
+    albums: list[str] = Field(description="Names of the folders, or archives, it lies in.")
     width: int = Field(description="Of the upright image in pixels; 0 until it was looked at.")
     height: int = Field(description="Of the upright image in pixels; 0 until it was looked at.")
     format: str
+    size_bytes: int | None = Field(description="Of the file; null until it was looked at.")
     state: str = Field(description="pending, running, done or failed.")
     reason: str | None = Field(description="Why it failed.")
     taken_at: str | None = Field(description="When the camera says it was taken, local time.")
-    camera: str | None
+    camera: str | None = Field(description="Maker and model.")
+    lens: str | None
+    latitude: float | None = Field(description="Degrees, north positive.")
+    longitude: float | None = Field(description="Degrees, east positive.")
+    orientation: int | None = Field(description="EXIF's, of the pixels as stored; 1 is upright.")
+    icc_profile: str | None = Field(description="The colour profile that was converted to sRGB.")
+    perceptual_hash: str | None = Field(
+        description="128 bits as hex; null for a plain picture, or one not looked at yet."
+    )
+    near_duplicates: list[int] = Field(
+        description="Images that look almost the same (at most 7 bits apart), the nearest first."
+    )
+    tags: list[str] = Field(description="What users said, sorted.")
+
+
+class TagsRequest(BaseModel):
+    """Tags to give to an image, and tags to take away."""
+
+    model_config = _strict({"add": ["holiday"], "remove": ["unsorted"]})
+
+    add: list[str] = Field([], max_length=100, description="Tags of 1 to 100 characters.")
+    remove: list[str] = Field([], max_length=100, description="Tags the image may not have.")
 
 
 class ImagePage(BaseModel):
@@ -202,6 +235,7 @@ class StatusDocument(BaseModel):
             "pending": 0,
             "failed": 0,
             "quarantined": 0,
+            "near_duplicates": 2,
             "missing": 0,
             "preset": "demo",
             "bytes": 4180212,
@@ -217,6 +251,7 @@ class StatusDocument(BaseModel):
     pending: int = Field(description="Images that wait for a worker, or are with one.")
     failed: int
     quarantined: int = Field(description="Images that crashed the models twice.")
+    near_duplicates: int = Field(description="Images that look almost like another.")
     missing: int = Field(description="Paths whose files were gone when last looked for.")
     preset: str | None = Field(description="Models and settings of the library; null when empty.")
     bytes: int = Field(description="What the library's folder takes on disk.")

@@ -19,6 +19,7 @@ from rich.logging import RichHandler
 
 from segsearch import __version__
 from segsearch.commands import models
+from segsearch.commands.curate import tag
 from segsearch.commands.evaluate import evaluate
 from segsearch.commands.export import export
 from segsearch.commands.indexing import BackgroundWorker, index, watch, worker
@@ -148,7 +149,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 def remove(
     context: typer.Context,
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Pictures or folders to forget; files stay.")
+        list[str] | None, typer.Argument(help="Pictures or folders to forget; files stay.")
     ] = None,
     image_id: Annotated[list[int] | None, typer.Option(help="Ids of images to forget.")] = None,
     as_json: AsJson = False,
@@ -226,6 +227,7 @@ app.command("eval")(evaluate)
 app.command("export")(export)
 app.command("mcp")(mcp)
 app.command()(presets)
+app.command()(tag)
 app.add_typer(models.app, name="models")
 for command in (index, worker, watch, verify, repair, prune, backup, restore):
     app.command()(command)

@@ -12,25 +12,33 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from segsearch.domain import PictureInfo
 from segsearch.errors import PictureError, PictureTooLargeError
+from segsearch.metadata import picture_info
 from segsearch.ports import Pixels
+from segsearch.raw import RAW_SUFFIXES, develop, exif_of, is_raw
+
+__all__ = [
+    "DEFAULT_LIMITS", "RAW_SUFFIXES", "SUFFIXES", "Limits", "decode", "read_file", "sha256_of",
+    "too_large",
+]  # fmt: skip
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM", "JPEG2000")
 SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff"),
-        *(".bmp", ".avif", ".mpo", ".ppm", ".pgm", ".pbm", ".jp2"),
+        *(".bmp", ".avif", ".heic", ".heif", ".hif", ".mpo", ".ppm", ".pgm", ".pbm", ".jp2"),
     }
 )
+WEBP_EXTENDED = b"WEBPVP8X"
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+AVIF_BRANDS = (b"avif", b"avis")  # Pillow reads these itself
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 
 
@@ -51,15 +59,19 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def too_large(size: int, max_bytes: int) -> PictureTooLargeError:
+    """The error for a file of more bytes than allowed."""
+    return PictureTooLargeError(
+        f"The file has {size:,} bytes, more than the {max_bytes:,} allowed by SEGSEARCH_MAX_BYTES."
+    )
+
+
 def read_file(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """A file's bytes; PictureError when it cannot be read, PictureTooLargeError past the limit."""
     try:
         size = path.stat().st_size
         if size > limits.max_bytes:
-            raise PictureTooLargeError(
-                f"The file has {size:,} bytes, more than the {limits.max_bytes:,} allowed by "
-                "SEGSEARCH_MAX_BYTES."
-            )
+            raise too_large(size, limits.max_bytes)
         return path.read_bytes()
     except OSError as problem:
         raise PictureError(f"The file cannot be read: {problem.strerror or problem}.") from problem
@@ -74,19 +86,24 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, Pictur
     if not data:
         raise PictureError("The file is empty (0 bytes).")
     if len(data) > limits.max_bytes:
-        raise PictureTooLargeError(
-            f"The picture has {len(data):,} bytes, more than the {limits.max_bytes:,} allowed by "
-            "SEGSEARCH_MAX_BYTES."
-        )
-    with _foreign_errors_as_ours(), _open(data, limits) as picture:
+        raise too_large(len(data), limits.max_bytes)
+    with _foreign_errors_as_ours():
+        raw = is_raw(data)
+        picture = develop(data, limits.max_pixels) if raw else _open(data, limits)
+    with _foreign_errors_as_ours(), picture:
         picture.seek(0)
         picture.load()
-        info = _info(picture)
+        info = picture_info(picture)
+        if picture.format == "HEIF":  # libheif has turned it already, and says 1 ever after
+            stored = picture.info.get("original_orientation")
+            info = replace(info, orientation=stored if stored and 1 <= stored <= 8 else 1)
+        elif raw:
+            info = replace(picture_info(picture, exif_of(data) or None), format="RAW")
         upright = ImageOps.exif_transpose(picture) or picture
         rgb = _to_rgb(upright)
     pixels = np.asarray(rgb, dtype=np.uint8)
     height, width = pixels.shape[:2]
-    return pixels, PictureInfo(width, height, info.format, info.taken_at, info.camera)
+    return pixels, replace(info, width=width, height=height, size_bytes=len(data))
 
 
 @contextmanager
@@ -99,10 +116,12 @@ def _foreign_errors_as_ours() -> Iterator[None]:
     except UnidentifiedImageError as problem:
         raise PictureError(
             "The file is not a picture in a format this program reads (JPEG, PNG, WebP, GIF, "
-            "TIFF, BMP, AVIF, JPEG 2000, PPM)."
+            "TIFF, BMP, AVIF, HEIC, JPEG 2000, PPM, camera RAW)."
         ) from problem
     except Image.DecompressionBombError as problem:
-        raise PictureTooLargeError(f"The picture is a decompression bomb: {problem}.") from problem
+        raise PictureTooLargeError(
+            f"The picture is a decompression bomb: {_sentence(problem)}."
+        ) from problem
     except (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError) as problem:
         raise PictureError(f"The picture is damaged: {_sentence(problem)}.") from problem
     except (TypeError, KeyError, IndexError, AttributeError, RuntimeError) as problem:
@@ -121,10 +140,22 @@ def _sentence(problem: Exception) -> str:
 def _open(data: bytes, limits: Limits) -> Image.Image:
     """The picture behind the bytes, header read, pixels not; refused when the header asks for more
     than `limits.max_pixels`."""
-    if data.startswith(PNG_START):  # Pillow looks past this header before it tells the size
+    # Pillow looks past these headers, and makes room for a WebP, before it tells the size.
+    if data.startswith(PNG_START):
         claimed = struct.unpack(">II", data[len(PNG_START) :][:8].ljust(8, b"\0"))
         _check_size(claimed[0], claimed[1], limits)
-    picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    elif data.startswith(b"RIFF") and data[8:16] == WEBP_EXTENDED:
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+        _check_size(width, height, limits)
+    formats: tuple[str, ...] = FORMATS
+    if data[4:8] == b"ftyp" and data[8:12] not in AVIF_BRANDS:
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()  # the only way in; does nothing the second time
+        formats = (*FORMATS, "HEIF")
+    if Image.MAX_IMAGE_PIXELS is not None and limits.max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # else Pillow refuses what our limit allows
+    picture = Image.open(io.BytesIO(data), formats=formats)
     width, height = picture.size
     _check_size(width, height, limits)
     if width < 1 or height < 1:
@@ -138,29 +169,6 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
             f"The picture is {width:,} x {height:,} pixels, more than the "
             f"{limits.max_pixels:,} allowed by SEGSEARCH_MAX_PIXELS."
         )
-
-
-def _info(picture: Image.Image) -> PictureInfo:
-    """Format and the few EXIF fields worth keeping; a broken EXIF block only loses those."""
-    try:
-        exif = picture.getexif()
-        inner = exif.get_ifd(ExifTags.IFD.Exif)
-        stamp = inner.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
-        camera = " ".join(
-            part
-            for tag in (ExifTags.Base.Make, ExifTags.Base.Model)
-            if (part := str(exif.get(tag) or "").replace("\x00", "").strip())
-        )
-    except Exception:  # noqa: BLE001  Pillow raises anything at all on a broken EXIF block
-        return PictureInfo(*picture.size, picture.format or "?")
-    return PictureInfo(*picture.size, picture.format or "?", _taken_at(stamp), camera or None)
-
-
-def _taken_at(stamp: object) -> datetime | None:
-    try:
-        return datetime.strptime(str(stamp).strip("\x00 "), "%Y:%m:%d %H:%M:%S")
-    except ValueError:
-        return None
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
@@ -182,15 +190,19 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _squeeze_depth(picture: Image.Image) -> Image.Image:
     """8-bit grey from 16-bit, 32-bit and float: `convert` alone would clip nearly all to white."""
-    values = np.asarray(picture, dtype=np.float64)
+    if picture.mode.startswith("I;16"):
+        words = np.asarray(picture).astype(np.uint32)
+        top = (words + 128) // 257 if int(words.max()) > 255 else words
+        return Image.fromarray(top.astype(np.uint8))
+    values = np.asarray(picture, dtype=np.float32)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and low >= 0 and high <= 65535):
+    if picture.mode == "I" and low >= 0 and high <= 65535:
         scaled = values / 257.0 if high > 255 else values
     elif low >= 0.0 and high <= 1.0:
         scaled = values * 255.0
-    else:
-        scaled = (values - low) * (255.0 / max(high - low, 1e-12))
+    else:  # halves, because the span itself may be larger than a float holds
+        scaled = (values / 2 - low / 2) * (255.0 / max(high / 2 - low / 2, 1e-12))
     return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
 
 

@@ -97,13 +97,25 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PictureInfo:
-    """What decoding learnt about a picture besides its pixels; sizes are of the upright image."""
+    """What decoding learnt about a picture besides its pixels; sizes are of the upright image.
+
+    `taken_at` is local time. `latitude` and `longitude` are degrees (WGS 84), north and east
+    positive. `orientation` is EXIF's, 1 to 8, of the pixels as they were stored. `icc_profile` is
+    the name of the colour profile that was converted to sRGB. `perceptual_hash` is `likeness`'s.
+    """
 
     width: int
     height: int
     format: str
     taken_at: datetime | None = None
     camera: str | None = None
+    lens: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    orientation: int = 1
+    icc_profile: str | None = None
+    size_bytes: int = 0
+    perceptual_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +134,9 @@ class Image:
     paths: tuple[str, ...]
     state: State
     reason: str | None = None
-    taken_at: datetime | None = None
-    camera: str | None = None
+    info: PictureInfo | None = None
+    tags: tuple[str, ...] = ()
+    near_duplicates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +249,8 @@ class PruneReport:
 class Status:
     """Counts over a whole library. `bytes` is what its folder takes on disk.
 
-    `missing` counts paths whose files were gone when last looked for; `jobs` are those under way.
+    `near_duplicates` counts images that look almost like another, `missing` paths whose files were
+    gone when last looked for; `jobs` are those under way.
     """
 
     images: int
@@ -244,6 +258,7 @@ class Status:
     pending: int
     failed: int
     quarantined: int
+    near_duplicates: int
     missing: int
     preset: str | None
     bytes: int

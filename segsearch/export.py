@@ -7,6 +7,7 @@ from typing import Any
 from segsearch.domain import Hit, Image, IngestReport, Segment
 from segsearch.masks import to_coco
 from segsearch.queries import Pointed, SceneHit
+from segsearch.sources.names import album_of
 
 
 def hit_document(hit: Hit) -> dict[str, Any]:
@@ -68,18 +69,29 @@ def segment_document(segment: Segment) -> dict[str, Any]:
 
 
 def image_document(image: Image) -> dict[str, Any]:
-    """An image with all its paths."""
+    """An image with all its paths, what its file says of itself, and what users say of it."""
+    info = image.info
     return {
         "image_id": image.id,
         "sha256": image.sha256,
         "paths": list(image.paths),
+        "albums": sorted({name for path in image.paths if (name := album_of(path))}),
         "width": image.width,
         "height": image.height,
         "format": image.format,
+        "size_bytes": info.size_bytes if info else None,
         "state": image.state.value,
         "reason": image.reason,
-        "taken_at": image.taken_at.isoformat() if image.taken_at else None,
-        "camera": image.camera,
+        "taken_at": info.taken_at.isoformat() if info and info.taken_at else None,
+        "camera": info.camera if info else None,
+        "lens": info.lens if info else None,
+        "latitude": info.latitude if info else None,
+        "longitude": info.longitude if info else None,
+        "orientation": info.orientation if info else None,
+        "icc_profile": info.icc_profile if info else None,
+        "perceptual_hash": info.perceptual_hash if info else None,
+        "near_duplicates": list(image.near_duplicates),
+        "tags": list(image.tags),
     }
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from segsearch.claimed import read_claimed
-from segsearch.decode import Limits
+from segsearch.claimed import ClaimReader
 from segsearch.domain import Recipe, Skipped, State
+from segsearch.errors import PictureError, RecipeError, SegSearchError
 from segsearch.jobs import JobLog
 from segsearch.modelprocess import Lifetime, ModelProcesses
 from segsearch.pipeline import Pipeline
-from segsearch.ports import Catalog, Claim, DescribedPicture, Embedder
+from segsearch.ports import Catalog, Claim, DescribedPicture, Embedder, FileStamp
 from segsearch.settings import Settings
+from segsearch.sources.names import normal
+from segsearch.sources.reader import Sources
 from segsearch.worker import Pace, Step, Worker
 
+LOG = logging.getLogger(__name__)
 MAX_LANES = 8  # a lane holds a whole picture in memory
 Report = Callable[[int, int, Step], None]  # pictures done, pictures in all, the last one
 
@@ -37,6 +41,67 @@ class Models(Protocol):
         """What loads the same pipeline in another process; picklable."""
 
 
+def recipe_to_fill(
+    catalog: Catalog,
+    models_of: Callable[[str | None], Models],
+    preset: str | None,
+    *,
+    rebuild: bool,
+) -> tuple[Models, int]:
+    """The models that pictures go through, and the id of their recipe.
+
+    `preset` None is the library's own. RecipeError when the library was made by other models under
+    the same name, unless `rebuild` says that they are to be replaced.
+    """
+    active = catalog.active_recipe()
+    wanted = preset or (active[1].preset if active else None)
+    models = models_of(wanted)
+    # Another preset by name is a wish; the same preset with other weights is a surprise.
+    rebuild = rebuild or (active is not None and wanted != active[1].preset)
+    if active and active[1].fingerprint != models.recipe.fingerprint and not rebuild:
+        raise RecipeError(
+            f"The library was made with preset {active[1].preset!r} and other models or settings "
+            f"than {models.recipe.preset!r} has here: run `segsearch index --rebuild` to put every "
+            "picture through the present ones."
+        )
+    return models, catalog.register_recipe(models.recipe)
+
+
+def can_make(models_of: Callable[[str | None], Models], recipe: Recipe) -> bool:
+    """Whether the models and settings of a recipe are here."""
+    try:
+        return models_of(recipe.preset).recipe.fingerprint == recipe.fingerprint
+    except SegSearchError as problem:
+        LOG.info("The models of %r are not here: %s", recipe.preset, problem)
+        return False
+
+
+def record(
+    catalog: Catalog,
+    sources: Sources,
+    files: Mapping[str, FileStamp],
+    recipe_id: int,
+    stop: threading.Event,
+) -> list[Skipped]:
+    """Enter new and changed files into the catalog; those that cannot be read come back."""
+    known = catalog.file_stamps()
+    unreadable: list[Skipped] = []
+    for path, stamp in files.items():
+        if stamp.is_known and known.get(path) == stamp:
+            continue
+        if stop.is_set():
+            break
+        try:
+            sources.check_size(stamp.size_bytes)
+            sha256, size = sources.digest(path)
+        except PictureError as problem:
+            unreadable.append(Skipped(path, str(problem)))
+        else:
+            held = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
+            catalog.record_file(path, held, sha256, recipe_id)
+    return unreadable
+
+
 def work(
     catalog: Catalog,
     settings: Settings,
@@ -52,14 +117,14 @@ def work(
     With `apart` every picture goes through a model process of its own making; without, only those
     that a worker has died or failed over before: one of them may be why.
     """
-    limits = Limits(settings.max_bytes, settings.max_pixels)
+    reader = ClaimReader(settings)
     lifetime = Lifetime(settings.picture_seconds, settings.recycle_pictures, settings.recycle_bytes)
-    processes = ModelProcesses(models.builder(), limits, lifetime)
+    processes = ModelProcesses(models.builder(), settings, lifetime)
 
     def describe(claim: Claim) -> DescribedPicture:
         if apart or claim.interruptions or claim.crashes:
             return processes.describe(claim)
-        return models.pipeline().describe(*read_claimed(claim, limits))
+        return models.pipeline().describe(*reader.read(claim))
 
     worker = Worker(catalog, recipe_id, describe, pace_of(settings), abandon=processes.kill)
     try:
@@ -79,25 +144,27 @@ def pace_of(settings: Settings) -> Pace:
     )
 
 
-def note_vanished(catalog: Catalog, paths: Sequence[Path], files: Iterable[str]) -> None:
-    """Mark known files below `paths` that are gone, and unmark those that are back.
+def note_vanished(
+    catalog: Catalog, sources: Sources, places: Sequence[str | Path], listed: Collection[str]
+) -> None:
+    """Mark known files at or below `places` that are gone, and unmark those that are back.
 
-    Nothing is forgotten here: a share that is not mounted looks just the same.
+    `listed` is what a look at those places has seen. Nothing is forgotten here: a share that is
+    not mounted looks just the same.
     """
     marked = set(catalog.missing_paths())
-    found = set(files)
-    back = sorted(marked & found)
+    back = sorted(marked.intersection(listed))
     if back:
         catalog.mark_found(back)
-    roots = [os.path.abspath(path) for path in paths]
-    below = tuple(root.rstrip("/") + "/" for root in roots)
+    roots = [normal(place).rstrip("/") for place in places]
+    below = tuple(f"{root}/" for root in roots)
     gone = [
         path
         for path in catalog.file_stamps()
-        if path not in found
+        if path not in listed
         and path not in marked
         and (path in roots or path.startswith(below))
-        and not Path(path).exists()
+        and not sources.holds(path)
     ]
     if gone:
         catalog.mark_missing(gone)

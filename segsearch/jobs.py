@@ -30,7 +30,8 @@ class JobLog:
     """One job's row in the catalog and its report. A `lazy` one begins with its first picture."""
 
     def __init__(
-        self, catalog: Catalog, library: Path, kind: str, preset: str | None, paths: Sequence[Path],
+        self, catalog: Catalog, library: Path, kind: str, preset: str | None,
+        paths: Sequence[str | Path],
         *, lazy: bool = False,
     ) -> None:  # fmt: skip
         self._catalog = catalog

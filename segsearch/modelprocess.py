@@ -21,8 +21,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from segsearch.claimed import read_claimed
-from segsearch.decode import Limits
+from segsearch.claimed import ClaimReader
 from segsearch.errors import (
     FileGoneError,
     ModelCrashError,
@@ -32,6 +31,7 @@ from segsearch.errors import (
 )
 from segsearch.pipeline import Pipeline
 from segsearch.ports import Claim, DescribedPicture
+from segsearch.settings import Settings
 
 LOADING_SECONDS = 600.0
 OUT_OF_MEMORY = "out of memory"
@@ -54,9 +54,11 @@ class ModelProcess:
     any thread.
     """
 
-    def __init__(self, build: Callable[[], Pipeline], limits: Limits, lifetime: Lifetime) -> None:
+    def __init__(
+        self, build: Callable[[], Pipeline], settings: Settings, lifetime: Lifetime
+    ) -> None:
         self._build = build
-        self._limits = limits
+        self._settings = settings
         self._lifetime = lifetime
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
@@ -93,7 +95,7 @@ class ModelProcess:
         ours, theirs = context.Pipe()
         self._killed_for = None
         oom_kills = _oom_kills()
-        arguments = (theirs, self._build, self._limits)
+        arguments = (theirs, self._build, self._settings)
         process = context.Process(target=_serve, args=arguments, daemon=True)
         process.start()
         self._process = process
@@ -160,8 +162,10 @@ ENDED = "ended by its worker"
 class ModelProcesses:
     """As many model processes as callers at once; each caller gets one for the call."""
 
-    def __init__(self, build: Callable[[], Pipeline], limits: Limits, lifetime: Lifetime) -> None:
-        self._make: Callable[[], ModelProcess] = lambda: ModelProcess(build, limits, lifetime)
+    def __init__(
+        self, build: Callable[[], Pipeline], settings: Settings, lifetime: Lifetime
+    ) -> None:
+        self._make: Callable[[], ModelProcess] = lambda: ModelProcess(build, settings, lifetime)
         self._lock = threading.Lock()
         self._idle: list[ModelProcess] = []
         self._all: list[ModelProcess] = []
@@ -216,7 +220,7 @@ def _outcome(kind: str, content: Any) -> DescribedPicture:
     raise RuntimeError(content)
 
 
-def _serve(connection: Connection, build: Callable[[], Pipeline], limits: Limits) -> None:
+def _serve(connection: Connection, build: Callable[[], Pipeline], settings: Settings) -> None:
     """The child: answers one claim after the other until the parent is gone."""
     # The parent decides when to end; a signal to the whole group must not cut a picture short.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -231,19 +235,20 @@ def _serve(connection: Connection, build: Callable[[], Pipeline], limits: Limits
     except SegSearchError as problem:
         connection.send(("unloadable", str(problem), 0))
         return
+    reader = ClaimReader(settings)
     connection.send(("ready", None, 0))
     while True:
         try:
             claim = connection.recv()
         except EOFError:
             return
-        kind, content = _answer(pipeline, claim, limits)
+        kind, content = _answer(pipeline, claim, reader)
         connection.send((kind, content, _held_bytes()))
 
 
-def _answer(pipeline: Pipeline, claim: Claim, limits: Limits) -> tuple[str, Any]:
+def _answer(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> tuple[str, Any]:
     try:
-        return "done", pipeline.describe(*read_claimed(claim, limits))
+        return "done", pipeline.describe(*reader.read(claim))
     except FileGoneError as problem:
         return "gone", str(problem)
     except PictureError as problem:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from segsearch.crops import CropRule, context_crop, masked_crop
 from segsearch.domain import PictureInfo, Proposal
+from segsearch.likeness import perceptual_hash
 from segsearch.masks import full
 from segsearch.ports import (
     DescribedPicture,
@@ -45,4 +46,5 @@ class Pipeline:
             DescribedSegment(one, vectors[1 + 2 * number], vectors[2 + 2 * number])
             for number, one in enumerate(proposals)
         )
-        return DescribedPicture(info, vectors[0], segments)
+        known = replace(info, perceptual_hash=perceptual_hash(pixels))
+        return DescribedPicture(known, vectors[0], segments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -195,12 +195,19 @@ class Changes:
     removed: Ids
 
 
+UNKNOWN_MTIME_NS = -1  # a nanosecond before 1970: no file has it
+
+
 @dataclass(frozen=True, slots=True)
 class FileStamp:
-    """What tells an unchanged file without reading it."""
+    """What tells an unchanged file without reading it, unless its source knows no time."""
 
     size_bytes: int
     mtime_ns: int
+
+    @property
+    def is_known(self) -> bool:
+        return self.mtime_ns != UNKNOWN_MTIME_NS
 
 
 class Queue(Protocol):
@@ -313,6 +320,12 @@ class Catalog(Queue, Jobs, Upkeep, Selecting, Protocol):
     def register_recipe(self, recipe: Recipe) -> int:
         """Id of a recipe; the first one registered becomes the active one."""
 
+    def begin_generation(self, recipe_id: int, *, keep_old: bool) -> None:
+        """Note that a recipe is to take over once every picture has been through its models."""
+
+    def generation_under_way(self) -> tuple[int, Recipe, bool] | None:
+        """Id, recipe and `keep_old` of what `begin_generation` noted, until the switch."""
+
     def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
         """Make a recipe the active one; the segments of every other go, unless they are kept."""
 
@@ -333,6 +346,11 @@ class Catalog(Queue, Jobs, Upkeep, Selecting, Protocol):
 
     def remove_images(self, image_ids: Sequence[int]) -> int:
         """Forget images with their paths, segments and vectors; how many there were."""
+
+    def tag_images(
+        self, image_ids: Sequence[int], *, add: Collection[str] = (), remove: Collection[str] = ()
+    ) -> list[int]:
+        """Give tags to images and take some away; the ids of those that exist come back."""
 
     def find_images(self, paths: Sequence[str]) -> list[int]:
         """Ids of images at these paths, or anywhere below them."""

@@ -23,7 +23,7 @@ LISTED = 20  # skipped files shown one by one
 
 @contextmanager
 def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | None]:
-    """A report callback that draws images done, images/s, masks and time left."""
+    """A report callback that draws images and masks done, how fast, what was skipped, time left."""
     if quiet:
         yield None
         return
@@ -32,23 +32,31 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[masks]} masks"),
+        TextColumn("{task.fields[masks]}"),
+        TextColumn("{task.fields[skipped]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[file]}"),
     )
     bar = Progress(*columns, console=console, speed_estimate_period=60)
-    task = bar.add_task("Indexing", total=None, rate="", masks=0, file="")
-    masks = 0
+    task = bar.add_task("Indexing", total=None, rate="", masks="", skipped="", file="")
+    masks = skipped = 0
 
     def report(done: int, total: int, step: Step) -> None:
-        nonlocal masks
+        nonlocal masks, skipped
         masks += step.segments
-        elapsed = bar.tasks[0].elapsed or 0.0
-        rate = f"{done / elapsed:.2f} images/s" if elapsed > 0 else ""
-        name = escape(Path(step.path).name[-24:])
-        bar.update(task, completed=done, total=total, rate=rate, masks=masks, file=name)
+        skipped += step.reason is not None
+        elapsed = max(bar.tasks[0].elapsed or 0.0, 1e-9)
+        bar.update(
+            task,
+            completed=done,
+            total=total,
+            rate=f"{done / elapsed:.2f} images/s",
+            masks=f"{masks} masks, {masks / elapsed:.0f}/s",
+            skipped=f"{skipped} skipped",
+            file=escape(Path(step.path).name[-24:]),
+        )
         bar.start()  # from the first picture on: a run that is refused draws nothing
 
     try:

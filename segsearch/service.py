@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from segsearch import search
+from segsearch import curation, search
 from segsearch.asking import Asking
-from segsearch.decode import Limits, decode, read_file, sha256_of
+from segsearch.decode import Limits, decode
 from segsearch.domain import (
     Hit,
     Image,
@@ -21,7 +20,6 @@ from segsearch.domain import (
     JobState,
     Recipe,
     Segment,
-    Skipped,
     Status,
 )
 from segsearch.errors import (
@@ -31,10 +29,19 @@ from segsearch.errors import (
     QueryError,
     RecipeError,
 )
-from segsearch.files import Found, find
-from segsearch.ingest import Models, Report, counted, failures, note_vanished, work
+from segsearch.ingest import (
+    Models,
+    Report,
+    can_make,
+    counted,
+    failures,
+    note_vanished,
+    recipe_to_fill,
+    record,
+    work,
+)
 from segsearch.jobs import JobLog, as_it_is
-from segsearch.ports import Catalog, Embedder, FileStamp, Pixels
+from segsearch.ports import Catalog, Embedder, Pixels
 from segsearch.projection import Projection
 from segsearch.prompting import OpenPicture
 from segsearch.queries import (
@@ -48,6 +55,9 @@ from segsearch.queries import (
     TextTerm,
 )
 from segsearch.settings import Settings
+from segsearch.sources.entries import Found
+from segsearch.sources.names import normal
+from segsearch.sources.reader import Sources
 from segsearch.staging import answer_scene
 from segsearch.terms import Pointing, Reading, Terms
 from segsearch.upkeep import Upkeep
@@ -81,7 +91,8 @@ class SegSearch:
         )
         self._terms = Terms(catalog, projection, self._pointing, reading)
         self._asking = Asking(catalog, projection, self._terms)
-        self.upkeep = Upkeep(catalog, projection, settings.library)
+        self._sources = Sources(settings)
+        self.upkeep = Upkeep(catalog, projection, self._sources, settings.library)
 
     def __enter__(self) -> SegSearch:
         return self
@@ -97,36 +108,44 @@ class SegSearch:
 
     def index(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[Path | str],
         *,
         report: Report | None = None,
         stop: threading.Event | None = None,
         rebuild: bool = False,
         retry_failed: bool = False,
         keep_old: bool = False,
+        preset: str | None = None,
         background: str | None = None,
     ) -> IngestReport:
         """Segment and embed every new picture at or below `paths`, and all that still waits.
 
+        A path is a file, a folder, a tar archive, or a URL that fsspec or the settings allow.
         Unchanged files cost a look at their size and time; copies cost no model call. Files that
         give nothing are listed in the report with their reason; those that are gone are marked.
         With `rebuild`, or another preset, every picture goes through the present models, and
         searches switch over when all are done; `keep_old` keeps what the models before have made.
+        `preset` counts instead of the settings'.
         `background` names a job that is one pass of many: the models run in processes that may
         die, and a pass that finds nothing to do leaves no trace.
         Raises PathError, RecipeError (the library was made by other models), BusyError.
         """
         started = time.monotonic()
         stop = stop or threading.Event()
-        found = find(paths) if paths else Found({}, ())
-        models, recipe_id = self._recipe_to_fill(rebuild)
+        found = self._sources.find(paths) if paths else Found({}, ())
+        models, recipe_id = recipe_to_fill(
+            self._catalog, self._models, preset or self.settings.preset, rebuild=rebuild
+        )
+        active = self._catalog.active_recipe()
+        if active and active[0] != recipe_id:
+            self._catalog.begin_generation(recipe_id, keep_old=keep_old)
         kind, quiet = background or "index", background is not None
         name = models.recipe.preset
         log = JobLog(self._catalog, self.settings.library, kind, name, paths, lazy=quiet)
         steps: list[Step] = []
         with log:
-            unreadable = self._record(found.files, recipe_id, stop)
-            note_vanished(self._catalog, paths, found.files)
+            unreadable = record(self._catalog, self._sources, found.files, recipe_id, stop)
+            note_vanished(self._catalog, self._sources, paths, found.listed)
             log.begin_work(self._catalog.queue_all(recipe_id, retry_failed=retry_failed))
             note = counted(log, steps, report)
             parts = (self._catalog, self.settings, models, recipe_id)
@@ -151,63 +170,42 @@ class SegSearch:
         )
 
     def index_waiting(self, stop: threading.Event) -> bool:
-        """Deal with what waits under the recipe in use; whether there was anything."""
+        """Deal with what waits under the recipe in use, or the one that is to take over from it.
+
+        Whether there was anything.
+        """
         active = self._catalog.active_recipe()
-        if active is None or not self._catalog.waiting(active[0]):
+        if active is None:
             return False
-        return self.index((), stop=stop, background="worker").indexed > 0
-
-    def _recipe_to_fill(self, rebuild: bool) -> tuple[Models, int]:
-        active = self._catalog.active_recipe()
-        wanted = self.settings.preset or (active[1].preset if active else None)
-        models = self._models(wanted)
-        # Another preset by name is a wish; the same preset with other weights is a surprise.
-        rebuild = rebuild or (active is not None and wanted != active[1].preset)
-        if active and active[1].fingerprint != models.recipe.fingerprint and not rebuild:
-            raise RecipeError(
-                f"The library was made with preset {active[1].preset!r} and other models or "
-                f"settings than {models.recipe.preset!r} has here: run `segsearch index --rebuild` "
-                "to put every picture through the present ones."
-            )
-        return models, self._catalog.register_recipe(models.recipe)
-
-    def _record(
-        self, files: dict[str, FileStamp], recipe_id: int, stop: threading.Event
-    ) -> list[Skipped]:
-        """Enter new and changed files into the catalog; those that cannot be read come back."""
-        known = self._catalog.file_stamps()
-        unreadable: list[Skipped] = []
-        for path, stamp in files.items():
-            if known.get(path) == stamp:
-                continue
-            if stop.is_set():
-                break
-            try:
-                if stamp.size_bytes > self._limits.max_bytes:
-                    read_file(Path(path), self._limits)  # says why it is refused
-                self._catalog.record_file(path, stamp, sha256_of(Path(path)), recipe_id)
-            except PictureError as problem:
-                unreadable.append(Skipped(path, str(problem)))
-            except OSError as problem:
-                reason = f"The file cannot be read: {problem.strerror or problem}."
-                unreadable.append(Skipped(path, reason))
-        return unreadable
+        if self._catalog.waiting(active[0]):
+            name = active[1].preset
+            return self.index((), stop=stop, preset=name, background="worker").indexed > 0
+        coming = self._catalog.generation_under_way()
+        if coming is None or not can_make(self._models, coming[1]):
+            return False
+        _, recipe, keep_old = coming
+        report = self.index(
+            (), stop=stop, preset=recipe.preset, rebuild=True, keep_old=keep_old,
+            background="worker",
+        )  # fmt: skip
+        return report.indexed > 0
 
     def _finish_generation(self, recipe_id: int, keep_old: bool) -> None:
         """Switch to a recipe once nothing waits under it, and write the index down."""
         active = self._catalog.active_recipe()
-        if active and active[0] != recipe_id and self._catalog.waiting(recipe_id) == 0:
+        # Pictures may have come in under the recipe in use while this one was filled.
+        if active and active[0] != recipe_id and self._catalog.queue_all(recipe_id) == 0:
             self._catalog.switch_recipe(recipe_id, keep_old=keep_old)
         active = self._catalog.active_recipe()
         if active:
             self._projection.save(active)
 
-    def remove(self, *, paths: Sequence[Path] = (), image_ids: Sequence[int] = ()) -> int:
+    def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:
         """Forget images by id, by path, or below a folder; how many there were comes back.
 
         The files themselves are not touched. NotFoundError when nothing matches.
         """
-        names = [os.path.abspath(path) for path in paths]
+        names = [normal(path) for path in paths]
         doomed = sorted({*image_ids, *self._catalog.find_images(names)})
         removed = self._catalog.remove_images(doomed)
         if not removed:
@@ -215,6 +213,17 @@ class SegSearch:
             raise NotFoundError(f"The library holds no image at {wanted}.")
         self._projection.save(self._recipe_in_use())
         return removed
+
+    def tag(
+        self,
+        *,
+        paths: Sequence[Path | str] = (),
+        image_ids: Sequence[int] = (),
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+    ) -> list[int]:
+        """Tag images by id, path or folder, or take tags away; the ids; see `curation.tag`."""
+        return curation.tag(self._catalog, paths, image_ids, add=add, remove=remove)
 
     # Asking
 
@@ -319,7 +328,7 @@ class SegSearch:
         image = self.image(image_id)
         for path in image.paths:
             try:
-                data = read_file(Path(path), self._limits)
+                data = self._sources.read(path)
             except PictureError:
                 continue
             if hashlib.sha256(data).hexdigest() == image.sha256:

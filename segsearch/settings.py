@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(value: Any) -> Any:
+    """Globs from one text with commas between them, as an environment variable holds them."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip()) or None
+    return value
+
+
+Globs = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -57,6 +67,23 @@ class Settings(BaseSettings):
     )
     max_pixels: int = Field(
         default=200_000_000, ge=1, description="Largest picture that is decoded, in pixels."
+    )
+    include: Globs = Field(
+        default=None,
+        description="Only files that one of these globs matches, as in .gitignore; by commas.",
+    )
+    exclude: Globs = Field(
+        default=None,
+        description="Files and folders that are left out; globs as in .gitignore, by commas.",
+    )
+    allow_urls: bool = Field(
+        default=False, description="Whether http and https addresses may be fetched."
+    )
+    allow_private_urls: bool = Field(
+        default=False, description="Whether they may lie in private networks and on this machine."
+    )
+    url_seconds: float = Field(
+        default=30.0, gt=0, description="How long fetching one address may take, in all."
     )
     lease_seconds: float = Field(
         default=60.0,

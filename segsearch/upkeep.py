@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from segsearch import snapshots
@@ -11,15 +10,20 @@ from segsearch.domain import PruneReport, RepairReport
 from segsearch.errors import DamageError, LibraryError, PathError
 from segsearch.ports import Catalog
 from segsearch.projection import Projection
+from segsearch.sources.names import scheme_of
+from segsearch.sources.reader import Sources
 from segsearch.worker import is_gone
 
 
 class Upkeep:
     """The housekeeping of one library; `SegSearch.upkeep` holds it."""
 
-    def __init__(self, catalog: Catalog, projection: Projection, library: Path) -> None:
+    def __init__(
+        self, catalog: Catalog, projection: Projection, sources: Sources, library: Path
+    ) -> None:
         self._catalog = catalog
         self._projection = projection
+        self._sources = sources
         self._library = library
 
     def verify(self) -> list[str]:
@@ -31,7 +35,20 @@ class Upkeep:
             *self._catalog.problems(active),
             *self._projection.problems(active),
             *self._leftovers(),
-            *missing_files(list(self._catalog.file_stamps())),
+            *self._missing_files(),
+        ]
+
+    def _missing_files(self) -> list[str]:
+        """A sentence for each folder from which known files are gone.
+
+        Stores and web addresses are not asked for each file, an `index` lists them as a whole.
+        """
+        here = [path for path in self._catalog.file_stamps() if scheme_of(path) is None]
+        gone = Counter(str(Path(path).parent) for path in here if not self._sources.holds(path))
+        return [
+            f"{count} known {'file is' if count == 1 else 'files are'} gone from {folder!r}: "
+            "`segsearch index` and `segsearch prune` forget them."
+            for folder, count in sorted(gone.items())
         ]
 
     def _leftovers(self) -> list[str]:
@@ -66,7 +83,7 @@ class Upkeep:
         Only files found to be gone by an `index` of their folder count, and each is looked for
         once more.
         """
-        gone = [path for path in self._catalog.missing_paths() if not Path(path).exists()]
+        gone = [path for path in self._catalog.missing_paths() if not self._sources.holds(path)]
         if dry_run or not gone:
             return PruneReport(tuple(gone), 0)
         images = self._catalog.forget_paths(gone)
@@ -100,13 +117,3 @@ class Upkeep:
         if active is None:
             raise LibraryError(f"The backup {str(file)!r} is of an empty library.")
         self._projection.save(active)
-
-
-def missing_files(paths: Sequence[str]) -> list[str]:
-    """A sentence for each folder from which known files are gone."""
-    gone = Counter(str(Path(path).parent) for path in paths if not Path(path).exists())
-    return [
-        f"{count} known {'file is' if count == 1 else 'files are'} gone from {folder!r}: "
-        "`segsearch index` and `segsearch prune` forget them."
-        for folder, count in sorted(gone.items())
-    ]

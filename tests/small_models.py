@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from segsearch.crops import CropRule
 from segsearch.domain import Proposal, Recipe
+from segsearch.errors import ModelError
 from segsearch.masks import encode
 from segsearch.pipeline import Pipeline
 from segsearch.ports import BoolArray, Embedder, Pixels, Vectors
@@ -199,4 +200,10 @@ def open_small_service(
     projection = Projection(catalog, ExactIndexFactory(), folder / "index", mix)
     present = {one.recipe.preset: one for one in (*others, models or SmallModels())}
     usual = (models or SmallModels()).recipe.preset
-    return SegSearch(chosen, catalog, projection, lambda name: present[name or usual])
+
+    def models_of(name: str | None) -> SmallModels:
+        if (name or usual) not in present:
+            raise ModelError(f"There is no preset {name!r}.")
+        return present[name or usual]
+
+    return SegSearch(chosen, catalog, projection, models_of)

@@ -1,6 +1,7 @@
 // The page: what is asked stands in the address (?q=, ?segment=, ?image=), so Back works and a
 // search can be sent to someone. File names and words are hostile text: textContent only.
 
+import { follow } from "./jobs.js";
 import { drawAll, drawRegion, regionAt } from "./masks.js";
 
 const LIMIT = 24, MAX_LIMIT = 240, GALLERY = 48, THUMBNAIL = 480;
@@ -262,5 +263,15 @@ addEventListener("drop", (event) => {
 });
 addEventListener("paste", (event) => searchByPicture(event.clipboardData?.files[0]));
 
+let due = 0; // the counts, and a gallery that shows everything, follow what is indexed
+function libraryChanged() {
+  clearTimeout(due);
+  due = setTimeout(() => {
+    showLibrary();
+    if (!location.search && !picture) render();
+  }, 500);
+}
+
 showLibrary();
 render();
+follow($("job"), $("job-bar"), libraryChanged);

@@ -78,6 +78,13 @@ def portions(ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield ids[start : start + IDS_PER_STATEMENT]
 
 
+def at_or_below(place: str) -> sa.ColumnElement[bool]:
+    """Sources at a path, or anywhere below it as a folder; `%` and `_` mean themselves."""
+    bare = place.rstrip("/")
+    below = SOURCE.c.path.startswith(bare + "/", autoescape=True)
+    return (SOURCE.c.path == bare) | below
+
+
 def log_change(db: sa.Connection, op: str, segment_ids: sa.Select[Any]) -> None:
     """Append to the change log what the same transaction does to these segments."""
     chosen = segment_ids.with_only_columns(

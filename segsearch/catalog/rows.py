@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
-from segsearch.domain import Box, Image, Mask, Recipe, Segment, State
+from segsearch.domain import Box, Image, Mask, PictureInfo, Recipe, Segment, State
 from segsearch.ports import DescribedSegment, Vector, VectorRows
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What other tables say of images, by image id."""
+
+    paths: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    tags: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    near_duplicates: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
 
 def pack(vector: Vector) -> bytes:
@@ -55,11 +65,16 @@ def segment_from(row: sa.Row[Any]) -> Segment:
     return Segment(row.id, row.image_id, mask, row.predicted_iou, row.stability)
 
 
-def images_from(rows: Sequence[sa.Row[Any]], sources: Sequence[sa.Row[Any]]) -> list[Image]:
-    """Images from rows joined with their state, and the rows of their paths."""
-    paths: dict[int, list[str]] = defaultdict(list)
-    for source in sources:
-        paths[source.image_id].append(source.path)
+INFO_COLUMNS = tuple(one.name for one in fields(PictureInfo))  # the table calls them the same
+
+
+def info_values(info: PictureInfo) -> dict[str, Any]:
+    """The columns of an image that decoding fills."""
+    return {name: getattr(info, name) for name in INFO_COLUMNS}
+
+
+def images_from(rows: Sequence[sa.Row[Any]], beside: Beside) -> list[Image]:
+    """Images from rows joined with their state, and what other tables say of them."""
     return [
         Image(
             id=row.id,
@@ -67,11 +82,14 @@ def images_from(rows: Sequence[sa.Row[Any]], sources: Sequence[sa.Row[Any]]) -> 
             width=row.width,
             height=row.height,
             format=row.format,
-            paths=tuple(sorted(paths[row.id])),
+            paths=tuple(sorted(beside.paths[row.id])),
             state=State(row.state or State.PENDING),
             reason=row.reason,
-            taken_at=row.taken_at,
-            camera=row.camera,
+            info=PictureInfo(**{name: getattr(row, name) for name in INFO_COLUMNS})
+            if row.width
+            else None,
+            tags=tuple(sorted(beside.tags[row.id])),
+            near_duplicates=tuple(beside.near_duplicates[row.id]),
         )
         for row in rows
     ]

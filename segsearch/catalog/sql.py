@@ -16,9 +16,10 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from segsearch.catalog import rows
+from segsearch.catalog import notes, rows
 from segsearch.catalog.checks import catalog_problems
 from segsearch.catalog.database import (
+    at_or_below,
     drop_images,
     foreign_errors_as_ours,
     log_change,
@@ -35,9 +36,10 @@ from segsearch.domain import Image, Recipe, Segment, State
 from segsearch.ports import Changes, Claim, DescribedPicture, FileStamp, Ids, VectorRows
 
 BATCH_ROWS = 2_000
+UNDER_WAY = "generation_under_way"
 
 
-class SqlCatalog(Queue, Jobs, Upkeep, Selecting):
+class SqlCatalog(Queue, Jobs, Upkeep, Selecting, notes.Notes):
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
     Raises LibraryVersionError for a later version's file, DamageError for one that is none.
@@ -90,8 +92,22 @@ class SqlCatalog(Queue, Jobs, Upkeep, Selecting):
             added = sa.insert(RECIPE).values(values).returning(RECIPE.c.id)
             return cast(int, db.execute(added).scalar_one())
 
+    def begin_generation(self, recipe_id: int, *, keep_old: bool) -> None:
+        row = {"key": UNDER_WAY, "value": json.dumps([recipe_id, keep_old])}
+        with self._writing() as db:
+            upsert = insert(LIBRARY).values(row)
+            db.execute(upsert.on_conflict_do_update(index_elements=["key"], set_=row))
+
+    def generation_under_way(self) -> tuple[int, Recipe, bool] | None:
+        with self._reading() as db:
+            value = db.execute(sa.select(LIBRARY.c.value).where(LIBRARY.c.key == UNDER_WAY))
+            recipe_id, keep_old = json.loads(value.scalar() or "[null, null]")
+            row = db.execute(sa.select(RECIPE).where(RECIPE.c.id == recipe_id)).first()
+        return (row.id, rows.recipe_from(row.document), keep_old) if row else None
+
     def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
         with self._writing() as db:
+            db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == UNDER_WAY))
             if keep_old:
                 db.execute(sa.update(RECIPE).values(active=RECIPE.c.id == recipe_id))
                 return
@@ -125,6 +141,7 @@ class SqlCatalog(Queue, Jobs, Upkeep, Selecting):
             state = {"image_id": image_id, "recipe_id": recipe_id, "state": State.PENDING}
             db.execute(insert(INGEST).values(state).on_conflict_do_nothing())
             if before is not None and before != image_id:
+                notes.inherit_tags(db, before, image_id)
                 drop_images(db, without_source().where(IMAGE.c.id == before))
 
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:
@@ -140,18 +157,9 @@ class SqlCatalog(Queue, Jobs, Upkeep, Selecting):
         with self._writing() as db:
             if not settle(db, claim, done):
                 return False
-            info = picture.info
-            db.execute(
-                sa.update(IMAGE)
-                .where(IMAGE.c.id == claim.image_id)
-                .values(
-                    width=info.width,
-                    height=info.height,
-                    format=info.format,
-                    taken_at=info.taken_at,
-                    camera=info.camera,
-                )
-            )
+            here = sa.update(IMAGE).where(IMAGE.c.id == claim.image_id)
+            db.execute(here.values(rows.info_values(picture.info)))
+            notes.link_near_duplicates(db, claim.image_id, picture.info.perceptual_hash)
             if values:
                 db.execute(sa.insert(SEGMENT), values)
                 mine = (SEGMENT.c.image_id == claim.image_id) & (
@@ -173,9 +181,7 @@ class SqlCatalog(Queue, Jobs, Upkeep, Selecting):
         found: set[int] = set()
         with self._reading() as db:
             for path in paths:
-                bare = path.rstrip("/")
-                below = SOURCE.c.path.startswith(bare + "/", autoescape=True)
-                here = sa.select(SOURCE.c.image_id).where((SOURCE.c.path == bare) | below)
+                here = sa.select(SOURCE.c.image_id).where(at_or_below(path))
                 found.update(db.execute(here).scalars())
         return sorted(found)
 
@@ -199,9 +205,8 @@ class SqlCatalog(Queue, Jobs, Upkeep, Selecting):
             query = query.where(INGEST.c.state == state)
         with self._reading() as db:
             found = db.execute(query).all()
-            numbers = [row.id for row in found]
-            sources = db.execute(sa.select(SOURCE).where(SOURCE.c.image_id.in_(numbers))).all()
-        return rows.images_from(found, sources)
+            beside = notes.beside(db, [row.id for row in found])
+        return rows.images_from(found, beside)
 
     def segments(
         self, *, ids: Sequence[int] | None = None, image_id: int | None = None
@@ -234,6 +239,7 @@ class SqlCatalog(Queue, Jobs, Upkeep, Selecting):
             by_state: dict[str, int] = {row[0]: row[1] for row in db.execute(states)}
             gone = sa.select(sa.func.count()).where(SOURCE.c.missing_since.is_not(None))
             missing = db.execute(gone).scalar_one()
+            near_duplicates = notes.near_duplicate_count(db)
         waiting = by_state.get(State.PENDING, 0) + by_state.get(State.RUNNING, 0)
         return {
             "images": images,
@@ -241,6 +247,7 @@ class SqlCatalog(Queue, Jobs, Upkeep, Selecting):
             "pending": waiting,
             "failed": by_state.get(State.FAILED, 0),
             "quarantined": by_state.get(State.QUARANTINED, 0),
+            "near_duplicates": near_duplicates,
             "missing": missing,
         }
 

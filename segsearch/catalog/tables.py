@@ -33,6 +33,13 @@ IMAGE = sa.Table(
     sa.Column("format", sa.Text, nullable=False, server_default=""),
     sa.Column("taken_at", sa.DateTime),
     sa.Column("camera", sa.Text),
+    sa.Column("lens", sa.Text),
+    sa.Column("latitude", sa.Float),
+    sa.Column("longitude", sa.Float),
+    sa.Column("orientation", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("icc_profile", sa.Text),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("perceptual_hash", sa.Text),
     sqlite_autoincrement=True,
 )
 
@@ -117,4 +124,30 @@ JOB = sa.Table(
     sa.Column("updated_at", sa.Float, nullable=False),
     sa.Column("finished_at", sa.Float),
     sqlite_autoincrement=True,
+)
+
+IMAGE_TAG = sa.Table(
+    "image_tag",
+    METADATA,
+    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("tag", sa.Text, primary_key=True, index=True),
+)
+
+HASH_BAND = sa.Table(
+    "hash_band",
+    METADATA,
+    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("band", sa.Integer, primary_key=True),
+    sa.Column("value", sa.Integer, nullable=False),
+    sa.Index("hash_band_by_value", "band", "value"),
+)
+
+NEAR_DUPLICATE = sa.Table(
+    "near_duplicate",
+    METADATA,
+    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column(
+        "other_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True, index=True
+    ),
+    sa.Column("bits", sa.Integer, nullable=False),
 )

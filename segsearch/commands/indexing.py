@@ -21,7 +21,13 @@ POLL_SECONDS = 10.0
 
 def index(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders, tar archives, or URLs.")],
+    include: Annotated[
+        list[str] | None, typer.Option(help="Take only what matches this glob [SEGSEARCH_INCLUDE].")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Leave out what matches this glob [SEGSEARCH_EXCLUDE].")
+    ] = None,
     rebuild: Annotated[
         bool, typer.Option(help="Put every picture of the library through the models again.")
     ] = False,
@@ -40,14 +46,16 @@ def index(
     """
     from segsearch.export import report_document
     from segsearch.progress import progress_bar, report_table
+    from segsearch.sources.reader import Sources
     from segsearch.wiring import open_service
 
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise PathError(f"There is no file or folder {str(missing[0])!r}.")
+    globs = {"include": include, "exclude": exclude}
+    given = {name: tuple(value) for name, value in globs.items() if value}
+    settings: Settings = context.obj.model_copy(update=given)
+    Sources(settings).check(paths)  # before a library is made for nothing
     err = Console(stderr=True)
     with (
-        open_service(context.obj, create=True) as service,
+        open_service(settings, create=True) as service,
         stopping() as stop,
         progress_bar(err, quiet=as_json) as report,
     ):
@@ -77,8 +85,8 @@ def index(
 def worker(
     context: typer.Context,
     paths: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Folders to keep indexed; none: only what waits already."),
+        list[str] | None,
+        typer.Argument(help="Folders or URLs to keep indexed; none: only what waits already."),
     ] = None,
     poll_seconds: Annotated[
         float, typer.Option(min=0.1, help="Pause before the folders are looked at again.")
@@ -109,8 +117,7 @@ def worker(
                     LOG.info(
                         "Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"}
                     )
-                else:
-                    service.index_waiting(stop)
+                service.index_waiting(stop)
             except (PathError, BusyError) as problem:
                 LOG.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
             stop.wait(poll_seconds)

@@ -47,16 +47,17 @@ def presets(
 
 def _measured(settings: Settings, folder: Path) -> dict[str, Any]:
     """Seconds and masks a picture, models loaded and one picture run before the clock starts."""
-    from segsearch.decode import decode, read_file
+    from segsearch.decode import decode
     from segsearch.errors import PathError, PictureError
-    from segsearch.files import find
+    from segsearch.sources.reader import Sources
     from segsearch.wiring import build_pipeline
 
     pipeline = build_pipeline(settings)
+    sources = Sources(settings)
     pictures = []
-    for file in find([folder]).files:
+    for file in sources.find([folder]).files:
         try:
-            pictures.append(decode(read_file(Path(file))))
+            pictures.append(decode(sources.read(file)))
         except PictureError:
             continue
     if not pictures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from pycocotools import mask as coco
 from segsearch_api.app import create_app
 from segsearch_api.server import bind, url_of
 
+from segsearch.catalog.sql import SqlCatalog
 from segsearch.errors import ModelError
+from segsearch.jobs import UPDATE_SECONDS, JobLog
 from segsearch.ports import Embedder
+from segsearch.worker import Step
 from tests.small_models import Shape, SmallModels, open_small_service, paint
 
 pytestmark = pytest.mark.browser
@@ -345,3 +349,30 @@ def test_the_pages_masks_are_those_of_pycocotools(page: Page, url: str) -> None:
 def test_an_unknown_segment_is_said(page: Page, url: str) -> None:
     page.goto(f"{url}/?segment=999")
     expect(page.locator("#message")).to_have_text("There is no segment 999 in the library.")
+
+
+def test_what_is_being_indexed_is_shown_while_it_goes_on(
+    page: Page, browser: Browser, pictures: Path, tmp_path: Path
+) -> None:
+    servers = served(tmp_path / "library", pictures, SmallModels())
+    url = next(servers)
+    page.goto(url)
+    ready(page)
+    expect(page.locator("#job")).to_be_hidden()
+    new = paint(tmp_path / "new" / "d.png", [RED])
+    with open_small_service(tmp_path / "library") as service:
+        service.index([new.parent])
+        with JobLog(SqlCatalog(tmp_path / "library" / "catalog.sqlite"), tmp_path / "library",
+                    "index", "small", [new]) as log:  # fmt: skip
+            log.begin_work(7)
+            expect(page.locator("#job")).to_have_text("Indexing 0 of 7 pictures · 0 regions")
+            time.sleep(UPDATE_SECONDS)  # more often it is not written down
+            log.note(Step(str(new), 3, None))
+            line = "Indexing 1 of 7 pictures · 3 regions · d.png"
+            expect(page.locator("#job")).to_have_text(line)
+            expect(page.locator("#job-bar")).to_have_attribute("value", "1")
+    expect(page.locator("#job")).to_be_hidden()
+    expect(page.locator("#library")).to_contain_text("4 pictures")
+    expect(page.locator(".card .file", has_text="d.png")).to_be_visible()
+    page.goto("about:blank")
+    next(servers, None)

@@ -21,7 +21,8 @@ from segsearch.ports import Claim, FileStamp
 from tests.described import DIMENSION, RECIPE, describe
 
 STAMP = FileStamp(10, 20)
-NONE = dict.fromkeys(("images", "segments", "pending", "failed", "quarantined", "missing"), 0)
+STATES = ("pending", "failed", "quarantined")
+NONE = dict.fromkeys(("images", "segments", *STATES, "near_duplicates", "missing"), 0)
 
 
 @pytest.fixture
@@ -237,7 +238,7 @@ def test_a_library_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path:
     assert schema_revision(engine) == "0001"
     engine.dispose()
     again = SqlCatalog(file)
-    assert again.schema() == "0002"
+    assert again.schema() == "0003"
     assert again.counts() == {**NONE, "images": 1, "segments": 3}
     assert list(again.problems((1, RECIPE))) == []
     again.close()

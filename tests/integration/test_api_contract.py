@@ -43,6 +43,7 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "post /v1/search/scene",
         "get /v1/images",
         "get /v1/images/{image_id}",
+        "post /v1/images/{image_id}/tags",
         "get /v1/images/{image_id}/segments",
         "get /v1/images/{image_id}/thumbnail",
         "get /v1/images/{image_id}/original",

@@ -186,6 +186,37 @@ def test_a_folder_of_nothing_but_rubbish_ends_with_the_code_of_a_bad_picture(
     assert "text.jpg" in done.stdout
 
 
+def test_tags_globs_and_vanished_files_from_the_command_line(tmp_path: Path) -> None:
+    pictures, library = tmp_path / "pictures", tmp_path / "library"
+    pictures.mkdir()
+    for number, name in enumerate(("keep.png", "go.png", "no.png")):
+        Image.new("RGB", (40, 30 + number), (200, 30, 30)).save(pictures / name)
+    index: list[str | Path] = ["index", pictures, "--exclude", "no.*", "--json"]
+    report = json.loads(run(*index, library=library).stdout)
+    assert (report["files"], report["indexed"]) == (2, 2)
+    tagged = run("tag", pictures, "--add", "red", "--add", "plain", "--json", library=library)
+    assert [json.loads(line)["tags"] for line in tagged.stdout.splitlines()] == [
+        ["plain", "red"],
+        ["plain", "red"],
+    ]
+    assert "keep.png: plain, red" in run("tag", pictures, library=library).stdout
+    fails(run("tag", pictures / "none.png", "--add", "x", library=library), errors.NotFoundError)
+    fails(run("tag", pictures, "--add", " ", library=library), QueryError)
+    (pictures / "go.png").unlink()
+    run(*index, library=library)
+    assert json.loads(run("status", "--json", library=library).stdout)["missing"] == 1
+    looked = json.loads(run("prune", "--dry-run", "--json", library=library).stdout)
+    assert looked == {"paths": [str(pictures / "go.png")], "images": 0}
+    assert "1 paths, 1 images removed" in run("prune", library=library).stdout
+    assert json.loads(run("verify", "--json", library=library).stdout)["ok"]
+
+
+def test_addresses_are_refused_unless_allowed(tmp_path: Path) -> None:
+    fails(run("index", "https://example.org/a.jpg", library=tmp_path / "none"), PathError)
+    fails(run("index", "nonsense://box", library=tmp_path / "some"), PathError)
+    assert not (tmp_path / "none").exists()
+
+
 def test_eval_measures_annotated_pictures(tmp_path: Path) -> None:
     pictures, truth = DEMO / "pictures", DEMO / "truth.json"
     given: list[str | Path] = [

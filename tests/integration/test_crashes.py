@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from segsearch.decode import Limits
 from segsearch.domain import JobState, State
 from segsearch.errors import ModelCrashError, ModelError
 from segsearch.modelprocess import Lifetime, ModelProcess, crash_kind
 from segsearch.pipeline import Pipeline
 from segsearch.ports import Claim
+from segsearch.settings import Settings
 from tests.ingest_driver import HazardousModels, hazardous_pipeline
 from tests.integration.ingesting import ask, done, finish, paint_many, start
 from tests.small_models import Shape, open_small_service, paint, small_pipeline
@@ -76,7 +76,7 @@ def test_a_picture_that_ends_the_whole_program_is_tried_apart_and_set_aside(
 
 def test_a_model_process_is_renewed_and_a_kill_costs_one_try(tmp_path: Path) -> None:
     (path,) = paint_many(tmp_path, 1).glob("*.png")
-    process = ModelProcess(slow_models, Limits(), Lifetime(pictures=2))
+    process = ModelProcess(slow_models, Settings(), Lifetime(pictures=2))
     try:
         first = process.describe(claim_of(path))
         before = process.pid
@@ -96,14 +96,14 @@ def test_a_model_process_is_renewed_and_a_kill_costs_one_try(tmp_path: Path) -> 
 
 def test_growth_renews_a_model_process(tmp_path: Path) -> None:
     (path,) = paint_many(tmp_path, 1).glob("*.png")
-    process = ModelProcess(small_pipeline, Limits(), Lifetime(growth_bytes=-1))
+    process = ModelProcess(small_pipeline, Settings(), Lifetime(growth_bytes=-1))
     process.describe(claim_of(path))
     assert process.pid is None
 
 
 def test_a_picture_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     (path,) = paint_many(tmp_path, 1).glob("*.png")
-    process = ModelProcess(hazardous_pipeline, Limits(), Lifetime(picture_seconds=0.001))
+    process = ModelProcess(hazardous_pipeline, Settings(), Lifetime(picture_seconds=0.001))
     with pytest.raises(ModelCrashError, match=r"longer than 0\.001 seconds") as slow:
         process.describe(claim_of(path))
     assert not slow.value.from_outside
@@ -112,7 +112,7 @@ def test_a_picture_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
 
 def test_models_that_cannot_be_loaded_are_said(tmp_path: Path) -> None:
     (path,) = paint_many(tmp_path, 1).glob("*.png")
-    process = ModelProcess(missing_models, Limits(), Lifetime())
+    process = ModelProcess(missing_models, Settings(), Lifetime())
     with pytest.raises(ModelError, match="The weights are missing"):
         process.describe(claim_of(path))
 

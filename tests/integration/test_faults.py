@@ -28,7 +28,7 @@ from tests.integration.ingesting import (
 )
 from tests.small_models import Shape, open_small_service, paint
 
-SMALL_DISK_BYTES = 3_000_000
+SMALL_DISK_BYTES = 6_000_000
 
 
 @pytest.fixture

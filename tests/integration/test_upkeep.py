@@ -238,6 +238,34 @@ def test_another_preset_is_built_beside_the_one_in_use_and_takes_over_when_compl
         assert changed.verify() == []
 
 
+@pytest.mark.parametrize("keep_old", [False, True])
+def test_a_worker_goes_on_with_the_models_that_are_to_take_over(
+    service: SegSearch, pictures: Path, tmp_path: Path, keep_old: bool
+) -> None:
+    library = tmp_path / "library"
+    stop = threading.Event()
+    with open_both(library, "other") as changed:
+        changed.index([pictures], stop=stop, report=lambda *_: stop.set(), keep_old=keep_old)
+    with open_both(library) as worker:
+        assert worker.status().preset == "small"
+        assert worker.index_waiting(threading.Event())
+        assert worker.status().preset == "other"
+        assert not worker.index_waiting(threading.Event())
+        assert worker.verify() == []
+    kept = ask(library, "SELECT count(DISTINCT recipe_id) FROM segment")
+    assert kept == [(2 if keep_old else 1,)]
+
+
+def test_a_worker_without_the_models_that_are_to_take_over_leaves_them_waiting(
+    service: SegSearch, pictures: Path, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+    with open_both(tmp_path / "library", "other") as changed:
+        changed.index([pictures], stop=stop, report=lambda *_: stop.set())
+    assert not service.index_waiting(threading.Event())
+    assert service.status().preset == "small"
+
+
 def test_what_the_models_before_have_made_can_be_kept_and_taken_up_again(
     service: SegSearch, pictures: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,36 @@
+"""`segsearch tag`: what users say of the pictures in a library."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def tag(
+    context: typer.Context,
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Pictures, or folders of pictures.")
+    ] = None,
+    add: Annotated[list[str] | None, typer.Option(help="A tag to give.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="A tag to take away.")] = None,
+    image_id: Annotated[list[int] | None, typer.Option(help="Ids of images.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give tags to pictures of the library, or take them away; without either, show them."""
+    from segsearch.wiring import open_service
+
+    with open_service(context.obj) as service:
+        ids = service.tag(
+            paths=paths or (), image_ids=image_id or (), add=add or (), remove=remove or ()
+        )
+        images = [service.image(one) for one in ids]
+    if as_json:
+        for image in images:
+            print(json.dumps({"image_id": image.id, "tags": list(image.tags)}))
+    else:
+        for image in images:
+            print(f"{image.paths[0] if image.paths else image.id}: {', '.join(image.tags) or '-'}")

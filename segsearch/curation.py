@@ -1,0 +1,44 @@
+"""What users say of the pictures in a library: tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from segsearch.errors import NotFoundError, QueryError
+from segsearch.ports import Catalog
+from segsearch.sources.names import normal
+
+MAX_TAG_CHARACTERS = 100
+
+
+def check_tag(text: str) -> str:
+    """A tag without surrounding space; QueryError when it is empty, overlong or unprintable."""
+    tag = " ".join(text.split())
+    if not 1 <= len(tag) <= MAX_TAG_CHARACTERS or not tag.isprintable():
+        raise QueryError(
+            f"The tag {text[:MAX_TAG_CHARACTERS]!r} has to have 1 to {MAX_TAG_CHARACTERS} "
+            "printable characters."
+        )
+    return tag
+
+
+def tag(
+    catalog: Catalog,
+    places: Sequence[Path | str],
+    image_ids: Sequence[int],
+    *,
+    add: Sequence[str],
+    remove: Sequence[str],
+) -> list[int]:
+    """Add tags to images by id, by path, or below a folder, and take others away; their ids.
+
+    QueryError for a tag that `check_tag` refuses, NotFoundError when nothing matches.
+    """
+    added, removed = [check_tag(one) for one in add], [check_tag(one) for one in remove]
+    ids = sorted({*image_ids, *catalog.find_images([normal(place) for place in places])})
+    known = catalog.tag_images(ids, add=added, remove=removed)
+    if not known:
+        wanted = ", ".join([*map(str, places), *map(str, image_ids)]) or "nothing"
+        raise NotFoundError(f"The library holds no image at {wanted}.")
+    return known

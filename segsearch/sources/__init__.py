@@ -1,0 +1,1 @@
+"""Where picture files lie: folders, tar shards, fsspec stores, web addresses. Bytes, no pixels."""

@@ -1,0 +1,133 @@
+"""Sources: finds and reads picture files wherever they lie; the one seam to their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import BinaryIO
+
+from segsearch.decode import too_large
+from segsearch.errors import PathError, PictureError
+from segsearch.settings import Settings
+from segsearch.sources.entries import Entry, Found, Selection, Source, choose
+from segsearch.sources.folders import Folders
+from segsearch.sources.names import WEB, normal, scheme_of, split_shard
+from segsearch.sources.shards import ARCHIVE, COMPRESSED, NO_SEEKING, Shards
+from segsearch.sources.stores import Stores
+from segsearch.sources.web import Web, WebRules
+
+PIECE_BYTES = 1 << 20
+
+
+class Sources:
+    """Every place that a name can point to, under one library's settings. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_bytes = settings.max_bytes
+        self._selection = Selection(settings.include or (), settings.exclude or ())
+        self._folders = Folders()
+        self._stores = Stores()
+        self._web = Web(
+            WebRules(
+                allowed=settings.allow_urls,
+                private=settings.allow_private_urls,
+                seconds=settings.url_seconds,
+                max_bytes=settings.max_bytes,
+            )
+        )
+        self._shards = Shards(self._open_whole)
+
+    def check(self, names: Sequence[str | Path]) -> None:
+        """PathError for a path that does not exist, or an address that may not be fetched."""
+        for name in map(normal, names):
+            if scheme_of(name) is None or scheme_of(name) in WEB:  # stores are listed once, later
+                next(iter(self._source(name).entries(name)), None)
+
+    def find(self, names: Sequence[str | Path]) -> Found:
+        """Every picture file at or below these names, sorted; and what was passed over.
+
+        PathError for a name that leads nowhere, or when nothing at all is found.
+        """
+        raw = find_spec("rawpy") is not None
+        entries = [entry for name in names for entry in self._entries(normal(name))]
+        found = choose(entries, self._selection, raw=raw)
+        if not entries:
+            raise PathError(f"There are no files in {', '.join(repr(str(n)) for n in names)}.")
+        return found
+
+    def holds(self, name: str) -> bool:
+        """Whether a file is still there; True when that cannot be told."""
+        scheme = scheme_of(name)
+        if scheme in WEB:
+            return True
+        shard = split_shard(name)
+        place = shard[0] if shard else name
+        there = self._folders.holds(place) if scheme is None else self._stores.holds(place)
+        return there and (shard is None or self._shards.holds(*shard))
+
+    def check_size(self, size_bytes: int) -> None:
+        """PictureTooLargeError for a file that `read` would refuse for its size."""
+        if size_bytes > self._max_bytes:
+            raise too_large(size_bytes, self._max_bytes)
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes; PictureError when they cannot be had, PictureTooLargeError past the
+        limit, before more than that is in memory."""
+        with self._reading(name) as file:
+            data = file.read(self._max_bytes + 1)
+        self.check_size(len(data))
+        return data
+
+    def digest(self, name: str) -> tuple[str, int]:
+        """sha256 as hex and size in bytes of a file, read in pieces; raises what `read` raises."""
+        sha256 = hashlib.sha256()
+        size = 0
+        with self._reading(name) as file:
+            while piece := file.read(PIECE_BYTES):
+                size += len(piece)
+                self.check_size(size)
+                sha256.update(piece)
+        return sha256.hexdigest(), size
+
+    def _entries(self, name: str) -> Iterator[Entry]:
+        for entry in self._source(name).entries(name):
+            low = entry.name.lower()
+            if low.endswith(COMPRESSED):
+                yield Entry(entry.name, entry.below, reason=NO_SEEKING)
+            elif low.endswith(ARCHIVE) and entry.stamp and scheme_of(name) not in WEB:
+                try:
+                    yield from self._shards.entries(entry)
+                except (OSError, PictureError) as problem:
+                    yield Entry(entry.name, entry.below, reason=_unreadable(problem))
+            else:
+                yield entry
+
+    def _source(self, name: str) -> Source:
+        scheme = scheme_of(name)
+        if scheme is None:
+            return self._folders
+        return self._web if scheme in WEB else self._stores
+
+    def _open_whole(self, name: str) -> AbstractContextManager[BinaryIO]:
+        return self._source(name).open(name)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[BinaryIO]:
+        opener: Shards | Source = self._source(name)
+        if scheme_of(name) not in WEB and split_shard(name):
+            opener = self._shards
+        try:
+            with opener.open(name) as file:
+                yield file
+        except (OSError, io.UnsupportedOperation) as problem:
+            raise PictureError(_unreadable(problem)) from problem
+
+
+def _unreadable(problem: Exception) -> str:
+    if isinstance(problem, PictureError):
+        return str(problem)
+    return f"The file cannot be read: {getattr(problem, 'strerror', None) or problem}."
