@@ -61,6 +61,15 @@ class FilterRequest(BaseModel):
     taken_after: datetime | None = Field(None, description="Inclusive; the camera's local time.")
     taken_before: datetime | None = Field(None, description="Exclusive.")
     cameras: Names = Field([], description="In any case.")
+    tags: Names = Field([], description="Any one of these.")
+    all_tags: Names = Field([], description="Each of these.")
+    no_tags: Names = Field([], description="None of these.")
+    gps_box: Quad | None = Field(
+        None, description="South, west, north, east in degrees; west > east crosses the date line."
+    )
+    near: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
+        None, description="Latitude and longitude in degrees, and kilometres."
+    )
     min_area: Share | None = Field(None, description="Share of the picture's area.")
     max_area: Share | None = None
     box: Quad | None = Field(None, description="x0, y0, x1, y1 as shares of the sides.")

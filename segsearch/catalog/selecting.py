@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,10 +12,11 @@ import sqlalchemy as sa
 
 from segsearch.catalog import rows
 from segsearch.catalog.database import Database
-from segsearch.catalog.tables import IMAGE, INGEST, SEGMENT, SOURCE
+from segsearch.catalog.tables import IMAGE, IMAGE_TAG, INGEST, SEGMENT, SOURCE
 from segsearch.filters import ACROSS, DOWN, Filters, parse_place
 from segsearch.ports import Ids, Vector
 
+EARTH_KM = 6371.0088  # mean radius (IUGG)
 Condition = sa.ColumnElement[bool]
 
 
@@ -29,6 +31,9 @@ class Selecting(Database):
             .order_by(SEGMENT.c.id)
         )
         with self._reading() as db:
+            if filters.near is not None:  # SQLite may be built without sine and cosine
+                driver: Any = db.connection.driver_connection
+                driver.create_function("kilometres", 4, kilometres, deterministic=True)
             return np.array(db.execute(query).scalars().all(), np.int64)
 
     def newest_segment(self) -> int:
@@ -57,10 +62,7 @@ def _of_image(filters: Filters) -> Iterator[Condition]:
         globs = [SOURCE.c.path.op("GLOB")(sqlite_glob(one)) for one in filters.paths]
         yield _has_source(sa.or_(*globs))
     if filters.albums:
-        names = [SOURCE.c.path.op("GLOB")(f"*/{_literal(one)}/*") for one in filters.albums]
-        deeper = [SOURCE.c.path.op("GLOB")(f"*/{_literal(one)}/*/*") for one in filters.albums]
-        pairs = zip(names, deeper, strict=True)
-        yield _has_source(sa.or_(*(sa.and_(here, ~below) for here, below in pairs)))
+        yield _has_source(sa.or_(*(_in_album(name) for name in filters.albums)))
     yield from _between(IMAGE.c.width, filters.min_width, filters.max_width)
     yield from _between(IMAGE.c.height, filters.min_height, filters.max_height)
     if filters.taken_after is not None:
@@ -70,6 +72,56 @@ def _of_image(filters: Filters) -> Iterator[Condition]:
     if filters.cameras:
         wanted = [name.lower() for name in filters.cameras]
         yield sa.func.lower(IMAGE.c.camera).in_(wanted)
+    yield from _of_tags(filters)
+    yield from _of_place(filters)
+
+
+def _of_tags(filters: Filters) -> Iterator[Condition]:
+    if filters.tags:
+        yield _is_tagged(filters.tags)
+    for name in filters.all_tags:
+        yield _is_tagged((name,))
+    if filters.no_tags:
+        yield ~_is_tagged(filters.no_tags)
+
+
+def _is_tagged(names: tuple[str, ...]) -> Condition:
+    return sa.exists().where(IMAGE_TAG.c.image_id == IMAGE.c.id, IMAGE_TAG.c.tag.in_(names))
+
+
+def _of_place(filters: Filters) -> Iterator[Condition]:
+    """Where on Earth; a picture that does not say passes neither."""
+    latitude, longitude = IMAGE.c.latitude, IMAGE.c.longitude
+    if filters.gps_box is not None:
+        south, west, north, east = filters.gps_box
+        yield latitude.between(south, north)
+        across = (longitude >= west, longitude <= east)
+        yield sa.and_(*across) if west <= east else sa.or_(*across)
+    if filters.near is not None:
+        there = (sa.literal(value) for value in filters.near[:2])
+        yield sa.Function[float]("kilometres", latitude, longitude, *there) <= filters.near[2]
+
+
+def kilometres(
+    latitude: float | None, longitude: float | None, other_latitude: float, other_longitude: float
+) -> float | None:
+    """The great-circle distance of two places in degrees (haversine); None without the first."""
+    if latitude is None or longitude is None:
+        return None
+    one, other = math.radians(latitude), math.radians(other_latitude)
+    turn = math.radians(other_longitude - longitude)
+    half = math.sin((other - one) / 2) ** 2
+    half += math.cos(one) * math.cos(other) * math.sin(turn / 2) ** 2
+    return 2 * EARTH_KM * math.asin(math.sqrt(min(1.0, half)))
+
+
+def _in_album(name: str) -> Condition:
+    """In a folder of this name, or in a shard of it, as `sources.names.album_of` has it."""
+    path = SOURCE.c.path
+    # Whatever is no slash is cut off the end, which leaves the folder with its slash.
+    folder = sa.func.rtrim(path, sa.func.replace(path, "/", ""))
+    ends = (f"*/{_literal(name)}/", f"*/{_literal(name)}.[tT][aA][rR]/")
+    return sa.or_(*(folder.op("GLOB")(end) for end in ends))
 
 
 def _has_source(condition: Condition) -> Condition:

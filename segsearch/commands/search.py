@@ -56,6 +56,19 @@ def search(
     taken_before: Annotated[
         str | None, typer.Option(help="Only pictures taken before this day or time.")
     ] = None,
+    tag: Annotated[Names, typer.Option(help="Only pictures with this tag; several: any.")] = None,
+    all_tags: Annotated[
+        Names, typer.Option("--all-tag", help="Only pictures with this tag; several: each.")
+    ] = None,
+    no_tags: Annotated[
+        Names, typer.Option("--no-tag", help="Only pictures without this tag.")
+    ] = None,
+    gps_box: Annotated[
+        str | None, typer.Option(help="Only pictures taken in SOUTH,WEST,NORTH,EAST, degrees.")
+    ] = None,
+    near: Annotated[
+        str | None, typer.Option(help="Only pictures taken near LATITUDE,LONGITUDE,KILOMETRES.")
+    ] = None,
     min_width: Annotated[int | None, typer.Option(help="Least width of pictures, px.")] = None,
     min_height: Annotated[int | None, typer.Option(help="Least height of pictures, px.")] = None,
     place: Annotated[
@@ -95,6 +108,7 @@ def search(
     filters = filters_of({
         "paths": path, "albums": album, "cameras": camera, "taken_after": taken_after,
         "taken_before": taken_before, "min_width": min_width, "min_height": min_height,
+        "tags": tag, "all_tags": all_tags, "no_tags": no_tags, "gps_box": gps_box, "near": near,
         "places": place, "box": in_box, "min_area": min_area, "max_area": max_area,
         "min_predicted_iou": min_iou, "min_stability": min_stability,
     })  # fmt: skip
