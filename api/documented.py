@@ -27,12 +27,14 @@ from segsearch.errors import (
     RecipeError,
     ScopeError,
 )
+from segsearch.requests import SearchRequest
 
 from .access import scope_for
 from .guards import MAX_JSON_BYTES
 from .problems import MEDIA_TYPE, ProblemResponse, problem_of, refusal
 from .schemas import Problem
 
+REFERENCE = "#/components/schemas/{model}"
 Responses = dict[int | str, dict[str, Any]]
 
 NOT_FOUND = problem_of(NotFoundError("There is no segment 9000 in the library."))
@@ -124,7 +126,7 @@ NOT_MODIFIED: dict[str, Any] = {"description": "The caller's copy is still right
 
 
 def describe(app: FastAPI) -> None:
-    """Let `app.openapi()` include the problem document, which no route names as its answer."""
+    """Let `app.openapi()` include the documents that no route names by their model."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -133,9 +135,10 @@ def describe(app: FastAPI) -> None:
                 description=app.description, routes=app.routes, tags=app.openapi_tags,
             )  # fmt: skip
             known = made.setdefault("components", {}).setdefault("schemas", {})
-            model = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            known.update(model.pop("$defs", {}))
-            known["Problem"] = model
+            for unnamed in (Problem, SearchRequest):
+                model = unnamed.model_json_schema(ref_template=REFERENCE)
+                known.update(model.pop("$defs", {}))
+                known[unnamed.__name__] = model
             _say_who_may(made)
             app.openapi_schema = made
         return app.openapi_schema

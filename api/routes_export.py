@@ -15,9 +15,10 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-from segsearch.domain import Hit, Query, SegmentTerm, TextTerm
+from segsearch.domain import Hit
 from segsearch.errors import QueryError
 from segsearch.packs import Sources, coco_document, json_lines, write_caption_pack
+from segsearch.queries import Query, SegmentTerm, TextTerm
 from segsearch.search import MAX_LIMIT
 from segsearch.service import SegSearch
 

@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 
 from segsearch.captioning import CaptionReport, Order, caption, origin_of
-from segsearch.domain import Query, TextTerm
 from segsearch.errors import EndpointError, QueryError
 from segsearch.packs import QUESTION, Sources
 from segsearch.progress import hit_table
+from segsearch.queries import Query, TextTerm
 from segsearch.selection import Selection, sources
 from segsearch.service import SegSearch
 from segsearch.visionchat import ATTEMPTS, Endpoint, retry_after_seconds
