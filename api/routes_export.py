@@ -110,7 +110,7 @@ def _write(service: SegSearch, wanted: ExportRequest, folder: Path) -> Path:
     if wanted.format == "coco":
         file.write_text(json.dumps(coco_document(hits, wanted.text or "region")) + "\n", "utf-8")
     elif wanted.format == "jsonl":
-        file.write_text("".join(json_lines(hits)), "utf-8")
+        file.write_text(json_lines(hits), "utf-8")
     elif wanted.format == "parquet":
         from segsearch.parquet import write_parquet  # loads pyarrow
 
