@@ -12,7 +12,7 @@ from segsearch.filters import Filters
 
 # The best region must be this unlikely to be a chance find. Chosen on benchmarks/regions/choose,
 # measured by benchmarks/absence.py: see benchmarks/RESULTS.md.
-MIN_RELEVANCE = 0.2
+MIN_RELEVANCE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
