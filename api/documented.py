@@ -32,6 +32,7 @@ from .access import scope_for
 from .guards import MAX_JSON_BYTES
 from .problems import MEDIA_TYPE, ProblemResponse, problem_of, refusal
 from .schemas import Problem
+from .schemas_library import PolygonMask
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -124,7 +125,7 @@ NOT_MODIFIED: dict[str, Any] = {"description": "The caller's copy is still right
 
 
 def describe(app: FastAPI) -> None:
-    """Let `app.openapi()` include the problem document, which no route names as its answer."""
+    """Let `app.openapi()` include documents that routes write themselves, and who may ask."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -133,9 +134,10 @@ def describe(app: FastAPI) -> None:
                 description=app.description, routes=app.routes, tags=app.openapi_tags,
             )  # fmt: skip
             known = made.setdefault("components", {}).setdefault("schemas", {})
-            model = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            known.update(model.pop("$defs", {}))
-            known["Problem"] = model
+            for one in (Problem, PolygonMask):  # no route names them as its only answer
+                model = one.model_json_schema(ref_template="#/components/schemas/{model}")
+                known.update(model.pop("$defs", {}))
+                known[one.__name__] = model
             _say_who_may(made)
             app.openapi_schema = made
         return app.openapi_schema
