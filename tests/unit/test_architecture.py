@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"crops", "render", "outlines", "export", "relations", "claimed", "watch", "uploads"},
     {"packs"},
     {"segmenters", "embedders", "indexes", "catalog", "models"},
-    {"pipeline", "prompting", "search", "snapshots"},
+    {"pipeline", "remembering", "prompting", "search", "snapshots"},
     {"projection", "worker", "modelprocess"},
     {"jobs", "upkeep", "curation"},
     {"ingest", "pointing"},
