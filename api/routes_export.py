@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +38,7 @@ router = APIRouter(prefix="/v1", tags=["library"])
 MEDIA_TYPES = {
     "coco": ("application/json", "segsearch-coco.json"),
     "jsonl": ("application/jsonl", "segsearch.jsonl"),
+    "parquet": ("application/vnd.apache.parquet", "segsearch.parquet"),
     "caption-pack": ("application/x-tar", "segsearch-captions.tar"),
 }
 COCO_EXAMPLE: dict[str, Any] = {
@@ -57,6 +58,7 @@ ANSWER: dict[str, Any] = {
     "content": {
         "application/json": {"schema": {"type": "object", "examples": [COCO_EXAMPLE]}},
         "application/jsonl": {"schema": {"type": "string", "format": "binary"}},
+        "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
         "application/x-tar": {"schema": {"type": "string", "format": "binary"}},
     },
 }
@@ -93,6 +95,8 @@ def _check(wanted: ExportRequest) -> None:
         raise QueryError("Give words or a segment, or a collection, not both.")
     if wanted.text is not None and wanted.segment_id is not None:
         raise QueryError("Give words or a segment, not both.")
+    if wanted.format == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise QueryError("The package pyarrow is missing: install segsearch with the extra 'data'.")
     if wanted.limit > MAX_LIMIT and (asked or wanted.format == "caption-pack"):
         raise QueryError(
             f"The limit is {wanted.limit}, expected at most {MAX_LIMIT} for a query or a pack."
@@ -105,13 +109,14 @@ def _write(service: SegSearch, wanted: ExportRequest, folder: Path) -> Path:
     if wanted.format == "coco":
         file.write_text(json.dumps(coco_document(hits, wanted.text or "region")) + "\n", "utf-8")
     elif wanted.format == "jsonl":
-        file.write_text(json_lines(hits), "utf-8")
+        file.write_text("".join(json_lines(hits)), "utf-8")
+    elif wanted.format == "parquet":
+        from segsearch.parquet import write_parquet  # loads pyarrow
+
+        write_parquet(hits, file)
     else:
-        pack = folder / "pack"
-        write_caption_pack(hits, Sources(service.picture, service.segments), pack)
-        with tarfile.open(file, "w") as tar:
-            tar.add(pack, arcname="segsearch-captions")
-        shutil.rmtree(pack)
+        file = file.with_suffix(".tar")
+        write_caption_pack(hits, Sources(service.picture, service.segments), file)
     return file
 
 

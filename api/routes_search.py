@@ -145,4 +145,4 @@ def _query(wanted: SearchRequest, picture: bytes | None) -> Query:
         raise QueryError("The query is empty: give text, segment_id or a picture to look for.")
     if wanted.not_text is not None:
         terms.append(TextTerm(wanted.not_text, NOT_WEIGHT))
-    return Query(tuple(terms), wanted.limit, wanted.per_image)
+    return Query(tuple(terms), wanted.limit, wanted.per_image, wanted.captions)

@@ -25,6 +25,15 @@ HIT: dict[str, Any] = {
     "width": 640,
     "height": 480,
     **REGION,
+    "captions": [
+        {
+            "text": "A red umbrella stuck in the sand beside a towel.",
+            "model": "some-vision-model",
+            "host": "localhost:8001",
+            "prompt_sha256": "d2c76e8ec1bd7b8bd1b4e3b4c2f5d0ad43fbe2ee2a4d9b8f26e5c8d06a6a5b0f",
+            "created_at": "2026-01-31T12:00:00.000+00:00",
+        }
+    ],
 }
 SEGMENT: dict[str, Any] = {"segment_id": 812, "image_id": 31, **REGION}
 IMAGE: dict[str, Any] = {
@@ -77,6 +86,11 @@ class SearchRequest(BaseModel):
     per_image: int = Field(
         3, ge=1, le=MAX_LIMIT, description="How many regions of one picture at most."
     )
+    captions: Literal["off", "join", "only"] = Field(
+        "off",
+        description="What the words of captions count: nothing; joined with the vectors by "
+        "reciprocal rank fusion; or they alone are searched.",
+    )
 
 
 class CocoMask(BaseModel):
@@ -117,7 +131,10 @@ class SegmentDocument(Region, _Stored):
 
 class _Ranked(BaseModel):
     rank: int = Field(description="1 for the best.")
-    score: float = Field(description="A cosine, the higher the better.")
+    score: float = Field(
+        description="The higher the better: a cosine; with `captions` `join` the sum of "
+        "1 / (60 + rank) over both rankings, with `only` the share of the words that is held."
+    )
     segment_id: int
     image_id: int
     path: str | None = Field(description="Where the picture lies on the server.")
@@ -125,10 +142,24 @@ class _Ranked(BaseModel):
     height: int = Field(description="Of the upright image, in pixels.")
 
 
+class CaptionDocument(BaseModel):
+    """What a vision model said of a region."""
+
+    model_config = _strict()
+
+    text: str
+    model: str
+    host: str = Field(description="Where the model ran.")
+    prompt_sha256: str = Field(description="Of what it was asked, as hex.")
+    created_at: str
+
+
 class HitDocument(Region, _Ranked):
     """A region that answers a query; the same fields as a line of `segsearch search --json`."""
 
     model_config = _strict(HIT)
+
+    captions: list[CaptionDocument] = Field(description="Newest first.")
 
 
 class SearchAnswer(BaseModel):

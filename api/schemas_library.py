@@ -184,7 +184,7 @@ class ExportRequest(BaseModel):
 
     model_config = _strict({"format": "coco", "text": "a red umbrella", "limit": 100})
 
-    format: Literal["coco", "jsonl", "caption-pack"] = "coco"
+    format: Literal["coco", "jsonl", "parquet", "caption-pack"] = "coco"
     text: str | None = Field(None, max_length=MAX_TEXT_CHARACTERS, description="Words.")
     segment_id: int | None = Field(None, ge=1, le=MAX_ID, description="More like this one.")
     collection: str | None = Field(

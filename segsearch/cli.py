@@ -7,7 +7,8 @@ import json
 import logging
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from rich.logging import RichHandler
 
 from segsearch import __version__
 from segsearch.commands import keys, models
+from segsearch.commands.caption import caption
 from segsearch.commands.curate import tag
 from segsearch.commands.evaluate import evaluate
 from segsearch.commands.export import export
@@ -33,6 +35,14 @@ from segsearch.settings import Settings
 SERVE_POLL_SECONDS = 1.0  # who uploads a picture waits for it
 EVERYWHERE = ("--library", "--preset")
 EQUALS = tuple(f"{option}=" for option in EVERYWHERE)
+
+
+class Captions(StrEnum):
+    """What captions count in a search."""
+
+    OFF = "off"
+    JOIN = "join"
+    ONLY = "only"
 
 
 class Group(typer.core.TyperGroup):
@@ -139,6 +149,9 @@ def search(
     without: Annotated[str | None, typer.Option("--not", help="Words to steer away from.")] = None,
     limit: Annotated[int, typer.Option(help="How many regions at most.")] = 10,
     per_image: Annotated[int, typer.Option(help="How many regions of one picture at most.")] = 3,
+    captions: Annotated[
+        Captions, typer.Option(help="Whether the words of captions count too, or only they.")
+    ] = Captions.OFF,
     overlay: Annotated[
         Path | None, typer.Option(help="Write the best hit, marked in its picture, to this PNG.")
     ] = None,
@@ -150,6 +163,7 @@ def search(
     from segsearch.wiring import open_service
 
     query = _query(text, image, segment, without, limit=limit, per_image=per_image)
+    query = replace(query, captions=captions.value)
     with open_service(context.obj) as service:
         hits = service.search(query)
         if overlay and hits:
@@ -291,6 +305,7 @@ def demo(
 
 
 app.command("eval")(evaluate)
+app.command("caption")(caption)
 app.command("export")(export)
 app.command("mcp")(mcp)
 app.command()(presets)

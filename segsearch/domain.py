@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,21 +196,46 @@ Term = TextTerm | PictureTerm | SegmentTerm
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A weighted sum of terms, and how many hits to give, in all and `per_image`."""
+    """A weighted sum of terms, and how many hits to give, in all and `per_image`.
+
+    `captions` says what the words of captions count: nothing, as much as the vectors, or all.
+    """
 
     terms: tuple[Term, ...]
     limit: int = 10
     per_image: int = 3
+    captions: Literal["off", "join", "only"] = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who said a caption: the model, the host and port it ran on, the prompt's sha256 as hex."""
+
+    model: str
+    host: str
+    prompt_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What a vision model said of a segment; `created_at` is ISO 8601 in UTC."""
+
+    segment_id: int
+    text: str
+    origin: Origin
+    created_at: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A region that answers a query. `score` is a cosine, the higher the better."""
+    """A region that answers a query. `score` is a cosine, the higher the better; where captions
+    take part, it is what `hybrid.order` says. Its captions come newest first."""
 
     rank: int
     score: float
     segment: Segment
     image: Image
+    captions: tuple[Caption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ SegSearchError
     NoRoomError           no room on disk for the weights
     UnsafeWeightsError    a pickle that wants more than tensors
     ModelCrashError       the process that ran the models died
+    EndpointError         an endpoint that cannot be asked for captions
+    AnswerError           an endpoint that gives no caption of one region
   ServerError           the server cannot start
     PortBusyError         the address is taken
     OverloadError         more requests wait than it can answer soon
@@ -155,6 +157,14 @@ class ModelCrashError(ModelError):
         self.from_outside = from_outside  # killed by somebody else: not the picture's doing
 
 
+class EndpointError(ModelError):
+    """An endpoint that cannot be asked for captions."""
+
+
+class AnswerError(ModelError):
+    """An endpoint that gives no caption of one region."""
+
+
 class ServerError(SegSearchError):
     """The server cannot start."""
 
@@ -232,6 +242,8 @@ EXIT_CODES: dict[type[SegSearchError], int] = {
     NoRoomError: 24,
     UnsafeWeightsError: 25,
     ModelCrashError: 26,
+    EndpointError: 27,
+    AnswerError: 28,
     ServerError: 30,
     PortBusyError: 31,
     OverloadError: 32,
@@ -270,6 +282,8 @@ HTTP_STATUS: dict[type[SegSearchError], int] = {
     NoRoomError: 507,
     UnsafeWeightsError: 503,
     ModelCrashError: 503,
+    EndpointError: 502,
+    AnswerError: 502,
     ServerError: 500,
     PortBusyError: 500,
     OverloadError: 429,

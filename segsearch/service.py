@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from segsearch import curation, search
+from segsearch import curation, hybrid, listing, search
+from segsearch.captions import Captions
 from segsearch.claimed import read_original
 from segsearch.collecting import Collections
 from segsearch.decode import Limits, decode
@@ -81,6 +83,7 @@ class SegSearch:
         self._sources = Sources(settings)
         self.upkeep = Upkeep(catalog, projection, self._sources, settings.library)
         self.collections: Collections = catalog
+        self.captions: Captions = catalog
         recipe = lambda: models(settings.preset).recipe  # noqa: E731
         self.uploads = Uploads(catalog, settings.library, self._limits, recipe)
 
@@ -224,21 +227,16 @@ class SegSearch:
         the library's vectors come from an embedder that is not here.
         """
         search.check(query)
+        hybrid.check(query)
         recipe = self._recipe_in_use()
-        vectors = [self._vector(recipe, term) for term in query.terms]
-        wanted = search.combine(vectors, [term.weight for term in query.terms])
         shelf = search.Shelf(
-            nearest=lambda k: self._projection.search(recipe, wanted, k),
+            nearest=hybrid.order(
+                query, partial(self._by_vector, recipe, query), self._catalog.search_captions
+            ),
             fetch=lambda ids: {one.id: one for one in self._catalog.segments(ids=ids)},
         )
         ranked = search.rank(shelf, query.limit, query.per_image)
-        numbers = sorted({segment.image_id for _, segment in ranked})
-        images = {one.id: one for one in self._catalog.images(ids=numbers, limit=len(numbers))}
-        return [
-            Hit(rank, score, segment, images[segment.image_id])
-            for rank, (score, segment) in enumerate(ranked, start=1)
-            if segment.image_id in images
-        ]
+        return listing.hits(self._catalog, ranked)
 
     def search_text(self, text: str, *, limit: int = 10, per_image: int = 3) -> list[Hit]:
         """Regions that answer words."""
@@ -255,6 +253,11 @@ class SegSearch:
                 f"The library {str(self.settings.library)!r} is empty: run `segsearch index` first."
             )
         return active
+
+    def _by_vector(self, recipe: tuple[int, Recipe], query: Query) -> hybrid.Nearest:
+        vectors = [self._vector(recipe, term) for term in query.terms]
+        wanted = search.combine(vectors, [term.weight for term in query.terms])
+        return partial(self._projection.search, recipe, wanted)
 
     def _vector(self, recipe: tuple[int, Recipe], term: Term) -> Vector:
         if isinstance(term, SegmentTerm):
@@ -320,15 +323,12 @@ class SegSearch:
             raise NotFoundError(f"There is no segment {segment_id} in the library.")
         return found[0]
 
-    def everything(self) -> Iterator[Hit]:
-        """Every segment of the library by image and id, as hits with score 0."""
-        rank, after = 0, 0
-        while page := self._catalog.images(after=after, limit=search.MAX_LIMIT):
-            for image in page:
-                for segment in self._catalog.segments(image_id=image.id):
-                    rank += 1
-                    yield Hit(rank, 0.0, segment, image)
-            after = page[-1].id
+    def everything(self, below: Sequence[Path] = ()) -> Iterator[Hit]:
+        """Every segment of the library by image and id, as hits with score 0.
+
+        With `below`, of pictures at these paths or below them; NotFoundError when there is none.
+        """
+        return listing.everything(self._catalog, below)
 
     def picture(self, image_id: int) -> Pixels:
         """Upright RGB pixels (H, W, 3) of an image; NotFoundError as `original`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     cors_origins: str | None = Field(
         default=None,
         description="Origins whose pages may call the API, separated by commas; none by default.",
+    )
+    caption_key: SecretStr | None = Field(
+        default=None, description="Key that `caption` shows to the endpoint it asks."
     )
     host: str = Field(default="127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `serve` listens on.")

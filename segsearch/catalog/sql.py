@@ -1,7 +1,8 @@
 """The catalog over SQLAlchemy: recipes, files, pictures, and what an index needs.
 
 Models run with no transaction open; each method here is one short transaction. Who holds which
-picture is in `queue.py`, what is being done in `jobs.py`, order in `upkeep.py`.
+picture is in `queue.py`, what is being done in `jobs.py`, order in `upkeep.py`, what was said of
+segments in `captions.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.catalog import notes, rows
+from segsearch.catalog.captions import Captions
 from segsearch.catalog.checks import catalog_problems
 from segsearch.catalog.collections import Collections, members_of
 from segsearch.catalog.database import (
@@ -39,7 +41,7 @@ BATCH_ROWS = 2_000
 UNDER_WAY = "generation_under_way"
 
 
-class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections):
+class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions):
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
     Raises LibraryVersionError for a later version's file, DamageError for one that is none.

@@ -96,6 +96,21 @@ SEGMENT = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# What a vision model said; the table `caption_words` (FTS5) follows it by triggers, see 0004.
+CAPTION = sa.Table(
+    "caption",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("segment_id", sa.ForeignKey("segment.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("prompt_sha256", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("segment_id", "model", "prompt_sha256", name="caption_once"),
+    sqlite_autoincrement=True,
+)
+
 CHANGE_LOG = sa.Table(
     "change_log",
     METADATA,
