@@ -33,6 +33,7 @@ from .access import scope_for
 from .guards import MAX_JSON_BYTES
 from .problems import MEDIA_TYPE, ProblemResponse, problem_of, refusal
 from .schemas import Problem
+from .schemas_library import PolygonMask
 
 REFERENCE = "#/components/schemas/{model}"
 Responses = dict[int | str, dict[str, Any]]
@@ -126,7 +127,7 @@ NOT_MODIFIED: dict[str, Any] = {"description": "The caller's copy is still right
 
 
 def describe(app: FastAPI) -> None:
-    """Let `app.openapi()` include the documents that no route names by their model."""
+    """Let `app.openapi()` include documents that routes write themselves, and who may ask."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -135,7 +136,7 @@ def describe(app: FastAPI) -> None:
                 description=app.description, routes=app.routes, tags=app.openapi_tags,
             )  # fmt: skip
             known = made.setdefault("components", {}).setdefault("schemas", {})
-            for unnamed in (Problem, SearchRequest):
+            for unnamed in (Problem, SearchRequest, PolygonMask):
                 model = unnamed.model_json_schema(ref_template=REFERENCE)
                 known.update(model.pop("$defs", {}))
                 known[unnamed.__name__] = model

@@ -29,8 +29,7 @@ from .documented import (
     refusals,
 )
 from .drawings import drawn, tag_of
-from .schemas import MAX_ID, REGION, CocoMask, SegmentDocument
-from .schemas_library import PolygonMask
+from .schemas import MAX_ID, REGION, SegmentDocument
 from .state import Here, Shared
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
@@ -82,7 +81,10 @@ MASKS: dict[str, Any] = {
         SVG: {"schema": {"type": "string", "format": "binary"}},
         JSON: {
             "schema": {
-                "anyOf": [CocoMask.model_json_schema(), PolygonMask.model_json_schema()],
+                "anyOf": [
+                    {"$ref": "#/components/schemas/CocoMask"},
+                    {"$ref": "#/components/schemas/PolygonMask"},
+                ],
                 "examples": [REGION["mask"]],
             }
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -72,6 +72,9 @@ class UploadAnswer(BaseModel):
     refused: list[RefusedFile]
 
 
+Corner = Annotated[list[int], Field(min_length=2, max_length=2)]
+
+
 class PolygonMask(BaseModel):
     """A mask as polygons along pixel edges, exact. Each polygon is a list of rings, the outer one
     first, then its holes; each ring a list of corners x, y in pixels of the upright image."""
@@ -79,7 +82,7 @@ class PolygonMask(BaseModel):
     model_config = _strict({"size": [480, 640], "polygons": [[RING]]})
 
     size: list[int] = Field(description="[H, W]", min_length=2, max_length=2)
-    polygons: list[list[list[tuple[int, int]]]]
+    polygons: list[list[list[Corner]]]
 
 
 class CollectionRequest(BaseModel):

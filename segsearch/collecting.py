@@ -69,6 +69,9 @@ class Collections(Protocol):
     def image_with(self, sha256: str) -> int | None:
         """Id of the image whose file has this sha256."""
 
+    def paths_below(self, folder: str, image_ids: Sequence[int]) -> list[str]:
+        """The paths of these images that lie below a folder."""
+
     def remove_segments(self, segment_ids: Sequence[int]) -> int:
         """Forget segments of the active recipe; how many there were."""
 

@@ -198,11 +198,11 @@ class SegSearch(Looking):
     def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:
         """Forget images by id, by path, or below a folder; how many there were comes back.
 
-        The files themselves are not touched. NotFoundError when nothing matches.
+        Files are not touched, but for uploads. NotFoundError when nothing matches.
         """
         names = [normal(path) for path in paths]
         doomed = sorted({*image_ids, *self._catalog.find_images(names)})
-        removed = self._catalog.remove_images(doomed)
+        removed = self.uploads.remove_images(doomed)
         if not removed:
             wanted = ", ".join([*names, *map(str, image_ids)]) or "nothing"
             raise NotFoundError(f"The library holds no image at {wanted}.")

@@ -11,7 +11,8 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ from typing import BinaryIO
 from segsearch.decode import RAW_SUFFIXES, SUFFIXES, Limits, inspect, read_file, too_large
 from segsearch.domain import Image, Recipe
 from segsearch.errors import (
-    DamageError,
     DiskFullError,
     LibraryError,
     NotFoundError,
@@ -54,6 +54,7 @@ class Uploads:
         self._folder = library.absolute() / FOLDER
         self._limits = limits
         self._recipe = recipe
+        self._lock = threading.Lock()  # nobody deletes a file that is being handed over again
 
     def add(self, file: BinaryIO, name: str = "", *, collection: str | None = None) -> Uploaded:
         """Keep a picture and queue it; the same bytes again change nothing.
@@ -70,35 +71,29 @@ class Uploads:
                 sha256 = self._copy(file, partial)
                 partial.flush()
                 os.fsync(partial.fileno())
-                known = self._catalog.image_with(sha256)
-                path = self._path(sha256, Path(partial.name), name)
-                if not path.exists():
-                    path.parent.mkdir(exist_ok=True)
-                    os.link(partial.name, path)  # whole or not at all
-            stat = path.stat()
-        stamp = FileStamp(stat.st_size, stat.st_mtime_ns)
-        active = self._catalog.active_recipe()
-        recipe_id = active[0] if active else self._catalog.register_recipe(self._recipe())
-        self._catalog.record_file(str(path), stamp, sha256, recipe_id)
+                with self._lock:
+                    known = self._catalog.image_with(sha256)
+                    self._keep(Path(partial.name), sha256, name)
         image_id = self._catalog.image_with(sha256)
         if image_id is None:
-            raise DamageError(f"The catalog has lost {path.name} while it was stored.")
+            raise NotFoundError("The image was removed while it was stored: upload it again.")
         if collection is not None:
             self._catalog.add_to_collection(collection, [image_id])
         return Uploaded(self._catalog.images(ids=[image_id], limit=1)[0], known is None)
 
     def remove_image(self, image_id: int) -> None:
-        """Forget an image; its file is deleted when it was uploaded, and only then.
-
-        NotFoundError when there is no such image.
-        """
-        found = self._catalog.images(ids=[image_id], limit=1)
-        if not found or not self._catalog.remove_images([image_id]):
+        """Forget an image as `remove_images`; NotFoundError when there is none of this id."""
+        if not self.remove_images([image_id]):
             raise NotFoundError(f"There is no image {image_id} in the library.")
-        for path in map(Path, found[0].paths):
-            if self._folder in path.parents:
-                with _disk_errors_as_ours(self._folder):
-                    path.unlink(missing_ok=True)
+
+    def remove_images(self, image_ids: Sequence[int]) -> int:
+        """Forget images; how many there were. Files that were uploaded go too, no others."""
+        with self._lock, _disk_errors_as_ours(self._folder):
+            paths = self._catalog.paths_below(str(self._folder), image_ids)
+            removed = self._catalog.remove_images(image_ids)
+            for path in map(Path, paths):
+                path.unlink(missing_ok=True)
+        return removed
 
     def remove_segment(self, segment_id: int) -> None:
         """Forget one segment; NotFoundError when there is none of this id."""
@@ -114,6 +109,18 @@ class Uploads:
             digest.update(piece)
             into.write(piece)
         return digest.hexdigest()
+
+    def _keep(self, partial: Path, sha256: str, name: str) -> None:
+        """Give a picture its place, and tell the catalog."""
+        path = self._path(sha256, partial, name)
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            os.link(partial, path)  # whole or not at all
+        stat = path.stat()
+        stamp = FileStamp(stat.st_size, stat.st_mtime_ns)
+        active = self._catalog.active_recipe()
+        recipe_id = active[0] if active else self._catalog.register_recipe(self._recipe())
+        self._catalog.record_file(str(path), stamp, sha256, recipe_id)
 
     def _path(self, sha256: str, partial: Path, name: str) -> Path:
         """Where a picture is kept; PictureError when it is none."""

@@ -18,6 +18,7 @@ from segsearch.models.store import Store, tokenizer_folder
 from segsearch.pipeline import Pipeline
 from segsearch.ports import Embedder, Segmenter
 from segsearch.projection import Mix, Projection
+from segsearch.remembering import Remembering
 from segsearch.service import SegSearch
 from segsearch.settings import Settings
 
@@ -49,7 +50,7 @@ class LazyModels:
     def embedder(self) -> Embedder:
         with self._lock:
             if self._embedder is None:
-                self._embedder = build_embedder(self._preset, self._settings)
+                self._embedder = Remembering(build_embedder(self._preset, self._settings))
             return self._embedder
 
     def pipeline(self) -> Pipeline:

@@ -17,6 +17,7 @@ from segsearch.catalog.tables import (
     INGEST,
     RECIPE,
     SEGMENT,
+    SOURCE,
 )
 from segsearch.collecting import Collection, checked_name
 from segsearch.errors import ConflictError, NotFoundError
@@ -89,6 +90,15 @@ class Collections(Database):
         with self._reading() as db:
             found = db.execute(sa.select(IMAGE.c.id).where(IMAGE.c.sha256 == sha256)).scalar()
         return cast("int | None", found)
+
+    def paths_below(self, folder: str, image_ids: Sequence[int]) -> list[str]:
+        below = SOURCE.c.path.startswith(folder.rstrip("/") + "/", autoescape=True)
+        found: list[str] = []
+        with self._reading() as db:
+            for some in portions(image_ids):
+                theirs = sa.select(SOURCE.c.path).where(below, SOURCE.c.image_id.in_(some))
+                found += db.execute(theirs).scalars()
+        return sorted(found)
 
     def remove_segments(self, segment_ids: Sequence[int]) -> int:
         removed = 0

@@ -20,8 +20,9 @@ from segsearch.domain import Mask
 from segsearch.masks import from_coco, iou
 from segsearch.settings import Settings
 from segsearch.wiring import open_service
+from tests.clicking_models import ClickModels
 from tests.conftest import DEMO, Truth
-from tests.integration.conftest import BLUE
+from tests.integration.conftest import BLUE, RED
 from tests.small_models import Shape, open_small_service, paint
 from tests.unit.test_outlines import filled
 
@@ -179,6 +180,28 @@ def test_a_segmenter_without_prompts_and_an_odd_body_are_said(client: TestClient
     assert (odd.status_code, odd.json()["code"]) == (415, "unsupported_media_type")
     half = client.post("/v1/segment", data={"prompt": "{}"}, files={"other": b""})
     assert (half.status_code, half.json()["code"]) == (400, "input_error")
+
+
+def test_a_click_takes_the_thing_under_it_and_no_what_is_not_of_it(tmp_path: Path) -> None:
+    picture = paint(tmp_path / "a.png", [RED, BLUE])
+    with open_small_service(tmp_path / "library", models=ClickModels()) as service:
+        client = TestClient(create_app(service), base_url="http://localhost")
+        # A library without any picture: an upload can be cut all the same.
+        prompt = {"points": [[80, 40], [20, 20]], "labels": [1, 0], "multimask": False}
+        answer = client.post(
+            "/v1/segment",
+            files={"picture": picture.read_bytes()},
+            data={"prompt": json.dumps(prompt)},
+        )
+        assert answer.status_code == 200, answer.text
+        (one,) = answer.json()["objects"][0]["masks"]
+        assert np.array_equal(coco.decode(one["mask"]).astype(bool), BLUE.mask(120, 90))
+        nothing = client.post(
+            "/v1/segment",
+            files={"picture": picture.read_bytes()},
+            data={"prompt": json.dumps({"points": [[80, 40]], "labels": [0]})},
+        )
+        assert nothing.json()["objects"] == [{"masks": []}]
 
 
 # Exports

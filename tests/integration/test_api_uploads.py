@@ -165,6 +165,18 @@ def test_a_deleted_upload_leaves_no_file_and_no_hit(
     assert own.exists()  # files that were not uploaded are never touched
 
 
+def test_an_upload_that_the_command_line_removes_leaves_no_file(
+    client: TestClient, service: SegSearch, tmp_path: Path
+) -> None:
+    own = paint(tmp_path / "own" / "own.png", [Shape("red", (20, 20, 60, 60))])
+    service.index([own])
+    number = upload(client, ("a.png", own.read_bytes())).json()["images"][0]["image"]["image_id"]
+    assert len(client.get(f"/v1/images/{number}").json()["paths"]) == 2
+    assert service.remove(image_ids=[number]) == 1
+    assert own.exists()
+    assert not [one for one in (tmp_path / "library" / "uploads").rglob("*") if one.is_file()]
+
+
 def test_a_deleted_segment_is_found_no_more_and_the_library_is_sound(
     client: TestClient, service: SegSearch, tmp_path: Path
 ) -> None:

@@ -204,7 +204,7 @@ def test_the_service_refuses_before_it_looks(tmp_path: Path) -> None:
         service.index([paint(tmp_path / "a.png", [Shape("red", (10, 10, 40, 40))])])
         with pytest.raises(NotFoundError):
             service.ask(Query((ImageTerm(9),)))
-        with pytest.raises(QueryError, match="9 numbers|makes 9"):
+        with pytest.raises(QueryError, match="makes 9"):
             service.ask(Query((VectorTerm((1.0,)),)))
         with pytest.raises(ModelError, match="takes no points"):
             service.point(RegionTerm(1, ((15.0, 15.0),)))
