@@ -1,88 +1,28 @@
-// The page: what is asked stands in the address (?q=, ?segment=, ?image=), so Back works and a
-// search can be sent to someone. File names and words are hostile text: textContent only.
+// The page: what is asked stands in the address (?q=, ?segment=, ?image=, ?image=&at=x,y), so Back
+// works and a search can be sent to someone. File names and words are hostile text: textContent only.
 
+import { call, search, startAsking, upload } from "./api.js";
+import { card, count, hitCard, nameOf, share } from "./cards.js";
 import { follow } from "./jobs.js";
 import { drawAll, drawRegion, regionAt } from "./masks.js";
 
-const LIMIT = 24, MAX_LIMIT = 240, GALLERY = 48, THUMBNAIL = 480;
+const LIMIT = 24, GALLERY = 48;
 const $ = (id) => document.getElementById(id);
-let running = new AbortController();
+let asking = startAsking();
 let picture = null; // a File that is searched by; it has no place in the address
-let limit = LIMIT;
+let cursor = null; // where the next page begins
 
-async function call(path, options = {}) {
-  let answer;
-  try {
-    answer = await fetch(path, { signal: running.signal, ...options });
-  } catch (problem) {
-    if (problem.name === "AbortError") throw problem;
-    throw new Error("The server does not answer. Is segsearch still running?");
-  }
-  const document = await answer.json().catch(() => ({}));
-  if (answer.ok) return document;
-  const error = new Error(document.detail || `The server answered ${answer.status}.`);
-  error.code = document.code;
-  throw error;
-}
+const wanted = () => new URLSearchParams(location.search);
+const idsOf = (name) => (wanted().get(name) || "").split(",").filter(Boolean).map(Number);
 
 function say(text, bad = false) {
   $("message").textContent = text;
   $("message").classList.toggle("bad", bad);
 }
 
-const count = (n, one) => `${n.toLocaleString("en")} ${one}${n === 1 ? "" : "s"}`;
-const share = (part) => `${(100 * part).toLocaleString("en", { maximumSignificantDigits: 2 })} % of the picture`;
-const nameOf = (path) => (path || "").split(/[\\/]/).pop() || "picture";
-
-/** A card: the picture with a region marked, or plain when there is none. */
-function card(item, { alt, path, label, score, act }) {
-  const node = $("card").content.cloneNode(true).firstElementChild;
-  const image = node.querySelector("img"), button = node.querySelector(".look");
-  const canvas = node.querySelector("canvas");
-  image.addEventListener("load", () => {
-    if (item.mask) drawRegion(canvas, item, image.naturalWidth, image.naturalHeight);
-  });
-  image.addEventListener("error", () => node.classList.add("gone"));
-  image.src = `v1/images/${item.image_id}/thumbnail?side=${THUMBNAIL}`;
-  image.alt = alt;
-  button.addEventListener("click", act);
-  button.title = item.segment_id ? "Find more like this" : "Show its regions";
-  node.querySelector(".score").textContent = score === undefined ? "" : score.toFixed(2);
-  node.querySelector(".score").title = "Likeness: a cosine, the higher the better";
-  const file = node.querySelector(".file");
-  file.textContent = label ?? nameOf(path);
-  file.title = path || "";
-  if (!label) file.href = `?image=${item.image_id}`;
-  const cutout = node.querySelector(".cutout");
-  if (item.segment_id) cutout.href = `v1/segments/${item.segment_id}/cutout.png`;
-  else cutout.remove();
-  return node;
-}
-
 function show(cards) {
   $("results").replaceChildren(...cards);
   $("results").classList.remove("waiting");
-}
-
-function showHits(hits, seconds, message) {
-  show(hits.map((hit) => card(hit, {
-    alt: `Region in ${nameOf(hit.path)}, score ${hit.score.toFixed(2)}. Find more like this.`,
-    path: hit.path,
-    score: hit.score,
-    act: () => go({ segment: hit.segment_id }),
-  })));
-  $("more").hidden = hits.length < limit || limit >= MAX_LIMIT;
-  const time = seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
-  say(hits.length ? `${count(hits.length, "region")} in ${time}` : message || "Nothing found.");
-}
-
-async function search(body) {
-  const json = { method: "POST", headers: { "Content-Type": "application/json" } };
-  const options = body instanceof FormData
-    ? { method: "POST", body }
-    : { ...json, body: JSON.stringify({ ...body, limit }) };
-  const { hits, seconds, message } = await call("v1/search", options);
-  showHits(hits, seconds, message);
 }
 
 function ask(question, drawn = null) {
@@ -94,7 +34,7 @@ function ask(question, drawn = null) {
 
 /** A blob, or the address of a picture, fitted into the little canvas beside the question. */
 async function drawSample(source, label) {
-  const signal = running.signal;
+  const signal = asking;
   const blob = typeof source === "string" ? await (await fetch(source, { signal })).blob() : source;
   const bitmap = await createImageBitmap(blob);
   if (signal.aborted) return;
@@ -105,6 +45,69 @@ async function drawSample(source, label) {
   context.clearRect(0, 0, side, side);
   context.drawImage(bitmap, (side - width) / 2, (side - height) / 2, width, height);
   canvas.setAttribute("aria-label", label);
+}
+
+/** What the address asks for, as the body of a search. */
+function query() {
+  const at = wanted();
+  const body = { limit: LIMIT };
+  if (at.has("q")) body.text = at.get("q");
+  if (at.has("segment")) body.segment_id = Number(at.get("segment"));
+  if (at.has("at")) {
+    const region = { image_id: Number(at.get("image")), points: [at.get("at").split(",").map(Number)] };
+    body.region = at.has("candidate") ? { ...region, candidate: Number(at.get("candidate")) } : region;
+  }
+  for (const name of ["like", "unlike"]) if (at.has(name)) body[name] = idsOf(name);
+  if (at.has("all")) body.min_relevance = 0;
+  return body;
+}
+
+const made = (hits) => hits.map((hit) => hitCard(hit, {
+  act: () => go({ segment: hit.segment_id }),
+  judge,
+  judged: (verdict, id) => idsOf(verdict).includes(id),
+}));
+
+/** Search, and show the first page. The answer comes back, for what was pointed at. */
+async function askAndShow() {
+  const answer = await search(query(), picture);
+  const { hits, seconds, message } = answer;
+  show(made(hits));
+  cursor = answer.next_cursor;
+  $("more").hidden = !cursor;
+  const time = seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
+  const first = hits.length ? `${cursor ? "First " : ""}${count(hits.length, "region")} in ${time}` : "";
+  say(first || message || "Nothing found.");
+  $("anyway").hidden = hits.length > 0 || !message || picture !== null || wanted().has("all");
+  return answer;
+}
+
+async function showMore() {
+  $("more").disabled = true;
+  try {
+    const { hits, next_cursor } = await search({ ...query(), cursor }, picture);
+    const cards = made(hits);
+    $("results").append(...cards);
+    cursor = next_cursor;
+    $("more").hidden = !cursor;
+    say(count($("results").childElementCount, "region"));
+    cards[0]?.querySelector(".look").focus({ preventScroll: true });
+  } catch (problem) {
+    if (problem.name !== "AbortError") say(problem.message, true);
+  }
+  $("more").disabled = false;
+}
+
+/** Search again with a hit taken as right or wrong, or no longer so. */
+function judge(verdict, id, chosen) {
+  const next = Object.fromEntries(wanted());
+  for (const name of ["like", "unlike"]) {
+    const ids = idsOf(name).filter((one) => one !== id);
+    if (chosen && name === verdict) ids.push(id);
+    if (ids.length) next[name] = ids.join(",");
+    else delete next[name];
+  }
+  go(next, picture);
 }
 
 async function showGallery() {
@@ -120,22 +123,37 @@ async function showGallery() {
     : "The library is empty. Fill it with: segsearch index FOLDER");
 }
 
-async function showImage(id) {
-  const image = await call(`v1/images/${id}`);
-  ask(`Regions of ${nameOf(image.paths[0])}`);
-  const { segments } = await call(`v1/images/${id}/segments`);
+/** The whole picture, `draw` over it once it is there; a click gives x and y in its pixels. */
+function showWhole(image, draw, act) {
   const whole = $("whole-picture"), canvas = $("whole-masks");
-  whole.onload = () => drawAll(canvas, segments, whole.naturalWidth, whole.naturalHeight);
+  whole.onload = () => draw(canvas, whole.naturalWidth, whole.naturalHeight);
   const frame = whole.parentElement; // as large as the picture will be, so that nothing jumps
   frame.style.aspectRatio = `${image.width} / ${image.height}`;
   frame.style.width = `min(100%, 760px, ${(70 * image.width) / image.height}vh)`;
   whole.alt = nameOf(image.paths[0]);
-  whole.src = `v1/images/${id}/thumbnail?side=1024`;
-  canvas.onclick = (event) => {
-    const found = regionAt(segments, event.offsetX / canvas.clientWidth, event.offsetY / canvas.clientHeight);
-    if (found) go({ segment: found.segment_id });
-  };
+  whole.src = `v1/images/${image.image_id}/thumbnail?side=1024`;
+  canvas.onclick = (event) => act(event.offsetX / canvas.clientWidth, event.offsetY / canvas.clientHeight);
   $("whole").hidden = false;
+}
+
+const pointAt = (image, x, y) =>
+  go({ image: image.image_id, at: `${Math.floor(x * image.width)},${Math.floor(y * image.height)}` });
+
+async function showImage(id) {
+  const image = await call(`v1/images/${id}`);
+  ask(`Regions of ${nameOf(image.paths[0])}`);
+  if (image.state !== "done") {
+    show([]);
+    say(image.reason || "It waits to be indexed.", Boolean(image.reason));
+    return;
+  }
+  const { segments } = await call(`v1/images/${id}/segments`);
+  showWhole(image, (canvas, width, height) => drawAll(canvas, segments, width, height), (x, y) => {
+    const found = regionAt(segments, x, y);
+    if (found) go({ segment: found.segment_id });
+    else pointAt(image, x, y);
+  });
+  $("hint").textContent = "Choose a region, here or below, to find more like it; anything else you click on is cut out.";
   show(segments.map((segment, number) => card(segment, {
     alt: `Region ${number + 1} of ${segments.length}. Find more like this.`,
     path: image.paths[0],
@@ -145,57 +163,85 @@ async function showImage(id) {
   say(count(segments.length, "region"));
 }
 
+/** What lies at a point: its mask in the picture, other masks to choose, and regions like it. */
+async function showPointed(id) {
+  const image = await call(`v1/images/${id}`);
+  ask(`Like what lies at ${wanted().get("at")} in ${nameOf(image.paths[0])}`);
+  const { pointed: [{ candidates, chosen }] } = await askAndShow();
+  showWhole(image,
+    (canvas, width, height) => drawRegion(canvas, candidates[chosen], width, height),
+    (x, y) => pointAt(image, x, y));
+  $("hint").textContent = "Click elsewhere to point at something else.";
+  const ordered = candidates.map((one, number) => ({ ...one, number })).sort((a, b) => a.area - b.area);
+  $("candidates").replaceChildren(...ordered.map(({ number, area }) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = share(area / (image.width * image.height));
+    button.setAttribute("aria-pressed", String(number === chosen));
+    button.addEventListener("click", () => go({ image: id, at: wanted().get("at"), candidate: number }));
+    return button;
+  }));
+  $("candidates").hidden = candidates.length < 2;
+}
+
 /** Show what the address, or the chosen picture, asks for. */
 async function render() {
-  running.abort();
-  running = new AbortController();
-  const mine = running;
-  const wanted = new URLSearchParams(location.search);
-  $("words").value = wanted.get("q") || "";
-  $("asked").hidden = $("whole").hidden = $("more").hidden = true;
+  asking = startAsking();
+  const mine = asking;
+  const at = wanted();
+  const judged = idsOf("like").length + idsOf("unlike").length;
+  $("words").value = at.get("q") || "";
+  for (const id of ["asked", "whole", "more", "anyway", "candidates"]) $(id).hidden = true;
   $("results").classList.add("waiting");
   $("results").setAttribute("aria-busy", "true");
   say("Searching …");
-  document.title = wanted.get("q") ? `${wanted.get("q")} · segsearch` : "segsearch";
+  document.title = at.get("q") ? `${at.get("q")} · segsearch` : "segsearch";
   try {
     if (picture) {
       ask(`Like the picture ${picture.name}`, picture);
-      const form = new FormData();
-      form.append("picture", picture, "picture");
-      form.append("limit", limit);
-      await search(form);
-    } else if (wanted.has("segment")) {
-      const id = wanted.get("segment");
-      ask("Like this region", `v1/segments/${encodeURIComponent(id)}/cutout.png`);
-      await search({ segment_id: id });
-    } else if (wanted.has("image")) await showImage(encodeURIComponent(wanted.get("image")));
-    else if (wanted.has("q")) await search({ text: wanted.get("q") });
-    else await showGallery();
+      await askAndShow();
+    } else if (at.has("segment")) {
+      ask("Like this region", `v1/segments/${encodeURIComponent(at.get("segment"))}/cutout.png`);
+      await askAndShow();
+    } else if (at.has("at")) await showPointed(Number(at.get("image")));
+    else if (at.has("image")) await showImage(encodeURIComponent(at.get("image")));
+    else if (at.has("q")) {
+      if (judged) ask(`“${at.get("q")}”, and what you said of ${count(judged, "region")}`);
+      await askAndShow();
+    } else await showGallery();
   } catch (problem) {
-    if (mine !== running) return; // a later question has taken over
+    if (mine.aborted) return; // a later question has taken over
     show([]);
     if (problem.code === "library_missing_error") say("The library is empty. Fill it with: segsearch index FOLDER");
     else say(problem.message, true);
   }
-  if (mine === running) $("results").setAttribute("aria-busy", "false");
+  if (!mine.aborted) $("results").setAttribute("aria-busy", "false");
 }
 
-function go(wanted) {
-  picture = null;
-  limit = LIMIT;
-  const query = new URLSearchParams(wanted).toString();
-  history.pushState(null, "", query ? `?${query}` : location.pathname);
-  scrollTo({ top: 0 });
-  render();
-}
-
-function searchByPicture(file) {
-  if (!file) return;
-  history.pushState(null, "", location.pathname);
+function go(next, file = null) {
   picture = file;
-  limit = LIMIT;
+  const text = new URLSearchParams(next).toString();
+  history.pushState(null, "", text ? `?${text}` : location.pathname);
   scrollTo({ top: 0 });
   render();
+}
+
+const searchByPicture = (file) => { if (file) go({}, file); };
+
+async function addPictures(files) {
+  if (!files.length) return;
+  $("library").textContent = `Sending ${count(files.length, "picture")} …`;
+  try {
+    const { images, refused } = await upload(files);
+    const fresh = images.filter((one) => one.created).length;
+    const parts = [`${count(fresh, "new picture")} to be indexed`];
+    if (images.length > fresh) parts.push(`${(images.length - fresh).toLocaleString("en")} known already`);
+    if (refused.length) parts.push(`${refused.length.toLocaleString("en")} refused: ${refused[0].detail}`);
+    say(parts.join(" · "), refused.length > 0);
+  } catch (problem) {
+    say(problem.message, true);
+  }
+  showLibrary();
 }
 
 async function showLibrary() {
@@ -228,23 +274,25 @@ $("file").addEventListener("change", () => {
   searchByPicture($("file").files[0]);
   $("file").value = ""; // the same file can be chosen again
 });
+$("add").addEventListener("change", () => {
+  addPictures([...$("add").files]);
+  $("add").value = "";
+});
 $("clear").addEventListener("click", () => { go({}); $("words").focus(); });
+$("anyway").addEventListener("click", () => go({ ...Object.fromEntries(wanted()), all: 1 }));
 $("home").addEventListener("click", (event) => {
   if (!plainClick(event)) return;
   event.preventDefault();
   go({});
 });
-$("more").addEventListener("click", () => {
-  limit = Math.min(limit * 2, MAX_LIMIT);
-  render();
-});
+$("more").addEventListener("click", showMore);
 $("results").addEventListener("click", (event) => {
   const link = event.target.closest("a.file[href]");
   if (!link || !plainClick(event)) return;
   event.preventDefault();
   go({ image: new URL(link.href).searchParams.get("image") });
 });
-addEventListener("popstate", () => { picture = null; limit = LIMIT; render(); });
+addEventListener("popstate", () => { picture = null; render(); });
 
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
 addEventListener("dragover", (event) => {
