@@ -2,83 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from pycocotools import mask as coco
-from segsearch_api.app import create_app
-from segsearch_api.server import bind, url_of
 
-from segsearch.catalog.sql import SqlCatalog
 from segsearch.errors import ModelError
-from segsearch.jobs import UPDATE_SECONDS, JobLog
 from segsearch.ports import Embedder
-from segsearch.worker import Step
-from tests.small_models import Shape, SmallModels, open_small_service, paint
+from tests.browser.serving import BLUE, HOSTILE, ready, search, served
+from tests.small_models import SmallModels
 
 pytestmark = pytest.mark.browser
 
-RED = Shape("red", (20, 20, 120, 90))
-BLUE = Shape("blue", (180, 60, 260, 140), "disc")
-GREEN = Shape("green", (40, 100, 160, 180))
-HOSTILE = "c <img src=x onerror=alert(1)> & c.png"
 NARROW = {"width": 360, "height": 740}
-
-
-def chromium() -> str:
-    """The system's browser; its absence fails where a person would not see a skipped test."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    if os.environ.get("CI") == "true":
-        pytest.fail("Chromium is missing: .ci/run installs it.")
-    pytest.skip("Chromium is not installed (apt-get install chromium)")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = chromium()
-    with sync_playwright() as playwright:
-        # A container's root has no sandbox, and its /dev/shm is too small for the browser.
-        options = ["--no-sandbox", "--disable-dev-shm-usage"]
-        browser = playwright.chromium.launch(executable_path=path, args=options)
-        yield browser
-        browser.close()
-
-
-def served(folder: Path, pictures: Path | None, models: SmallModels) -> Iterator[str]:
-    """The URL of a server in this process, over pictures indexed with small models."""
-    with open_small_service(folder) as service:
-        if pictures:
-            service.index([pictures])
-    with (
-        open_small_service(folder, models=models) as service,
-        bind("127.0.0.1", 0) as listening,
-    ):
-        server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None))
-        thread = threading.Thread(target=server.run, args=[[listening]])
-        thread.start()
-        yield url_of("127.0.0.1", listening.getsockname()[1])
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    paint(folder / "a.png", [RED, BLUE], size=(320, 200))
-    paint(folder / "b.png", [GREEN], size=(200, 320))
-    paint(folder / HOSTILE, [Shape("red", (5, 5, 14, 14))], size=(320, 200))
-    return folder
 
 
 class FailingModels(SmallModels):
@@ -99,51 +39,6 @@ def empty_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def failing_url(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from served(tmp_path_factory.mktemp("failing") / "library", pictures, FailingModels())
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page on which nothing may go wrong unseen: scripts, the policy, dialogs, other sites."""
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: wrong.append(dialog.message))
-    page.on(
-        "console",
-        lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None,
-    )
-    page.on(
-        "request",
-        lambda asked: (
-            None if asked.url.startswith("http://127.0.0.1:") else wrong.append(asked.url)
-        ),
-    )
-    yield page
-    context.close()
-    assert not wrong
-
-
-def ready(page: Page) -> None:
-    """Wait until the answer is there and every visible picture has its regions drawn over it."""
-    page.wait_for_selector("#results[aria-busy=false]", state="attached")
-    page.wait_for_load_state("networkidle")
-    page.wait_for_function(
-        """() => [...document.querySelectorAll(".frame")].every((frame) => {
-          const image = frame.querySelector("img"), canvas = frame.querySelector("canvas");
-          const plain = frame.closest(".card") && !frame.closest(".card").querySelector(".cutout");
-          const seen = frame.checkVisibility() && frame.getBoundingClientRect().top < innerHeight;
-          return !seen || (image.complete && (plain || canvas.width === image.naturalWidth));
-        })"""
-    )
-
-
-def search(page: Page, url: str, words: str) -> None:
-    page.goto(url)
-    page.get_by_label("What to look for").fill(words)
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/?q=*")
-    ready(page)
 
 
 def alpha_of(page: Page, card: int) -> np.ndarray[Any, Any]:
@@ -349,30 +244,3 @@ def test_the_pages_masks_are_those_of_pycocotools(page: Page, url: str) -> None:
 def test_an_unknown_segment_is_said(page: Page, url: str) -> None:
     page.goto(f"{url}/?segment=999")
     expect(page.locator("#message")).to_have_text("There is no segment 999 in the library.")
-
-
-def test_what_is_being_indexed_is_shown_while_it_goes_on(
-    page: Page, browser: Browser, pictures: Path, tmp_path: Path
-) -> None:
-    servers = served(tmp_path / "library", pictures, SmallModels())
-    url = next(servers)
-    page.goto(url)
-    ready(page)
-    expect(page.locator("#job")).to_be_hidden()
-    new = paint(tmp_path / "new" / "d.png", [RED])
-    with open_small_service(tmp_path / "library") as service:
-        service.index([new.parent])
-        with JobLog(SqlCatalog(tmp_path / "library" / "catalog.sqlite"), tmp_path / "library",
-                    "index", "small", [new]) as log:  # fmt: skip
-            log.begin_work(7)
-            expect(page.locator("#job")).to_have_text("Indexing 0 of 7 pictures · 0 regions")
-            time.sleep(UPDATE_SECONDS)  # more often it is not written down
-            log.note(Step(str(new), 3, None))
-            line = "Indexing 1 of 7 pictures · 3 regions · d.png"
-            expect(page.locator("#job")).to_have_text(line)
-            expect(page.locator("#job-bar")).to_have_attribute("value", "1")
-    expect(page.locator("#job")).to_be_hidden()
-    expect(page.locator("#library")).to_contain_text("4 pictures")
-    expect(page.locator(".card .file", has_text="d.png")).to_be_visible()
-    page.goto("about:blank")
-    next(servers, None)

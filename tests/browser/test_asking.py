@@ -1,0 +1,152 @@
+"""The page in a real browser, beyond words: clicks, verdicts, pages, additions, jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from segsearch.catalog.sql import SqlCatalog
+from segsearch.jobs import UPDATE_SECONDS, JobLog
+from segsearch.worker import Step
+from tests.browser.serving import BLUE, RED, ready, search, served
+from tests.clicking_models import ClickModels
+from tests.small_models import Shape, SmallModels, open_small_service, paint
+
+pytestmark = pytest.mark.browser
+
+
+def test_what_is_being_indexed_is_shown_while_it_goes_on(
+    page: Page, pictures: Path, tmp_path: Path
+) -> None:
+    servers = served(tmp_path / "library", pictures, SmallModels())
+    url = next(servers)
+    page.goto(url)
+    ready(page)
+    expect(page.locator("#job")).to_be_hidden()
+    new = paint(tmp_path / "new" / "d.png", [RED])
+    with open_small_service(tmp_path / "library") as service:
+        service.index([new.parent])
+        with JobLog(SqlCatalog(tmp_path / "library" / "catalog.sqlite"), tmp_path / "library",
+                    "index", "small", [new]) as log:  # fmt: skip
+            log.begin_work(7)
+            expect(page.locator("#job")).to_have_text("Indexing 0 of 7 pictures · 0 regions")
+            time.sleep(UPDATE_SECONDS)  # more often it is not written down
+            log.note(Step(str(new), 3, None))
+            line = "Indexing 1 of 7 pictures · 3 regions · d.png"
+            expect(page.locator("#job")).to_have_text(line)
+            expect(page.locator("#job-bar")).to_have_attribute("value", "1")
+    expect(page.locator("#job")).to_be_hidden()
+    expect(page.locator("#library")).to_contain_text("4 pictures")
+    expect(page.locator(".card .file", has_text="d.png")).to_be_visible()
+    page.goto("about:blank")
+    next(servers, None)
+
+
+@pytest.fixture(scope="module")
+def many_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A library large enough to tell chance, with more red things than a page shows."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(150):
+        colour = "red" if number % 5 == 0 else ("blue", "green")[number % 2]
+        side = 10 + number % 17
+        shapes = [Shape(colour, (4, 4, 4 + side, 30))]
+        paint(folder / "pictures" / f"{number:03d}.png", shapes, size=(100 + number, 90))
+    (folder / "pictures" / "broken.png").write_bytes(b"no picture")
+    yield from served(folder / "library", folder / "pictures", ClickModels())
+
+
+def test_what_no_region_covers_is_cut_out_where_it_is_clicked(page: Page, many_url: str) -> None:
+    page.goto(f"{many_url}/?image=2")
+    ready(page)
+    box = page.locator("#whole-masks").bounding_box()
+    assert box is not None
+    page.locator("#whole-masks").click(position={"x": box["width"] * 0.9, "y": box["height"] * 0.9})
+    page.wait_for_url("**/?image=2&at=*")
+    ready(page)
+    expect(page.locator("#question")).to_contain_text("Like what lies at")
+    expect(page.locator("#whole-masks")).to_be_visible()
+    expect(page.locator("#message")).to_contain_text("Nothing in the library matches")
+    page.get_by_role("button", name="Show the nearest anyway").click()
+    page.wait_for_url("**&all=1")
+    ready(page)
+    expect(page.locator(".card").first).to_be_visible()
+    choices = page.locator("#candidates button")
+    expect(choices).to_have_count(3)
+    other = page.locator("#candidates button[aria-pressed=false]").first
+    other.click()
+    page.wait_for_url("**&candidate=*")
+    ready(page)
+    expect(page.locator("#candidates button[aria-pressed=true]")).to_have_count(1)
+
+
+def test_more_is_appended_until_the_end(page: Page, many_url: str) -> None:
+    search(page, many_url, "red")
+    expect(page.locator(".card")).to_have_count(24)
+    before = page.locator(".cutout").evaluate_all("links => links.map((link) => link.href)")
+    while page.locator("#more").is_visible():
+        page.locator("#more").click()
+        expect(page.locator("#more")).to_be_enabled()
+    after = page.locator(".cutout").evaluate_all("links => links.map((link) => link.href)")
+    assert after[:24] == before
+    assert len(set(after)) == len(after) > 24
+
+
+def test_a_thumb_down_leaves_a_hit_out_and_a_thumb_up_stays(page: Page, many_url: str) -> None:
+    search(page, many_url, "red")
+    links = page.locator(".cutout")
+    wrong = links.first.get_attribute("href")
+    page.locator(".card .wrong").first.click()
+    page.wait_for_url("**unlike=*")
+    ready(page)
+    assert wrong not in links.evaluate_all("links => links.map((one) => one.getAttribute('href'))")
+    expect(page.locator("#question")).to_contain_text("what you said of 1 region")
+    page.locator(".card .right").first.click()
+    page.wait_for_url("**&like=*")
+    ready(page)
+    pressed = page.locator(".right[aria-pressed=true]")
+    expect(pressed).to_have_count(1)
+    pressed.click()
+    ready(page)
+    expect(page.locator(".right[aria-pressed=true]")).to_have_count(0)
+
+
+def test_nothing_matches_is_said_and_the_nearest_can_be_seen_anyway(
+    page: Page, many_url: str
+) -> None:
+    search(page, many_url, "yellow")
+    expect(page.locator("#message")).to_contain_text("Nothing in the library matches")
+    expect(page.locator(".card")).to_have_count(0)
+    page.get_by_role("button", name="Show the nearest anyway").click()
+    page.wait_for_url("**all=1")
+    ready(page)
+    expect(page.locator(".card").first).to_be_visible()
+
+
+def test_a_picture_that_failed_says_why(page: Page, many_url: str) -> None:
+    page.goto(many_url)
+    ready(page)
+    listed = page.evaluate("fetch('v1/images?state=failed').then((answer) => answer.json())")
+    page.goto(f"{many_url}/?image={listed['images'][0]['image_id']}")
+    expect(page.locator("#message")).to_contain_text("not a picture")
+    expect(page.locator("#message")).to_have_class("bad")
+
+
+def test_added_pictures_are_taken_and_rubbish_is_refused(
+    page: Page, pictures: Path, tmp_path: Path
+) -> None:
+    servers = served(tmp_path / "library", pictures, SmallModels())
+    page.goto(next(servers))
+    ready(page)
+    new = paint(tmp_path / "new.png", [BLUE], size=(300, 200))
+    (tmp_path / "no.jpg").write_text("nothing of the kind")
+    page.locator("#add").set_input_files([new, pictures / "a.png", tmp_path / "no.jpg"])
+    message = page.locator("#message")
+    expect(message).to_contain_text("1 new picture to be indexed · 1 known already · 1 refused")
+    expect(page.locator("#library")).to_contain_text("4 pictures")
+    expect(page.locator("#library")).to_contain_text("1 waiting")
+    page.goto("about:blank")
+    next(servers, None)
