@@ -53,6 +53,7 @@ bench-regions: setup
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[cpu,test,check,training]"
 	test -f .benchmarks/regions/test/annotations.json || $(BIN)/python -m benchmarks.regions.scenes
 	$(BIN)/python -m benchmarks.regions
+	$(BIN)/python -m benchmarks.absence
 
 soak: setup
 	$(BIN)/python -m pytest -s tests/soak

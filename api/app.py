@@ -29,6 +29,7 @@ from . import (
     routes_jobs,
     routes_keys,
     routes_library,
+    routes_scene,
     routes_search,
     routes_segment,
     routes_segments,
@@ -41,6 +42,7 @@ from .state import Shared
 
 PARTS = (
     routes_search,
+    routes_scene,
     routes_segment,
     routes_images,
     routes_uploads,

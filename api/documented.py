@@ -27,6 +27,7 @@ from segsearch.errors import (
     RecipeError,
     ScopeError,
 )
+from segsearch.requests import SearchRequest
 
 from .access import scope_for
 from .guards import MAX_JSON_BYTES
@@ -34,6 +35,7 @@ from .problems import MEDIA_TYPE, ProblemResponse, problem_of, refusal
 from .schemas import Problem
 from .schemas_library import PolygonMask
 
+REFERENCE = "#/components/schemas/{model}"
 Responses = dict[int | str, dict[str, Any]]
 
 NOT_FOUND = problem_of(NotFoundError("There is no segment 9000 in the library."))
@@ -134,10 +136,10 @@ def describe(app: FastAPI) -> None:
                 description=app.description, routes=app.routes, tags=app.openapi_tags,
             )  # fmt: skip
             known = made.setdefault("components", {}).setdefault("schemas", {})
-            for one in (Problem, PolygonMask):  # no route names them as its only answer
-                model = one.model_json_schema(ref_template="#/components/schemas/{model}")
+            for unnamed in (Problem, SearchRequest, PolygonMask):
+                model = unnamed.model_json_schema(ref_template=REFERENCE)
                 known.update(model.pop("$defs", {}))
-                known[one.__name__] = model
+                known[unnamed.__name__] = model
             _say_who_may(made)
             app.openapi_schema = made
         return app.openapi_schema

@@ -15,9 +15,10 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-from segsearch.domain import Hit, Query, SegmentTerm, TextTerm
+from segsearch.domain import Hit
 from segsearch.errors import QueryError
 from segsearch.packs import Sources, coco_document, json_lines, write_caption_pack
+from segsearch.queries import Query, SegmentTerm, TextTerm
 from segsearch.search import MAX_LIMIT
 from segsearch.service import SegSearch
 
@@ -109,7 +110,7 @@ def _write(service: SegSearch, wanted: ExportRequest, folder: Path) -> Path:
     if wanted.format == "coco":
         file.write_text(json.dumps(coco_document(hits, wanted.text or "region")) + "\n", "utf-8")
     elif wanted.format == "jsonl":
-        file.write_text("".join(json_lines(hits)), "utf-8")
+        file.write_text(json_lines(hits), "utf-8")
     elif wanted.format == "parquet":
         from segsearch.parquet import write_parquet  # loads pyarrow
 

@@ -1,8 +1,10 @@
-"""One route that answers words, pictures and stored segments with regions."""
+"""One route that answers words, pictures, stored segments and what is pointed at with regions."""
 
 from __future__ import annotations
 
+import json
 import time
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,10 +13,10 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from segsearch.domain import Hit, PictureTerm, Query, SegmentTerm, Term, TextTerm
 from segsearch.errors import QueryError
-from segsearch.export import hit_document
-from segsearch.search import NOT_WEIGHT
+from segsearch.export import hit_document, pointed_document
+from segsearch.queries import Answer
+from segsearch.requests import SearchRequest
 
 from .documented import (
     BAD_PICTURE,
@@ -27,36 +29,48 @@ from .documented import (
     OTHER_MODELS,
     OTHER_TYPE,
     OVERLOADED,
+    REFERENCE,
     TOO_LARGE,
     refusals,
 )
-from .schemas import SearchAnswer, SearchRequest
+from .schemas_search import SearchAnswer
 from .state import Here, Shared
 
 router = APIRouter(prefix="/v1", tags=["search"])
 JSON = "application/json"
+PACKED = {"region", "terms", "like", "unlike", "filters"}  # JSON in a form's field
 UPLOAD = "multipart/form-data"
 
 
 def _request_body() -> dict[str, Any]:
     """OpenAPI's words for the two kinds of body; the route reads them itself, because FastAPI ties
     a path to one of them."""
-    model = SearchRequest.model_json_schema()
+    model = SearchRequest.model_json_schema(ref_template=REFERENCE)
+    model.pop("$defs", None)  # `documented.describe` adds them
     fields = model["properties"]
     picture = {
         "type": "string",
         "format": "binary",
         "description": "A picture file to look like, in any format that can be indexed.",
     }
-    words = {"summary": "Words", "value": {"text": "a red umbrella", "limit": 5}}
-    more = {
-        "summary": "More like a stored segment, but without people",
-        "value": {"segment_id": 812, "not_text": "people"},
+    examples = {
+        "words": {"summary": "Words", "value": {"text": "a red umbrella", "limit": 5}},
+        "segment": {
+            "summary": "More like a stored segment, but without people",
+            "value": {"segment_id": 812, "not_text": "people"},
+        },
+        "click": {
+            "summary": "What lies at a point of a stored image, large, elsewhere",
+            "value": {
+                "region": {"image_id": 31, "points": [[320, 200]]},
+                "filters": {"min_area": 0.05},
+            },
+        },
     }
     upload = {**model, "properties": {"picture": picture, **fields}, "title": "SearchUpload"}
     upload["examples"] = [{"picture": "(the file's bytes)", "limit": 5}]
     content = {
-        JSON: {"schema": model, "examples": {"words": words, "segment": more}},
+        JSON: {"schema": model, "examples": examples},
         UPLOAD: {"schema": upload, "encoding": {"picture": {"contentType": "image/*"}}},
     }
     return {"requestBody": {"required": True, "content": content}}
@@ -81,30 +95,38 @@ def _request_body() -> dict[str, Any]:
     openapi_extra=_request_body(),
 )
 async def search(request: Request, here: Here) -> dict[str, Any]:
-    """Regions that answer words, a stored segment or a picture; several terms add up.
+    """Regions that answer words, pictures, stored segments and what is pointed at; terms add up.
 
     Send JSON, or a form (`multipart/form-data`) with the same fields and a `picture` file:
-    `curl -F picture=@umbrella.jpg -F limit=5 .../v1/search`.
+    `curl -F picture=@umbrella.jpg -F limit=5 .../v1/search`. In a form, fields that are objects or
+    lists are JSON: `-F 'region={"points": [[320, 200]]}'` points at a thing in the picture.
     """
     started = time.monotonic()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
-        hits = await _answer(here, _parsed(await request.body()), None)
+        answer = await _answer(here, _parsed(await request.body()), None)
     elif kind == UPLOAD:
-        async with request.form(max_files=1, max_fields=16, max_part_size=65_536) as form:
+        async with request.form(max_files=1, max_fields=32, max_part_size=65_536) as form:
             wanted, picture = _from_form(form)
-            hits = await _answer(here, wanted, picture)
+            answer = await _answer(here, wanted, picture)
     else:
         raise HTTPException(415, f"Expected {JSON} or {UPLOAD}, not {kind!r}.")
-    seconds = round(time.monotonic() - started, 4)
-    return {"hits": [hit_document(hit) for hit in hits], "seconds": seconds}
+    relevance = answer.relevance
+    return {
+        "hits": [hit_document(hit) for hit in answer.hits],
+        "relevance": None if relevance is None else round(relevance, 4),
+        "message": answer.message,
+        "pointed": [pointed_document(one) for one in answer.pointed],
+        "next_cursor": answer.next_cursor,
+        "seconds": round(time.monotonic() - started, 4),
+    }
 
 
-async def _answer(here: Shared, wanted: SearchRequest, picture: UploadFile | None) -> list[Hit]:
-    def work() -> list[Hit]:
+async def _answer(here: Shared, wanted: SearchRequest, picture: UploadFile | None) -> Answer:
+    def work() -> Answer:
         # Read here, when it is this search's turn: until then the upload stays on disk.
         data = picture.file.read() if picture else None
-        return here.service.search(_query(wanted, data))
+        return here.service.ask(wanted.query(data))
 
     return await here.searches.run(work)
 
@@ -113,7 +135,7 @@ def _parsed(body: bytes) -> SearchRequest:
     try:
         return SearchRequest.model_validate_json(body)
     except ValidationError as problem:
-        raise _invalid(problem) from problem
+        raise invalid(problem) from problem
 
 
 def _from_form(form: FormData) -> tuple[SearchRequest, UploadFile | None]:
@@ -123,26 +145,22 @@ def _from_form(form: FormData) -> tuple[SearchRequest, UploadFile | None]:
     if picture is not None and not isinstance(picture, UploadFile):
         raise QueryError("The form's field 'picture' is no file.")
     try:
-        return SearchRequest.model_validate(fields), picture
+        return SearchRequest.model_validate(_unpacked(fields)), picture
     except ValidationError as problem:
-        raise _invalid(problem) from problem
+        raise invalid(problem) from problem
 
 
-def _invalid(problem: ValidationError) -> RequestValidationError:
+def _unpacked(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with those that begin like JSON's objects and lists read as such; whatever
+    cannot be read stays a string, which the model refuses by the field's name."""
+    unpacked = dict(fields)
+    for name in set(fields) & PACKED:
+        with suppress(ValueError, RecursionError):
+            unpacked[name] = json.loads(fields[name])
+    return unpacked
+
+
+def invalid(problem: ValidationError) -> RequestValidationError:
+    """The refusal of a body that does not fit its model."""
     errors = problem.errors(include_url=False, include_context=False, include_input=False)
     return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in errors])
-
-
-def _query(wanted: SearchRequest, picture: bytes | None) -> Query:
-    terms: list[Term] = []
-    if wanted.text is not None:
-        terms.append(TextTerm(wanted.text))
-    if picture is not None:
-        terms.append(PictureTerm(picture))
-    if wanted.segment_id is not None:
-        terms.append(SegmentTerm(wanted.segment_id))
-    if not terms:
-        raise QueryError("The query is empty: give text, segment_id or a picture to look for.")
-    if wanted.not_text is not None:
-        terms.append(TextTerm(wanted.not_text, NOT_WEIGHT))
-    return Query(tuple(terms), wanted.limit, wanted.per_image, wanted.captions)

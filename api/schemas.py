@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from segsearch.search import MAX_LIMIT, MAX_TEXT_CHARACTERS
-
 MAX_ID = 2**63 - 1  # SQLite's largest integer; beyond it a look-up would fail instead of miss
 REGION: dict[str, Any] = {
     "box": [37, 60, 211, 302],
@@ -19,6 +17,7 @@ REGION: dict[str, Any] = {
 HIT: dict[str, Any] = {
     "rank": 1,
     "score": 0.412345,
+    "relevance": 0.97,
     "segment_id": 812,
     "image_id": 31,
     "path": "/pictures/beach/umbrella.jpg",
@@ -66,33 +65,6 @@ def _strict(example: dict[str, Any] | None = None) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra=extra)
 
 
-class SearchRequest(BaseModel):
-    """What to look for. The terms given (`text`, `segment_id`, and `picture` in an upload) add up:
-    each becomes a unit vector, their sum is what regions are compared with; `not_text` is taken
-    away at half weight."""
-
-    model_config = _strict({"text": "a red umbrella", "not_text": "people", "limit": 5})
-
-    text: str | None = Field(
-        None, description="Words to look for.", max_length=MAX_TEXT_CHARACTERS * 4
-    )
-    not_text: str | None = Field(
-        None, description="Words to steer away from.", max_length=MAX_TEXT_CHARACTERS * 4
-    )
-    segment_id: int | None = Field(
-        None, ge=1, le=MAX_ID, description="A stored segment to look like."
-    )
-    limit: int = Field(10, ge=1, le=MAX_LIMIT, description="How many regions at most.")
-    per_image: int = Field(
-        3, ge=1, le=MAX_LIMIT, description="How many regions of one picture at most."
-    )
-    captions: Literal["off", "join", "only"] = Field(
-        "off",
-        description="What the words of captions count: nothing; joined with the vectors by "
-        "reciprocal rank fusion; or they alone are searched.",
-    )
-
-
 class CocoMask(BaseModel):
     """COCO's compressed run lengths over the whole upright image."""
 
@@ -135,6 +107,10 @@ class _Ranked(BaseModel):
         description="The higher the better: a cosine; with `captions` `join` the sum of "
         "1 / (60 + rank) over both rankings, with `only` the share of the words that is held."
     )
+    relevance: float | None = Field(
+        description="How unlikely a region of this score is by chance, in [0, 1]; null where the "
+        "library is too small to tell."
+    )
     segment_id: int
     image_id: int
     path: str | None = Field(description="Where the picture lies on the server.")
@@ -160,15 +136,6 @@ class HitDocument(Region, _Ranked):
     model_config = _strict(HIT)
 
     captions: list[CaptionDocument] = Field(description="Newest first.")
-
-
-class SearchAnswer(BaseModel):
-    """Regions, best first; empty when the library holds no segments."""
-
-    model_config = _strict({"hits": [HIT], "seconds": 0.031})
-
-    hits: list[HitDocument]
-    seconds: float = Field(description="Time the search took, waiting for others included.")
 
 
 class ImageDocument(BaseModel):

@@ -19,13 +19,14 @@ from statistics import median
 import numpy as np
 
 from segsearch.catalog.sql import SqlCatalog
-from segsearch.domain import PictureInfo, Proposal, Recipe, SegmentTerm
-from segsearch.domain import Query as Question
+from segsearch.domain import PictureInfo, Proposal, Recipe
 from segsearch.indexes.exact import ExactIndex
 from segsearch.indexes.faiss import FaissIndexFactory
 from segsearch.masks import encode
 from segsearch.ports import DescribedPicture, DescribedSegment, FileStamp, Vectors
 from segsearch.projection import Mix, Projection
+from segsearch.queries import Query as Question
+from segsearch.queries import SegmentTerm
 from segsearch.service import SegSearch
 from segsearch.settings import Settings
 

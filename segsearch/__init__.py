@@ -14,14 +14,22 @@ from segsearch.domain import (
     Image,
     IngestReport,
     Mask,
-    PictureTerm,
-    Query,
     Segment,
-    SegmentTerm,
     Status,
-    TextTerm,
 )
 from segsearch.errors import SegSearchError
+from segsearch.filters import Filters
+from segsearch.queries import (
+    Answer,
+    ImageTerm,
+    PictureTerm,
+    Prefer,
+    Query,
+    RegionTerm,
+    SegmentTerm,
+    TextTerm,
+    VectorTerm,
+)
 
 if TYPE_CHECKING:
     from segsearch.service import SegSearch
@@ -31,13 +39,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Answer",
     "Box",
+    "Filters",
     "Hit",
     "Image",
+    "ImageTerm",
     "IngestReport",
     "Mask",
     "PictureTerm",
+    "Prefer",
     "Query",
+    "RegionTerm",
     "SegSearch",
     "SegSearchError",
     "Segment",
@@ -45,6 +58,7 @@ __all__ = [
     "Settings",
     "Status",
     "TextTerm",
+    "VectorTerm",
     "open_service",
 ]
 

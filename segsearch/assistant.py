@@ -17,10 +17,11 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from segsearch import __version__
 from segsearch.clicking import Candidate, candidates, region_at
-from segsearch.domain import Caption, Hit, Query, SegmentTerm, TextTerm
+from segsearch.domain import Caption, Hit
 from segsearch.errors import SegSearchError
 from segsearch.export import hit_document
 from segsearch.packs import neighbours
+from segsearch.queries import Query, SegmentTerm, TextTerm
 from segsearch.render import crop_png, cutout_png, marked_jpeg, mask_png
 from segsearch.search import NOT_WEIGHT
 from segsearch.service import SegSearch
@@ -57,8 +58,9 @@ def create_server(service: SegSearch) -> MCPServer:
         if without.strip():
             terms.append(TextTerm(without, NOT_WEIGHT))
         with _told():
-            hits = service.search(Query(tuple(terms), min(limit, MOST_HITS), per_image, captions))
-        return [_brief(hit) for hit in hits]
+            query = Query(tuple(terms), min(limit, MOST_HITS), per_image, captions=captions)
+            answer = service.ask(query)
+        return [_brief(hit) for hit in answer.hits] or [{"message": answer.message}]
 
     @server.tool()
     def more_like(segment_id: int, limit: int = 10, per_image: int = 1) -> list[dict[str, Any]]:

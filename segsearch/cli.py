@@ -7,8 +7,7 @@ import json
 import logging
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict, replace
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +26,8 @@ from segsearch.commands.export import export
 from segsearch.commands.indexing import BackgroundWorker, index, watch, worker
 from segsearch.commands.mcp import mcp
 from segsearch.commands.presets import presets
+from segsearch.commands.scene import scene
+from segsearch.commands.search import search
 from segsearch.commands.stopping import INTERRUPTED, stopping
 from segsearch.commands.upkeep import backup, prune, repair, restore, verify
 from segsearch.errors import EXIT_CODES, QueryError, SegSearchError
@@ -35,14 +36,6 @@ from segsearch.settings import Settings
 SERVE_POLL_SECONDS = 1.0  # who uploads a picture waits for it
 EVERYWHERE = ("--library", "--preset")
 EQUALS = tuple(f"{option}=" for option in EVERYWHERE)
-
-
-class Captions(StrEnum):
-    """What captions count in a search."""
-
-    OFF = "off"
-    JOIN = "join"
-    ONLY = "only"
 
 
 class Group(typer.core.TyperGroup):
@@ -141,76 +134,6 @@ def options(
 
 
 @app.command()
-def search(
-    context: typer.Context,
-    text: Annotated[str | None, typer.Argument(help="Words to look for.")] = None,
-    image: Annotated[Path | None, typer.Option(help="A picture to look like.")] = None,
-    segment: Annotated[int | None, typer.Option(help="A stored segment to look like.")] = None,
-    without: Annotated[str | None, typer.Option("--not", help="Words to steer away from.")] = None,
-    limit: Annotated[int, typer.Option(help="How many regions at most.")] = 10,
-    per_image: Annotated[int, typer.Option(help="How many regions of one picture at most.")] = 3,
-    captions: Annotated[
-        Captions, typer.Option(help="Whether the words of captions count too, or only they.")
-    ] = Captions.OFF,
-    overlay: Annotated[
-        Path | None, typer.Option(help="Write the best hit, marked in its picture, to this PNG.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Find regions by words, by a picture, or by a stored segment; several add up."""
-    from segsearch.export import hit_document
-    from segsearch.progress import hit_table
-    from segsearch.wiring import open_service
-
-    query = _query(text, image, segment, without, limit=limit, per_image=per_image)
-    query = replace(query, captions=captions.value)
-    with open_service(context.obj) as service:
-        hits = service.search(query)
-        if overlay and hits:
-            from segsearch.render import overlay_png
-
-            best = hits[0]
-            pixels = service.picture(best.image.id)
-            overlay.write_bytes(overlay_png(pixels, [best.segment.mask], [f"{best.score:.2f}"]))
-    if as_json:
-        for hit in hits:
-            print(json.dumps(hit_document(hit)))
-    else:
-        hit_table(Console(), hits)
-
-
-def _query(
-    text: str | None,
-    image: Path | None,
-    segment: int | None,
-    without: str | None,
-    *,
-    limit: int,
-    per_image: int,
-) -> Any:
-    from segsearch.decode import read_file
-    from segsearch.domain import PictureTerm, Query, SegmentTerm, Term, TextTerm
-    from segsearch.search import NOT_WEIGHT
-
-    terms: list[Term] = []
-    if text is not None:
-        terms.append(TextTerm(text))
-    if image is not None:
-        if not image.is_file():
-            from segsearch.errors import PathError
-
-            raise PathError(f"There is no file {str(image)!r}.")
-        terms.append(PictureTerm(read_file(image)))
-    if segment is not None:
-        terms.append(SegmentTerm(segment))
-    if not terms:
-        raise QueryError("The query is empty: give words, --image FILE or --segment ID.")
-    if without is not None:
-        terms.append(TextTerm(without, NOT_WEIGHT))
-    return Query(tuple(terms), limit, per_image)
-
-
-@app.command()
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Say what the library holds."""
     from segsearch.progress import status_table
@@ -304,6 +227,8 @@ def demo(
         serve(context)
 
 
+app.command()(search)
+app.command()(scene)
 app.command("eval")(evaluate)
 app.command("caption")(caption)
 app.command("export")(export)

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,46 +168,6 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class TextTerm:
-    """Words to look for; a negative weight steers away from them."""
-
-    text: str
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class PictureTerm:
-    """The bytes of a picture file to look like; a negative weight steers away from it."""
-
-    data: bytes = field(repr=False)
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentTerm:
-    """A stored segment to look like; a negative weight steers away from it."""
-
-    segment_id: int
-    weight: float = 1.0
-
-
-Term = TextTerm | PictureTerm | SegmentTerm
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A weighted sum of terms, and how many hits to give, in all and `per_image`.
-
-    `captions` says what the words of captions count: nothing, as much as the vectors, or all.
-    """
-
-    terms: tuple[Term, ...]
-    limit: int = 10
-    per_image: int = 3
-    captions: Literal["off", "join", "only"] = "off"
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
     """Who said a caption: the model, the host and port it ran on, the prompt's sha256 as hex."""
 
@@ -228,13 +188,18 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A region that answers a query. `score` is a cosine, the higher the better; where captions
-    take part, it is what `hybrid.order` says. Its captions come newest first."""
+    """A region that answers a query. `score` is a cosine, the higher the better; where
+    captions take part, it is what `hybrid.order` says. Captions come newest first.
+
+    `relevance` in [0, 1] is how unlikely it is that a library of this size has a region of this
+    score by chance; None where the library is too small to tell.
+    """
 
     rank: int
     score: float
     segment: Segment
     image: Image
+    relevance: float | None = None
     captions: tuple[Caption, ...] = ()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from segsearch.domain import Caption, Hit, Image, IngestReport, Segment
 from segsearch.masks import to_coco
+from segsearch.queries import Pointed, SceneHit
 from segsearch.sources.names import album_of
 
 
@@ -16,6 +17,7 @@ def hit_document(hit: Hit) -> dict[str, Any]:
     return {
         "rank": hit.rank,
         "score": round(hit.score, 6),
+        "relevance": None if hit.relevance is None else round(hit.relevance, 4),
         "segment_id": hit.segment.id,
         "image_id": hit.image.id,
         "path": hit.image.paths[0] if hit.image.paths else None,
@@ -29,6 +31,43 @@ def hit_document(hit: Hit) -> dict[str, Any]:
 def caption_document(caption: Caption) -> dict[str, Any]:
     """What was said of a region, and who said it."""
     return {"text": caption.text, **asdict(caption.origin), "created_at": caption.created_at}
+
+
+def scene_document(hit: SceneHit) -> dict[str, Any]:
+    """A picture that holds a scene, with the region that fills each slot."""
+    return {
+        "rank": hit.rank,
+        "fit": round(hit.fit, 4),
+        "image_id": hit.image.id,
+        "path": hit.image.paths[0] if hit.image.paths else None,
+        "width": hit.image.width,
+        "height": hit.image.height,
+        "regions": {name: region_document(one) for name, one in hit.regions.items()},
+    }
+
+
+def region_document(hit: Hit) -> dict[str, Any]:
+    """A hit without what belongs to its picture."""
+    return {
+        "segment_id": hit.segment.id,
+        "score": round(hit.score, 6),
+        "relevance": None if hit.relevance is None else round(hit.relevance, 4),
+        **_region(hit.segment),
+    }
+
+
+def pointed_document(pointed: Pointed) -> dict[str, Any]:
+    """What was pointed at: the masks on offer, best first, and which was taken."""
+    candidates = [
+        {
+            "box": list(one.mask.box.as_tuple()),
+            "area": one.mask.area,
+            "mask": to_coco(one.mask),
+            "predicted_iou": round(one.predicted_iou, 4),
+        }
+        for one in pointed.candidates
+    ]
+    return {"candidates": candidates, "chosen": pointed.chosen}
 
 
 def segment_document(segment: Segment) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from segsearch.domain import Query, TextTerm
 from segsearch.errors import QueryError
+from segsearch.queries import Prefer, Query, TextTerm
 from segsearch.search import check_text
 
 Ranking = tuple[list[float], list[int]]  # scores and segment ids, best first
@@ -17,13 +17,17 @@ ByWords = Callable[[str, int], Ranking]  # the best k for words
 # Learning Methods", SIGIR 2009: the constant that keeps the first ranks from deciding alone.
 RANK_OFFSET = 60
 ALL = 2**31  # more than any library's captions
-DEPTH = 200  # of each ranking at least, so that a longer answer begins like a shorter one
+DEPTH = 1_000  # of each ranking at least, so that later pages go on like the first
 
 
 def check(query: Query) -> None:
-    """QueryError when captions alone are asked for something that is no words."""
+    """QueryError where captions cannot take part in what is asked for."""
+    if query.captions != "off" and (query.by_picture or query.prefer is not Prefer.ANY):
+        raise QueryError("Captions say nothing of wholes and parts: leave out grouping and prefer.")
     if query.captions != "only":
         return
+    if query.like or query.unlike:
+        raise QueryError("Captions are found by words alone: leave out what was right or wrong.")
     texts = [term for term in query.terms if isinstance(term, TextTerm)]
     if len(texts) < len(query.terms):
         raise QueryError("Captions are found by words alone: leave out pictures and segments.")
@@ -33,25 +37,21 @@ def check(query: Query) -> None:
         raise QueryError("The query has no words to look for in captions.")
 
 
-def order(query: Query, by_vector: Callable[[], Nearest], by_words: ByWords) -> Nearest:
-    """Where a search takes its candidates from, by the query's `captions`.
+def by_captions(query: Query, by_words: ByWords) -> Nearest:
+    """Where a search of captions alone takes its candidates from; a score is the share of the
+    words that a caption holds."""
+    return lambda k: _by_captions(query, by_words, k)
 
-    `off`: from the vectors, scores are cosines. `only`: from the captions, a score is the share of
-    the words a caption holds. `join`: from both by reciprocal rank fusion, a score is the sum of
-    1 / (60 + rank) over the rankings a region stands in, at most 0.033. `by_vector` is not called
-    for `only`: no model is needed.
-    """
-    if query.captions == "off":
-        return by_vector()
-    if query.captions == "only":
-        return lambda k: _by_captions(query, by_words, k)
-    nearest = by_vector()
 
-    def joined(k: int) -> Ranking:
+def joined(query: Query, by_vector: Nearest, by_words: ByWords) -> Nearest:
+    """Where a search of both takes its candidates from, by reciprocal rank fusion: a score is the
+    sum of 1 / (60 + rank) over the rankings a region stands in, at most 0.033."""
+
+    def nearest(k: int) -> Ranking:
         depth = max(k, DEPTH)
-        return fuse([nearest(depth)[1], _by_captions(query, by_words, depth)[1]])
+        return fuse([by_vector(depth)[1], _by_captions(query, by_words, depth)[1]])
 
-    return joined
+    return nearest
 
 
 def fuse(rankings: Sequence[Sequence[int]]) -> Ranking:

@@ -1,4 +1,4 @@
-"""Turns segments of the catalog into hits: ranked ones, or every one there is."""
+"""Goes through every segment of the catalog."""
 
 from __future__ import annotations
 
@@ -8,21 +8,8 @@ from pathlib import Path
 from segsearch.domain import Hit
 from segsearch.errors import NotFoundError
 from segsearch.ports import Catalog
-from segsearch.search import MAX_LIMIT, Ranked
+from segsearch.search import MAX_LIMIT
 from segsearch.sources.names import normal
-
-
-def hits(catalog: Catalog, ranked: Sequence[Ranked]) -> list[Hit]:
-    """Ranked regions with their images and captions; those whose image went meanwhile do not
-    come back."""
-    numbers = sorted({segment.image_id for _, segment in ranked})
-    images = {one.id: one for one in catalog.images(ids=numbers, limit=len(numbers))}
-    said = catalog.captions([segment.id for _, segment in ranked])
-    return [
-        Hit(rank, score, segment, images[segment.image_id], said.get(segment.id, ()))
-        for rank, (score, segment) in enumerate(ranked, start=1)
-        if segment.image_id in images
-    ]
 
 
 def everything(catalog: Catalog, below: Sequence[Path] = ()) -> Iterator[Hit]:
@@ -42,5 +29,5 @@ def everything(catalog: Catalog, below: Sequence[Path] = ()) -> Iterator[Hit]:
             said = catalog.captions([one.id for one in segments])
             for segment in segments:
                 rank += 1
-                yield Hit(rank, 0.0, segment, image, said.get(segment.id, ()))
+                yield Hit(rank, 0.0, segment, image, captions=said.get(segment.id, ()))
         after = page[-1].id

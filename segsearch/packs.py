@@ -11,7 +11,7 @@ import base64
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -77,9 +77,14 @@ def coco_document(hits: Sequence[Hit], label: str = "region") -> dict[str, Any]:
     }
 
 
-def json_lines(hits: Iterable[Hit]) -> Iterator[str]:
+def json_line(hit: Hit) -> str:
+    """A hit as `search --json` prints it, with the line's end."""
+    return json.dumps(hit_document(hit)) + "\n"
+
+
+def json_lines(hits: Iterable[Hit]) -> str:
     """Hits as `search --json` prints them, one a line."""
-    return (json.dumps(hit_document(hit)) + "\n" for hit in hits)
+    return "".join(map(json_line, hits))
 
 
 @dataclass(frozen=True, slots=True)

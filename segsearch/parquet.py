@@ -21,6 +21,7 @@ SCHEMA = pa.schema(
     [
         ("rank", pa.int64()),
         ("score", pa.float64()),
+        ("relevance", pa.float64()),
         ("segment_id", pa.int64()),
         ("image_id", pa.int64()),
         ("path", pa.string()),

@@ -14,6 +14,7 @@ from segsearch.captions import Captions
 from segsearch.collecting import Collections
 from segsearch.domain import Image, Job, JobState, PictureInfo, Proposal, Recipe, Segment, State
 from segsearch.prompts import Prompts
+from segsearch.selecting import Selecting
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) upright RGB
 BoolArray = NDArray[np.bool_]  # (H, W)
@@ -124,6 +125,9 @@ class VectorIndex(Protocol):
 
         Ties go to the smaller id. With `allowed`, only those ids are considered.
         """
+
+    def rows(self, ids: Ids) -> tuple[Ids, Vectors]:
+        """The rows (m, d) held under these ids, with their ids (m,); unknown ones are left out."""
 
     def save(self, path: Path) -> None:
         """Write everything to one file."""
@@ -302,7 +306,7 @@ class Upkeep(Protocol):
         """Put right what can be, a sentence each; damaged pictures are queued again."""
 
 
-class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Protocol):
+class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Selecting, Protocol):
     """The truth about one library; every method is one transaction, whole or nothing."""
 
     def identity(self) -> str:

@@ -22,6 +22,7 @@ from rich.table import Table
 from segsearch.captioning import CaptionReport
 from segsearch.domain import Hit, IngestReport, Status
 from segsearch.ingest import Report
+from segsearch.queries import SceneAnswer
 from segsearch.worker import Step
 
 LISTED = 20  # skipped files shown one by one
@@ -108,13 +109,20 @@ def report_table(console: Console, report: IngestReport) -> None:
         console.print(f"  skipped {count} more: {reason}", markup=False, highlight=False)
 
 
-def hit_table(console: Console, hits: Sequence[Hit], title: str | None = None) -> None:
-    """Hits, best first."""
+def hit_table(
+    console: Console,
+    hits: Sequence[Hit],
+    title: str | None = None,
+    *,
+    message: str | None = None,
+    cursor: str | None = None,
+) -> None:
+    """Hits, best first, and how to see more; without any, the message that says why."""
     if not hits:
-        console.print("Nothing found.")
+        console.print(message or "Nothing found.", markup=False, highlight=False)
         return
     table = Table(title=title, title_justify="left")
-    for name in ("rank", "score", "segment", "box (x0, y0, x1, y1)", "area"):
+    for name in ("rank", "score", "relevance", "segment", "box (x0, y0, x1, y1)", "area"):
         table.add_column(name, justify="right")
     table.add_column("picture", overflow="fold")
     is_said = any(hit.captions for hit in hits)
@@ -125,9 +133,32 @@ def hit_table(console: Console, hits: Sequence[Hit], title: str | None = None) -
         share = mask.area / (mask.height * mask.width)
         path = hit.image.paths[0] if hit.image.paths else ""
         box = ", ".join(map(str, mask.box.as_tuple()))
-        row = (str(hit.rank), f"{hit.score:.3f}", str(hit.segment.id), box, f"{share:.1%}")
+        relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
+        number, score = str(hit.segment.id), f"{hit.score:.3f}"
+        row = (str(hit.rank), score, relevance, number, box, f"{share:.1%}")
         newest = [escape(hit.captions[0].text if hit.captions else "")] if is_said else []
         table.add_row(*row, escape(_short(path)), *newest)
+    console.print(table)
+    if cursor:
+        console.print(f"More: --cursor {cursor}", markup=False, highlight=False, soft_wrap=True)
+
+
+def scene_table(console: Console, answer: SceneAnswer) -> None:
+    """Scenes, best first, each with the segment that fills each slot; or why there are none."""
+    if not answer.hits:
+        console.print(answer.message or "Nothing found.", markup=False, highlight=False)
+        return
+    table = Table()
+    for name in ("rank", "fit"):
+        table.add_column(name, justify="right")
+    names = tuple(answer.hits[0].regions)
+    for name in names:
+        table.add_column(escape(name), justify="right")
+    table.add_column("picture", overflow="fold")
+    for hit in answer.hits:
+        filled = [str(hit.regions[name].segment.id) for name in names]
+        path = hit.image.paths[0] if hit.image.paths else ""
+        table.add_row(str(hit.rank), f"{hit.fit:.2f}", *filled, escape(_short(path)))
     console.print(table)
 
 

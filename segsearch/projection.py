@@ -27,6 +27,7 @@ from segsearch.ports import (
     VectorRows,
     Vectors,
 )
+from segsearch.relevance import sampled
 from segsearch.snapshots import Binding
 
 LOG = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ class Mix:
         blended: Vectors = (
             shares[0] * rows.context + shares[1] * rows.masked + shares[2] * rows.picture
         )
-        return blended
+        # Indexes keep float16: rounded here, so that every index gives the same scores.
+        return blended.astype(np.float16).astype(np.float32)
 
     def as_tuple(self) -> tuple[float, float, float]:
         return (self.context, self.masked, self.picture)
@@ -70,6 +72,12 @@ class Projection:
         self._identity = ""
         self._seq = 0
         self._saved_seq = -1
+        self._sample: tuple[tuple[str, int], int, Vectors] | None = None
+
+    @property
+    def mix(self) -> Mix:
+        """How much each of a segment's vectors counts."""
+        return self._mix
 
     def search(
         self, recipe: tuple[int, Recipe], query: Vector, k: int, allowed: Ids | None = None
@@ -79,6 +87,32 @@ class Projection:
             index = self._current(recipe)
             scores, ids = index.search(query, k, allowed=allowed)
         return scores.tolist(), ids.tolist()
+
+    def scores(
+        self, recipe: tuple[int, Recipe], query: Vector, ids: Ids
+    ) -> tuple[list[float], list[int]]:
+        """Scores of these segments, each compared on its own, best first; ties go to the smaller
+        id. Ids that are gone are left out."""
+        with self._lock:
+            held, rows = self._current(recipe).rows(ids)
+        scores = rows @ query
+        order = np.lexsort((held, -scores))
+        return scores[order].tolist(), held[order].tolist()
+
+    def sample(self, recipe: tuple[int, Recipe]) -> tuple[Vectors, int]:
+        """Rows (m, d) of a fixed sample of the segments, and how many segments there are.
+
+        Taken anew when the number of segments has moved by a hundredth.
+        """
+        with self._lock:
+            index = self._current(recipe)
+            count = len(index)
+            generation = (self._identity, self._recipe_id)
+            kept = self._sample
+            if kept is None or kept[0] != generation or abs(kept[1] - count) * 100 > count:
+                _, rows = index.rows(sampled(index.ids()))
+                kept = self._sample = (generation, count, rows)
+            return kept[2], count
 
     def vector(self, recipe: tuple[int, Recipe], segment_id: int) -> Vector:
         """What to look for to find a stored segment's like: its mixed row (d,) at unit length.

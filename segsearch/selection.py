@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from segsearch.domain import Hit, Query, TextTerm
+from segsearch.domain import Hit
 from segsearch.errors import QueryError
 from segsearch.packs import Sources
+from segsearch.queries import Query, TextTerm
 from segsearch.service import SegSearch
 
 USUAL_LIMIT = 100  # regions that answer words, when nobody says how many

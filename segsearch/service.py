@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
 
-from segsearch import curation, hybrid, listing, search
+from segsearch import curation
+from segsearch.asking import Asking
 from segsearch.captions import Captions
-from segsearch.claimed import read_original
 from segsearch.collecting import Collections
-from segsearch.decode import Limits, decode
 from segsearch.domain import (
     Hit,
-    Image,
     IngestReport,
-    Job,
-    JobState,
-    PictureTerm,
-    Query,
     Recipe,
-    Segment,
-    SegmentTerm,
-    State,
-    Status,
-    Term,
-    TextTerm,
 )
 from segsearch.errors import (
-    LibraryMissingError,
     NotFoundError,
-    QueryError,
     RecipeError,
 )
 from segsearch.ingest import (
@@ -47,21 +31,33 @@ from segsearch.ingest import (
     record,
     work,
 )
-from segsearch.jobs import JobLog, as_it_is
-from segsearch.pointing import Prompters, picture_key
-from segsearch.ports import Catalog, Embedder, Pixels, Vector
+from segsearch.jobs import JobLog
+from segsearch.looking import Looking
+from segsearch.ports import Catalog, Embedder
 from segsearch.projection import Projection
-from segsearch.prompting import OpenPicture
+from segsearch.prompters import Prompters
+from segsearch.queries import (
+    Answer,
+    PictureTerm,
+    Pointed,
+    Query,
+    RegionTerm,
+    SceneAnswer,
+    SceneQuery,
+    TextTerm,
+)
 from segsearch.settings import Settings
 from segsearch.sources.entries import Found
 from segsearch.sources.names import normal
 from segsearch.sources.reader import Sources
+from segsearch.staging import answer_scene
+from segsearch.terms import Reading, Terms
 from segsearch.upkeep import Upkeep
 from segsearch.uploads import Uploads
 from segsearch.worker import Step
 
 
-class SegSearch:
+class SegSearch(Looking):
     """One library: a catalog, an index that follows it, and the models that fill both.
 
     Use as a context manager, or call `close`. Calls may come from several threads.
@@ -74,13 +70,19 @@ class SegSearch:
         projection: Projection,
         models: Callable[[str | None], Models],
     ) -> None:
-        self.settings = settings
-        self._catalog = catalog
+        prompters = Prompters(models, settings.preset, settings.prompt_cache_bytes)
+        super().__init__(settings, catalog, Sources(settings), prompters)
         self._projection = projection
         self._models = models
-        self._limits = Limits(settings.max_bytes, settings.max_pixels)
-        self._prompters = Prompters(models, settings.preset, settings.prompt_cache_bytes)
-        self._sources = Sources(settings)
+        reading = Reading(
+            embedder=self._embedder,
+            pipeline=lambda recipe: models(recipe.preset).pipeline(),
+            stored=self._stored,
+            open=lambda recipe, key, read: prompters.of(recipe).open(key, read),
+            limits=self._limits,
+        )
+        self._terms = Terms(catalog, projection, reading)
+        self._asking = Asking(catalog, projection, self._terms)
         self.upkeep = Upkeep(catalog, projection, self._sources, settings.library)
         self.collections: Collections = catalog
         self.captions: Captions = catalog
@@ -220,23 +222,27 @@ class SegSearch:
 
     # Asking
 
-    def search(self, query: Query) -> list[Hit]:
-        """Regions that answer a query, best first; empty when the library holds no segments.
+    def ask(self, query: Query) -> Answer:
+        """One page of the regions that answer a query, best first, or a sentence that says why
+        there are none.
 
         Raises QueryError, PictureError, NotFoundError for what the query names, RecipeError when
-        the library's vectors come from an embedder that is not here.
+        the library's vectors come from an embedder that is not here, ModelError when a region is
+        pointed at and the segmenter takes no prompts.
         """
-        search.check(query)
-        hybrid.check(query)
-        recipe = self._recipe_in_use()
-        shelf = search.Shelf(
-            nearest=hybrid.order(
-                query, partial(self._by_vector, recipe, query), self._catalog.search_captions
-            ),
-            fetch=lambda ids: {one.id: one for one in self._catalog.segments(ids=ids)},
-        )
-        ranked = search.rank(shelf, query.limit, query.per_image)
-        return listing.hits(self._catalog, ranked)
+        return self._asking.ask(self._recipe_in_use(), query)
+
+    def search(self, query: Query) -> list[Hit]:
+        """The hits of `ask`; empty when nothing matches."""
+        return list(self.ask(query).hits)
+
+    def ask_scene(self, query: SceneQuery) -> SceneAnswer:
+        """Pictures that hold the things asked for in the places asked for; errors as `ask`."""
+        return answer_scene(self._asking, self._recipe_in_use(), query)
+
+    def point(self, region: RegionTerm) -> Pointed:
+        """The masks that a region could mean, best first, and which one a search would take."""
+        return self._terms.point(self._recipe_in_use(), region)
 
     def search_text(self, text: str, *, limit: int = 10, per_image: int = 3) -> list[Hit]:
         """Regions that answer words."""
@@ -245,29 +251,6 @@ class SegSearch:
     def search_picture(self, data: bytes, *, limit: int = 10, per_image: int = 3) -> list[Hit]:
         """Regions that look like the picture in these bytes."""
         return self.search(Query((PictureTerm(data),), limit, per_image))
-
-    def _recipe_in_use(self) -> tuple[int, Recipe]:
-        active = self._catalog.active_recipe()
-        if active is None:
-            raise LibraryMissingError(
-                f"The library {str(self.settings.library)!r} is empty: run `segsearch index` first."
-            )
-        return active
-
-    def _by_vector(self, recipe: tuple[int, Recipe], query: Query) -> hybrid.Nearest:
-        vectors = [self._vector(recipe, term) for term in query.terms]
-        wanted = search.combine(vectors, [term.weight for term in query.terms])
-        return partial(self._projection.search, recipe, wanted)
-
-    def _vector(self, recipe: tuple[int, Recipe], term: Term) -> Vector:
-        if isinstance(term, SegmentTerm):
-            return self._projection.vector(recipe, term.segment_id)
-        embedder = self._embedder(recipe[1])
-        if isinstance(term, TextTerm):
-            words = embedder.embed_texts([search.check_text(term.text)])
-            return cast(Vector, words[0])
-        pixels, _ = decode(term.data, self._limits)
-        return cast(Vector, embedder.embed_pictures([pixels])[0])
 
     def _embedder(self, recipe: Recipe) -> Embedder:
         """The embedder that made the library's vectors; RecipeError when it is not here."""
@@ -286,108 +269,6 @@ class SegSearch:
         if active:
             self._projection.ids(active)
             self._embedder(active[1]).embed_texts(["warm"])
-
-    # Looking up
-
-    def images(
-        self,
-        *,
-        after: int = 0,
-        limit: int = 100,
-        state: State | None = None,
-        collection: str | None = None,
-    ) -> list[Image]:
-        """Images by ascending id, from the one behind `after` on."""
-        if not 1 <= limit <= search.MAX_LIMIT:
-            raise QueryError(f"The limit is {limit}, expected 1 to {search.MAX_LIMIT}.")
-        if collection is not None:
-            self._catalog.collection(collection)
-        return self._catalog.images(after=after, limit=limit, state=state, collection=collection)
-
-    def image(self, image_id: int) -> Image:
-        """One image; NotFoundError when there is none of this id."""
-        found = self._catalog.images(ids=[image_id], limit=1)
-        if not found:
-            raise NotFoundError(f"There is no image {image_id} in the library.")
-        return found[0]
-
-    def segments(self, image_id: int) -> list[Segment]:
-        """Every segment of an image by ascending id; NotFoundError when there is no such image."""
-        self.image(image_id)
-        return self._catalog.segments(image_id=image_id)
-
-    def segment(self, segment_id: int) -> Segment:
-        """One segment; NotFoundError when there is none of this id."""
-        found = self._catalog.segments(ids=[segment_id])
-        if not found:
-            raise NotFoundError(f"There is no segment {segment_id} in the library.")
-        return found[0]
-
-    def everything(self, below: Sequence[Path] = ()) -> Iterator[Hit]:
-        """Every segment of the library by image and id, as hits with score 0.
-
-        With `below`, of pictures at these paths or below them; NotFoundError when there is none.
-        """
-        return listing.everything(self._catalog, below)
-
-    def picture(self, image_id: int) -> Pixels:
-        """Upright RGB pixels (H, W, 3) of an image; NotFoundError as `original`."""
-        return decode(self.original(image_id), self._limits)[0]
-
-    def original(self, image_id: int) -> bytes:
-        """The bytes of an image's file; NotFoundError when it is gone or was changed since."""
-        return read_original(self.image(image_id), self._sources.read)
-
-    def open_picture(self, picture: int | bytes) -> OpenPicture:
-        """An image by its id, or a file's bytes, for pointing at: `.segment(points=[[x, y]])`.
-
-        It is encoded once, and kept within SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError,
-        PictureError, ModelError when the segmenter takes no prompts.
-        """
-        prompter = self._prompters.of(self.recipe())
-        if isinstance(picture, bytes):
-            return prompter.open(picture_key(picture), lambda: decode(picture, self._limits)[0])
-        image = self.image(picture)
-        return prompter.open(image.sha256, lambda: self.picture(image.id))
-
-    def recipe(self) -> Recipe | None:
-        """What searches use; None for an empty library."""
-        active = self._catalog.active_recipe()
-        return active[1] if active else None
-
-    def status(self) -> Status:
-        """Counts over the whole library; loads no model."""
-        active = self._catalog.active_recipe()
-        folder = self.settings.library
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        return Status(
-            **cast(Any, self._catalog.counts()),
-            preset=active[1].preset if active else None,
-            bytes=size,
-            library=str(folder),
-            recipe=active[1].fingerprint if active else None,
-            schema=self._catalog.schema(),
-            jobs=tuple(self.jobs(running=True)),
-        )
-
-    def jobs(
-        self, *, before: int | None = None, limit: int = 50, running: bool = False
-    ) -> list[Job]:
-        """Runs that fill the library, newest first; those `before` an id, or only running ones.
-
-        One whose process has died counts as lost.
-        """
-        if not 1 <= limit <= search.MAX_LIMIT:
-            raise QueryError(f"The limit is {limit}, expected 1 to {search.MAX_LIMIT}.")
-        found = map(as_it_is, self._catalog.jobs(before=before, limit=limit, running=running))
-        return [one for one in found if not running or one.state is JobState.RUNNING]
-
-    def job(self, job_id: int) -> Job:
-        """One job; NotFoundError when there is none of this id."""
-        found = self._catalog.jobs(job_id=job_id)
-        if not found:
-            raise NotFoundError(f"There is no job {job_id} in the library.")
-        return as_it_is(found[0])
 
     def verify(self) -> list[str]:
         """What is wrong with catalog, vectors, index and files, a sentence each; else empty."""

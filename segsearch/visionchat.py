@@ -57,6 +57,12 @@ class Endpoint:
         return httpx.URL(self.base_url).netloc.decode("ascii")
 
     @property
+    def is_private(self) -> bool:
+        """Whether nobody on the way can read along: by encryption, or because it is here."""
+        url = httpx.URL(self.base_url)
+        return url.scheme == "https" or url.host in {"localhost", "127.0.0.1", "::1"}
+
+    @property
     def url(self) -> str:
         return f"{self.base_url.rstrip('/')}/chat/completions"
 
@@ -85,6 +91,8 @@ class VisionChat:
         self._not_before = 0.0  # of the monotonic clock
         self._halted = threading.Event()
         self.requests = 0
+        if endpoint.key and not endpoint.is_private:
+            LOG.warning("The key goes to %s without encryption: use https.", endpoint.host)
         key = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         timeout = httpx.Timeout(endpoint.timeout_seconds, connect=CONNECT_SECONDS)
         self._client = httpx.Client(headers=key, timeout=timeout, limits=httpx.Limits())

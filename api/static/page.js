@@ -64,7 +64,7 @@ function show(cards) {
   $("results").classList.remove("waiting");
 }
 
-function showHits(hits, seconds) {
+function showHits(hits, seconds, message) {
   show(hits.map((hit) => card(hit, {
     alt: `Region in ${nameOf(hit.path)}, score ${hit.score.toFixed(2)}. Find more like this.`,
     path: hit.path,
@@ -73,7 +73,7 @@ function showHits(hits, seconds) {
   })));
   $("more").hidden = hits.length < limit || limit >= MAX_LIMIT;
   const time = seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
-  say(hits.length ? `${count(hits.length, "region")} in ${time}` : "Nothing found.");
+  say(hits.length ? `${count(hits.length, "region")} in ${time}` : message || "Nothing found.");
 }
 
 async function search(body) {
@@ -81,8 +81,8 @@ async function search(body) {
   const options = body instanceof FormData
     ? { method: "POST", body }
     : { ...json, body: JSON.stringify({ ...body, limit }) };
-  const { hits, seconds } = await call("v1/search", options);
-  showHits(hits, seconds);
+  const { hits, seconds, message } = await call("v1/search", options);
+  showHits(hits, seconds, message);
 }
 
 function ask(question, drawn = null) {

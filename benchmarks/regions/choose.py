@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-from segsearch import search
+from segsearch import ranking
 from segsearch.crops import CropRule
 from segsearch.decode import decode, read_file
 from segsearch.evaluation.methods import BOTH, CONTEXT, MASKED, Description, Regions, describe
@@ -104,7 +104,7 @@ def main() -> None:
             share = step / STEPS
             print(line(judge.row(f"context share {share}", described, share)), flush=True)
         for least in SAME_THING:
-            with patch.object(search, "SAME_THING_IOU", least):
+            with patch.object(ranking, "SAME_THING_IOU", least):
                 print(line(judge.row(f"one answer from IoU {least}", described)), flush=True)
 
 

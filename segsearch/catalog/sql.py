@@ -32,6 +32,7 @@ from segsearch.catalog.database import (
 from segsearch.catalog.engine import check_schema, schema_revision, upgrade
 from segsearch.catalog.jobs import Jobs
 from segsearch.catalog.queue import Queue, settle
+from segsearch.catalog.selecting import Selecting
 from segsearch.catalog.tables import CHANGE_LOG, IMAGE, INGEST, LIBRARY, RECIPE, SEGMENT, SOURCE
 from segsearch.catalog.upkeep import Upkeep
 from segsearch.domain import Image, Recipe, Segment, State
@@ -41,7 +42,7 @@ BATCH_ROWS = 2_000
 UNDER_WAY = "generation_under_way"
 
 
-class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions):
+class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Selecting):
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
     Raises LibraryVersionError for a later version's file, DamageError for one that is none.

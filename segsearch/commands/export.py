@@ -82,7 +82,7 @@ def export(
 
 
 def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> int:
-    from segsearch.packs import coco_document, json_lines
+    from segsearch.packs import coco_document, json_line
     from segsearch.whole import whole
 
     if kind is Format.PARQUET:
@@ -97,6 +97,7 @@ def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> in
             json.dump(document, file)
             file.write("\n")
         else:
-            for count, line in enumerate(json_lines(hits), start=1):  # noqa: B007  the last number
-                file.write(line)
+            for hit in hits:
+                file.write(json_line(hit))
+                count += 1
     return count

@@ -24,7 +24,7 @@ from segsearch.evaluation.methods import Regions
 from segsearch.evaluation.truth import TruePicture
 from segsearch.masks import iou, to_coco
 from segsearch.ports import Vectors
-from segsearch.search import Ranked, Shelf, rank
+from segsearch.ranking import Ranked, Rules, Shelf, rank
 
 SMALL, LARGE = 0.05, 0.15  # shares of the picture's area where medium begins and ends
 SIZES = ("small", "medium", "large")
@@ -122,7 +122,7 @@ def _answers(scores: NDArray[np.float32], masks: list[Mask], owner: NDArray[Any]
     def fetch(ids: list[int]) -> dict[int, Segment]:
         return {one: Segment(one, int(owner[one]), masks[one], 0.0, 0.0) for one in ids}
 
-    return rank(Shelf(nearest, fetch), ANSWERS, PER_PICTURE)
+    return rank(Shelf(nearest, fetch), ANSWERS, Rules(PER_PICTURE))
 
 
 def _first_overlap(pictures: Sequence[TruePicture], name: str, answers: list[Ranked]) -> float:

@@ -52,6 +52,10 @@ class ExactIndex:
         best = np.lexsort((ids, -scores))[:k]
         return scores[best], ids[best]
 
+    def rows(self, ids: Ids) -> tuple[Ids, Vectors]:
+        held = ids[np.isin(ids, self._ids)]
+        return held, self._rows[np.searchsorted(self._ids, held)]
+
     def save(self, path: Path) -> None:
         with path.open("wb") as file:
             np.savez(file, ids=self._ids, rows=self._rows)

@@ -73,6 +73,14 @@ class FaissIndex:
         order = np.lexsort((ids, -scores))  # FAISS leaves ties in any order
         return scores[order], ids[order]
 
+    def rows(self, ids: Ids) -> tuple[Ids, Vectors]:
+        wanted = np.ascontiguousarray(ids, dtype=np.int64)
+        try:
+            return wanted, self._index.reconstruct_batch(wanted)
+        except RuntimeError:  # one of them is not held; FAISS does not say which
+            held = wanted[np.isin(wanted, self.ids())]
+            return held, self._index.reconstruct_batch(held)
+
     def save(self, path: Path) -> None:
         faiss.write_index(self._index, str(path))
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
-from segsearch_api import codes, problems, schemas, schemas_library
+from segsearch_api import codes, problems, schemas, schemas_library, schemas_search
 from segsearch_api.app import create_app
 from segsearch_api.state import SEARCHES_WAITING
 
+from segsearch import requests
 from segsearch.errors import HTTP_STATUS, ModelError, SegSearchError
 from segsearch.ports import Embedder
 from tests.small_models import ColourEmbedder, SmallModels, open_small_service
@@ -39,6 +40,7 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
     assert {f"{method} {path}" for method, path, _ in operations(described)} == {
         "post /v1/search",
+        "post /v1/search/scene",
         "get /v1/images",
         "get /v1/images/{image_id}",
         "post /v1/images/{image_id}/tags",
@@ -116,7 +118,12 @@ def test_every_reference_in_openapi_leads_somewhere(described: dict[str, Any]) -
 
 
 def test_examples_are_of_the_shape_they_stand_for() -> None:
-    for model in (*vars(schemas).values(), *vars(schemas_library).values()):
+    for model in (
+        *vars(schemas).values(),
+        *vars(schemas_library).values(),
+        *vars(schemas_search).values(),
+        *vars(requests).values(),
+    ):
         if not isinstance(model, type) or not issubclass(model, BaseModel) or model is BaseModel:
             continue
         for example in model.model_json_schema().get("examples", []):

@@ -22,9 +22,8 @@ from tests.integration.conftest import BLUE, FAR_RED, GREEN, RED
 from tests.small_models import COLOURS, Shape
 
 FIELDS = [
-    "rank", "score", "segment_id", "image_id", "path", "width", "height", "box", "area", "mask",
-    "predicted_iou", "stability",
-    "captions",
+    "rank", "score", "relevance", "segment_id", "image_id", "path", "width", "height", "box",
+    "area", "mask", "predicted_iou", "stability", "captions",
 ]  # fmt: skip
 
 

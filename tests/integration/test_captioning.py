@@ -14,13 +14,13 @@ import pytest
 from rich.console import Console
 
 from segsearch.captioning import CaptionReport, Order, caption, origin_of
-from segsearch.domain import Query, TextTerm
 from segsearch.errors import EndpointError, QueryError
 from segsearch.packs import QUESTION, Sources
 from segsearch.progress import hit_table
+from segsearch.queries import Query, TextTerm
 from segsearch.selection import Selection, sources
 from segsearch.service import SegSearch
-from segsearch.visionchat import ATTEMPTS, Endpoint, retry_after_seconds
+from segsearch.visionchat import ATTEMPTS, Endpoint, VisionChat, retry_after_seconds
 from tests.integration import vision
 from tests.integration.captioned import REGIONS, painted, texts, truth
 from tests.integration.vision import CUT, DROPPED, HANGING, completion, seeing
@@ -269,6 +269,24 @@ def test_captions_are_shown_on_the_terminal(service: SegSearch) -> None:
     console = Console(record=True, width=200, file=io.StringIO())
     hit_table(console, hits)
     assert console.export_text().count("thing on a white ground") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "warned"),
+    [
+        ("http://example.org/v1", "k", True),
+        ("http://example.org/v1", None, False),
+        ("https://example.org/v1", "k", False),
+        ("http://localhost:8000/v1", "k", False),
+        ("http://[::1]:8000/v1", "k", False),
+    ],
+)
+def test_a_key_that_others_can_read_is_warned_of(
+    caplog: pytest.LogCaptureFixture, url: str, key: str | None, warned: bool
+) -> None:
+    with VisionChat(Endpoint(url, "m", key)):
+        assert ("without encryption" in caplog.text) == warned
+    assert "example.org" in caplog.text or not warned
 
 
 def test_words_choose_what_is_captioned(service: SegSearch) -> None:

@@ -56,7 +56,7 @@ def test_a_crop_finds_the_same_thing_in_another_picture(
 
 
 def test_a_stored_segment_finds_itself_first(demo_library: SegSearch) -> None:
-    from segsearch.domain import Query, SegmentTerm
+    from segsearch.queries import Query, SegmentTerm
 
     hit = demo_library.search_text("a hamburger", limit=1)[0]
     again = demo_library.search(Query((SegmentTerm(hit.segment.id),), limit=1))[0]

@@ -13,8 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 from segsearch_api.app import create_app
 
-from segsearch.domain import Origin, Query, SegmentTerm, TextTerm
+from segsearch.domain import Origin
 from segsearch.errors import QueryError
+from segsearch.queries import Query, SegmentTerm, TextTerm
 from segsearch.service import SegSearch
 from tests.small_models import Shape, open_small_service, paint
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from segsearch.domain import JobState, Query, SegmentTerm, TextTerm
+from segsearch.domain import JobState
 from segsearch.errors import LibraryMissingError, NotFoundError, PathError, RecipeError
 from segsearch.masks import decode
+from segsearch.queries import Query, SegmentTerm, TextTerm
 from segsearch.service import SegSearch
 from segsearch.worker import Step
 from tests.small_models import Shape, open_small_service, paint

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from segsearch import hybrid
-from segsearch.domain import PictureTerm, Query, SegmentTerm, TextTerm
 from segsearch.errors import QueryError
+from segsearch.queries import PictureTerm, Prefer, Query, SegmentTerm, TextTerm
 from segsearch.search import NOT_WEIGHT
 
 BY_VECTOR = [1, 2, 3, 4]
@@ -29,7 +29,9 @@ def by_words(words: str, k: int) -> hybrid.Ranking:
 def ordered(captions: Literal["off", "join", "only"], *terms: TextTerm | SegmentTerm) -> list[int]:
     query = Query(terms, captions=captions)
     hybrid.check(query)
-    return hybrid.order(query, lambda: nearest, by_words)(10)[1]
+    if captions == "only":
+        return hybrid.by_captions(query, by_words)(10)[1]
+    return (hybrid.joined(query, nearest, by_words) if captions == "join" else nearest)(10)[1]
 
 
 def naive(rankings: Sequence[Sequence[int]]) -> dict[int, float]:
@@ -87,12 +89,19 @@ def test_captions_alone_are_found_by_words_alone(
         hybrid.check(Query(terms, captions="only"))
 
 
+@pytest.mark.parametrize("query", [{"prefer": Prefer.WHOLE}, {"by_picture": True}])
+@pytest.mark.parametrize("captions", ["join", "only"])
+def test_captions_know_no_wholes_and_parts(captions: Any, query: dict[str, Any]) -> None:
+    with pytest.raises(QueryError, match="wholes"):
+        hybrid.check(Query((TextTerm("red"),), captions=captions, **query))
+
+
 def test_a_longer_answer_begins_like_a_shorter_one() -> None:
     rng = random.Random(5)
     many = rng.sample(range(1000), 1000)
     said = rng.sample(range(1000), 300)
     query = Query((TextTerm("red"),), captions="join")
-    order = hybrid.order(
-        query, lambda: lambda k: ([0.0] * k, many[:k]), lambda _, k: ([1.0] * k, said[:k])
+    order = hybrid.joined(
+        query, lambda k: ([0.0] * k, many[:k]), lambda _, k: ([1.0] * k, said[:k])
     )
     assert order(20)[1][:10] == order(100)[1][:10] == order(hybrid.DEPTH)[1][:10]

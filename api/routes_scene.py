@@ -1,0 +1,64 @@
+"""One route that answers several things at once, and how they lie, with pictures."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter
+
+from segsearch.export import scene_document
+from segsearch.queries import SceneAnswer
+from segsearch.requests import SceneRequest
+
+from .documented import (
+    BAD_QUERY,
+    BODY_TOO_LARGE,
+    EMPTY,
+    INVALID,
+    MALFORMED,
+    NOT_FOUND,
+    OTHER_MODELS,
+    OVERLOADED,
+    refusals,
+)
+from .schemas_search import SceneAnswerDocument
+from .state import Here
+
+router = APIRouter(prefix="/v1", tags=["search"])
+
+
+@router.post(
+    "/search/scene",
+    response_model=SceneAnswerDocument,
+    responses=refusals(
+        MALFORMED,
+        NOT_FOUND,
+        BODY_TOO_LARGE,
+        INVALID,
+        BAD_QUERY,
+        EMPTY,
+        OTHER_MODELS,
+        OVERLOADED,
+    ),
+)
+async def scene(wanted: SceneRequest, here: Here) -> dict[str, Any]:
+    """Pictures that hold several things, each where it should lie, and none that must not be there.
+
+    Each answer names the region that fills each slot.
+    """
+    started = time.monotonic()
+
+    def work() -> SceneAnswer:
+        return here.service.ask_scene(wanted.query())
+
+    answer = await here.searches.run(work)
+    return {
+        "scenes": [scene_document(hit) for hit in answer.hits],
+        "relevance": {
+            name: None if value is None else round(value, 4)
+            for name, value in answer.relevance.items()
+        },
+        "message": answer.message,
+        "seconds": round(time.monotonic() - started, 4),
+    }

@@ -1,0 +1,108 @@
+"""`segsearch scene`: pictures that hold several things, each where it should lie."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segsearch.errors import InputError, PathError, QueryError
+
+if TYPE_CHECKING:
+    from segsearch.queries import SceneAnswer, SceneQuery
+
+
+def scene(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(help="The scene as JSON, as POST /v1/search/scene takes it.")
+    ] = None,
+    thing: Annotated[
+        list[str] | None, typer.Option(help="A thing: NAME, or NAME=WORDS; at least one.")
+    ] = None,
+    no: Annotated[list[str] | None, typer.Option(help="A thing that must not be there.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help='How two lie: "NAME left of NAME".')
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="How many pictures at most.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Find pictures that hold several things as asked for, and say which region is which."""
+    from segsearch.export import scene_document
+    from segsearch.wiring import open_service
+
+    document = _read(file) if file else {"slots": [], "relations": []}
+    if not isinstance(document, dict):
+        raise InputError(f"{str(file)!r} holds no scene: expected an object.")
+    slots = [_slot(one, absent=False) for one in thing or ()]
+    slots += [_slot(one, absent=True) for one in no or ()]
+    document["slots"] = [*document.get("slots", []), *slots]
+    names = [slot["name"] for slot in document["slots"] if isinstance(slot, dict)]
+    links = [_link(one, names) for one in where or ()]
+    document["relations"] = [*document.get("relations", []), *links]
+    if limit is not None:
+        document["limit"] = limit
+    query = _query(document)
+    with open_service(context.obj) as service:
+        answer = service.ask_scene(query)
+    if not as_json:
+        _show(answer)
+        return
+    for hit in answer.hits:
+        print(json.dumps(scene_document(hit)))
+    if answer.message:
+        print(answer.message, file=sys.stderr)
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except OSError as problem:
+        raise PathError(f"{str(file)!r} cannot be read: {problem.strerror}.") from problem
+    except ValueError as problem:
+        raise InputError(f"{str(file)!r} is no JSON: {problem}.") from problem
+
+
+def _query(document: dict[str, Any]) -> SceneQuery:
+    from pydantic import ValidationError
+
+    from segsearch.requests import SceneRequest
+
+    if not document["slots"]:
+        raise QueryError("The scene is empty: name a FILE, or things by --thing NAME.")
+    try:
+        return SceneRequest.model_validate(document).query()
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise QueryError(f"The scene's field {field} is wrong: {first['msg']}.") from problem
+
+
+def _slot(text: str, *, absent: bool) -> dict[str, Any]:
+    name, _, words = text.partition("=")
+    return {"name": name.strip(), "text": (words or name).strip(), "absent": absent}
+
+
+def _link(text: str, names: list[str]) -> tuple[str, str, str]:
+    """`NAME RELATION NAME` in its three parts; names may have spaces."""
+    from segsearch.scenes import LINKS
+
+    for relation in LINKS:
+        one, found, other = text.partition(f" {relation} ")
+        if found and one.strip() in names and other.strip() in names:
+            return one.strip(), relation, other.strip()
+    raise QueryError(
+        f"{text!r} cannot be read: expected NAME RELATION NAME with names of things, and one of "
+        f"{', '.join(LINKS)}."
+    )
+
+
+def _show(answer: SceneAnswer) -> None:
+    from rich.console import Console
+
+    from segsearch.progress import scene_table
+
+    scene_table(Console(), answer)

@@ -1,0 +1,105 @@
+"""Tells a find from a chance find: how high regions score by chance in a library of this size.
+
+Most regions of a library have nothing to do with a query, so the query's own scores over a fixed
+sample of them are its background. Its upper tail is close to exponential: the number of regions
+of n that reach a score s by chance is about n * TAIL * exp(-(s - start) / scale), and the chance
+that none does is exp(-that): the relevance. On benchmarks/regions the relevance of the best region
+for absent things is spread nearly evenly over [0, 1], as it should be.
+
+Where what is asked for is common, its own regions fill the tail. Start and scale are therefore
+bounded by the lower half of the scores, in which it has no part. Median and lower spread alone,
+as a normal distribution, underestimate the tail: skewed scores then call everything relevant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsearch.ports import Ids
+
+SAMPLE = 8_192  # regions; their rows take 16 MB at 512 numbers each
+MIN_SAMPLE = 100  # regions: below this there is no tail to look at
+MIN_SPREAD_SAMPLE = 30  # ... and below this no median worth the name
+TAIL = 0.1  # share of the background above `start`
+CENSORED = 0.01  # its highest part, which may be what was asked for, is only counted
+# In lower spreads (median - 16th percentile); about the 95th percentile of absent queries.
+MOST_START = 1.8
+MOST_SCALE = 0.8
+LOWER = 0.16
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """How a query scores by chance; `count` is how many regions were searched.
+
+    `middle` is the median and `spread` the distance from it down to the 16th percentile, of the
+    query's cosines with the sample. `is_known` is False where the sample is too small for a tail.
+    """
+
+    middle: float
+    spread: float
+    start: float
+    scale: float
+    count: int
+    is_known: bool = True
+
+    def relevance(self, score: float) -> float | None:
+        """How unlikely a chance find of this score is, in [0, 1]; None when nobody can know."""
+        if not self.is_known:
+            return None
+        excess = (score - self.start) / self.scale
+        by_chance = self.count * TAIL * np.exp(-max(excess, 0.0))
+        return float(np.exp(-by_chance))
+
+    def spreads(self, score: float) -> float:
+        """How far a score lies above the median, in lower spreads; unlike the relevance it does
+        not fall as the library grows."""
+        return (score - self.middle) / self.spread
+
+
+def background(scores: NDArray[np.float32], count: int) -> Background | None:
+    """The background of a query from its cosines (m,) with the sample, for `count` regions.
+
+    None when the sample is too small for a median.
+    """
+    if scores.size < MIN_SPREAD_SAMPLE:
+        return None
+    levels = np.quantile(scores.astype(np.float64), [LOWER, 0.5, 1 - TAIL, 1 - CENSORED])
+    low, middle, start, censored = levels.tolist()
+    spread = max(middle - low, 1e-6)
+    above = scores[scores > start].astype(np.float64)
+    inside = max(1, int(np.count_nonzero(above < censored)))
+    # Maximum likelihood for an exponential tail of which the highest values are censored.
+    scale = float((np.minimum(above, censored) - start).sum()) / inside if above.size else 0.0
+    return Background(
+        middle=middle,
+        spread=spread,
+        start=min(start, middle + MOST_START * spread),
+        scale=max(min(scale, MOST_SCALE * spread), 1e-6),
+        count=count,
+        is_known=scores.size >= MIN_SAMPLE,
+    )
+
+
+def sampled(ids: Ids, size: int = SAMPLE) -> Ids:
+    """At most `size` of these ids, ascending: those whose hash is smallest.
+
+    A segment that comes or goes changes the sample by one segment at most, so relevances hardly
+    move while a library grows.
+    """
+    if ids.size <= size:
+        return np.sort(ids)
+    kept = np.argpartition(_hash(ids), size - 1)[:size]
+    return np.sort(ids[kept])
+
+
+def _hash(ids: Ids) -> NDArray[np.uint64]:
+    """The finalizer of SplitMix64 (Steele, Lea, Flood 2014), which spreads neighbours apart."""
+    x = ids.astype(np.uint64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    hashed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))
+    return hashed

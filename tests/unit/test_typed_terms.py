@@ -1,0 +1,124 @@
+"""What is typed for a search becomes the terms and filters it stands for."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segsearch.commands.scene import _link
+from segsearch.commands.terms import Typed, filters_of, terms_of
+from segsearch.errors import InputError, PathError, QueryError
+from segsearch.filters import Filters
+from segsearch.masks import full, to_coco
+from segsearch.queries import (
+    ImageTerm,
+    PictureTerm,
+    RegionTerm,
+    SegmentTerm,
+    TextTerm,
+    VectorTerm,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q.jpg").write_bytes(b"q")
+    (tmp_path / "odd:0.5").write_bytes(b"odd")
+    (tmp_path / "v.json").write_text("[1, 0.5]")
+    (tmp_path / "mask.json").write_text(json.dumps(to_coco(full(4, 5))))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("typed", "terms"),
+    [
+        (Typed("red umbrella"), [TextTerm("red umbrella")]),
+        (Typed("16:9"), [TextTerm("16:9")]),
+        (Typed(words=("sea:0.5", "sand")), [TextTerm("sea", 0.5), TextTerm("sand")]),
+        (Typed("a", without=("b",)), [TextTerm("a"), TextTerm("b", -0.5)]),
+        (Typed(images=("q.jpg:0.5",)), [PictureTerm(b"q", 0.5)]),
+        (Typed(images=("q.jpg",)), [PictureTerm(b"q")]),
+        (Typed(images=("odd:0.5",)), [PictureTerm(b"odd")]),
+        (Typed(images=("odd:0.5:2",)), [PictureTerm(b"odd", 2.0)]),
+        (Typed(segments=("812", "77:-0.5")), [SegmentTerm(812), SegmentTerm(77, -0.5)]),
+        (Typed(stored=("31:2",)), [ImageTerm(31, 2.0)]),
+        (Typed(vectors=("v.json:3",)), [VectorTerm((1.0, 0.5), 3.0)]),
+        (Typed(clicks=("q.jpg:320,200",)), [RegionTerm(b"q", ((320, 200),), (1,))]),
+        (
+            Typed(clicks=("31:1,2;!3.5,4",), candidate=2),
+            [RegionTerm(31, ((1, 2), (3.5, 4)), (1, 0), candidate=2)],
+        ),
+        (Typed(boxes=("31:1,2,3,4",)), [RegionTerm(31, box=(1, 2, 3, 4))]),
+        (Typed(masks=("31:mask.json",)), [RegionTerm(31, mask=full(4, 5))]),
+    ],
+)
+def test_terms_are_what_was_typed(folder: Path, typed: Typed, terms: list[Any]) -> None:
+    assert list(terms_of(typed)) == terms
+
+
+@pytest.mark.parametrize(
+    ("typed", "error"),
+    [
+        (Typed(images=("none.jpg",)), PathError),
+        (Typed(images=("none.jpg:0.5",)), PathError),
+        (Typed(segments=("x",)), QueryError),
+        (Typed(clicks=("q.jpg",)), QueryError),
+        (Typed(clicks=("q.jpg:1",)), QueryError),
+        (Typed(clicks=("q.jpg:1,b",)), QueryError),
+        (Typed(clicks=("none.jpg:1,2",)), PathError),
+        (Typed(boxes=("q.jpg:1,2,3",)), QueryError),
+        (Typed(vectors=("mask.json",)), InputError),
+        (Typed(vectors=("q.jpg",)), InputError),
+        (Typed(masks=("q.jpg:v.json",)), InputError),
+        (Typed(masks=("q.jpg:none.json",)), PathError),
+    ],
+)
+def test_what_cannot_be_read_is_refused(folder: Path, typed: Typed, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"\.$"):
+        terms_of(typed)
+
+
+def test_filters_are_what_was_typed() -> None:
+    assert filters_of({"paths": None, "min_area": None, "tags": []}) == Filters()
+    given = {
+        "paths": ["a/*", "b"],
+        "taken_after": "2024-07-14",
+        "taken_before": "2024-07-14T12:00:00+02:00",
+        "near": "48.1,11.6,5",
+        "box": "0,0,0.5,1",
+        "min_area": 0.1,
+    }
+    assert filters_of(given) == Filters(
+        paths=("a/*", "b"),
+        taken_after=datetime(2024, 7, 14),
+        taken_before=datetime(2024, 7, 14, 12),
+        near=(48.1, 11.6, 5.0),
+        box=(0.0, 0.0, 0.5, 1.0),
+        min_area=0.1,
+    )
+
+
+@pytest.mark.parametrize(
+    "given", [{"taken_after": "July"}, {"near": "48,11"}, {"gps_box": "a,b,c,d"}]
+)
+def test_filters_that_cannot_be_read_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(QueryError, match=r"\.$"):
+        filters_of(given)
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        ("dog left of cat", ("dog", "left of", "cat")),
+        ("hot dog larger than dog", ("hot dog", "larger than", "dog")),
+    ],
+)
+def test_a_relation_is_read_between_the_names(text: str, link: tuple[str, str, str]) -> None:
+    assert _link(text, ["dog", "cat", "hot dog"]) == link
+    with pytest.raises(QueryError, match="cannot be read"):
+        _link(text.replace("dog", "cow"), ["dog", "cat"])
