@@ -77,6 +77,10 @@ class Client:
             fields = {name: field(value) for name, value in wanted.items()}
             return self._server.document("POST", "/v1/search", files={"picture": file}, data=fields)
 
+    def scene(self, **wanted: Any) -> Document:
+        """Pictures in which several regions stand as asked; see `POST /v1/search/scene`."""
+        return self._server.document("POST", "/v1/search/scene", json=wanted)
+
     def segment(
         self,
         picture: int | File,

@@ -220,12 +220,23 @@ def test_coco_and_lines_hold_every_region_or_those_of_a_query(client: TestClient
     assert json.loads(like.text)["segment_id"] == 1
 
 
+def test_parquet_holds_the_same_regions(client: TestClient) -> None:
+    pytest.importorskip("pyarrow", reason="needs the extra data")
+    from pyarrow import parquet
+
+    answer = client.post("/v1/export", json={"format": "parquet", "text": "blue", "limit": 1})
+    table = parquet.read_table(io.BytesIO(answer.content))
+    assert table.num_rows == 1
+    assert table["area"][0].as_py() == int(BLUE.mask(120, 90).sum())
+
+
 def test_a_caption_pack_comes_as_a_tar(client: TestClient, tmp_path: Path) -> None:
     answer = client.post("/v1/export", json={"format": "caption-pack", "text": "blue", "limit": 1})
     with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
         tar.extractall(tmp_path, filter="data")
-    folder = tmp_path / "segsearch-captions"
-    (line,) = (folder / "regions.jsonl").read_text().splitlines()
+    (file,) = tmp_path.rglob("regions.jsonl")
+    folder = file.parent
+    (line,) = file.read_text().splitlines()
     with Image.open(folder / json.loads(line)["cutout"]) as cutout:
         assert (cutout.mode, cutout.size) == ("RGBA", (40, 40))
 
@@ -245,7 +256,7 @@ def test_a_collections_regions_are_exported_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ({"format": "parquet"}, 422, "request_invalid"),
+        ({"format": "csv"}, 422, "request_invalid"),
         ({"text": "a", "segment_id": 1}, 422, "query_error"),
         ({"text": "a", "collection": "b"}, 422, "query_error"),
         ({"text": "a", "limit": 2000}, 422, "query_error"),
