@@ -6,49 +6,91 @@ import threading
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from segsearch import __version__
+from segsearch.keys import KeyRing
 from segsearch.service import SegSearch
 
 from . import (
     documented,
     problems,
+    routes_collections,
+    routes_export,
     routes_health,
     routes_images,
     routes_jobs,
+    routes_keys,
+    routes_library,
     routes_scene,
     routes_search,
+    routes_segment,
     routes_segments,
+    routes_uploads,
 )
-from .guards import LOOPBACK_HOSTS, Guards
+from .access import Access
+from .guards import LOOPBACK_HOSTS, Guards, names_of
+from .observing import REQUEST_ID, Metrics, Observed
 from .state import Shared
+
+PARTS = (
+    routes_search,
+    routes_scene,
+    routes_segment,
+    routes_images,
+    routes_uploads,
+    routes_segments,
+    routes_collections,
+    routes_export,
+    routes_jobs,
+    routes_library,
+    routes_keys,
+    routes_health,
+)
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+    "allow_headers": ["Authorization", "Content-Type", "If-None-Match", REQUEST_ID],
+    "expose_headers": ["ETag", "Retry-After", REQUEST_ID],
+}
 
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = """\
 Boxes are `[x0, y0, x1, y1]` in pixels of the upright image, half-open. Masks are COCO's compressed
 run lengths over the whole upright image. Errors are problem documents (RFC 9457): compare `code`,
-show `detail`."""
+show `detail`. Every answer carries `X-Request-Id`, the caller's own when it sends one."""
 TAGS = [
     {"name": "search", "description": "Regions for words, pictures and stored segments."},
     {"name": "images", "description": "The pictures of the library."},
     {"name": "segments", "description": "Their regions, as documents and as PNG."},
+    {"name": "collections", "description": "Named sets of images."},
     {"name": "jobs", "description": "What fills the library, now and before."},
     {"name": "library", "description": "What the library holds."},
+    {"name": "keys", "description": "Who may ask, and who may change."},
     {"name": "health", "description": "For whoever runs the server."},
 ]
 
 
-def create_app(service: SegSearch, *, hosts: Set[str] | None = LOOPBACK_HOSTS) -> FastAPI:
+def create_app(
+    service: SegSearch,
+    *,
+    hosts: Set[str] | None = LOOPBACK_HOSTS,
+    need_key: bool | None = None,
+) -> FastAPI:
     """The API and the page over one library.
 
-    `hosts` are the names it answers to; None for any, which is right only where another computer's
-    pages cannot reach it through a browser on this one, or should.
+    `hosts` are the names it answers to; None for any. With `need_key` every request must show an
+    API key; left open, that is so where any name is answered or the settings say so.
     """
+    settings = service.settings
+    if need_key is None:
+        need_key = hosts is None or settings.require_key
     app = FastAPI(
         title="segsearch",
         version=__version__,
@@ -59,18 +101,22 @@ def create_app(service: SegSearch, *, hosts: Set[str] | None = LOOPBACK_HOSTS) -
         docs_url=None,  # those load scripts from elsewhere; ours is static/docs.html
         redoc_url=None,
     )
-    app.state.shared = Shared(service)
+    shared = Shared(service, KeyRing(settings.library))
+    metrics = Metrics(shared)
+    app.state.shared, app.state.metrics = shared, metrics
     problems.install(app)
     documented.describe(app)
-    app.add_middleware(Guards, hosts=hosts, max_picture_bytes=service.settings.max_bytes)
-    for part in (
-        routes_search,
-        routes_scene,
-        routes_images,
-        routes_segments,
-        routes_jobs,
-        routes_health,
-    ):
+    origins = names_of(settings.cors_origins)
+    # The last one added is the outermost.
+    app.add_middleware(
+        Access, keys=shared.keys, need_key=need_key, per_minute=settings.rate_per_minute
+    )
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=sorted(origins), **CORS)
+    app.add_middleware(Guards, hosts=hosts, origins=origins, max_picture_bytes=settings.max_bytes)
+    app.add_middleware(Observed, metrics=metrics)
+    for part in PARTS:
         app.include_router(part.router)
     _add_page(app)
     return app

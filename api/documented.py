@@ -10,17 +10,26 @@ from fastapi.openapi.utils import get_openapi
 
 from segsearch.errors import (
     BusyError,
+    ConflictError,
     DamageError,
+    DiskFullError,
+    InputError,
+    KeyMissingError,
     LibraryMissingError,
+    ModelError,
     NotFoundError,
     OverloadError,
     PictureError,
     PictureTooLargeError,
     QueryError,
+    RateError,
+    ReadOnlyError,
     RecipeError,
+    ScopeError,
 )
 from segsearch.requests import SearchRequest
 
+from .access import scope_for
 from .guards import MAX_JSON_BYTES
 from .problems import MEDIA_TYPE, ProblemResponse, problem_of, refusal
 from .schemas import Problem
@@ -55,16 +64,35 @@ HOST = refusal(421, "This server answers to localhost only, not to 'elsewhere.ex
 DAMAGED = problem_of(DamageError("The catalog cannot be read: database disk image is malformed."))
 BUSY = problem_of(BusyError("Another process has held the catalog's lock for 30 seconds."))
 OVERLOADED = problem_of(OverloadError("33 searches are under way already: try again shortly."))
+READ_ONLY = problem_of(
+    ReadOnlyError("The library '/library' is read-only for this user: it can be searched only.")
+)
+FULL = problem_of(DiskFullError("The disk under '/library/uploads' is full: make room."))
+NO_COLLECTION = problem_of(NotFoundError("There is no collection 'holidays' in the library."))
+TAKEN = problem_of(ConflictError("There is a collection 'holidays' already."))
+BAD_PROMPT = problem_of(InputError("Nothing is prompted: give points, boxes or a mask."))
+NO_PROMPTS = problem_of(ModelError("The segmenter takes no points or boxes."))
+UPLOAD_TOO_LARGE = refusal(413, "The body is larger than the 201,048,576 bytes allowed here.")
+NOT_ACCEPTABLE = refusal(406, "Expected image/png, image/svg+xml or application/json.")
+KEY_MISSING = problem_of(KeyMissingError("An API key is needed: send 'Authorization: Bearer KEY'."))
+SCOPE = problem_of(ScopeError("The key 'laptop' may read, this needs write."))
+ORIGIN = refusal(403, "Pages of 'https://elsewhere.example' may change nothing here.")
+TOO_OFTEN = problem_of(RateError("More than 1200 requests a minute: the next in 0.1 seconds."))
+ANYWHERE = (KEY_MISSING, SCOPE, TOO_OFTEN)
 
 
-def refusals(*examples: ProblemResponse, library: bool = True) -> Responses:
+def refusals(
+    *examples: ProblemResponse, library: bool = True, busy: bool | None = None
+) -> Responses:
     """OpenAPI's `responses` for these problems; several of one status become named examples.
 
-    Any route can be asked under a foreign name, and any that looks into the `library` can find it
-    damaged or busy.
+    Any route can be asked under a foreign name. Those of the `library` need a key where keys are
+    asked for, and find it damaged or `busy`.
     """
     found: Responses = {}
-    for one in (*examples, HOST, *((DAMAGED, BUSY) if library else ())):
+    places = ANYWHERE if library else ()
+    states = (DAMAGED, BUSY) if (library if busy is None else busy) else ()
+    for one in (*examples, HOST, *places, *states):
         document = json.loads(bytes(one.body))
         row = found.setdefault(
             one.status_code,
@@ -111,7 +139,33 @@ def describe(app: FastAPI) -> None:
                 model = unnamed.model_json_schema(ref_template=REFERENCE)
                 known.update(model.pop("$defs", {}))
                 known[unnamed.__name__] = model
+            _say_who_may(made)
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _say_who_may(made: dict[str, Any]) -> None:
+    """Which scope each operation needs; the empty choice stands for a server on loopback."""
+    scheme = {"type": "http", "scheme": "bearer", "description": "An API key of the library."}
+    made["components"]["securitySchemes"] = {"key": scheme}
+    for path, methods in made["paths"].items():
+        for method, operation in methods.items():
+            scope = scope_for(method.upper(), path)
+            if scope is not None:
+                operation["security"] = [{"key": []}, {}]
+                operation["x-scope"] = scope.value
+            if method not in {"get", "head"}:
+                _add_example(operation, ORIGIN)  # a page of another site may not send it
+            if "requestBody" in operation:
+                _add_example(operation, MALFORMED)
+                _add_example(operation, BODY_TOO_LARGE)
+
+
+def _add_example(operation: dict[str, Any], problem: ProblemResponse) -> None:
+    for status, row in refusals(problem, library=False).items():
+        if status == problem.status_code:
+            known = operation["responses"].setdefault(str(status), row)
+            examples = known["content"][MEDIA_TYPE]["examples"]
+            examples.update(row["content"][MEDIA_TYPE]["examples"])

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from segsearch import __version__
 
-from .state import Lane
+from .state import Kept, Lane
 
 # The tag stands for the content. A copy is used only after asking, because another library may be
 # served under the same address later; asking costs two look-ups and no drawing.
@@ -24,13 +24,24 @@ def tag_of(*parts: object) -> str:
 
 
 async def drawn(
-    request: Request, lane: Lane, tag: str, media_type: str, draw: Callable[[], bytes]
+    request: Request,
+    lane: Lane,
+    tag: str,
+    media_type: str,
+    draw: Callable[[], bytes],
+    *,
+    kept: Kept | None = None,
 ) -> Response:
-    """The drawing, or 304 when the caller holds it already."""
+    """The drawing, or 304 when the caller holds it already; from `kept` when it is there."""
     headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL}
     if _held(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
-    return Response(await lane.run(draw), media_type=media_type, headers=headers)
+    drawing = kept.get(tag) if kept is not None else None
+    if drawing is None:
+        drawing = await lane.run(draw)
+        if kept is not None:
+            kept.put(tag, drawing)
+    return Response(drawing, media_type=media_type, headers=headers)
 
 
 def _held(header: str, tag: str) -> bool:

@@ -1,14 +1,11 @@
-"""Refuses requests before they reach a route: foreign Host names and bodies that are too large.
-
-Also gives every answer the headers that keep other sites from reading or framing it.
-"""
+"""Refuses requests before they reach a route: foreign names and pages, too large bodies."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Set
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,19 +13,8 @@ from .problems import refusal
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_JSON_BYTES = 65_536
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MULTIPART_OVERHEAD_BYTES = 1_048_576  # boundaries, headers and the other fields of an upload
-# Scripts, styles and pictures come from this server alone; the page draws previews on canvases, so
-# not even blob: or data: are needed.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def is_loopback(host: str) -> bool:
@@ -47,23 +33,31 @@ def hosts_for(address: str) -> frozenset[str] | None:
     return LOOPBACK_HOSTS | {own}
 
 
+def names_of(text: str | None) -> frozenset[str]:
+    """Names or origins separated by commas."""
+    return frozenset(one.strip().lower() for one in (text or "").split(",") if one.strip())
+
+
 class Guards:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Set[str] | None, max_picture_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Set[str] | None,
+        origins: Set[str],
+        max_picture_bytes: int,
+    ) -> None:
         self._app = app
         self._hosts = hosts
+        self._origins = origins
         self._max_upload_bytes = max_picture_bytes + MULTIPART_OVERHEAD_BYTES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
 
         headers = Headers(scope=scope)
         host = headers.get("host", "")
@@ -72,15 +66,29 @@ class Guards:
             detail = (
                 f"This server answers to {', '.join(sorted(self._hosts))} only, not to {host!r}."
             )
-            await refusal(421, detail)(scope, receive, send_with_headers)
+            await refusal(421, detail)(scope, receive, send)
+            return
+        origin = headers.get("origin")
+        if (
+            origin is not None
+            and scope["method"] not in SAFE_METHODS
+            and not self._own(origin, host)
+        ):
+            # A form on a page of another site, sent by a browser that reaches this server.
+            detail = (
+                f"Pages of {origin[:120]!r} may change nothing here: see SEGSEARCH_CORS_ORIGINS."
+            )
+            await refusal(403, detail)(scope, receive, send)
             return
         limit = self._limit(headers)
         if _declared(headers) > limit:
-            await refusal(413, _too_large(limit), {"Connection": "close"})(
-                scope, receive, send_with_headers
-            )
+            await refusal(413, _too_large(limit), {"Connection": "close"})(scope, receive, send)
             return
-        await self._app(scope, _counted(receive, limit), send_with_headers)
+        await self._app(scope, _counted(receive, limit), send)
+
+    def _own(self, origin: str, host: str) -> bool:
+        """Whether a page's origin is this server, or one that was allowed."""
+        return origin in self._origins or origin.partition("://")[2].lower() == host.lower()
 
     def _limit(self, headers: Headers) -> int:
         upload = headers.get("content-type", "").lower().startswith("multipart/form-data")

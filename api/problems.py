@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -12,15 +12,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
-from segsearch.errors import HTTP_STATUS, SegSearchError
+from segsearch.errors import RateError, SegSearchError
+
+from .codes import REFUSALS, Code, code_of
 
 LOG = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
-# Codes for what is refused before any of our errors can be raised; other statuses take the
-# standard's phrase, which for 413 differs between Python versions.
-CODES = {413: "body_too_large", 421: "host_not_allowed", 422: "request_invalid"}
+NOTED = "segsearch.problem"  # where a request's scope keeps the code it was refused with
 
 
 class ProblemResponse(JSONResponse):
@@ -28,62 +29,60 @@ class ProblemResponse(JSONResponse):
 
     media_type = MEDIA_TYPE
 
+    def __init__(self, code: Code, content: Any, headers: Mapping[str, str]) -> None:
+        super().__init__(content, code.status, headers)
+        self.code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[NOTED] = self.code.name
+        await super().__call__(scope, receive, send)
+
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` with a problem document."""
+    """Answer every error of `app` with a problem document; `observing` takes unexpected ones."""
     app.add_exception_handler(SegSearchError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(Exception, _unexpected)
-
-
-def status_of(kind: type[SegSearchError]) -> int:
-    """The HTTP status of a kind of error: its own row in the table, or its nearest parent's."""
-    return next(HTTP_STATUS[one] for one in kind.__mro__ if one in HTTP_STATUS)
-
-
-def code_of(kind: type[SegSearchError]) -> str:
-    """The name of a kind of error in snake case, as clients compare it."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
 def problem(
-    status: int,
-    code: str,
-    title: str,
+    code: Code,
     detail: str,
     *,
     errors: Sequence[Mapping[str, str]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> ProblemResponse:
-    """A problem document; with 503 the caller is told when to come again."""
+    """A problem document; with 429 and 503 the caller is told when to come again."""
     content: dict[str, Any] = {
-        "type": f"urn:segsearch:problem:{code}",
-        "title": title,
-        "status": status,
-        "code": code,
+        "type": f"urn:segsearch:problem:{code.name}",
+        "title": code.title,
+        "status": code.status,
+        "code": code.name,
         "detail": detail,
     }
     if errors:
         content["errors"] = list(errors)
     given = dict(headers or {})
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if code.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         given.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
-    return ProblemResponse(content, status, given)
+    if code.status == HTTPStatus.UNAUTHORIZED:
+        given.setdefault("WWW-Authenticate", 'Bearer realm="segsearch"')
+    return ProblemResponse(code, content, given)
 
 
-def problem_of(error: SegSearchError) -> ProblemResponse:
+def problem_of(error: SegSearchError, headers: Mapping[str, str] | None = None) -> ProblemResponse:
     """The problem document of one of our errors."""
-    kind = type(error)
-    title = (kind.__doc__ or kind.__name__).split("\n")[0]
-    return problem(status_of(kind), code_of(kind), title, str(error))
+    given = dict(headers or {})
+    if isinstance(error, RateError):
+        given["Retry-After"] = str(max(1, math.ceil(error.seconds)))
+    return problem(code_of(type(error)), str(error), headers=given)
 
 
 def refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> ProblemResponse:
-    """The problem document of a request that HTTP itself has a word for."""
+    """The problem document of a request that is refused before any error of ours is raised."""
     phrase = HTTPStatus(status).phrase
-    code = CODES.get(status) or re.sub(r"\W+", "_", phrase).strip("_").lower()
-    return problem(status, code, f"{phrase}.", detail, headers=headers)
+    unlisted = Code(phrase.lower().replace(" ", "_"), status, f"{phrase}.")
+    return problem(REFUSALS.get(status, unlisted), detail, headers=headers)
 
 
 async def _ours(_request: Request, error: Exception) -> ProblemResponse:
@@ -104,9 +103,7 @@ async def _invalid(_request: Request, error: Exception) -> ProblemResponse:
     ]
     first = errors[0] if errors else {"field": "body", "message": "cannot be read"}
     detail = f"{first['field']}: {first['message']}."
-    return problem(
-        422, CODES[422], "A field is missing or has a wrong value.", detail, errors=errors
-    )
+    return problem(REFUSALS[422], detail, errors=errors)
 
 
 async def _refused(request: Request, error: Exception) -> ProblemResponse:
@@ -119,8 +116,3 @@ async def _refused(request: Request, error: Exception) -> ProblemResponse:
     }
     detail = sentences.get(error.status_code, str(error.detail))
     return refusal(error.status_code, detail, error.headers)
-
-
-async def _unexpected(request: Request, error: Exception) -> ProblemResponse:
-    LOG.error("A request to %s failed: %r", request.url.path, error, extra={"action": "api.fail"})
-    return refusal(500, "The server failed on this request; its log says more.")

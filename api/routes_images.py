@@ -8,14 +8,19 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
+from segsearch.collecting import NAME
+from segsearch.decode import Limits, decode_small
+from segsearch.domain import State
 from segsearch.export import image_document, segment_document
 from segsearch.render import picture_png, thumbnail_jpeg
 from segsearch.search import MAX_LIMIT
+from segsearch.service import SegSearch
 
 from .documented import (
     BAD_TAG,
     BODY_TOO_LARGE,
     INVALID,
+    NO_COLLECTION,
     NOT_FOUND,
     NOT_MODIFIED,
     OVERLOADED,
@@ -28,17 +33,25 @@ from .state import Here
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 ImageId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[31])]
+OTHER_FILE = "application/octet-stream"
+FILE_TYPES = {
+    "JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp",
+    "GIF": "image/gif", "TIFF": "image/tiff", "BMP": "image/bmp", "AVIF": "image/avif",
+    "JPEG2000": "image/jp2", "HEIF": "image/heif",
+}  # fmt: skip
 Side = Annotated[int, Query(ge=16, le=2048, description="The longer side, in pixels.")]
 
 
-@router.get("", response_model=ImagePage, responses=refusals(INVALID))
+@router.get("", response_model=ImagePage, responses=refusals(NO_COLLECTION, INVALID))
 def list_images(
     here: Here,
     after: Annotated[int, Query(ge=0, le=MAX_ID, description="The last page's next_after.")] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 100,
+    state: Annotated[State | None, Query(description="Only images of this state.")] = None,
+    collection: Annotated[str | None, Query(pattern=NAME, description="Only its images.")] = None,
 ) -> dict[str, Any]:
     """Images by ascending id, a page at a time."""
-    images = here.service.images(after=after, limit=limit)
+    images = here.service.images(after=after, limit=limit, state=state, collection=collection)
     following = images[-1].id if len(images) == limit else None
     return {"images": [image_document(image) for image in images], "next_after": following}
 
@@ -85,7 +98,8 @@ async def thumbnail(image_id: ImageId, request: Request, here: Here, side: Side 
         here.drawings,
         tag_of("thumbnail", image.sha256, side),
         "image/jpeg",
-        lambda: thumbnail_jpeg(here.service.picture(image_id), side),
+        lambda: _small(here.service, image_id, side),
+        kept=here.thumbnails,
     )
 
 
@@ -108,3 +122,31 @@ async def original(image_id: ImageId, request: Request, here: Here) -> Response:
         "image/png",
         lambda: picture_png(here.service.picture(image_id)),
     )
+
+
+@router.get(
+    "/{image_id}/file",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The bytes that were indexed, under their own media type.",
+            "content": {
+                kind: {"schema": {"type": "string", "format": "binary"}}
+                for kind in sorted({*FILE_TYPES.values(), OTHER_FILE})
+            },
+        },
+        304: NOT_MODIFIED,
+        **refusals(NOT_FOUND, INVALID, OVERLOADED),
+    },
+)
+async def file(image_id: ImageId, request: Request, here: Here) -> Response:
+    """An image's file as it was found or uploaded: not turned, not converted."""
+    image = await run_in_threadpool(here.service.image, image_id)
+    kind = FILE_TYPES.get(image.format, OTHER_FILE)
+    work = lambda: here.service.original(image_id)  # noqa: E731  read like its neighbours
+    return await drawn(request, here.drawings, f'"{image.sha256}"', kind, work)
+
+
+def _small(service: SegSearch, image_id: int, side: int) -> bytes:
+    limits = Limits(service.settings.max_bytes, service.settings.max_pixels)
+    return thumbnail_jpeg(decode_small(service.original(image_id), side, limits), side)

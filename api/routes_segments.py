@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from starlette.exceptions import HTTPException
 
 from segsearch import render
 from segsearch.domain import Mask
 from segsearch.export import segment_document
+from segsearch.masks import to_coco
+from segsearch.outlines import polygons, svg_document
 from segsearch.ports import Pixels
 
-from .documented import INVALID, NOT_FOUND, NOT_MODIFIED, OVERLOADED, picture, refusals
+from .documented import (
+    INVALID,
+    NOT_ACCEPTABLE,
+    NOT_FOUND,
+    NOT_MODIFIED,
+    OVERLOADED,
+    picture,
+    refusals,
+)
 from .drawings import drawn, tag_of
-from .schemas import MAX_ID, SegmentDocument
+from .schemas import MAX_ID, REGION, CocoMask, SegmentDocument
+from .schemas_library import PolygonMask
 from .state import Here, Shared
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
@@ -33,6 +47,66 @@ Margin = Annotated[
 ]
 
 
+class MaskFormat(StrEnum):
+    """How a mask is written."""
+
+    PNG = "png"
+    RLE = "rle"
+    POLYGONS = "polygons"
+    SVG = "svg"
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _polygons(mask: Mask) -> bytes:
+    return _json({"size": [mask.height, mask.width], "polygons": polygons(mask)})
+
+
+JSON, PNG, SVG = "application/json", "image/png", "image/svg+xml"
+MASK_FORMATS: dict[MaskFormat, tuple[str, Callable[[Mask], bytes]]] = {
+    MaskFormat.PNG: (PNG, render.mask_png),
+    MaskFormat.RLE: (JSON, lambda mask: _json(to_coco(mask))),
+    MaskFormat.POLYGONS: (JSON, _polygons),
+    MaskFormat.SVG: (SVG, lambda mask: svg_document(mask).encode()),
+}
+ACCEPTED = {
+    PNG: MaskFormat.PNG, SVG: MaskFormat.SVG, JSON: MaskFormat.RLE,
+    "application/*": MaskFormat.RLE, "image/*": MaskFormat.PNG, "*/*": MaskFormat.RLE,
+}  # fmt: skip
+MASKS: dict[str, Any] = {
+    **picture(PNG, "The mask in the format asked for."),
+    "content": {
+        PNG: {"schema": {"type": "string", "format": "binary"}},
+        SVG: {"schema": {"type": "string", "format": "binary"}},
+        JSON: {
+            "schema": {
+                "anyOf": [CocoMask.model_json_schema(), PolygonMask.model_json_schema()],
+                "examples": [REGION["mask"]],
+            }
+        },
+    },
+}
+
+
+def _negotiated(accept: str) -> MaskFormat:
+    """What an Accept header likes best; the first named of several it likes as much."""
+    liked: list[tuple[float, int, MaskFormat]] = []
+    for place, one in enumerate(accept.split(",")):
+        kind, *parameters = (part.strip().lower() for part in one.split(";"))
+        quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        try:
+            likes = float(quality)
+        except ValueError:
+            likes = 0.0
+        if kind in ACCEPTED and likes > 0:
+            liked.append((-likes, place, ACCEPTED[kind]))
+    if not liked:
+        raise HTTPException(406, f"Expected {PNG}, {SVG} or {JSON}, not {accept[:80]!r}.")
+    return min(liked)[2]
+
+
 def _png(description: str) -> dict[int | str, dict[str, Any]]:
     return {
         200: picture("image/png", description),
@@ -45,6 +119,37 @@ def _png(description: str) -> dict[int | str, dict[str, Any]]:
 def read_segment(segment_id: SegmentId, here: Here) -> dict[str, Any]:
     """One segment with its mask."""
     return segment_document(here.service.segment(segment_id))
+
+
+@router.get(
+    "/{segment_id}/mask",
+    response_class=Response,
+    responses={
+        200: MASKS,
+        304: NOT_MODIFIED,
+        **refusals(NOT_FOUND, NOT_ACCEPTABLE, INVALID, OVERLOADED),
+    },
+)
+async def mask(
+    segment_id: SegmentId,
+    request: Request,
+    here: Here,
+    wanted: Annotated[
+        MaskFormat | None, Query(alias="format", description="Counts more than Accept.")
+    ] = None,
+) -> Response:
+    """The mask over the whole frame: as PNG, COCO run lengths, polygons, or an SVG.
+
+    Without `format` the header Accept decides: PNG for `image/png`, SVG for `image/svg+xml`, run
+    lengths for `application/json` and for anything.
+    """
+    chosen = wanted or _negotiated(request.headers.get("accept", "*/*"))
+    found = await run_in_threadpool(here.service.segment, segment_id)
+    media_type, draw = MASK_FORMATS[chosen]
+    tag = tag_of("mask", chosen, found.mask)
+    answer = await drawn(request, here.drawings, tag, media_type, lambda: draw(found.mask))
+    answer.headers["Vary"] = "Accept"
+    return answer
 
 
 @router.get(

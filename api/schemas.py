@@ -24,6 +24,15 @@ HIT: dict[str, Any] = {
     "width": 640,
     "height": 480,
     **REGION,
+    "captions": [
+        {
+            "text": "A red umbrella stuck in the sand beside a towel.",
+            "model": "some-vision-model",
+            "host": "localhost:8001",
+            "prompt_sha256": "d2c76e8ec1bd7b8bd1b4e3b4c2f5d0ad43fbe2ee2a4d9b8f26e5c8d06a6a5b0f",
+            "created_at": "2026-01-31T12:00:00.000+00:00",
+        }
+    ],
 }
 SEGMENT: dict[str, Any] = {"segment_id": 812, "image_id": 31, **REGION}
 IMAGE: dict[str, Any] = {
@@ -94,10 +103,13 @@ class SegmentDocument(Region, _Stored):
 
 class _Ranked(BaseModel):
     rank: int = Field(description="1 for the best.")
-    score: float = Field(description="A cosine, the higher the better.")
+    score: float = Field(
+        description="The higher the better: a cosine; with `captions` `join` the sum of "
+        "1 / (60 + rank) over both rankings, with `only` the share of the words that is held."
+    )
     relevance: float | None = Field(
         description="How unlikely a region of this score is by chance, in [0, 1]; null where the "
-        "library is too small to tell."
+        "library is too small to tell, and where captions take part."
     )
     segment_id: int
     image_id: int
@@ -106,10 +118,24 @@ class _Ranked(BaseModel):
     height: int = Field(description="Of the upright image, in pixels.")
 
 
+class CaptionDocument(BaseModel):
+    """What a vision model said of a region."""
+
+    model_config = _strict()
+
+    text: str
+    model: str
+    host: str = Field(description="Where the model ran.")
+    prompt_sha256: str = Field(description="Of what it was asked, as hex.")
+    created_at: str
+
+
 class HitDocument(Region, _Ranked):
     """A region that answers a query; the same fields as a line of `segsearch search --json`."""
 
     model_config = _strict(HIT)
+
+    captions: list[CaptionDocument] = Field(description="Newest first.")
 
 
 class ImageDocument(BaseModel):
@@ -241,7 +267,7 @@ class StatusDocument(BaseModel):
             "bytes": 4180212,
             "library": "/library",
             "recipe": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
-            "schema": "0002",
+            "schema": "0005",
             "jobs": [],
         }
     )

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from segsearch.errors import PortBusyError, ServerError
+from segsearch.errors import OpenAddressError, PortBusyError, ServerError
+from segsearch.keys import KeyRing
 from segsearch.service import SegSearch
 
 from .app import create_app
-from .guards import hosts_for, is_loopback
+from .guards import hosts_for, is_loopback, names_of
 from .state import Shared
 
 LOG = logging.getLogger(__name__)
@@ -25,20 +26,35 @@ SHUTDOWN_SECONDS = 10  # what open requests get to finish in
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what to open in a browser instead
 
 
-def serve(service: SegSearch, host: str, port: int, *, announce: Callable[[str], None]) -> None:
+def serve(
+    service: SegSearch,
+    host: str,
+    port: int,
+    *,
+    announce: Callable[[str], None],
+    insecure: bool = False,
+) -> None:
     """Serve API and page until SIGINT or SIGTERM; `announce` hears the URL once it is bound.
 
-    Port 0 takes a free one. Raises PortBusyError when the address is taken, ServerError when it is
-    none of this machine's.
+    Port 0 takes a free one. On an address that others reach every request needs an API key, unless
+    it is `insecure`. Raises OpenAddressError when there is no key then, PortBusyError when the
+    address is taken, ServerError when it is none of this machine's.
     """
+    need_key = service.settings.require_key or not (is_loopback(host) or insecure)
+    if need_key and not KeyRing(service.settings.library).any_valid():
+        raise OpenAddressError(
+            f"Others reach {host}, and the library has no API key: make one with `segsearch keys "
+            "create NAME`, or serve with --insecure to let everyone in."
+        )
     with bind(host, port) as listening:
-        if not is_loopback(host):
+        if not is_loopback(host) and not need_key:
             LOG.warning(
-                "Anyone who reaches %s can search this library: there are no keys yet.",
+                "Anyone who reaches %s can search and change this library: it asks for no key.",
                 host,
                 extra={"action": "api.open"},
             )
-        app = create_app(service, hosts=hosts_for(host))
+        hosts = names_of(service.settings.host_names) or hosts_for(host)
+        app = create_app(service, hosts=hosts, need_key=need_key)
         shared: Shared = app.state.shared
         config = uvicorn.Config(
             app,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, TypeVar, cast
@@ -12,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
 from segsearch.errors import OverloadError, SegSearchError
+from segsearch.keys import KeyRing
 from segsearch.service import SegSearch
 
 LOG = logging.getLogger(__name__)
@@ -19,6 +21,13 @@ SEARCHES_AT_ONCE = 1  # one thread owns the models: more of them only share the 
 SEARCHES_WAITING = 32
 DRAWINGS_AT_ONCE = 2  # each holds a decoded picture, up to 600 MB
 DRAWINGS_WAITING = 256
+PROMPTS_AT_ONCE = 1  # the segmenter takes all it is given, as a search does
+PROMPTS_WAITING = 16
+UPLOADS_AT_ONCE = 2  # each may hold a whole file
+UPLOADS_WAITING = 64
+EXPORTS_AT_ONCE = 1
+EXPORTS_WAITING = 8
+THUMBNAILS_BYTES = 64_000_000
 T = TypeVar("T")
 
 
@@ -26,22 +35,42 @@ class Lane:
     """Runs blocking work in threads, `at_once` at a time; callers wait without holding a thread."""
 
     def __init__(self, what: str, at_once: int, waiting: int) -> None:
-        self._what = what
+        self.what = what
         self._limiter = CapacityLimiter(at_once)
         self._room = at_once + waiting
-        self._inside = 0  # counted here: the limiter learns of a caller a moment later
+        self.inside = 0  # counted here: the limiter learns of a caller a moment later
 
     async def run(self, work: Callable[[], T]) -> T:
         """What `work` returns; OverloadError when too many callers stand in line already."""
-        if self._inside >= self._room:
+        if self.inside >= self._room:
             raise OverloadError(
-                f"{self._inside} {self._what} are under way already: try again shortly."
+                f"{self.inside} {self.what} are under way already: try again shortly."
             )
-        self._inside += 1
+        self.inside += 1
         try:
             return await to_thread.run_sync(work, limiter=self._limiter)
         finally:
-            self._inside -= 1
+            self.inside -= 1
+
+
+class Kept:
+    """Drawings by their tag, the latest used, within so many bytes. For one event loop."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._drawings: OrderedDict[str, bytes] = OrderedDict()
+        self.nbytes = 0
+
+    def get(self, tag: str) -> bytes | None:
+        if tag in self._drawings:
+            self._drawings.move_to_end(tag)
+        return self._drawings.get(tag)
+
+    def put(self, tag: str, drawing: bytes) -> None:
+        self.nbytes += len(drawing) - len(self._drawings.pop(tag, b""))
+        self._drawings[tag] = drawing
+        while self.nbytes > self._max_bytes:
+            self.nbytes -= len(self._drawings.popitem(last=False)[1])
 
 
 class Readiness:
@@ -84,6 +113,7 @@ class Shared:
     """One application's service and what bounds its use."""
 
     service: SegSearch
+    keys: KeyRing
     readiness: Readiness = field(default_factory=Readiness)
     streams: Streams = field(default_factory=Streams)
     searches: Lane = field(
@@ -92,6 +122,14 @@ class Shared:
     drawings: Lane = field(
         default_factory=lambda: Lane("drawings", DRAWINGS_AT_ONCE, DRAWINGS_WAITING)
     )
+    prompts: Lane = field(default_factory=lambda: Lane("prompts", PROMPTS_AT_ONCE, PROMPTS_WAITING))
+    uploads: Lane = field(default_factory=lambda: Lane("uploads", UPLOADS_AT_ONCE, UPLOADS_WAITING))
+    exports: Lane = field(default_factory=lambda: Lane("exports", EXPORTS_AT_ONCE, EXPORTS_WAITING))
+    thumbnails: Kept = field(default_factory=lambda: Kept(THUMBNAILS_BYTES))
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        return (self.searches, self.drawings, self.prompts, self.uploads, self.exports)
 
 
 async def shared(request: Request) -> Shared:

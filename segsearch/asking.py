@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import compress
 
 import numpy as np
 
-from segsearch import cursors, ranking, search
+from segsearch import cursors, hybrid, listing, ranking, search
 from segsearch.cursors import Cursor
 from segsearch.domain import Hit, Image, Recipe, Segment
 from segsearch.filters import Filters
@@ -62,6 +63,9 @@ class Asking:
     def ask(self, recipe: Active, query: Query) -> Answer:
         """One page of regions; `service.SegSearch.ask` says which errors are raised."""
         search.check(query)
+        hybrid.check(query)
+        if query.captions != "off":
+            return self._with_captions(recipe, query)
         question = cursors.question_of(query, f"{recipe[0]}/{recipe[1].fingerprint}")
         cursor = cursors.read(query.cursor, question) if query.cursor else None
         newest = cursor.newest if cursor else self._catalog.newest_segment()
@@ -93,6 +97,29 @@ class Asking:
                 query, Cursor(question, 0.0, newest, cursor.shown if cursor else ()), page
             )
         return Answer(tuple(hits), relevance, None, pointed, ending)
+
+    def _with_captions(self, recipe: Active, query: Query) -> Answer:
+        """Regions by the words of their captions, alone or joined with the vectors."""
+        allowed = self.allowed(recipe, query.filters)
+        pointed: list[Pointed] = []
+
+        def by_vector() -> Nearest:
+            wanted, found = self.wanted(recipe, query.terms, query.like, query.unlike)
+            pointed.extend(found)
+            return self.scored(recipe, wanted, allowed).nearest
+
+        def by_words(words: str, k: int) -> tuple[list[float], list[int]]:
+            if allowed is None:
+                return self._catalog.search_captions(words, k)
+            scores, ids = self._catalog.search_captions(words, hybrid.ALL)
+            passing = np.isin(ids, allowed).tolist()
+            return list(compress(scores, passing))[:k], list(compress(ids, passing))[:k]
+
+        shelf = Shelf(hybrid.order(query, by_vector, by_words), self.fetch)
+        rules = Rules(query.per_image, unwanted=frozenset(query.unlike))
+        hits = listing.hits(self._catalog, ranking.rank(shelf, query.limit, rules))
+        message = None if hits else "No region was found by words and captions."
+        return Answer(tuple(hits), None, message, tuple(pointed))
 
     def wanted(
         self, recipe: Active, terms: Sequence[Term], like: Sequence[int], unlike: Sequence[int]
@@ -178,11 +205,12 @@ class Asking:
         self, found: Sequence[tuple[int, Ranked]], first: int, scored: Scored
     ) -> Iterator[Hit]:
         images = self.images_of([segment for _, (_, segment) in found])
+        said = self._catalog.captions([segment.id for _, (_, segment) in found])
         for number, (score, segment) in found:
             if segment.image_id in images:
                 relevance = scored.relevance(score)
-                image = images[segment.image_id]
-                yield Hit(first + number, score, segment, image, relevance)
+                image, captions = images[segment.image_id], said.get(segment.id, ())
+                yield Hit(first + number, score, segment, image, captions, relevance)
 
 
 def _remembered(nearest: Nearest) -> Nearest:

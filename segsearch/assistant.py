@@ -6,16 +6,18 @@ mean nothing to a language model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
 from segsearch import __version__
-from segsearch.domain import Hit
+from segsearch.clicking import Candidate, candidates, region_at
+from segsearch.domain import Caption, Hit
 from segsearch.errors import SegSearchError
 from segsearch.export import hit_document
 from segsearch.packs import neighbours
@@ -30,8 +32,8 @@ MARKED_SIDE_PX = 1024
 INSTRUCTIONS = (
     "A library of pictures, cut into segments. Search it by the things in the pictures; an answer "
     "is a region: its box in pixels (x0, y0, x1, y1), the picture it lies in, and an id to look "
-    "at it, to cut it out, or to find more like it. Scores are cosines: compare them within one "
-    "answer only."
+    "at it, to cut it out, or to find more like it; and, where a vision model was asked, what it "
+    "said of the region (captions). Scores are cosines: compare them within one answer only."
 )
 
 
@@ -41,14 +43,22 @@ def create_server(service: SegSearch) -> MCPServer:
 
     @server.tool()
     def search(
-        words: str, without: str = "", limit: int = 10, per_image: int = 3
+        words: str,
+        without: str = "",
+        limit: int = 10,
+        per_image: int = 3,
+        captions: Literal["off", "join", "only"] = "off",
     ) -> list[dict[str, Any]]:
-        """Find regions by words, best first, such as "a red umbrella"; `without` steers away."""
+        """Find regions by words, best first, such as "a red umbrella"; `without` steers away.
+
+        With `captions` "join" the words of captions count as much as what regions look like, with
+        "only" nothing else does; scores are no cosines then.
+        """
         terms = [TextTerm(words)]
         if without.strip():
             terms.append(TextTerm(without, NOT_WEIGHT))
         with _told():
-            hits = service.search(Query(tuple(terms), min(limit, MOST_HITS), per_image))
+            hits = service.search(Query(tuple(terms), min(limit, MOST_HITS), per_image, captions))
         return [_brief(hit) for hit in hits]
 
     @server.tool()
@@ -56,6 +66,32 @@ def create_server(service: SegSearch) -> MCPServer:
         """Find regions that look like a stored one; that one itself is among them."""
         with _told():
             term = SegmentTerm(segment_id)
+            hits = service.search(Query((term,), min(limit, MOST_HITS), per_image))
+        return [_brief(hit) for hit in hits]
+
+    @server.tool(structured_output=False)
+    def segment_at(image_id: int, x: float, y: float) -> list[Any]:
+        """Cut out what stands at a point of a picture (pixels, from the top left).
+
+        Gives the possible regions, best first, each with the id of the stored one that is the
+        same, if there is one; then the picture with the best one outlined.
+        """
+        with _told():
+            found = candidates(service, image_id, x, y)
+            told = [_pointed(one) for one in found]
+            if not found:
+                return [json.dumps(told)]
+            marked = marked_jpeg(service.picture(image_id), found[0].mask, MARKED_SIDE_PX)
+        return [json.dumps(told), Image(data=marked, format="jpeg")]
+
+    @server.tool()
+    def click_search(
+        image_id: int, x: float, y: float, limit: int = 10, per_image: int = 1
+    ) -> list[dict[str, Any]]:
+        """Find regions that look like what stands at a point of a picture (pixels, from the top
+        left); the stored region at that point is among them."""
+        with _told():
+            term = SegmentTerm(region_at(service, image_id, x, y).id)
             hits = service.search(Query((term,), min(limit, MOST_HITS), per_image))
         return [_brief(hit) for hit in hits]
 
@@ -88,7 +124,9 @@ def create_server(service: SegSearch) -> MCPServer:
         """The regions nearest to one in its picture, and how it lies to each of them."""
         with _told():
             segment = service.segment(segment_id)
-            return neighbours(segment, service.segments(segment.image_id))
+            told = neighbours(segment, service.segments(segment.image_id))
+            said = service.captions.captions([one["segment_id"] for one in told])
+        return [{**one, "captions": _texts(said.get(one["segment_id"], ()))} for one in told]
 
     @server.tool()
     def describe_library() -> dict[str, Any]:
@@ -100,8 +138,23 @@ def create_server(service: SegSearch) -> MCPServer:
 
 
 def _brief(hit: Hit) -> dict[str, Any]:
-    """A hit without its mask."""
-    return {name: value for name, value in hit_document(hit).items() if name != "mask"}
+    """A hit without its mask, and of its captions the words."""
+    document = {name: value for name, value in hit_document(hit).items() if name != "mask"}
+    return {**document, "captions": _texts(hit.captions)}
+
+
+def _texts(captions: Sequence[Caption]) -> list[str]:
+    return [one.text for one in captions]
+
+
+def _pointed(candidate: Candidate) -> dict[str, Any]:
+    mask = candidate.mask
+    return {
+        "box": list(mask.box.as_tuple()),
+        "area": mask.area,
+        "predicted_iou": round(candidate.predicted_iou, 4),
+        "segment_id": candidate.segment_id,
+    }
 
 
 @contextmanager

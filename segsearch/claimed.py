@@ -1,12 +1,13 @@
-"""Turns a claim into pixels, from a path that still holds the bytes the claim is for."""
+"""Turns claims and images into bytes or pixels, from a path that still holds the very bytes."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from segsearch.decode import Limits, decode
-from segsearch.domain import PictureInfo
-from segsearch.errors import FileGoneError, PictureError, PictureTooLargeError
+from segsearch.domain import Image, PictureInfo
+from segsearch.errors import FileGoneError, NotFoundError, PictureError, PictureTooLargeError
 from segsearch.ports import Claim, Pixels
 from segsearch.settings import Settings
 from segsearch.sources.reader import Sources
@@ -40,3 +41,17 @@ class ClaimReader:
                 return decode(data, self._limits)
             problem = FileGoneError("The file changed after it was found; index it again.")
         raise problem
+
+
+def read_original(image: Image, read: Callable[[str], bytes]) -> bytes:
+    """The bytes of an image's file; NotFoundError when it is gone or was changed since."""
+    for path in image.paths:
+        try:
+            data = read(path)
+        except PictureError:
+            continue
+        if hashlib.sha256(data).hexdigest() == image.sha256:
+            return data
+    raise NotFoundError(
+        f"The file of image {image.id} is gone or was changed since: {image.paths}."
+    )

@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from segsearch import __version__
-from segsearch.commands import models
+from segsearch.commands import keys, models
+from segsearch.commands.caption import caption
 from segsearch.commands.curate import tag
 from segsearch.commands.evaluate import evaluate
 from segsearch.commands.export import export
@@ -32,6 +33,7 @@ from segsearch.commands.upkeep import backup, prune, repair, restore, verify
 from segsearch.errors import EXIT_CODES, QueryError, SegSearchError
 from segsearch.settings import Settings
 
+SERVE_POLL_SECONDS = 1.0  # who uploads a picture waits for it
 EVERYWHERE = ("--library", "--preset")
 EQUALS = tuple(f"{option}=" for option in EVERYWHERE)
 
@@ -169,6 +171,9 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let others in without an API key.")
+    ] = False,
     with_worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Index what waits, beside serving.")
     ] = True,
@@ -183,12 +188,13 @@ def serve(
 
     settings: Settings = context.obj
     server = import_module("segsearch_api.server")
-    background = BackgroundWorker(settings) if with_worker else nullcontext()
+    background = BackgroundWorker(settings, SERVE_POLL_SECONDS) if with_worker else nullcontext()
     with open_service(settings, create=True) as service, background:
         server.serve(
             service,
             settings.host if host is None else host,
             settings.port if port is None else port,
+            insecure=insecure,
             announce=lambda url: print(
                 json.dumps({"url": url}) if as_json else f"Serving {url} (Ctrl-C ends)",
                 flush=True,
@@ -224,10 +230,12 @@ def demo(
 app.command()(search)
 app.command()(scene)
 app.command("eval")(evaluate)
+app.command("caption")(caption)
 app.command("export")(export)
 app.command("mcp")(mcp)
 app.command()(presets)
 app.command()(tag)
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
 for command in (index, worker, watch, verify, repair, prune, backup, restore):
     app.command()(command)

@@ -106,6 +106,42 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, Pictur
     return pixels, replace(info, width=width, height=height, size_bytes=len(data))
 
 
+def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
+    """What a picture's header says; no pixel is decoded, so it may still be damaged inside.
+
+    The size is the stored one, before any turning. Raises what `decode` raises.
+    """
+    if not data:
+        raise PictureError("The file is empty (0 bytes).")
+    with _foreign_errors_as_ours():
+        if not is_raw(data):  # of those the header alone does not tell
+            with _open(data, limits) as picture:
+                return picture_info(picture)
+    return decode(data, limits)[1]
+
+
+def decode_small(data: bytes, side_px: int, limits: Limits = DEFAULT_LIMITS) -> Pixels:
+    """`decode`'s pixels shrunk until the longer side is at most `side_px`; never enlarged.
+
+    JPEGs are decoded at an eighth, a quarter or half of their size where that is still twice as
+    large as asked for (libjpeg's scaled inverse DCT), which is several times faster.
+    """
+    if not data:
+        raise PictureError("The file is empty (0 bytes).")
+    with _foreign_errors_as_ours():
+        raw = is_raw(data)
+        picture = develop(data, limits.max_pixels) if raw else _open(data, limits)
+    with _foreign_errors_as_ours(), picture:
+        picture.seek(0)
+        if picture.mode == "RGB":
+            picture.draft("RGB", (2 * side_px, 2 * side_px))
+        picture.load()
+        upright = ImageOps.exif_transpose(picture) or picture
+        rgb = _to_rgb(upright)
+        rgb.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+    return np.asarray(rgb, dtype=np.uint8)
+
+
 @contextmanager
 def _foreign_errors_as_ours() -> Iterator[None]:
     """Pillow raises a dozen kinds of error on hostile bytes; each becomes one PictureError."""

@@ -168,17 +168,38 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Who said a caption: the model, the host and port it ran on, the prompt's sha256 as hex."""
+
+    model: str
+    host: str
+    prompt_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What a vision model said of a segment; `created_at` is ISO 8601 in UTC."""
+
+    segment_id: int
+    text: str
+    origin: Origin
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """A region that answers a query. `score` is a cosine, the higher the better.
+    """A region that answers a query. `score` is a cosine, the higher the better; where captions
+    take part, it is what `hybrid.order` says. Its captions come newest first.
 
     `relevance` in [0, 1] is how unlikely it is that a library of this size has a region of this
-    score by chance; None where the library is too small to tell.
+    score by chance; None where the library is too small to tell, and where captions take part.
     """
 
     rank: int
     score: float
     segment: Segment
     image: Image
+    captions: tuple[Caption, ...] = ()
     relevance: float | None = None
 
 

@@ -8,6 +8,10 @@ SegSearchError
       FileGoneError         its file is gone, or not what was found
     QueryError            an empty query, a limit out of range
     NotFoundError         an id that is not in the library
+    ConflictError         a name that is taken
+  AccessError           a caller who may not do this
+    KeyMissingError       no API key, or none that is known
+    ScopeError            an API key that does not allow this
   LibraryError          the library cannot be used as it is
     LibraryMissingError   nothing has been indexed there yet
     LibraryVersionError   made by another version
@@ -23,9 +27,16 @@ SegSearchError
     NoRoomError           no room on disk for the weights
     UnsafeWeightsError    a pickle that wants more than tensors
     ModelCrashError       the process that ran the models died
+    EndpointError         an endpoint that cannot be asked for captions
+    AnswerError           an endpoint that gives no caption of one region
   ServerError           the server cannot start
     PortBusyError         the address is taken
     OverloadError         more requests wait than it can answer soon
+    RateError             one caller asks more often than allowed
+    OpenAddressError      others could reach it, and no key keeps them out
+  RemoteError           a server elsewhere, asked by the client
+    ApiError              it refuses
+    UnreachableError      it cannot be reached
 
 `EXIT_CODES` and `HTTP_STATUS` give every leaf a row; a test walks the tree.
 """
@@ -63,6 +74,22 @@ class QueryError(InputError):
 
 class NotFoundError(InputError):
     """An id that is not in the library."""
+
+
+class ConflictError(InputError):
+    """A name that is taken."""
+
+
+class AccessError(SegSearchError):
+    """A caller who may not do this."""
+
+
+class KeyMissingError(AccessError):
+    """No API key, or none that is known here."""
+
+
+class ScopeError(AccessError):
+    """An API key that does not allow this."""
 
 
 class LibraryError(SegSearchError):
@@ -130,6 +157,14 @@ class ModelCrashError(ModelError):
         self.from_outside = from_outside  # killed by somebody else: not the picture's doing
 
 
+class EndpointError(ModelError):
+    """An endpoint that cannot be asked for captions."""
+
+
+class AnswerError(ModelError):
+    """An endpoint that gives no caption of one region."""
+
+
 class ServerError(SegSearchError):
     """The server cannot start."""
 
@@ -142,6 +177,43 @@ class OverloadError(ServerError):
     """More requests wait than the server can answer soon."""
 
 
+class RateError(ServerError):
+    """One caller asks more often than the server allows."""
+
+    def __init__(self, text: str, *, seconds: float = 1.0) -> None:
+        super().__init__(text)
+        self.seconds = seconds  # until the next request is answered
+
+
+class OpenAddressError(ServerError):
+    """An address that others reach, and no API key that keeps them out."""
+
+
+class RemoteError(SegSearchError):
+    """A server elsewhere that the client asks."""
+
+
+class ApiError(RemoteError):
+    """What a server elsewhere refuses, with its status, code and request id."""
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        status: int = 0,
+        code: str = "unknown",
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+
+
+class UnreachableError(RemoteError):
+    """A server elsewhere that cannot be reached."""
+
+
 EXIT_CODES: dict[type[SegSearchError], int] = {
     SegSearchError: 1,
     InputError: 2,
@@ -151,6 +223,10 @@ EXIT_CODES: dict[type[SegSearchError], int] = {
     FileGoneError: 4,
     QueryError: 5,
     NotFoundError: 6,
+    ConflictError: 7,
+    AccessError: 40,
+    KeyMissingError: 41,
+    ScopeError: 42,
     LibraryError: 10,
     LibraryMissingError: 11,
     LibraryVersionError: 12,
@@ -166,9 +242,16 @@ EXIT_CODES: dict[type[SegSearchError], int] = {
     NoRoomError: 24,
     UnsafeWeightsError: 25,
     ModelCrashError: 26,
+    EndpointError: 27,
+    AnswerError: 28,
     ServerError: 30,
     PortBusyError: 31,
     OverloadError: 32,
+    RateError: 33,
+    OpenAddressError: 34,
+    RemoteError: 50,
+    ApiError: 51,
+    UnreachableError: 52,
 }
 
 HTTP_STATUS: dict[type[SegSearchError], int] = {
@@ -180,6 +263,10 @@ HTTP_STATUS: dict[type[SegSearchError], int] = {
     FileGoneError: 422,
     QueryError: 422,
     NotFoundError: 404,
+    ConflictError: 409,
+    AccessError: 403,
+    KeyMissingError: 401,
+    ScopeError: 403,
     LibraryError: 500,
     LibraryMissingError: 503,
     LibraryVersionError: 503,
@@ -195,7 +282,14 @@ HTTP_STATUS: dict[type[SegSearchError], int] = {
     NoRoomError: 507,
     UnsafeWeightsError: 503,
     ModelCrashError: 503,
+    EndpointError: 502,
+    AnswerError: 502,
     ServerError: 500,
     PortBusyError: 500,
-    OverloadError: 503,
+    OverloadError: 429,
+    RateError: 429,
+    OpenAddressError: 500,
+    RemoteError: 502,
+    ApiError: 502,
+    UnreachableError: 502,
 }

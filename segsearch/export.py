@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from segsearch.domain import Hit, Image, IngestReport, Segment
+from segsearch.domain import Caption, Hit, Image, IngestReport, Segment
 from segsearch.masks import to_coco
 from segsearch.queries import Pointed, SceneHit
 from segsearch.sources.names import album_of
@@ -23,6 +24,7 @@ def hit_document(hit: Hit) -> dict[str, Any]:
         "width": hit.image.width,
         "height": hit.image.height,
         **_region(hit.segment),
+        "captions": [caption_document(one) for one in hit.captions],
     }
 
 
@@ -61,6 +63,11 @@ def pointed_document(pointed: Pointed) -> dict[str, Any]:
         for one in pointed.candidates
     ]
     return {"candidates": candidates, "chosen": pointed.chosen}
+
+
+def caption_document(caption: Caption) -> dict[str, Any]:
+    """What was said of a region, and who said it."""
+    return {"text": caption.text, **asdict(caption.origin), "created_at": caption.created_at}
 
 
 def segment_document(segment: Segment) -> dict[str, Any]:

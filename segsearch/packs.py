@@ -1,25 +1,32 @@
 """Writes regions out for other programs: COCO, JSON lines, and packs for captioning models.
 
-A caption pack is a folder: `regions.jsonl` with one region a line, and beside it a picture each of
-the region with its surroundings, cut out (the mask as alpha), and marked in the whole picture.
+A caption pack is a folder or a tar file: `regions.jsonl` with one region a line, and beside it a
+picture each of the region with its surroundings, cut out (the mask as alpha), and marked in the
+whole picture.
 """
 
 from __future__ import annotations
 
 import base64
+import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
-from segsearch.domain import Hit, Segment
-from segsearch.export import hit_document
+from segsearch.domain import Hit, Mask, Segment
+from segsearch.errors import NotFoundError, PictureError
+from segsearch.export import caption_document, hit_document
 from segsearch.masks import to_coco
 from segsearch.ports import Pixels
 from segsearch.relations import gap, relations
 from segsearch.render import crop_png, cutout_png, marked_jpeg
+from segsearch.whole import whole
 
+LIST = "regions.jsonl"
 CROP_MARGIN = 0.15  # of the region's longer side
 MARKED_SIDE_PX = 768  # what vision models look at
 NEIGHBOURS = 8  # the nearest ones that are told of a region
@@ -42,7 +49,8 @@ class Sources:
 def coco_document(hits: Sequence[Hit], label: str = "region") -> dict[str, Any]:
     """Hits as a COCO instances document with one category; the boxes are x, y, width, height.
 
-    Ids are the library's. `file_name` is the picture's path; `score` comes with each annotation.
+    Ids are the library's. `file_name` is the picture's path; `score` and `captions` come with each
+    annotation.
     """
     images = {hit.image.id: hit.image for hit in hits}
     return {
@@ -62,30 +70,82 @@ def coco_document(hits: Sequence[Hit], label: str = "region") -> dict[str, Any]:
                 "bbox": _xywh(hit.segment),
                 "iscrowd": 0,
                 "score": round(hit.score, 6),
+                "captions": [caption_document(one) for one in hit.captions],
             }
             for hit in hits
         ],
     }
 
 
-def json_lines(hits: Iterable[Hit]) -> str:
+def json_lines(hits: Iterable[Hit]) -> Iterator[str]:
     """Hits as `search --json` prints them, one a line."""
-    return "".join(json.dumps(hit_document(hit)) + "\n" for hit in hits)
+    return (json.dumps(hit_document(hit)) + "\n" for hit in hits)
 
 
-def write_caption_pack(hits: Sequence[Hit], sources: Sources, folder: Path) -> Path:
-    """Write a caption pack into `folder`, made when needed; returns its `regions.jsonl`.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many regions were written, and why others were not, by segment id."""
 
-    The list is written last: a pack that has it is complete. Raises NotFoundError when a picture
-    is gone, OSError when the disk refuses.
+    regions: int
+    skipped: dict[int, str]
+
+
+def write_caption_pack(hits: Iterable[Hit], sources: Sources, target: Path) -> Written:
+    """Write a caption pack: a tar file where `target` ends in `.tar`, else a folder.
+
+    The list is written last, and a tar file takes its name when it is whole: what is there is
+    complete. Regions whose picture is gone are skipped. OSError when the disk refuses.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(_packed(hit, sources, folder)) for hit in hits]
-    target = folder / "regions.jsonl"
-    partial = target.with_suffix(".partial")
-    partial.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    partial.replace(target)
-    return target
+    if target.suffix.lower() == ".tar":
+        return _write_tar(hits, sources, target)
+    target.mkdir(parents=True, exist_ok=True)
+
+    def put(name: str, data: bytes) -> None:
+        (target / name).write_bytes(data)
+
+    with whole(target / LIST) as partial, partial.open("wb") as lines:
+        return _pack(hits, sources, put, lines)
+
+
+def _write_tar(hits: Iterable[Hit], sources: Sources, target: Path) -> Written:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A tar file's entries follow each other, so the list grows beside it.
+    with (
+        whole(target) as partial,
+        TemporaryFile(dir=target.parent) as lines,
+        tarfile.open(partial, "w") as tar,
+    ):
+
+        def put(name: str, data: bytes) -> None:
+            _add(tar, name, len(data), io.BytesIO(data))
+
+        written = _pack(hits, sources, put, lines)
+        size = lines.tell()
+        lines.seek(0)
+        _add(tar, LIST, size, lines)
+        return written
+
+
+def _add(tar: tarfile.TarFile, name: str, size: int, data: IO[bytes]) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = size  # no time and no owner: the same regions make the same bytes
+    tar.addfile(entry, data)
+
+
+def _pack(
+    hits: Iterable[Hit], sources: Sources, put: Callable[[str, bytes], None], lines: IO[bytes]
+) -> Written:
+    """Put each region's pictures, and a line of it into the list; one region at a time."""
+    regions, skipped = 0, {}
+    for hit in hits:
+        try:
+            line = _packed(hit, sources, put)
+        except (NotFoundError, PictureError) as problem:
+            skipped[hit.segment.id] = str(problem)
+            continue
+        lines.write(json.dumps(line).encode("utf-8") + b"\n")
+        regions += 1
+    return Written(regions, skipped)
 
 
 def neighbours(segment: Segment, others: Sequence[Segment]) -> list[dict[str, Any]]:
@@ -101,17 +161,16 @@ def neighbours(segment: Segment, others: Sequence[Segment]) -> list[dict[str, An
     return told[:NEIGHBOURS]
 
 
-def _packed(hit: Hit, sources: Sources, folder: Path) -> dict[str, Any]:
+def _packed(hit: Hit, sources: Sources, put: Callable[[str, bytes], None]) -> dict[str, Any]:
     pixels, segment = sources.pixels(hit.image.id), hit.segment
-    crop = crop_png(pixels, segment.mask, CROP_MARGIN)
-    marked = marked_jpeg(pixels, segment.mask, MARKED_SIDE_PX)
+    crop, marked = views(pixels, segment.mask)
     files = {
         "crop": (f"{segment.id}-crop.png", crop),
         "cutout": (f"{segment.id}-cutout.png", cutout_png(pixels, segment.mask)),
         "marked": (f"{segment.id}-marked.jpg", marked),
     }
     for name, data in files.values():
-        (folder / name).write_bytes(data)
+        put(name, data)
     return {
         **hit_document(hit),
         **{kind: name for kind, (name, _) in files.items()},
@@ -120,9 +179,17 @@ def _packed(hit: Hit, sources: Sources, folder: Path) -> dict[str, Any]:
     }
 
 
-def messages(crop_png_bytes: bytes, marked_jpeg_bytes: bytes) -> list[dict[str, Any]]:
+def views(pixels: Pixels, mask: Mask) -> tuple[bytes, bytes]:
+    """What a vision model is shown of a region: PNG with its surroundings, JPEG of the whole
+    picture (H, W, 3) with the region outlined."""
+    return crop_png(pixels, mask, CROP_MARGIN), marked_jpeg(pixels, mask, MARKED_SIDE_PX)
+
+
+def messages(
+    crop_png_bytes: bytes, marked_jpeg_bytes: bytes, question: str = QUESTION
+) -> list[dict[str, Any]]:
     """A chat that asks for a caption, in the image format of the OpenAI chat API."""
-    parts: list[dict[str, Any]] = [{"type": "text", "text": QUESTION}]
+    parts: list[dict[str, Any]] = [{"type": "text", "text": question}]
     for kind, data in (("png", crop_png_bytes), ("jpeg", marked_jpeg_bytes)):
         url = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
         parts.append({"type": "image_url", "image_url": {"url": url}})

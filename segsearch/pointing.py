@@ -1,79 +1,43 @@
-"""Turns what is pointed at into masks, and a mask into the vector its stored region would have."""
+"""Keeps one prompter a preset: what is pointed at is cut out by the library's own segmenter."""
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import numpy as np
-
-from segsearch.crops import context_crop, masked_crop
-from segsearch.domain import Mask
-from segsearch.errors import QueryError
-from segsearch.masks import encode
-from segsearch.pipeline import Pipeline
-from segsearch.ports import Pixels, Vector, VectorRows
-from segsearch.prompting import OpenPicture
-from segsearch.queries import Candidate, Pointed, RegionTerm
-
-Blend = Callable[[VectorRows], "np.ndarray[tuple[int, int], np.dtype[np.float32]]"]
+from segsearch.domain import Recipe
+from segsearch.errors import ModelError
+from segsearch.ingest import Models
+from segsearch.ports import Promptable
+from segsearch.prompting import Prompter
 
 
-@dataclass(frozen=True, slots=True)
-class Pointable:
-    """A picture to point at: its pixels (H, W, 3), and how to open it for the segmenter, which
-    costs the encoder's time and is left when a mask is given."""
-
-    pixels: Pixels
-    open: Callable[[], OpenPicture]
+def picture_key(data: bytes) -> str:
+    """The same key for the bytes of a file as for the stored image of that file."""
+    return hashlib.sha256(data).hexdigest()
 
 
-def point(picture: Pointable, term: RegionTerm) -> Pointed:
-    """The masks a region term stands for, best first, and which one it takes.
+class Prompters:
+    """Prompters by preset, made when first asked for. Thread-safe."""
 
-    QueryError when it points at nothing, at several things, or at a candidate that is not there.
-    """
-    if term.mask is not None:
-        _check_mask(picture.pixels, term.mask)
-        return Pointed((Candidate(term.mask, 1.0),), 0)
-    if not term.points and term.box is None:
-        raise QueryError("A region needs points, a box or a mask.")
-    boxes = None if term.box is None else [term.box]
-    answer = picture.open().segment(term.points or None, term.labels, boxes)
-    if answer.masks.shape[0] != 1:
-        raise QueryError("A region is one thing: give one box, or points of one thing.")
-    made = (
-        (encode(mask), float(quality))
-        for mask, quality in zip(answer.masks[0], answer.predicted_iou[0], strict=True)
-    )
-    found = [Candidate(mask, quality) for mask, quality in made if mask is not None]
-    found.sort(key=lambda one: -one.predicted_iou)
-    if not found:
-        raise QueryError("The segmenter finds no region there: point elsewhere, or give a box.")
-    chosen = term.candidate or 0
-    if not 0 <= chosen < len(found):
-        raise QueryError(f"There is no candidate {chosen}: the region has {len(found)}, from 0 on.")
-    return Pointed(tuple(found), chosen)
+    def __init__(
+        self, models: Callable[[str | None], Models], usual: str | None, max_bytes: int
+    ) -> None:
+        self._models = models
+        self._usual = usual  # the preset for a library without a recipe
+        self._max_bytes = max_bytes  # of kept encodings, a prompter
+        self._made: dict[str, Prompter] = {}
+        self._lock = threading.Lock()
 
-
-def _check_mask(pixels: Pixels, mask: Mask) -> None:
-    height, width = pixels.shape[:2]
-    if (mask.height, mask.width) != (height, width):
-        raise QueryError(
-            f"The mask is of a picture of {mask.width} x {mask.height} pixels, this one has "
-            f"{width} x {height}."
-        )
-
-
-def region_vector(pipeline: Pipeline, blend: Blend, pixels: Pixels, mask: Mask) -> Vector:
-    """The unit vector (d,) of a region of a picture (H, W, 3), as if it had been indexed."""
-    crops = [
-        pixels,
-        context_crop(pixels, mask, pipeline.crop),
-        masked_crop(pixels, mask, pipeline.crop),
-    ]
-    vectors = pipeline.embedder.embed_pictures(crops)
-    ids = np.zeros(1, dtype=np.int64)
-    row = blend(VectorRows(ids, vectors[1:2], vectors[2:3], vectors[0:1]))[0]
-    unit: Vector = (row / np.linalg.norm(row)).astype(np.float32)
-    return unit
+    def of(self, recipe: Recipe | None) -> Prompter:
+        """The prompter of a recipe's preset; ModelError when it takes no prompts."""
+        models = self._models(recipe.preset if recipe else self._usual)
+        name = models.recipe.preset
+        with self._lock:
+            if name not in self._made:
+                segmenter = models.pipeline().segmenter
+                if not isinstance(segmenter, Promptable):
+                    raise ModelError(f"{segmenter.identity[:40]} takes no points or boxes.")
+                self._made[name] = Prompter(segmenter, self._max_bytes)
+            return self._made[name]

@@ -10,6 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.captions import Captions
+from segsearch.collecting import Collections
 from segsearch.domain import Image, Job, JobState, PictureInfo, Proposal, Recipe, Segment, State
 from segsearch.prompts import Prompts
 from segsearch.selecting import Selecting
@@ -304,7 +306,7 @@ class Upkeep(Protocol):
         """Put right what can be, a sentence each; damaged pictures are queued again."""
 
 
-class Catalog(Queue, Jobs, Upkeep, Selecting, Protocol):
+class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Selecting, Protocol):
     """The truth about one library; every method is one transaction, whole or nothing."""
 
     def identity(self) -> str:
@@ -362,8 +364,10 @@ class Catalog(Queue, Jobs, Upkeep, Selecting, Protocol):
         limit: int = 100,
         ids: Sequence[int] | None = None,
         state: State | None = None,
+        collection: str | None = None,
     ) -> list[Image]:
-        """Images by ascending id, `after` an id; with `ids`, only these."""
+        """Images by ascending id, `after` an id; with `ids`, only these; none of a `collection`
+        that is not there."""
 
     def segments(
         self, *, ids: Sequence[int] | None = None, image_id: int | None = None

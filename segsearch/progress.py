@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
+from segsearch.captioning import CaptionReport
 from segsearch.domain import Hit, IngestReport, Status
 from segsearch.ingest import Report
 from segsearch.queries import SceneAnswer
@@ -29,14 +36,13 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
         return
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=12),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[masks]}"),
         TextColumn("{task.fields[skipped]}"),
-        TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[file]}"),
     )
     bar = Progress(*columns, console=console, speed_estimate_period=60)
@@ -64,6 +70,26 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+@contextmanager
+def caption_bar(
+    console: Console, *, quiet: bool = False
+) -> Iterator[Callable[[CaptionReport], None] | None]:
+    """A report callback that says how many regions are captioned, and how fast."""
+    if quiet:
+        yield None
+        return
+    columns = (TextColumn("Captioning"), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=None, said="")
+
+        def report(found: CaptionReport) -> None:
+            rate = found.captioned / found.seconds if found.seconds > 0 else 0.0
+            said = f"{found.captioned} captioned, {len(found.failed)} failed, {rate:.1f}/s"
+            bar.update(task, said=said)
+
+        yield report
 
 
 def report_table(console: Console, report: IngestReport) -> None:
@@ -99,6 +125,9 @@ def hit_table(
     for name in ("rank", "score", "relevance", "segment", "box (x0, y0, x1, y1)", "area"):
         table.add_column(name, justify="right")
     table.add_column("picture", overflow="fold")
+    is_said = any(hit.captions for hit in hits)
+    if is_said:
+        table.add_column("caption", overflow="fold")
     for hit in hits:
         mask = hit.segment.mask
         share = mask.area / (mask.height * mask.width)
@@ -107,7 +136,8 @@ def hit_table(
         relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
         number, score = str(hit.segment.id), f"{hit.score:.3f}"
         row = (str(hit.rank), score, relevance, number, box, f"{share:.1%}")
-        table.add_row(*row, escape(_short(path)))
+        newest = [escape(hit.captions[0].text if hit.captions else "")] if is_said else []
+        table.add_row(*row, escape(_short(path)), *newest)
     console.print(table)
     if cursor:
         console.print(f"More: --cursor {cursor}", markup=False, highlight=False, soft_wrap=True)
@@ -136,7 +166,7 @@ def status_table(console: Console, status: Status) -> None:
     """Counts of a library."""
     table = Table(show_header=False)
     for name, value in asdict(status).items():
-        table.add_row(name, escape(str(value)))
+        table.add_row(name, escape(str(value)) if value != () else "none")
     console.print(table)
 
 

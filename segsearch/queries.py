@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from segsearch.domain import Hit, Image, Mask
 from segsearch.filters import Filters
@@ -90,12 +91,15 @@ class Query:
     `limit` counts regions, or pictures when `by_picture`; `per_image` bounds the regions of one
     picture. `like` and `unlike` are ids of segments that were judged right and wrong. When the
     best region's relevance is below `min_relevance`, the answer is that nothing matches; 0 lets
-    everything through. `cursor` is the `next_cursor` of the page before.
+    everything through. `captions` says what the words of captions count: nothing, as much as the
+    vectors, or all; where they count there are no relevances, pages and groups. `cursor` is the
+    `next_cursor` of the page before.
     """
 
     terms: tuple[Term, ...]
     limit: int = 10
     per_image: int = 3
+    captions: Literal["off", "join", "only"] = "off"
     filters: Filters = field(default_factory=Filters)
     prefer: Prefer = Prefer.ANY
     by_picture: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
@@ -54,6 +54,7 @@ class FilterRequest(BaseModel):
     paths: Names = Field([], description="Globs; one that starts with neither / nor * may begin "
                          "in any folder, and * crosses folders.")  # fmt: skip
     albums: Names = Field([], description="Names of the folder a picture lies in.")
+    collections: Names = Field([], description="Names of collections a picture is in.")
     min_width: Pixels | None = Field(None, description="Of the upright picture, in pixels.")
     max_width: Pixels | None = None
     min_height: Pixels | None = None
@@ -197,6 +198,11 @@ class SearchRequest(BaseModel):
     by_picture: bool = Field(
         False, description="Keep the regions of a picture together; rank counts pictures."
     )
+    captions: Literal["off", "join", "only"] = Field(
+        "off",
+        description="What the words of captions count: nothing; joined with the vectors by "
+        "reciprocal rank fusion; or they alone are searched.",
+    )
     prefer: Prefer = Field(
         Prefer.ANY, description="Of regions that lie in each other: wholes, parts, or any."
     )
@@ -214,6 +220,7 @@ class SearchRequest(BaseModel):
             terms=tuple(self._terms(picture)),
             limit=self.limit,
             per_image=self.per_image,
+            captions=self.captions,
             filters=self.filters.filters() if self.filters else Filters(),
             prefer=self.prefer,
             by_picture=self.by_picture,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from segsearch import curation, search
+from segsearch import curation, listing, search
 from segsearch.asking import Asking
+from segsearch.captions import Captions
+from segsearch.claimed import read_original
+from segsearch.collecting import Collections
 from segsearch.decode import Limits, decode
 from segsearch.domain import (
     Hit,
@@ -20,12 +22,12 @@ from segsearch.domain import (
     JobState,
     Recipe,
     Segment,
+    State,
     Status,
 )
 from segsearch.errors import (
     LibraryMissingError,
     NotFoundError,
-    PictureError,
     QueryError,
     RecipeError,
 )
@@ -41,6 +43,7 @@ from segsearch.ingest import (
     work,
 )
 from segsearch.jobs import JobLog, as_it_is
+from segsearch.pointing import Prompters, picture_key
 from segsearch.ports import Catalog, Embedder, Pixels
 from segsearch.projection import Projection
 from segsearch.prompting import OpenPicture
@@ -59,8 +62,9 @@ from segsearch.sources.entries import Found
 from segsearch.sources.names import normal
 from segsearch.sources.reader import Sources
 from segsearch.staging import answer_scene
-from segsearch.terms import Pointing, Reading, Terms
+from segsearch.terms import Reading, Terms
 from segsearch.upkeep import Upkeep
+from segsearch.uploads import Uploads
 from segsearch.worker import Step
 
 
@@ -82,17 +86,22 @@ class SegSearch:
         self._projection = projection
         self._models = models
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
-        self._pointing = Pointing(settings.prompt_cache_bytes)
+        self._prompters = Prompters(models, settings.preset, settings.prompt_cache_bytes)
         reading = Reading(
             embedder=self._embedder,
             pipeline=lambda recipe: models(recipe.preset).pipeline(),
-            stored=self._stored,
+            pixels=self.picture,
+            open=self.open_picture,
             limits=self._limits,
         )
-        self._terms = Terms(catalog, projection, self._pointing, reading)
+        self._terms = Terms(catalog, projection, reading)
         self._asking = Asking(catalog, projection, self._terms)
         self._sources = Sources(settings)
         self.upkeep = Upkeep(catalog, projection, self._sources, settings.library)
+        self.collections: Collections = catalog
+        self.captions: Captions = catalog
+        recipe = lambda: models(settings.preset).recipe  # noqa: E731
+        self.uploads = Uploads(catalog, settings.library, self._limits, recipe)
 
     def __enter__(self) -> SegSearch:
         return self
@@ -285,11 +294,20 @@ class SegSearch:
 
     # Looking up
 
-    def images(self, *, after: int = 0, limit: int = 100) -> list[Image]:
+    def images(
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        state: State | None = None,
+        collection: str | None = None,
+    ) -> list[Image]:
         """Images by ascending id, from the one behind `after` on."""
         if not 1 <= limit <= search.MAX_LIMIT:
             raise QueryError(f"The limit is {limit}, expected 1 to {search.MAX_LIMIT}.")
-        return self._catalog.images(after=after, limit=limit)
+        if collection is not None:
+            self._catalog.collection(collection)
+        return self._catalog.images(after=after, limit=limit, state=state, collection=collection)
 
     def image(self, image_id: int) -> Image:
         """One image; NotFoundError when there is none of this id."""
@@ -310,46 +328,37 @@ class SegSearch:
             raise NotFoundError(f"There is no segment {segment_id} in the library.")
         return found[0]
 
-    def everything(self) -> Iterator[Hit]:
-        """Every segment of the library by image and id, as hits with score 0."""
-        rank, after = 0, 0
-        while page := self._catalog.images(after=after, limit=search.MAX_LIMIT):
-            for image in page:
-                for segment in self._catalog.segments(image_id=image.id):
-                    rank += 1
-                    yield Hit(rank, 0.0, segment, image)
-            after = page[-1].id
+    def everything(self, below: Sequence[Path] = ()) -> Iterator[Hit]:
+        """Every segment of the library by image and id, as hits with score 0.
+
+        With `below`, of pictures at these paths or below them; NotFoundError when there is none.
+        """
+        return listing.everything(self._catalog, below)
 
     def picture(self, image_id: int) -> Pixels:
-        """Upright RGB pixels (H, W, 3) of an image, from a path that still holds its bytes.
+        """Upright RGB pixels (H, W, 3) of an image; NotFoundError as `original`."""
+        return decode(self.original(image_id), self._limits)[0]
 
-        NotFoundError when the file is gone or was changed since.
+    def original(self, image_id: int) -> bytes:
+        """The bytes of an image's file; NotFoundError when it is gone or was changed since."""
+        return read_original(self.image(image_id), self._sources.read)
+
+    def open_picture(self, picture: int | bytes) -> OpenPicture:
+        """An image by its id, or a file's bytes, for pointing at: `.segment(points=[[x, y]])`.
+
+        It is encoded once, and kept within SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError,
+        PictureError, ModelError when the segmenter takes no prompts.
         """
-        image = self.image(image_id)
-        for path in image.paths:
-            try:
-                data = self._sources.read(path)
-            except PictureError:
-                continue
-            if hashlib.sha256(data).hexdigest() == image.sha256:
-                return decode(data, self._limits)[0]
-        raise NotFoundError(
-            f"The file of image {image_id} is gone or was changed since: {image.paths}."
-        )
+        prompter = self._prompters.of(self.recipe())
+        if isinstance(picture, bytes):
+            return prompter.open(picture_key(picture), lambda: decode(picture, self._limits)[0])
+        image = self.image(picture)
+        return prompter.open(image.sha256, lambda: self.picture(image.id))
 
-    def open_picture(self, image_id: int) -> OpenPicture:
-        """An image of the library for pointing at: `.segment(points=[[x, y]])` gives masks.
-
-        The encoder runs once; the encoding is kept for later calls, within
-        SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError, ModelError when the segmenter takes no prompts.
-        """
-        image = self.image(image_id)
-        recipe = self._recipe_in_use()[1]
-        pipeline = self._models(recipe.preset).pipeline()
-        return self._pointing.open(recipe, pipeline, image.sha256, lambda: self.picture(image_id))
-
-    def _stored(self, image_id: int) -> tuple[str, Pixels]:
-        return self.image(image_id).sha256, self.picture(image_id)
+    def recipe(self) -> Recipe | None:
+        """What searches use; None for an empty library."""
+        active = self._catalog.active_recipe()
+        return active[1] if active else None
 
     def status(self) -> Status:
         """Counts over the whole library; loads no model."""

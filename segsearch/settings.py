@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -113,6 +113,22 @@ class Settings(BaseSettings):
         default=1_000_000_000,
         ge=1,
         description="Growth in bytes after which a worker's model process is renewed.",
+    )
+    require_key: bool = Field(default=False, description="Ask for an API key on loopback, too.")
+    rate_per_minute: int = Field(
+        default=1200, ge=0, description="Requests a minute with one API key; 0 for any number."
+    )
+    host_names: str | None = Field(
+        default=None,
+        description="Names the server answers to, separated by commas; without it loopback's own "
+        "on loopback, any elsewhere.",
+    )
+    cors_origins: str | None = Field(
+        default=None,
+        description="Origins whose pages may call the API, separated by commas; none by default.",
+    )
+    caption_key: SecretStr | None = Field(
+        default=None, description="Key that `caption` shows to the endpoint it asks."
     )
     host: str = Field(default="127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `serve` listens on.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -11,12 +9,11 @@ from typing import cast
 from segsearch import search
 from segsearch.decode import Limits, decode
 from segsearch.domain import Recipe
-from segsearch.errors import ModelError, NotFoundError
+from segsearch.errors import NotFoundError
 from segsearch.pipeline import Pipeline
-from segsearch.pointing import Pointable, point, region_vector
-from segsearch.ports import Catalog, Embedder, Pixels, Promptable, Vector
+from segsearch.ports import Catalog, Embedder, Pixels, Vector
 from segsearch.projection import Projection
-from segsearch.prompting import OpenPicture, Prompter
+from segsearch.prompting import OpenPicture
 from segsearch.queries import (
     ImageTerm,
     PictureTerm,
@@ -27,52 +24,29 @@ from segsearch.queries import (
     TextTerm,
     VectorTerm,
 )
+from segsearch.regions import Pointable, point, region_vector
 
 Active = tuple[int, Recipe]
 
 
-class Pointing:
-    """Pictures opened for pointing at, one cache for each preset. Thread-safe."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._prompters: dict[str, Prompter] = {}
-        self._lock = threading.Lock()
-
-    def open(
-        self, recipe: Recipe, pipeline: Pipeline, sha256: str, read: Callable[[], Pixels]
-    ) -> OpenPicture:
-        """The picture of these bytes; ModelError when the recipe's segmenter takes no prompts."""
-        with self._lock:
-            prompter = self._prompters.get(recipe.preset)
-            if prompter is None:
-                segmenter = pipeline.segmenter
-                if not isinstance(segmenter, Promptable):
-                    raise ModelError(f"{segmenter.identity[:40]} takes no points or boxes.")
-                prompter = Prompter(segmenter, self._max_bytes)
-                self._prompters[recipe.preset] = prompter
-        return prompter.open(sha256, read)
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What terms are read with: models of a recipe, a stored picture's sha256 and pixels."""
+    """What terms are read with: models of a recipe, a stored picture's pixels, and a stored
+    picture or a file's bytes opened for pointing at."""
 
     embedder: Callable[[Recipe], Embedder]
     pipeline: Callable[[Recipe], Pipeline]
-    stored: Callable[[int], tuple[str, Pixels]]
+    pixels: Callable[[int], Pixels]
+    open: Callable[[int | bytes], OpenPicture]
     limits: Limits
 
 
 class Terms:
     """The vectors of terms, under the active recipe of one library."""
 
-    def __init__(
-        self, catalog: Catalog, projection: Projection, pointing: Pointing, reading: Reading
-    ) -> None:
+    def __init__(self, catalog: Catalog, projection: Projection, reading: Reading) -> None:
         self._catalog = catalog
         self._projection = projection
-        self._pointing = pointing
         self._reading = reading
 
     def vector(self, recipe: Active, term: Term) -> tuple[Vector, Pointed | None]:
@@ -116,14 +90,9 @@ class Terms:
 
     def _point(self, recipe: Recipe, term: RegionTerm) -> tuple[Pointed, Pixels]:
         self._reading.embedder(recipe)  # RecipeError first, before a long look at the picture
-        if isinstance(term.image, bytes):
-            sha256 = hashlib.sha256(term.image).hexdigest()
-            pixels, _ = decode(term.image, self._reading.limits)
+        image = term.image
+        if isinstance(image, bytes):
+            pixels, _ = decode(image, self._reading.limits)
         else:
-            sha256, pixels = self._reading.stored(term.image)
-        pipeline = self._reading.pipeline
-        picture = Pointable(
-            pixels,
-            lambda: self._pointing.open(recipe, pipeline(recipe), sha256, lambda: pixels),
-        )
-        return point(picture, term), pixels
+            pixels = self._reading.pixels(image)
+        return point(Pointable(pixels, lambda: self._reading.open(image)), term), pixels

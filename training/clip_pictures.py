@@ -50,6 +50,10 @@ class Crops:
     things: Tensor
     colours: Tensor
 
+    def to(self, device: str) -> Crops:
+        """The same on another device."""
+        return Crops(self.pixels.to(device), self.things.to(device), self.colours.to(device))
+
 
 def load_icons(drawings: Drawings, styles: tuple[str, ...], names: list[str], cache: Path) -> Icons:
     """All drawings of these styles at 128 px; the shrunken pixels are kept in the cache."""

@@ -25,7 +25,7 @@ class Tower(nn.Module):
     def early(self, pixels: Tensor) -> Tensor:
         """Pixels (n, 3, s, s) in 0..1 -> features (n, 40, s/8, s/8) f32."""
         trunk = self.visual.trunk
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(pixels.device.type, torch.bfloat16):
             states = normalised(pixels).contiguous(memory_format=torch.channels_last)
             states = trunk.bn1(trunk.conv_stem(states))
             for stage in trunk.blocks[:FROZEN_STAGES]:

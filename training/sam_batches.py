@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from training.pool import NO_PARENT, Part, finished_parts, open_part
 
@@ -38,6 +40,12 @@ class Prompted:
     part: Tensor
     whole: Tensor
     cells: Tensor
+
+    def to(self, device: str) -> Prompted:
+        """The same on another device."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        moved = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
 
 
 @dataclass
@@ -88,6 +96,28 @@ class Sampler:
         if self.rng.random() < 0.3:
             picture = picture[..., self.rng.permutation(3)]
         return np.ascontiguousarray(picture), np.ascontiguousarray(owner)
+
+
+class Batches(IterableDataset[list[Prompted]]):
+    """Endless batches for a `DataLoader`; each of its processes draws others."""
+
+    def __init__(self, cache: Path, side_px: int, images: int, seed: list[int]) -> None:
+        self.cache, self.side_px, self.images, self.seed = cache, side_px, images, seed
+
+    def __iter__(self) -> Iterator[list[Prompted]]:
+        info = get_worker_info()
+        seed = [*self.seed, info.id if info else 0]
+        sampler = Sampler(self.cache, self.side_px, np.random.default_rng(seed))
+        while True:
+            yield sampler.batch(self.images)
+
+
+def batches(
+    cache: Path, side_px: int, images: int, seed: list[int], processes: int
+) -> Iterator[list[Prompted]]:
+    """Endless batches, made ahead in that many processes; 0 makes each when it is asked for."""
+    source = Batches(cache, side_px, images, seed)
+    return iter(DataLoader(source, batch_size=None, num_workers=processes))
 
 
 def prompted(

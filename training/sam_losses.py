@@ -67,7 +67,7 @@ class Affinity(nn.Module):
         """(B, C, h, w) and owners (B, h, w), 255 for none -> mean balanced cross entropy."""
         vectors = functional.normalize(self.project(embedding).flatten(2), dim=1)  # (B, 32, hw)
         owners = cells.flatten(1)  # (B, hw)
-        picked = torch.randint(owners.shape[1], (PAIRED_CELLS,))
+        picked = torch.randint(owners.shape[1], (PAIRED_CELLS,), device=owners.device)
         vectors, owners = vectors[:, :, picked], owners[:, picked]
         score = self.scale[0] * vectors.transpose(1, 2) @ vectors + self.scale[1]
         same = (owners[:, :, None] == owners[:, None]).float()

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from segsearch.devices import choose
+from segsearch.settings import Settings
 from training.clip_backgrounds import POOL_PX, Backgrounds
 from training.clip_head import classifier_state, start_image_tower
 from training.clip_model import build
@@ -69,27 +71,30 @@ class Run:
     classifier: Tensor
     average: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
+    device: str
     step: int = 0
 
 
-def prepare(cache: Path, plan: Plan) -> Run:
+def prepare(cache: Path, plan: Plan, device: str) -> Run:
     """The tower between its start and the last checkpoint, and a frozen copy of the start."""
     model = build()
     start_image_tower(model, cache, imagenet_space(cache))
     start = copy.deepcopy(Tower(model.visual)).requires_grad_(False)
     path, step = cache / "clip" / "image.pt", 0
     if path.exists():
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         model.visual.load_state_dict(between(start.visual, state["average"], plan.from_share))
         step = state["step"]
-    tower = Tower(model.visual)
+    tower = Tower(model.visual).to(device)
     trunk = [p for p in tower.visual.trunk.parameters() if p.requires_grad]
     head = list(tower.visual.head.parameters())
     groups = [{"params": trunk, "factor": 1.0}, {"params": head, "factor": 2.5}]
     optimizer = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.99))
     average = {name: value.clone() for name, value in tower.visual.state_dict().items()}
-    weight = classifier_state()["classifier.weight"]
-    return Run(tower, start, Patches(cache), weight - weight.mean(0), average, optimizer, step)
+    weight = classifier_state()["classifier.weight"].to(device)
+    verdicts = weight - weight.mean(0)
+    held = (tower, start.to(device), Patches(cache), verdicts, average, optimizer)
+    return Run(*held, device=device, step=step)
 
 
 def between(start: nn.Module, learnt: dict[str, Tensor], share: float) -> dict[str, Tensor]:
@@ -122,7 +127,8 @@ def learn(run: Run, composer: Composer, meanings: Tensor, plan: Plan) -> tuple[f
     """One step; returns the naming loss, and how far replayed vectors and verdicts are off."""
     side = plan.sides[run.step % len(plan.sides)]
     rows = torch.randint(len(composer.icons.things), (BATCH,), generator=composer.random)
-    crops, shown = composer.batch(rows, side), replayed(run.patches, composer)
+    crops = composer.batch(rows, side).to(run.device)
+    shown = replayed(run.patches, composer).to(run.device)
     small = functional.interpolate(shown, size=(side, side), mode="bilinear", antialias=True)
     states = run.tower.early(torch.cat([crops.pixels, small]))
     pooled = run.tower.pooled(states)
@@ -165,16 +171,17 @@ def validate(run: Run, icons: Icons, meanings: Tensor, side: int) -> str:
     composer = Composer(icons, Backgrounds(1, count=100), seed=1)
     ranks = []
     for rows in torch.arange(0, len(icons.things), 4).split(64):
-        context, masked = composer.plain(rows, side)
+        context, masked = (one.to(run.device) for one in composer.plain(rows, side))
         both = tower.late(tower.early(context)) + tower.late(tower.early(masked))
         scores = both[:, :TEACHER_DIM] @ meanings.T
-        ranks.append((scores > scores.gather(1, icons.things[rows][:, None])).sum(1))
+        own = scores.gather(1, icons.things[rows][:, None].to(run.device))
+        ranks.append((scores > own).sum(1).cpu())
     found = torch.cat(ranks)
     first, five = (found < 1).float().mean().item(), (found < 5).float().mean().item()
     return f"unseen style: top-1 {first:.3f} top-5 {five:.3f}"
 
 
-def train(cache: Path, plan: Plan) -> None:
+def train(cache: Path, plan: Plan, device: str) -> None:
     """Train for the plan's minutes, writing a checkpoint every few of them."""
     torch.manual_seed(plan.seed)
     drawings = load_drawings(cache)
@@ -182,8 +189,8 @@ def train(cache: Path, plan: Plan) -> None:
     icons = load_icons(drawings, TRAINED_STYLES, names, cache)
     unseen = load_icons(drawings, (HELD_OUT,), names, cache)
     things = [drawings.things[name] for name in names]
-    meanings = torch.from_numpy(thing_meanings(cache, imagenet_space(cache), things))
-    run = prepare(cache, plan)
+    meanings = torch.from_numpy(thing_meanings(cache, imagenet_space(cache), things)).to(device)
+    run = prepare(cache, plan, device)
     random = torch.Generator().manual_seed(plan.seed)
     grounds = Backgrounds(plan.seed, patches=run.patches.sample(GROUND_PATCHES, POOL_PX, random))
     composer = Composer(icons, grounds, plan.seed + run.step)
@@ -225,13 +232,14 @@ def main() -> None:
     parser.add_argument("--remember", type=float, default=0.0)
     parser.add_argument("--from-share", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    place = choose(Settings(device=given.device, threads=given.threads))
     plan = Plan(
         given.minutes, tuple(given.sides), given.rate, given.remember, given.from_share, given.seed
     )
-    train(given.cache.expanduser(), plan)
+    train(given.cache.expanduser(), plan, place.device)
 
 
 if __name__ == "__main__":

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
+from segsearch.devices import Place, choose
 from segsearch.segmenters.lite import STRIDE, WIDTH, build_sam_lite
+from segsearch.settings import Settings
 from training.clip_head import classifier_state
 from training.fetch import parser
-from training.sam_batches import Prompted, Sampler
+from training.sam_batches import Prompted, batches
 from training.sam_losses import AFFINITY_WEIGHT, Affinity, prompt_loss
 
 FROZEN_STAGES = 2  # backbone stages that stay as ImageNet left them, beside the stem
@@ -88,9 +90,9 @@ def optimiser(sam: Sam, affinity: Affinity, plan: Plan) -> torch.optim.AdamW:
 
 def loss_of(sam: Sam, affinity: Affinity, batch: list[Prompted], *, half: bool) -> Tensor:
     """Forward pass over a batch; one number."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+    with torch.autocast(sam.device.type, torch.bfloat16, enabled=half):
         embedding = sam.image_encoder(torch.stack([_normalised(sam, item) for item in batch]))
-        total = torch.zeros(())
+        total = torch.zeros((), device=sam.device)
         for index, item in enumerate(batch):
             logits, quality = _decoded(sam, embedding[index : index + 1], item)
             total = total + prompt_loss(logits.float(), quality.float(), item.part, item.whole)
@@ -122,10 +124,11 @@ def _decoded(sam: Sam, embedding: Tensor, item: Prompted) -> tuple[Tensor, Tenso
     return logits, quality
 
 
-def train(cache: Path, plan: Plan, *, half: bool, start: Path | None) -> Path:
+def train(cache: Path, plan: Plan, place: Place, *, half: bool, start: Path | None) -> Path:
     """Train for the planned minutes of work, counted over all runs; returns the checkpoint."""
     torch.manual_seed(plan.seed)
-    sam, affinity, state = new_model(), Affinity(WIDTH), State()
+    device = torch.device(place.device)
+    sam, affinity, state = new_model().to(device), Affinity(WIDTH).to(device), State()
     slow = copy.deepcopy(sam).requires_grad_(False)
     path = cache / "sam" / f"sam-{plan.seed}-{plan.side_px}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,12 +140,15 @@ def train(cache: Path, plan: Plan, *, half: bool, start: Path | None) -> Path:
     for group, peak in zip(optim.param_groups, (plan.backbone_rate, plan.rate), strict=True):
         group["peak"] = peak  # a checkpoint brings its own
     resized(sam, plan.side_px)
-    sampler = Sampler(cache, plan.side_px, np.random.default_rng([plan.seed, state.step]))
+    # A processor computes no faster for crops made beside; an accelerator would wait for them.
+    processes = 0 if place.device == "cpu" else max(1, (os.cpu_count() or 2) - 1)
+    made = batches(cache, plan.side_px, plan.images, [plan.seed, state.step], processes)
     saved, began, shown = time.monotonic(), time.monotonic() - state.seconds, 0.0
     while state.seconds < plan.minutes * 60:
         _set_rates(optim, plan, state)
         optim.zero_grad(set_to_none=True)
-        loss = loss_of(sam, affinity, sampler.batch(plan.images), half=half)
+        batch = [one.to(place.device) for one in next(made)]
+        loss = loss_of(sam, affinity, batch, half=half)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         nn.utils.clip_grad_norm_([p for g in optim.param_groups for p in g["params"]], 1.0)
         optim.step()
@@ -190,7 +196,7 @@ def _save(path: Path, plan: Plan, state: State, *parts: Any) -> None:
 
 
 def _restore(path: Path, sam: Sam, slow: Sam, affinity: Affinity, optim: Any) -> State:
-    content = torch.load(path, weights_only=True)
+    content = torch.load(path, weights_only=True, map_location=sam.device)
     sam.load_state_dict(content["sam"])
     slow.load_state_dict(content["slow"])
     affinity.load_state_dict(content["affinity"])
@@ -208,10 +214,11 @@ def main() -> None:
     options.add_argument("--final", type=float, default=0.02, help="last rate, as a share")
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     options.add_argument("--half", action="store_true", help="bfloat16 where torch knows it")
     options.add_argument("--start", type=Path, help="checkpoint to begin from")
     chosen = options.parse_args()
-    torch.set_num_threads(chosen.threads)
+    place = choose(Settings(device=chosen.device, threads=chosen.threads))
     cv2.setNumThreads(1)
     plan = Plan(
         minutes=chosen.minutes,
@@ -222,7 +229,7 @@ def main() -> None:
         final_share=chosen.final,
         seed=chosen.seed,
     )
-    print(train(chosen.cache, plan, half=chosen.half, start=chosen.start))
+    print(train(chosen.cache, plan, place, half=chosen.half, start=chosen.start))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from segsearch.devices import choose
+from segsearch.settings import Settings
 from training import words
 from training.clip_model import build, text_parameters
 from training.fetch import DEFAULT_CACHE
@@ -80,7 +82,7 @@ def encode_short(model: CLIP, tokens: Tensor) -> Tensor:
     states = model.token_embedding(tokens) + model.positional_embedding[:length]
     states = model.transformer(states, attn_mask=model.attn_mask[:length, :length])
     states = model.ln_final(states)  # (n, length, width)
-    ends = states[torch.arange(len(tokens)), tokens.argmax(-1)]
+    ends = states[torch.arange(len(tokens), device=tokens.device), tokens.argmax(-1)]
     return functional.normalize((ends @ model.text_projection).float(), dim=-1)
 
 
@@ -95,7 +97,8 @@ def start_embeddings(model: CLIP, tokens: list[str], cache: Path) -> None:
     projected = rows @ axes[:width].T
     projected *= 0.05 / projected.std()
     with torch.no_grad():
-        model.token_embedding.weight[plain] = torch.from_numpy(projected.astype(np.float32))
+        rows = torch.from_numpy(projected.astype(np.float32))
+        model.token_embedding.weight[plain] = rows.to(model.token_embedding.weight.device)
 
 
 def loss_of(made: Tensor, wanted: Tensor) -> Tensor:
@@ -127,7 +130,8 @@ def evaluate(model: CLIP, corpus: Corpus, held_out: list[int], cache: Path) -> d
     model.eval()
     texts = [corpus.concepts[index].text for index in held_out]
     parts = [texts[start : start + 256] for start in range(0, len(texts), 256)]
-    made = torch.cat([encode_short(model, tokenizer(part)) for part in parts])
+    device = model.text_projection.device
+    made = torch.cat([encode_short(model, tokenizer(part).to(device)).cpu() for part in parts])
     wanted = torch.from_numpy(corpus.targets[held_out])
     cosine = (made * wanted).sum(-1)
     named = torch.tensor([bool(corpus.concepts[index].noun) for index in held_out])
@@ -141,12 +145,12 @@ def evaluate(model: CLIP, corpus: Corpus, held_out: list[int], cache: Path) -> d
     }
 
 
-def train(cache: Path, minutes: float, seed: int) -> None:
+def train(cache: Path, minutes: float, seed: int, device: str) -> None:
     """Train until `minutes` of training time are used up in all, writing a checkpoint each two."""
     torch.manual_seed(seed)
     corpus = grounded(cache, load(cache))
     tokenizer = tokenizer_at(write_merges(cache / "clip"))
-    model = build()
+    model = build().to(device)
     path = cache / "clip" / "text.pt"
     optimizer = torch.optim.AdamW(text_parameters(model), lr=PEAK_RATE, weight_decay=0.01)
     progress = Progress()
@@ -161,7 +165,7 @@ def train(cache: Path, minutes: float, seed: int) -> None:
         rate = PEAK_RATE * _schedule(progress.step, progress.seconds / (minutes * 60))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        cosine = _learn(model, optimizer, *batches.next())
+        cosine = _learn(model, optimizer, *(one.to(device) for one in batches.next()))
         progress.step += 1
         progress.seconds = time.monotonic() - began
         if progress.step % 100 == 0:
@@ -177,7 +181,7 @@ def train(cache: Path, minutes: float, seed: int) -> None:
 def _learn(model: CLIP, optimizer: torch.optim.Optimizer, tokens: Tensor, wanted: Tensor) -> float:
     """One step on one batch; returns the mean cosine before it."""
     model.train()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(wanted.device.type, torch.bfloat16):
         made = encode_short(model, tokens)
     optimizer.zero_grad(set_to_none=True)
     loss_of(made, wanted).backward()
@@ -193,7 +197,8 @@ def _schedule(step: int, share: float) -> float:
 
 
 def _resume(path: Path, model: CLIP, optimizer: torch.optim.Optimizer) -> Progress:
-    state = torch.load(path, weights_only=True)
+    device = model.text_projection.device
+    state = torch.load(path, weights_only=True, map_location=device)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return Progress(state["step"], state["seconds"])
@@ -212,10 +217,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
     parser.add_argument("--minutes", type=float, default=25.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    train(given.cache.expanduser(), given.minutes, given.seed)
+    place = choose(Settings(device=given.device, threads=given.threads))
+    train(given.cache.expanduser(), given.minutes, given.seed, place.device)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from segsearch import masks
 from segsearch.catalog import rows
+from segsearch.catalog.captions import caption_problems
 from segsearch.catalog.tables import CHANGE_LOG, IMAGE, INGEST, SEGMENT, SOURCE
 from segsearch.domain import Recipe, Segment, State
 from segsearch.errors import InputError
@@ -26,6 +27,7 @@ def catalog_problems(db: sa.Connection, recipe_id: int, recipe: Recipe) -> Itera
         yield f"A row of {row[0]} points at a {row[2]} that does not exist."
     yield from _homeless_images(db)
     yield from _state_problems(db)
+    yield from caption_problems(db)
     for _, problem in _segment_problems(db, recipe_id, recipe.dimension):
         yield problem
 
@@ -66,7 +68,8 @@ def _hollow() -> sa.Select[Any]:
     shown = sa.exists().where(
         SEGMENT.c.image_id == INGEST.c.image_id, SEGMENT.c.recipe_id == INGEST.c.recipe_id
     )
-    empty = ~shown | INGEST.c.picture_vector.is_(None)
+    emptied = INGEST.c.removed_segments > 0
+    empty = (~shown & ~emptied) | INGEST.c.picture_vector.is_(None)
     return sa.select(INGEST.c.image_id).where(INGEST.c.state == State.DONE, empty).distinct()
 
 

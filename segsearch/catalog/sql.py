@@ -1,7 +1,8 @@
 """The catalog over SQLAlchemy: recipes, files, pictures, and what an index needs.
 
 Models run with no transaction open; each method here is one short transaction. Who holds which
-picture is in `queue.py`, what is being done in `jobs.py`, order in `upkeep.py`.
+picture is in `queue.py`, what is being done in `jobs.py`, order in `upkeep.py`, what was said of
+segments in `captions.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.catalog import notes, rows
+from segsearch.catalog.captions import Captions
 from segsearch.catalog.checks import catalog_problems
+from segsearch.catalog.collections import Collections, members_of
 from segsearch.catalog.database import (
     at_or_below,
     drop_images,
@@ -39,7 +42,7 @@ BATCH_ROWS = 2_000
 UNDER_WAY = "generation_under_way"
 
 
-class SqlCatalog(Queue, Jobs, Upkeep, Selecting, notes.Notes):
+class SqlCatalog(Queue, Jobs, Upkeep, Selecting, notes.Notes, Collections, Captions):
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
     Raises LibraryVersionError for a later version's file, DamageError for one that is none.
@@ -192,6 +195,7 @@ class SqlCatalog(Queue, Jobs, Upkeep, Selecting, notes.Notes):
         limit: int = 100,
         ids: Sequence[int] | None = None,
         state: State | None = None,
+        collection: str | None = None,
     ) -> list[Image]:
         recipe = sa.select(RECIPE.c.id).where(RECIPE.c.active).scalar_subquery()
         joined = IMAGE.outerjoin(
@@ -203,6 +207,8 @@ class SqlCatalog(Queue, Jobs, Upkeep, Selecting, notes.Notes):
             query = query.where(IMAGE.c.id.in_(ids))
         if state is not None:
             query = query.where(INGEST.c.state == state)
+        if collection is not None:
+            query = query.where(IMAGE.c.id.in_(members_of(collection)))
         with self._reading() as db:
             found = db.execute(query).all()
             beside = notes.beside(db, [row.id for row in found])

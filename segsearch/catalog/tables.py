@@ -70,6 +70,8 @@ INGEST = sa.Table(
     sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
     sa.Column("retry_at", sa.Float),
+    # Segments a person has removed: a picture without any is then no contradiction.
+    sa.Column("removed_segments", sa.Integer, nullable=False, server_default="0"),
     sa.Index("ingest_by_state", "recipe_id", "state", "image_id"),
 )
 
@@ -91,6 +93,21 @@ SEGMENT = sa.Table(
     sa.Column("stability", sa.Float, nullable=False),
     sa.Column("context_vector", sa.LargeBinary, nullable=False),
     sa.Column("masked_vector", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What a vision model said; the table `caption_words` (FTS5) follows it by triggers, see 0004.
+CAPTION = sa.Table(
+    "caption",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("segment_id", sa.ForeignKey("segment.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("prompt_sha256", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("segment_id", "model", "prompt_sha256", name="caption_once"),
     sqlite_autoincrement=True,
 )
 
@@ -150,4 +167,24 @@ NEAR_DUPLICATE = sa.Table(
         "other_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True, index=True
     ),
     sa.Column("bits", sa.Integer, nullable=False),
+)
+
+COLLECTION = sa.Table(
+    "collection",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+COLLECTION_IMAGE = sa.Table(
+    "collection_image",
+    METADATA,
+    sa.Column(
+        "collection_id", sa.ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column(
+        "image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True, index=True
+    ),
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from segsearch.catalog.captions import caption_problems, enter_words_again
 from segsearch.catalog.checks import broken_segments, misfits, not_logged
 from segsearch.catalog.database import (
     NOW,
@@ -105,6 +106,9 @@ class Upkeep(Database):
             homeless = drop_images(db, without_source())
             if homeless:
                 fixed.append(f"{homeless} images without a path were removed.")
+            if list(caption_problems(db)):
+                enter_words_again(db)
+                fixed.append("The words of the captions were entered again.")
             unlogged = db.execute(not_logged()).scalars().all()
             if unlogged:
                 log_change(db, "add", sa.select(SEGMENT.c.id).where(SEGMENT.c.id.in_(not_logged())))

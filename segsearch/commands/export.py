@@ -1,16 +1,24 @@
-"""`segsearch export`: the regions that answer a query, as files for other programs."""
+"""`segsearch export`: regions with masks and captions, as files for other programs."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
-from segsearch.errors import PathError
+from segsearch.errors import EXIT_CODES, InputError, NotFoundError, PathError, QueryError
 from segsearch.settings import Settings
+
+if TYPE_CHECKING:
+    from segsearch.domain import Hit
+
+LISTED = 20  # skipped regions shown one by one
 
 
 class Format(StrEnum):
@@ -18,39 +26,77 @@ class Format(StrEnum):
 
     COCO = "coco"
     JSONL = "jsonl"
+    PARQUET = "parquet"
     CAPTION_PACK = "caption-pack"
 
 
 def export(
     context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="Words to look for; none: all.")] = None,
-    into: Annotated[Path, typer.Option(help="File, or folder for a caption pack.")] = Path(
-        "segsearch-export"
-    ),
+    into: Annotated[
+        Path, typer.Option(help="File; for a caption pack a folder, or a file that ends in .tar.")
+    ] = Path("segsearch-export"),
     kind: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.COCO,
-    limit: Annotated[int, typer.Option(help="How many regions at most, of a query.")] = 100,
-    per_image: Annotated[int, typer.Option(help="How many of one picture at most.")] = 10,
+    under: Annotated[
+        list[Path] | None, typer.Option(help="Regions of pictures at or below a path.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Every region of the library, as without words.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(help="How many regions at most; of words 100 unless told.")
+    ] = None,
+    per_image: Annotated[int, typer.Option(help="How many of one picture at most, of words.")] = 10,
 ) -> None:
-    """Write regions with their masks as COCO, as JSON lines, or as a pack for captioning.
+    """Write regions with masks and captions as COCO, JSON lines, Parquet, or a caption pack.
 
-    Without words every region of the library is written.
+    Without words and paths every region of the library is written.
     """
-    from segsearch.packs import Sources, coco_document, json_lines, write_caption_pack
+    from segsearch.packs import Written, write_caption_pack
+    from segsearch.selection import Selection, sources
     from segsearch.wiring import open_service
 
+    if everything and (text is not None or under):
+        raise QueryError("Give words, --under PATH or --everything, not several.")
+    if kind is Format.PARQUET and importlib.util.find_spec("pyarrow") is None:
+        raise InputError("The package pyarrow is missing: install segsearch with the extra 'data'.")
     settings: Settings = context.obj
     with open_service(settings) as service:
-        if text is None:
-            hits = list(service.everything())
-        else:
-            hits = service.search_text(text, limit=limit, per_image=per_image)
+        hits = Selection(text, under or (), limit, per_image).hits(service)
         try:
             if kind is Format.CAPTION_PACK:
-                write_caption_pack(hits, Sources(service.picture, service.segments), into)
-            elif kind is Format.COCO:
-                into.write_text(json.dumps(coco_document(hits, text or "region")) + "\n", "utf-8")
+                written = write_caption_pack(hits, sources(service), into)
             else:
-                into.write_text(json_lines(hits), "utf-8")
+                written = Written(_write_file(hits, kind, into, text or "region"), {})
         except OSError as problem:
             raise PathError(f"Cannot write to {str(into)!r}: {problem.strerror}.") from problem
-    print(f"{len(hits)} regions written to {into}")
+    print(f"{written.regions} regions written to {into}")
+    err = Console(stderr=True)
+    for segment_id, reason in list(written.skipped.items())[:LISTED]:
+        said = f"skipped segment {segment_id}: {reason}"
+        err.print(said, markup=False, highlight=False, soft_wrap=True)
+    if written.skipped:
+        print(f"{len(written.skipped)} regions skipped")
+    if written.skipped and not written.regions:
+        raise typer.Exit(EXIT_CODES[NotFoundError])
+
+
+def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> int:
+    from segsearch.packs import coco_document, json_lines
+    from segsearch.whole import whole
+
+    if kind is Format.PARQUET:
+        from segsearch.parquet import write_parquet  # loads pyarrow
+
+        return write_parquet(hits, into)
+    count = 0
+    with whole(into) as partial, partial.open("w", encoding="utf-8") as file:
+        if kind is Format.COCO:
+            document = coco_document(list(hits), label)
+            count = len(document["annotations"])
+            json.dump(document, file)
+            file.write("\n")
+        else:
+            for count, line in enumerate(json_lines(hits), start=1):  # noqa: B007  the last number
+                file.write(line)
+    return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from segsearch.domain import Hit
     from segsearch.queries import Query
     from segsearch.service import SegSearch
+
+
+class Captions(StrEnum):
+    """What captions count in a search."""
+
+    OFF = "off"
+    JOIN = "join"
+    ONLY = "only"
+
 
 Names = list[str] | None
 Ids = list[int] | None
@@ -49,6 +59,9 @@ def search(
     unlike: Annotated[Ids, typer.Option(help="A segment that was wrong.")] = None,
     path: Annotated[Names, typer.Option(help="Only pictures at paths like this glob.")] = None,
     album: Annotated[Names, typer.Option(help="Only pictures in folders of this name.")] = None,
+    collection: Annotated[
+        Names, typer.Option(help="Only pictures in collections of this name.")
+    ] = None,
     camera: Annotated[Names, typer.Option(help="Only pictures of this camera.")] = None,
     taken_after: Annotated[
         str | None, typer.Option(help="Only pictures taken on or after this day or time.")
@@ -85,6 +98,9 @@ def search(
     per_image: Annotated[int, typer.Option(help="How many regions of one picture at most.")] = 3,
     by_picture: Annotated[bool, typer.Option("--by-picture", help="Group by picture.")] = False,
     prefer: Annotated[Prefer, typer.Option(help="Whole things, parts, or any.")] = Prefer.ANY,
+    captions: Annotated[
+        Captions, typer.Option(help="Whether the words of captions count too, or only they.")
+    ] = Captions.OFF,
     min_relevance: Annotated[
         float, typer.Option(help="Relevance the best region must reach; 0 shows all.")
     ] = MIN_RELEVANCE,
@@ -106,15 +122,16 @@ def search(
         every(vector), every(click), every(box), every(mask), candidate,
     )  # fmt: skip
     filters = filters_of({
-        "paths": path, "albums": album, "cameras": camera, "taken_after": taken_after,
-        "taken_before": taken_before, "min_width": min_width, "min_height": min_height,
-        "tags": tag, "all_tags": all_tags, "no_tags": no_tags, "gps_box": gps_box, "near": near,
+        "paths": path, "albums": album, "collections": collection, "cameras": camera,
+        "taken_after": taken_after, "taken_before": taken_before, "min_width": min_width,
+        "min_height": min_height, "tags": tag, "all_tags": all_tags, "no_tags": no_tags, "gps_box": gps_box, "near": near,
         "places": place, "box": in_box, "min_area": min_area, "max_area": max_area,
         "min_predicted_iou": min_iou, "min_stability": min_stability,
     })  # fmt: skip
     query = Query(
-        terms_of(typed), limit, per_image, filters, prefer, by_picture,
-        tuple(like or ()), tuple(unlike or ()), min_relevance, cursor,
+        terms_of(typed), limit, per_image, captions.value, filters=filters, prefer=prefer,
+        by_picture=by_picture, like=tuple(like or ()), unlike=tuple(unlike or ()),
+        min_relevance=min_relevance, cursor=cursor,
     )  # fmt: skip
     _answer(context, query, overlay, as_json=as_json)
 

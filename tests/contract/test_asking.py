@@ -27,7 +27,7 @@ from segsearch.masks import decode
 from segsearch.ports import IndexFactory, Vector
 from segsearch.projection import Mix, Projection
 from segsearch.queries import Answer, Prefer, Query, SegmentTerm, VectorTerm
-from segsearch.terms import Pointing, Reading, Terms
+from segsearch.terms import Reading, Terms
 from tests.described import RECIPE
 from tests.random_library import Picture, Region, filled, libraries, pictures, store, vectors
 
@@ -66,8 +66,8 @@ def opened(library: list[Picture], factory: IndexFactory) -> Iterator[Library]:
     with tempfile.TemporaryDirectory() as folder:
         catalog, _ = filled(Path(folder), library)
         projection = Projection(catalog, factory, Path(folder) / "index", MIX)
-        reading = Reading(no_model, no_model, no_model, Limits())  # type: ignore[arg-type]  # never called
-        terms = Terms(catalog, projection, Pointing(0), reading)
+        reading = Reading(no_model, no_model, no_model, no_model, Limits())  # type: ignore[arg-type]  # never called
+        terms = Terms(catalog, projection, reading)
         yield Library(catalog, projection, Asking(catalog, projection, terms))
         catalog.close()
 

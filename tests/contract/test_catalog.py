@@ -46,11 +46,17 @@ def store(catalog: SqlCatalog, path: str, seed: int, segments: int = 3) -> int:
     return claim.image_id
 
 
+def is_no_index_of_words(name: str | None, kind: str, _parents: object) -> bool:
+    """SQLAlchemy cannot describe FTS5's tables; the tests of captions say what they must do."""
+    return kind != "table" or not (name or "").startswith("caption_words")
+
+
 def test_the_migrations_make_the_schema_the_tables_describe(tmp_path: Path) -> None:
     SqlCatalog(tmp_path / "c.sqlite").close()
     engine = create_engine(tmp_path / "c.sqlite")
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_name": is_no_index_of_words}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, METADATA) == []
     engine.dispose()
 
@@ -238,7 +244,7 @@ def test_a_library_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path:
     assert schema_revision(engine) == "0001"
     engine.dispose()
     again = SqlCatalog(file)
-    assert again.schema() == "0003"
+    assert again.schema() == "0005"
     assert again.counts() == {**NONE, "images": 1, "segments": 3}
     assert list(again.problems((1, RECIPE))) == []
     again.close()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
-from segsearch_api import problems, schemas, schemas_search
+from segsearch_api import codes, problems, schemas, schemas_library, schemas_search
 from segsearch_api.app import create_app
 from segsearch_api.state import SEARCHES_WAITING
 
@@ -47,6 +47,26 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "get /v1/images/{image_id}/segments",
         "get /v1/images/{image_id}/thumbnail",
         "get /v1/images/{image_id}/original",
+        "get /v1/images/{image_id}/file",
+        "post /v1/images",
+        "delete /v1/images/{image_id}",
+        "delete /v1/segments/{segment_id}",
+        "get /v1/segments/{segment_id}/mask",
+        "post /v1/segment",
+        "post /v1/export",
+        "get /v1/collections",
+        "post /v1/collections",
+        "get /v1/collections/{name}",
+        "patch /v1/collections/{name}",
+        "delete /v1/collections/{name}",
+        "post /v1/collections/{name}/images",
+        "post /v1/collections/{name}/images/remove",
+        "get /v1/models",
+        "get /v1/stats",
+        "get /v1/keys",
+        "post /v1/keys",
+        "delete /v1/keys/{key_id}",
+        "get /metrics",
         "get /v1/segments/{segment_id}",
         "get /v1/segments/{segment_id}/mask.png",
         "get /v1/segments/{segment_id}/cutout.png",
@@ -85,7 +105,9 @@ def test_openapi_has_an_example_for_every_body_and_every_problem(described: dict
                 elif kind == problems.MEDIA_TYPE:
                     assert media["examples"], f"{where} {status}"
                 else:
-                    format_ = "event-stream" if kind == "text/event-stream" else "binary"
+                    format_ = {"text/event-stream": "event-stream", "text/plain": "prometheus"}.get(
+                        kind, "binary"
+                    )
                     assert media["schema"]["format"] == format_, f"{where} {status}"
 
 
@@ -98,6 +120,7 @@ def test_every_reference_in_openapi_leads_somewhere(described: dict[str, Any]) -
 def test_examples_are_of_the_shape_they_stand_for() -> None:
     for model in (
         *vars(schemas).values(),
+        *vars(schemas_library).values(),
         *vars(schemas_search).values(),
         *vars(requests).values(),
     ):
@@ -110,12 +133,16 @@ def test_examples_are_of_the_shape_they_stand_for() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_becomes_a_problem_of_its_status(kind: type[SegSearchError]) -> None:
     answer = problems.problem_of(kind("Why it failed."))
-    assert answer.status_code == HTTP_STATUS[kind]
+    code = codes.code_of(kind)
+    assert answer.status_code == code.status
+    assert (code.name, code.status) in {(one.name, one.status) for one in codes.ALL}
+    if kind in codes.KINDS:
+        assert code.status == HTTP_STATUS[kind]
+        assert code.name == re.sub(r"([A-Z])", r"_\1", kind.__name__).lower().lstrip("_")
     assert answer.media_type == "application/problem+json"
     assert b'"detail":"Why it failed."' in answer.body
-    code = re.sub(r"([A-Z])", r"_\1", kind.__name__).lower().lstrip("_")
-    assert problems.code_of(kind) in {code, "seg_search_error"}
-    assert ("retry-after" in answer.headers) == (answer.status_code == 503)
+    assert ("retry-after" in answer.headers) == (answer.status_code in {429, 503})
+    assert ("www-authenticate" in answer.headers) == (answer.status_code == 401)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +153,7 @@ def test_every_error_becomes_a_problem_of_its_status(kind: type[SegSearchError])
         ("GET", "/static/../app.py", 404, "not_found"),
         ("GET", "/static/%2e%2e/app.py", 404, "not_found"),
         ("GET", "/v1/search", 405, "method_not_allowed"),
-        ("DELETE", "/v1/images/1", 405, "method_not_allowed"),
+        ("PUT", "/v1/images/1", 405, "method_not_allowed"),
     ],
 )
 def test_what_http_itself_refuses_is_a_problem_too(
@@ -208,7 +235,7 @@ def test_searches_stand_in_one_bounded_line_and_do_not_block_the_rest(pictures: 
             def ask() -> None:
                 answer = client.post("/v1/search", json={"text": "red"})
                 statuses.append(answer.status_code)
-                if answer.status_code == 503:
+                if answer.status_code == 429:
                     assert answer.json()["code"] == "overload_error"
                     assert int(answer.headers["retry-after"]) >= 1
 
@@ -216,14 +243,14 @@ def test_searches_stand_in_one_bounded_line_and_do_not_block_the_rest(pictures: 
             for thread in threads:
                 thread.start()
             deadline = time.monotonic() + 60
-            while statuses.count(503) < 4 and time.monotonic() < deadline:
+            while statuses.count(429) < 4 and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert client.get("/healthz").status_code == 200
             assert client.get("/v1/images/1/thumbnail").status_code == 200
             models.go.set()
             for thread in threads:
                 thread.join()
-            assert statuses.count(503) == 4
+            assert statuses.count(429) == 4
             assert statuses.count(200) == SEARCHES_WAITING + 1
             assert models.most <= 2  # the search whose turn it is, and the warming
             assert client.get("/readyz").status_code == 200

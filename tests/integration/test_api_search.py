@@ -24,6 +24,7 @@ from tests.small_models import COLOURS, Shape
 FIELDS = [
     "rank", "score", "relevance", "segment_id", "image_id", "path", "width", "height", "box",
     "area", "mask", "predicted_iou", "stability",
+    "captions",
 ]  # fmt: skip
 
 

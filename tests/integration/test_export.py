@@ -15,7 +15,8 @@ from pycocotools.coco import COCO
 
 from segsearch.evaluation.truth import read_truth
 from segsearch.masks import decode, from_coco
-from segsearch.packs import Sources, coco_document, json_lines, neighbours, write_caption_pack
+from segsearch.packs import Written, coco_document, json_lines, neighbours, write_caption_pack
+from segsearch.selection import sources
 from segsearch.service import SegSearch
 from tests.small_models import Shape, open_small_service, paint
 
@@ -53,7 +54,7 @@ def test_coco_loads_in_pycocotools_and_comes_back_the_same(
 def test_everything_can_be_exported(service: SegSearch) -> None:
     hits = list(service.everything())
     assert [hit.rank for hit in hits] == [1, 2, 3]
-    lines = [json.loads(line) for line in json_lines(hits).splitlines()]
+    lines = [json.loads(line) for line in json_lines(hits)]
     assert {line["segment_id"] for line in lines} == {hit.segment.id for hit in hits}
     assert all(from_coco(line["mask"]).area == line["area"] for line in lines)
 
@@ -61,8 +62,8 @@ def test_everything_can_be_exported(service: SegSearch) -> None:
 def test_a_caption_pack_shows_each_region_three_times(service: SegSearch, tmp_path: Path) -> None:
     hits = service.search_text("blue", limit=1)
     pack = tmp_path / "new" / "pack"
-    listed = write_caption_pack(hits, Sources(service.picture, service.segments), pack)
-    (line,) = [json.loads(text) for text in listed.read_text().splitlines()]
+    assert write_caption_pack(hits, sources(service), pack) == Written(1, {})
+    (line,) = [json.loads(text) for text in (pack / "regions.jsonl").read_text().splitlines()]
     with Image.open(pack / line["cutout"]) as picture:
         cutout = np.asarray(picture)
     box = hits[0].segment.mask.box

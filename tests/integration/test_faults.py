@@ -15,9 +15,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from segsearch.captioning import Order, caption
 from segsearch.catalog import database, queue
 from segsearch.domain import State
 from segsearch.errors import DiskFullError, ReadOnlyError
+from segsearch.selection import sources
+from segsearch.visionchat import Endpoint
 from segsearch.worker import Step
 from tests.integration.ingesting import (
     ask,
@@ -26,6 +29,7 @@ from tests.integration.ingesting import (
     paint_many,
     start,
 )
+from tests.integration.vision import seeing
 from tests.small_models import Shape, open_small_service, paint
 
 SMALL_DISK_BYTES = 6_000_000
@@ -93,6 +97,11 @@ def test_a_read_only_library_can_be_searched_and_says_it_cannot_be_changed(
         assert service.verify() == []
         with pytest.raises(ReadOnlyError, match="can be searched, not changed"):
             service.index([pictures])
+        with seeing() as at:
+            to = Endpoint(at.url, at.model)
+            with pytest.raises(ReadOnlyError, match="can be searched, not changed"):
+                caption(service.everything(), sources(service), service.captions, to, Order())
+            assert at.asked == []  # nothing is paid for that cannot be kept
 
 
 def test_a_log_left_behind_by_a_dead_process_is_read(tmp_path: Path) -> None:

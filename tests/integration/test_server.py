@@ -15,7 +15,8 @@ import httpx
 import pytest
 from segsearch_api.server import bind, url_of
 
-from segsearch.errors import PortBusyError, ServerError
+from segsearch.errors import EXIT_CODES, OpenAddressError, PortBusyError, ServerError
+from segsearch.keys import KeyRing, Scope
 
 
 @contextmanager
@@ -54,14 +55,42 @@ def test_the_url_is_answered_as_soon_as_it_is_said(tmp_path: Path) -> None:
         assert foreign.status_code == 421
 
 
-def test_listening_on_all_addresses_is_warned_about(tmp_path: Path) -> None:
-    with serving(tmp_path / "library", "--host", "0.0.0.0") as (process, url):  # noqa: S104
+ANYWHERE = "0.0.0.0"  # noqa: S104
+
+
+def test_listening_on_all_addresses_without_keys_is_warned_about(tmp_path: Path) -> None:
+    with serving(tmp_path / "library", "--host", ANYWHERE, "--insecure") as (process, url):
         assert url.startswith("http://127.0.0.1:")
-        named = httpx.get(url, headers={"Host": "pictures.example"}, timeout=60)
+        named = httpx.get(f"{url}/v1/status", headers={"Host": "pictures.example"}, timeout=60)
         assert named.status_code == 200
         process.terminate()
         _, errors = process.communicate(timeout=60)
-        assert "there are no keys yet" in " ".join(errors.split())
+        assert "it asks for no key" in " ".join(errors.split())
+
+
+def test_an_address_that_others_reach_is_refused_without_a_key(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "segsearch", "--library", str(tmp_path), "serve", "--host"]
+    done = subprocess.run([*command, ANYWHERE], capture_output=True, text=True, timeout=120)
+    assert done.returncode == EXIT_CODES[OpenAddressError]
+    assert "segsearch keys create NAME" in done.stderr
+
+
+def test_a_server_that_others_reach_asks_for_a_key_and_hears_of_a_revoked_one(
+    tmp_path: Path,
+) -> None:
+    ring = KeyRing(tmp_path)
+    key, text = ring.create("laptop", Scope.READ)
+    with (
+        serving(tmp_path, "--host", ANYWHERE) as (_, url),
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/v1/images").status_code == 401
+        bearer = {"Authorization": f"Bearer {text}"}
+        assert client.get("/v1/images", headers=bearer).status_code == 200
+        assert client.delete("/v1/images/1", headers=bearer).status_code == 403
+        ring.revoke(key.id)
+        assert client.get("/v1/images", headers=bearer).status_code == 401
 
 
 def test_a_taken_port_is_said_in_one_sentence() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from segsearch_api import codes
 
 from segsearch import errors
 from segsearch.cli import app
@@ -47,7 +48,14 @@ def test_every_error_is_documented(kind: type[errors.SegSearchError]) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "ARCHITECTURE.md", "training/README.md", "docs/real-models.md"]
+    "document",
+    [
+        "README.md",
+        "ARCHITECTURE.md",
+        "training/README.md",
+        "docs/real-models.md",
+        "docs/http-api.md",
+    ],
 )
 def test_links_lead_somewhere(document: str) -> None:
     path = ROOT / document
@@ -62,3 +70,7 @@ def test_every_module_stands_in_the_architecture() -> None:
     names = [p.name if p.is_file() else f"{p.name}/" for p in parts if p.suffix != ".typed"]
     missing = [name for name in names if f"`{name}`" not in text]
     assert not missing
+
+
+def test_every_code_of_the_http_api_is_documented() -> None:
+    assert codes.table() in (ROOT / "docs" / "http-api.md").read_text()

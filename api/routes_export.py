@@ -1,0 +1,136 @@
+"""Regions as a file for other programs: COCO, JSON lines, or a caption pack as a tar."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+
+from segsearch.domain import Hit
+from segsearch.errors import QueryError
+from segsearch.packs import Sources, coco_document, json_lines, write_caption_pack
+from segsearch.queries import Query, SegmentTerm, TextTerm
+from segsearch.search import MAX_LIMIT
+from segsearch.service import SegSearch
+
+from .documented import (
+    BAD_QUERY,
+    EMPTY,
+    INVALID,
+    NO_COLLECTION,
+    NOT_FOUND,
+    OTHER_MODELS,
+    OVERLOADED,
+    refusals,
+)
+from .schemas_library import ExportRequest
+from .state import Here
+
+router = APIRouter(prefix="/v1", tags=["library"])
+MEDIA_TYPES = {
+    "coco": ("application/json", "segsearch-coco.json"),
+    "jsonl": ("application/jsonl", "segsearch.jsonl"),
+    "parquet": ("application/vnd.apache.parquet", "segsearch.parquet"),
+    "caption-pack": ("application/x-tar", "segsearch-captions.tar"),
+}
+COCO_EXAMPLE: dict[str, Any] = {
+    "info": {"description": "Regions exported by segsearch."},
+    "images": [{"id": 31, "file_name": "/pictures/umbrella.jpg", "width": 640, "height": 480}],
+    "categories": [{"id": 1, "name": "region"}],
+    "annotations": [
+        {
+            "id": 812, "image_id": 31, "category_id": 1, "area": 21877, "iscrowd": 0,
+            "bbox": [37, 60, 174, 242], "score": 0.41,
+            "segmentation": {"size": [480, 640], "counts": "Zd81k>6L2N2N2N2N2N2N"},
+        }
+    ],
+}  # fmt: skip
+ANSWER: dict[str, Any] = {
+    "description": "The file.",
+    "content": {
+        "application/json": {"schema": {"type": "object", "examples": [COCO_EXAMPLE]}},
+        "application/jsonl": {"schema": {"type": "string", "format": "binary"}},
+        "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+        "application/x-tar": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+
+@router.post(
+    "/export",
+    response_class=FileResponse,
+    responses={
+        200: ANSWER,
+        **refusals(NOT_FOUND, NO_COLLECTION, INVALID, BAD_QUERY, EMPTY, OTHER_MODELS, OVERLOADED),
+    },
+)
+async def export(wanted: ExportRequest, here: Here) -> FileResponse:
+    """Write the regions of a query, of a collection, or of the whole library into one file.
+
+    A caption pack holds, a region, a crop, a cutout, the marked picture and chat messages.
+    """
+    _check(wanted)
+    folder = Path(tempfile.mkdtemp(prefix="segsearch-export-"))
+    try:
+        file = await here.exports.run(lambda: _write(here.service, wanted, folder))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    media_type, name = MEDIA_TYPES[wanted.format]
+    done = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    return FileResponse(file, media_type=media_type, filename=name, background=done)
+
+
+def _check(wanted: ExportRequest) -> None:
+    asked = wanted.text is not None or wanted.segment_id is not None
+    if asked and wanted.collection is not None:
+        raise QueryError("Give words or a segment, or a collection, not both.")
+    if wanted.text is not None and wanted.segment_id is not None:
+        raise QueryError("Give words or a segment, not both.")
+    if wanted.format == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise QueryError("The package pyarrow is missing: install segsearch with the extra 'data'.")
+    if wanted.limit > MAX_LIMIT and (asked or wanted.format == "caption-pack"):
+        raise QueryError(
+            f"The limit is {wanted.limit}, expected at most {MAX_LIMIT} for a query or a pack."
+        )
+
+
+def _write(service: SegSearch, wanted: ExportRequest, folder: Path) -> Path:
+    hits = list(_hits(service, wanted))
+    file = folder / "export"
+    if wanted.format == "coco":
+        file.write_text(json.dumps(coco_document(hits, wanted.text or "region")) + "\n", "utf-8")
+    elif wanted.format == "jsonl":
+        file.write_text("".join(json_lines(hits)), "utf-8")
+    elif wanted.format == "parquet":
+        from segsearch.parquet import write_parquet  # loads pyarrow
+
+        write_parquet(hits, file)
+    else:
+        file = file.with_suffix(".tar")
+        write_caption_pack(hits, Sources(service.picture, service.segments), file)
+    return file
+
+
+def _hits(service: SegSearch, wanted: ExportRequest) -> Iterator[Hit]:
+    if wanted.text is not None:
+        yield from service.search(Query((TextTerm(wanted.text),), wanted.limit, wanted.per_image))
+    elif wanted.segment_id is not None:
+        term = SegmentTerm(wanted.segment_id)
+        yield from service.search(Query((term,), wanted.limit, wanted.per_image))
+    else:
+        chosen: set[int] | None = None
+        if wanted.collection is not None:
+            chosen = set(service.collections.image_ids_of(wanted.collection))
+        everything = service.everything()
+        inside = (hit for hit in everything if chosen is None or hit.image.id in chosen)
+        yield from itertools.islice(inside, wanted.limit)

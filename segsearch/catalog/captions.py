@@ -1,0 +1,159 @@
+"""Captions in the catalog: kept with their origin, found by the words in them (SQLite's FTS5)."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from segsearch.catalog.database import NOW, Database, portions
+from segsearch.catalog.tables import CAPTION, RECIPE, SEGMENT
+from segsearch.domain import Caption, Origin
+
+MOST_WORDS = 32  # of a query, the first ones count
+LEAST_SHARE = 0.3  # of the words' weight, or a caption is no answer: "a" alone is none
+COMMON_SHARE = 0.8  # of the captions; a word in more of them counts only where no other does
+WORDS = sa.table("caption_words", sa.column("rowid"), sa.column("caption_words"))
+
+
+class Captions(Database):
+    """The part of the catalog that holds what was said of segments."""
+
+    def add_caption(self, segment_id: int, text: str, origin: Origin) -> bool:
+        key = {
+            "segment_id": segment_id,
+            "model": origin.model,
+            "prompt_sha256": origin.prompt_sha256,
+        }
+        said = {"text": text, "host": origin.host, "created_at": NOW}
+        upsert = insert(CAPTION).values(**key, **said)
+        upsert = upsert.on_conflict_do_update(index_elements=list(key), set_=said)
+        with self._writing() as db:
+            there = sa.select(SEGMENT.c.id).where(SEGMENT.c.id == segment_id)
+            if db.execute(there).first() is None:
+                return False
+            db.execute(upsert)
+        return True
+
+    def captions(self, segment_ids: Sequence[int]) -> dict[int, tuple[Caption, ...]]:
+        found: dict[int, list[Caption]] = defaultdict(list)
+        newest = sa.select(CAPTION).order_by(CAPTION.c.created_at.desc(), CAPTION.c.id.desc())
+        with self._reading() as db:
+            for some in portions(segment_ids):
+                for row in db.execute(newest.where(CAPTION.c.segment_id.in_(some))):
+                    found[row.segment_id].append(_caption(row))
+        return {one: tuple(said) for one, said in found.items()}
+
+    def captioned(self, segment_ids: Sequence[int], origin: Origin) -> set[int]:
+        theirs = sa.select(CAPTION.c.segment_id).where(
+            CAPTION.c.model == origin.model, CAPTION.c.prompt_sha256 == origin.prompt_sha256
+        )
+        found: set[int] = set()
+        with self._reading() as db:
+            for some in portions(segment_ids):
+                found.update(db.execute(theirs.where(CAPTION.c.segment_id.in_(some))).scalars())
+        return found
+
+    def search_captions(self, words: str, k: int) -> tuple[list[float], list[int]]:
+        phrases = phrases_of(words)
+        with self._reading() as db:
+            total = db.execute(sa.select(sa.func.count()).select_from(CAPTION)).scalar_one()
+            counts = {phrase: _count(db, phrase) for phrase in phrases}
+            telling = [one for one, count in counts.items() if count <= COMMON_SHARE * total]
+            weights = {one: weight_of(counts[one], total) for one in telling or phrases}
+            wanted = {one: weight for one, weight in weights.items() if counts[one]}
+            if not wanted:
+                return [], []
+            found = db.execute(_best(wanted, sum(weights.values()), k)).all()
+        return [row.score for row in found], [row.segment_id for row in found]
+
+
+def phrases_of(words: str) -> list[str]:
+    """Each word as an FTS5 string, in which nothing is an operator, each once.
+
+    What FTS5's tokenizer takes apart, such as "sea-green", is looked for as a phrase.
+    """
+    plain = words.encode("utf-8", "ignore").decode().replace("\0", " ")  # no lone surrogates
+    each = dict.fromkeys(word.casefold() for word in plain.split())
+    return ['"' + word.replace('"', '""') + '"' for word in list(each)[:MOST_WORDS]]
+
+
+def weight_of(count: int, total: int) -> float:
+    """How much a word tells that stands in `count` of `total` captions; never below 0.
+
+    The inverse document frequency of BM25 as Lucene computes it (Robertson & Zaragoza 2009). A
+    word that stands in none weighs like one that stands in one: it may be a synonym, or misspelt.
+    """
+    known = min(max(count, 1), total)
+    return math.log1p((total - known + 0.5) / (known + 0.5))
+
+
+def caption_problems(db: sa.Connection) -> Iterator[str]:
+    """A sentence when the words do not stand for the captions that are there."""
+    missing = "SELECT count(*) FROM caption WHERE id NOT IN (SELECT id FROM caption_words_docsize)"
+    extra = "SELECT count(*) FROM caption_words_docsize WHERE id NOT IN (SELECT id FROM caption)"
+    counts = [db.exec_driver_sql(query).scalar_one() for query in (missing, extra)]
+    if any(counts):
+        yield f"The words of {counts[0]} captions are missing, {counts[1]} belong to none."
+
+
+def enter_words_again(db: sa.Connection) -> None:
+    """Build the index of words from the captions."""
+    db.exec_driver_sql("INSERT INTO caption_words (caption_words) VALUES ('rebuild')")
+
+
+def _matching(phrase: str) -> sa.ColumnElement[bool]:
+    return WORDS.c.caption_words.op("MATCH")(phrase)
+
+
+def _count(db: sa.Connection, phrase: str) -> int:
+    query = sa.select(sa.func.count()).select_from(WORDS).where(_matching(phrase))
+    return int(db.execute(query).scalar_one())
+
+
+def _best(weights: dict[str, float], total_weight: float, k: int) -> sa.Select[Any]:
+    """Segments of the active recipe by the share of the words' weight in one of their captions.
+
+    Of equal ones the shorter caption comes first: it says less besides.
+    """
+    each = [
+        sa.select(WORDS.c.rowid.label("id"), sa.literal(weight).label("weight")).where(
+            _matching(phrase)
+        )
+        for phrase, weight in weights.items()
+    ]
+    matches = sa.union_all(*each).subquery()
+    share = sa.func.sum(matches.c.weight) / total_weight
+    shares = (
+        sa.select(matches.c.id, share.label("share"))
+        .group_by(matches.c.id)
+        .having(share >= LEAST_SHARE)
+        .subquery()
+    )
+    by_caption = (
+        sa.select(CAPTION.c.segment_id, shares.c.share, sa.func.length(CAPTION.c.text))
+        .join(shares, shares.c.id == CAPTION.c.id)
+        .subquery()
+    )
+    segment_id, shared, length = by_caption.c
+    score = sa.func.max(shared).label("score")
+    return (
+        sa.select(segment_id, score)
+        .join(SEGMENT, SEGMENT.c.id == segment_id)
+        .join(RECIPE, RECIPE.c.id == SEGMENT.c.recipe_id)
+        .where(RECIPE.c.active)
+        .group_by(segment_id)
+        .order_by(score.desc(), sa.func.min(length), segment_id)
+        .limit(k)
+    )
+
+
+def _caption(row: sa.Row[Any]) -> Caption:
+    origin = Origin(row.model, row.host, row.prompt_sha256)
+    said_at = datetime.fromtimestamp(row.created_at, UTC).isoformat(timespec="milliseconds")
+    return Caption(row.segment_id, row.text, origin, said_at)

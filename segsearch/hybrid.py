@@ -1,0 +1,90 @@
+"""Joins what vectors find with what the words of captions find, into one ranking."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from segsearch.errors import QueryError
+from segsearch.queries import Prefer, Query, TextTerm
+from segsearch.search import check_text
+
+Ranking = tuple[list[float], list[int]]  # scores and segment ids, best first
+Nearest = Callable[[int], Ranking]  # the best k
+ByWords = Callable[[str, int], Ranking]  # the best k for words
+
+# Cormack, Clarke & Buettcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank
+# Learning Methods", SIGIR 2009: the constant that keeps the first ranks from deciding alone.
+RANK_OFFSET = 60
+ALL = 2**31  # more than any library's captions
+DEPTH = 200  # of each ranking at least, so that a longer answer begins like a shorter one
+
+
+def check(query: Query) -> None:
+    """QueryError when captions are asked for what they cannot give, or alone for something that
+    is no words."""
+    if query.captions == "off":
+        return
+    if query.by_picture or query.cursor or query.prefer is not Prefer.ANY:
+        raise QueryError("Answers from captions have no groups, pages, wholes or parts.")
+    if query.captions != "only":
+        return
+    if query.like or query.unlike:
+        raise QueryError("Captions are found by words alone: leave out like and unlike.")
+    texts = [term for term in query.terms if isinstance(term, TextTerm)]
+    if len(texts) < len(query.terms):
+        raise QueryError("Captions are found by words alone: leave out pictures and segments.")
+    for term in texts:
+        check_text(term.text)
+    if not _words(query, 1):
+        raise QueryError("The query has no words to look for in captions.")
+
+
+def order(query: Query, by_vector: Callable[[], Nearest], by_words: ByWords) -> Nearest:
+    """Where a search takes its candidates from, by the query's `captions`.
+
+    `off`: from the vectors, scores are cosines. `only`: from the captions, a score is the share of
+    the words a caption holds. `join`: from both by reciprocal rank fusion, a score is the sum of
+    1 / (60 + rank) over the rankings a region stands in, at most 0.033. `by_vector` is not called
+    for `only`: no model is needed.
+    """
+    if query.captions == "off":
+        return by_vector()
+    if query.captions == "only":
+        return lambda k: _by_captions(query, by_words, k)
+    nearest = by_vector()
+
+    def joined(k: int) -> Ranking:
+        depth = max(k, DEPTH)
+        return fuse([nearest(depth)[1], _by_captions(query, by_words, depth)[1]])
+
+    return joined
+
+
+def fuse(rankings: Sequence[Sequence[int]]) -> Ranking:
+    """Reciprocal rank fusion: every id once, best first; of equal ones the smaller id."""
+    scores: dict[int, float] = defaultdict(float)
+    for ranking in rankings:
+        for rank, one in enumerate(ranking, start=1):
+            scores[one] += 1 / (RANK_OFFSET + rank)
+    ids = sorted(scores, key=lambda one: (-scores[one], one))
+    return [scores[one] for one in ids], ids
+
+
+def _by_captions(query: Query, by_words: ByWords, k: int) -> Ranking:
+    """The best k of the captions that hold the words, without those that hold unwanted ones."""
+    wanted, unwanted = _words(query, 1), _words(query, -1)
+    if not wanted:
+        return [], []
+    if not unwanted:
+        return by_words(wanted, k)
+    scores, ids = by_words(wanted, ALL)
+    refused = set(by_words(unwanted, ALL)[1])
+    kept = [(score, one) for score, one in zip(scores, ids, strict=True) if one not in refused]
+    return [score for score, _ in kept[:k]], [one for _, one in kept[:k]]
+
+
+def _words(query: Query, sign: int) -> str:
+    """The words of all terms whose weight has this sign."""
+    terms = [one for one in query.terms if isinstance(one, TextTerm) and one.weight * sign > 0]
+    return " ".join(" ".join(term.text for term in terms).split())

@@ -1,0 +1,134 @@
+"""Sends requests to a library's server: refusals become ApiError, silence UnreachableError.
+
+Asks again where the server says it is too busy, and sends files whole each time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import httpx
+
+from segsearch.errors import ApiError, UnreachableError
+
+Document = dict[str, Any]
+File = Path | bytes
+Part = tuple[str, IO[bytes] | bytes]
+TOO_MANY = 429
+LONGEST_PAUSE_SECONDS = 60.0
+UNREACHED = (httpx.TransportError, httpx.DecodingError)
+
+
+class Connection:
+    """One server. Thread-safe."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        timeout_seconds: float,
+        retries: int,
+        transport: httpx.BaseTransport | None,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._retries = retries
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=timeout_seconds, transport=transport
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def says_ok(self, path: str) -> bool:
+        """Whether a GET is answered, and well."""
+        try:
+            return self._http.get(path).is_success
+        except UNREACHED:
+            return False
+
+    def document(self, method: str, path: str, **options: Any) -> Document:
+        """The JSON of an answer; options are httpx's."""
+        return cast(Document, self.send(method, path, **options).json())
+
+    def bytes_of(self, path: str, **params: Any) -> bytes:
+        """The body of a GET."""
+        return self.send("GET", path, params=params).content
+
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """An answer with its body."""
+        with self.streamed(method, path, **options) as answer:
+            answer.read()
+            return answer
+
+    @contextmanager
+    def streamed(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
+        """An answer whose body has not been read; refusals raise ApiError."""
+        try:
+            for left in range(self._retries, -1, -1):
+                with self._http.stream(method, path, **options) as answer:
+                    if answer.is_success:
+                        yield answer
+                        return
+                    answer.read()
+                    if answer.status_code != TOO_MANY or not left:
+                        raise _refusal(answer)
+                time.sleep(_pause(answer))
+                _rewind(options.get("files"))
+        except UNREACHED as problem:
+            where = f"{self._http.base_url}{path.lstrip('/')}"
+            raise UnreachableError(f"{where} cannot be reached: {problem}.") from problem
+
+
+def _refusal(answer: httpx.Response) -> ApiError:
+    try:
+        problem = answer.json()
+        code, detail = str(problem["code"]), str(problem["detail"])
+    except (ValueError, KeyError, TypeError):  # something between us and the server answers
+        code, detail = "unknown", f"{answer.status_code} {answer.reason_phrase}"
+    request_id = answer.headers.get("x-request-id")
+    return ApiError(detail, status=answer.status_code, code=code, request_id=request_id)
+
+
+def _pause(answer: httpx.Response) -> float:
+    given = answer.headers.get("retry-after", "")
+    return min(LONGEST_PAUSE_SECONDS, float(given)) if given.isdecimal() else 1.0
+
+
+def field(value: Any) -> str:
+    """A value as a form carries it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@contextmanager
+def opened(file: File) -> Iterator[Part]:
+    """One file as the part of a form."""
+    with all_opened([file]) as (one,):
+        yield one
+
+
+@contextmanager
+def all_opened(files: Sequence[File]) -> Iterator[list[Part]]:
+    """Files as the parts of a form; paths are opened, and closed again."""
+    parts: list[Part] = []
+    try:
+        for one in files:
+            path = one if isinstance(one, Path) else None
+            parts.append((path.name, path.open("rb")) if path else ("picture", cast(bytes, one)))
+        yield parts
+    finally:
+        for _, stream in parts:
+            if not isinstance(stream, bytes):
+                stream.close()
+
+
+def _rewind(files: Mapping[str, Part] | Sequence[tuple[str, Part]] | None) -> None:
+    """Let files be sent once more from their start."""
+    parts = files.values() if isinstance(files, Mapping) else [one for _, one in files or ()]
+    for _, stream in parts:
+        if not isinstance(stream, bytes):
+            stream.seek(0)

@@ -1,0 +1,44 @@
+"""Says which regions a command is about: those that answer words, those below paths, or all."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from segsearch.domain import Hit
+from segsearch.errors import QueryError
+from segsearch.packs import Sources
+from segsearch.queries import Query, TextTerm
+from segsearch.service import SegSearch
+
+USUAL_LIMIT = 100  # regions that answer words, when nobody says how many
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Words, or paths; with neither it is everything. `limit` None: 100 of words, else all."""
+
+    text: str | None = None
+    below: Sequence[Path] = ()
+    limit: int | None = None
+    per_image: int = 10
+
+    def hits(self, service: SegSearch) -> Iterable[Hit]:
+        """The regions: best first of words, else by image and id. Raises what a search raises."""
+        if self.limit is not None and self.limit < 1:
+            raise QueryError(f"The limit is {self.limit}, expected 1 or more.")
+        if self.text is None:
+            return itertools.islice(service.everything(self.below), self.limit)
+        if self.below:
+            raise QueryError("Give words or --under, not both.")
+        query = Query((TextTerm(self.text),), self.limit or USUAL_LIMIT, self.per_image)
+        return service.search(query)
+
+
+def sources(service: SegSearch) -> Sources:
+    """Pixels and segments of a library's pictures, the latest two kept: regions of one picture
+    follow each other."""
+    return Sources(lru_cache(2)(service.picture), lru_cache(2)(service.segments))

@@ -1,0 +1,98 @@
+"""Two rankings become one; what captions count is the query's to say."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+import pytest
+
+from segsearch import hybrid
+from segsearch.errors import QueryError
+from segsearch.queries import PictureTerm, Query, SegmentTerm, TextTerm
+from segsearch.search import NOT_WEIGHT
+
+BY_VECTOR = [1, 2, 3, 4]
+BY_WORDS = {"red": [3, 9, 1], "beach": [9]}
+
+
+def nearest(k: int) -> hybrid.Ranking:
+    return [0.9, 0.8, 0.7, 0.6][:k], BY_VECTOR[:k]
+
+
+def by_words(words: str, k: int) -> hybrid.Ranking:
+    found = BY_WORDS.get(words, [])[:k]
+    return [1.0] * len(found), found
+
+
+def ordered(captions: Literal["off", "join", "only"], *terms: TextTerm | SegmentTerm) -> list[int]:
+    query = Query(terms, captions=captions)
+    hybrid.check(query)
+    return hybrid.order(query, lambda: nearest, by_words)(10)[1]
+
+
+def naive(rankings: Sequence[Sequence[int]]) -> dict[int, float]:
+    ids = {one for ranking in rankings for one in ranking}
+    return {
+        one: sum(1 / (60 + 1 + r.index(one)) for r in rankings if one in r) for one in sorted(ids)
+    }
+
+
+def test_fusion_equals_the_formula_on_random_rankings() -> None:
+    rng = random.Random(3)
+    for _ in range(200):
+        rankings = [rng.sample(range(30), rng.randrange(12)) for _ in range(rng.randrange(4))]
+        scores, ids = hybrid.fuse(rankings)
+        expected = naive(rankings)
+        assert dict(zip(ids, scores, strict=True)) == pytest.approx(expected)
+        assert ids == sorted(expected, key=lambda one: (-round(expected[one], 12), one))
+        assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("captions", "expected"),
+    [("off", [1, 2, 3, 4]), ("only", [3, 9, 1]), ("join", [1, 3, 2, 9, 4])],
+)
+def test_captions_count_as_the_query_says(
+    captions: Literal["off", "join", "only"], expected: list[int]
+) -> None:
+    assert ordered(captions, TextTerm("red")) == expected
+
+
+def test_unwanted_words_keep_captions_out() -> None:
+    terms = (TextTerm("red"), TextTerm("beach", NOT_WEIGHT))
+    assert ordered("only", *terms) == [3, 1]
+    assert 9 not in ordered("join", *terms)
+
+
+def test_without_words_a_joined_search_goes_by_vectors() -> None:
+    assert ordered("join", SegmentTerm(7)) == BY_VECTOR
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        (TextTerm("red"), SegmentTerm(7)),
+        (PictureTerm(b""),),
+        (TextTerm("red", NOT_WEIGHT),),
+        (TextTerm(" "),),
+    ],
+)
+def test_captions_alone_are_found_by_words_alone(
+    terms: tuple[TextTerm | SegmentTerm | PictureTerm, ...],
+) -> None:
+    hybrid.check(Query(terms, captions="join"))
+    with pytest.raises(QueryError):
+        hybrid.check(Query(terms, captions="only"))
+
+
+def test_a_longer_answer_begins_like_a_shorter_one() -> None:
+    rng = random.Random(5)
+    many = rng.sample(range(1000), 1000)
+    said = rng.sample(range(1000), 300)
+    query = Query((TextTerm("red"),), captions="join")
+    order = hybrid.order(
+        query, lambda: lambda k: ([0.0] * k, many[:k]), lambda _, k: ([1.0] * k, said[:k])
+    )
+    assert order(20)[1][:10] == order(100)[1][:10] == order(hybrid.DEPTH)[1][:10]
