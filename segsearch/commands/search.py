@@ -124,9 +124,9 @@ def search(
     filters = filters_of({
         "paths": path, "albums": album, "collections": collection, "cameras": camera,
         "taken_after": taken_after, "taken_before": taken_before, "min_width": min_width,
-        "min_height": min_height, "tags": tag, "all_tags": all_tags, "no_tags": no_tags, "gps_box": gps_box, "near": near,
-        "places": place, "box": in_box, "min_area": min_area, "max_area": max_area,
-        "min_predicted_iou": min_iou, "min_stability": min_stability,
+        "min_height": min_height, "tags": tag, "all_tags": all_tags, "no_tags": no_tags,
+        "gps_box": gps_box, "near": near, "places": place, "box": in_box, "min_area": min_area,
+        "max_area": max_area, "min_predicted_iou": min_iou, "min_stability": min_stability,
     })  # fmt: skip
     query = Query(
         terms_of(typed), limit, per_image, captions.value, filters=filters, prefer=prefer,
