@@ -109,7 +109,7 @@ class _Ranked(BaseModel):
     )
     relevance: float | None = Field(
         description="How unlikely a region of this score is by chance, in [0, 1]; null where the "
-        "library is too small to tell."
+        "library is too small to tell, and where captions take part."
     )
     segment_id: int
     image_id: int

@@ -192,7 +192,7 @@ class Hit:
     captions take part, it is what `hybrid.order` says. Captions come newest first.
 
     `relevance` in [0, 1] is how unlikely it is that a library of this size has a region of this
-    score by chance; None where the library is too small to tell.
+    score by chance; None where the library is too small to tell, and where captions take part.
     """
 
     rank: int

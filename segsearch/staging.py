@@ -145,7 +145,11 @@ def _hits(
         rank = len(hits) + 1
         regions = {
             cast.slot.name: Hit(
-                rank, one.score, one.segment, images[image_id], cast.scored.relevance(one.score)
+                rank,
+                one.score,
+                one.segment,
+                images[image_id],
+                relevance=cast.scored.relevance(one.score),
             )
             for cast, one in zip(present, chosen, strict=True)
         }

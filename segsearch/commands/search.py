@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from segsearch.queries import Query
     from segsearch.service import SegSearch
 
+
 Names = list[str] | None
 Ids = list[int] | None
 
@@ -58,6 +59,9 @@ def search(
     unlike: Annotated[Ids, typer.Option(help="A segment that was wrong.")] = None,
     path: Annotated[Names, typer.Option(help="Only pictures at paths like this glob.")] = None,
     album: Annotated[Names, typer.Option(help="Only pictures in folders of this name.")] = None,
+    collection: Annotated[
+        Names, typer.Option(help="Only pictures in collections of this name.")
+    ] = None,
     camera: Annotated[Names, typer.Option(help="Only pictures of this camera.")] = None,
     taken_after: Annotated[
         str | None, typer.Option(help="Only pictures taken on or after this day or time.")
@@ -118,11 +122,11 @@ def search(
         every(vector), every(click), every(box), every(mask), candidate,
     )  # fmt: skip
     filters = filters_of({
-        "paths": path, "albums": album, "cameras": camera, "taken_after": taken_after,
-        "taken_before": taken_before, "min_width": min_width, "min_height": min_height,
-        "tags": tag, "all_tags": all_tags, "no_tags": no_tags, "gps_box": gps_box, "near": near,
-        "places": place, "box": in_box, "min_area": min_area, "max_area": max_area,
-        "min_predicted_iou": min_iou, "min_stability": min_stability,
+        "paths": path, "albums": album, "collections": collection, "cameras": camera,
+        "taken_after": taken_after, "taken_before": taken_before, "min_width": min_width,
+        "min_height": min_height, "tags": tag, "all_tags": all_tags, "no_tags": no_tags,
+        "gps_box": gps_box, "near": near, "places": place, "box": in_box, "min_area": min_area,
+        "max_area": max_area, "min_predicted_iou": min_iou, "min_stability": min_stability,
     })  # fmt: skip
     query = Query(
         terms_of(typed), limit, per_image, filters, prefer, by_picture,
