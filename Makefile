@@ -35,7 +35,7 @@ bench-search: setup
 	$(BIN)/python -m benchmarks.search --segments 100000
 
 bench-decoder: setup
-	$(BIN)/python -m benchmarks.decoder
+	$(BIN)/python -m benchmarks.decoder --shape vit_b --shape sam2.1
 
 DEMO_PICTURES := segsearch/demo/pictures
 bench-generator: setup

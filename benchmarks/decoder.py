@@ -2,18 +2,23 @@
 
 That is segment_anything's, and for `sam2.1` transformers', which has to be installed for it.
 
-Prints milliseconds a prompt, their ratio, and the largest difference of the logits as a share of
-their scale. Processor time of one thread is the measure on a CPU, so a busy machine does not
-blur the ratio much; wall time is on a GPU.
+Prints milliseconds a prompt, their ratio, and the largest difference of the logits from those of
+the ordinary module in float32, as a share of their scale: ours, and in bfloat16 the ordinary one's
+too. With one thread on a CPU processor time is the measure, so a busy machine does not blur the
+ratio much; wall time is with more, and on a GPU. Sides take turns within a round. Many prompts cost
+the ordinary module no less each, so it is timed on `STOCK_PROMPTS` of them at most.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
@@ -21,7 +26,12 @@ import typer
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
 from torch import Tensor
 
+from segsearch.devices import Place
 from segsearch.segmenters.decoder import ExactDecoder
+
+STOCK_PROMPTS = 128
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+HEADS = ("shape", "dtype", "prompts", "stock ms", "all ms", "", "none pass ms", "", "ours off by")
 
 # channels, perceptron, heads, side of the embedding grid
 SHAPES = {"vit_b": (256, 2048, 8, 64), "sam2.1": (256, 2048, 8, 64), "embedded": (128, 512, 4, 40)}
@@ -76,81 +86,109 @@ def stock_sam2(module: Any, image: tuple[Tensor, ...], prompts: Tensor) -> Tenso
 
 
 def milliseconds(work: Callable[[], object], device: str) -> float:
-    """Processor time of this process on a CPU, wall time on a GPU."""
+    """Processor time of this process where one thread works on a CPU, wall time elsewhere."""
     if device == "cuda":
         torch.cuda.synchronize()
-        start = time.perf_counter()
-        work()
-        torch.cuda.synchronize()
-        return 1000 * (time.perf_counter() - start)
-    start = time.process_time()
+    clock = time.process_time
+    if device != "cpu" or torch.get_num_threads() > 1:
+        clock = time.perf_counter
+    start = clock()
     work()
-    return 1000 * (time.process_time() - start)
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return 1000 * (clock() - start)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Both decoders over one picture of random features, in the numbers of `place`."""
+
+    module: Any
+    fast: ExactDecoder
+    image: tuple[Tensor, Tensor, Tensor]
+    details: tuple[Tensor, Tensor] | None
+    place: Place
+
+    @classmethod
+    def of(cls, shape: str, place: Place) -> Sides:
+        module = decoder_of(shape).to(place.device)
+        dim, _, _, side = SHAPES[shape]
+
+        def noise(channels: int, times: int) -> Tensor:
+            return torch.randn(1, channels, times * side, times * side, device=place.device)
+
+        image = (noise(dim, 1), noise(dim, 1), torch.randn(1, dim, device=place.device))
+        details = (noise(dim // 8, 4), noise(dim // 4, 2)) if shape == "sam2.1" else None
+        return cls(module, ExactDecoder(module), image, details, place)
+
+    def stock(self, points: Tensor, *, exactly: bool = False) -> Tensor:
+        """The ordinary module's logits (B, 3, h, w); `exactly` in float32 whatever the place."""
+        with nullcontext() if exactly else self.place.computing():
+            return stock(self.module, self.image + (self.details or ()), points)
+
+    def ours(self, points: Tensor, min_iou: float) -> Tensor:
+        """Ours (k, h, w) of the masks above `min_iou`, the preparation of the picture included."""
+        with self.place.computing():
+            shared = self.fast.prepare(*self.image, details=self.details)
+            return self.fast.decode(shared, points, min_iou)[0]
 
 
 @torch.inference_mode()
-def compare(shape: str, prompts: int, repeats: int, device: str) -> str:
-    """One row of the table."""
-    module = decoder_of(shape).to(device)
-    dim, _, _, side = SHAPES[shape]
-    image = (
-        torch.randn(1, dim, side, side, device=device),
-        torch.randn(1, dim, side, side, device=device),
-        torch.randn(1, dim, device=device),
-    )
-    details = (
-        torch.randn(1, dim // 8, 4 * side, 4 * side, device=device),
-        torch.randn(1, dim // 4, 2 * side, 2 * side, device=device),
-    )
-    extra = details if shape == "sam2.1" else None
-    whole = image + (extra or ())
-    points = torch.randn(prompts, 2, dim, device=device)
-    few = points[:4]
-    expected = stock(module, whole, few).flatten(0, 1)
-    fast = ExactDecoder(module)
-    found, _ = fast.decode(fast.prepare(*image, details=extra), few, -torch.inf)
-    difference = float((found - expected).abs().max() / expected.abs().max())
+def compare(shape: str, prompts: int, repeats: int, place: Place) -> str:
+    """The numbers of one row of the table."""
+    sides = Sides.of(shape, place)
+    points = torch.randn(prompts, 2, SHAPES[shape][0], device=place.device)
+    timed, few = points[:STOCK_PROMPTS], points[:4]
+    expected = sides.stock(few, exactly=True).flatten(0, 1)
+
+    def off(logits: Tensor) -> float:
+        return float((logits.float() - expected).abs().max() / expected.abs().max())
 
     def slowly() -> None:
-        for part in torch.split(points, 16 if device == "cpu" else 64):
-            stock(module, whole, part)
+        for part in torch.split(timed, 16 if place.device == "cpu" else 64):
+            sides.stock(part)
 
-    def fully() -> None:
-        fast.decode(fast.prepare(*image, details=extra), points, -torch.inf)
-
-    def briefly() -> None:
-        fast.decode(fast.prepare(*image, details=extra), points, torch.inf)
-
+    shares = f"{off(sides.ours(few, -torch.inf)):11.1e}"
+    if place.dtype != torch.float32:
+        shares += f" (stock {off(sides.stock(few).flatten(0, 1)):.1e})"
     rounds = [
-        [milliseconds(work, device) / prompts for work in (slowly, fully, briefly)]
-        for _ in range(repeats + 1)
-    ][1:]
+        (
+            milliseconds(slowly, place.device) / len(timed),
+            milliseconds(lambda: sides.ours(points, -torch.inf), place.device) / prompts,
+            milliseconds(lambda: sides.ours(points, torch.inf), place.device) / prompts,
+        )
+        for _ in range(repeats)
+    ]
     a, b, c = (statistics.median(column) for column in zip(*rounds, strict=True))
-    return (
-        f"{shape:10} {prompts:8} {a:10.2f} {b:10.2f} {a / b:7.2f}x {c:12.2f} {a / c:7.2f}x "
-        f"{difference:12.1e}"
-    )
+    return f"{prompts:8} {a:10.2f} {b:8.2f} {a / b:6.2f}x {c:12.2f} {a / c:6.2f}x {shares}"
 
 
 def main(
     shape: Annotated[
         list[str] | None, typer.Option(help="vit_b, sam2.1 or embedded; all if left out")
     ] = None,
-    prompts: Annotated[int, typer.Option(help="points a picture")] = 64,
-    repeats: Annotated[int, typer.Option(help="rounds after the first; medians are shown")] = 3,
+    dtype: Annotated[list[str] | None, typer.Option(help="fp32, bf16; both if left out")] = None,
+    prompts: Annotated[
+        list[int] | None, typer.Option(help="points a picture; 64, 256 and 1024 if left out")
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="rounds; medians are shown")] = 1,
+    threads: Annotated[int, typer.Option(help="torch's threads on a CPU")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
 ) -> None:
     """Stock decoder against ours: all prompts enlarged, and none passing the predicted IoU."""
-    torch.set_num_threads(1)
-    print(
-        f"{'shape':10} {'prompts':>8} {'stock ms':>10} {'all ms':>10} {'':>8} {'none pass ms':>12} "
-        f"{'':>8} {'difference':>12}"
-    )
+    torch.set_num_threads(threads)
+    clock = "processor" if device == "cpu" and threads == 1 else "wall"
+    print(f"{device}, {threads} threads, {clock} time, load {os.getloadavg()[0]:.1f}")
+    widths = (9, 5, 8, 10, 8, 7, 12, 7, 11)
+    print(" ".join(name.rjust(width) for name, width in zip(HEADS, widths, strict=True)))
     for one in shape or SHAPES:
         if one == "sam2.1" and importlib.util.find_spec("transformers") is None:
-            print(f"{one:10} left out: transformers is not installed", flush=True)
+            print(f"{one:9} left out: transformers is not installed", flush=True)
             continue
-        print(compare(one, prompts, repeats, device), flush=True)
+        for kind in dtype or DTYPES:
+            for count in prompts or (64, 256, 1024):
+                row = compare(one, count, repeats, Place(device, DTYPES[kind]))
+                print(f"{one:>9} {kind:>5} {row}", flush=True)
 
 
 if __name__ == "__main__":

@@ -164,10 +164,12 @@ def build_segmenter(chosen: Preset, settings: Settings) -> Segmenter:
     generator = GeneratorSettings(**chosen.generator)
     weights, identity = found.path("weights"), found.identity
     architecture = found.name if found.name in embedded_names() else entry(found.name).architecture
-    if architecture.startswith("hiera"):
-        from segsearch.segmenters.sam2 import Sam2Segmenter, load_sam2  # loads transformers
+    if architecture == "edgetam" or architecture.startswith("hiera"):
+        from segsearch.segmenters.edgetam import load_edgetam  # loads transformers
+        from segsearch.segmenters.sam2 import Sam2Segmenter, load_sam2
 
-        network = load_sam2(architecture, weights)
+        small = architecture == "edgetam"
+        network = load_edgetam(weights) if small else load_sam2(architecture, weights)
         return Sam2Segmenter(network, identity=identity, settings=generator, place=on)
     build = build_sam_lite if architecture == "sam-lite" else lambda: build_sam(architecture)
     sam = load_sam(build, weights)

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from segsearch.embedders.open_clip_models import build, describe
 from segsearch.models.catalogue import Entry
 from segsearch.models.store import Store
+from segsearch.segmenters.edgetam import build_edgetam
 from segsearch.segmenters.keys import sam2_from_hub
 from segsearch.segmenters.sam import build_sam
 from segsearch.segmenters.sam2 import build_sam2
@@ -27,6 +28,11 @@ def checkpoint(entry: Entry, folder: Path) -> Path:
     if entry.architecture.startswith("hiera-"):
         path = folder / "weights.pt"
         torch.save({"model": sam2_from_hub(build_sam2(entry.architecture).state_dict())}, path)
+        return path
+    if entry.architecture == "edgetam":
+        path = folder / "model.safetensors"
+        state = build_edgetam().state_dict()
+        save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, path)
         return path
     path = folder / "open_clip_model.safetensors"
     state = build(describe(entry.architecture)["model_cfg"]).state_dict()

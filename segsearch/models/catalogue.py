@@ -97,6 +97,15 @@ def _sam2(
     )  # fmt: skip
 
 
+def _edgetam() -> Entry:
+    """The only mobile-size SAM that a maintained library carries; its hub twin has no .pt names."""
+    weights = Source("model.safetensors", "yonigozlan/EdgeTAM-hf", megabytes=56)
+    return Entry(
+        "edgetam", "segmenter", "edgetam", (weights,), "Apache-2.0",
+        commercial=True, parameters=14.1, input_px=1024,
+    )  # fmt: skip
+
+
 def _clip(
     name: str, architecture: str, repository: str, sizes: tuple[int, float, int],
     licence: str = "Apache-2.0", *, commercial: bool = True, tokenizer: bool = False,
@@ -123,6 +132,7 @@ TABLE: tuple[Entry, ...] = (
     _sam2("2.1", "small", "092824", "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38", 184, 46.0),
     _sam2("2.1", "base-plus", "092824", "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5", 324, 80.8),
     _sam2("2.1", "large", "092824", "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318", 898, 224.4),
+    _edgetam(),
     _clip("clip-vit-b-32-256", "ViT-B-32-256/datacomp_s34b_b86k", "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K", (605, 151.3, 256), "MIT"),
     _clip("siglip2-b-16-256", "ViT-B-16-SigLIP2-256/webli", "timm/ViT-B-16-SigLIP2-256", (1502, 375.2, 256), tokenizer=True),
     _clip("siglip2-l-16-256", "ViT-L-16-SigLIP2-256/webli", "timm/ViT-L-16-SigLIP2-256", (3526, 881.5, 256), tokenizer=True),

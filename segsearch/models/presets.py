@@ -101,7 +101,7 @@ def preset(name: str) -> Preset:
     """The preset of a name, or of `SEGMENTER+EMBEDDER`; ModelError when there is none."""
     segmenter, plus, embedder = name.partition("+")
     if plus:
-        points = SAM2_POINTS if segmenter.startswith("sam2") else SAM_POINTS
+        points = SAM2_POINTS if segmenter.startswith(("sam2", "edgetam")) else SAM_POINTS
         generator = {**points, **TIDY}
         if segmenter == "sam-lite":
             generator = PRESETS["demo"].generator

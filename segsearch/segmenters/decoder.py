@@ -19,6 +19,7 @@ Letters in shapes are those of `decoder_parts`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,10 @@ from segsearch.segmenters.decoder_upscale import Upscaler, in_picture_order
 # A CPU is fastest while a step's numbers stay in its cache, a GPU while it has much to do at once.
 ATTENTION_BYTES = {"cpu": 8 << 20, "cuda": 2 << 30}
 UPSCALING_BYTES = {"cpu": 2 << 20, "cuda": 4 << 30}
+
+# A decoder bound to one encoded picture: prompts (B, m, C) and a least predicted IoU to logits
+# (k, h, w) and predicted IoU (k,).
+Decode = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)

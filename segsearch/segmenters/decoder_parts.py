@@ -1,7 +1,8 @@
 """Names the parts of a mask decoder: the modules that the fast decoder reads its weights from.
 
 Two builds are known: segment_anything's MaskDecoder, and transformers' Sam2MaskDecoder (SAM 2 and
-2.1), which has one token more, for the object score, and adds finer features while it enlarges.
+2.1; EdgeTAM's is the same under its own name), which has one token more, for the object score, and
+adds finer features while it enlarges.
 
 Letters in shapes, here and in `decoder`: B prompts, n tokens a prompt, N image tokens, C channels,
 H heads of d channels each.
@@ -17,6 +18,7 @@ from typing import Any
 from segment_anything.modeling import MaskDecoder
 from torch import Tensor, cat, nn
 
+SAM2_DECODERS = ("Sam2MaskDecoder", "EdgeTamMaskDecoder")
 OnTokens = Callable[..., Tensor]  # a module that is used as it is, on a handful of tokens
 
 
@@ -144,9 +146,9 @@ def is_upstream(module: Any) -> bool:
 
 
 def is_sam2(module: Any) -> bool:
-    """Whether a module is transformers' Sam2MaskDecoder; told by name, so nothing is imported."""
+    """Whether a module is SAM 2's decoder in transformers; told by name, so nothing is imported."""
     kind = type(module)
-    return kind.__name__ == "Sam2MaskDecoder" and kind.__module__.startswith("transformers.")
+    return kind.__name__ in SAM2_DECODERS and kind.__module__.startswith("transformers.")
 
 
 def _attend_as_sam2(attention: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ SAM2: Renames = (
 # Tensors of the video model, on either side; pictures don't need them.
 VIDEO = re.compile(
     r"^(memory_|maskmem_|mask_downsample|obj_ptr_|no_obj_|no_mem_pos_enc|object_pointer_|no_object_"
-    r"|temporal_|occlusion_|no_memory_positional_|memory_temporal_)"
+    r"|temporal_|spatial_perceiver|occlusion_|no_memory_positional_|memory_temporal_)"
 )
 
 

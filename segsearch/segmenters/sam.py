@@ -27,16 +27,13 @@ from segsearch.domain import Proposal
 from segsearch.errors import ModelError
 from segsearch.ports import Answer, Pixels
 from segsearch.prompts import Prompts
-from segsearch.segmenters.decoder import ExactDecoder
+from segsearch.segmenters.decoder import Decode, ExactDecoder
 from segsearch.segmenters.decoder_parts import is_upstream
 from segsearch.segmenters.generator import GeneratorSettings, generate
 from segsearch.segmenters.keys import sam_from_hub
 from segsearch.segmenters.prompting import EncodedPicture, answer_sam
 from segsearch.segmenters.upsampling import Upsampling
 from segsearch.weights import fit, read_weights
-
-# Prompts (B, m, C) and a least predicted IoU to logits (k, h, w) and predicted IoU (k,).
-Decode = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)

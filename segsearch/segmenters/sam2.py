@@ -1,7 +1,8 @@
 """Turns pictures into mask proposals and answers prompts with SAM 2 or 2.1.
 
 The modules are those of transformers (models/sam2), used one by one: image encoder once a picture,
-mask decoder a prompt. Preprocessing is Meta's: both sides to 1024 pixels, whatever the shape.
+mask decoder a prompt; automatic masks take the decoder of `decoder`, which reads the same weights.
+Preprocessing is Meta's: both sides to 1024 pixels, whatever the shape.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import copy
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from segsearch.domain import Proposal
 from segsearch.errors import ModelError
 from segsearch.ports import Answer, Pixels
 from segsearch.prompts import Prompts
+from segsearch.segmenters.decoder import Decode, ExactDecoder
 from segsearch.segmenters.generator import GeneratorSettings, generate
 from segsearch.segmenters.keys import sam2_to_hub
 from segsearch.segmenters.prompting import EncodedPicture, finished
@@ -32,8 +35,6 @@ from segsearch.weights import fit, read_weights
 
 PIXEL_MEAN = (0.485, 0.456, 0.406)  # of pixels in [0, 1], as ImageNet's
 PIXEL_STD = (0.229, 0.224, 0.225)
-DECODED_AT_ONCE = {"cpu": 8}  # prompts; each has high-resolution features of its own
-DECODED_ELSEWHERE = 64
 
 # What differs between the sizes (sam2/configs/sam2.1/*.yaml); all else is the library's default.
 BACKBONES: dict[str, dict[str, Any]] = {
@@ -65,25 +66,20 @@ BACKBONES: dict[str, dict[str, Any]] = {
 class Sam2View:
     """A picture that a SAM 2 has encoded: answers points with logits."""
 
-    model: Any
+    prompt_encoder: Any
+    decode: Decode
     picture: EncodedPicture
-    place: Place
     upsampling: Upsampling
-    threshold: float
+    threshold: float = 0.0
 
     def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
         """Logits (k, h, w) and predicted IoU (k,) of the masks above `min_iou`, by prompt."""
         where = self.picture.scaled(points)[None, :, None].to(self.upsampling.device)
         labels = torch.ones(where.shape[:3], dtype=torch.int64, device=where.device)
-        step = DECODED_AT_ONCE.get(self.place.device, DECODED_ELSEWHERE)
-        found: list[tuple[Tensor, Tensor]] = []
-        for start in range(0, where.shape[1], step):
-            part = slice(start, start + step)
-            prompt = {"input_points": where[:, part], "input_labels": labels[:, part]}
-            logits, predicted_iou = decode(self.model, self.picture, prompt, self.place)
-            keep = predicted_iou > min_iou
-            found.append((logits[keep], predicted_iou[keep]))
-        return torch.cat([one for one, _ in found]), torch.cat([one for _, one in found])
+        sparse, _ = self.prompt_encoder(
+            input_points=where, input_labels=labels, input_boxes=None, input_masks=None
+        )
+        return self.decode(sparse[0], min_iou)
 
 
 class Sam2Segmenter:
@@ -93,6 +89,7 @@ class Sam2Segmenter:
         self, model: Any, *, identity: str, settings: GeneratorSettings, place: Place = CPU
     ) -> None:
         self._model = model.to(place.device).eval().requires_grad_(requires_grad=False)
+        self._fast = ExactDecoder(self._model.mask_decoder)
         self._place = place
         self._identity = identity
         self._settings = settings
@@ -117,13 +114,23 @@ class Sam2Segmenter:
             what="segmenting a picture",
         )
 
+    @torch.inference_mode()
     def look(self, pixels: Pixels) -> Sam2View:
         """Encode a picture or crop (H, W, 3) uint8 RGB."""
         picture = self.encode(pixels)
         (rows, columns), size = picture.mask_size, picture.size
         upsampling = Upsampling.through_square((rows, columns), rows, (rows, columns), size)
+        shared = self._fast.prepare(
+            picture.features[-1],
+            self._model.get_image_wide_positional_embeddings(),
+            self._model.prompt_encoder.no_mask_embed.weight,
+            details=(picture.features[0], picture.features[1]),
+        )
         return Sam2View(
-            self._model, picture, self._place, upsampling.to(torch.device(self._model.device)), 0.0
+            self._model.prompt_encoder,
+            partial(self._fast.decode, shared),
+            picture,
+            upsampling.to(torch.device(self._model.device)),
         )
 
     @torch.inference_mode()

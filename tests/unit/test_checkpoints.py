@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam
 from segment_anything.modeling import TwoWayTransformer as Transformer
-from transformers import SamConfig, SamModel
+from transformers import EdgeTamVideoConfig, EdgeTamVideoModel, SamConfig, SamModel
 
 from segsearch.errors import ModelError, UnsafeWeightsError
+from segsearch.segmenters.edgetam import BACKBONE, build_edgetam, load_edgetam
 from segsearch.segmenters.keys import sam2_from_hub, sam2_to_hub, sam_from_hub, sam_to_hub
 from segsearch.segmenters.sam import load_sam
 from segsearch.weights import fit, read_weights
@@ -111,6 +112,20 @@ def test_sam2_names_go_there_and_back(tmp_path: Path) -> None:
     assert back.keys() == model.state_dict().keys()
     assert all(torch.equal(back[name], tensor) for name, tensor in model.state_dict().items())
     assert sam2_to_hub(model.state_dict()).keys() == model.state_dict().keys()
+
+
+def test_edgetam_s_video_file_holds_every_tensor_of_the_image_model(tmp_path: Path) -> None:
+    """The published file is the video model's; under its names lies the whole image model."""
+    config = {"backbone_config": {**BACKBONE}}
+    with torch.device("meta"):
+        video = EdgeTamVideoModel(EdgeTamVideoConfig(vision_config=config))
+    model = build_edgetam()
+    weights = {name: torch.zeros(2) for name in video.state_dict()}
+    weights |= {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    save_file(weights, tmp_path / "model.safetensors")
+    back = load_edgetam(tmp_path / "model.safetensors").state_dict()
+    assert len(weights) > len(back) == len(model.state_dict())
+    assert all(torch.equal(back[name], one) for name, one in model.state_dict().items())
 
 
 class Evil:

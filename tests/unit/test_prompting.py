@@ -19,7 +19,7 @@ from segsearch.segmenters.generator import GeneratorSettings
 from segsearch.segmenters.sam import SamSegmenter
 from segsearch.segmenters.sam2 import Sam2Segmenter
 from tests.unit.small_sam import patchwork, small_sam
-from tests.unit.small_sam2 import IMAGE, small_sam2
+from tests.unit.small_sam2 import IMAGE, small_edgetam, small_sam2
 
 SIZES = [(90, 130), (128, 128), (211, 64)]
 SETTINGS = GeneratorSettings(points_per_side=4)
@@ -99,13 +99,19 @@ def oracle(
 @pytest.mark.parametrize("with_mask", [False, True])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
+@pytest.mark.parametrize("build", [small_sam2, small_edgetam])
 def test_sam2_answers_as_the_whole_model_of_transformers_does(
-    prompt: dict[str, Any], size: tuple[int, int], with_mask: bool, multimask: bool
+    build: Callable[[], Any],
+    prompt: dict[str, Any],
+    size: tuple[int, int],
+    with_mask: bool,
+    multimask: bool,
 ) -> None:
     pixels = patchwork(*size, seed=2)
-    picture = opened(sam2(), pixels)
+    segmenter = Sam2Segmenter(build(), identity="small2@0", settings=SETTINGS)
+    picture = opened(segmenter, pixels)
     mask = picture.segment(points=[[40, 30]]).logits[0, 1] if with_mask else None
-    masks, predicted_iou, logits = oracle(small_sam2(), pixels, prompt, mask, multimask)
+    masks, predicted_iou, logits = oracle(build(), pixels, prompt, mask, multimask)
     found = picture.segment(**prompt, mask_input=mask, multimask=multimask)
     assert np.abs(found.logits - logits).max() < 1e-3
     assert np.abs(found.predicted_iou - predicted_iou).max() < 1e-4
