@@ -8,7 +8,6 @@ and the mean IoU of those pairs. Each measurement runs in a process of its own.
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from segsearch.segmenters.sam import SamSegmenter, load_sam
 
 EMBEDDED = Path(__file__).parents[1] / "segsearch/models/embedded/sam-lite.safetensors"
 LONGEST_PX = 1600
+STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 OURS_ONLY = (
     "one_mask_per_thing", "overlap_thresh", "coarse_points_per_side", "settled_area_share",
 )  # fmt: skip
@@ -59,20 +59,27 @@ def measure(side: str, name: str, pixels: Pixels, settings: GeneratorSettings) -
     """Seconds, megabytes and masks of one side; to be called in a fresh process."""
     torch.set_num_threads(1)
     model = model_of(name)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    CLEAR_REFS.write_text("5")  # forget the peak that loading has left (man 5 proc)
+    before = kilobytes("VmRSS")
     start = time.process_time()
+    # Masks become full frames only after the peak has been read.
     if side == "ours":
         segmenter = SamSegmenter(model, identity=name, settings=settings)
         proposals = segmenter.propose(pixels)
-        seconds = time.process_time() - start
+        seconds, peak = time.process_time() - start, kilobytes("VmHWM") - before
         frames = [masks.decode(one.mask).ravel() for one in proposals]
     else:
         options = {key: value for key, value in asdict(settings).items() if key not in OURS_ONLY}
         found = SamAutomaticMaskGenerator(model, **options, output_mode="coco_rle").generate(pixels)
-        seconds = time.process_time() - start
+        seconds, peak = time.process_time() - start, kilobytes("VmHWM") - before
         frames = [masks.decode(masks.from_coco(one["segmentation"])).ravel() for one in found]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return seconds, peak / 1024, np.array(frames, dtype=bool).reshape(-1, pixels[..., 0].size)
+
+
+def kilobytes(name: str) -> int:
+    """A memory value of this process as Linux names it: VmRSS now, VmHWM at its peak."""
+    rows = STATUS.read_text().splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith(f"{name}:"))
 
 
 def agreement(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> tuple[float, float, float]:

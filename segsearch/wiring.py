@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from segsearch.domain import Recipe
 from segsearch.errors import LibraryMissingError, ModelError
 from segsearch.models.catalogue import OPEN_CLIP, Entry, entry
-from segsearch.models.presets import Preset, best_present, preset, recipe_of
+from segsearch.models.presets import Preset, advice, best_present, preset, recipe_of
 from segsearch.models.registry import Model, embedded_names
 from segsearch.models.registry import model as embedded_model
 from segsearch.models.store import Store, tokenizer_folder
@@ -139,9 +139,13 @@ def is_here(settings: Settings, name: str) -> bool:
 
 def best_here(settings: Settings) -> Preset:
     """The best preset whose models are here, and says in the log how to get a better one."""
-    chosen = best_present(lambda name: is_here(settings, name))
-    LOG.info("Preset %s; `segsearch presets` shows others and how to get them.", chosen.name)
-    return chosen
+    LOG.info(advice_here(settings))
+    return best_present(lambda name: is_here(settings, name))
+
+
+def advice_here(settings: Settings) -> str:
+    """Which preset a new library takes here, and what to run for the next better one."""
+    return advice(lambda name: is_here(settings, name))
 
 
 def find_model(settings: Settings, name: str) -> Model:

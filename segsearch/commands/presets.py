@@ -24,9 +24,10 @@ def presets(
 ) -> None:
     """Show the presets: their models, what must be pulled, and with `--measure` their speed."""
     from segsearch.models.presets import PRESETS
-    from segsearch.wiring import is_here
+    from segsearch.wiring import advice_here, best_here, is_here
 
     settings: Settings = context.obj
+    best = best_here(settings).name
     rows: list[dict[str, Any]] = []
     for one in PRESETS.values():
         missing = [name for name in one.models if not is_here(settings, name)]
@@ -38,11 +39,16 @@ def presets(
             "generator": one.generator,
             "crop": one.crop.document,
             "missing": missing,
+            "best_here": one.name == best,
         }
         if measure is not None and not missing:
             row |= _measured(settings.model_copy(update={"preset": one.name}), measure)
         rows.append(row)
-    print(json.dumps(rows)) if as_json else _show(rows)
+    if as_json:
+        print(json.dumps(rows))
+        return
+    _show(rows)
+    Console().print(advice_here(settings), highlight=False)
 
 
 def _measured(settings: Settings, folder: Path) -> dict[str, Any]:
@@ -80,6 +86,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         missing = row["missing"]
         get = f"segsearch models pull {' '.join(missing)}" if missing else "is here"
+        if row["best_here"]:
+            get = "is here, the best of these"
         speed, masks = row.get("seconds_per_picture"), row.get("masks_per_picture")
         table.add_row(
             row["name"],

@@ -186,6 +186,18 @@ def _mean_precision(truth: COCO, answers: Sequence[list[Ranked]]) -> tuple[float
     return at[0], at[1]
 
 
+def mask_recall(
+    pictures: Sequence[TruePicture],
+    masks: Sequence[tuple[Mask, ...]],
+    quality: Sequence[Sequence[float]],
+) -> tuple[float, float]:
+    """AR at 100 and 1000 masks a picture over IoU 0.5 to 0.95, best quality first."""
+    names = sorted({thing.name for one in pictures for thing in one.things})
+    nothing = np.empty((0, 0), dtype=np.float32)
+    regions = [Regions(part, nothing, 0.0) for part in masks]
+    return _mask_recall(_coco_truth(pictures, names), regions, quality)
+
+
 def _mask_recall(
     truth: COCO, regions: Sequence[Regions], quality: Sequence[Sequence[float]]
 ) -> tuple[float, float]:

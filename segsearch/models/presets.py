@@ -122,6 +122,17 @@ def best_present(is_here: Callable[[str], bool]) -> Preset:
     return PRESETS[DEFAULT_PRESET]
 
 
+def advice(is_here: Callable[[str], bool]) -> str:
+    """Which preset a new library takes, and what to run for the next better one."""
+    best = best_present(is_here).name
+    said = f"A new library takes {best}, the best preset whose models are here."
+    better = BEST_FIRST[: BEST_FIRST.index(best)] if best in BEST_FIRST else BEST_FIRST
+    if not better:
+        return said
+    missing = [one for one in PRESETS[better[-1]].models if not is_here(one)]
+    return f"{said} For {better[-1]}, run `segsearch models pull {' '.join(missing)}`."
+
+
 def recipe_of(chosen: Preset, find: Callable[[str], Model]) -> Recipe:
     """The recipe a preset stands for with the weights that are here; loads no model.
 

@@ -1,18 +1,23 @@
 """Keeps pulled and imported models on disk: a folder each, with a record of every file's sha256.
 
-A record is written when all files of a model are there, so a model is here whole or not at all. It
-loads nothing and decides nothing about how a model is used.
+A record is written when all files of a model are there, so a model is here whole or not at all. Who
+changes a model holds its lock; a second process waits, and finds the work done. It loads nothing
+and decides nothing about how a model is used.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from segsearch.decode import sha256_of
 from segsearch.errors import ChecksumError, ModelError, ModelMissingError, PathError
@@ -20,6 +25,7 @@ from segsearch.models.catalogue import TOKENIZER, Entry, Source
 from segsearch.models.fetch import fetch, no_room, settle
 from segsearch.models.registry import Model
 
+LOG = logging.getLogger(__name__)
 RECORD = "record.json"
 CONFIG = "config.json"
 Progress = Callable[[str, int, int | None], None]  # file name, bytes here, bytes in all if known
@@ -86,7 +92,16 @@ class Store:
         `config` is what the model is built from, kept beside it. Raises DownloadError,
         ChecksumError, NoRoomError.
         """
-        weights = entry.source(format)
+        with self._alone(entry.name):
+            return self._pull(entry, config, entry.source(format), report)
+
+    def _pull(
+        self,
+        entry: Entry,
+        config: dict[str, Any] | None,
+        weights: Source,
+        report: Progress | None,
+    ) -> bool:
         if self.holds(entry) and self._record(entry.name)["weights"].name == weights.name:
             return False
         earlier = self._record(entry.name)
@@ -111,6 +126,12 @@ class Store:
         if ending not in known and ending not in ("safetensors", "pt", "pth", "bin"):
             raise ModelError(f"{file.name} is no weights file: expected .safetensors, .pt or .pth.")
         pinned = known[ending].sha256 if ending in known else None
+        with self._alone(entry.name):
+            self._put(entry, file, pinned, config)
+
+    def _put(
+        self, entry: Entry, file: Path, pinned: str | None, config: dict[str, Any] | None
+    ) -> None:
         files = {"weights": self._copied(entry, file, pinned)}
         for role, source in entry.companions:
             beside = file.parent / source.name
@@ -138,8 +159,9 @@ class Store:
         home = self._home(entry.name)
         if not home.is_dir():
             raise ModelMissingError(f"The model {entry.name} is not here.")
-        size = sum(one.stat().st_size for one in home.iterdir())
-        shutil.rmtree(home)
+        with self._alone(entry.name):
+            size = sum(one.stat().st_size for one in home.iterdir())
+            shutil.rmtree(home)
         return size
 
     def kept(self) -> list[str]:
@@ -218,6 +240,29 @@ class Store:
 
     def _home(self, name: str) -> Path:
         return self.folder / re.sub(r"[^\w.+-]", "_", name)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Hold a model's lock, which the system frees when its holder dies; wait while it is held.
+
+        It lies beside the model's folder, which may be removed.
+        """
+        home = self._home(name)
+        file = home.with_name(f".{home.name}.lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(file)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                LOG.warning("Another process is changing the model %s: waiting for it.", name)
+                lock.acquire()
+        except OSError as problem:
+            raise no_room(problem, file) from problem
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def files_source(files: dict[str, Stored]) -> str:

@@ -95,6 +95,9 @@ class ExactDecoder:
         `prompts` (B, m, C) are the prompt encoder's sparse embeddings. Each prompt has three
         masks; the fourth, for prompts that mean one thing only, is left out.
         """
+        if not len(prompts):
+            rows, columns = shared.grid
+            return prompts.new_empty(0, 4 * rows, 4 * columns), prompts.new_empty(0)
         ranks = 2 * self._parts.final.heads * (self._parts.tokens.shape[0] + prompts.shape[1])
         step = _affordable(ATTENTION_BYTES, 4 * ranks * shared.lifted.shape[0], prompts.device)
         parts = [

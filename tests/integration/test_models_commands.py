@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from segsearch.embedders.open_clip import resize
 from segsearch.embedders.open_clip_models import build, describe, entry_of, load_model
 from segsearch.errors import EXIT_CODES, ModelError, ModelMissingError
 from segsearch.models.catalogue import entry
-from segsearch.models.presets import PRESETS, preset, recipe_of
+from segsearch.models.presets import PRESETS, advice, preset, recipe_of
 from segsearch.settings import Settings
 from segsearch.wiring import best_here, build_segmenter, find_model, model_store
 from tests.every_model import put, write_tokenizer
@@ -99,6 +100,30 @@ def test_presets_say_what_to_pull(tmp_path: Path) -> None:
     assert {"demo", "fast", "balanced", "thorough"} <= set(rows)
     assert rows["demo"]["missing"] == []
     assert rows["balanced"]["missing"] == ["sam2.1-base-plus", "siglip2-b-16-256"]
+
+
+def test_presets_say_which_is_the_best_here_and_how_to_get_a_better_one(tmp_path: Path) -> None:
+    done = run("presets", models=tmp_path)
+    said = " ".join(done.stdout.split())
+    assert "A new library takes demo, the best preset whose models are here." in said
+    assert "For fast, run `segsearch models pull sam2.1-tiny clip-vit-b-32-256`." in said
+    rows = json.loads(run("presets", "--json", models=tmp_path).stdout)
+    assert [row["name"] for row in rows if row["best_here"]] == ["demo"]
+
+
+@pytest.mark.parametrize(
+    ("here", "expected"),
+    [
+        ({"sam2.1-tiny"}, "takes demo, .* For fast, run .*pull clip-vit-b-32-256`"),
+        ({*PRESETS["fast"].models, "sam2.1-base-plus"}, "takes fast, .* pull siglip2-b-16-256`"),
+        (
+            {*PRESETS["thorough"].models},
+            r"takes thorough, the best preset whose models are here\.$",
+        ),
+    ],
+)
+def test_advice_names_only_what_is_missing(here: set[str], expected: str) -> None:
+    assert re.search(expected, advice(lambda name: name in here))
 
 
 def test_presets_are_measured_on_the_user_s_own_pictures(tmp_path: Path) -> None:

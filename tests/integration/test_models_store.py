@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +40,8 @@ def hub() -> Iterator[Hub]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(path.name for path in files if path.suffix != ".lock")
 
 
 def row(sha256: str | None = None, companions: tuple[tuple[str, Source], ...] = ()) -> Entry:
@@ -55,6 +61,44 @@ def test_a_file_comes_whole_with_its_progress(hub: Hub, tmp_path: Path) -> None:
     assert (got.sha256, got.size_bytes) == (SHA256, len(DATA))
     assert seen[-1] == (len(DATA), len(DATA))
     assert leftovers(tmp_path) == ["w"]
+
+
+def test_of_pulls_at_once_one_fetches_and_the_others_wait_for_it(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
+    start = threading.Barrier(4)
+
+    def pull(_: int) -> bool:
+        start.wait()
+        return Store(tmp_path, hub.url).pull(row(SHA256), None)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(pull, range(4))) == [False, False, False, True]
+    assert len(hub.asked) == 1
+    assert Store(tmp_path, hub.url).problems(row(SHA256)) == []
+
+
+def test_a_pull_waits_while_another_process_changes_the_model(
+    hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
+    holding = (
+        "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", holding, str(tmp_path / ".tiny.lock")]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        assert other.stdout
+        assert other.stdout.readline() == b"held\n"
+        pulled = threads.submit(Store(tmp_path, hub.url).pull, row(SHA256), None)
+        while "waiting for it" not in caplog.text and not pulled.done():
+            time.sleep(0.01)
+        asked = list(hub.asked)
+        other.kill()  # a holder that dies frees the model
+        assert pulled.result(timeout=60)
+    assert asked == []
 
 
 def test_a_cut_connection_is_resumed_where_it_broke(hub: Hub, tmp_path: Path) -> None:
@@ -216,7 +260,7 @@ def test_a_tokenizer_is_imported_with_its_model(tmp_path: Path) -> None:
 
 
 def test_the_table_names_each_model_once_and_pins_no_invented_hash() -> None:
-    assert len(set(names())) == len(TABLE) == 17
+    assert len(set(names())) == len(TABLE) == 18
     for one in TABLE:
         for source in one.weights:
             assert source.sha256 is None or len(bytes.fromhex(source.sha256)) == 32
