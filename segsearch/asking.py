@@ -27,13 +27,14 @@ PREFER_SLACK = 0.05  # ... and this much, as a cosine, where the library is too 
 
 Active = tuple[int, Recipe]
 Siblings = Callable[[int], list[Ranked]]  # the scored regions of an image, best first
+Nearest = Callable[[int], tuple[list[float], list[int]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
     """One vector against the segments that pass: the best k of them, and what chance would give."""
 
-    nearest: Callable[[int], tuple[list[float], list[int]]]
+    nearest: Nearest
     background: Background | None
 
     def relevance(self, score: float) -> float | None:
@@ -68,7 +69,7 @@ class Asking:
         newest = cursor.newest if cursor else self._catalog.newest_segment()
         allowed = self.allowed(recipe, query.filters)
         scored, siblings, pointed = self._by_vector_and_words(recipe, query, allowed)
-        best, _ = scored.nearest(1)
+        best, _ = scored.nearest(ranking.first_candidates(query.limit + 1))
         if not best:
             return Answer((), message=None if cursor else _nothing_to_rank(query), pointed=pointed)
         relevance = scored.relevance(best[0])
@@ -147,7 +148,7 @@ class Asking:
         def nearest(k: int) -> tuple[list[float], list[int]]:
             return self._projection.search(recipe, wanted, k, allowed)
 
-        return Scored(nearest, chance)
+        return Scored(_remembered(nearest), chance)
 
     def fetch(self, ids: Sequence[int]) -> dict[int, Segment]:
         """Segments by id; those that are gone are left out."""
@@ -203,6 +204,21 @@ class Asking:
                 image = images[segment.image_id]
                 captions = said.get(segment.id, ())
                 yield Hit(first + number, score, segment, image, relevance, captions)
+
+
+def _remembered(nearest: Nearest) -> Nearest:
+    """The same, without asking again for what an earlier answer holds."""
+    kept: list[tuple[int, list[float], list[int]]] = []
+
+    def once(k: int) -> tuple[list[float], list[int]]:
+        for asked, scores, ids in kept:
+            if k <= asked or len(ids) < asked:
+                return scores[:k], ids[:k]
+        scores, ids = nearest(k)
+        kept[:] = [(k, scores, ids)]
+        return scores, ids
+
+    return once
 
 
 def _grouped(heads: Sequence[Ranked], rules: Rules, siblings: Siblings) -> list[tuple[int, Ranked]]:

@@ -54,7 +54,7 @@ def rank(shelf: Shelf, limit: int, rules: Rules) -> list[Ranked]:
     Asks for more candidates until enough are left, so that a picture with many overlapping
     regions does not shorten the answer.
     """
-    k = limit * 4 + 16 + 4 * (len(rules.shown) + len(rules.closed))
+    k = first_candidates(limit) + 4 * (len(rules.shown) + len(rules.closed))
     while True:
         scores, ids = shelf.nearest(k)
         segments = shelf.fetch(ids)
@@ -67,6 +67,11 @@ def rank(shelf: Shelf, limit: int, rules: Rules) -> list[Ranked]:
         if len(kept) == limit or len(ids) < k:
             return kept
         k *= 4
+
+
+def first_candidates(limit: int) -> int:
+    """How many candidates are looked at before more are asked for."""
+    return limit * 4 + 16
 
 
 def choose(pairs: Sequence[Ranked], limit: int, rules: Rules) -> list[Ranked]:
