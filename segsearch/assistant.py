@@ -33,7 +33,9 @@ INSTRUCTIONS = (
     "A library of pictures, cut into segments. Search it by the things in the pictures; an answer "
     "is a region: its box in pixels (x0, y0, x1, y1), the picture it lies in, and an id to look "
     "at it, to cut it out, or to find more like it; and, where a vision model was asked, what it "
-    "said of the region (captions). Scores are cosines: compare them within one answer only."
+    "said of the region (captions). Scores are cosines: compare them within one answer only. "
+    "Relevance (0 to 1) says how unlikely a find is by chance; an empty answer means that nothing "
+    "matches."
 )
 
 

@@ -77,6 +77,12 @@ class Client:
             fields = {name: field(value) for name, value in wanted.items()}
             return self._server.document("POST", "/v1/search", files={"picture": file}, data=fields)
 
+    def scene(self, *slots: Document, **wanted: Any) -> Document:
+        """`{"scenes": [...], ...}`: pictures that hold these things, such as `{"name": "dog"}`, and
+        whatever else `POST /v1/search/scene` takes, such as `relations`, `filters`, `limit`."""
+        scene = {"slots": list(slots), **wanted}
+        return self._server.document("POST", "/v1/search/scene", json=scene)
+
     def segment(
         self,
         picture: int | File,

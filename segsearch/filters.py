@@ -24,7 +24,8 @@ class Filters:
 
     Of the picture: `paths` are globs (`*`, `?`, `[a-z]`; `*` crosses folders; one that begins with
     neither `/` nor `*` may begin in any folder), `albums` names of the folder a file lies in,
-    `min_width`, `max_width`, `min_height` and `max_height` pixels of the upright picture,
+    `collections` names of collections a picture is in, `min_width`, `max_width`, `min_height` and
+    `max_height` pixels of the upright picture,
     `taken_after` (inclusive) and `taken_before` (exclusive) the camera's local time, `cameras`
     their names in any case, `tags` (any), `all_tags` and `no_tags`, `gps_box` south, west, north,
     east in degrees (west > east crosses the date line), `near` latitude, longitude in degrees and
@@ -40,6 +41,7 @@ class Filters:
     segment_ids: tuple[int, ...] | None = None
     paths: tuple[str, ...] = ()
     albums: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
     min_width: int | None = None
     max_width: int | None = None
     min_height: int | None = None

@@ -55,6 +55,7 @@ class FilterRequest(BaseModel):
     paths: Names = Field([], description="Globs; one that starts with neither / nor * may begin "
                          "in any folder, and * crosses folders.")  # fmt: skip
     albums: Names = Field([], description="Names of the folder a picture lies in.")
+    collections: Names = Field([], description="Names of collections a picture is in.")
     min_width: Pixels | None = Field(None, description="Of the upright picture, in pixels.")
     max_width: Pixels | None = None
     min_height: Pixels | None = None

@@ -12,7 +12,15 @@ import sqlalchemy as sa
 
 from segsearch.catalog import rows
 from segsearch.catalog.database import Database
-from segsearch.catalog.tables import IMAGE, IMAGE_TAG, INGEST, SEGMENT, SOURCE
+from segsearch.catalog.tables import (
+    COLLECTION,
+    COLLECTION_IMAGE,
+    IMAGE,
+    IMAGE_TAG,
+    INGEST,
+    SEGMENT,
+    SOURCE,
+)
 from segsearch.filters import ACROSS, DOWN, Filters, parse_place
 from segsearch.ports import Ids, Vector
 
@@ -63,6 +71,10 @@ def _of_image(filters: Filters) -> Iterator[Condition]:
         yield _has_source(sa.or_(*globs))
     if filters.albums:
         yield _has_source(sa.or_(*(_in_album(name) for name in filters.albums)))
+    if filters.collections:
+        member = COLLECTION_IMAGE.join(COLLECTION)
+        named = sa.select(COLLECTION_IMAGE.c.image_id).select_from(member)
+        yield IMAGE.c.id.in_(named.where(COLLECTION.c.name.in_(filters.collections)))
     yield from _between(IMAGE.c.width, filters.min_width, filters.max_width)
     yield from _between(IMAGE.c.height, filters.min_height, filters.max_height)
     if filters.taken_after is not None:

@@ -58,6 +58,9 @@ def search(
     unlike: Annotated[Ids, typer.Option(help="A segment that was wrong.")] = None,
     path: Annotated[Names, typer.Option(help="Only pictures at paths like this glob.")] = None,
     album: Annotated[Names, typer.Option(help="Only pictures in folders of this name.")] = None,
+    collection: Annotated[
+        Names, typer.Option(help="Only pictures in collections of this name.")
+    ] = None,
     camera: Annotated[Names, typer.Option(help="Only pictures of this camera.")] = None,
     taken_after: Annotated[
         str | None, typer.Option(help="Only pictures taken on or after this day or time.")
@@ -118,7 +121,8 @@ def search(
         every(vector), every(click), every(box), every(mask), candidate,
     )  # fmt: skip
     filters = filters_of({
-        "paths": path, "albums": album, "cameras": camera, "taken_after": taken_after,
+        "paths": path, "albums": album, "collections": collection,
+        "cameras": camera, "taken_after": taken_after,
         "taken_before": taken_before, "min_width": min_width, "min_height": min_height,
         "tags": tag, "all_tags": all_tags, "no_tags": no_tags, "gps_box": gps_box, "near": near,
         "places": place, "box": in_box, "min_area": min_area, "max_area": max_area,

@@ -51,6 +51,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "taken_after": st.sampled_from(MOMENTS[1:]),
     "taken_before": st.sampled_from(MOMENTS[1:]),
     "cameras": some(("ACME one", "other 2")),
+    "collections": some(("odd", "third", "nowhere")),
     "tags": some(TAGS),
     "all_tags": some(TAGS),
     "no_tags": some(TAGS),
@@ -80,6 +81,9 @@ def test_filters_pass_what_a_naive_look_passes(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         catalog, pictures = filled(Path(folder), library)
+        for name, step in (("odd", slice(0, None, 2)), ("third", slice(2, None, 3))):
+            catalog.create_collection(name)
+            catalog.add_to_collection(name, sorted(pictures)[step])
         segments = catalog.segments()
         numbers = {
             image_id: [one.id for one in segments if one.image_id == image_id]
@@ -113,6 +117,9 @@ def picture_passes(filters: Filters, image_id: int, picture: Picture) -> bool:
         filters.taken_before is None or (taken is not None and taken < filters.taken_before),
         not filters.cameras
         or (picture.camera or "").lower() in {name.lower() for name in filters.cameras},
+        not filters.collections
+        or ("odd" in filters.collections and image_id % 2 == 1)
+        or ("third" in filters.collections and image_id % 3 == 0),
         not filters.tags or bool(tags & set(filters.tags)),
         tags >= set(filters.all_tags),
         not tags & set(filters.no_tags),
@@ -223,7 +230,8 @@ def test_every_filter_is_empty_by_default_and_counts_when_given() -> None:
             "image_ids": (), "segment_ids": (1,), "paths": ("a",), "albums": ("a",),
             "min_width": 0, "max_width": 1, "min_height": 0, "max_height": 1,
             "taken_after": datetime(2024, 1, 1), "taken_before": datetime(2024, 1, 1),
-            "cameras": ("a",), "tags": ("a",), "all_tags": ("a",), "no_tags": ("a",),
+            "cameras": ("a",), "collections": ("a",), "tags": ("a",),
+            "all_tags": ("a",), "no_tags": ("a",),
             "gps_box": (0.0, 0.0, 1.0, 1.0), "near": (0.0, 0.0, 1.0), "min_area": 0.0,
             "max_area": 1.0, "box": (0.0, 0.0, 1.0, 1.0), "places": ("left",),
             "min_predicted_iou": 0.0, "min_stability": 0.0,

@@ -204,6 +204,7 @@ def test_a_server_that_is_not_there_is_said() -> None:
 
 
 CALLS: list[Callable[[Client], object]] = [
+    lambda at: at.scene({"name": "dog"}, limit=1),
     lambda at: at.search("a"),
     lambda at: at.segment(1, points=[[1, 1]]),
     lambda at: at.export(Path(os.devnull)),
