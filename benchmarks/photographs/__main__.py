@@ -21,6 +21,7 @@ from segsearch.evaluation.truth import Thing, read_truth
 from segsearch.masks import decode, encode, iou
 from segsearch.models.presets import DEFAULT_PRESET, preset
 from segsearch.models.registry import model
+from segsearch.queries import Query, TextTerm
 from segsearch.render import overlay_png
 from segsearch.segmenters.lite import build_sam_lite
 from segsearch.segmenters.sam import load_sam
@@ -41,7 +42,11 @@ def words(shown: list[Photograph]) -> str:
         open_service(Settings(library=Path(folder) / "library"), create=True) as service,
     ):
         service.index([one.path for one in shown])
-        hits = {text: service.search_text(text, limit=1)[0] for text in [*asked, *absent()]}
+        # What is measured is which comes first, however unlikely.
+        hits = {
+            text: service.search(Query((TextTerm(text),), limit=1, min_relevance=0.0))[0]
+            for text in [*asked, *absent()]
+        }
     firsts = {text: names[hits[text].image.paths[0]] for text in asked}
     wrong = [
         f"{text} -> {firsts[text]}" for text, right in asked.items() if firsts[text] not in right
