@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from segsearch.errors import InputError, PathError
 from segsearch.evaluation.methods import BOTH, BOXES, MASKED, METHODS, PATCHES, WHOLE
-from segsearch.evaluation.metrics import Row, picture_recall, size_of
+from segsearch.evaluation.metrics import Row, mask_recall, picture_recall, size_of
 from segsearch.evaluation.run import evaluate, sampled, table, with_article
 from segsearch.evaluation.truth import Thing, TruePicture, read_truth
 from segsearch.masks import encode, full
@@ -76,6 +76,16 @@ def test_perfect_masks_and_vectors_measure_as_perfect(folder: Path) -> None:
     assert row.recall_100 == row.recall_1000 == pytest.approx(1.0)
     assert row.picture_recall["small"][1] == row.picture_recall["medium"][1] == 1.0
     assert row.regions == pytest.approx(5 / 3)
+
+
+def test_mask_recall_is_the_share_of_things_that_have_their_mask(folder: Path) -> None:
+    pictures = read_truth(folder / "truth.json", folder)
+    found = [tuple(thing.mask for thing in one.things) for one in pictures]
+    found[0] = found[0][:1]  # one of its two things is missed
+    quality = [tuple(0.5 for _ in part) for part in found]
+    things = sum(len(one.things) for one in pictures)
+    at_100, at_1000 = mask_recall(pictures, found, quality)
+    assert at_100 == at_1000 == pytest.approx((things - 1) / things)
 
 
 def test_whole_pictures_and_patches_find_pictures_and_hardly_regions(folder: Path) -> None:
