@@ -35,7 +35,9 @@ def search(
     text: Annotated[str | None, typer.Argument(help="Words to look for.")] = None,
     words: Annotated[Names, typer.Option(help="More words: WORDS:WEIGHT.")] = None,
     without: Annotated[Names, typer.Option("--not", help="Words to steer away from.")] = None,
-    image: Annotated[Names, typer.Option(help="A picture to look like: FILE[:WEIGHT].")] = None,
+    image: Annotated[
+        Names, typer.Option(help="A picture to look like: FILE_OR_URL[:WEIGHT].")
+    ] = None,
     segment: Annotated[Names, typer.Option(help="A stored segment: ID[:WEIGHT].")] = None,
     stored: Annotated[
         Names, typer.Option("--image-id", help="A stored image as a whole: ID[:WEIGHT].")
@@ -113,9 +115,14 @@ def search(
     """Find regions by words, pictures, segments, or what is pointed at; several add up."""
     from segsearch.commands.terms import Typed, filters_of, terms_of
     from segsearch.queries import Query
+    from segsearch.sources.names import normal
+    from segsearch.sources.reader import Sources
 
     def every(values: Names) -> tuple[str, ...]:
         return tuple(values or ())
+
+    def read(url: str) -> bytes:
+        return Sources(context.obj).read(normal(url))
 
     typed = Typed(
         text, every(words), every(without), every(image), every(segment), every(stored),
@@ -129,7 +136,7 @@ def search(
         "max_area": max_area, "min_predicted_iou": min_iou, "min_stability": min_stability,
     })  # fmt: skip
     query = Query(
-        terms_of(typed), limit, per_image, filters, prefer, by_picture,
+        terms_of(typed, read), limit, per_image, filters, prefer, by_picture,
         tuple(like or ()), tuple(unlike or ()), min_relevance, cursor, captions.value,
     )  # fmt: skip
     _answer(context, query, overlay, as_json=as_json)

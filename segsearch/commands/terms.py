@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from segsearch.queries import (
     VectorTerm,
 )
 from segsearch.search import NOT_WEIGHT
+from segsearch.sources.names import scheme_of
 
 WEIGHT = re.compile(r"(.+):([+-]?\d+(?:\.\d+)?)", re.DOTALL)
 
@@ -45,20 +46,26 @@ class Typed:
     candidate: int | None = None
 
 
-def terms_of(typed: Typed) -> tuple[Term, ...]:
-    """The terms, in the order of `Typed`; PathError, PictureError, QueryError for what is wrong."""
-    wanted = tuple(_wanted(typed))
+Read = Callable[[str], bytes]  # a URL's bytes
+
+
+def terms_of(typed: Typed, read: Read) -> tuple[Term, ...]:
+    """The terms, in the order of `Typed`; PathError, PictureError, QueryError for what is wrong.
+
+    Pictures are files, or URLs that `read` allows.
+    """
+    wanted = tuple(_wanted(typed, read))
     return (*wanted, *(TextTerm(words, NOT_WEIGHT) for words in typed.without))
 
 
-def _wanted(typed: Typed) -> Iterator[Term]:
+def _wanted(typed: Typed, read: Read) -> Iterator[Term]:
     if typed.text is not None:
         yield TextTerm(typed.text)
     for one in typed.words:
         yield TextTerm(*weighed(one))
     for one in typed.images:
-        path, weight = _file(one)
-        yield PictureTerm(read_file(path), weight)
+        data, weight = _bytes(one, read)
+        yield PictureTerm(data, weight)
     for one in typed.segments:
         name, weight = weighed(one)
         yield SegmentTerm(_number(name), weight)
@@ -68,20 +75,20 @@ def _wanted(typed: Typed) -> Iterator[Term]:
     for one in typed.vectors:
         path, weight = _file(one)
         yield VectorTerm(_vector(path), weight)
-    yield from _regions(typed)
+    yield from _regions(typed, read)
 
 
-def _regions(typed: Typed) -> Iterator[Term]:
+def _regions(typed: Typed, read: Read) -> Iterator[Term]:
     for one in typed.clicks:
-        image, where = _picture(one)
+        image, where = _picture(one, read)
         points, labels = _points(where)
         yield RegionTerm(image, points, labels, candidate=typed.candidate)
     for one in typed.boxes:
-        image, where = _picture(one)
+        image, where = _picture(one, read)
         x0, y0, x1, y1 = numbers(where, 4, "a box is X0,Y0,X1,Y1")
         yield RegionTerm(image, box=(x0, y0, x1, y1), candidate=typed.candidate)
     for one in typed.masks:
-        image, where = _picture(one)
+        image, where = _picture(one, read)
         yield RegionTerm(image, mask=from_coco(_json(Path(where))))
 
 
@@ -143,15 +150,23 @@ def _file(text: str) -> tuple[Path, float]:
     return Path(name), weight
 
 
-def _picture(text: str) -> tuple[int | bytes, str]:
-    """`PICTURE:WHERE`: a file's bytes or a stored image's id, and the rest."""
+def _bytes(text: str, read: Read) -> tuple[bytes, float]:
+    """A picture file's bytes, or a URL's, and its weight."""
+    if scheme_of(text):
+        name, weight = weighed(text)
+        return read(name), weight
+    path, weight = _file(text)
+    return read_file(path), weight
+
+
+def _picture(text: str, read: Read) -> tuple[int | bytes, str]:
+    """`PICTURE:WHERE`: a file's or URL's bytes or a stored image's id, and the rest."""
     name, colon, where = text.rpartition(":")
     if not colon:
         raise QueryError(f"{text!r} cannot be read: expected PICTURE:WHERE.")
     if name.isdecimal() and not Path(name).is_file():
         return int(name), where
-    path, _ = _file(name)
-    return read_file(path), where
+    return _bytes(name, read)[0], where
 
 
 def _points(where: str) -> tuple[tuple[tuple[float, float], ...], tuple[int, ...]]:

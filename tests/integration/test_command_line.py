@@ -211,7 +211,11 @@ def test_tags_globs_and_vanished_files_from_the_command_line(tmp_path: Path) -> 
     assert json.loads(run("verify", "--json", library=library).stdout)["ok"]
 
 
-def test_addresses_are_refused_unless_allowed(tmp_path: Path) -> None:
+def test_addresses_are_refused_unless_allowed(tmp_path: Path, library: Path) -> None:
+    address = "https://example.org/a.jpg"
+    refused = run("search", "--image", address, library=library)
+    fails(refused, PictureError)
+    assert "SEGSEARCH_ALLOW_URLS" in refused.stderr
     fails(run("index", "https://example.org/a.jpg", library=tmp_path / "none"), PathError)
     fails(run("index", "nonsense://box", library=tmp_path / "some"), PathError)
     assert not (tmp_path / "none").exists()

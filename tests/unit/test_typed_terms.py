@@ -24,6 +24,11 @@ from segsearch.queries import (
 )
 
 
+def told(url: str) -> bytes:
+    """In place of the bytes of a URL, the URL."""
+    return url.encode()
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -43,6 +48,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (Typed("a", without=("b",)), [TextTerm("a"), TextTerm("b", -0.5)]),
         (Typed(images=("q.jpg:0.5",)), [PictureTerm(b"q", 0.5)]),
         (Typed(images=("q.jpg",)), [PictureTerm(b"q")]),
+        (Typed(images=("https://a/q.jpg:0.5",)), [PictureTerm(b"https://a/q.jpg", 0.5)]),
+        (
+            Typed(clicks=("https://a/q.jpg:3,4",)),
+            [RegionTerm(b"https://a/q.jpg", ((3.0, 4.0),), (1,))],
+        ),
         (Typed(images=("odd:0.5",)), [PictureTerm(b"odd")]),
         (Typed(images=("odd:0.5:2",)), [PictureTerm(b"odd", 2.0)]),
         (Typed(segments=("812", "77:-0.5")), [SegmentTerm(812), SegmentTerm(77, -0.5)]),
@@ -58,7 +68,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_terms_are_what_was_typed(folder: Path, typed: Typed, terms: list[Any]) -> None:
-    assert list(terms_of(typed)) == terms
+    assert list(terms_of(typed, told)) == terms
 
 
 @pytest.mark.parametrize(
@@ -80,7 +90,7 @@ def test_terms_are_what_was_typed(folder: Path, typed: Typed, terms: list[Any]) 
 )
 def test_what_cannot_be_read_is_refused(folder: Path, typed: Typed, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"\.$"):
-        terms_of(typed)
+        terms_of(typed, told)
 
 
 def test_filters_are_what_was_typed() -> None:
