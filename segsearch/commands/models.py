@@ -29,13 +29,20 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
         print(json.dumps(rows))
         return
     table = Table()
-    for name in ("name", "kind", "here", "MB", "input px", "licence", "sha256"):
+    table.add_column("name", no_wrap=True)  # what is copied into the next command
+    for name in ("kind", "here"):
+        table.add_column(name, overflow="fold")
+    for name in ("MB", "px"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("licence", "sha256"):
         table.add_column(name, overflow="fold")
     for row in rows:
         licence = row["licence"] + ("" if row["commercial"] else " (no commercial use)")
-        digest = (row["sha256"] or "recorded when pulled")[:20]
+        digest = (row["sha256"] or "at pull")[:10]
         here, size = "yes" if row["here"] else "", str(row["megabytes"] or "")
-        table.add_row(row["name"], row["kind"], here, size, str(row["input_px"]), licence, digest)
+        table.add_row(
+            row["name"], row["kind"], here, size, str(row["input_px"] or ""), licence, digest
+        )
     Console().print(table)
 
 

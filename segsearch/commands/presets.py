@@ -81,22 +81,26 @@ def _measured(settings: Settings, folder: Path) -> dict[str, Any]:
 
 def _show(rows: list[dict[str, Any]]) -> None:
     table = Table()
-    for name in ("preset", "segmenter", "embedder", "to get it", "s a picture", "masks"):
+    for name in ("preset", "segmenter", "embedder"):
+        table.add_column(name, no_wrap=True)
+    measured = any("seconds_per_picture" in row for row in rows)
+    for name in ("here", *(("s a picture", "masks") if measured else ())):
         table.add_column(name, overflow="fold")
     for row in rows:
-        missing = row["missing"]
-        get = f"segsearch models pull {' '.join(missing)}" if missing else "is here"
+        here = "to be pulled" if row["missing"] else "yes"
         if row["best_here"]:
-            get = "is here, the best of these"
+            here = "yes, the best"
         speed, masks = row.get("seconds_per_picture"), row.get("masks_per_picture")
         table.add_row(
             row["name"],
             row["segmenter"],
             row["embedder"],
-            get,
-            "" if speed is None else f"{speed:.2f}",
-            "" if masks is None else f"{masks:.1f}",
+            here,
+            *(("" if speed is None else f"{speed:.2f}",) if measured else ()),
+            *(("" if masks is None else f"{masks:.1f}",) if measured else ()),
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
     for row in rows:
-        Console().print(f"{row['name']}: {row['summary']}", highlight=False)
+        get = f" `segsearch models pull {' '.join(row['missing'])}`" if row["missing"] else ""
+        console.print(f"{row['name']}: {row['summary']}.{get}", highlight=False, soft_wrap=True)
