@@ -29,6 +29,7 @@ from segsearch.models.presets import DEFAULT_PRESET, preset, recipe_of
 from segsearch.ports import DescribedPicture, DescribedSegment
 from segsearch.settings import Settings
 from segsearch.sources.reader import Sources
+from segsearch.wiring import find_model
 
 PER_FOLDER = 500
 SIDE_PX = 8
@@ -48,7 +49,8 @@ def fill(library: Path, folder: Path) -> None:
     """Enter every picture as if it had been indexed with the default preset."""
     library.mkdir()
     sources = Sources(Settings(library=library))
-    recipe = recipe_of(preset(DEFAULT_PRESET))
+    settings = Settings(library=library)
+    recipe = recipe_of(preset(DEFAULT_PRESET), lambda name: find_model(settings, name))
     catalog = SqlCatalog(library / "catalog.sqlite")
     recipe_id = catalog.register_recipe(recipe)
     vector = np.zeros(recipe.dimension, dtype=np.float32)
