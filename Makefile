@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test check format bench bench-search bench-decoder bench-generator bench-ingest bench-load bench-regions soak clean
+.PHONY: setup demo test check format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-load bench-regions soak clean
 
 setup: .venv/.installed
 
@@ -44,6 +44,9 @@ bench-generator: setup
 
 bench-ingest: setup
 	$(BIN)/python -m benchmarks.ingest
+
+bench-click: setup
+	$(BIN)/python -m benchmarks.click
 
 bench-load: setup
 	$(BIN)/python -m benchmarks.load
