@@ -1,8 +1,8 @@
 """Times search by clicking: `python -m benchmarks.click`.
 
 The embedded models, one demo picture, clicks all over it: the first loads the models and encodes
-the picture, the others find the encoding kept. Each is the whole call: masks of what is at the point,
-the vector of the best one, and the regions like it.
+the picture, the others find the encoding kept. Each is the whole call: masks of what is at the
+point, the vector of the best one, and the regions like it.
 """
 
 from __future__ import annotations
