@@ -26,6 +26,7 @@ from segsearch.queries import SceneAnswer
 from segsearch.worker import Step
 
 LISTED = 20  # skipped files shown one by one
+WIDE = 100  # columns from which on the file under way has room beside the counts
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
             rate=f"{done / elapsed:.2f} images/s",
             masks=f"{masks} masks, {masks / elapsed:.0f}/s",
             skipped=f"{skipped} skipped",
-            file=escape(Path(step.path).name[-24:]),
+            file=escape(Path(step.path).name[-24:]) if console.width >= WIDE else "",
         )
         bar.start()  # from the first picture on: a run that is refused draws nothing
 

@@ -4,6 +4,7 @@
 import { drawRegion } from "./masks.js";
 
 const THUMBNAIL = 480;
+const LIKELY = 0.15; // relevance from which on a region is more than a chance find
 
 export const count = (n, one) => `${n.toLocaleString("en")} ${one}${n === 1 ? "" : "s"}`;
 export const nameOf = (path) => (path || "").split(/[\\/]/).pop() || "picture";
@@ -40,7 +41,8 @@ export function hitCard(hit, { act, judge, judged }) {
   const shown = node.querySelector(".score");
   shown.textContent = score;
   const known = hit.relevance !== null && hit.relevance !== undefined;
-  const relevance = known ? ` Relevance ${Math.round(100 * hit.relevance)} %.` : "";
+  const relevance = known ? ` Relevance ${Math.round(100 * hit.relevance)} %: below ${100 * LIKELY} % it may be chance.` : "";
+  node.classList.toggle("unlikely", known && hit.relevance < LIKELY);
   shown.title = `Likeness: a cosine, the higher the better.${relevance}`;
   const thumbs = node.querySelector(".thumbs");
   thumbs.hidden = false;

@@ -76,7 +76,10 @@ async function askAndShow() {
   cursor = answer.next_cursor;
   $("more").hidden = !cursor;
   const time = seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
-  const first = hits.length ? `${cursor ? "First " : ""}${count(hits.length, "region")} in ${time}` : "";
+  const known = hits.some((hit) => hit.relevance !== null);
+  const likely = document.querySelectorAll("#results .card:not(.unlikely)").length;
+  const told = known && likely < hits.length ? `, ${likely.toLocaleString("en")} of them likely` : "";
+  const first = hits.length ? `${cursor ? "First " : ""}${count(hits.length, "region")} in ${time}${told}` : "";
   say(first || message || "Nothing found.");
   $("anyway").hidden = hits.length > 0 || !message || picture !== null || wanted().has("all");
   return answer;

@@ -124,6 +124,8 @@ def test_nothing_matches_is_said_and_the_nearest_can_be_seen_anyway(
     page.wait_for_url("**all=1")
     ready(page)
     expect(page.locator(".card").first).to_be_visible()
+    expect(page.locator("#message")).to_contain_text("0 of them likely")
+    assert page.locator(".card.unlikely").count() == page.locator(".card").count()
 
 
 def test_a_picture_that_failed_says_why(page: Page, many_url: str) -> None:
