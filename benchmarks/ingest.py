@@ -10,13 +10,14 @@ large matrix product measured on all cores in the same run.
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,10 +27,11 @@ from torch.utils.flop_counter import FlopCounterMode
 import segsearch.demo
 from segsearch.crops import context_crop, masked_crop
 from segsearch.decode import decode, read_file
-from segsearch.masks import from_coco
+from segsearch.domain import Mask
+from segsearch.masks import from_coco, iou
 from segsearch.models.presets import Preset, preset
 from segsearch.models.registry import model
-from segsearch.ports import Pixels
+from segsearch.ports import Pixels, Vector
 from segsearch.segmenters.lite import build_sam_lite
 from segsearch.segmenters.sam import load_sam
 from segsearch.settings import Settings
@@ -37,15 +39,25 @@ from segsearch.wiring import build_embedder, build_pipeline
 
 PICTURES = Path(segsearch.demo.__file__).parent / "pictures"
 MATRIX_SIDE = 2048
+LISTED = 5  # hits of a name that are compared
+
+
+@dataclass(frozen=True)
+class Region:
+    """A segment as a search sees it: its picture's number, its mask, its unit vector (d,)."""
+
+    picture: int
+    mask: Mask
+    vector: Vector
 
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds and processor seconds over all pictures, segments found, FLOPs of one picture."""
+    """Seconds and processor seconds over all pictures, their segments, FLOPs of one picture."""
 
     seconds: float
     processor: float
-    segments: int
+    regions: list[Region]
     flops: float
 
 
@@ -57,13 +69,15 @@ def script(paths: list[Path], chosen: Preset) -> Run:
     embedder = build_embedder(chosen, Settings(device="cpu"))
     torch.set_num_threads(os.cpu_count() or 1)
 
-    def one(path: Path) -> int:
+    def one(path: Path) -> list[Region]:
         pixels = decoded(path)
-        found = [from_coco(row["segmentation"]) for row in generator.generate(pixels)]
-        for mask in found:
-            embedder.embed_pictures([context_crop(pixels, mask, chosen.crop)])
-            embedder.embed_pictures([masked_crop(pixels, mask, chosen.crop)])
-        return len(found)
+        regions = []
+        for row in generator.generate(pixels):
+            mask = from_coco(row["segmentation"])
+            context = embedder.embed_pictures([context_crop(pixels, mask, chosen.crop)])[0]
+            masked = embedder.embed_pictures([masked_crop(pixels, mask, chosen.crop)])[0]
+            regions.append(Region(paths.index(path), mask, half(context, masked)))
+        return regions
 
     return timed(one, paths, lanes=1)
 
@@ -72,9 +86,12 @@ def ours(paths: list[Path], chosen: Preset) -> Run:
     """The product's pipeline with one thread a picture, as `segsearch index` runs it."""
     pipeline = build_pipeline(Settings(preset=chosen.name))
 
-    def one(path: Path) -> int:
+    def one(path: Path) -> list[Region]:
         pixels, info = decode(read_file(path))
-        return len(pipeline.describe(pixels, info).segments)
+        return [
+            Region(paths.index(path), found.proposal.mask, half(found.context, found.masked))
+            for found in pipeline.describe(pixels, info).segments
+        ]
 
     return timed(one, paths, lanes=os.cpu_count() or 1)
 
@@ -84,9 +101,48 @@ def timed(one: Any, paths: list[Path], *, lanes: int) -> Run:
         one(paths[0])  # counts, and warms up
     began, used = time.monotonic(), time.process_time()
     with ThreadPoolExecutor(lanes) as pool:
-        segments = sum(pool.map(one, paths))
+        regions = [region for some in pool.map(one, paths) for region in some]
     flops = float(counter.get_total_flops())
-    return Run(time.monotonic() - began, time.process_time() - used, segments, flops)
+    return Run(time.monotonic() - began, time.process_time() - used, regions, flops)
+
+
+def half(context: Vector, masked: Vector) -> Vector:
+    """Both vectors mixed as searches do, at unit length."""
+    mixed = context + masked
+    return cast(Vector, mixed / np.linalg.norm(mixed))
+
+
+def hits(run: Run, words: Vector) -> list[Region]:
+    """The best regions for words, none twice the same thing."""
+    scores = np.stack([one.vector for one in run.regions]) @ words
+    kept: list[Region] = []
+    for number in np.argsort(-scores):
+        one = run.regions[number]
+        if all(one.picture != other.picture or iou(one.mask, other.mask) < 0.7 for other in kept):
+            kept.append(one)
+        if len(kept) == LISTED:
+            break
+    return kept
+
+
+def agreement(first: Run, second: Run) -> str:
+    """How far the hit lists of both agree, over the names of all things in the demo pictures."""
+    embedder = build_embedder(preset("demo"), Settings(device="cpu"))
+    truth = json.loads(PICTURES.with_name("truth.json").read_text("utf-8"))
+    names = sorted({one["name"] for one in truth["categories"]})
+    firsts, shared = 0, 0.0
+    for words in embedder.embed_texts([f"a {name}" for name in names]):
+        one, other = hits(first, words), hits(second, words)
+        firsts += alike(one[0], other[0])
+        shared += float(np.mean([any(alike(a, b) for b in other) for a in one]))
+    return (
+        f"hit lists for {len(names)} names: the same region first for {firsts / len(names):.0%}, "
+        f"{shared / len(names):.0%} of the script's first {LISTED} among ours"
+    )
+
+
+def alike(one: Region, other: Region) -> bool:
+    return one.picture == other.picture and iou(one.mask, other.mask) >= 0.8
 
 
 def decoded(path: Path) -> Pixels:
@@ -125,10 +181,11 @@ def main() -> None:
         ratio = runs["script"].seconds / run.seconds
         share = run.flops * rate / best
         print(
-            f"{name:8}{rate:11.2f}{ratio:7.2f}{run.processor:8.1f}{run.segments:10}"
+            f"{name:8}{rate:11.2f}{ratio:7.2f}{run.processor:8.1f}{len(run.regions):10}"
             f"{run.flops / 1e9:8.1f}{share:9.1%}"
         )
     print("GFLOP: of the first picture; of peak: that at the rate of all pictures.")
+    print(agreement(runs["script"], runs["ours"]))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from segsearch.domain import Recipe
 from segsearch.errors import LibraryMissingError, ModelError
+from segsearch.gathering import Gathering
 from segsearch.models.catalogue import OPEN_CLIP, Entry, entry
 from segsearch.models.presets import Preset, advice, best_present, preset, recipe_of
 from segsearch.models.registry import Model, embedded_names
@@ -50,7 +51,10 @@ class LazyModels:
     def embedder(self) -> Embedder:
         with self._lock:
             if self._embedder is None:
-                self._embedder = Remembering(build_embedder(self._preset, self._settings))
+                embedder = build_embedder(self._preset, self._settings)
+                if place(self._settings).device != "cpu":
+                    embedder = Gathering(embedder)
+                self._embedder = Remembering(embedder)
             return self._embedder
 
     def pipeline(self) -> Pipeline:

@@ -27,6 +27,7 @@ LAYERS: list[set[str]] = [
     {
         "pipeline",
         "remembering",
+        "gathering",
         "prompting",
         "search",
         "snapshots",
