@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segsearch.domain import Mask, Segment
-from segsearch.errors import InputError, ModelError, NotFoundError
-from segsearch.masks import decode_crop, encode, iou
+from segsearch.errors import InputError, ModelError, NotFoundError, QueryError
+from segsearch.masks import decode_crop, iou
+from segsearch.queries import RegionTerm
 from segsearch.service import SegSearch
 
 SAME_REGION_IOU = 0.5  # a mask that overlaps a stored region this much is that region
@@ -25,18 +26,15 @@ class Candidate:
 def candidates(service: SegSearch, image_id: int, x: float, y: float) -> list[Candidate]:
     """Masks of what stands at x, y in pixels of the upright picture, best first.
 
-    NotFoundError for an unknown image, InputError for a point outside, ModelError when the
-    library's segmenter takes no points.
+    NotFoundError for an unknown image, InputError for a point outside, QueryError where
+    nothing is found, ModelError when the library's segmenter takes no points.
     """
-    answer = service.open_picture(image_id).segment(points=[[x, y]])
     stored = service.segments(image_id)
     found = []
-    for shape, quality in zip(answer.masks[0], answer.predicted_iou[0], strict=True):
-        mask = encode(shape)
-        if mask is not None:
-            same = _same(mask, stored)
-            found.append(Candidate(mask, float(quality), same.id if same else None))
-    return sorted(found, key=lambda one: -one.predicted_iou)
+    for one in service.point(RegionTerm(image_id, ((x, y),))).candidates:
+        same = _same(one.mask, stored)
+        found.append(Candidate(one.mask, one.predicted_iou, same.id if same else None))
+    return found
 
 
 def region_at(service: SegSearch, image_id: int, x: float, y: float) -> Segment:
@@ -54,7 +52,7 @@ def region_at(service: SegSearch, image_id: int, x: float, y: float) -> Segment:
         for one in candidates(service, image_id, x, y):
             if one.segment_id is not None:
                 return service.segment(one.segment_id)
-    except ModelError:
+    except (ModelError, QueryError):
         pass  # the stored regions still say what is there
     around = [one for one in service.segments(image_id) if _covers(one.mask, int(x), int(y))]
     if not around:

@@ -79,12 +79,12 @@ def can_make(models_of: Callable[[str | None], Models], recipe: Recipe) -> bool:
 def record(
     catalog: Catalog,
     sources: Sources,
+    known: Mapping[str, FileStamp],
     files: Mapping[str, FileStamp],
     recipe_id: int,
     stop: threading.Event,
 ) -> list[Skipped]:
-    """Enter new and changed files into the catalog; those that cannot be read come back."""
-    known = catalog.file_stamps()
+    """Enter what is new or changed since `known` into the catalog; unreadable files come back."""
     unreadable: list[Skipped] = []
     for path, stamp in files.items():
         if stamp.is_known and known.get(path) == stamp:
@@ -145,9 +145,13 @@ def pace_of(settings: Settings) -> Pace:
 
 
 def note_vanished(
-    catalog: Catalog, sources: Sources, places: Sequence[str | Path], listed: Collection[str]
+    catalog: Catalog,
+    sources: Sources,
+    known: Iterable[str],
+    places: Sequence[str | Path],
+    listed: Collection[str],
 ) -> None:
-    """Mark known files at or below `places` that are gone, and unmark those that are back.
+    """Mark `known` files at or below `places` that are gone, and unmark those that are back.
 
     `listed` is what a look at those places has seen. Nothing is forgotten here: a share that is
     not mounted looks just the same.
@@ -160,7 +164,7 @@ def note_vanished(
     below = tuple(f"{root}/" for root in roots)
     gone = [
         path
-        for path in catalog.file_stamps()
+        for path in known
         if path not in listed
         and path not in marked
         and (path in roots or path.startswith(below))

@@ -139,8 +139,10 @@ class SegSearch(Looking):
         log = JobLog(self._catalog, self.settings.library, kind, name, paths, lazy=quiet)
         steps: list[Step] = []
         with log:
-            unreadable = record(self._catalog, self._sources, found.files, recipe_id, stop)
-            note_vanished(self._catalog, self._sources, paths, found.listed)
+            known = self._catalog.file_stamps()
+            here = (self._catalog, self._sources, known)
+            unreadable = record(*here, found.files, recipe_id, stop)
+            note_vanished(*here, paths, found.listed)
             log.begin_work(self._catalog.queue_all(recipe_id, retry_failed=retry_failed))
             note = counted(log, steps, report)
             parts = (self._catalog, self.settings, models, recipe_id)

@@ -6,13 +6,10 @@ Preprocessing is that of segment_anything's SamPredictor; generation is `generat
 
 from __future__ import annotations
 
-import copy
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +19,14 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import PromptEncoder, Sam
 from torch import Tensor, nn
 
-from segsearch.devices import CPU, Place, with_less_memory
-from segsearch.domain import Proposal
+from segsearch.devices import CPU, Place
 from segsearch.errors import ModelError
 from segsearch.ports import Answer, Pixels
 from segsearch.prompts import Prompts
 from segsearch.segmenters.decoder import Decode, ExactDecoder
 from segsearch.segmenters.decoder_parts import is_upstream
-from segsearch.segmenters.generator import GeneratorSettings, generate
+from segsearch.segmenters.framed import Framed
+from segsearch.segmenters.generator import GeneratorSettings
 from segsearch.segmenters.keys import sam_from_hub
 from segsearch.segmenters.prompting import EncodedPicture, answer_sam
 from segsearch.segmenters.upsampling import Upsampling
@@ -58,37 +55,14 @@ class SamView:
         return self.decode(sparse, min_iou)
 
 
-class SamSegmenter:
+class SamSegmenter(Framed):
     """The Segmenter and Promptable ports over one SAM."""
 
     def __init__(
         self, model: Sam, *, identity: str, settings: GeneratorSettings, place: Place = CPU
     ) -> None:
-        self._model = model.to(place.device).eval().requires_grad_(requires_grad=False)
+        super().__init__(model, identity=identity, settings=settings, place=place)
         self._fast = ExactDecoder(model.mask_decoder) if is_upstream(model.mask_decoder) else None
-        self._place = place
-        self._identity = identity
-        self._settings = settings
-        self._spare: SamSegmenter | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def identity(self) -> str:
-        return self._identity
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return self._settings.document
-
-    def propose(self, pixels: Pixels) -> list[Proposal]:
-        """Regions of one picture (H, W, 3), best first; empty when nothing stands out."""
-        spare = None if self._place.device == "cpu" else lambda: self._on_cpu().propose(pixels)
-        return with_less_memory(
-            lambda batch: generate(pixels, self.look, self._settings.with_batch(batch)),
-            self._settings.points_per_batch,
-            spare,
-            what="segmenting a picture",
-        )
 
     @torch.inference_mode()
     def look(self, pixels: Pixels) -> SamView:
@@ -122,17 +96,6 @@ class SamSegmenter:
     def answer(self, picture: EncodedPicture, prompts: Prompts) -> Answer:
         """Masks of B things, B one or the number of boxes."""
         return answer_sam(self._model, picture, prompts)
-
-    def _on_cpu(self) -> SamSegmenter:
-        """The same on the CPU, made once; the other keeps its device for other pictures."""
-        with self._lock:
-            if self._spare is None:
-                self._spare = SamSegmenter(
-                    copy.deepcopy(self._model).cpu(),
-                    identity=self._identity,
-                    settings=self._settings,
-                )
-            return self._spare
 
     def _decode_in(self, embedding: Tensor) -> Decode:
         """The decoder bound to one encoded picture (1, C, gh, gw)."""

@@ -7,8 +7,6 @@ Preprocessing is Meta's: both sides to 1024 pixels, whatever the shape.
 
 from __future__ import annotations
 
-import copy
-import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,13 +19,13 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as images  # type: ignore[import-untyped]  # no types
 from transformers import Sam2Config, Sam2Model
 
-from segsearch.devices import CPU, Place, with_less_memory
-from segsearch.domain import Proposal
+from segsearch.devices import CPU, Place
 from segsearch.errors import ModelError
 from segsearch.ports import Answer, Pixels
 from segsearch.prompts import Prompts
 from segsearch.segmenters.decoder import Decode, ExactDecoder
-from segsearch.segmenters.generator import GeneratorSettings, generate
+from segsearch.segmenters.framed import Framed
+from segsearch.segmenters.generator import GeneratorSettings
 from segsearch.segmenters.keys import sam2_to_hub
 from segsearch.segmenters.prompting import EncodedPicture, finished
 from segsearch.segmenters.upsampling import Upsampling
@@ -82,37 +80,14 @@ class Sam2View:
         return self.decode(sparse[0], min_iou)
 
 
-class Sam2Segmenter:
+class Sam2Segmenter(Framed):
     """The Segmenter and Promptable ports over one SAM 2 or 2.1."""
 
     def __init__(
         self, model: Any, *, identity: str, settings: GeneratorSettings, place: Place = CPU
     ) -> None:
-        self._model = model.to(place.device).eval().requires_grad_(requires_grad=False)
+        super().__init__(model, identity=identity, settings=settings, place=place)
         self._fast = ExactDecoder(self._model.mask_decoder)
-        self._place = place
-        self._identity = identity
-        self._settings = settings
-        self._spare: Sam2Segmenter | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def identity(self) -> str:
-        return self._identity
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return self._settings.document
-
-    def propose(self, pixels: Pixels) -> list[Proposal]:
-        """Regions of one picture (H, W, 3), best first; empty when nothing stands out."""
-        spare = None if self._place.device == "cpu" else lambda: self._on_cpu().propose(pixels)
-        return with_less_memory(
-            lambda batch: generate(pixels, self.look, self._settings.with_batch(batch)),
-            self._settings.points_per_batch,
-            spare,
-            what="segmenting a picture",
-        )
 
     @torch.inference_mode()
     def look(self, pixels: Pixels) -> Sam2View:
@@ -156,17 +131,6 @@ class Sam2Segmenter:
             self._model, picture, prompt, self._place, multimask=prompts.multimask
         )
         return finished(picture, logits, predicted_iou, 0.0)
-
-    def _on_cpu(self) -> Sam2Segmenter:
-        """The same on the CPU, made once; the other keeps its device for other pictures."""
-        with self._lock:
-            if self._spare is None:
-                self._spare = Sam2Segmenter(
-                    copy.deepcopy(self._model).cpu(),
-                    identity=self._identity,
-                    settings=self._settings,
-                )
-            return self._spare
 
 
 @torch.inference_mode()

@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 
 from segsearch.decode import Limits, decode
 from segsearch.errors import PictureError, PictureTooLargeError
+from tests.zoo import UNDO
 
 RED, BLUE = (250, 10, 10), (10, 10, 250)
 
@@ -30,18 +31,6 @@ def two_colours(width: int = 40, height: int = 24) -> Image.Image:
     picture = Image.new("RGB", (width, height), RED)
     picture.paste(BLUE, (0, 0, width // 2, height // 2))
     return picture
-
-
-UNDO = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
