@@ -18,7 +18,7 @@ from starlette.background import BackgroundTask
 from segsearch.domain import Hit
 from segsearch.errors import QueryError
 from segsearch.packs import Sources, coco_document, json_lines, write_caption_pack
-from segsearch.queries import Query, SegmentTerm, TextTerm
+from segsearch.queries import Query, SegmentTerm, Term, TextTerm
 from segsearch.search import MAX_LIMIT
 from segsearch.service import SegSearch
 
@@ -122,15 +122,19 @@ def _write(service: SegSearch, wanted: ExportRequest, folder: Path) -> Path:
 
 
 def _hits(service: SegSearch, wanted: ExportRequest) -> Iterator[Hit]:
+    term: Term | None = None
     if wanted.text is not None:
-        yield from service.search(Query((TextTerm(wanted.text),), wanted.limit, wanted.per_image))
+        term = TextTerm(wanted.text)
     elif wanted.segment_id is not None:
         term = SegmentTerm(wanted.segment_id)
-        yield from service.search(Query((term,), wanted.limit, wanted.per_image))
-    else:
-        chosen: set[int] | None = None
-        if wanted.collection is not None:
-            chosen = set(service.collections.image_ids_of(wanted.collection))
-        everything = service.everything()
-        inside = (hit for hit in everything if chosen is None or hit.image.id in chosen)
-        yield from itertools.islice(inside, wanted.limit)
+    if term is not None:
+        floor = wanted.min_relevance
+        yield from service.search(
+            Query((term,), wanted.limit, wanted.per_image, min_relevance=floor)
+        )
+        return
+    chosen: set[int] | None = None
+    if wanted.collection is not None:
+        chosen = set(service.collections.image_ids_of(wanted.collection))
+    inside = (hit for hit in service.everything() if chosen is None or hit.image.id in chosen)
+    yield from itertools.islice(inside, wanted.limit)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from segsearch.collecting import NAME
 from segsearch.keys import Scope
 from segsearch.prompts import MAX_PROMPTS
+from segsearch.queries import MIN_RELEVANCE
 from segsearch.search import MAX_LIMIT, MAX_TEXT_CHARACTERS
 
 from .schemas import IMAGE, MAX_ID, CocoMask, ImageDocument
@@ -195,6 +196,10 @@ class ExportRequest(BaseModel):
         description="How many regions at most; 1,000 with words or a segment, or in a pack.",
     )  # fmt: skip
     per_image: int = Field(10, ge=1, le=MAX_LIMIT, description="Of one picture, for a query.")
+    min_relevance: float = Field(
+        MIN_RELEVANCE, ge=0, le=1,
+        description="Relevance the best region of a query must reach, or nothing is written.",
+    )  # fmt: skip
 
 
 class PresetDocument(BaseModel):

@@ -241,6 +241,8 @@ def _ending(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str | None:
 
 
 def _nothing_to_rank(query: Query) -> str:
+    if query.captions == "only":
+        return "No caption holds enough of these words."
     if query.filters.is_empty:
         return "The library holds no segments yet."
     return "No region passes the filters."

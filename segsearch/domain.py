@@ -268,7 +268,7 @@ class PruneReport:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Counts over a whole library. `bytes` is what its folder takes on disk.
+    """Counts over a whole library. `bytes` is what its folder took on disk up to a minute ago.
 
     `near_duplicates` counts images that look almost like another, `missing` paths whose files were
     gone when last looked for; `jobs` are those under way.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from segsearch.errors import QueryError
 from segsearch.queries import Prefer, Query, TextTerm
@@ -47,11 +48,11 @@ def joined(query: Query, by_vector: Nearest, by_words: ByWords) -> Nearest:
     """Where a search of both takes its candidates from, by reciprocal rank fusion: a score is the
     sum of 1 / (60 + rank) over the rankings a region stands in, at most 0.033."""
 
-    def nearest(k: int) -> Ranking:
-        depth = max(k, DEPTH)
+    @cache
+    def to_depth(depth: int) -> Ranking:
         return fuse([by_vector(depth)[1], _by_captions(query, by_words, depth)[1]])
 
-    return nearest
+    return lambda k: to_depth(max(k, DEPTH))
 
 
 def fuse(rankings: Sequence[Sequence[int]]) -> Ranking:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +21,8 @@ from segsearch.prompting import OpenPicture
 from segsearch.settings import Settings
 from segsearch.sources.reader import Sources
 
+FOOTPRINT_SECONDS = 60  # a library of many uploads takes a while to walk, and pages ask often
+
 
 class Looking:
     """The part of `service.SegSearch` that changes nothing and ranks nothing."""
@@ -30,6 +35,7 @@ class Looking:
         self._sources = sources
         self._prompters = prompters
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
+        self._measured = (-math.inf, 0)  # when, and how many bytes the folder took
 
     def images(
         self,
@@ -103,17 +109,26 @@ class Looking:
     def status(self) -> Status:
         """Counts over the whole library; loads no model."""
         active = self._catalog.active_recipe()
-        folder = self.settings.library
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         return Status(
             **cast(Any, self._catalog.counts()),
             preset=active[1].preset if active else None,
-            bytes=size,
-            library=str(folder),
+            bytes=self._footprint(),
+            library=str(self.settings.library),
             recipe=active[1].fingerprint if active else None,
             schema=self._catalog.schema(),
             jobs=tuple(self.jobs(running=True)),
         )
+
+    def _footprint(self) -> int:
+        """Bytes of the library's folder; looked up again when the last look is a minute old."""
+        measured, size = self._measured
+        if time.monotonic() - measured > FOOTPRINT_SECONDS:
+            size = 0
+            for file in self.settings.library.rglob("*"):
+                with suppress(FileNotFoundError):  # gone since it was listed
+                    size += file.stat().st_size if file.is_file() else 0
+            self._measured = time.monotonic(), size
+        return size
 
     def jobs(
         self, *, before: int | None = None, limit: int = 50, running: bool = False

@@ -329,7 +329,10 @@ class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Selecting, Protocol):
         """Id, recipe and `keep_old` of what `begin_generation` noted, until the switch."""
 
     def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
-        """Make a recipe the active one; the segments of every other go, unless they are kept."""
+        """Make a recipe the active one; the segments of every other go, unless they are kept.
+
+        Captions of the active recipe's segments are given to those that match them.
+        """
 
     def file_stamps(self) -> dict[str, FileStamp]:
         """The stamp of every known path."""

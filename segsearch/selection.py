@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from segsearch.domain import Hit
 from segsearch.errors import QueryError
 from segsearch.packs import Sources
-from segsearch.queries import Query, TextTerm
+from segsearch.queries import MIN_RELEVANCE, Query, TextTerm
 from segsearch.service import SegSearch
 
 USUAL_LIMIT = 100  # regions that answer words, when nobody says how many
@@ -25,17 +25,29 @@ class Selection:
     below: Sequence[Path] = ()
     limit: int | None = None
     per_image: int = 10
+    min_relevance: float = MIN_RELEVANCE
 
-    def hits(self, service: SegSearch) -> Iterable[Hit]:
-        """The regions: best first of words, else by image and id. Raises what a search raises."""
+    def hits(
+        self, service: SegSearch, say: Callable[[str], object] = lambda _: None
+    ) -> Iterable[Hit]:
+        """The regions: best first of words, else by image and id. Raises what a search raises.
+
+        `say` hears why words have found nothing.
+        """
         if self.limit is not None and self.limit < 1:
             raise QueryError(f"The limit is {self.limit}, expected 1 or more.")
         if self.text is None:
             return itertools.islice(service.everything(self.below), self.limit)
         if self.below:
             raise QueryError("Give words or --under, not both.")
-        query = Query((TextTerm(self.text),), self.limit or USUAL_LIMIT, self.per_image)
-        return service.search(query)
+        limit = self.limit or USUAL_LIMIT
+        query = Query(
+            (TextTerm(self.text),), limit, self.per_image, min_relevance=self.min_relevance
+        )
+        answer = service.ask(query)
+        if answer.message:
+            say(answer.message)
+        return answer.hits
 
 
 def sources(service: SegSearch) -> Sources:

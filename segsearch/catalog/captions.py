@@ -12,11 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.catalog.database import NOW, Database, portions
-from segsearch.catalog.tables import CAPTION, RECIPE, SEGMENT
-from segsearch.domain import Caption, Origin
+from segsearch.catalog.rows import segment_from
+from segsearch.catalog.tables import CAPTION, IMAGE, RECIPE, SEGMENT
+from segsearch.domain import Caption, Origin, Segment
+from segsearch.masks import iou
 
 MOST_WORDS = 32  # of a query, the first ones count
 LEAST_SHARE = 0.3  # of the words' weight, or a caption is no answer: "a" alone is none
+CARRIED_IOU = 0.8  # what was said of one mask holds for another that overlaps it so much
 COMMON_SHARE = 0.8  # of the captions; a word in more of them counts only where no other does
 WORDS = sa.table("caption_words", sa.column("rowid"), sa.column("caption_words"))
 
@@ -91,6 +94,38 @@ def weight_of(count: int, total: int) -> float:
     """
     known = min(max(count, 1), total)
     return math.log1p((total - known + 0.5) / (known + 0.5))
+
+
+def carry_captions(db: sa.Connection, recipe_id: int) -> None:
+    """Give what was said of the active recipe's segments to those of another that they match.
+
+    The best match of a segment in its image takes its captions, from IoU `CARRIED_IOU` on; what
+    it has been told itself stays.
+    """
+    with_size = sa.select(SEGMENT, IMAGE.c.width, IMAGE.c.height).join(
+        IMAGE, IMAGE.c.id == SEGMENT.c.image_id
+    )
+    said = sa.select(CAPTION.c.segment_id)
+    active = sa.select(RECIPE.c.id).where(RECIPE.c.active).scalar_subquery()
+    of_active = with_size.where(SEGMENT.c.recipe_id == active, SEGMENT.c.id.in_(said))
+    by_image: dict[int, list[Segment]] = defaultdict(list)
+    for row in db.execute(of_active):
+        by_image[row.image_id].append(segment_from(row))
+    for image_id, captioned in by_image.items():
+        theirs = with_size.where(SEGMENT.c.recipe_id == recipe_id, SEGMENT.c.image_id == image_id)
+        present = [segment_from(row) for row in db.execute(theirs)]
+        for old in captioned:
+            match = max(present, key=lambda new: iou(new.mask, old.mask), default=None)
+            if match is not None and iou(match.mask, old.mask) >= CARRIED_IOU:
+                db.execute(_copied(old.id, match.id))
+
+
+def _copied(segment_id: int, to: int) -> sa.Insert:
+    """A segment's captions, once more for another; what that one already has stays."""
+    held = [column for column in CAPTION.c if column.name not in ("id", "segment_id")]
+    names = ["segment_id", *(column.name for column in held)]
+    rows = sa.select(sa.literal(to), *held).where(CAPTION.c.segment_id == segment_id)
+    return insert(CAPTION).from_select(names, rows).on_conflict_do_nothing()
 
 
 def caption_problems(db: sa.Connection) -> Iterator[str]:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.catalog import notes, rows
-from segsearch.catalog.captions import Captions
+from segsearch.catalog.captions import Captions, carry_captions
 from segsearch.catalog.checks import catalog_problems
 from segsearch.catalog.collections import Collections, members_of
 from segsearch.catalog.database import (
@@ -111,6 +111,7 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Select
     def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
         with self._writing() as db:
             db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == UNDER_WAY))
+            carry_captions(db, recipe_id)
             if keep_old:
                 db.execute(sa.update(RECIPE).values(active=RECIPE.c.id == recipe_id))
                 return

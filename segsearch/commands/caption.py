@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from segsearch.commands.stopping import INTERRUPTED, stopping
 from segsearch.errors import EXIT_CODES, AnswerError, QueryError
+from segsearch.queries import MIN_RELEVANCE
 from segsearch.settings import Settings
 
 LISTED = 20  # failed regions shown one by one
@@ -33,6 +35,9 @@ def caption(
         int | None, typer.Option(help="How many regions at most; of words 100 unless told.")
     ] = None,
     per_image: Annotated[int, typer.Option(help="How many of one picture at most, of words.")] = 10,
+    min_relevance: Annotated[
+        float, typer.Option(help="Relevance the best region of words must reach; 0 takes all.")
+    ] = MIN_RELEVANCE,
     most: Annotated[
         int | None, typer.Option(help="Cost cap: requests at most that may be billed.")
     ] = None,
@@ -68,7 +73,8 @@ def caption(
         stopping() as stop,
         caption_bar(err, quiet=as_json) as report,
     ):
-        hits = Selection(text, under or (), limit, per_image).hits(service)
+        chosen = Selection(text, under or (), limit, per_image, min_relevance)
+        hits = chosen.hits(service, partial(typer.echo, err=True))
         result = caption_regions(
             hits, sources(service), service.captions, endpoint, order, stop=stop, report=report
         )

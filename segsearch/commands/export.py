@@ -6,6 +6,7 @@ import importlib.util
 import json
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 
 from segsearch.errors import EXIT_CODES, InputError, NotFoundError, PathError, QueryError
+from segsearch.queries import MIN_RELEVANCE
 from segsearch.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ def export(
         int | None, typer.Option(help="How many regions at most; of words 100 unless told.")
     ] = None,
     per_image: Annotated[int, typer.Option(help="How many of one picture at most, of words.")] = 10,
+    min_relevance: Annotated[
+        float, typer.Option(help="Relevance the best region of words must reach; 0 takes all.")
+    ] = MIN_RELEVANCE,
 ) -> None:
     """Write regions with masks and captions as COCO, JSON lines, Parquet, or a caption pack.
 
@@ -62,7 +67,8 @@ def export(
         raise InputError("The package pyarrow is missing: install segsearch with the extra 'data'.")
     settings: Settings = context.obj
     with open_service(settings) as service:
-        hits = Selection(text, under or (), limit, per_image).hits(service)
+        chosen = Selection(text, under or (), limit, per_image, min_relevance)
+        hits = chosen.hits(service, partial(typer.echo, err=True))
         try:
             if kind is Format.CAPTION_PACK:
                 written = write_caption_pack(hits, sources(service), into)

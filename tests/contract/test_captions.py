@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,25 @@ def test_only_captions_of_the_recipe_in_use_are_found(catalog: SqlCatalog) -> No
     catalog.switch_recipe(second)
     assert found(catalog, "umbrella") == [4]
     assert found(catalog, "dog") == []
+
+
+@pytest.mark.parametrize("keep_old", [False, True])
+def test_captions_move_to_the_masks_of_a_second_generation_that_match(
+    catalog: SqlCatalog, tmp_path: Path, keep_old: bool
+) -> None:
+    first_said = catalog.captions([1])[1][0]
+    second = catalog.register_recipe(Recipe("test", "s@2", "e@1", DIMENSION, {}, {}, {}))
+    catalog.queue_all(second)
+    assert catalog.commit(take(catalog, second), describe(5, 2))  # the third has no match
+    assert catalog.add_caption(5, "A puppy", ME)
+    catalog.switch_recipe(second, keep_old=keep_old)
+    assert found(catalog, "umbrella") == [4]
+    assert catalog.captions([4])[4] == (replace(first_said, segment_id=4),)
+    assert [one.text for one in catalog.captions([5])[5]] == ["A puppy"]
+    assert found(catalog, "door") == []
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as db:
+        assert db.execute("SELECT count(*) FROM caption").fetchone() == (5 if keep_old else 2,)
+        db.execute("INSERT INTO caption_words (caption_words) VALUES ('integrity-check')")
 
 
 def test_words_that_went_missing_are_found_out_and_entered_again(

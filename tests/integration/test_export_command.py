@@ -21,6 +21,7 @@ from segsearch.export import hit_document
 from segsearch.masks import decode, from_coco
 from segsearch.packs import QUESTION, write_caption_pack
 from segsearch.parquet import ROWS_IN_GROUP, write_parquet
+from segsearch.queries import Answer, Query
 from segsearch.selection import Selection, sources
 from segsearch.service import SegSearch
 from tests.small_models import Shape, open_small_service, paint
@@ -153,6 +154,30 @@ def test_words_paths_and_everything_choose_what_is_written(
     assert written("--under", tmp_path / "pictures") == everything
     blue = Selection("blue", limit=1).hits(service)  # the command's own models know no colours
     assert ids(list(blue)) == ids(service.search_text("blue", limit=1))
+
+
+def test_words_that_find_nothing_say_why(
+    service: SegSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Answer((), 0.05, "Nothing in the library matches.")
+    monkeypatch.setattr(service, "ask", lambda query: answer)
+    said: list[str] = []
+    assert list(Selection("a walrus").hits(service, said.append)) == []
+    assert said == ["Nothing in the library matches."]
+
+
+def test_the_least_relevance_is_asked_for(
+    service: SegSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Query] = []
+
+    def ask(query: Query) -> Answer:
+        asked.append(query)
+        return Answer(())
+
+    monkeypatch.setattr(service, "ask", ask)
+    Selection("a walrus", min_relevance=0.7).hits(service)
+    assert [query.min_relevance for query in asked] == [0.7]
 
 
 def test_a_picture_that_is_gone_is_skipped_and_said(service: SegSearch, tmp_path: Path) -> None:
