@@ -26,7 +26,7 @@ from segsearch.queries import SceneAnswer
 from segsearch.worker import Step
 
 LISTED = 20  # skipped files shown one by one
-WIDE = 100  # columns from which on the file under way has room beside the counts
+WIDE = 100  # columns of a terminal from which on there is room for more than the essential
 
 
 @contextmanager
@@ -118,12 +118,17 @@ def hit_table(
     message: str | None = None,
     cursor: str | None = None,
 ) -> None:
-    """Hits, best first, and how to see more; without any, the message that says why."""
+    """Hits, best first, and how to see more; without any, the message that says why.
+
+    Below `WIDE` columns boxes and areas are left out, so that most paths stay in one piece.
+    """
     if not hits:
         console.print(message or "Nothing found.", markup=False, highlight=False)
         return
     table = Table(title=title, title_justify="left")
-    for name in ("rank", "score", "relevance", "segment", "box (x0, y0, x1, y1)", "area"):
+    is_wide = console.width >= WIDE
+    placed = ("box (x0, y0, x1, y1)", "area") if is_wide else ()
+    for name in ("rank", "score", "relevance", "segment", *placed):
         table.add_column(name, justify="right")
     table.add_column("picture", overflow="fold")
     is_said = any(hit.captions for hit in hits)
@@ -136,7 +141,8 @@ def hit_table(
         box = ", ".join(map(str, mask.box.as_tuple()))
         relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
         number, score = str(hit.segment.id), f"{hit.score:.3f}"
-        row = (str(hit.rank), score, relevance, number, box, f"{share:.1%}")
+        sized = (box, f"{share:.1%}") if is_wide else ()
+        row = (str(hit.rank), score, relevance, number, *sized)
         newest = [escape(hit.captions[0].text if hit.captions else "")] if is_said else []
         table.add_row(*row, escape(_short(path)), *newest)
     console.print(table)

@@ -271,6 +271,22 @@ def test_captions_are_shown_on_the_terminal(service: SegSearch) -> None:
     assert console.export_text().count("thing on a white ground") == 1
 
 
+def test_a_path_stays_in_one_piece_on_a_narrow_terminal(
+    service: SegSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hits = list(service.everything())
+    path = Path(hits[0].image.paths[0])
+    monkeypatch.chdir(path.parent.parent)
+    shown = {}
+    for width in (80, 120):
+        console = Console(record=True, width=width, file=io.StringIO())
+        hit_table(console, [replace(hit, captions=()) for hit in hits])
+        shown[width] = console.export_text()
+        assert f"{path.parent.name}/{path.name}" in shown[width]
+    assert "area" in shown[120]
+    assert "area" not in shown[80]
+
+
 @pytest.mark.parametrize(
     ("url", "key", "warned"),
     [
