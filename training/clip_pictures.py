@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from training.clip_backgrounds import Backgrounds
 from training.clip_colours import colour_shares
+from training.cutouts import named
 from training.render import Drawings
 
 ICON_PX = 128
@@ -32,7 +33,8 @@ class Icons:
     """Drawings ready to sample: pixels premultiplied by alpha, boxes from alpha, thing numbers.
 
     `pixels` (n, 4, 128, 128) u8, `boxes` (n, 3) f32 centre x, centre y, half of the longer side in
-    units where the drawing spans -1..1, `things` (n,) i64, `colours` (n, 11) f32 unit rows.
+    units where the drawing spans -1..1, `things` (n,) i64, `colours` (n, 11) f32 unit rows,
+    `styles` (n) who drew them.
     """
 
     pixels: Tensor
@@ -40,6 +42,7 @@ class Icons:
     things: Tensor
     colours: Tensor
     names: list[str]
+    styles: list[str]
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,20 @@ class Crops:
 
 
 def load_icons(drawings: Drawings, styles: tuple[str, ...], names: list[str], cache: Path) -> Icons:
-    """All drawings of these styles at 128 px; the shrunken pixels are kept in the cache."""
+    """All drawings of these names and styles at 128 px; the shrunken pixels stay in the cache."""
     number = {name: index for index, name in enumerate(names)}
-    pixels, things = [], []
+    pixels, things, hands = [], [], []
     for style in styles:
         table = _shrunken(drawings, style, cache)
-        for name, row in drawings.rows[style].items():
-            pixels.append(table[row])
-            things.append(number[name])
+        for key, row in drawings.rows[style].items():
+            if named(key) in number:
+                pixels.append(table[row])
+                things.append(number[named(key)])
+                hands.append(style)
     stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
     boxes = torch.stack([_box(alpha) for alpha in stacked[:, 3]])
     colours = torch.from_numpy(colour_shares(stacked.numpy()))
-    return Icons(stacked, boxes, torch.tensor(things), colours, names)
+    return Icons(stacked, boxes, torch.tensor(things), colours, names, hands)
 
 
 class Composer:

@@ -14,7 +14,7 @@ from training import shapes
 from training.fetch import FILLED_STYLES
 from training.render import Drawings
 from training.scene import GROUND, Canvas, Layer, Region, Scene, blurred, finished, lit, shadow_of
-from training.textures import Size, texture
+from training.textures import Size, Surface, texture
 
 SMALLEST, LARGEST = 0.03, 0.6  # a thing's side as a share of the picture's longer side
 
@@ -28,12 +28,14 @@ def compose_scene(
     count: int | None = None,
     names: Sequence[str] | None = None,
     sides: tuple[float, float] = (SMALLEST, LARGEST),
+    ground: Surface | None = None,
 ) -> Scene:
     """1-12 things in random places, one over another, on a background.
 
-    `names` says which things, in that order; otherwise they are drawn at random.
+    `names` says which things, in that order; otherwise they are drawn at random. `ground` (H, W, 3)
+    is a background from elsewhere; one is made where there is none.
     """
-    canvas = background(rng, size)
+    canvas = background(rng, size) if ground is None else Canvas.over(ground.copy())
     total = len(names) if names else count or int(rng.integers(1, 13))
     for index in range(total):
         style = str(rng.choice(list(styles)))
@@ -79,12 +81,19 @@ def put_down(rng: np.random.Generator, canvas: Canvas, layer: Layer, region: Reg
     return canvas.paint(lit(rng, layer) if rng.random() < 0.4 else layer, region)
 
 
-def compose_leaves(rng: np.random.Generator, drawings: Drawings, *, size: Size) -> Scene:
+def compose_leaves(
+    rng: np.random.Generator,
+    drawings: Drawings,
+    *,
+    size: Size,
+    styles: Sequence[str] = FILLED_STYLES,
+    drawn_share: float = 0.15,
+) -> Scene:
     """Textured shapes, large ones first; some carry parts, some are drawings themselves."""
     canvas = background(rng, size)
     for side in np.sort(_leaf_sides(rng, max(size)))[::-1]:
-        if rng.random() < 0.15:
-            _put_drawing(rng, canvas, drawings, float(side))
+        if rng.random() < drawn_share:
+            _put_drawing(rng, canvas, drawings, styles, float(side))
         else:
             _put_leaf(rng, canvas, drawings, float(side))
         if rng.random() < 0.04:  # what lies further away is out of focus
@@ -100,9 +109,13 @@ def _leaf_sides(rng: np.random.Generator, longest: int) -> np.ndarray:
 
 
 def _put_drawing(
-    rng: np.random.Generator, canvas: Canvas, drawings: Drawings, side_px: float
+    rng: np.random.Generator,
+    canvas: Canvas,
+    drawings: Drawings,
+    styles: Sequence[str],
+    side_px: float,
 ) -> None:
-    style = str(rng.choice(list(FILLED_STYLES)))
+    style = str(rng.choice(list(styles)))
     name = drawings.names(style)[int(rng.integers(len(drawings.rows[style])))]
     share = min(side_px / max(canvas.size), LARGEST)
     layer = place(rng, drawings, name, style, size=canvas.size, sides=(share, share))

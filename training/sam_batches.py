@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from training.pool import NO_PARENT, Part, finished_parts, open_part
+from training.pool import NO_PARENT, UNKNOWN, Part, finished_parts, open_part
 
 PROMPTS = 8  # an image
 SMALLEST_REGION_PX = 16
@@ -145,7 +145,7 @@ def prompted(
         ]
         points = torch.from_numpy(np.stack([places for places, _ in drawn]))
         kinds = torch.from_numpy(np.stack([sides for _, sides in drawn]))
-    padded = np.full((side_px, side_px), 255, np.uint8)
+    padded = np.full((side_px, side_px), UNKNOWN, np.uint8)
     padded[: owner.shape[0], : owner.shape[1]] = owner
     full = np.zeros((side_px, side_px, 3), np.uint8)
     full[: picture.shape[0], : picture.shape[1]] = picture
@@ -163,7 +163,7 @@ def prompted(
 
 def _regions(rng: np.random.Generator, owner: NDArray[np.uint8]) -> NDArray[np.int64] | None:
     """(P,) labels to ask for; small and large regions alike, the ground less often."""
-    areas = np.bincount(owner.ravel(), minlength=256)
+    areas = np.bincount(owner.ravel(), minlength=256)[:UNKNOWN]
     labels = np.flatnonzero(areas >= SMALLEST_REGION_PX)
     if not len(labels):
         return None

@@ -47,9 +47,15 @@ def prompt_loss(logits: Tensor, quality: Tensor, part: Tensor, whole: Tensor) ->
     by_whole = by_part.index_put((differs,), mask_losses(logits[differs], whole[differs]))
     best = by_part[:, 1:].amin(1) + differs * by_whole[:, 1:].amin(1)
     masks = (best / (1 + differs.float())).mean() + 0.5 * by_whole[:, 0].mean()
+    return masks + QUALITY_WEIGHT * quality_loss(logits, quality, part, whole)
+
+
+def quality_loss(logits: Tensor, quality: Tensor, part: Tensor, whole: Tensor) -> Tensor:
+    """How far the predicted IoUs (P, M) are off: squared, over all masks."""
+    differs = (part != whole).any(2).any(1)
     fit = overlaps(logits, part)
     fit[differs] = torch.maximum(fit[differs], overlaps(logits[differs], whole[differs]))
-    return masks + QUALITY_WEIGHT * functional.mse_loss(quality, fit)
+    return functional.mse_loss(quality, fit)
 
 
 class Affinity(nn.Module):

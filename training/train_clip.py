@@ -14,6 +14,7 @@ import argparse
 import copy
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,14 @@ from training.clip_patches import Patches
 from training.clip_pictures import Composer, Crops, Icons, load_icons
 from training.clip_targets import thing_meanings
 from training.clip_tower import Tower
+from training.cutouts import (
+    CLIP_ART,
+    CUTOUT_STYLES,
+    STAMPS,
+    SURFACES,
+    teachable,
+    with_cutouts,
+)
 from training.fetch import DEFAULT_CACHE, HELD_OUT, TRAINED_STYLES
 from training.render import load_drawings
 from training.text_corpus import imagenet_space
@@ -39,7 +48,10 @@ from training.words import COLOURS
 BATCH = 36
 PATCHES = 36
 GROUNDS = 4
-START_PX = 192  # the start sees replayed pictures at this side: it knows more than at the crops'
+STYLE_SHARES = {STAMPS: 0.25, CLIP_ART: 0.12, SURFACES: 0.08}  # of a batch; icons share the rest
+ALIKE = 0.8  # names whose meanings are closer than this are no wrong answers for each other
+SMOOTHING = 0.05
+START_PX = 224  # the start sees replayed pictures at this side: it knows more than at the crops'
 GROUND_PATCHES = 250  # beside the 900 made grounds
 SHARPNESS = 20.0
 WARMUP_STEPS = 30
@@ -72,10 +84,11 @@ class Run:
     average: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
     device: str
+    chances: Tensor
     step: int = 0
 
 
-def prepare(cache: Path, plan: Plan, device: str) -> Run:
+def prepare(cache: Path, plan: Plan, device: str, icons: Icons) -> Run:
     """The tower between its start and the last checkpoint, and a frozen copy of the start."""
     model = build()
     start_image_tower(model, cache, imagenet_space(cache))
@@ -94,7 +107,7 @@ def prepare(cache: Path, plan: Plan, device: str) -> Run:
     weight = classifier_state()["classifier.weight"].to(device)
     verdicts = weight - weight.mean(0)
     held = (tower, start.to(device), Patches(cache), verdicts, average, optimizer)
-    return Run(*held, device=device, step=step)
+    return Run(*held, device=device, chances=chances_of(icons), step=step)
 
 
 def between(start: nn.Module, learnt: dict[str, Tensor], share: float) -> dict[str, Tensor]:
@@ -108,12 +121,28 @@ def between(start: nn.Module, learnt: dict[str, Tensor], share: float) -> dict[s
 def naming_loss(made: Tensor, crops: Crops, meanings: Tensor) -> Tensor:
     """Cross-entropy over all things' text vectors, plus the distance to the whole target."""
     logits = SHARPNESS * made[:, :TEACHER_DIM] @ meanings.T
-    naming = functional.cross_entropy(logits, crops.things, label_smoothing=0.05)
+    wrong = meanings[crops.things] @ meanings.T < ALIKE
+    wrong.scatter_(1, crops.things[:, None], value=True)  # the right answer stays as well
+    chances = logits.masked_fill(~wrong, -1e4).log_softmax(1)
+    told = chances.gather(1, crops.things[:, None]).mean()
+    smooth = ((chances * wrong).sum(1) / wrong.sum(1)).mean()
+    naming = -(1 - SMOOTHING) * told - SMOOTHING * smooth
     wanted = torch.zeros_like(made)
     wanted[:, :TEACHER_DIM] = meanings[crops.things]
     wanted[:, TEACHER_DIM : TEACHER_DIM + len(COLOURS)] = COLOUR_WEIGHT * crops.colours
     cosine = (made * functional.normalize(wanted, dim=-1)).sum(-1)
     return naming + 1.5 * (1 - cosine).mean()
+
+
+def chances_of(icons: Icons) -> Tensor:
+    """(n,) how often each icon is shown: `STYLE_SHARES`, and icons of a style alike."""
+    counts = Counter(icons.styles)
+    rest = sum(count for style, count in counts.items() if style not in STYLE_SHARES)
+    left = 1 - sum(STYLE_SHARES.values())
+    return torch.tensor([
+        STYLE_SHARES[style] / counts[style] if style in STYLE_SHARES else left / rest
+        for style in icons.styles
+    ])  # fmt: skip
 
 
 def replayed(patches: Patches, composer: Composer) -> Tensor:
@@ -126,7 +155,7 @@ def replayed(patches: Patches, composer: Composer) -> Tensor:
 def learn(run: Run, composer: Composer, meanings: Tensor, plan: Plan) -> tuple[float, ...]:
     """One step; returns the naming loss, and how far replayed vectors and verdicts are off."""
     side = plan.sides[run.step % len(plan.sides)]
-    rows = torch.randint(len(composer.icons.things), (BATCH,), generator=composer.random)
+    rows = torch.multinomial(run.chances, BATCH, generator=composer.random)
     crops = composer.batch(rows, side).to(run.device)
     shown = replayed(run.patches, composer).to(run.device)
     small = functional.interpolate(shown, size=(side, side), mode="bilinear", antialias=True)
@@ -184,13 +213,14 @@ def validate(run: Run, icons: Icons, meanings: Tensor, side: int) -> str:
 def train(cache: Path, plan: Plan, device: str) -> None:
     """Train for the plan's minutes, writing a checkpoint every few of them."""
     torch.manual_seed(plan.seed)
-    drawings = load_drawings(cache)
-    names = sorted(drawings.things)
-    icons = load_icons(drawings, TRAINED_STYLES, names, cache)
+    drawings = with_cutouts(load_drawings(cache), cache)
+    names = teachable(drawings)
+    icons = load_icons(drawings, (*TRAINED_STYLES, *CUTOUT_STYLES), names, cache)
     unseen = load_icons(drawings, (HELD_OUT,), names, cache)
+    print(f"{len(icons.styles)} cutouts and drawings of {len(names)} things", flush=True)
     things = [drawings.things[name] for name in names]
     meanings = torch.from_numpy(thing_meanings(cache, imagenet_space(cache), things)).to(device)
-    run = prepare(cache, plan, device)
+    run = prepare(cache, plan, device, icons)
     random = torch.Generator().manual_seed(plan.seed)
     grounds = Backgrounds(plan.seed, patches=run.patches.sample(GROUND_PATCHES, POOL_PX, random))
     composer = Composer(icons, grounds, plan.seed + run.step)

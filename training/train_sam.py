@@ -1,7 +1,8 @@
 """Trains the embedded SAM on composed scenes; run again to go on from the checkpoint.
 
 `python -m training.train_sam --minutes 60` composes nothing itself: run `training.pool` first, or
-beside it. Most steps see 256 px; the last ones the size the model ships with.
+beside it. Most steps see 256 px; the last ones the size the model ships with. `--only-quality` is
+for the end: it teaches the model to rank its masks, and changes none of them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from segsearch.settings import Settings
 from training.clip_head import classifier_state
 from training.fetch import parser
 from training.sam_batches import Prompted, batches
-from training.sam_losses import AFFINITY_WEIGHT, Affinity, prompt_loss
+from training.sam_losses import AFFINITY_WEIGHT, Affinity, prompt_loss, quality_loss
 
 FROZEN_STAGES = 2  # backbone stages that stay as ImageNet left them, beside the stem
 EMA_DECAY = 0.998
@@ -44,6 +45,7 @@ class Plan:
     backbone_rate: float = 2e-4
     final_share: float = 0.02  # of the rate, at the end of the cosine
     seed: int = 1
+    only_quality: bool = False  # all else stays: the head that ranks the masks is quickly taught
 
 
 @dataclass
@@ -86,6 +88,18 @@ def optimiser(sam: Sam, affinity: Affinity, plan: Plan) -> torch.optim.AdamW:
         {"params": rest, "lr": plan.rate, "peak": plan.rate},
     ]
     return torch.optim.AdamW(groups, weight_decay=0.02, betas=(0.9, 0.98))
+
+
+def quality_loss_of(sam: Sam, batch: list[Prompted], *, half: bool) -> Tensor:
+    """How far the predicted IoUs are off; gradients for the quality head alone."""
+    total = torch.zeros((), device=sam.device)
+    with torch.autocast(sam.device.type, torch.bfloat16, enabled=half):
+        with torch.no_grad():
+            embedding = sam.image_encoder(torch.stack([_normalised(sam, item) for item in batch]))
+        for index, item in enumerate(batch):
+            logits, quality = _decoded(sam, embedding[index : index + 1], item)
+            total = total + quality_loss(logits.float(), quality.float(), item.part, item.whole)
+    return total / len(batch)
 
 
 def loss_of(sam: Sam, affinity: Affinity, batch: list[Prompted], *, half: bool) -> Tensor:
@@ -137,6 +151,10 @@ def train(cache: Path, plan: Plan, place: Place, *, half: bool, start: Path | No
         state = _restore(path, sam, slow, affinity, optim)
     elif start is not None:
         _restore(start, sam, slow, affinity, optim)
+        if plan.only_quality:
+            sam.load_state_dict(slow.state_dict())  # the weights that ship are to be judged
+    if plan.only_quality:
+        sam.requires_grad_(False).mask_decoder.iou_prediction_head.requires_grad_(True)
     for group, peak in zip(optim.param_groups, (plan.backbone_rate, plan.rate), strict=True):
         group["peak"] = peak  # a checkpoint brings its own
     resized(sam, plan.side_px)
@@ -148,7 +166,11 @@ def train(cache: Path, plan: Plan, place: Place, *, half: bool, start: Path | No
         _set_rates(optim, plan, state)
         optim.zero_grad(set_to_none=True)
         batch = [one.to(place.device) for one in next(made)]
-        loss = loss_of(sam, affinity, batch, half=half)
+        loss = (
+            quality_loss_of(sam, batch, half=half)
+            if plan.only_quality
+            else loss_of(sam, affinity, batch, half=half)
+        )
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         nn.utils.clip_grad_norm_([p for g in optim.param_groups for p in g["params"]], 1.0)
         optim.step()
@@ -215,6 +237,7 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    options.add_argument("--only-quality", action="store_true", help="teach ranking alone")
     options.add_argument("--half", action="store_true", help="bfloat16 where torch knows it")
     options.add_argument("--start", type=Path, help="checkpoint to begin from")
     chosen = options.parse_args()
@@ -228,6 +251,7 @@ def main() -> None:
         backbone_rate=chosen.rate / 4,
         final_share=chosen.final,
         seed=chosen.seed,
+        only_quality=chosen.only_quality,
     )
     print(train(chosen.cache, plan, place, half=chosen.half, start=chosen.start))
 
