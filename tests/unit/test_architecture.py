@@ -18,6 +18,7 @@ LAYERS: list[set[str]] = [
     {"queries"},
     {"prompts", "settings", "collecting", "keys", "remote", "selecting", "captions"},
     {"ports", "client"},
+    {"asyncclient"},
     {"masks", "decode", "metadata", "raw", "likeness", "devices", "weights"},
     {"sources"},
     {"crops", "render", "outlines", "export", "relations", "claimed", "watch", "uploads"},
