@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 from segment_anything import SamPredictor
 
 from benchmarks.photographs import TABLE, Photograph, absent, photographs, queries
-from segsearch.domain import Mask
+from segsearch.domain import Hit, Mask
 from segsearch.evaluation.truth import Thing, read_truth
 from segsearch.masks import decode, encode, iou
 from segsearch.models.presets import DEFAULT_PRESET, preset
@@ -51,13 +51,29 @@ def words(shown: list[Photograph]) -> str:
     wrong = [
         f"{text} -> {firsts[text]}" for text, right in asked.items() if firsts[text] not in right
     ]
-    present = np.array([hits[text].score for text in asked])
-    missing = np.array([hits[text].score for text in absent()])
-    parted = float((present[:, None] > missing[None]).mean())
+    parted = {
+        kind: _auc([of(hits[text]) for text in asked], [of(hits[text]) for text in absent()])
+        for kind, of in (("score", _score), ("relevance", _relevance))
+    }
     return (
         f"{len(shown)} photographs: {len(asked) - len(wrong)} of {len(asked)} queries right first, "
-        f"AUC present against absent {parted:.3f}\n  wrong: {', '.join(wrong)}"
+        f"AUC present against absent by score {parted['score']:.3f}, by relevance "
+        f"{parted['relevance']:.3f}\n  wrong: {', '.join(wrong)}"
     )
+
+
+def _score(hit: Hit) -> float:
+    return hit.score
+
+
+def _relevance(hit: Hit) -> float:
+    return hit.relevance or 0.0
+
+
+def _auc(high: list[float], low: list[float]) -> float:
+    """The chance that a value of `high` exceeds one of `low`; ties count half."""
+    one, other = np.array(high)[:, None], np.array(low)[None]
+    return float((one > other).mean() + 0.5 * (one == other).mean())
 
 
 def masks(shown: list[Photograph], overlays: Path | None) -> str:
