@@ -44,6 +44,7 @@ class Thresholds:
     stability_score_thresh: float = 0.6
     stability_score_offset: float = 0.25  # its logits are flatter than those of the large SAMs
     box_nms_thresh: float = 0.7
+    crop_n_layers: int = 0
 
     def generator(self, sam: Sam) -> SamAutomaticMaskGenerator:
         """segment_anything's generator with these settings."""
@@ -54,6 +55,7 @@ class Thresholds:
             stability_score_thresh=self.stability_score_thresh,
             stability_score_offset=self.stability_score_offset,
             box_nms_thresh=self.box_nms_thresh,
+            crop_n_layers=self.crop_n_layers,
             points_per_batch=64,
         )
 
@@ -192,10 +194,13 @@ def main() -> None:
     options.add_argument("--points", type=int, default=Thresholds.points_per_side)
     options.add_argument("--quality", type=float, default=Thresholds.pred_iou_thresh)
     options.add_argument("--stability", type=float, default=Thresholds.stability_score_thresh)
+    options.add_argument("--crop-layers", type=int, default=Thresholds.crop_n_layers)
     chosen = options.parse_args()
     sam = load(chosen.checkpoint, chosen.side)
     scenes = held_out_scenes(chosen.cache, max(chosen.scenes, chosen.auto_scenes))
-    thresholds = Thresholds(chosen.points, chosen.quality, chosen.stability)
+    thresholds = Thresholds(
+        chosen.points, chosen.quality, chosen.stability, crop_n_layers=chosen.crop_layers
+    )
     scores = click_scores(sam, scenes[: chosen.scenes]) if chosen.scenes else {}
     if chosen.auto_scenes:
         scores |= auto_scores(sam, scenes[: chosen.auto_scenes], thresholds)

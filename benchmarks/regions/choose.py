@@ -40,6 +40,7 @@ STEPS = 10
 def variants(base: Preset) -> Iterator[tuple[str, Preset]]:
     """The preset, then each setting moved alone."""
     yield "preset", base
+    yield "crops too", replace(base, generator=preset("demo-thorough").generator)
     for name, values in GENERATOR.items():
         for value in values:
             yield f"{name} {value}", replace(base, generator={**base.generator, name: value})
@@ -90,12 +91,15 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--scenes", type=Path, default=Path(".benchmarks/regions/choose"))
     options.add_argument("--limit", type=int)
+    options.add_argument("--only", nargs="+", default=[""], help="variants that begin like this")
     chosen = options.parse_args()
     truth = read_truth(chosen.scenes / "annotations.json", chosen.scenes / "images")
     judge = Judge(sampled(truth, chosen.limit), Settings())
     head = f"{'s@1':>8}{'first':>8}{'mAP50':>8}{'mAP75':>8}{'AR1000':>8}{'regions':>9}{'sec':>7}"
     print(f"{len(judge.pictures)} pictures, {len(judge.names)} names\n{'':28}{head}")
     for label, variant in variants(preset(DEFAULT_PRESET)):
+        if not label.startswith(tuple(chosen.only)):
+            continue
         described = judge.describe(variant)
         print(line(judge.row(label, described)), flush=True)
         if label != "preset":
