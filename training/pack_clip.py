@@ -22,7 +22,7 @@ from training.text_corpus import BPE_NAME, imagenet_space, write_merges
 from training.train_clip import between
 
 NAME = "clip-lite.safetensors"
-LEARNT_SHARE = 0.95
+LEARNT_SHARE = 1.0
 
 
 def assemble(cache: Path, learnt_share: float) -> CLIP:

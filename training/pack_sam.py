@@ -17,9 +17,19 @@ from training.fetch import FILLED_STYLES, HELD_OUT, STYLES, parser
 _CARD = Path(__file__).with_name("sam_card.md")
 
 
-def pack(checkpoint: Path, target: Path) -> str:
-    """Write the weights; returns their sha256."""
+def pack(checkpoint: Path, target: Path, before: Path | None = None, share: float = 1.0) -> str:
+    """Write the weights; returns their sha256.
+
+    With `before` they lie on the line from that checkpoint (0) to the other (1): a point between
+    keeps more of what the earlier data taught (Wortsman et al. 2022).
+    """
     state: dict[str, Any] = torch.load(checkpoint, weights_only=True)["slow"]
+    if before is not None:
+        start: dict[str, Any] = torch.load(before, weights_only=True)["slow"]
+        state = {
+            name: start[name].lerp(value, share) if value.is_floating_point() else value
+            for name, value in state.items()
+        }
     kept = {name: value.half().contiguous() for name, value in state.items()}
     # One key only: safetensors writes several in an order of chance, and the sha256 would change.
     save_file(kept, target, metadata={"image_size": str(IMAGE_SIZE)})
@@ -58,8 +68,10 @@ def main() -> None:
     options.add_argument("checkpoints", type=Path, nargs="+", help="in order; the last is packed")
     options.add_argument("--metrics", type=Path, help="what evaluate_sam printed, for the card")
     options.add_argument("--target", type=Path, default=SHIPPED)
+    options.add_argument("--before", type=Path, help="an earlier checkpoint to stay close to")
+    options.add_argument("--share", type=float, default=1.0, help="of the way from there")
     chosen = options.parse_args()
-    sha256 = pack(chosen.checkpoints[-1], chosen.target)
+    sha256 = pack(chosen.checkpoints[-1], chosen.target, chosen.before, chosen.share)
     runs = [describe(path) for path in chosen.checkpoints]
     metrics = chosen.metrics.read_text("utf-8") if chosen.metrics else "not measured"
     text = card(sha256, chosen.target.stat().st_size, runs, metrics)

@@ -40,7 +40,7 @@ STEPS = 10
 def variants(base: Preset) -> Iterator[tuple[str, Preset]]:
     """The preset, then each setting moved alone."""
     yield "preset", base
-    yield "crops too", replace(base, generator=preset("demo-thorough").generator)
+    yield "no crops", replace(base, generator={**base.generator, "crop_n_layers": 0})
     for name, values in GENERATOR.items():
         for value in values:
             yield f"{name} {value}", replace(base, generator={**base.generator, name: value})

@@ -24,7 +24,7 @@ from segsearch.ports import Segmenter
 from segsearch.settings import Settings
 from segsearch.wiring import build_segmenter
 
-PRESETS = ("demo", "demo-fast", "demo-thorough")
+PRESETS = ("demo", "demo-fast")
 
 
 @dataclass

@@ -162,7 +162,7 @@ def test_with_the_embedded_models_a_click_means_the_thing_clicked(
 ) -> None:
     images = {Path(one.paths[0]).name: one.id for one in demo_library.images(limit=100)}
     right = 0
-    things = [named[0] for named in list(truth.things.values())[:8]]
+    things = [named[0] for named in list(truth.things.values())[:40]]
     for name, mask in things:
         box = mask.box
         x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
@@ -171,4 +171,4 @@ def test_with_the_embedded_models_a_click_means_the_thing_clicked(
         except NotFoundError:
             continue
         right += iou(found.mask, mask) > 0.5
-    assert right > len(things) / 2
+    assert right > len(things) / 2, right
