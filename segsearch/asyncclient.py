@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
@@ -56,7 +57,8 @@ def _stepped(
                 yield item  # type: ignore[misc]  # not the end, so one of the source's
         finally:
             if close := getattr(source, "close", None):
-                await self._run(close)
+                with suppress(ValueError):  # cancelled in the middle of a step, which still runs
+                    await self._run(close)
 
     return steps
 

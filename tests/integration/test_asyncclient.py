@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from segsearch.asyncclient import AsyncClient
+from segsearch.asyncclient import AsyncClient, _stepped
 from segsearch.client import Client
 from segsearch.errors import ApiError, UnreachableError
 from tests.integration.test_client import Served
@@ -56,6 +57,21 @@ def test_iterators_are_stepped_and_may_be_left(served: Served) -> None:
                 break
 
     asyncio.run(asyncio.wait_for(ask(), 60))
+
+
+def test_a_step_can_be_cancelled(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(self: Client) -> Iterator[int]:
+        time.sleep(0.5)
+        yield 1
+
+    monkeypatch.setattr(AsyncClient, "images", _stepped(slow))
+
+    async def ask() -> None:
+        async with AsyncClient(served.url, key=served.key) as library:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(aiter(library.images())), 0.1)
+
+    asyncio.run(ask())
 
 
 def test_refusals_and_silence_are_raised(served: Served) -> None:
