@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from segsearch.closer import candidates
 from segsearch.errors import InputError
-from segsearch.masks import encode, to_coco
-from segsearch.ports import Answer
+from segsearch.masks import to_coco
+from segsearch.prompts import check_prompts
+from segsearch.queries import Candidate
 from segsearch.service import SegSearch
 
 from .documented import (
@@ -84,11 +85,12 @@ def _request_body() -> dict[str, Any]:
     openapi_extra=_request_body(),
 )  # fmt: skip
 async def segment(request: Request, here: Here) -> dict[str, Any]:
-    """Masks of what is pointed at by points or boxes, with their predicted IoU.
+    """Masks of what is pointed at by points or boxes, best first, with their predicted IoU.
 
     Send JSON with an `image_id`, or a form with a `picture` file and a `prompt`:
     `curl -F picture=@a.jpg -F 'prompt={"points": [[120, 200]]}' .../v1/segment`. The first call on
-    a picture encodes it; later ones answer from the encoding. Nothing is stored.
+    a picture encodes it; later ones answer from the encoding. A small segmenter also looks at crops
+    around what is pointed at, and puts first what its looks agree on. Nothing is stored.
     """
     started = time.monotonic()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -126,24 +128,20 @@ def _parsed(body: bytes) -> SegmentRequest:
 def _answer(service: SegSearch, picture: int | bytes, wanted: SegmentRequest) -> dict[str, Any]:
     opened = service.open_picture(picture)
     height, width = opened.size
-    found = opened.segment(wanted.points, wanted.labels, wanted.boxes, multimask=wanted.multimask)
-    objects = [{"masks": _candidates(found, number)} for number in range(len(found.masks))]
+    check_prompts(opened.size, wanted.points, wanted.labels, wanted.boxes)
+    boxes: list[tuple[float, ...] | None] = [*wanted.boxes] or [None]
+    found = [
+        candidates(opened, wanted.points, wanted.labels, box, multimask=wanted.multimask)
+        for box in boxes
+    ]
+    objects = [{"masks": [_told(one) for one in masks]} for masks in found]
     return {"width": width, "height": height, "objects": objects}
 
 
-def _candidates(found: Answer, number: int) -> list[dict[str, Any]]:
-    """The masks of one object, best first, without empty ones."""
-    best_first = np.argsort(-found.predicted_iou[number], kind="stable")
-    told = []
-    for one in best_first.tolist():
-        mask = encode(found.masks[number, one])
-        if mask is not None:
-            told.append(
-                {
-                    "box": list(mask.box.as_tuple()),
-                    "area": mask.area,
-                    "mask": to_coco(mask),
-                    "predicted_iou": round(float(found.predicted_iou[number, one]), 4),
-                }
-            )
-    return told
+def _told(found: Candidate) -> dict[str, Any]:
+    return {
+        "box": list(found.mask.box.as_tuple()),
+        "area": found.mask.area,
+        "mask": to_coco(found.mask),
+        "predicted_iou": round(found.predicted_iou, 4),
+    }

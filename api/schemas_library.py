@@ -145,7 +145,7 @@ class SegmentRequest(BaseModel):
     boxes: list[tuple[float, float, float, float]] = Field(
         [], max_length=MAX_PROMPTS, description="x0, y0, x1, y1: each is one object."
     )
-    multimask: bool = Field(True, description="Three candidates an object instead of one.")
+    multimask: bool = Field(True, description="Up to three candidates an object, not one.")
 
 
 class PromptedMask(BaseModel):

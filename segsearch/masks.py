@@ -6,9 +6,11 @@ Foreign run lengths are checked before any C code sees them (cocoapi issues 362,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypedDict, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from segsearch.domain import Box, Mask
@@ -121,6 +123,14 @@ def iou(first: Mask, second: Mask) -> float:
     """Intersection over union of two masks of one frame, in [0, 1]."""
     shared = intersection(first, second)
     return shared / (first.area + second.area - shared)
+
+
+def ious(found: Sequence[Mask]) -> NDArray[np.float64]:
+    """(n, n): intersection over union of every two of n masks of one frame."""
+    if not found:
+        return np.zeros((0, 0))
+    rows = [to_coco(one) for one in found]
+    return np.asarray(coco.iou(rows, rows, [0] * len(rows)), dtype=np.float64)
 
 
 def containment(inner: Mask, outer: Mask) -> float:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segsearch.closer import candidates
 from segsearch.crops import context_crop, masked_crop
 from segsearch.domain import Mask
 from segsearch.errors import QueryError
-from segsearch.masks import encode
 from segsearch.pipeline import Pipeline
 from segsearch.ports import Pixels, Vector, VectorRows
 from segsearch.prompting import OpenPicture
@@ -31,23 +31,14 @@ class Pointable:
 def point(picture: Pointable, term: RegionTerm) -> Pointed:
     """The masks a region term stands for, best first, and which one it takes.
 
-    QueryError when it points at nothing, at several things, or at a candidate that is not there.
+    QueryError when it points at nothing, or at a candidate that is not there.
     """
     if term.mask is not None:
         _check_mask(picture.pixels, term.mask)
         return Pointed((Candidate(term.mask, 1.0),), 0)
     if not term.points and term.box is None:
         raise QueryError("A region needs points, a box or a mask.")
-    boxes = None if term.box is None else [term.box]
-    answer = picture.open().segment(term.points or None, term.labels, boxes)
-    if answer.masks.shape[0] != 1:
-        raise QueryError("A region is one thing: give one box, or points of one thing.")
-    made = (
-        (encode(mask), float(quality))
-        for mask, quality in zip(answer.masks[0], answer.predicted_iou[0], strict=True)
-    )
-    found = [Candidate(mask, quality) for mask, quality in made if mask is not None]
-    found.sort(key=lambda one: -one.predicted_iou)
+    found = candidates(picture.open(), term.points or None, term.labels, term.box)
     if not found:
         raise QueryError("The segmenter finds no region there: point elsewhere, or give a box.")
     chosen = term.candidate or 0

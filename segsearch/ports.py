@@ -71,6 +71,11 @@ class Encoded(Protocol):
 class Promptable(Protocol):
     """Cuts out what is pointed at."""
 
+    @property
+    def looks_closer(self) -> bool:
+        """Whether it finds things better in crops around them, so that a click is worth several
+        encodings."""
+
     def encode(self, pixels: Pixels) -> Encoded:
         """The slow half, once a picture (H, W, 3)."""
 

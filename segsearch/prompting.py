@@ -6,20 +6,26 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.domain import Box
 from segsearch.ports import Answer, Encoded, Pixels, Promptable
 from segsearch.prompts import Coordinates, check_prompts
 
 
 @dataclass(frozen=True, slots=True)
 class OpenPicture:
-    """A picture that can be pointed at; stays usable when the cache has dropped it."""
+    """A picture that can be pointed at; stays usable when the cache has dropped it.
+
+    `crop` opens a window of it as a picture of its own, encoded when first asked for.
+    """
 
     segmenter: Promptable
     encoded: Encoded
+    crop: Callable[[Box], OpenPicture]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -75,7 +81,11 @@ class Prompter:
             return sum(one.nbytes for one in self._kept.values())
 
     def open(self, key: Hashable, read: Callable[[], Pixels]) -> OpenPicture:
-        """The picture of a key; `read` gives its pixels (H, W, 3) when it is not kept."""
+        """The picture of a key; `read` gives its pixels (H, W, 3) when it is not kept.
+
+        `read` is called once at most, also for the picture's crops.
+        """
+        read = cache(read)
         found = self._recent(key)
         if found is None:
             with self._encoding:
@@ -83,7 +93,11 @@ class Prompter:
                 if found is None:
                     found = self._segmenter.encode(read())
                     self._keep(key, found)
-        return OpenPicture(self._segmenter, found)
+
+        def crop(window: Box) -> OpenPicture:
+            return self.open((key, window), lambda: cut(read(), window))
+
+        return OpenPicture(self._segmenter, found, crop)
 
     def _recent(self, key: Hashable) -> Encoded | None:
         with self._lock:
@@ -98,3 +112,8 @@ class Prompter:
             while total > self._max_bytes and self._kept:
                 _, dropped = self._kept.popitem(last=False)
                 total -= dropped.nbytes
+
+
+def cut(pixels: Pixels, window: Box) -> Pixels:
+    """A window (h, w, 3) of a picture, in memory of its own."""
+    return np.ascontiguousarray(pixels[window.y0 : window.y1, window.x0 : window.x1])

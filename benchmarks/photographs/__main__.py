@@ -2,7 +2,8 @@
 
 Words: the queries of photographs.json through a library of these photographs, the best region's
 picture counted, and how well the best scores of present and absent words part (AUC). Masks: the
-things outlined by hand in outlines.json, by automatic masks and by a click in their middle.
+things outlined by hand in outlines.json, by automatic masks and by a click in their middle, as the
+product answers it.
 """
 
 from __future__ import annotations
@@ -12,24 +13,23 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
-from segment_anything import SamPredictor
 
+from benchmarks.looks import click
 from benchmarks.photographs import TABLE, Photograph, absent, photographs, queries
-from segsearch.domain import Hit, Mask
-from segsearch.evaluation.truth import Thing, read_truth
-from segsearch.masks import decode, encode, iou
+from segsearch.domain import Hit
+from segsearch.evaluation.truth import read_truth
+from segsearch.masks import iou
 from segsearch.models.presets import DEFAULT_PRESET, preset
-from segsearch.models.registry import model
+from segsearch.ports import Promptable
+from segsearch.prompting import Prompter
 from segsearch.queries import Query, TextTerm
 from segsearch.render import overlay_png
-from segsearch.segmenters.lite import build_sam_lite
-from segsearch.segmenters.sam import load_sam
 from segsearch.settings import Settings
 from segsearch.wiring import build_segmenter, open_service
 
 OUTLINES = TABLE.with_name("outlines.json")
 RIGHT_IOU = 0.5
+KEPT_BYTES = 1 << 30
 
 
 def words(shown: list[Photograph]) -> str:
@@ -80,7 +80,8 @@ def masks(shown: list[Photograph], overlays: Path | None) -> str:
     """Best automatic mask and first-ranked clicked mask of every outlined thing."""
     settings = Settings()
     segmenter = build_segmenter(preset(DEFAULT_PRESET), settings)
-    predictor = SamPredictor(load_sam(build_sam_lite, model("sam-lite").path("weights")))
+    if not isinstance(segmenter, Promptable):
+        raise SystemExit("The default segmenter takes no points.")
     files = {one.name: one for one in shown}
     automatic, clicked, missed = [], [], []
     for picture in read_truth(OUTLINES, OUTLINES.parent):
@@ -88,10 +89,13 @@ def masks(shown: list[Photograph], overlays: Path | None) -> str:
             continue
         pixels = np.asarray(files[picture.path.name].open())
         found = [one.mask for one in segmenter.propose(pixels)]
-        predictor.set_image(pixels)
+        opened = Prompter(segmenter, KEPT_BYTES).open(
+            picture.path.name, lambda pixels=pixels: pixels
+        )
         for thing in picture.things:
             automatic.append(max((iou(thing.mask, mask) for mask in found), default=0.0))
-            clicked.append(_click(predictor, thing))
+            offered = click(opened, thing.mask)
+            clicked.append(iou(thing.mask, offered[0].mask) if offered else 0.0)
             if automatic[-1] < RIGHT_IOU:
                 missed.append(f"{picture.path.name} {thing.name} {automatic[-1]:.2f}")
         if overlays is not None:
@@ -104,14 +108,6 @@ def masks(shown: list[Photograph], overlays: Path | None) -> str:
         f"{shares[0]:.1%} (mean {np.mean(automatic):.3f}), a click in the middle for "
         f"{shares[1]:.1%} (mean {np.mean(clicked):.3f})\n  missed: {', '.join(missed)}"
     )
-
-
-def _click(predictor: SamPredictor, thing: Thing) -> float:
-    depth = distance_transform_edt(np.pad(decode(thing.mask), 1))[1:-1, 1:-1]
-    row, column = divmod(int(depth.argmax()), thing.mask.width)
-    made, quality, _ = predictor.predict(np.array([[column, row]]), np.array([1]))
-    mask: Mask | None = encode(made[int(np.argmax(quality))])
-    return iou(thing.mask, mask) if mask is not None else 0.0
 
 
 def main() -> None:

@@ -34,6 +34,11 @@ class Framed:
     def settings(self) -> dict[str, Any]:
         return self._settings.document
 
+    @property
+    def looks_closer(self) -> bool:
+        """Whether clicks are worth a look at crops: only measured for small inputs."""
+        return False
+
     @abstractmethod
     def look(self, pixels: Pixels) -> View:
         """Encode a picture or crop (H, W, 3) uint8 RGB."""

@@ -32,6 +32,8 @@ from segsearch.segmenters.prompting import EncodedPicture, answer_sam
 from segsearch.segmenters.upsampling import Upsampling
 from segsearch.weights import fit, read_weights
 
+SMALL_SQUARE_PX = 512  # half of what SAM was made for
+
 
 @dataclass(frozen=True, slots=True)
 class SamView:
@@ -63,6 +65,11 @@ class SamSegmenter(Framed):
     ) -> None:
         super().__init__(model, identity=identity, settings=settings, place=place)
         self._fast = ExactDecoder(model.mask_decoder) if is_upstream(model.mask_decoder) else None
+
+    @property
+    def looks_closer(self) -> bool:
+        """Whether clicks are worth a look at crops: where the model's square is small."""
+        return int(self._model.image_encoder.img_size) < SMALL_SQUARE_PX
 
     @torch.inference_mode()
     def look(self, pixels: Pixels) -> SamView:

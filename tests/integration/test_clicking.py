@@ -58,6 +58,8 @@ class Seen:
 class PointingSegmenter(ColourSegmenter):
     """Cuts out what has the colour that is pointed at: surely all of it, less surely its left."""
 
+    looks_closer = False
+
     def encode(self, pixels: Pixels) -> Seen:
         return Seen(nearest_colours(pixels))
 

@@ -37,7 +37,7 @@ LAYERS: list[set[str]] = [
         "cursors",
     },
     {"hybrid", "listing", "captioning"},
-    {"pointing", "projection", "worker", "modelprocess"},
+    {"closer", "pointing", "projection", "worker", "modelprocess"},
     {"terms", "scenes"},
     {"requests"},
     {"asking"},

@@ -11,9 +11,10 @@ import torch
 from segment_anything import SamPredictor
 from transformers import Sam2ImageProcessorFast, Sam2Processor
 
+from segsearch.domain import Box
 from segsearch.errors import InputError
 from segsearch.ports import Answer, Encoded, Pixels, Promptable
-from segsearch.prompting import OpenPicture, Prompter
+from segsearch.prompting import OpenPicture, Prompter, cut
 from segsearch.prompts import Prompts
 from segsearch.segmenters.generator import GeneratorSettings
 from segsearch.segmenters.sam import SamSegmenter
@@ -162,6 +163,8 @@ def test_a_wrong_prompt_is_refused_with_its_reason(prompt: dict[str, Any], reaso
 class Counting:
     """A real segmenter whose encodings are counted."""
 
+    looks_closer = False
+
     def __init__(self) -> None:
         self.inner = sam()
         self.encoded = 0
@@ -191,6 +194,25 @@ def test_a_picture_is_encoded_once_and_the_least_used_goes_first() -> None:
     for key in (5, 6, 7):
         prompter.open(key, lambda: pixels)
     assert still.segment(points=[[5, 5]]).masks.any() in (True, False)  # usable after it went
+
+
+def test_a_crop_is_a_picture_of_its_own_and_encoded_once() -> None:
+    segmenter = Counting()
+    pixels = patchwork(40, 60)
+    reads: list[int] = []
+
+    def read() -> Pixels:
+        reads.append(1)
+        return pixels
+
+    picture = Prompter(segmenter, 1 << 30).open(1, read)
+    first, again = (picture.crop(Box(20, 5, 50, 40)) for _ in range(2))
+    assert segmenter.encoded == 2
+    assert reads == [1]
+    assert first.size == (35, 30)
+    alone = opened(segmenter, cut(pixels, Box(20, 5, 50, 40))).segment(points=[[7, 9]])
+    for one in (first, again):
+        assert (one.segment(points=[[7, 9]]).logits == alone.logits).all()
 
 
 def test_a_picture_larger_than_the_cache_is_answered_all_the_same() -> None:

@@ -1,0 +1,175 @@
+"""Looking closer at what is pointed at: windows, votes, and where they lead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segsearch import closer
+from segsearch.closer import Offer, candidates, elected, windows
+from segsearch.domain import Box, Mask
+from segsearch.errors import InputError
+from segsearch.masks import encode, full, iou, ious
+from segsearch.ports import Answer, Pixels
+from segsearch.prompting import Prompter
+from segsearch.prompts import Prompts, check_prompts
+from segsearch.queries import Candidate
+
+SIZE = (300, 400)
+
+
+def square(x0: int, y0: int, side: int) -> Mask:
+    frame = np.zeros(SIZE, bool)
+    frame[y0 : y0 + side, x0 : x0 + side] = True
+    mask = encode(frame)
+    assert mask is not None
+    return mask
+
+
+def offer(mask: Mask, trust: float) -> Offer:
+    return Offer(Candidate(mask, trust), trust)
+
+
+def test_the_mask_that_the_looks_agree_on_comes_first() -> None:
+    thing, other, part = square(50, 50, 60), square(200, 100, 80), square(60, 60, 20)
+    looks = [
+        [offer(other, 0.9), offer(thing, 0.5)],
+        [offer(square(51, 50, 60), 0.5), offer(part, 0.6)],
+        [offer(square(50, 51, 60), 0.5)],
+    ]
+    found = [one.mask for one in elected(looks)]
+    assert iou(found[0], thing) > 0.95
+    assert set(found[1:]) == {other, part}  # the three that mean one thing are told once
+
+
+def test_a_cut_mask_loses_its_vote() -> None:
+    half, whole = square(0, 0, 30), square(0, 0, 60)
+    assert elected([[offer(half, 0.6 - 0.4)], [offer(whole, 0.6)]])[0].mask == whole
+    assert elected([[offer(half, 0.6)], [offer(whole, 0.6 - 0.4)]])[0].mask == half
+
+
+def test_nothing_is_elected_of_nothing() -> None:
+    assert elected([]) == []
+    assert elected([[], []]) == []
+    assert ious([]).shape == (0, 0)
+
+
+sides = st.integers(1, 500)
+
+
+@given(sides, sides, st.data())
+def test_every_prompt_lies_in_every_window_and_every_window_in_the_picture(
+    height: int, width: int, data: st.DataObject
+) -> None:
+    place = st.tuples(st.floats(0, width), st.floats(0, height))
+    points = data.draw(st.lists(place, max_size=4))
+    corners = data.draw(st.tuples(place, place))
+    box = np.concatenate([np.min(corners, 0), np.max(corners, 0)])
+    boxes = [box.tolist()] if (box[:2] < box[2:]).all() else []
+    if not points and not boxes:
+        return
+    prompts = check_prompts((height, width), points, None, boxes)
+    found = windows((height, width), prompts, closer.LOOKS)
+    assert len(set(found)) == len(found) <= (1 if boxes else len(closer.LOOKS))
+    places = np.concatenate([prompts.points, prompts.boxes.reshape(-1, 2)])
+    for one in found:
+        assert 0 <= one.x0 < one.x1 <= width
+        assert 0 <= one.y0 < one.y1 <= height
+        # Half a pixel may be lost to rounding; a prompt that lies outside is moved to the edge.
+        assert (places >= np.array([one.x0, one.y0]) - 0.5).all()
+        assert (places <= np.array([one.x1, one.y1]) + 0.5).all()
+
+
+def test_a_click_is_looked_at_in_the_whole_and_then_closer() -> None:
+    prompts = check_prompts(SIZE, [[390, 20]])
+    assert windows(SIZE, prompts, (1.0, 0.5, 0.25)) == [
+        Box(0, 0, 400, 300),
+        Box(200, 0, 400, 200),
+        Box(300, 0, 400, 100),
+    ]
+
+
+def test_a_small_picture_is_looked_at_once() -> None:
+    assert windows((20, 30), check_prompts((20, 30), [[5, 5]]), (1.0, 0.5)) == [Box(0, 0, 30, 20)]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Pixels, ready to be pointed at."""
+
+    pixels: Pixels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.pixels.shape[:2]
+        return height, width
+
+    mask_size = (8, 8)
+    nbytes = 0
+
+
+class ShortSighted:
+    """Cuts out the colour that is pointed at, if it fills enough of what is shown; else sees it
+    all as one thing, and is sure of that."""
+
+    def __init__(self, *, looks_closer: bool) -> None:
+        self.looks_closer = looks_closer
+
+    def encode(self, pixels: Pixels) -> Seen:
+        return Seen(pixels)
+
+    def answer(self, picture: Seen, prompts: Prompts) -> Answer:
+        height, width = picture.size
+        if len(prompts.boxes):
+            x0, y0, x1, y1 = prompts.boxes[0]
+            x, y = int((x0 + x1) / 2), int((y0 + y1) / 2)
+        else:
+            x, y = (int(value) for value in prompts.points[0])
+        same = (picture.pixels == picture.pixels[min(y, height - 1), min(x, width - 1)]).all(2)
+        blind = np.ones_like(same)
+        found = same if same.mean() > 0.01 else blind
+        masks = np.stack([found, blind, np.zeros_like(same)])[: 3 if prompts.multimask else 1]
+        estimates = np.array([0.8, 0.7, 0.9], np.float32)[: len(masks)]
+        return Answer(masks[None], estimates[None], np.zeros((1, len(masks), 8, 8), np.float32))
+
+
+def picture_of(segmenter: Any) -> Any:
+    pixels = np.zeros((*SIZE, 3), np.uint8)
+    pixels[100:130, 200:230] = 255  # 0.75 % of the picture
+    return Prompter(segmenter, 1 << 30).open(1, lambda: pixels)
+
+
+THING = square(200, 100, 30)
+PROMPTS: dict[str, dict[str, Any]] = {
+    "a click": {"points": [[210, 110]]},
+    "two clicks": {"points": [[205, 105], [225, 125]]},
+    "a box": {"box": [198, 99, 231, 132]},
+}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
+def test_looking_closer_finds_what_the_whole_picture_hides(
+    prompt: dict[str, Any],
+) -> None:
+    far = candidates(picture_of(ShortSighted(looks_closer=False)), **prompt)
+    near = candidates(picture_of(ShortSighted(looks_closer=True)), **prompt)
+    assert far[0].mask == full(*SIZE)
+    assert near[0].mask == THING
+    assert near[0].predicted_iou == pytest.approx(0.8)
+    assert len(near) <= 3
+    alone = candidates(picture_of(ShortSighted(looks_closer=True)), **prompt, multimask=False)
+    assert [one.mask for one in alone] == [THING]
+
+
+@pytest.mark.parametrize("looks_closer", [True, False])
+def test_a_wrong_prompt_is_refused(looks_closer: bool) -> None:
+    picture = picture_of(ShortSighted(looks_closer=looks_closer))
+    with pytest.raises(InputError, match="outside the picture"):
+        candidates(picture, [[500, 5]])
+    with pytest.raises(InputError, match="Nothing is prompted"):
+        candidates(picture)
