@@ -1,13 +1,14 @@
 """Measures a SAM on scenes in the held-out style, and draws its automatic masks on photographs.
 
 `python -m training.evaluate_sam` judges the shipped weights with segment_anything's own predictor
-and generator; `--checkpoint FILE` judges a training checkpoint.
+and generator, and as the `demo` preset uses them: `looks_` are clicks with closer looks, `demo_`
+its automatic masks. `--checkpoint FILE` judges a training checkpoint.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,13 @@ from safetensors.torch import load_file
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from segment_anything.modeling import Sam
 
+from segsearch.closer import candidates
+from segsearch.masks import decode
+from segsearch.models.presets import DEMO
+from segsearch.prompting import Prompter
+from segsearch.segmenters.generator import GeneratorSettings
 from segsearch.segmenters.lite import IMAGE_SIZE, load_sam_lite
+from segsearch.segmenters.sam import SamSegmenter
 from training.compose import compose_scene
 from training.fetch import HELD_OUT, parser
 from training.render import load_drawings
@@ -32,6 +39,8 @@ SEED = 31_000
 SCENE_SIZE = (480, 640)
 CLICK_SMALLEST, AUTO_SMALLEST = 0.001, 0.01  # visible share of the picture that a thing needs
 RIGHT_IOU = 0.7
+KEPT_BYTES = 1 << 30
+Automatic = Callable[[NDArray[np.uint8]], list[NDArray[np.bool_]]]
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "camera", "coins")
 
 
@@ -74,6 +83,27 @@ def load(checkpoint: Path | None, side_px: int) -> Sam:
     return load_sam_lite(torch.load(checkpoint, weights_only=True)["slow"], side_px)
 
 
+def as_used(sam: Sam) -> SamSegmenter:
+    """The model as the `demo` preset uses it."""
+    settings = GeneratorSettings(**DEMO.generator)
+    return SamSegmenter(sam, identity="evaluated", settings=settings)
+
+
+def looks_scores(sam: Sam, scenes: list[Scene]) -> dict[str, float]:
+    """Mean IoU of the first and the best candidate of a click on the deepest point."""
+    segmenter, rows = as_used(sam), []
+    for number, scene in enumerate(scenes):
+        picture = Prompter(segmenter, KEPT_BYTES).open(number, lambda scene=scene: scene.pixels)
+        for item in scene.instances:
+            if item.mask.mean() > CLICK_SMALLEST:
+                x, y = deepest(item.mask)
+                offered = candidates(picture, [(x + 0.5, y + 0.5)])
+                found = [iou(item.mask, decode(one.mask)) for one in offered] or [0.0]
+                rows.append((found[0], max(found)))
+    first, best = np.mean(rows, axis=0)
+    return {"looks_click_first": float(first), "looks_click_best_of_3": float(best)}
+
+
 def click_scores(sam: Sam, scenes: list[Scene]) -> dict[str, float]:
     """Mean IoU from one click: deepest point or any point, first-ranked mask or best of three."""
     predictor, rng = SamPredictor(sam), np.random.default_rng(SEED)
@@ -111,22 +141,33 @@ def _ranked(
     return found[first], max(found), abs(float(quality[first]) - found[first])
 
 
-def auto_scores(sam: Sam, scenes: list[Scene], thresholds: Thresholds) -> dict[str, float]:
-    """How many things some automatic mask finds, and how many masks and seconds that takes."""
+def upstream_masks(sam: Sam, thresholds: Thresholds) -> Automatic:
+    """segment_anything's own generator."""
     generator = thresholds.generator(sam)
+    return lambda pixels: [row["segmentation"] for row in generator.generate(pixels)]
+
+
+def demo_masks(sam: Sam) -> Automatic:
+    """The generator of the product, with the settings of the `demo` preset."""
+    segmenter = as_used(sam)
+    return lambda pixels: [decode(one.mask) for one in segmenter.propose(pixels)]
+
+
+def auto_scores(generate: Automatic, scenes: list[Scene], name: str) -> dict[str, float]:
+    """How many things some automatic mask finds, and how many masks and seconds that takes."""
     found, masks, began = [], 0, time.monotonic()
     for scene in scenes:
-        made = [row["segmentation"] for row in generator.generate(scene.pixels)]
+        made = generate(scene.pixels)
         masks += len(made)
         truths = [item.mask for item in scene.instances if item.mask.mean() > AUTO_SMALLEST]
         found += [max((iou(truth, mask) for mask in made), default=0.0) for truth in truths]
     best = np.array(found)
     return {
-        "auto_recall_0.5": float((best >= 0.5).mean()),
-        "auto_recall_0.7": float((best >= RIGHT_IOU).mean()),
-        "auto_mean_best_iou": float(best.mean()),
-        "masks_a_picture": masks / len(scenes),
-        "seconds_a_picture": (time.monotonic() - began) / len(scenes),
+        f"{name}_recall_0.5": float((best >= 0.5).mean()),
+        f"{name}_recall_0.7": float((best >= RIGHT_IOU).mean()),
+        f"{name}_mean_best_iou": float(best.mean()),
+        f"{name}_masks_a_picture": masks / len(scenes),
+        f"{name}_seconds_a_picture": (time.monotonic() - began) / len(scenes),
     }
 
 
@@ -201,9 +242,14 @@ def main() -> None:
     thresholds = Thresholds(
         chosen.points, chosen.quality, chosen.stability, crop_n_layers=chosen.crop_layers
     )
-    scores = click_scores(sam, scenes[: chosen.scenes]) if chosen.scenes else {}
+    scores: dict[str, float] = {}
+    if chosen.scenes:
+        shown = scenes[: chosen.scenes]
+        scores |= click_scores(sam, shown) | looks_scores(sam, shown)
     if chosen.auto_scenes:
-        scores |= auto_scores(sam, scenes[: chosen.auto_scenes], thresholds)
+        shown = scenes[: chosen.auto_scenes]
+        scores |= auto_scores(upstream_masks(sam, thresholds), shown, "auto")
+        scores |= auto_scores(demo_masks(sam), shown, "demo")
     for name, value in scores.items():
         print(f"{name} {value:.3f}")
     if chosen.photographs:
