@@ -39,6 +39,8 @@ class Patches:
 class ClickSegmenter(ColourSegmenter):
     """As the colour segmenter; boxes and the points that are of the thing choose patches."""
 
+    looks_closer = False
+
     def encode(self, pixels: Pixels) -> Patches:
         nearest = nearest_colours(pixels)
         numbers = np.zeros(nearest.shape, dtype=np.int32)

@@ -25,7 +25,7 @@ from segsearch.settings import Settings
 from segsearch.wiring import build_embedder, build_segmenter
 
 GENERATOR = {
-    "points_per_side": (12, 24),
+    "points_per_side": (6, 12),
     "pred_iou_thresh": (0.2, 0.3, 0.5, 0.6),
     "stability_score_thresh": (0.4, 0.7),
     "box_nms_thresh": (0.5, 0.6, 0.8),
@@ -40,7 +40,9 @@ STEPS = 10
 def variants(base: Preset) -> Iterator[tuple[str, Preset]]:
     """The preset, then each setting moved alone."""
     yield "preset", base
-    yield "no crops", replace(base, generator={**base.generator, "crop_n_layers": 0})
+    yield "demo-fast", preset("demo-fast")
+    halved = {"points_per_side": 16, "crop_n_points_downscale_factor": 2}
+    yield "16 points, 8 in crops", replace(base, generator={**base.generator, **halved})
     for name, values in GENERATOR.items():
         for value in values:
             yield f"{name} {value}", replace(base, generator={**base.generator, name: value})

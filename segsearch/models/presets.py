@@ -41,14 +41,13 @@ DEMO = Preset(
     segmenter="sam-lite",
     embedder="clip-lite",
     generator={
-        "points_per_side": 16,
+        "points_per_side": 8,  # of the picture, and of each of its four crops
         "pred_iou_thresh": 0.4,
         "stability_score_thresh": 0.55,
         "stability_score_offset": 0.25,
         "box_nms_thresh": 0.7,
         "min_mask_region_area": 64,
         "crop_n_layers": 1,
-        "crop_n_points_downscale_factor": 2,
     },
 )
 PRESETS = {
@@ -59,7 +58,7 @@ PRESETS = {
             DEMO,
             name="demo-fast",
             summary="as demo, without a second look at four crops: quicker, misses small things",
-            generator={**DEMO.generator, "crop_n_layers": 0},
+            generator={**DEMO.generator, "crop_n_layers": 0, "points_per_side": 16},
         ),
         Preset(
             name="fast",
