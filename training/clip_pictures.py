@@ -25,7 +25,6 @@ from training.render import Drawings
 ICON_PX = 128
 FILL = (124, 116, 104)
 MONOCHROME = "fluent-emoji-high-contrast"
-GREY_SHARE = 0.15  # of the crops, shown without colour: photographs may be black and white
 BOX_SHARE = 1 / 1.3  # the box's longer side in a crop with a margin of 15 % on each side
 
 
@@ -95,9 +94,6 @@ class Composer:
         canvas, cover = self._with_neighbour(canvas, self._some(count, 0.25))
         visible = visible * (1 - cover)
         masked = self._some(count, masked_share)
-        grey = self._some(count, GREY_SHARE)
-        canvas = torch.where(grey.view(-1, 1, 1, 1), _grey(canvas), canvas)
-        colours[grey] = 0.0
         mask = self._imperfect(visible)
         fill = torch.tensor(FILL).view(1, 3, 1, 1) / 255
         alone = canvas * mask + fill * (1 - mask)
@@ -203,12 +199,6 @@ def normalised(pixels: Tensor) -> Tensor:
 def _over(canvas: Tensor, drawn: Tensor) -> Tensor:
     """Premultiplied icons (n, 4, s, s) laid over a canvas (n, 3, s, s)."""
     return canvas * (1 - drawn[:, 3:]) + drawn[:, :3]
-
-
-def _grey(canvas: Tensor) -> Tensor:
-    """The brightness of pixels (n, 3, s, s) in all three channels (ITU-R BT.601)."""
-    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    return (canvas * weights).sum(1, keepdim=True).expand_as(canvas)
 
 
 def _coarsened(part: Tensor, small: int, side: int) -> Tensor:

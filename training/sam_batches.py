@@ -19,7 +19,6 @@ PROMPTS = 8  # an image
 SMALLEST_REGION_PX = 16
 GROUND_SHARE = 0.3  # how often the ground is asked for, against any other region
 BOX_SHARE, CLICKS_SHARE = 0.1, 0.15
-WINDOWS, CLOSE_WINDOWS, CLOSE_SHARE = (0.55, 1.0), (0.25, 0.55), 0.4  # of a scene's side
 MASK_STRIDE = 2  # px of the input a cell of the low-resolution masks
 
 
@@ -78,8 +77,7 @@ class Sampler:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """A random window, its longer side scaled to the input's, mirrored, its colours moved."""
         full = pixels.shape[0]
-        close = bool(self.rng.random() < CLOSE_SHARE)  # as a click's second look sees a thing
-        height = width = int(full * self.rng.uniform(*(CLOSE_WINDOWS if close else WINDOWS)))
+        height = width = int(full * self.rng.uniform(0.55, 1.0))
         if self.rng.random() < 0.4:
             shorter = int(height * self.rng.uniform(0.5, 0.95))
             height, width = (shorter, width) if self.rng.random() < 0.5 else (height, shorter)

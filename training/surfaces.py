@@ -1,9 +1,8 @@
-"""Turns patterns and textures into named surfaces: patches of grass, brick, stone and others.
+"""Turns the patterns of GIMP into named surfaces: patches of wood, stone, leaves, water and others.
 
-From `gimp-data`, `gimp-data-extras`, `supertuxkart-data` and `extremetuxracer-data` of Debian; the
-licences stand at `SOURCES`. A thing has an outline of its own; a surface is whatever a region of it
-happens to be, so each texture is cut into several random shapes, which lie beside the other cutouts
-as one more style.
+From `gimp-data` and `gimp-data-extras` of Debian (GPL-3+ and GPL-2+). A thing has an outline of
+its own; a surface is whatever a region of it happens to be, so each pattern is cut into several
+random shapes, which lie beside the other cutouts as one more style.
 Run `python -m training.surfaces`; it needs `apt-get`.
 """
 
@@ -16,7 +15,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from training import shapes
 from training.cutouts import SURFACES, Cutout, keep
@@ -27,15 +25,9 @@ from training.render import RGBA, SIDE_PX, Drawings, load_drawings
 SOURCES = (
     Source("apt-get", "gimp-data", "2.10.34-1+deb12u10", "GPL-3.0-or-later", ("*.pat",)),
     Source("apt-get", "gimp-data-extras", "1:2.0.2-1.1", "GPL-2.0-or-later", ("*.pat",)),
-    Source(
-        "apt-get", "supertuxkart-data", "1.4+dfsg-2",
-        "CC-BY-SA-3.0, CC-BY-SA-4.0, CC-BY-3.0, CC0, GPL and public domain, by file",
-        ("*.jpg", "*.png"),
-    ),
-    Source("apt-get", "extremetuxracer-data", "0.8.2-1", "GPL-2.0-or-later", ("*.png",)),
-)  # fmt: skip
+)
 VARIANTS = 6
-PATTERNS = {  # looked through by eye: what each pattern shows, and other words for it
+NAMES = {  # looked through by eye: what each pattern shows, and other words for it
     "leather": "leather", "leopard": "fur|leopard", "burlap": "cloth|burlap",
     "java": "coffee beans|coffee", "crinklepaper": "paper|crumpled paper",
     "leaves": "leaves|plants", "leaves3": "leaves|ivy", "leaves4": "dry leaves|autumn",
@@ -62,92 +54,17 @@ PATTERNS = {  # looked through by eye: what each pattern shows, and other words 
 }  # fmt: skip
 
 
-TEXTURES = {  # the same for textures: words -> names of files
-    "grass|lawn|meadow": "city_grass grass grass2 grass3 grass4 grass01 grass02 grass_dark "
-    "racetrack_grass racetrack_grass-dark stk_generic_grassA stk_generic_grassB "
-    "stk_generic_grassC stk_generic_dirtGrassA",
-    "brick wall|bricks": "3td_BrickOldRound_01 beige_bricks brick brick1 city_bricks "
-    "stk_generic_brickA pave02 stk_generic_brickRoad_a",
-    "stone wall|stones|rocks": "HortonRockWall HortonRockWall2 HortonStone6 castelwall "
-    "pyramidwall rockwall stk_generic_greyWall_a stk_generic_oldbricks_a stk_generic_wallRock_a "
-    "stktex_generic_aztekWallA stktex_generic_stoneWallA stonewall wall0 wall1 wall2 "
-    "brick_wall_06",
-    "rock|stones|rocks|cliff": "3td_LoneBrick_01 city_rock rock rock01 rock02 rock03 rock06 rock07 "
-    "rock1 rockMountain rock_brown rock_gray rock_mountain rockwaterfall snowrock stonetex "
-    "stk_generic_bedRock_a stk_generic_rock_a stk_generic_rock_b stk_karstRock_a mine_rock2 "
-    "stktex_generic_rockA stk_generic_rockSnow_b",
-    "paving stones|pavement|stones|street": "Paving_stones_2 bow_tile pave01 road2 hacienda_ground",
-    "gravel|stones|pebbles": "floor01 floor02 stktex_generic_gravelA stk_generic_gravalSnow_a",
-    "sand|beach|desert": "hd_beach_01_d sand sand01 sand2 stk_generic_sand_a sandred",
-    "soil|ground|dirt|earth": "dirt dirt01 city_ground red_dirt mud01 stk_generic_dirtA "
-    "stktex_generic_earth_a cracked-earth-texture earth",
-    "road|asphalt|street": "city_asphalt_1 city_asphalt_2 racetrack_asphalt road1",
-    "concrete|wall": "city_concrete concrete2 concrete_plain basic-wall cottage_wall3 "
-    "stktex_generic_concreteA stk_generic_plaster_a",
-    "snow": "snow snow01 snow02 snow03 stk_generic_snow_a stktex_earthSnow_a",
-    "ice|frost": "Ice03_col greenice ice ice01 ice02 ice03 stk_generic_ice_a",
-    "clouds|sky": "clouds genericskybox_east genericskybox_north genericskybox_south "
-    "racetrack_sky stk_generic_clouds_a sky_est sky_nord sky_ovest blue_sky_east summersky_t",
-    "sunset|evening sky": "sky_north sky_west sky2",
-    "stars|night sky|galaxy|space": "galaxy1 galaxy2 purplenebula stars",
-    "planet earth|earth|globe": "planet_earth1 stktex_planetEarth_a",
-    "snowy mountains|mountain|snow|landscape": "snowsky_e snowsky_n snowsky_s",
-    "landscape|hills": "skybox_side summersky_e summersky_w",
-    "water|sea|lake": "sea sea2 water_dark canyon_water waternight",
-    "wood|planks|boards": "canyon_boards dark-wall-wood hacienda_roof japanRedWood wood "
-    "woodBridge wood_planks1 wood_planks2 wood_planks3 stktex_generic_WoodA stktex_generic_WoodG "
-    "stktex_generic_WoodH snowoodbridge",
-    "bark|tree trunk": "TiZeta_barkM fir_bark palmBark hd_palmTreeBark_a_Albedo "
-    "stktex_treeBark_a stktex_treeBark_b trees_bark_001_col trunk_bark wooden tree_zen",
-    "tree stump|wood|log": "tree_cut",
-    "leaves|dry leaves|autumn|forest floor": "forest_floor",
-    "flowers|flower field": "forest_trees",
-    "leaves|plants": "plants",
-    "roof|roof tiles|tiles": "Tileroof roof roof_2 roof_3 stk_generic_asianRoof_a",
-    "metal|rust": "metal metal_rusted oldmetal stkt_rustedMetal_a stk_generic_corrugatedIronA "
-    "metal_plates ribbed_steel",
-    "metal|metal plate": "metal_ground stk_metaloverlap_a racetrack_roof stk_corrugMetal_a",
-    "lava|fire|flames": "lava magma stktex_generic_lavaA blackrock_lava",
-    "marble|stone": "marble stktex_generic_marbleA",
-    "carpet|rug": "carpet stktex_pupleCarpet_a",
-    "wallpaper|wall": "stk_wallpaperOld_a wallpaper_mansion",
-    "cloth|towel": "redTowel whiteTowel",
-    "basket|wicker": "stk_generic_wickerA",
-    "straw|thatch": "stk_generic_thatch_a",
-    "rope": "rope",
-    "paper|cardboard": "stk_generic_cardboard_a stk_generic_paper_a",
-    "tiles|floor": "tiles stktex_generic_tilesA mathclassfloor tile3b",
-    "wooden crate|box|crate": "crate_wood crate_wood_colored",
-}
-
-
 def fetch(cache: Path) -> None:
-    """Unpack the packages and keep the named textures as a style of cutouts."""
+    """Unpack both packages and keep the named patterns as a style of cutouts."""
     drawings = load_drawings(cache)
-    named = {stem: text for text, stems in TEXTURES.items() for stem in stems.split()}
-    found: list[Cutout] = []
     with tempfile.TemporaryDirectory() as name:
         for index, source in enumerate(SOURCES):
             part = Path(name, str(index))
             part.mkdir()
-            texts = PATTERNS if "*.pat" in source.files else named
-            files: dict[str, Path] = {}
-            for path in sorted(unpacked(source, part)):
-                if path.stem in texts and any(path.match(one) for one in source.files):
-                    files.setdefault(path.stem, path)
-            for stem, path in files.items():
-                found += _cut(stem, texts[stem], _read(path), drawings)
+            unpacked(source, part)
+        files = sorted(path for path in Path(name).rglob("*.pat") if path.stem in NAMES)
+        found = [cutout for path in files for cutout in _cut(path, drawings)]
     keep(cache, SURFACES, found, SOURCES)
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) of a pattern or of a picture, its longer side 256 px at most."""
-    if path.suffix == ".pat":
-        return pattern(path)
-    with Image.open(path) as picture:
-        texture = picture.convert("RGB")
-    texture.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
-    return np.asarray(texture)
 
 
 def pattern(path: Path) -> NDArray[np.uint8]:
@@ -159,11 +76,11 @@ def pattern(path: Path) -> NDArray[np.uint8]:
     return pixels[..., :3] if depth >= 3 else np.repeat(pixels[..., :1], 3, axis=2)
 
 
-def _cut(stem: str, text: str, pixels: NDArray[np.uint8], drawings: Drawings) -> Iterator[Cutout]:
-    name, *words = text.split("|")
-    rng = np.random.default_rng(list(stem.encode()))
+def _cut(path: Path, drawings: Drawings) -> Iterator[Cutout]:
+    name, *words = NAMES[path.stem].split("|")
+    rng = np.random.default_rng(list(path.stem.encode()))
     for _ in range(VARIANTS):
-        yield Cutout(name, tuple(words), _shaped(rng, pixels, drawings))
+        yield Cutout(name, tuple(words), _shaped(rng, pattern(path), drawings))
 
 
 def _shaped(rng: np.random.Generator, pixels: NDArray[np.uint8], drawings: Drawings) -> RGBA:

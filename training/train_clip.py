@@ -48,7 +48,7 @@ from training.words import COLOURS
 BATCH = 36
 PATCHES = 36
 GROUNDS = 4
-STYLE_SHARES = {STAMPS: 0.25, CLIP_ART: 0.12, SURFACES: 0.15}  # of a batch; icons share the rest
+STYLE_SHARES = {STAMPS: 0.25, CLIP_ART: 0.12, SURFACES: 0.08}  # of a batch; icons share the rest
 ALIKE = 0.8  # names whose meanings are closer than this are no wrong answers for each other
 SMOOTHING = 0.05
 START_PX = 224  # the start sees replayed pictures at this side: it knows more than at the crops'
