@@ -26,9 +26,10 @@ from segsearch.wiring import build_embedder, build_segmenter
 
 GENERATOR = {
     "points_per_side": (6, 12),
-    "pred_iou_thresh": (0.2, 0.3, 0.5, 0.6),
-    "stability_score_thresh": (0.4, 0.7),
-    "box_nms_thresh": (0.5, 0.6, 0.8),
+    "pred_iou_thresh": (0.2, 0.4, 0.5),
+    "stability_score_thresh": (0.3, 0.55),
+    "box_nms_thresh": (0.6, 0.7, 0.9),
+    "crop_nms_thresh": (0.7, 0.9),
     "min_mask_region_area": (0, 200),
 }
 MARGINS = (0.0, 0.05, 0.3)

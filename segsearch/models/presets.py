@@ -42,12 +42,13 @@ DEMO = Preset(
     embedder="clip-lite",
     generator={
         "points_per_side": 8,  # of the picture, and of each of its four crops
-        "pred_iou_thresh": 0.4,
-        "stability_score_thresh": 0.55,
+        "pred_iou_thresh": 0.3,
+        "stability_score_thresh": 0.4,
         "stability_score_offset": 0.25,
-        "box_nms_thresh": 0.7,
+        "box_nms_thresh": 0.8,
         "min_mask_region_area": 64,
         "crop_n_layers": 1,
+        "crop_nms_thresh": 0.8,
     },
 )
 PRESETS = {
@@ -58,7 +59,14 @@ PRESETS = {
             DEMO,
             name="demo-fast",
             summary="as demo, without a second look at four crops: quicker, misses small things",
-            generator={**DEMO.generator, "crop_n_layers": 0, "points_per_side": 16},
+            generator={
+                **DEMO.generator,
+                "points_per_side": 16,
+                "pred_iou_thresh": 0.4,
+                "stability_score_thresh": 0.55,
+                "box_nms_thresh": 0.7,
+                "crop_n_layers": 0,
+            },
         ),
         Preset(
             name="fast",
