@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from segsearch.domain import Box
-from segsearch.masks import encode, ious
+from segsearch.masks import decode_crop, encode, ious
 from segsearch.ports import BoolArray
 from segsearch.prompting import OpenPicture
 from segsearch.prompts import Coordinates, Prompts, check_prompts
@@ -26,6 +27,7 @@ ROOM = 1.6  # side of the window around a box or several points, of their extent
 LEAST_SIDE_PX = 32
 CUT_COST = 0.4  # what a mask loses in predicted IoU when it ends at an edge of its window
 SAME_THING_IOU = 0.8  # masks that overlap this much are one candidate
+ISLAND_SHARE = 0.05  # of the largest island of a mask; smaller ones are specks
 MOST = 3  # candidates, as many as a SAM gives by itself
 
 
@@ -59,7 +61,7 @@ def candidates(
     looks = [
         list(_offers(picture, asked, window)) for window in windows(picture.size, prompts, LOOKS)
     ]
-    return elected(looks)[: MOST if multimask else 1]
+    return [tidied(one) for one in elected(looks)[: MOST if multimask else 1]]
 
 
 def whole(size: tuple[int, int]) -> Box:
@@ -101,6 +103,19 @@ def _offers(picture: OpenPicture, prompts: Prompts, window: Box) -> Iterator[Off
         if mask is not None:
             cut = CUT_COST if _is_cut(array, window, picture.size) else 0.0
             yield Offer(Candidate(mask, estimate), min(max(estimate, 0.0), 1.0) - cut)
+
+
+def tidied(found: Candidate) -> Candidate:
+    """The same without specks, islands much smaller than the largest."""
+    mask = found.mask
+    labelled, count = ndimage.label(decode_crop(mask))
+    if count < 2:
+        return found
+    areas = np.bincount(labelled.ravel())
+    areas[0] = 0
+    kept = (areas >= ISLAND_SHARE * areas.max())[labelled]
+    origin, size = (mask.box.x0, mask.box.y0), (mask.height, mask.width)
+    return replace(found, mask=encode(kept, origin=origin, size=size) or mask)
 
 
 def _is_cut(array: BoolArray, window: Box, size: tuple[int, int]) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsearch import closer
-from segsearch.closer import Offer, candidates, elected, windows
+from segsearch.closer import Offer, candidates, elected, tidied, windows
 from segsearch.domain import Box, Mask
 from segsearch.errors import InputError
 from segsearch.masks import encode, full, iou, ious
@@ -164,6 +164,20 @@ def test_looking_closer_finds_what_the_whole_picture_hides(
     assert len(near) <= 3
     alone = candidates(picture_of(ShortSighted(looks_closer=True)), **prompt, multimask=False)
     assert [one.mask for one in alone] == [THING]
+
+
+def test_specks_go_and_islands_stay() -> None:
+    frame = np.zeros(SIZE, bool)
+    frame[100:130, 200:230] = True
+    frame[150:160, 200:210] = True  # a ninth of the rest
+    speck = frame.copy()
+    speck[10:14, 10:14] = True
+    dirty, clean = encode(speck), encode(frame)
+    assert dirty is not None
+    assert clean is not None
+    assert tidied(Candidate(dirty, 0.5)) == Candidate(clean, 0.5)
+    whole = Candidate(THING, 0.5)
+    assert tidied(whole) is whole
 
 
 @pytest.mark.parametrize("looks_closer", [True, False])
