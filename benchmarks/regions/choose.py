@@ -1,12 +1,14 @@
 """Chooses the defaults: `python -m benchmarks.regions.choose`, after `.scenes` has composed.
 
 Each setting is moved alone from the preset's, on scenes of their own (the test scenes take no part
-in choosing). Mixes and overlap removal are judged on one description of the pictures.
+in choosing). Mixes and overlap removal are judged on one description of the pictures. With `--set`
+there is one row alone, of several settings moved together.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,11 +97,18 @@ def main() -> None:
     options.add_argument("--scenes", type=Path, default=Path(".benchmarks/regions/choose"))
     options.add_argument("--limit", type=int)
     options.add_argument("--only", nargs="+", default=[""], help="variants that begin like this")
+    options.add_argument("--set", nargs="+", metavar="NAME=NUMBER", help="judge these together")
     chosen = options.parse_args()
     truth = read_truth(chosen.scenes / "annotations.json", chosen.scenes / "images")
     judge = Judge(sampled(truth, chosen.limit), Settings())
     head = f"{'s@1':>8}{'first':>8}{'mAP50':>8}{'mAP75':>8}{'AR1000':>8}{'regions':>9}{'sec':>7}"
     print(f"{len(judge.pictures)} pictures, {len(judge.names)} names\n{'':28}{head}")
+    if chosen.set:
+        base = preset(DEFAULT_PRESET)
+        moved = {name: json.loads(value) for name, value in (one.split("=") for one in chosen.set)}
+        together = replace(base, generator={**base.generator, **moved})
+        print(line(judge.row("together", judge.describe(together))))
+        return
     for label, variant in variants(preset(DEFAULT_PRESET)):
         if not label.startswith(tuple(chosen.only)):
             continue
