@@ -13,9 +13,8 @@ from starlette.exceptions import HTTPException
 
 from segsearch.closer import candidates
 from segsearch.errors import InputError
-from segsearch.masks import to_coco
+from segsearch.export import candidate_document
 from segsearch.prompts import check_prompts
-from segsearch.queries import Candidate
 from segsearch.service import SegSearch
 
 from .documented import (
@@ -134,14 +133,5 @@ def _answer(service: SegSearch, picture: int | bytes, wanted: SegmentRequest) ->
         candidates(opened, wanted.points, wanted.labels, box, multimask=wanted.multimask)
         for box in boxes
     ]
-    objects = [{"masks": [_told(one) for one in masks]} for masks in found]
+    objects = [{"masks": [candidate_document(one) for one in masks]} for masks in found]
     return {"width": width, "height": height, "objects": objects}
-
-
-def _told(found: Candidate) -> dict[str, Any]:
-    return {
-        "box": list(found.mask.box.as_tuple()),
-        "area": found.mask.area,
-        "mask": to_coco(found.mask),
-        "predicted_iou": round(found.predicted_iou, 4),
-    }

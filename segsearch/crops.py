@@ -38,6 +38,11 @@ class CropRule:
         return {**asdict(self), "fill": list(self.fill)}
 
 
+def cut(pixels: Pixels, box: Box) -> Pixels:
+    """What lies in a box (h, w, 3) u8, in memory of its own."""
+    return np.ascontiguousarray(pixels[box.y0 : box.y1, box.x0 : box.x1])
+
+
 def square_around(box: Box, rule: CropRule, height: int, width: int) -> Box:
     """The square to cut: centred on the box, shifted to stay inside the picture where it fits."""
     longer = max(box.width, box.height)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from segsearch.domain import Caption, Hit, Image, IngestReport, Segment
+from segsearch.domain import Caption, Hit, Image, IngestReport, Mask, Segment
 from segsearch.masks import to_coco
-from segsearch.queries import Pointed, SceneHit
+from segsearch.queries import Candidate, Pointed, SceneHit
 from segsearch.sources.names import album_of
 
 
@@ -23,7 +23,7 @@ def hit_document(hit: Hit) -> dict[str, Any]:
         "path": hit.image.paths[0] if hit.image.paths else None,
         "width": hit.image.width,
         "height": hit.image.height,
-        **_region(hit.segment),
+        **_stored(hit.segment),
         "captions": [caption_document(one) for one in hit.captions],
     }
 
@@ -52,27 +52,26 @@ def region_document(hit: Hit) -> dict[str, Any]:
         "segment_id": hit.segment.id,
         "score": round(hit.score, 6),
         "relevance": None if hit.relevance is None else round(hit.relevance, 4),
-        **_region(hit.segment),
+        **_stored(hit.segment),
     }
 
 
 def pointed_document(pointed: Pointed) -> dict[str, Any]:
     """What was pointed at: the masks on offer, best first, and which was taken."""
-    candidates = [
-        {
-            "box": list(one.mask.box.as_tuple()),
-            "area": one.mask.area,
-            "mask": to_coco(one.mask),
-            "predicted_iou": round(one.predicted_iou, 4),
-        }
-        for one in pointed.candidates
-    ]
-    return {"candidates": candidates, "chosen": pointed.chosen}
+    return {
+        "candidates": [candidate_document(one) for one in pointed.candidates],
+        "chosen": pointed.chosen,
+    }
+
+
+def candidate_document(one: Candidate) -> dict[str, Any]:
+    """A mask on offer for what was pointed at."""
+    return _region(one.mask, one.predicted_iou)
 
 
 def segment_document(segment: Segment) -> dict[str, Any]:
     """A stored segment with its mask."""
-    return {"segment_id": segment.id, "image_id": segment.image_id, **_region(segment)}
+    return {"segment_id": segment.id, "image_id": segment.image_id, **_stored(segment)}
 
 
 def image_document(image: Image) -> dict[str, Any]:
@@ -114,11 +113,15 @@ def report_document(report: IngestReport) -> dict[str, Any]:
     }
 
 
-def _region(segment: Segment) -> dict[str, Any]:
+def _stored(segment: Segment) -> dict[str, Any]:
+    region = _region(segment.mask, segment.predicted_iou)
+    return {**region, "stability": round(segment.stability, 4)}
+
+
+def _region(mask: Mask, predicted_iou: float) -> dict[str, Any]:
     return {
-        "box": list(segment.mask.box.as_tuple()),
-        "area": segment.mask.area,
-        "mask": to_coco(segment.mask),
-        "predicted_iou": round(segment.predicted_iou, 4),
-        "stability": round(segment.stability, 4),
+        "box": list(mask.box.as_tuple()),
+        "area": mask.area,
+        "mask": to_coco(mask),
+        "predicted_iou": round(predicted_iou, 4),
     }

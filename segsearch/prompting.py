@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.crops import cut
 from segsearch.domain import Box
 from segsearch.ports import Answer, Encoded, Pixels, Promptable
 from segsearch.prompts import Coordinates, check_prompts
@@ -112,8 +113,3 @@ class Prompter:
             while total > self._max_bytes and self._kept:
                 _, dropped = self._kept.popitem(last=False)
                 total -= dropped.nbytes
-
-
-def cut(pixels: Pixels, window: Box) -> Pixels:
-    """A window (h, w, 3) of a picture, in memory of its own."""
-    return np.ascontiguousarray(pixels[window.y0 : window.y1, window.x0 : window.x1])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segsearch.crops import context_crop, masked_crop
+from segsearch.crops import context_crop, cut, masked_crop
 from segsearch.domain import Box, Mask
 from segsearch.masks import encode, full
 from segsearch.pipeline import Pipeline
@@ -51,7 +51,7 @@ def describe(pipeline: Pipeline, pixels: Pixels, mix: tuple[float, float]) -> De
     regions = {
         WHOLE: _embedded(pipeline, (full(*pixels.shape[:2]),), [pixels]),
         PATCHES: _patches(pipeline, pixels),
-        BOXES: _embedded(pipeline, segments, [_inside(pixels, one.box) for one in segments]),
+        BOXES: _embedded(pipeline, segments, [cut(pixels, one.box) for one in segments]),
         CONTEXT: _embedded(pipeline, segments, [context_crop(pixels, m, rule) for m in segments]),
         MASKED: _embedded(pipeline, segments, [masked_crop(pixels, m, rule) for m in segments]),
     }
@@ -76,7 +76,7 @@ def _patches(pipeline: Pipeline, pixels: Pixels) -> Regions:
         if rows[i] < rows[i + 1] and columns[j] < columns[j + 1]
     ]
     masks = tuple(_rectangle(box, height, width) for box in boxes)
-    return _embedded(pipeline, masks, [_inside(pixels, box) for box in boxes])
+    return _embedded(pipeline, masks, [cut(pixels, box) for box in boxes])
 
 
 def _rectangle(box: Box, height: int, width: int) -> Mask:
@@ -85,10 +85,6 @@ def _rectangle(box: Box, height: int, width: int) -> Mask:
     )
     assert mask is not None, "a box has pixels"  # noqa: S101
     return mask
-
-
-def _inside(pixels: Pixels, box: Box) -> Pixels:
-    return np.ascontiguousarray(pixels[box.y0 : box.y1, box.x0 : box.x1])
 
 
 def _embedded(pipeline: Pipeline, masks: tuple[Mask, ...], crops: list[Pixels]) -> Regions:

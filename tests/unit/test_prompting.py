@@ -11,10 +11,11 @@ import torch
 from segment_anything import SamPredictor
 from transformers import Sam2ImageProcessorFast, Sam2Processor
 
+from segsearch.crops import cut
 from segsearch.domain import Box
 from segsearch.errors import InputError
 from segsearch.ports import Answer, Encoded, Pixels, Promptable
-from segsearch.prompting import OpenPicture, Prompter, cut
+from segsearch.prompting import OpenPicture, Prompter
 from segsearch.prompts import Prompts
 from segsearch.segmenters.generator import GeneratorSettings
 from segsearch.segmenters.sam import SamSegmenter
