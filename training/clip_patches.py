@@ -1,4 +1,4 @@
-"""Turns a few photographs into endless patches, on which the image tower must forget nothing.
+"""Turns photographs into endless patches, on which the image tower must forget nothing.
 
 Hard augmentation of a handful of pictures is enough to carry a classifier's knowledge from a
 teacher to a student (Asano and Saeed 2021, "Extrapolating from a Single Image to a Thousand
@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from training import named_photographs
 from training.photographs import folder
 
 SMALLEST_AREA = 0.04  # of the photograph
@@ -29,16 +30,14 @@ class Patches:
         files = sorted(folder(cache).glob("*.png"))
         if not files:
             raise FileNotFoundError("expected photographs: run python -m training.photographs")
-        self.pictures = [
-            torch.from_numpy(np.array(Image.open(file).convert("RGB"))).permute(2, 0, 1)
-            for file in files
-        ]
+        files += [one.path for one in named_photographs.listed(cache)]
+        self.pictures = [opened(file) for file in files]
 
     def sample(self, count: int, side: int, random: torch.Generator) -> Tensor:
         """Patches (count, 3, side, side) f32 in 0..1: cut, turned, mirrored, recoloured."""
         chosen = torch.randint(len(self.pictures), (count,), generator=random).tolist()
-        cut = torch.cat([_cut(self.pictures[index], side, random) for index in chosen])
-        return _recoloured(_turned(cut, random), random)
+        parts = [cut(self.pictures[index], side, SMALLEST_AREA, random) for index in chosen]
+        return recoloured(turned(torch.cat(parts), random), random)
 
     def mixed(self, count: int, side: int, random: torch.Generator) -> Tensor:
         """Patches of which a third hold a box of another and a third shimmer through another."""
@@ -52,15 +51,21 @@ class Patches:
         box = (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None]
         share = torch.rand(count, 1, 1, 1, generator=random) * 0.5
         faint = patches.lerp(others, share)
-        cut = torch.where(box, others, patches)
-        return torch.where(kind < 1 / 3, cut, torch.where(kind < 2 / 3, faint, patches))
+        boxed = torch.where(box, others, patches)
+        return torch.where(kind < 1 / 3, boxed, torch.where(kind < 2 / 3, faint, patches))
 
 
-def _cut(picture: Tensor, side: int, random: torch.Generator) -> Tensor:
-    """A rectangle of 4 % to all of a picture's area, resized to (1, 3, side, side) f32."""
+def opened(file: Path) -> Tensor:
+    """A picture's pixels (3, H, W) u8."""
+    with Image.open(file) as picture:
+        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).contiguous()
+
+
+def cut(picture: Tensor, side: int, least: float, random: torch.Generator) -> Tensor:
+    """A rectangle of `least` to all of a picture's area, resized to (1, 3, side, side) f32."""
     height, width = picture.shape[1:]
     draws = torch.rand(4, generator=random).tolist()
-    area = math.exp(math.log(SMALLEST_AREA) * draws[0]) * height * width
+    area = math.exp(math.log(least) * draws[0]) * height * width
     shape = math.exp((draws[1] * 2 - 1) * math.log(4 / 3))
     high = min(height, max(8, round(math.sqrt(area / shape))))
     wide = min(width, max(8, round(math.sqrt(area * shape))))
@@ -70,12 +75,12 @@ def _cut(picture: Tensor, side: int, random: torch.Generator) -> Tensor:
     return functional.interpolate(part, size=(side, side), mode="bilinear", antialias=smaller)
 
 
-def _turned(patches: Tensor, random: torch.Generator) -> Tensor:
+def turned(patches: Tensor, random: torch.Generator) -> Tensor:
     """Half of them mirrored, a third turned by up to 30 degrees and cut closer."""
     count = len(patches)
     flip = torch.where(torch.rand(count, generator=random) < 0.5, -1.0, 1.0)
-    turned = (torch.rand(count, generator=random) < 1 / 3).float()
-    angle = (torch.rand(count, generator=random) * 2 - 1) * (math.pi / 6) * turned
+    some = (torch.rand(count, generator=random) < 1 / 3).float()
+    angle = (torch.rand(count, generator=random) * 2 - 1) * (math.pi / 6) * some
     cos, sin = angle.cos(), angle.sin()
     close = 1 / (cos + sin.abs())  # no corner looks out of the patch
     rows = torch.stack([cos * flip, -sin * flip, sin, cos], 1).view(-1, 2, 2) * close[:, None, None]
@@ -84,7 +89,7 @@ def _turned(patches: Tensor, random: torch.Generator) -> Tensor:
     return functional.grid_sample(patches, grid, padding_mode="border", align_corners=False)
 
 
-def _recoloured(patches: Tensor, random: torch.Generator) -> Tensor:
+def recoloured(patches: Tensor, random: torch.Generator) -> Tensor:
     """Other light, contrast, saturation and tint."""
     count = len(patches)
     gain, lift, strength = (

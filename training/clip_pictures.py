@@ -98,7 +98,7 @@ class Composer:
         fill = torch.tensor(FILL).view(1, 3, 1, 1) / 255
         alone = canvas * mask + fill * (1 - mask)
         canvas = torch.where(masked.view(-1, 1, 1, 1), alone, canvas)
-        return Crops(self._weathered(canvas, masked), self.icons.things[chosen], colours)
+        return Crops(self.weathered(canvas), self.icons.things[chosen], colours)
 
     def plain(self, chosen: Tensor, side: int) -> tuple[Tensor, Tensor]:
         """For evaluation: (context, masked) crops of the same scenes with exact masks."""
@@ -165,7 +165,7 @@ class Composer:
         cut = self._uniform(len(mask), 0.35, 2.0).view(-1, 1, 1, 1)
         return mask * (height < cut)
 
-    def _weathered(self, canvas: Tensor, masked: Tensor) -> Tensor:
+    def weathered(self, canvas: Tensor) -> Tensor:
         """Light, contrast, tint, loss of resolution, noise and JPEG, as pictures suffer them."""
         count, side = len(canvas), canvas.shape[-1]
         gain = self._uniform(count, 0.7, 1.25).view(-1, 1, 1, 1)

@@ -22,21 +22,23 @@ from training.text_corpus import BPE_NAME, imagenet_space, write_merges
 from training.train_clip import between
 
 NAME = "clip-lite.safetensors"
-LEARNT_SHARE = 1.0
 
 
-def assemble(cache: Path, learnt_share: float) -> CLIP:
+def assemble(cache: Path, before: Path | None, share: float) -> CLIP:
     """Both towers from the newest checkpoints in the cache.
 
-    The image tower lies on the line from its start (0) to what training made of it (1): a point in
-    between keeps more of the photographs for little of the drawings (Wortsman et al. 2022).
+    The image tower lies on the line from an earlier checkpoint, or its start without one (0), to
+    what training made of it (1): a point in between can keep more of what was known before for
+    little of what was learnt (Wortsman et al. 2022).
     """
     model = build()
     start_image_tower(model, cache, imagenet_space(cache))
+    if before is not None:
+        model.visual.load_state_dict(torch.load(before, weights_only=True)["average"])
     image = cache / "clip" / "image.pt"
     if image.exists():
         learnt = torch.load(image, weights_only=True)["average"]
-        model.visual.load_state_dict(between(model.visual, learnt, learnt_share))
+        model.visual.load_state_dict(between(model.visual, learnt, share))
     text = torch.load(cache / "clip" / "text.pt", weights_only=True)
     text = text.get("average", text["model"])
     model.load_state_dict(
@@ -56,9 +58,9 @@ def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.contiguous() for name, value in packed.items()}
 
 
-def pack(cache: Path, folder: Path, learnt_share: float) -> None:
+def pack(cache: Path, folder: Path, before: Path | None, share: float) -> None:
     """Write weights and merges into `folder` and print their sizes and sha256."""
-    model = assemble(cache, learnt_share)
+    model = assemble(cache, before, share)
     partial = folder / (NAME + ".partial")
     save_file(half(model.state_dict()), partial, metadata={"format": "pt"})
     partial.replace(folder / NAME)
@@ -73,9 +75,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
     parser.add_argument("--into", type=Path, default=EMBEDDED)
-    parser.add_argument("--learnt-share", type=float, default=LEARNT_SHARE)
+    parser.add_argument("--before", type=Path, help="checkpoint where the line begins")
+    parser.add_argument("--share", type=float, default=1.0, help="of the way to the newest")
     given = parser.parse_args()
-    pack(given.cache.expanduser(), given.into, given.learnt_share)
+    pack(given.cache.expanduser(), given.into, given.before, given.share)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import copy
 import math
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ from training.clip_backgrounds import POOL_PX, Backgrounds
 from training.clip_head import classifier_state, start_image_tower
 from training.clip_model import build
 from training.clip_patches import Patches
+from training.clip_photographs import NamedPhotographs, Parts, split
 from training.clip_pictures import Composer, Crops, Icons, load_icons
 from training.clip_targets import thing_meanings
 from training.clip_tower import Tower
@@ -40,12 +41,16 @@ from training.cutouts import (
     with_cutouts,
 )
 from training.fetch import DEFAULT_CACHE, HELD_OUT, TRAINED_STYLES
+from training.length import Length, length_of, with_length
+from training.named_photographs import listed
 from training.render import load_drawings
 from training.text_corpus import imagenet_space
 from training.text_teacher import COLOUR_WEIGHT, TEACHER_DIM
+from training.things import Thing
 from training.words import COLOURS
 
 BATCH = 36
+NAMED = 12  # photographs
 PATCHES = 36
 GROUNDS = 4
 STYLE_SHARES = {STAMPS: 0.25, CLIP_ART: 0.12, SURFACES: 0.08}  # of a batch; icons share the rest
@@ -58,19 +63,31 @@ WARMUP_STEPS = 30
 SAVE_SECONDS = 300
 AVERAGE_DECAY = 0.99
 REPLAY_WEIGHT = 8.0
+PHOTOGRAPH_WEIGHT = 0.7
 VERDICT_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: minutes of the clock, sides of the crops, learning rate, weight of the past."""
+    """How to train: how long, sides of the crops, learning rate, weight of the past."""
 
-    minutes: float
+    length: Length
     sides: tuple[int, ...]
     rate: float
     remember: float
     from_share: float
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Shows:
+    """What is shown and named: `names` of drawings first, then those of photographs alone;
+    `meanings` (all names, 384)."""
+
+    composer: Composer
+    photographs: NamedPhotographs
+    names: list[str]
+    meanings: Tensor
 
 
 @dataclass
@@ -122,16 +139,29 @@ def naming_loss(made: Tensor, crops: Crops, meanings: Tensor) -> Tensor:
     """Cross-entropy over all things' text vectors, plus the distance to the whole target."""
     logits = SHARPNESS * made[:, :TEACHER_DIM] @ meanings.T
     wrong = meanings[crops.things] @ meanings.T < ALIKE
-    wrong.scatter_(1, crops.things[:, None], value=True)  # the right answer stays as well
-    chances = logits.masked_fill(~wrong, -1e4).log_softmax(1)
-    told = chances.gather(1, crops.things[:, None]).mean()
-    smooth = ((chances * wrong).sum(1) / wrong.sum(1)).mean()
-    naming = -(1 - SMOOTHING) * told - SMOOTHING * smooth
+    naming = _named_wrongly(logits, crops.things, wrong)
     wanted = torch.zeros_like(made)
     wanted[:, :TEACHER_DIM] = meanings[crops.things]
     wanted[:, TEACHER_DIM : TEACHER_DIM + len(COLOURS)] = COLOUR_WEIGHT * crops.colours
     cosine = (made * functional.normalize(wanted, dim=-1)).sum(-1)
     return naming + 1.5 * (1 - cosine).mean()
+
+
+def photograph_loss(made: Tensor, parts: Parts, meanings: Tensor) -> Tensor:
+    """The same for photographs: what else one shows is no wrong answer, its colour no matter."""
+    turned = functional.normalize(made[:, :TEACHER_DIM], dim=-1)
+    wrong = (meanings[parts.things] @ meanings.T < ALIKE) & ~parts.shown
+    naming = _named_wrongly(SHARPNESS * turned @ meanings.T, parts.things, wrong)
+    return naming + (1 - (turned * meanings[parts.things]).sum(-1)).mean()
+
+
+def _named_wrongly(logits: Tensor, things: Tensor, wrong: Tensor) -> Tensor:
+    """Smoothed cross-entropy of logits (n, names) among the right name and the wrong ones."""
+    counted = wrong.scatter(1, things[:, None], value=True)
+    chances = logits.masked_fill(~counted, -1e4).log_softmax(1)
+    told = chances.gather(1, things[:, None]).mean()
+    smooth = ((chances * counted).sum(1) / counted.sum(1)).mean()
+    return -(1 - SMOOTHING) * told - SMOOTHING * smooth
 
 
 def chances_of(icons: Icons) -> Tensor:
@@ -152,24 +182,29 @@ def replayed(patches: Patches, composer: Composer) -> Tensor:
     return torch.cat([patches.mixed(PATCHES, START_PX, random), grounds])
 
 
-def learn(run: Run, composer: Composer, meanings: Tensor, plan: Plan) -> tuple[float, ...]:
-    """One step; returns the naming loss, and how far replayed vectors and verdicts are off."""
+def learn(run: Run, shows: Shows, plan: Plan) -> tuple[float, ...]:
+    """One step; returns both naming losses, and how far replayed vectors and verdicts are off."""
     side = plan.sides[run.step % len(plan.sides)]
-    rows = torch.multinomial(run.chances, BATCH, generator=composer.random)
+    composer, random = shows.composer, shows.composer.random
+    rows = torch.multinomial(run.chances, BATCH, generator=random)
     crops = composer.batch(rows, side).to(run.device)
+    parts = shows.photographs.sample(NAMED, side, random)
+    parts = replace(parts, pixels=composer.weathered(parts.pixels)).to(run.device)
     shown = replayed(run.patches, composer).to(run.device)
     small = functional.interpolate(shown, size=(side, side), mode="bilinear", antialias=True)
-    states = run.tower.early(torch.cat([crops.pixels, small]))
+    states = run.tower.early(torch.cat([crops.pixels, parts.pixels, small]))
     pooled = run.tower.pooled(states)
     made = run.tower.headed(pooled)
+    named = BATCH + NAMED
     with torch.no_grad():
         drawn = run.start.pooled(states[:BATCH])
         old = run.start.pooled(run.start.early(shown))
         remembered = run.start.headed(old)
-    naming = naming_loss(made[:BATCH], crops, meanings)
-    replay = (1 - (made[BATCH:] * remembered).sum(-1)).mean()
-    moved = _moved(pooled[BATCH:], old, run.classifier)
-    loss = naming + REPLAY_WEIGHT * replay + VERDICT_WEIGHT * moved
+    naming = naming_loss(made[:BATCH], crops, shows.meanings[: len(shows.names)])
+    telling = photograph_loss(made[BATCH:named], parts, shows.meanings)
+    replay = (1 - (made[named:] * remembered).sum(-1)).mean()
+    moved = _moved(pooled[named:], old, run.classifier)
+    loss = naming + PHOTOGRAPH_WEIGHT * telling + REPLAY_WEIGHT * replay + VERDICT_WEIGHT * moved
     loss = loss + plan.remember * _moved(pooled[:BATCH], drawn, run.classifier)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -177,7 +212,7 @@ def learn(run: Run, composer: Composer, meanings: Tensor, plan: Plan) -> tuple[f
     run.optimizer.step()
     run.step += 1
     _average(run)
-    return naming.item(), replay.item(), moved.item()
+    return naming.item(), telling.item(), replay.item(), moved.item()
 
 
 def _moved(pooled: Tensor, old: Tensor, classifier: Tensor) -> Tensor:
@@ -193,8 +228,9 @@ def _average(run: Run) -> None:
 
 
 @torch.inference_mode()
-def validate(run: Run, icons: Icons, meanings: Tensor, side: int) -> str:
-    """Top-1 and top-5 of the averaged tower on a quarter of a style never trained on."""
+def validate(run: Run, icons: Icons, unseen: NamedPhotographs, meanings: Tensor, side: int) -> str:
+    """Top-1 and top-5 of the averaged tower on a quarter of a style and on photographs never
+    trained on."""
     tower = copy.deepcopy(run.tower)
     tower.visual.load_state_dict(run.average)
     composer = Composer(icons, Backgrounds(1, count=100), seed=1)
@@ -202,40 +238,53 @@ def validate(run: Run, icons: Icons, meanings: Tensor, side: int) -> str:
     for rows in torch.arange(0, len(icons.things), 4).split(64):
         context, masked = (one.to(run.device) for one in composer.plain(rows, side))
         both = tower.late(tower.early(context)) + tower.late(tower.early(masked))
-        scores = both[:, :TEACHER_DIM] @ meanings.T
+        scores = both[:, :TEACHER_DIM] @ meanings[: len(icons.names)].T
         own = scores.gather(1, icons.things[rows][:, None].to(run.device))
         ranks.append((scores > own).sum(1).cpu())
-    found = torch.cat(ranks)
-    first, five = (found < 1).float().mean().item(), (found < 5).float().mean().item()
-    return f"unseen style: top-1 {first:.3f} top-5 {five:.3f}"
+    squares = unseen.middles(side).to(run.device)
+    made = torch.cat([tower.late(tower.early(part)) for part in squares.split(64)])
+    scores = made[:, :TEACHER_DIM].cpu() @ meanings.cpu().T
+    best = scores.masked_fill(~unseen.shown, -1).max(1).values
+    told = (scores > best[:, None]).sum(1)
+    return f"unseen style: {_tops(torch.cat(ranks))}; unseen photographs: {_tops(told)}"
+
+
+def _tops(ranks: Tensor) -> str:
+    first, five = (ranks < 1).float().mean().item(), (ranks < 5).float().mean().item()
+    return f"top-1 {first:.3f} top-5 {five:.3f}"
 
 
 def train(cache: Path, plan: Plan, device: str) -> None:
-    """Train for the plan's minutes, writing a checkpoint every few of them."""
+    """Train for the plan's length, writing a checkpoint every few minutes."""
     torch.manual_seed(plan.seed)
     drawings = with_cutouts(load_drawings(cache), cache)
     names = teachable(drawings)
     icons = load_icons(drawings, (*TRAINED_STYLES, *CUTOUT_STYLES), names, cache)
     unseen = load_icons(drawings, (HELD_OUT,), names, cache)
-    print(f"{len(icons.styles)} cutouts and drawings of {len(names)} things", flush=True)
-    things = [drawings.things[name] for name in names]
+    files, held_out = split(listed(cache))
+    told = {name for one in [*files, *held_out] for name in one.names}
+    every = [*names, *sorted(told - set(names))]
+    print(f"{len(icons.styles)} cutouts and drawings, {len(files)} photographs, {len(every)} names")
+    things = [drawings.things.get(name) or Thing(name, "", (), {}) for name in every]
     meanings = torch.from_numpy(thing_meanings(cache, imagenet_space(cache), things)).to(device)
     run = prepare(cache, plan, device, icons)
     random = torch.Generator().manual_seed(plan.seed)
     grounds = Backgrounds(plan.seed, patches=run.patches.sample(GROUND_PATCHES, POOL_PX, random))
     composer = Composer(icons, grounds, plan.seed + run.step)
+    shows = Shows(composer, NamedPhotographs(files, every), names, meanings)
+    others = NamedPhotographs(held_out, every)
     first, began, saved = run.step, time.monotonic(), time.monotonic()
     share = 0.0
     while share < 1:
         _set_rate(run, plan, run.step - first, share)
-        losses = learn(run, composer, meanings, plan)
-        share = (time.monotonic() - began) / (plan.minutes * 60)
+        losses = learn(run, shows, plan)
+        share = plan.length.done(run.step - first, time.monotonic() - began)
         if run.step % 20 == 0:
-            told = "naming {:.3f} replay {:.3f} moved {:.3f}".format(*losses)
-            print(f"{run.step} {share:.2f} {told}", flush=True)
+            lost = "naming {:.3f} photographs {:.3f} replay {:.3f} moved {:.3f}".format(*losses)
+            print(f"{run.step} {share:.2f} {lost}", flush=True)
         if time.monotonic() - saved > SAVE_SECONDS or share >= 1:
             _save(run, cache / "clip" / "image.pt")
-            print(validate(run, unseen, meanings, plan.sides[0]), flush=True)
+            print(validate(run, unseen, others, meanings, plan.sides[0]), flush=True)
             saved = time.monotonic()
 
 
@@ -256,7 +305,7 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
-    parser.add_argument("--minutes", type=float, default=20.0)
+    with_length(parser, minutes=20)
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 112])
     parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--remember", type=float, default=0.0)
@@ -266,9 +315,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     place = choose(Settings(device=given.device, threads=given.threads))
-    plan = Plan(
-        given.minutes, tuple(given.sides), given.rate, given.remember, given.from_share, given.seed
-    )
+    sides, length = tuple(given.sides), length_of(given)
+    plan = Plan(length, sides, given.rate, given.remember, given.from_share, given.seed)
     train(given.cache.expanduser(), plan, place.device)
 
 

@@ -25,6 +25,7 @@ from segsearch.segmenters.lite import STRIDE, WIDTH, build_sam_lite
 from segsearch.settings import Settings
 from training.clip_head import classifier_state
 from training.fetch import parser
+from training.length import Length, length_of, with_length
 from training.sam_batches import Prompted, batches
 from training.sam_losses import AFFINITY_WEIGHT, Affinity, prompt_loss, quality_loss
 
@@ -38,7 +39,7 @@ WARMUP_STEPS = 40
 class Plan:
     """How a run goes; all of it is kept in the checkpoint."""
 
-    minutes: float
+    length: Length
     side_px: int = 256
     images: int = 4
     rate: float = 8e-4
@@ -139,7 +140,7 @@ def _decoded(sam: Sam, embedding: Tensor, item: Prompted) -> tuple[Tensor, Tenso
 
 
 def train(cache: Path, plan: Plan, place: Place, *, half: bool, start: Path | None) -> Path:
-    """Train for the planned minutes of work, counted over all runs; returns the checkpoint."""
+    """Train for the planned length, counted over all runs; returns the checkpoint."""
     torch.manual_seed(plan.seed)
     device = torch.device(place.device)
     sam, affinity, state = new_model().to(device), Affinity(WIDTH).to(device), State()
@@ -162,7 +163,7 @@ def train(cache: Path, plan: Plan, place: Place, *, half: bool, start: Path | No
     processes = 0 if place.device == "cpu" else max(1, (os.cpu_count() or 2) - 1)
     made = batches(cache, plan.side_px, plan.images, [plan.seed, state.step], processes)
     saved, began, shown = time.monotonic(), time.monotonic() - state.seconds, 0.0
-    while state.seconds < plan.minutes * 60:
+    while plan.length.done(state.step, state.seconds) < 1:
         _set_rates(optim, plan, state)
         optim.zero_grad(set_to_none=True)
         batch = [one.to(place.device) for one in next(made)]
@@ -188,8 +189,8 @@ def train(cache: Path, plan: Plan, place: Place, *, half: bool, start: Path | No
 
 
 def _set_rates(optim: torch.optim.AdamW, plan: Plan, state: State) -> None:
-    """Linear warm-up by steps, then a cosine by the time that has gone."""
-    done = min(state.seconds / (plan.minutes * 60), 1.0)
+    """Linear warm-up by steps, then a cosine over the planned length."""
+    done = plan.length.done(state.step, state.seconds)
     cosine = plan.final_share + (1 - plan.final_share) * 0.5 * (1 + math.cos(math.pi * done))
     for group in optim.param_groups:
         group["lr"] = group["peak"] * cosine * min(1.0, (state.step + 1) / WARMUP_STEPS)
@@ -229,7 +230,7 @@ def _restore(path: Path, sam: Sam, slow: Sam, affinity: Affinity, optim: Any) ->
 def main() -> None:
     """Command line."""
     options = parser(__doc__)
-    options.add_argument("--minutes", type=float, default=60)
+    with_length(options, minutes=60)
     options.add_argument("--side", type=int, default=256)
     options.add_argument("--images", type=int, default=4)
     options.add_argument("--rate", type=float, default=8e-4)
@@ -244,7 +245,7 @@ def main() -> None:
     place = choose(Settings(device=chosen.device, threads=chosen.threads))
     cv2.setNumThreads(1)
     plan = Plan(
-        minutes=chosen.minutes,
+        length=length_of(chosen),
         side_px=chosen.side,
         images=chosen.images,
         rate=chosen.rate,

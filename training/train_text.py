@@ -1,7 +1,8 @@
 """Teaches the small text tower the sentence encoder's vectors: text in, unit vector (512,) out.
 
 Run `python -m training.train_text --minutes 25`; run again with a larger number to go on from the
-checkpoint. Reports the mean cosine to the teacher over concepts that were never shown.
+checkpoint, and so with `--steps`. Reports the mean cosine to the teacher over concepts that were
+never shown.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from training import words
 from training.clip_model import build, text_parameters
 from training.fetch import DEFAULT_CACHE
 from training.grounding import TAUGHT_MORE, grounded
+from training.length import Length, length_of, with_length
 from training.text_corpus import Corpus, load, tokenizer_at, write_merges
 from training.text_teacher import embed_cached
 
@@ -145,8 +147,8 @@ def evaluate(model: CLIP, corpus: Corpus, held_out: list[int], cache: Path) -> d
     }
 
 
-def train(cache: Path, minutes: float, seed: int, device: str) -> None:
-    """Train until `minutes` of training time are used up in all, writing a checkpoint each two."""
+def train(cache: Path, length: Length, seed: int, device: str) -> None:
+    """Train until the length is used up in all, writing a checkpoint each two minutes."""
     torch.manual_seed(seed)
     corpus = grounded(cache, load(cache))
     tokenizer = tokenizer_at(write_merges(cache / "clip"))
@@ -161,8 +163,8 @@ def train(cache: Path, minutes: float, seed: int, device: str) -> None:
     train_on, held_out = split(corpus)
     batches = Batches(corpus, train_on, tokenizer, seed + progress.step)
     began, saved = time.monotonic() - progress.seconds, time.monotonic()
-    while progress.seconds < minutes * 60:
-        rate = PEAK_RATE * _schedule(progress.step, progress.seconds / (minutes * 60))
+    while (share := length.done(progress.step, progress.seconds)) < 1:
+        rate = PEAK_RATE * _schedule(progress.step, share)
         for group in optimizer.param_groups:
             group["lr"] = rate
         cosine = _learn(model, optimizer, *(one.to(device) for one in batches.next()))
@@ -215,13 +217,13 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
-    parser.add_argument("--minutes", type=float, default=25.0)
+    with_length(parser, minutes=25)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     place = choose(Settings(device=given.device, threads=given.threads))
-    train(given.cache.expanduser(), given.minutes, given.seed, place.device)
+    train(given.cache.expanduser(), length_of(given), given.seed, place.device)
 
 
 if __name__ == "__main__":
