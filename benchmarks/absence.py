@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.domain import Hit
+from segsearch.errors import RecipeError
 from segsearch.evaluation.run import with_article
 from segsearch.evaluation.truth import Thing, read_truth
 from segsearch.masks import iou
@@ -110,7 +111,10 @@ def main() -> None:
         paths = sorted((folder / "images").glob("*.jpg"))[: chosen.scenes]
         settings = Settings(library=chosen.cache / name, preset=DEFAULT_PRESET)
         with open_service(settings, create=True) as service:
-            service.index(paths)
+            try:
+                service.index(paths)
+            except RecipeError:  # the cache was filled with other models
+                service.index(paths, rebuild=True)
             print(table(name, ask_all(service, folder)), flush=True)
 
 

@@ -24,8 +24,10 @@ from torch import Tensor
 
 from benchmarks.photographs import absent, photographs, queries
 from training.clip_backgrounds import Backgrounds
+from training.clip_photographs import NamedPhotographs, split
 from training.clip_pictures import Composer, load_icons
 from training.fetch import DEFAULT_CACHE, HELD_OUT
+from training.named_photographs import listed
 from training.render import load_drawings
 from training.words import article
 
@@ -189,6 +191,20 @@ def drawn_report(packed: Packed, cache: Path) -> str:
     return "\n".join(lines)
 
 
+def named_report(packed: Packed, cache: Path) -> str:
+    """Naming the photographs that were held out of training, among all photographs' names."""
+    files = listed(cache)
+    names = sorted({name for one in files for name in one.names})
+    shown = NamedPhotographs(split(files)[1], names)
+    scores = packed.tensor(shown.middles(packed.rule["size"])) @ packed.words(names).T
+    own = np.where(shown.shown.numpy(), scores, -1).max(1, keepdims=True)
+    ranks = (scores > own).sum(1)
+    return (
+        f"held-out photographs: {len(ranks)}, {len(names)} names: a right one first "
+        f"{(ranks < 1).mean():.3f}, within five {(ranks < 5).mean():.3f}"
+    )
+
+
 def main() -> None:
     """Read the command line and print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -203,6 +219,7 @@ def main() -> None:
             verbose = rule == "middle" and size == max(WHOLE_SIZES)
             print(photograph_report(packed, rule, size, verbose=verbose), flush=True)
     print(drawn_report(packed, given.cache))
+    print(named_report(packed, given.cache))
 
 
 if __name__ == "__main__":
