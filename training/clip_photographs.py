@@ -80,6 +80,6 @@ class NamedPhotographs:
 
 
 def split(files: Sequence[NamedFile]) -> tuple[list[NamedFile], list[NamedFile]]:
-    """To learn from and, one in ten, to hold out."""
+    """Those whose names are taught and, one in ten, those whose names are held out."""
     held_out = list(files[::HELD_OUT_EVERY])
     return [one for one in files if one not in held_out], held_out

@@ -196,10 +196,7 @@ def keep(cache: Path, style: str, found: list[Cutout], sources: Sequence[Source]
         for row, cutout in enumerate(found)
     ]
     path.with_suffix(".json").write_text(json.dumps(entries, indent=0) + "\n", "utf-8")
-    origins = [
-        {"package": f"{one.client} {one.name}", "version": one.version, "licence": one.licence}
-        for one in sources
-    ]
+    origins = [one.origin for one in sources]
     licences = path.with_name(f"{style}-licences.json")
     licences.write_text(json.dumps(origins, indent=1) + "\n", "utf-8")
     known = len({cutout.name for cutout in found} - {""})

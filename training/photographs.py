@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -36,6 +37,12 @@ class Source:
     version: str
     licence: str
     files: tuple[str, ...]
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What a report says of whatever came from here."""
+        package = f"{self.client} {self.name}"
+        return {"package": package, "version": self.version, "licence": self.licence}
 
 
 SOURCES = (
@@ -105,16 +112,8 @@ def _kept(source: Source, into: Path) -> list[dict[str, str]]:
             raise ValueError(f"expected {source.files} in {source.name}, found {found}")
         for index, file in enumerate(found):
             own = f"{source.name.split('/')[-1]}-{index:02d}.png"
-            _save(file, into / own)
-            rows.append(
-                {
-                    "file": own,
-                    "package": f"{source.client} {source.name}",
-                    "version": source.version,
-                    "path": str(file.relative_to(name)),
-                    "licence": source.licence,
-                }
-            )
+            save_small(file, into / own, LONG_SIDE_PX)
+            rows.append({"file": own, "path": str(file.relative_to(name)), **source.origin})
     return rows
 
 
@@ -138,10 +137,11 @@ def unpacked(source: Source, into: Path) -> list[Path]:
     return [path for path in into.rglob("*") if path.is_file() and not path.is_symlink()]
 
 
-def _save(source: Path, path: Path) -> None:
+def save_small(source: Path | BinaryIO, path: Path, long_side_px: int) -> None:
+    """Write a picture in RGB, shrunk until its longer side is no longer than that."""
     with Image.open(source) as picture:
         small = picture.convert("RGB")
-        small.thumbnail((LONG_SIDE_PX, LONG_SIDE_PX), Image.Resampling.LANCZOS)
+        small.thumbnail((long_side_px, long_side_px), Image.Resampling.LANCZOS)
         small.save(path)
 
 

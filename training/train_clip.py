@@ -1,11 +1,12 @@
 """Teaches the image tower drawings while it keeps what the ImageNet backbone knows of photographs.
 
 The early stages stay as they are; the late ones learn to meet the text vector of the thing drawn.
-Each batch also holds patches of a few photographs, cut and mixed hard, on which the tower must
-answer as its own start does on the same patch at a higher resolution: the same vector, and the
-same verdicts of ImageNet's classifier (learning without forgetting, Li and Hoiem 2016; from a
-handful of pictures, Asano and Saeed 2021). No benchmark's photograph is among them. Training can
-go on from a point between the start and the last checkpoint (`--from-share`, Wortsman et al. 2022).
+Each batch also holds named photographs, which are taught like drawings, and patches of all
+photographs, cut and mixed hard, on which the tower must answer as its own start does on the same
+patch at a higher resolution: the same vector, and the same verdicts of ImageNet's classifier
+(learning without forgetting, Li and Hoiem 2016; from a handful of pictures, Asano and Saeed 2021).
+No benchmark's photograph is among them. Training can go on from a point between the start and the
+last checkpoint (`--from-share`, Wortsman et al. 2022).
 """
 
 from __future__ import annotations
