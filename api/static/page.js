@@ -114,6 +114,7 @@ function judge(verdict, id, chosen) {
 }
 
 async function showGallery() {
+  const before = $("message").textContent;
   const { images } = await call(`v1/images?limit=${GALLERY}`);
   const seen = images.filter((image) => image.state === "done");
   show(seen.map((image) => card(image, {
@@ -121,6 +122,7 @@ async function showGallery() {
     path: image.paths[0],
     act: () => go({ image: image.image_id }),
   })));
+  if ($("message").textContent !== before) return; // something more urgent was said meanwhile
   say(seen.length
     ? "Say what to look for, drop a picture, or choose one to see its regions."
     : "The library is empty. Fill it with: segsearch index FOLDER");

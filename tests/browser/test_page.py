@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from pycocotools import mask as coco
 
 from segsearch.errors import ModelError
@@ -149,6 +149,19 @@ def test_the_whole_search_works_by_keyboard(page: Page, url: str) -> None:
 def test_names_of_files_stay_text(page: Page, url: str) -> None:
     search(page, url, "red")
     expect(page.locator(".file", has_text=HOSTILE)).to_have_count(1)
+
+
+def test_a_late_gallery_does_not_overwrite_what_was_said_meanwhile(page: Page, url: str) -> None:
+    held: list[Route] = []
+    page.route("**/v1/images?*", lambda route: held.append(route))
+    page.goto(url)
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.locator("#message")).to_have_text("Say what to look for first.")
+    assert held
+    with page.expect_response("**/v1/images?*"):
+        held.pop().continue_()
+    expect(page.locator("#results > *").first).to_be_visible()
+    expect(page.locator("#message")).to_have_text("Say what to look for first.")
 
 
 @pytest.mark.parametrize("words", ["", "   "])
