@@ -1,8 +1,9 @@
-"""Fetches things cut out of their grounds, drawn and photographed, from two packages of Debian.
+"""Fetches things cut out of their grounds, drawn and photographed, from three packages of Debian.
 
 Clip art (`openclipart-svg`, public domain) adds many hands to the few icon sets; the stamps of Tux
-Paint (`tuxpaint-stamps-default`, GPL-2+) are photographs, most of them, with true outlines. Both
-name what they show. Run `python -m training.cutouts`; it needs `apt-get`.
+Paint (`tuxpaint-stamps-default`, GPL-2+) are photographs, most of them, with true outlines; the
+drawings of Art4Apps (CC BY-SA, in `pysiogame`) are one hand's, on white paper. All name what they
+show. Run `python -m training.cutouts`; it needs `apt-get`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from training.render import RGBA, SIDE_PX, Drawings, render_svg
 from training.things import Thing
 from training.words import emoji_keywords, imagenet_names, lemma_entries
 
-CLIP_ART, STAMPS, SURFACES = "clip-art", "stamps", "surfaces"
-CUTOUT_STYLES = (CLIP_ART, STAMPS, SURFACES)
+CLIP_ART, STAMPS, SURFACES, CARTOONS = "clip-art", "stamps", "surfaces", "cartoons"
+CUTOUT_STYLES = (CLIP_ART, STAMPS, SURFACES, CARTOONS)
 SOURCES = {
     CLIP_ART: Source(
         "apt-get", "openclipart-svg", "1:0.18+dfsg-19", "public domain", ("openclipart/svg/**",)
@@ -37,10 +38,34 @@ SOURCES = {
         "GPL-2.0-or-later",
         ("tuxpaint/stamps/**",),
     ),
+    CARTOONS: Source(
+        "apt-get",
+        "pysiogame",
+        "4.20.01-1",
+        "GPL-3.0-or-later; the drawings of art4apps.org CC BY-SA",
+        ("art4apps/**",),
+    ),
 }
 CLIP_ART_FOLDERS = (
     *("animals", "buildings", "containers", "decorations", "education", "electronics", "food"),
     *("office", "plants", "recreation", "science", "tools", "transportation"),
+)
+CARTOON_FOLDERS = (
+    *("animals", "body", "clothes_n_accessories", "construction", "food", "fruit_n_veg"),
+    *("jobs", "nature", "people", "sport", "transport"),
+)
+CARTOONS_LEFT_OUT = re.compile(  # an arrow points at a part, or the word names something else
+    r"ankle|arm|back|beard|belly|belly_button|bottom|braid|breast|cheek|chin|ear|elbow|eye|"
+    r"eyebrow|eyelash|finger|hair|hip|knee|leg|muscle|neck|nose|nostril|spine|thigh|throat|"
+    r"thumb|toe|wrist|heel|jewel|jewellery|kimono|pyjamas|raincoat|robe|sash|scarf|"
+    r"shoelace|skirt|sleeve|smock|sock|swimming_suit|pants|chimney|roof|smoke|steeple|step|"
+    r"street|well|bacon|flour|ice|meat|milk|gum|feast|lunch|spread|sprinkle|sugar|kernel|"
+    r"badge|coach|jockey|lawyer|pilot|magic|office|coast|accountant|ballet|feet|"
+    r"mashed_potatoes|cliff|dune|hill|lake|land|lava|peak|sea|shore|male|female|child|dad|"
+    r"mom|son|husband|wife|lad|man|woman|madam|mates|grandfather|grandmother|tribe|helmet|"
+    r"hike|hop|jog|jump|pool|race|ride|rope|rowing|run|sailing|skate|ski|squat|stand|"
+    r"stretch|swim|throw|walk|win|golf|judo|tennis|hockey|boxing|ice_skating|handlebar|"
+    r"mast|pedal|sail|president|slice"
 )
 LEFT_OUT = re.compile(
     r"/(alphabets|cards|chess|dice|flags|math|shapes|signs|roadsigns?|faces|aiga-symbols|boating"
@@ -57,6 +82,8 @@ GENERIC = {  # words that the titles use for anything
     "simple", "single", "small", "some", "stand", "stock", "style", "swing", "the", "to", "top",
     "tux", "very", "wall", "white", "will", "with", "yellow",
 }  # fmt: skip
+PAPER = 238  # of 255: paper is no darker
+SPECK_PX = 160  # the strokes of motion that surround many drawings
 SMALLEST_COVER, SOLID_SHARE = 0.04, 0.6
 
 
@@ -70,13 +97,15 @@ class Cutout:
 
 
 def fetch(cache: Path) -> None:
-    """Unpack both packages and keep their things as two more styles beside the rendered ones."""
+    """Unpack the packages and keep their things as three more styles beside the rendered ones."""
     nouns = {name for names, _ in lemma_entries() for name in names}
     nouns |= {name for names in emoji_keywords(cache).values() for name in names[:1]}
     for style, source in SOURCES.items():
         with tempfile.TemporaryDirectory() as name:
-            unpacked(source, Path(name))
-            found = [cutout for cutout in _read(style, Path(name), nouns) if solid(cutout.pixels)]
+            root = Path(name)
+            unpacked(source, root)
+            read = _cartoons(root, nouns) if style == CARTOONS else _read(style, root, nouns)
+            found = [cutout for cutout in read if solid(cutout.pixels)]
         keep(cache, style, found, [source])
 
 
@@ -98,7 +127,8 @@ def with_cutouts(drawings: Drawings, cache: Path) -> Drawings:
 def teachable(drawings: Drawings) -> list[str]:
     """Names that pictures can be taught to mean; of clip art, whose titles vary, the known."""
     trusted = {thing.name for thing in drawings.things.values() if thing.icons}
-    trusted |= {named(key) for style in (STAMPS, SURFACES) for key in drawings.rows[style]}
+    looked_at = (STAMPS, SURFACES, CARTOONS)
+    trusted |= {named(key) for style in looked_at for key in drawings.rows[style]}
     everyday = {names[0] for names in imagenet_names()}
     told = {named(key) for key in drawings.rows[CLIP_ART]} & everyday
     return sorted((trusted | told) - {""})
@@ -143,6 +173,30 @@ def _read(style: str, folder: Path, nouns: set[str]) -> Iterator[Cutout]:
             name = hypernyms[-1]  # "50 cents" lies among the coins
         keywords = tuple(dict.fromkeys(word for word in hypernyms if word and word != name))
         yield Cutout(name, keywords, pixels)
+
+
+def _cartoons(folder: Path, nouns: set[str]) -> Iterator[Cutout]:
+    """The drawings of Art4Apps that show what they are called, cut out of the white paper."""
+    root = next(folder.rglob("art4apps"))
+    for inside in CARTOON_FOLDERS:
+        for path in sorted((root / inside).glob("*.jpg")):
+            if not CARTOONS_LEFT_OUT.fullmatch(path.stem):
+                told = path.stem.replace("_", " ")
+                yield Cutout(noun_in(told, nouns) or told, (), off_paper(path))
+
+
+def off_paper(path: Path) -> RGBA:
+    """A drawing on white paper (256, 256, 4): white that reaches the edge is no part of it."""
+    with Image.open(path) as picture:
+        drawn = np.asarray(picture.convert("RGB").resize((SIDE_PX, SIDE_PX)))
+    white = (drawn.min(-1) > PAPER).astype(np.uint8)
+    labels = cv2.connectedComponents(np.pad(white, 1, constant_values=1), connectivity=4)[1]
+    paper = labels[1:-1, 1:-1] == labels[0, 0]
+    drawing = (~paper).astype(np.uint8)
+    parts, stats = cv2.connectedComponentsWithStats(drawing, connectivity=8)[1:3]
+    specks = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < SPECK_PX)
+    alpha = np.where(np.isin(parts, specks), 0, drawing * 255).astype(np.uint8)
+    return np.dstack([drawn, cv2.GaussianBlur(alpha, (3, 3), 0)])
 
 
 def noun_in(text: str, nouns: set[str]) -> str:

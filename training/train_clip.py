@@ -27,13 +27,22 @@ from segsearch.devices import choose
 from segsearch.settings import Settings
 from training.clip_backgrounds import POOL_PX, Backgrounds
 from training.clip_head import classifier_state, start_image_tower
+from training.clip_losses import (
+    Level,
+    naming_loss,
+    pair_loss,
+    photograph_loss,
+    stranger_loss,
+    wrong_names,
+)
 from training.clip_model import build
 from training.clip_patches import Patches
-from training.clip_photographs import NamedPhotographs, Parts, split
-from training.clip_pictures import Composer, Crops, Icons, load_icons
+from training.clip_photographs import NamedPhotographs, split
+from training.clip_pictures import Composer, Icons, load_icons
 from training.clip_targets import thing_meanings
 from training.clip_tower import Tower
 from training.cutouts import (
+    CARTOONS,
     CLIP_ART,
     CUTOUT_STYLES,
     STAMPS,
@@ -46,26 +55,23 @@ from training.length import Length, length_of, with_length
 from training.named_photographs import listed
 from training.render import load_drawings
 from training.text_corpus import imagenet_space
-from training.text_teacher import COLOUR_WEIGHT, TEACHER_DIM
+from training.text_teacher import TEACHER_DIM
 from training.things import Thing
-from training.words import COLOURS
 
 BATCH = 36
-NAMED = 12  # photographs
+NAMED = 16  # photographs
 PATCHES = 36
 GROUNDS = 4
-STYLE_SHARES = {STAMPS: 0.25, CLIP_ART: 0.12, SURFACES: 0.08}  # of a batch; icons share the rest
-ALIKE = 0.8  # names whose meanings are closer than this are no wrong answers for each other
-SMOOTHING = 0.05
+STYLE_SHARES = {STAMPS: 0.25, CLIP_ART: 0.12, SURFACES: 0.08, CARTOONS: 0.08}  # icons: the rest
 START_PX = 224  # the start sees replayed pictures at this side: it knows more than at the crops'
 GROUND_PATCHES = 250  # beside the 900 made grounds
-SHARPNESS = 20.0
 WARMUP_STEPS = 30
 SAVE_SECONDS = 300
 AVERAGE_DECAY = 0.99
 REPLAY_WEIGHT = 8.0
 PHOTOGRAPH_WEIGHT = 0.7
 VERDICT_WEIGHT = 2.0
+PAIR_WEIGHT, STRANGER_WEIGHT = 0.2, 0.1
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ class Run:
     patches: Patches
     classifier: Tensor
     average: dict[str, Tensor]
+    level: Level
     optimizer: torch.optim.Optimizer
     device: str
     chances: Tensor
@@ -119,12 +126,14 @@ def prepare(cache: Path, plan: Plan, device: str, icons: Icons) -> Run:
     tower = Tower(model.visual).to(device)
     trunk = [p for p in tower.visual.trunk.parameters() if p.requires_grad]
     head = list(tower.visual.head.parameters())
+    level = Level().to(device)
+    head += list(level.parameters())
     groups = [{"params": trunk, "factor": 1.0}, {"params": head, "factor": 2.5}]
     optimizer = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.99))
     average = {name: value.clone() for name, value in tower.visual.state_dict().items()}
     weight = classifier_state()["classifier.weight"].to(device)
     verdicts = weight - weight.mean(0)
-    held = (tower, start.to(device), Patches(cache), verdicts, average, optimizer)
+    held = (tower, start.to(device), Patches(cache), verdicts, average, level, optimizer)
     return Run(*held, device=device, chances=chances_of(icons), step=step)
 
 
@@ -134,35 +143,6 @@ def between(start: nn.Module, learnt: dict[str, Tensor], share: float) -> dict[s
         name: value.lerp(learnt[name], share) if value.is_floating_point() else value
         for name, value in start.state_dict().items()
     }
-
-
-def naming_loss(made: Tensor, crops: Crops, meanings: Tensor) -> Tensor:
-    """Cross-entropy over all things' text vectors, plus the distance to the whole target."""
-    logits = SHARPNESS * made[:, :TEACHER_DIM] @ meanings.T
-    wrong = meanings[crops.things] @ meanings.T < ALIKE
-    naming = _named_wrongly(logits, crops.things, wrong)
-    wanted = torch.zeros_like(made)
-    wanted[:, :TEACHER_DIM] = meanings[crops.things]
-    wanted[:, TEACHER_DIM : TEACHER_DIM + len(COLOURS)] = COLOUR_WEIGHT * crops.colours
-    cosine = (made * functional.normalize(wanted, dim=-1)).sum(-1)
-    return naming + 1.5 * (1 - cosine).mean()
-
-
-def photograph_loss(made: Tensor, parts: Parts, meanings: Tensor) -> Tensor:
-    """The same for photographs: what else one shows is no wrong answer, its colour no matter."""
-    turned = functional.normalize(made[:, :TEACHER_DIM], dim=-1)
-    wrong = (meanings[parts.things] @ meanings.T < ALIKE) & ~parts.shown
-    naming = _named_wrongly(SHARPNESS * turned @ meanings.T, parts.things, wrong)
-    return naming + (1 - (turned * meanings[parts.things]).sum(-1)).mean()
-
-
-def _named_wrongly(logits: Tensor, things: Tensor, wrong: Tensor) -> Tensor:
-    """Smoothed cross-entropy of logits (n, names) among the right name and the wrong ones."""
-    counted = wrong.scatter(1, things[:, None], value=True)
-    chances = logits.masked_fill(~counted, -1e4).log_softmax(1)
-    told = chances.gather(1, things[:, None]).mean()
-    smooth = ((chances * counted).sum(1) / counted.sum(1)).mean()
-    return -(1 - SMOOTHING) * told - SMOOTHING * smooth
 
 
 def chances_of(icons: Icons) -> Tensor:
@@ -177,7 +157,7 @@ def chances_of(icons: Icons) -> Tensor:
 
 
 def replayed(patches: Patches, composer: Composer) -> Tensor:
-    """Pictures (n, 3, 192, 192) that nobody named: patches of photographs, and a few grounds."""
+    """Pictures (n, 3, 224, 224) that nobody named: patches of photographs, and a few grounds."""
     random = composer.random
     grounds = composer.backgrounds.sample(GROUNDS, START_PX, random)
     return torch.cat([patches.mixed(PATCHES, START_PX, random), grounds])
@@ -201,11 +181,19 @@ def learn(run: Run, shows: Shows, plan: Plan) -> tuple[float, ...]:
         drawn = run.start.pooled(states[:BATCH])
         old = run.start.pooled(run.start.early(shown))
         remembered = run.start.headed(old)
-    naming = naming_loss(made[:BATCH], crops, shows.meanings[: len(shows.names)])
-    telling = photograph_loss(made[BATCH:named], parts, shows.meanings)
+    drawings = shows.meanings[: len(shows.names)]
+    naming = naming_loss(made[:BATCH], crops.things, crops.colours, drawings)
+    wrong = wrong_names(parts.things, shows.meanings) & ~parts.shown
+    telling = photograph_loss(made[BATCH:named], parts.things, wrong, shows.meanings)
     replay = (1 - (made[named:] * remembered).sum(-1)).mean()
     moved = _moved(pooled[named:], old, run.classifier)
     loss = naming + PHOTOGRAPH_WEIGHT * telling + REPLAY_WEIGHT * replay + VERDICT_WEIGHT * moved
+    logits = run.level(made, shows.meanings)
+    other = wrong_names(crops.things, shows.meanings)
+    pairs = pair_loss(logits[:BATCH], crops.things, other)
+    pairs = pairs + PHOTOGRAPH_WEIGHT * pair_loss(logits[BATCH:named], parts.things, wrong)
+    strange = stranger_loss(logits[named:], remembered, shows.meanings)
+    loss = loss + PAIR_WEIGHT * pairs + STRANGER_WEIGHT * strange
     loss = loss + plan.remember * _moved(pooled[:BATCH], drawn, run.classifier)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()

@@ -32,6 +32,7 @@ DEPTHS = (1, 5, 10)
 RIGHT_IOU = 0.5
 ANSWERS, PER_PICTURE = 30, 3  # regions a query that the region measures look at, and of a picture
 AR_LIMITS = (100, 1000)
+PROMINENT, REACHED_IOU = 0.01, 0.7  # share of the picture's area; IoU of the closest mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Row:
     right_iou: float
     recall_100: float
     recall_1000: float
+    reached: float  # of the things over PROMINENT, those that some mask meets at REACHED_IOU
     regions: float
     seconds: float
 
@@ -107,6 +109,7 @@ def measure(
         at_75,
         float(np.mean(right)) if right else float("nan"),
         *recalls,
+        reached(pictures, [part.masks for part in regions]),
         len(flat) / len(pictures),
         sum(part.seconds for part in regions) / len(pictures),
     )
@@ -184,6 +187,17 @@ def _mean_precision(truth: COCO, answers: Sequence[list[Ranked]]) -> tuple[float
     precision = judged["precision"][:, :, :, 0, 0]  # (IoU, recall, name)
     at = [float(part[part > -1].mean()) for part in precision]
     return at[0], at[1]
+
+
+def reached(pictures: Sequence[TruePicture], masks: Sequence[Sequence[Mask]]) -> float:
+    """The share of things over 1 % of their picture that some mask of it meets at IoU 0.7."""
+    best = [
+        max((iou(mask, thing.mask) for mask in own), default=0.0)
+        for picture, own in zip(pictures, masks, strict=True)
+        for thing in picture.things
+        if thing.share > PROMINENT
+    ]
+    return float(np.mean(np.array(best) >= REACHED_IOU)) if best else float("nan")
 
 
 def mask_recall(

@@ -95,12 +95,13 @@ def _pixels(picture: TruePicture) -> Pixels:
 def table(evaluation: Evaluation) -> str:
     """The rows as plain text, one method a line; shares in percent."""
     recall = [f"{size[0]}@{k}" for size in SIZES for k in DEPTHS]
-    head = ["", *recall, "first", "mAP50", "mAP75", "IoU", "AR100", "AR1000", "regions", "sec"]
+    head = ["", *recall, "first", "mAP50", "mAP75", "IoU", "AR100", "AR1000", "R70"]
+    head += ["regions", "sec"]
     lines = [head]
     for row in evaluation.rows:
         found = [row.picture_recall[size][k] for size in SIZES for k in DEPTHS]
         found += [row.first_right, row.map_50, row.map_75, row.right_iou]
-        found += [row.recall_100, row.recall_1000]
+        found += [row.recall_100, row.recall_1000, row.reached]
         percent = ["-" if value != value else f"{100 * value:.1f}" for value in found]
         lines.append([row.method, *percent, f"{row.regions:.1f}", f"{row.seconds:.2f}"])
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
@@ -111,6 +112,7 @@ def table(evaluation: Evaluation) -> str:
     told = (
         f"{evaluation.pictures} pictures, {evaluation.things} things, {evaluation.names} names. "
         "s@k, m@k, l@k: picture recall at k for small, medium and large things; first: the best "
-        "region covers the thing (IoU 0.5); IoU: of those; sec: seconds a picture. Shares in %."
+        "region covers the thing (IoU 0.5); IoU: of those; R70: things over 1 % of "
+        "the picture that some region meets at IoU 0.7; sec: seconds a picture. Shares in %."
     )
     return "\n".join([told, *laid])

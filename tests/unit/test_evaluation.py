@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from segsearch.domain import Mask
 from segsearch.errors import InputError, PathError
 from segsearch.evaluation.methods import BOTH, BOXES, MASKED, METHODS, PATCHES, WHOLE
-from segsearch.evaluation.metrics import Row, mask_recall, picture_recall, size_of
+from segsearch.evaluation.metrics import Row, mask_recall, picture_recall, reached, size_of
 from segsearch.evaluation.run import evaluate, sampled, table, with_article
 from segsearch.evaluation.truth import Thing, TruePicture, read_truth
 from segsearch.masks import encode, full
@@ -74,6 +76,7 @@ def test_perfect_masks_and_vectors_measure_as_perfect(folder: Path) -> None:
     assert [row.first_right, row.map_50, row.map_75] == pytest.approx([1.0, 1.0, 1.0])
     assert row.right_iou == pytest.approx(1.0)
     assert row.recall_100 == row.recall_1000 == pytest.approx(1.0)
+    assert row.reached == 1.0
     assert row.picture_recall["small"][1] == row.picture_recall["medium"][1] == 1.0
     assert row.regions == pytest.approx(5 / 3)
 
@@ -86,6 +89,20 @@ def test_mask_recall_is_the_share_of_things_that_have_their_mask(folder: Path) -
     things = sum(len(one.things) for one in pictures)
     at_100, at_1000 = mask_recall(pictures, found, quality)
     assert at_100 == at_1000 == pytest.approx((things - 1) / things)
+
+
+def test_a_thing_is_reached_by_a_mask_close_to_it_unless_it_is_too_small_to_count() -> None:
+    def square(side: int, at: int) -> Mask:
+        mask = encode(np.ones((side, side), bool), origin=(at, at), size=(100, 100))
+        assert mask is not None
+        return mask
+
+    large, speck = Thing("large", square(20, 0)), Thing("speck", square(9, 50))
+    pictures = [TruePicture(Path("one.png"), 100, 100, (large, speck))]
+    assert reached(pictures, [[square(17, 0)]]) == 1.0  # 289 / 400
+    assert reached(pictures, [[square(16, 0), square(9, 50)]]) == 0.0  # 256 / 400
+    assert reached(pictures, [[]]) == 0.0
+    assert np.isnan(reached([replace(pictures[0], things=(speck,))], [[square(9, 50)]]))
 
 
 def test_whole_pictures_and_patches_find_pictures_and_hardly_regions(folder: Path) -> None:
