@@ -191,4 +191,7 @@ class BackgroundWorker:
                 except SegSearchError as problem:
                     extra = {"action": "worker.failed"}
                     LOG.warning("The worker stands still: %s", problem, extra=extra)
+                except Exception:  # uploads wait for this thread: it must not end before the server
+                    extra = {"action": "worker.failed"}
+                    LOG.exception("The worker stumbled; it tries again.", extra=extra)
                 self._stop.wait(self._poll_seconds)
