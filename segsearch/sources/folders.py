@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -15,6 +16,8 @@ from segsearch.errors import PathError
 from segsearch.ports import FileStamp
 from segsearch.sources.entries import COMPANION, NO_FILE, Entry
 from segsearch.sources.names import suffix_of
+
+UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}\.[^/]+$")
 
 
 class Folders:
@@ -68,7 +71,7 @@ class Folders:
     def holds(self, name: str) -> bool:
         """Whether something lies there; True when that cannot be told, for want of permission."""
         try:
-            Path(name).lstat()
+            Path(self._now(name)).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
@@ -76,7 +79,14 @@ class Folders:
         return True
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        return Path(name).open("rb")
+        return Path(self._now(name)).open("rb")
+
+    def _now(self, name: str) -> str:
+        """Where a file lies: what was uploaded to a library moves, and is copied, with its
+        folder."""
+        upload = UPLOAD.search(name)
+        here = f"{self._library}{upload[0]}" if upload else name
+        return here if Path(here).is_file() else name
 
 
 def left_out(path: str, root: str, library: str) -> bool:
