@@ -112,6 +112,7 @@ class SegSearch(Looking):
         keep_old: bool = False,
         preset: str | None = None,
         background: str | None = None,
+        within: Sequence[Path] = (),
     ) -> IngestReport:
         """Segment and embed every new picture at or below `paths`, and all that still waits.
 
@@ -122,12 +123,13 @@ class SegSearch(Looking):
         searches switch over when all are done; `keep_old` keeps what the models before have made.
         `preset` counts instead of the settings'.
         `background` names a job that is one pass of many: the models run in processes that may
-        die, and a pass that finds nothing to do leaves no trace.
+        die, and a pass that finds nothing to do leaves no trace. `within` are watched folders: of
+        a path below one counts what a look at the whole folder would take.
         Raises PathError, RecipeError (the library was made by other models), BusyError.
         """
         started = time.monotonic()
         stop = stop or threading.Event()
-        found = self._sources.find(paths) if paths else Found({}, ())
+        found = self._sources.find(paths, within=within) if paths else Found({}, ())
         models, recipe_id = recipe_to_fill(
             self._catalog, self._models, preset or self.settings.preset, rebuild=rebuild
         )

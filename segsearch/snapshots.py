@@ -3,6 +3,7 @@
 `g<seq>.index` is written beside its final name, synced, renamed, and the folder synced; then
 `g<seq>.json`, the manifest, the same way. A generation without a manifest does not exist. FAISS
 files carry no checksum, so the manifest's sha256 is compared first. Two generations are kept.
+Processes write one after another, by a lock on the folder: none takes another's files for left.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from segsearch.decode import sha256_of
 from segsearch.errors import DamageError, DiskFullError
@@ -43,18 +47,16 @@ class Manifest:
 
 
 def write(folder: Path, index: VectorIndex, seq: int, binding: Binding) -> None:
-    """Store an index that has applied the change log up to `seq`; older generations but one go."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise DiskFullError(f"The folder {str(folder)!r} cannot be made: {problem}.") from problem
-    data = folder / f"g{seq}.index"
-    _publish(data, index.save)
-    files = {data.name: (data.stat().st_size, sha256_of(data))}
-    manifest = Manifest(seq, len(index), binding, files)
-    text = json.dumps(asdict(manifest), indent=1)
-    _publish(folder / f"g{seq}.json", lambda path: _write_text(path, text))
-    _prune(folder)
+    """Store an index that has applied the change log up to `seq`; of the others the newest of the
+    same catalog stays."""
+    with _alone(folder):
+        data = folder / f"g{seq}.index"
+        _publish(data, index.save)
+        files = {data.name: (data.stat().st_size, sha256_of(data))}
+        manifest = Manifest(seq, len(index), binding, files)
+        text = json.dumps(asdict(manifest), indent=1)
+        _publish(folder / f"g{seq}.json", lambda path: _write_text(path, text))
+        _prune(folder, seq, binding.catalog)
 
 
 def newest(folder: Path, factory: IndexFactory, binding: Binding) -> tuple[VectorIndex, int] | None:
@@ -123,16 +125,32 @@ def orphans(folder: Path) -> list[str]:
 def discard_damaged(folder: Path) -> list[str]:
     """Delete generations that are not whole, and files of none; the names of what is gone."""
     gone: list[str] = []
-    for path in manifests(folder):
-        try:
-            check(path)
-        except DamageError:
-            path.unlink()
-            gone.append(path.name)
-    for name in orphans(folder):
-        (folder / name).unlink(missing_ok=True)
-        gone.append(name)
+    with _alone(folder):
+        for path in manifests(folder):
+            try:
+                check(path)
+            except DamageError:
+                path.unlink()
+                gone.append(path.name)
+        for name in orphans(folder):
+            (folder / name).unlink(missing_ok=True)
+            gone.append(name)
     return gone
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The folder, there, and no other process writing in it."""
+    lock = FileLock(folder / "lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as problem:
+        raise DiskFullError(f"Nothing can be written in {str(folder)!r}: {problem}.") from problem
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _publish(path: Path, write_to: Callable[[Path], None]) -> None:
@@ -160,12 +178,24 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def _prune(folder: Path) -> None:
-    """Drop all but the newest generations, manifest first, and files that belong to none."""
-    kept = manifests(folder)
-    for path in kept[KEPT:]:
-        path.unlink(missing_ok=True)
-    names = {path.stem for path in kept[:KEPT]}
-    for path in [*folder.glob("g*.index"), *folder.glob("g*.tmp")]:
-        if path.name.split(".")[0] not in names:
+def _prune(folder: Path, written: int, catalog: str) -> None:
+    """Drop all generations but the one just written and the newest others of its catalog, manifest
+    first, and files that belong to none: of another catalog are those from before a restore."""
+    kept = {written}
+    for path in manifests(folder):
+        if len(kept) < KEPT and _catalog_of(path) == catalog:
+            kept.add(int(path.stem[1:]))
+    names = {f"g{seq}" for seq in kept}
+    for path in manifests(folder):
+        if path.stem not in names:
             path.unlink(missing_ok=True)
+    for path in [*folder.glob("g*.index"), *folder.glob("g*.tmp")]:
+        if path.suffix == ".tmp" or path.stem not in names:
+            path.unlink(missing_ok=True)
+
+
+def _catalog_of(path: Path) -> str | None:
+    try:
+        return _read(path).binding.catalog
+    except DamageError:
+        return None

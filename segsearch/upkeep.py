@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segsearch import snapshots
 from segsearch.domain import PruneReport, RepairReport
-from segsearch.errors import DamageError, LibraryError, PathError
+from segsearch.errors import DamageError, PathError
 from segsearch.ports import Catalog
 from segsearch.projection import Projection
 from segsearch.sources.names import scheme_of
@@ -108,12 +108,12 @@ class Upkeep:
         """Take a backup's content instead of what the library holds.
 
         Raises PathError when there is no such file, DamageError when it is no whole backup,
-        LibraryVersionError when a later version made it.
+        LibraryError when it is of an empty library, LibraryVersionError when a later version made
+        it; then nothing has changed.
         """
         if not file.is_file():
             raise PathError(f"There is no file {str(file)!r}.")
         self._catalog.restore(file)
         active = self._catalog.active_recipe()
-        if active is None:
-            raise LibraryError(f"The backup {str(file)!r} is of an empty library.")
-        self._projection.save(active)
+        if active:
+            self._projection.save(active)

@@ -27,6 +27,7 @@ from segsearch.errors import (
     ReadOnlyError,
 )
 from segsearch.ports import Catalog, FileStamp
+from segsearch.sources.names import normal
 
 FOLDER = "uploads"
 PIECE_BYTES = 1_048_576
@@ -51,7 +52,7 @@ class Uploads:
         self, catalog: Catalog, library: Path, limits: Limits, recipe: Callable[[], Recipe]
     ) -> None:
         self._catalog = catalog
-        self._folder = library.absolute() / FOLDER
+        self._folder = Path(normal(library)) / FOLDER
         self._limits = limits
         self._recipe = recipe
         self._lock = threading.Lock()  # nobody deletes a file that is being handed over again

@@ -13,6 +13,7 @@ from pathlib import Path
 from watchfiles import watch
 
 from segsearch.errors import ServerError
+from segsearch.sources.folders import left_out
 
 LOG = logging.getLogger(__name__)
 DEBOUNCE_MS = 400
@@ -25,12 +26,23 @@ Stamp = tuple[int, int]  # size in bytes, mtime in nanoseconds
 
 
 class Watch:
-    """Folders under watch. `changes` gives what to index next, the whole folders first."""
+    """Folders under watch. `changes` gives what to index next, the whole folders first.
+
+    Hidden files and the `library` itself, which changes whenever it is told of a picture, are
+    passed by.
+    """
 
     def __init__(
-        self, paths: Sequence[Path], *, settle_seconds: float, poll: bool | None, rescan: float
+        self,
+        paths: Sequence[Path],
+        library: Path,
+        *,
+        settle_seconds: float,
+        poll: bool | None,
+        rescan: float,
     ) -> None:
         self._paths = [Path(os.path.abspath(path)) for path in paths]
+        self._library = os.path.abspath(library)
         self._settle_seconds = settle_seconds
         self._poll = any(map(is_remote, self._paths)) if poll is None else poll
         self._rescan_seconds = rescan
@@ -62,7 +74,7 @@ class Watch:
             for changes in events:
                 if self._present() != present:
                     return
-                vanished = self._note({Path(name) for _, name in changes})
+                vanished = self._note({Path(name) for _, name in changes if self._is_ours(name)})
                 ready = self._settled()
                 if ready or vanished:
                     yield [*ready, *vanished]
@@ -76,6 +88,11 @@ class Watch:
 
     def _present(self) -> list[Path]:
         return [path for path in self._paths if path.is_dir()]
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether a changed path is one that a look at its watched folder would not pass by."""
+        roots = [str(path) for path in self._paths if Path(name).is_relative_to(path)]
+        return any(not left_out(name, root, self._library) for root in roots)
 
     def _note(self, changed: set[Path]) -> list[Path]:
         """Start the clock of changed files; the folders of those that vanished come back."""

@@ -23,9 +23,9 @@ from segsearch.catalog.database import (
 )
 from segsearch.catalog.engine import create_engine, upgrade
 from segsearch.catalog.queue import FRESH
-from segsearch.catalog.tables import INGEST, JOB, LIBRARY, METADATA, SEGMENT, SOURCE
+from segsearch.catalog.tables import INGEST, JOB, LIBRARY, METADATA, RECIPE, SEGMENT, SOURCE
 from segsearch.domain import JobState, Recipe, State
-from segsearch.errors import DamageError, DiskFullError, PathError
+from segsearch.errors import DamageError, DiskFullError, LibraryError, PathError
 
 
 class Upkeep(Database):
@@ -158,6 +158,8 @@ def _stage(file: Path, staged: Path) -> None:
             db.execute(sa.update(JOB).where(under_way).values(state=JobState.LOST))
             timeline = sa.update(LIBRARY).where(LIBRARY.c.key == "timeline")
             db.execute(timeline.values(value=uuid.uuid4().hex))
+            if not db.execute(sa.select(sa.exists().where(RECIPE.c.active))).scalar():
+                raise LibraryError(f"The backup {str(file)!r} is of an empty library.")
     finally:
         engine.dispose()
 

@@ -151,10 +151,11 @@ def watch(
     if missing:
         raise PathError(f"There is no folder {str(missing[0])!r}.")
     with open_service(context.obj, create=True) as service, stopping() as stop:
-        watcher = Watch(paths, settle_seconds=settle_seconds, poll=poll, rescan=rescan_seconds)
+        pace = {"settle_seconds": settle_seconds, "rescan": rescan_seconds}
+        watcher = Watch(paths, context.obj.library, poll=poll, **pace)
         for changed in watcher.changes(stop):
             try:
-                result = service.index(changed, stop=stop, background="watch")
+                result = service.index(changed, stop=stop, background="watch", within=paths)
             except (PathError, BusyError) as problem:
                 LOG.info("Nothing to do: %s", problem, extra={"action": "watch.idle"})
                 continue
@@ -190,4 +191,7 @@ class BackgroundWorker:
                 except SegSearchError as problem:
                     extra = {"action": "worker.failed"}
                     LOG.warning("The worker stands still: %s", problem, extra=extra)
+                except Exception:  # uploads wait for this thread: it must not end before the server
+                    extra = {"action": "worker.failed"}
+                    LOG.exception("The worker stumbled; it tries again.", extra=extra)
                 self._stop.wait(self._poll_seconds)

@@ -29,7 +29,7 @@ class Sources:
     def __init__(self, settings: Settings) -> None:
         self._max_bytes = settings.max_bytes
         self._selection = Selection(settings.include or (), settings.exclude or ())
-        self._folders = Folders()
+        self._folders = Folders(settings.library)
         self._stores = Stores()
         self._web = Web(
             WebRules(
@@ -47,15 +47,17 @@ class Sources:
             if scheme_of(name) is None or scheme_of(name) in WEB:  # stores are listed once, later
                 next(iter(self._source(name).entries(name)), None)
 
-    def find(self, names: Sequence[str | Path]) -> Found:
+    def find(self, names: Sequence[str | Path], *, within: Sequence[Path] = ()) -> Found:
         """Every picture file at or below these names, sorted; and what was passed over.
 
-        PathError for a name that leads nowhere, or when nothing at all is found.
+        Of a path below one of the folders `within`, what a look at all of that folder would take.
+        PathError for a name that leads nowhere, or when nothing at all is found; never `within`.
         """
         raw = find_spec("rawpy") is not None
-        entries = [entry for name in names for entry in self._entries(normal(name))]
+        roots = [normal(root) for root in within]
+        entries = [entry for name in names for entry in self._entries(normal(name), roots)]
         found = choose(entries, self._selection, raw=raw)
-        if not entries:
+        if not entries and not within:
             raise PathError(f"There are no files in {', '.join(repr(str(n)) for n in names)}.")
         return found
 
@@ -93,8 +95,10 @@ class Sources:
                 sha256.update(piece)
         return sha256.hexdigest(), size
 
-    def _entries(self, name: str) -> Iterator[Entry]:
-        for entry in self._source(name).entries(name):
+    def _entries(self, name: str, roots: Sequence[str]) -> Iterator[Entry]:
+        root = max((one for one in roots if Path(name).is_relative_to(one)), key=len, default=None)
+        found = self._folders.changed(name, root) if root else self._source(name).entries(name)
+        for entry in found:
             low = entry.name.lower()
             if low.endswith(COMPRESSED):
                 yield Entry(entry.name, entry.below, reason=NO_SEEKING)

@@ -267,3 +267,17 @@ def test_a_large_jpegs_thumbnail_is_that_of_its_pixels(tmp_path: Path, service: 
     path.unlink()  # it is kept, and not drawn again
     assert client.get("/v1/images/1/thumbnail?side=64").content == first
     assert client.get("/v1/images/1/thumbnail?side=65").status_code == 404
+
+
+def test_a_library_that_was_moved_takes_its_uploads_along(tmp_path: Path) -> None:
+    data = painted(tmp_path, "a.png", Shape("red", (10, 10, 50, 40)))
+    with open_small_service(tmp_path / "before") as service:
+        image_id = service.uploads.add(io.BytesIO(data), "a.png").image.id
+    (tmp_path / "before").rename(tmp_path / "after")
+    with open_small_service(tmp_path / "after") as service:
+        work(service)
+        assert service.status().failed == 0
+        assert service.search_text("red", limit=1)[0].score > 0.7
+        assert service.original(image_id) == data
+        assert not service.uploads.add(io.BytesIO(data), "a.png").created
+        assert len(list((tmp_path / "after" / "uploads").rglob("*.png"))) == 1

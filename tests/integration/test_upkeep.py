@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.domain import JobState, State
-from segsearch.errors import DamageError, PathError
+from segsearch.errors import DamageError, LibraryError, PathError
 from segsearch.service import SegSearch
 from tests.integration.ingesting import ask, content, paint_many
 from tests.small_models import Shape, SmallModels, open_small_service, paint
@@ -202,6 +202,10 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(
             service.upkeep.restore(tmp_path / name)
     with pytest.raises(PathError):
         service.upkeep.restore(tmp_path / "nowhere")
+    with open_small_service(tmp_path / "new") as nothing:
+        nothing.upkeep.backup(tmp_path / "nothing")
+    with pytest.raises(LibraryError, match="empty library"):
+        service.upkeep.restore(tmp_path / "nothing")
     assert content(tmp_path / "library") == before
     assert not list((tmp_path / "library").glob("restore*"))
 

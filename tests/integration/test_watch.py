@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from segsearch.domain import Skipped
 from segsearch.service import SegSearch
+from segsearch.settings import Settings
+from segsearch.sources.entries import COMPANION
+from segsearch.sources.reader import Sources
 from segsearch.watch import Watch, is_remote
 from tests.integration.ingesting import paint_many
 from tests.small_models import Shape, open_small_service, paint
@@ -23,12 +27,13 @@ def watching(service: SegSearch, folder: Path, *, poll: bool) -> Iterator[list[l
     """A watch that indexes as the command does; what it was told to look at."""
     seen: list[list[Path]] = []
     stop = threading.Event()
-    watcher = Watch([folder], settle_seconds=0.5, poll=poll, rescan=600)
+    library = service.settings.library
+    watcher = Watch([folder], library, settle_seconds=0.5, poll=poll, rescan=600)
 
     def run() -> None:
         for paths in watcher.changes(stop):
             seen.append(paths)
-            service.index(paths, stop=stop, background="watch")
+            service.index(paths, stop=stop, background="watch", within=[folder])
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -96,3 +101,44 @@ def test_a_folder_that_disappears_and_comes_back_is_watched_on(tmp_path: Path) -
 
 def test_local_folders_are_watched_by_events(tmp_path: Path) -> None:
     assert not is_remote(tmp_path)
+
+
+def test_what_a_look_at_the_folder_passes_by_is_passed_by_when_it_changes(tmp_path: Path) -> None:
+    folder = paint_many(tmp_path / "pictures", 1)
+    (folder / "left").mkdir()
+    with open_small_service(tmp_path / "library", exclude=("left/",)) as service:
+        with watching(service, folder, poll=False) as seen:
+            until(lambda: service.status().segments == 2)
+            (folder / "notes.txt").write_text("no picture")
+            paint(folder / ".hidden.png", [Shape("purple", (5, 5, 60, 60))])
+            paint(folder / "left" / "out.png", [Shape("purple", (5, 5, 60, 60))])
+            until(lambda: any(folder / "left" / "out.png" in paths for paths in seen))
+            (folder / "left" / "out.png").rename(folder / "left" / "still.png")
+            until(lambda: any(folder / "left" in paths for paths in seen))
+            paint(folder / "new.png", [Shape("cyan", (5, 5, 60, 60))])
+            until(lambda: service.status().segments == 3)
+        assert (service.status().images, service.status().failed) == (2, 0)
+        assert not any(".hidden" in path.name for paths in seen for path in paths)
+
+
+def test_a_library_inside_the_watched_folder_is_not_watched(tmp_path: Path) -> None:
+    folder = paint_many(tmp_path / "pictures", 1)
+    library = folder / "library"
+    with open_small_service(library) as service:
+        with watching(service, folder, poll=False) as seen:
+            until(lambda: service.status().segments == 2)
+            paint(folder / "new.png", [Shape("cyan", (5, 5, 60, 60))])
+            until(lambda: service.status().segments == 3)
+            time.sleep(2)  # longer than settling: what the library wrote would be taken now
+        assert not any(path.is_relative_to(library) for paths in seen for path in paths)
+        assert (service.status().images, service.status().failed) == (2, 0)
+        service.index([folder])
+        assert service.status().images == 2
+
+
+def test_a_raw_file_that_settles_beside_its_picture_stays_a_companion(tmp_path: Path) -> None:
+    paint(tmp_path / "one.JPG", [Shape("cyan", (5, 5, 60, 60))])
+    raw = tmp_path / "One.dng"
+    raw.write_bytes(b"camera")
+    sources = Sources(Settings(library=tmp_path / "library"))
+    assert sources.find([raw], within=[tmp_path]).skipped == (Skipped(str(raw), COMPANION),)
