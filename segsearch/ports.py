@@ -354,9 +354,6 @@ class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Selecting, Protocol):
         False, with nothing stored, when the claim has passed to another worker.
         """
 
-    def remove_images(self, image_ids: Sequence[int]) -> int:
-        """Forget images with their paths, segments and vectors; how many there were."""
-
     def tag_images(
         self, image_ids: Sequence[int], *, add: Collection[str] = (), remove: Collection[str] = ()
     ) -> list[int]:

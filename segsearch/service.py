@@ -198,14 +198,17 @@ class SegSearch(Looking):
             self._projection.save(active)
 
     def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:
-        """Forget images by id, by path, or below a folder; how many there were comes back.
+        """Forget images by id, and what is known at these paths or below; how many images went.
 
-        Files are not touched, but for uploads. NotFoundError when nothing matches.
+        By path, an image goes when no other path leads to it, and no file is touched. By id it
+        goes whatever leads to it, with the file of an upload. NotFoundError when nothing matches.
         """
         names = [normal(path) for path in paths]
-        doomed = sorted({*image_ids, *self._catalog.find_images(names)})
-        removed = self.uploads.remove_images(doomed)
-        if not removed:
+        removed = self.uploads.remove_images(image_ids)
+        known = self._catalog.find_paths(names)
+        if known:
+            removed += self._catalog.forget_paths(known)
+        elif not removed:
             wanted = ", ".join([*names, *map(str, image_ids)]) or "nothing"
             raise NotFoundError(f"The library holds no image at {wanted}.")
         self._projection.save(self._recipe_in_use())

@@ -172,13 +172,6 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Select
                 log_change(db, "add", sa.select(SEGMENT.c.id).where(mine))
         return True
 
-    def remove_images(self, image_ids: Sequence[int]) -> int:
-        with self._writing() as db:
-            return sum(
-                drop_images(db, sa.select(IMAGE.c.id).where(IMAGE.c.id.in_(some)))
-                for some in portions(image_ids)
-            )
-
     # Questions
 
     def find_images(self, paths: Sequence[str]) -> list[int]:

@@ -189,6 +189,8 @@ def test_images_below_a_folder_are_found_whatever_its_name(catalog: SqlCatalog) 
     assert catalog.find_images(["/p%/"]) == [1, 2, 4]
     assert catalog.find_images(["/pq"]) == [3]
     assert catalog.find_images(["/nowhere"]) == []
+    assert catalog.find_paths(["/p%/b/", "/p%", "/pq/a"]) == ["/p%", "/p%/a", "/p%/b/c", "/pq/a"]
+    assert catalog.find_paths(["/nowhere"]) == []
 
 
 DAMAGES = {

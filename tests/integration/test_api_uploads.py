@@ -172,6 +172,9 @@ def test_an_upload_that_the_command_line_removes_leaves_no_file(
     service.index([own])
     number = upload(client, ("a.png", own.read_bytes())).json()["images"][0]["image"]["image_id"]
     assert len(client.get(f"/v1/images/{number}").json()["paths"]) == 2
+    assert service.remove(paths=[own]) == 0  # the upload leads to it
+    (kept,) = client.get(f"/v1/images/{number}").json()["paths"]
+    assert Path(kept).exists()
     assert service.remove(image_ids=[number]) == 1
     assert own.exists()
     assert not [one for one in (tmp_path / "library" / "uploads").rglob("*") if one.is_file()]
