@@ -345,7 +345,8 @@ class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Selecting, Protocol):
     def record_file(self, path: str, stamp: FileStamp, sha256: str, recipe_id: int) -> None:
         """Note that a path holds these bytes now, and queue them unless they are known.
 
-        When the path held other bytes before, an image left without any path goes.
+        When the path held other bytes before, the image takes over the tags and collections of
+        that one, which goes when it is left without any path.
         """
 
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:

@@ -145,7 +145,7 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Select
             state = {"image_id": image_id, "recipe_id": recipe_id, "state": State.PENDING}
             db.execute(insert(INGEST).values(state).on_conflict_do_nothing())
             if before is not None and before != image_id:
-                notes.inherit_tags(db, before, image_id)
+                notes.inherit(db, before, image_id)
                 drop_images(db, without_source().where(IMAGE.c.id == before))
 
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:
