@@ -333,10 +333,11 @@ class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Selecting, Protocol):
     def generation_under_way(self) -> tuple[int, Recipe, bool] | None:
         """Id, recipe and `keep_old` of what `begin_generation` noted, until the switch."""
 
-    def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
+    def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> bool:
         """Make a recipe the active one; the segments of every other go, unless they are kept.
 
-        Captions of the active recipe's segments are given to those that match them.
+        False, with nothing switched, while an image waits or runs under it; images without a
+        state are queued. Captions of the active recipe's segments are given to those that match.
         """
 
     def file_stamps(self) -> dict[str, FileStamp]:

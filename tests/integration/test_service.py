@@ -208,7 +208,10 @@ def test_a_library_of_other_models_is_not_mixed_with_these(tmp_path: Path, pictu
         assert recipe is not None
         other = type(recipe)(**{**recipe.document, "embedder": "other@2", "segmenter": "s@2"})
         second = catalog.register_recipe(other)
-        catalog.switch_recipe(second)
+        catalog.queue_all(second)
+        while claim := catalog.claim(second, "elsewhere", 60):
+            catalog.fail(claim, "There are no such models here.")
+        assert catalog.switch_recipe(second)
         with pytest.raises(RecipeError, match="--rebuild"):
             service.search_text("red")
         with pytest.raises(RecipeError, match="--rebuild"):
