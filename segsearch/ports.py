@@ -347,7 +347,8 @@ class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Selecting, Protocol):
         """Note that a path holds these bytes now, and queue them unless they are known.
 
         When the path held other bytes before, the image takes over the tags and collections of
-        that one, which goes when it is left without any path.
+        that one, which goes when it is left without any path. An image that had failed waits
+        again when the path is new to it, or back, and any of its files is marked as missing.
         """
 
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:

@@ -149,6 +149,14 @@ def unfinished(db: sa.Connection, recipe_id: int) -> int:
     return db.execute(sa.select(sa.func.count()).where(here)).scalar_one()
 
 
+def try_vanished_again(db: sa.Connection, image_id: int) -> None:
+    """Queue a failed image once more of which a file is known to be gone: that may be why it
+    failed, and a path is about to lead to it again."""
+    gone = sa.exists().where(SOURCE.c.image_id == image_id, SOURCE.c.missing_since.is_not(None))
+    failed = (INGEST.c.image_id == image_id) & (INGEST.c.state == State.FAILED)
+    db.execute(sa.update(INGEST).where(failed, gone).values(FRESH))
+
+
 def _ahead(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
     """Whether a moment is still to come, and near enough to have been set by today's clock."""
     return (column > NOW) & (column < NOW + LONGEST_LEASE_SECONDS)

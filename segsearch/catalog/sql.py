@@ -31,7 +31,7 @@ from segsearch.catalog.database import (
 )
 from segsearch.catalog.engine import check_schema, schema_revision, upgrade
 from segsearch.catalog.jobs import Jobs
-from segsearch.catalog.queue import Queue, queue_new, settle, unfinished
+from segsearch.catalog.queue import Queue, queue_new, settle, try_vanished_again, unfinished
 from segsearch.catalog.selecting import Selecting
 from segsearch.catalog.tables import CHANGE_LOG, IMAGE, INGEST, LIBRARY, RECIPE, SEGMENT, SOURCE
 from segsearch.catalog.upkeep import Upkeep
@@ -141,7 +141,10 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Select
             image_id = db.execute(
                 sa.select(IMAGE.c.id).where(IMAGE.c.sha256 == sha256)
             ).scalar_one()
-            before = db.execute(sa.select(SOURCE.c.image_id).where(SOURCE.c.path == path)).scalar()
+            known = db.execute(sa.select(SOURCE).where(SOURCE.c.path == path)).first()
+            before = known.image_id if known else None
+            if known is None or before != image_id or known.missing_since is not None:
+                try_vanished_again(db, image_id)
             values = {
                 "image_id": image_id,
                 "size_bytes": stamp.size_bytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import sqlite3
@@ -87,6 +88,26 @@ def test_a_picture_whose_file_was_away_is_tried_again_when_it_is_back(
     (tmp_path / "000.png").rename(pictures / "000.png")
     assert service.index([pictures]).indexed == 1
     assert (service.status().failed, service.status().missing) == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["touched", "renamed", "copied"])
+def test_a_picture_whose_file_was_away_is_tried_again_wherever_it_turns_up(
+    how: str, service: SegSearch, pictures: Path, tmp_path: Path
+) -> None:
+    change(tmp_path / "library", "UPDATE ingest SET state = 'pending'", "DELETE FROM segment")
+    away = pictures.rename(tmp_path / "away")
+    service.index([])
+    assert (service.status().failed, service.status().missing) == (6, 6)
+    if how == "touched":
+        away.rename(pictures)
+        for path in pictures.iterdir():
+            os.utime(path, ns=(1, 1))
+    elif how == "copied":
+        shutil.copytree(away, pictures / "copy")
+    report = service.index([away if how == "renamed" else pictures])
+    assert (report.indexed, report.skipped) == (6, ())
+    assert service.status().failed == 0
+    assert service.index([tmp_path]).indexed == 0
 
 
 DAMAGES = {
