@@ -153,17 +153,25 @@ def remove(
     paths: Annotated[
         list[str] | None, typer.Argument(help="Pictures or folders to forget; files stay.")
     ] = None,
-    image_id: Annotated[list[int] | None, typer.Option(help="Ids of images to forget.")] = None,
+    image_id: Annotated[
+        list[int] | None,
+        typer.Option(help="Ids of images to forget, under all their paths; files of uploads go."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forget pictures with their segments and vectors; the files themselves are not touched."""
+    """Forget pictures with their segments and vectors; the files themselves are not touched.
+
+    A picture named by a path stays while another path leads to it. --image-id forgets it whole,
+    and deletes its file if it was uploaded.
+    """
     from segsearch.wiring import open_service
 
     if not paths and not image_id:
         raise QueryError("Name what to remove: a path, or --image-id ID.")
     with open_service(context.obj) as service:
         removed = service.remove(paths=paths or (), image_ids=image_id or ())
-    print(json.dumps({"removed": removed}) if as_json else f"Removed {removed} images.")
+    said = f"Removed {removed} images." if removed else "Forgot the paths; other paths lead there."
+    print(json.dumps({"removed": removed}) if as_json else said)
 
 
 @app.command()

@@ -72,6 +72,12 @@ class Collections(Protocol):
     def paths_below(self, folder: str, image_ids: Sequence[int]) -> list[str]:
         """The paths of these images that lie below a folder."""
 
+    def find_paths(self, places: Sequence[str]) -> list[str]:
+        """The known paths at these places, or anywhere below them, sorted."""
+
+    def remove_images(self, image_ids: Sequence[int]) -> int:
+        """Forget images with their paths, segments and vectors; how many there were."""
+
     def remove_segments(self, segment_ids: Sequence[int]) -> int:
         """Forget segments of the active recipe; how many there were."""
 

@@ -17,7 +17,7 @@ SegSearchError
     LibraryVersionError   made by another version
     RecipeError           its vectors come from models that are not loadable here
     DamageError           what is on disk contradicts itself
-    BusyError             another process holds the lock for too long
+    BusyError             another process holds the lock for too long, or switched models
     ReadOnlyError         it may be read, not written
     DiskFullError         the disk takes no more
   ModelError            weights that are missing, damaged or of another shape
@@ -113,7 +113,7 @@ class DamageError(LibraryError):
 
 
 class BusyError(LibraryError):
-    """Another process holds the library's lock for too long."""
+    """Another process holds the library's lock for too long, or has switched its models."""
 
 
 class ReadOnlyError(LibraryError):

@@ -333,10 +333,11 @@ class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Selecting, Protocol):
     def generation_under_way(self) -> tuple[int, Recipe, bool] | None:
         """Id, recipe and `keep_old` of what `begin_generation` noted, until the switch."""
 
-    def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
+    def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> bool:
         """Make a recipe the active one; the segments of every other go, unless they are kept.
 
-        Captions of the active recipe's segments are given to those that match them.
+        False, with nothing switched, while an image waits or runs under it; images without a
+        state are queued. Captions of the active recipe's segments are given to those that match.
         """
 
     def file_stamps(self) -> dict[str, FileStamp]:
@@ -345,7 +346,9 @@ class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Selecting, Protocol):
     def record_file(self, path: str, stamp: FileStamp, sha256: str, recipe_id: int) -> None:
         """Note that a path holds these bytes now, and queue them unless they are known.
 
-        When the path held other bytes before, an image left without any path goes.
+        When the path held other bytes before, the image takes over the tags and collections of
+        that one, which goes when it is left without any path. An image that had failed waits
+        again when the path is new to it, or back, and any of its files is marked as missing.
         """
 
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:
@@ -353,9 +356,6 @@ class Catalog(Queue, Jobs, Upkeep, Collections, Captions, Selecting, Protocol):
 
         False, with nothing stored, when the claim has passed to another worker.
         """
-
-    def remove_images(self, image_ids: Sequence[int]) -> int:
-        """Forget images with their paths, segments and vectors; how many there were."""
 
     def tag_images(
         self, image_ids: Sequence[int], *, add: Collection[str] = (), remove: Collection[str] = ()

@@ -56,6 +56,8 @@ from segsearch.upkeep import Upkeep
 from segsearch.uploads import Uploads
 from segsearch.worker import Step
 
+SWITCH_LOOK_SECONDS = 0.5  # between two looks whether others are done with their last pictures
+
 
 class SegSearch(Looking):
     """One library: a catalog, an index that follows it, and the models that fill both.
@@ -121,6 +123,7 @@ class SegSearch(Looking):
         give nothing are listed in the report with their reason; those that are gone are marked.
         With `rebuild`, or another preset, every picture goes through the present models, and
         searches switch over when all are done; `keep_old` keeps what the models before have made.
+        Pictures that other workers hold are then waited for, and taken over when those stop.
         `preset` counts instead of the settings'.
         `background` names a job that is one pass of many: the models run in processes that may
         die, and a pass that finds nothing to do leaves no trace. `within` are watched folders: of
@@ -134,7 +137,8 @@ class SegSearch(Looking):
             self._catalog, self._models, preset or self.settings.preset, rebuild=rebuild
         )
         active = self._catalog.active_recipe()
-        if active and active[0] != recipe_id:
+        takes_over = active is not None and active[0] != recipe_id
+        if takes_over:
             self._catalog.begin_generation(recipe_id, keep_old=keep_old)
         kind, quiet = background or "index", background is not None
         name = models.recipe.preset
@@ -148,9 +152,15 @@ class SegSearch(Looking):
             log.begin_work(self._catalog.queue_all(recipe_id, retry_failed=retry_failed))
             note = counted(log, steps, report)
             parts = (self._catalog, self.settings, models, recipe_id)
-            work(*parts, apart=quiet, note=note, stop=stop)
+            while True:
+                work(*parts, apart=quiet, note=note, stop=stop)
+                if not takes_over or self._catalog.switch_recipe(recipe_id, keep_old=keep_old):
+                    break
+                # Others hold pictures: one of them switches, or leaves some that are taken over.
+                if quiet or stop.wait(SWITCH_LOOK_SECONDS):
+                    break
             log.stopped = stop.is_set()
-            self._finish_generation(recipe_id, keep_old)
+            self._save_index()
             skipped = (
                 *found.skipped,
                 *unreadable,
@@ -189,25 +199,24 @@ class SegSearch(Looking):
         )  # fmt: skip
         return report.indexed > 0
 
-    def _finish_generation(self, recipe_id: int, keep_old: bool) -> None:
-        """Switch to a recipe once nothing waits under it, and write the index down."""
-        active = self._catalog.active_recipe()
-        # Pictures may have come in under the recipe in use while this one was filled.
-        if active and active[0] != recipe_id and self._catalog.queue_all(recipe_id) == 0:
-            self._catalog.switch_recipe(recipe_id, keep_old=keep_old)
+    def _save_index(self) -> None:
+        """Write the index of the recipe in use down."""
         active = self._catalog.active_recipe()
         if active:
             self._projection.save(active)
 
     def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:
-        """Forget images by id, by path, or below a folder; how many there were comes back.
+        """Forget images by id, and what is known at these paths or below; how many images went.
 
-        Files are not touched, but for uploads. NotFoundError when nothing matches.
+        By path, an image goes when no other path leads to it, and no file is touched. By id it
+        goes whatever leads to it, with the file of an upload. NotFoundError when nothing matches.
         """
         names = [normal(path) for path in paths]
-        doomed = sorted({*image_ids, *self._catalog.find_images(names)})
-        removed = self.uploads.remove_images(doomed)
-        if not removed:
+        removed = self.uploads.remove_images(image_ids)
+        known = self._catalog.find_paths(names)
+        if known:
+            removed += self._catalog.forget_paths(known)
+        elif not removed:
             wanted = ", ".join([*names, *map(str, image_ids)]) or "nothing"
             raise NotFoundError(f"The library holds no image at {wanted}.")
         self._projection.save(self._recipe_in_use())

@@ -9,7 +9,14 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from segsearch.catalog.database import NOW, Database, log_change, portions
+from segsearch.catalog.database import (
+    NOW,
+    Database,
+    at_or_below,
+    drop_images,
+    log_change,
+    portions,
+)
 from segsearch.catalog.tables import (
     COLLECTION,
     COLLECTION_IMAGE,
@@ -99,6 +106,21 @@ class Collections(Database):
                 theirs = sa.select(SOURCE.c.path).where(below, SOURCE.c.image_id.in_(some))
                 found += db.execute(theirs).scalars()
         return sorted(found)
+
+    def find_paths(self, places: Sequence[str]) -> list[str]:
+        found: set[str] = set()
+        with self._reading() as db:
+            for place in places:
+                here = sa.select(SOURCE.c.path).where(at_or_below(place))
+                found.update(db.execute(here).scalars())
+        return sorted(found)
+
+    def remove_images(self, image_ids: Sequence[int]) -> int:
+        with self._writing() as db:
+            return sum(
+                drop_images(db, sa.select(IMAGE.c.id).where(IMAGE.c.id.in_(some)))
+                for some in portions(image_ids)
+            )
 
     def remove_segments(self, segment_ids: Sequence[int]) -> int:
         removed = 0

@@ -68,6 +68,13 @@ def foreign_errors_as_ours(file: Path) -> Iterator[None]:
                 "again; nothing that was stored is lost."
             ) from problem
         raise DamageError(f"The catalog cannot be used: {problem.orig}.") from problem
+    except sa.exc.IntegrityError as problem:
+        if "FOREIGN KEY" not in str(problem.orig):
+            raise DamageError(f"The catalog is damaged: {problem.orig}.") from problem
+        # A run holds on to its recipe's id; what else rows point to is looked up while writing.
+        raise BusyError(
+            "Another process has switched the library to other models meanwhile; try again."
+        ) from problem
     except sa.exc.DatabaseError as problem:
         raise DamageError(f"The catalog is damaged: {problem.orig}.") from problem
 

@@ -11,7 +11,14 @@ from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.catalog.database import Database, portions
 from segsearch.catalog.rows import Beside
-from segsearch.catalog.tables import HASH_BAND, IMAGE, IMAGE_TAG, NEAR_DUPLICATE, SOURCE
+from segsearch.catalog.tables import (
+    COLLECTION_IMAGE,
+    HASH_BAND,
+    IMAGE,
+    IMAGE_TAG,
+    NEAR_DUPLICATE,
+    SOURCE,
+)
 from segsearch.likeness import NEAR_BITS, bands, distance
 
 CANDIDATES = 1_000  # of a series of hundreds of equal frames the first stand for all
@@ -89,12 +96,13 @@ def tag(
     return ids
 
 
-def inherit_tags(db: sa.Connection, old_id: int, new_id: int) -> None:
-    """An edited file keeps what people said about it."""
-    tags: sa.Select[Any] = sa.select(sa.literal(new_id), IMAGE_TAG.c.tag)
-    tags = tags.where(IMAGE_TAG.c.image_id == old_id)
-    copy = insert(IMAGE_TAG).from_select(["image_id", "tag"], tags)
-    db.execute(copy.on_conflict_do_nothing())
+def inherit(db: sa.Connection, old_id: int, new_id: int) -> None:
+    """An edited file keeps what people said about it: its tags and its collections."""
+    for table, said in ((IMAGE_TAG, "tag"), (COLLECTION_IMAGE, "collection_id")):
+        rows: sa.Select[Any] = sa.select(sa.literal(new_id), table.c[said])
+        rows = rows.where(table.c.image_id == old_id)
+        copy = insert(table).from_select(["image_id", said], rows)
+        db.execute(copy.on_conflict_do_nothing())
 
 
 class Notes(Database):

@@ -25,11 +25,7 @@ class Queue(Database):
     def queue_all(self, recipe_id: int, *, retry_failed: bool = False) -> int:
         here = INGEST.c.recipe_id == recipe_id
         with self._writing() as db:
-            missing = sa.select(
-                IMAGE.c.id, sa.literal(recipe_id), sa.literal(State.PENDING.value)
-            ).where(~sa.exists().where(INGEST.c.image_id == IMAGE.c.id, here))
-            columns = ["image_id", "recipe_id", "state"]
-            db.execute(sa.insert(INGEST).from_select(columns, missing))
+            queue_new(db, recipe_id)
             if retry_failed:
                 given_up = INGEST.c.state.in_((State.FAILED, State.QUARANTINED))
                 db.execute(sa.update(INGEST).where(here, given_up).values(FRESH))
@@ -37,10 +33,8 @@ class Queue(Database):
             return db.execute(waiting).scalar_one()
 
     def waiting(self, recipe_id: int) -> int:
-        states = (State.PENDING, State.RUNNING)
-        here = (INGEST.c.recipe_id == recipe_id) & INGEST.c.state.in_(states)
         with self._reading() as db:
-            return db.execute(sa.select(sa.func.count()).where(here)).scalar_one()
+            return unfinished(db, recipe_id)
 
     def retry_seconds(self, recipe_id: int) -> float | None:
         due = sa.select(sa.func.min(INGEST.c.retry_at) - NOW).where(
@@ -137,6 +131,30 @@ FRESH: dict[str, Any] = {
     "interruptions": 0,
     "retry_at": None,
 }
+
+
+def queue_new(db: sa.Connection, recipe_id: int) -> None:
+    """Queue every image that has no state under a recipe."""
+    known = sa.exists().where(INGEST.c.image_id == IMAGE.c.id, INGEST.c.recipe_id == recipe_id)
+    pending = (sa.literal(recipe_id), sa.literal(State.PENDING.value))
+    missing = sa.select(IMAGE.c.id, *pending).where(~known)
+    columns = ["image_id", "recipe_id", "state"]
+    db.execute(sa.insert(INGEST).from_select(columns, missing))
+
+
+def unfinished(db: sa.Connection, recipe_id: int) -> int:
+    """How many images wait or run under a recipe."""
+    states = (State.PENDING, State.RUNNING)
+    here = (INGEST.c.recipe_id == recipe_id) & INGEST.c.state.in_(states)
+    return db.execute(sa.select(sa.func.count()).where(here)).scalar_one()
+
+
+def try_vanished_again(db: sa.Connection, image_id: int) -> None:
+    """Queue a failed image once more of which a file is known to be gone: that may be why it
+    failed, and a path is about to lead to it again."""
+    gone = sa.exists().where(SOURCE.c.image_id == image_id, SOURCE.c.missing_since.is_not(None))
+    failed = (INGEST.c.image_id == image_id) & (INGEST.c.state == State.FAILED)
+    db.execute(sa.update(INGEST).where(failed, gone).values(FRESH))
 
 
 def _ahead(column: sa.Column[Any]) -> sa.ColumnElement[bool]:

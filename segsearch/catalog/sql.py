@@ -31,7 +31,7 @@ from segsearch.catalog.database import (
 )
 from segsearch.catalog.engine import check_schema, schema_revision, upgrade
 from segsearch.catalog.jobs import Jobs
-from segsearch.catalog.queue import Queue, settle
+from segsearch.catalog.queue import Queue, queue_new, settle, try_vanished_again, unfinished
 from segsearch.catalog.selecting import Selecting
 from segsearch.catalog.tables import CHANGE_LOG, IMAGE, INGEST, LIBRARY, RECIPE, SEGMENT, SOURCE
 from segsearch.catalog.upkeep import Upkeep
@@ -108,17 +108,25 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Select
             row = db.execute(sa.select(RECIPE).where(RECIPE.c.id == recipe_id)).first()
         return (row.id, rows.recipe_from(row.document), keep_old) if row else None
 
-    def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> None:
+    def switch_recipe(self, recipe_id: int, *, keep_old: bool = False) -> bool:
         with self._writing() as db:
+            in_use = sa.select(RECIPE.c.id).where(RECIPE.c.active, RECIPE.c.id == recipe_id)
+            if db.execute(in_use).first():
+                return True  # whoever finished at the same time was faster
+            # Pictures may have come in under the recipe in use while this one was filled.
+            queue_new(db, recipe_id)
+            if unfinished(db, recipe_id):
+                return False
             db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == UNDER_WAY))
             carry_captions(db, recipe_id)
             if keep_old:
                 db.execute(sa.update(RECIPE).values(active=RECIPE.c.id == recipe_id))
-                return
+                return True
             others = sa.select(SEGMENT.c.id).where(SEGMENT.c.recipe_id != recipe_id)
             log_change(db, "remove", others)
             db.execute(sa.delete(RECIPE).where(RECIPE.c.id != recipe_id))
             db.execute(sa.update(RECIPE).values(active=True))
+        return True
 
     # Files and the queue
 
@@ -133,7 +141,10 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Select
             image_id = db.execute(
                 sa.select(IMAGE.c.id).where(IMAGE.c.sha256 == sha256)
             ).scalar_one()
-            before = db.execute(sa.select(SOURCE.c.image_id).where(SOURCE.c.path == path)).scalar()
+            known = db.execute(sa.select(SOURCE).where(SOURCE.c.path == path)).first()
+            before = known.image_id if known else None
+            if known is None or before != image_id or known.missing_since is not None:
+                try_vanished_again(db, image_id)
             values = {
                 "image_id": image_id,
                 "size_bytes": stamp.size_bytes,
@@ -145,7 +156,7 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Select
             state = {"image_id": image_id, "recipe_id": recipe_id, "state": State.PENDING}
             db.execute(insert(INGEST).values(state).on_conflict_do_nothing())
             if before is not None and before != image_id:
-                notes.inherit_tags(db, before, image_id)
+                notes.inherit(db, before, image_id)
                 drop_images(db, without_source().where(IMAGE.c.id == before))
 
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:
@@ -171,13 +182,6 @@ class SqlCatalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Select
                 )
                 log_change(db, "add", sa.select(SEGMENT.c.id).where(mine))
         return True
-
-    def remove_images(self, image_ids: Sequence[int]) -> int:
-        with self._writing() as db:
-            return sum(
-                drop_images(db, sa.select(IMAGE.c.id).where(IMAGE.c.id.in_(some)))
-                for some in portions(image_ids)
-            )
 
     # Questions
 

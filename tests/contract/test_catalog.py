@@ -16,7 +16,7 @@ from segsearch.catalog.engine import create_engine, migrations_config, schema_re
 from segsearch.catalog.sql import SqlCatalog
 from segsearch.catalog.tables import METADATA
 from segsearch.domain import Recipe, State
-from segsearch.errors import DamageError, LibraryVersionError
+from segsearch.errors import BusyError, DamageError, LibraryVersionError
 from segsearch.ports import Claim, FileStamp
 from tests.described import DIMENSION, RECIPE, describe
 
@@ -175,12 +175,37 @@ def test_a_new_recipe_takes_over_in_one_step(catalog: SqlCatalog) -> None:
     second = catalog.register_recipe(other)
     assert catalog.queue_all(second) == 1
     assert catalog.active_recipe() == (1, RECIPE)
-    assert catalog.commit(take(catalog, second), describe(5, 2))
+    assert not catalog.switch_recipe(second)  # it waits
+    claim = take(catalog, second)
+    assert not catalog.switch_recipe(second)  # it is under way
+    assert catalog.commit(claim, describe(5, 2))
     assert catalog.counts()["segments"] == 3
-    catalog.switch_recipe(second)
+    store(catalog, "/late", 7)
+    assert not catalog.switch_recipe(second)  # one has come in under the recipe in use
+    assert catalog.fail(take(catalog, second), "It is damaged.")
+    assert catalog.remove_images(catalog.find_images(["/late"])) == 1
+    assert catalog.switch_recipe(second)
+    assert catalog.switch_recipe(second)  # as a second worker does that has finished meanwhile
     assert catalog.active_recipe() == (second, other)
     assert catalog.counts() == {**NONE, "images": 1, "segments": 2}
     assert catalog.segment_ids(1).size == 0
+
+
+@pytest.mark.parametrize("call", ["record", "queue"])
+def test_a_run_for_a_recipe_that_is_gone_is_told_to_try_again(
+    call: str, catalog: SqlCatalog
+) -> None:
+    store(catalog, "/a", 1)
+    second = catalog.register_recipe(Recipe("test", "s@2", "e@1", DIMENSION, {}, {}, {}))
+    catalog.queue_all(second)
+    catalog.commit(take(catalog, second), describe(5, 2))
+    assert catalog.switch_recipe(second)
+    with pytest.raises(BusyError, match="switched the library to other models"):
+        if call == "record":
+            catalog.record_file("/b", STAMP, "sha-b", 1)
+        else:
+            catalog.queue_all(1)
+    assert list(catalog.file_stamps()) == ["/a"]
 
 
 def test_images_below_a_folder_are_found_whatever_its_name(catalog: SqlCatalog) -> None:
@@ -189,6 +214,8 @@ def test_images_below_a_folder_are_found_whatever_its_name(catalog: SqlCatalog) 
     assert catalog.find_images(["/p%/"]) == [1, 2, 4]
     assert catalog.find_images(["/pq"]) == [3]
     assert catalog.find_images(["/nowhere"]) == []
+    assert catalog.find_paths(["/p%/b/", "/p%", "/pq/a"]) == ["/p%", "/p%/a", "/p%/b/c", "/pq/a"]
+    assert catalog.find_paths(["/nowhere"]) == []
 
 
 DAMAGES = {

@@ -14,7 +14,7 @@ from alembic import command
 
 from segsearch.catalog.engine import create_engine, migrations_config
 from segsearch.catalog.sql import SqlCatalog
-from segsearch.domain import Image, PictureInfo
+from segsearch.domain import Image, PictureInfo, State
 from segsearch.likeness import distance
 from segsearch.ports import DescribedPicture, FileStamp
 from tests.described import RECIPE, describe
@@ -124,6 +124,25 @@ def test_vanished_files_are_marked_and_unmarked(catalog: SqlCatalog) -> None:
     assert catalog.missing_paths() == []
     assert catalog.forget_paths(["/p/b", "/nowhere"]) == 1
     assert [one.paths for one in catalog.images()] == [("/p/a",), ("/q/a",)]
+
+
+def test_a_failed_image_waits_again_only_when_its_file_was_away(catalog: SqlCatalog) -> None:
+    recipe_id = catalog.register_recipe(RECIPE)
+    for path in ("/damaged", "/gone"):
+        catalog.record_file(path, STAMP, f"sha-{path}", recipe_id)
+        claim = catalog.claim(recipe_id, "me", 60)
+        assert claim is not None
+        assert catalog.fail(claim, "Whatever.", gone=path == "/gone")
+    touched = FileStamp(10, 30)
+    catalog.record_file("/damaged", touched, "sha-/damaged", recipe_id)
+    catalog.record_file("/copy of damaged", STAMP, "sha-/damaged", recipe_id)
+    assert catalog.waiting(recipe_id) == 0
+    catalog.record_file("/gone", touched, "sha-/gone", recipe_id)
+    (waiting,) = catalog.images(state=State.PENDING)
+    assert (waiting.paths, waiting.reason) == (("/gone",), None)
+    catalog.mark_missing(["/damaged"])
+    catalog.record_file("/copy of damaged", touched, "sha-/damaged", recipe_id)
+    assert catalog.waiting(recipe_id) == 1  # that path has been there all the time
 
 
 def test_a_library_of_the_first_schema_is_brought_up_and_loses_nothing(tmp_path: Path) -> None:

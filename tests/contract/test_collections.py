@@ -46,6 +46,20 @@ def test_what_goes_from_the_library_goes_from_its_collections(catalog: SqlCatalo
     assert catalog.collections() == []
 
 
+def test_an_edited_file_stays_in_its_collections(catalog: SqlCatalog) -> None:
+    first, second = store(catalog, "/1", 1), store(catalog, "/2", 2)
+    for name in ("a", "b", "other"):
+        catalog.create_collection(name)
+    catalog.add_to_collection("a", [first, second])
+    catalog.add_to_collection("b", [first])
+    edited = store(catalog, "/1", 3)
+    assert catalog.image_ids_of("a") == [second, edited]
+    assert catalog.image_ids_of("b") == [edited]
+    catalog.record_file("/1", catalog.file_stamps()["/1"], "sha-2", 1)  # now a copy of /2
+    assert catalog.image_ids_of("a") == catalog.image_ids_of("b") == [second]
+    assert catalog.image_ids_of("other") == []
+
+
 def test_names_are_unique_and_checked(catalog: SqlCatalog) -> None:
     catalog.create_collection("b")
     catalog.create_collection("a")

@@ -172,9 +172,26 @@ def test_an_upload_that_the_command_line_removes_leaves_no_file(
     service.index([own])
     number = upload(client, ("a.png", own.read_bytes())).json()["images"][0]["image"]["image_id"]
     assert len(client.get(f"/v1/images/{number}").json()["paths"]) == 2
+    assert service.remove(paths=[own]) == 0  # the upload leads to it
+    (kept,) = client.get(f"/v1/images/{number}").json()["paths"]
+    assert Path(kept).exists()
     assert service.remove(image_ids=[number]) == 1
     assert own.exists()
     assert not [one for one in (tmp_path / "library" / "uploads").rglob("*") if one.is_file()]
+
+
+def test_an_upload_whose_file_was_lost_is_tried_again_when_it_is_handed_over_again(
+    client: TestClient, service: SegSearch, tmp_path: Path
+) -> None:
+    data = painted(tmp_path, "a.png", Shape("red", (10, 10, 50, 40)))
+    (kept,) = upload(client, ("a.png", data)).json()["images"][0]["image"]["paths"]
+    Path(kept).unlink()
+    work(service)
+    assert service.status().failed == 1
+    (again,) = upload(client, ("a.png", data)).json()["images"]
+    assert (again["created"], again["image"]["state"]) == (False, "pending")
+    work(service)
+    assert (service.status().failed, service.status().missing) == (0, 0)
 
 
 def test_a_deleted_segment_is_found_no_more_and_the_library_is_sound(

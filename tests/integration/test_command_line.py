@@ -202,6 +202,10 @@ def test_tags_globs_and_vanished_files_from_the_command_line(tmp_path: Path) -> 
     assert "keep.png: plain, red" in run("tag", pictures, library=library).stdout
     fails(run("tag", pictures / "none.png", "--add", "x", library=library), errors.NotFoundError)
     fails(run("tag", pictures, "--add", " ", library=library), QueryError)
+    (pictures / "copy.png").write_bytes((pictures / "keep.png").read_bytes())
+    run(*index, library=library)
+    assert "other paths lead there" in run("remove", pictures / "copy.png", library=library).stdout
+    (pictures / "copy.png").unlink()
     (pictures / "go.png").unlink()
     run(*index, library=library)
     assert json.loads(run("status", "--json", library=library).stdout)["missing"] == 1

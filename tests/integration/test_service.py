@@ -100,6 +100,29 @@ def test_removed_pictures_are_never_found_again(service: SegSearch, pictures: Pa
     assert service.verify() == []
 
 
+def test_a_removed_path_takes_no_image_that_another_path_leads_to(
+    service: SegSearch, pictures: Path
+) -> None:
+    (pictures / "trash").mkdir()
+    shutil.copy(pictures / "both.png", pictures / "trash" / "copy.png")
+    paint(pictures / "trash" / "own.png", [Shape("yellow", (5, 5, 50, 50))])
+    service.index([pictures])
+    service.tag(paths=[pictures / "both.png"], add=["mine"])
+    assert service.remove(paths=[pictures / "trash"]) == 1
+    (kept,) = [image for image in service.images() if image.tags]
+    assert (kept.paths, kept.tags) == ((str(pictures / "both.png"),), ("mine",))
+    assert names(service, "red", limit=1) == ["both.png"]
+    assert service.status().images == 3
+    shutil.copy(pictures / "both.png", pictures / "trash" / "copy.png")
+    service.index([pictures / "trash"])
+    copied = pictures / "trash" / "copy.png"
+    assert service.remove(paths=[copied]) == 0
+    assert service.remove(paths=[copied.parent], image_ids=[kept.id]) == 2
+    with pytest.raises(NotFoundError):
+        service.remove(paths=[copied])
+    assert service.verify() == []
+
+
 def test_a_stopped_run_keeps_what_was_under_way_and_goes_on_where_it_was(
     service: SegSearch, pictures: Path
 ) -> None:
@@ -185,7 +208,10 @@ def test_a_library_of_other_models_is_not_mixed_with_these(tmp_path: Path, pictu
         assert recipe is not None
         other = type(recipe)(**{**recipe.document, "embedder": "other@2", "segmenter": "s@2"})
         second = catalog.register_recipe(other)
-        catalog.switch_recipe(second)
+        catalog.queue_all(second)
+        while claim := catalog.claim(second, "elsewhere", 60):
+            catalog.fail(claim, "There are no such models here.")
+        assert catalog.switch_recipe(second)
         with pytest.raises(RecipeError, match="--rebuild"):
             service.search_text("red")
         with pytest.raises(RecipeError, match="--rebuild"):

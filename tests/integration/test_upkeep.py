@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 
 from segsearch.domain import JobState, State
 from segsearch.errors import DamageError, LibraryError, PathError
+from segsearch.ports import Claim
 from segsearch.service import SegSearch
 from tests.integration.ingesting import ask, content, paint_many
 from tests.small_models import Shape, SmallModels, open_small_service, paint
@@ -85,6 +88,26 @@ def test_a_picture_whose_file_was_away_is_tried_again_when_it_is_back(
     (tmp_path / "000.png").rename(pictures / "000.png")
     assert service.index([pictures]).indexed == 1
     assert (service.status().failed, service.status().missing) == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["touched", "renamed", "copied"])
+def test_a_picture_whose_file_was_away_is_tried_again_wherever_it_turns_up(
+    how: str, service: SegSearch, pictures: Path, tmp_path: Path
+) -> None:
+    change(tmp_path / "library", "UPDATE ingest SET state = 'pending'", "DELETE FROM segment")
+    away = pictures.rename(tmp_path / "away")
+    service.index([])
+    assert (service.status().failed, service.status().missing) == (6, 6)
+    if how == "touched":
+        away.rename(pictures)
+        for path in pictures.iterdir():
+            os.utime(path, ns=(1, 1))
+    elif how == "copied":
+        shutil.copytree(away, pictures / "copy")
+    report = service.index([away if how == "renamed" else pictures])
+    assert (report.indexed, report.skipped) == (6, ())
+    assert service.status().failed == 0
+    assert service.index([tmp_path]).indexed == 0
 
 
 DAMAGES = {
@@ -258,6 +281,67 @@ def test_a_worker_goes_on_with_the_models_that_are_to_take_over(
         assert worker.verify() == []
     kept = ask(library, "SELECT count(DISTINCT recipe_id) FROM segment")
     assert kept == [(2 if keep_old else 1,)]
+
+
+ELSEWHERE = "elsewhere:1:1"  # a worker of another machine: nobody here can tell that it is gone
+DEAD = f"{socket.gethostname()}:999999999:1"
+
+
+def holding(
+    service: SegSearch, held: list[Claim], owner: str, lease_seconds: float = 600.0
+) -> Callable[..., None]:
+    """A report at whose first call another worker takes a picture of the models to come."""
+    catalog = service._catalog
+
+    def hold(*_: object) -> None:
+        coming = catalog.generation_under_way()
+        if coming and not held:
+            claim = catalog.claim(coming[0], owner, lease_seconds)
+            held.extend([claim] if claim else [])
+
+    return hold
+
+
+def test_searches_switch_when_the_last_worker_is_done(
+    service: SegSearch, pictures: Path, tmp_path: Path
+) -> None:
+    with open_both(tmp_path / "library", "other") as changed:
+        held: list[Claim] = []
+        changed.index([pictures], report=holding(service, held, ELSEWHERE), background="worker")
+        assert changed.status().preset == "small"
+        assert len(changed.search_text("red", limit=20)) >= 6
+        assert not changed.index_waiting(threading.Event())
+        assert changed.status().preset == "small"
+        assert service._catalog.fail(held[0], "It is damaged.")
+        changed.index_waiting(threading.Event())
+        assert changed.status().preset == "other"
+        assert changed.verify() == []
+
+
+@pytest.mark.parametrize(("owner", "lease_seconds"), [(ELSEWHERE, 1.0), (DEAD, 600.0)])
+def test_an_index_takes_over_what_a_worker_leaves_and_switches(
+    service: SegSearch, pictures: Path, tmp_path: Path, owner: str, lease_seconds: float
+) -> None:
+    held: list[Claim] = []
+    report = holding(service, held, owner, lease_seconds)
+    with open_both(tmp_path / "library", "other") as changed:
+        assert changed.index([pictures], report=report).indexed == 6
+        assert len(held) == 1
+        assert changed.status().preset == "other"
+        assert changed.verify() == []
+
+
+def test_a_run_for_the_models_before_does_not_switch_back(
+    service: SegSearch, pictures: Path, tmp_path: Path
+) -> None:
+    paint(pictures / "late.png", [Shape("cyan", (5, 5, 60, 60))])
+
+    def switch(*_: object) -> None:
+        with open_both(tmp_path / "library", "other") as changed:
+            changed.index([pictures], keep_old=True)
+
+    service.index([pictures], report=switch)
+    assert service.status().preset == "other"
 
 
 def test_a_worker_without_the_models_that_are_to_take_over_leaves_them_waiting(
