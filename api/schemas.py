@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_ID = 2**63 - 1  # SQLite's largest integer; beyond it a look-up would fail instead of miss
 REGION: dict[str, Any] = {
     "box": [37, 60, 211, 302],
     "area": 21877,
