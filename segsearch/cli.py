@@ -30,6 +30,7 @@ from segsearch.commands.scene import scene
 from segsearch.commands.search import search
 from segsearch.commands.stopping import INTERRUPTED, stopping
 from segsearch.commands.upkeep import backup, prune, repair, restore, verify
+from segsearch.domain import MAX_ID
 from segsearch.errors import EXIT_CODES, QueryError, SegSearchError
 from segsearch.settings import Settings
 
@@ -153,7 +154,9 @@ def remove(
     paths: Annotated[
         list[str] | None, typer.Argument(help="Pictures or folders to forget; files stay.")
     ] = None,
-    image_id: Annotated[list[int] | None, typer.Option(help="Ids of images to forget.")] = None,
+    image_id: Annotated[
+        list[int] | None, typer.Option(min=1, max=MAX_ID, help="Ids of images to forget.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Forget pictures with their segments and vectors; the files themselves are not touched."""
@@ -170,7 +173,9 @@ def remove(
 def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let others in without an API key.")
     ] = False,
