@@ -106,6 +106,26 @@ def test_the_gallery_passes_over_what_failed_and_says_what_waits(
     next(servers, None)
 
 
+def test_more_is_added_than_one_form_may_hold(page: Page, tmp_path: Path) -> None:
+    new = [paint(tmp_path / f"{n}.png", [Shape("red", (1, 1, 20 + n, 30))]) for n in range(3)]
+    for path in new:
+        with path.open("ab") as file:
+            file.truncate(30_000_000)  # what stands behind a PNG's end is passed over
+    (tmp_path / "no.jpg").write_bytes(b"x" * 30_000_000)
+    servers = served(tmp_path / "library", None, SmallModels())
+    page.goto(next(servers))
+    ready(page)
+    forms: list[str] = []
+    page.on("request", lambda asked: forms.append(asked.url) if asked.method == "POST" else None)
+    page.locator("#add").set_input_files([*new, tmp_path / "no.jpg"])
+    expect(page.locator("#message")).to_contain_text(
+        "3 new pictures to be indexed · 1 refused", timeout=30_000
+    )
+    assert len(forms) == 4  # a second file would make each larger than 50 MB
+    page.goto("about:blank")
+    next(servers, None)
+
+
 @pytest.fixture(scope="module")
 def many_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A library large enough to tell chance, with more red things than a page shows."""
