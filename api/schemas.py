@@ -150,8 +150,8 @@ class ImageDocument(BaseModel):
     height: int = Field(description="Of the upright image in pixels; 0 until it was looked at.")
     format: str
     size_bytes: int | None = Field(description="Of the file; null until it was looked at.")
-    state: str = Field(description="pending, running, done or failed.")
-    reason: str | None = Field(description="Why it failed.")
+    state: str = Field(description="pending, running, done, failed or quarantined.")
+    reason: str | None = Field(description="Why it failed, or was quarantined.")
     taken_at: str | None = Field(description="When the camera says it was taken, local time.")
     camera: str | None = Field(description="Maker and model.")
     lens: str | None
