@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from segsearch.collecting import NAME
 from segsearch.decode import Limits, decode_small
-from segsearch.domain import State
+from segsearch.domain import MAX_ID, State
 from segsearch.export import image_document, segment_document
 from segsearch.render import picture_png, thumbnail_jpeg
 from segsearch.search import MAX_LIMIT
@@ -28,7 +28,7 @@ from .documented import (
     refusals,
 )
 from .drawings import drawn, tag_of
-from .schemas import MAX_ID, ImageDocument, ImagePage, SegmentList, TagsRequest
+from .schemas import ImageDocument, ImagePage, SegmentList, TagsRequest
 from .state import Here
 
 router = APIRouter(prefix="/v1/images", tags=["images"])

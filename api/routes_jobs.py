@@ -13,12 +13,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 
+from segsearch.domain import MAX_ID
 from segsearch.errors import NotFoundError, OverloadError, SegSearchError
 from segsearch.search import MAX_LIMIT
 
 from .documented import INVALID, OVERLOADED, refusals
 from .problems import problem_of
-from .schemas import MAX_ID, JobDocument, JobPage
+from .schemas import JobDocument, JobPage
 from .state import Here, Shared
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])

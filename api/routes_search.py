@@ -144,6 +144,12 @@ def _from_form(form: FormData) -> tuple[SearchRequest, UploadFile | None]:
     picture = fields.pop("picture", None)
     if picture is not None and not isinstance(picture, UploadFile):
         raise QueryError("The form's field 'picture' is no file.")
+    for name, value in fields.items():
+        if isinstance(value, UploadFile):
+            raise QueryError(
+                f"The form's field {name!r} is a file, expected text: with curl, {name}=<FILE "
+                f"sends a file's text."
+            )
     try:
         return SearchRequest.model_validate(_unpacked(fields)), picture
     except ValidationError as problem:

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from segsearch import render
-from segsearch.domain import Mask
+from segsearch.domain import MAX_ID, Mask
 from segsearch.export import segment_document
 from segsearch.masks import to_coco
 from segsearch.outlines import polygons, svg_document
@@ -29,7 +29,7 @@ from .documented import (
     refusals,
 )
 from .drawings import drawn, tag_of
-from .schemas import MAX_ID, REGION, SegmentDocument
+from .schemas import REGION, SegmentDocument
 from .state import Here, Shared
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])

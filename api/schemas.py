@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_ID = 2**63 - 1  # SQLite's largest integer; beyond it a look-up would fail instead of miss
 REGION: dict[str, Any] = {
     "box": [37, 60, 211, 302],
     "area": 21877,
@@ -151,8 +150,8 @@ class ImageDocument(BaseModel):
     height: int = Field(description="Of the upright image in pixels; 0 until it was looked at.")
     format: str
     size_bytes: int | None = Field(description="Of the file; null until it was looked at.")
-    state: str = Field(description="pending, running, done or failed.")
-    reason: str | None = Field(description="Why it failed.")
+    state: str = Field(description="pending, running, done, failed or quarantined.")
+    reason: str | None = Field(description="Why it failed, or was quarantined.")
     taken_at: str | None = Field(description="When the camera says it was taken, local time.")
     camera: str | None = Field(description="Maker and model.")
     lens: str | None

@@ -10,9 +10,10 @@ from segsearch.collecting import NAME
 from segsearch.keys import Scope
 from segsearch.prompts import MAX_PROMPTS
 from segsearch.queries import MIN_RELEVANCE
+from segsearch.requests import Id
 from segsearch.search import MAX_LIMIT, MAX_TEXT_CHARACTERS
 
-from .schemas import IMAGE, MAX_ID, CocoMask, ImageDocument
+from .schemas import IMAGE, CocoMask, ImageDocument
 
 MAX_IDS = 5_000
 EXPORT_MOST = 10_000
@@ -117,7 +118,7 @@ class ImageIds(BaseModel):
 
     model_config = _strict({"image_ids": [31, 32]})
 
-    image_ids: list[int] = Field(min_length=1, max_length=MAX_IDS)
+    image_ids: list[Id] = Field(min_length=1, max_length=MAX_IDS)
 
 
 class Changed(BaseModel):
@@ -133,9 +134,7 @@ class SegmentRequest(BaseModel):
 
     model_config = _strict(PROMPT)
 
-    image_id: int | None = Field(
-        None, ge=1, le=MAX_ID, description="A stored image; not with an uploaded picture."
-    )
+    image_id: Id | None = Field(None, description="A stored image; not with an uploaded picture.")
     points: list[tuple[float, float]] = Field(
         [], max_length=MAX_PROMPTS, description="x, y in pixels of the upright image."
     )
@@ -187,7 +186,7 @@ class ExportRequest(BaseModel):
 
     format: Literal["coco", "jsonl", "parquet", "caption-pack"] = "coco"
     text: str | None = Field(None, max_length=MAX_TEXT_CHARACTERS, description="Words.")
-    segment_id: int | None = Field(None, ge=1, le=MAX_ID, description="More like this one.")
+    segment_id: Id | None = Field(None, description="More like this one.")
     collection: str | None = Field(
         None, description="Only its images; not with words or a segment."
     )

@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar, cast
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
-from segsearch.errors import OverloadError, SegSearchError
+from segsearch.errors import ModelError, OverloadError, SegSearchError
 from segsearch.keys import KeyRing
 from segsearch.service import SegSearch
 
@@ -87,6 +87,10 @@ class Readiness:
         except SegSearchError as problem:
             LOG.warning("Searches will fail: %s", problem, extra={"action": "api.warm"})
             self._error = problem
+        except Exception as problem:  # such as memory that runs out: nobody above would hear of it
+            LOG.exception("Searches will fail", extra={"action": "api.warm"})
+            why = f"{type(problem).__name__}: {problem}".rstrip(".")
+            self._error = ModelError(f"The index or the models cannot be loaded: {why}.")
         finally:
             self._done.set()
 

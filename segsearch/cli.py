@@ -30,6 +30,7 @@ from segsearch.commands.scene import scene
 from segsearch.commands.search import search
 from segsearch.commands.stopping import INTERRUPTED, stopping
 from segsearch.commands.upkeep import backup, prune, repair, restore, verify
+from segsearch.domain import MAX_ID
 from segsearch.errors import EXIT_CODES, QueryError, SegSearchError
 from segsearch.settings import Settings
 
@@ -155,7 +156,11 @@ def remove(
     ] = None,
     image_id: Annotated[
         list[int] | None,
-        typer.Option(help="Ids of images to forget, under all their paths; files of uploads go."),
+        typer.Option(
+            min=1,
+            max=MAX_ID,
+            help="Ids of images to forget, under all their paths; files of uploads go.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -178,7 +183,9 @@ def remove(
 def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let others in without an API key.")
     ] = False,

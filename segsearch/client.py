@@ -20,9 +20,21 @@ from urllib.parse import quote
 
 import httpx
 
-from segsearch.remote import Connection, Document, File, all_opened, field, opened
+from segsearch.errors import ApiError
+from segsearch.remote import (
+    Connection,
+    Document,
+    File,
+    all_opened,
+    field,
+    forms,
+    name_of,
+    opened,
+)
 
 Coordinates = Sequence[Sequence[float]]
+# Refusals that are about a picture, not about the server or the caller.
+OF_A_PICTURE = frozenset({"picture_error", "picture_too_large_error", "body_too_large"})
 TIMEOUT_SECONDS = 120.0  # the first search of a server waits for its models
 
 
@@ -120,8 +132,35 @@ class Client:
     # Images
 
     def upload(self, *files: File, collection: str | None = None) -> Document:
-        """Hand pictures over; `{"images": [...], "refused": [...]}`. They are indexed later."""
+        """Hand pictures over; `{"images": [...], "refused": [...]}`. They are indexed later.
+
+        Many or large ones go in several requests. ApiError when no picture is taken.
+        """
         fields = {"collection": collection} if collection is not None else {}
+        found: Document = {"images": [], "refused": []}
+        first: ApiError | None = None
+        waiting = forms(files)
+        while waiting:
+            sent = waiting.pop(0)
+            try:
+                answer = self._sent(sent, fields)
+            except ApiError as problem:
+                if problem.code not in OF_A_PICTURE:
+                    raise
+                first = first or problem
+                half = len(sent) // 2  # a form of which nothing was taken tells of one file only
+                if half:
+                    waiting[:0] = [sent[:half], sent[half:]]
+                    continue
+                refusal = {"filename": name_of(sent[0]), "code": problem.code}
+                answer = {"images": [], "refused": [{**refusal, "detail": str(problem)}]}
+            for name, documents in found.items():
+                documents += answer[name]
+        if first is not None and not found["images"]:
+            raise first
+        return found
+
+    def _sent(self, files: Sequence[File], fields: dict[str, str]) -> Document:
         with all_opened(files) as opened:
             parts = [("file", one) for one in opened]
             return self._server.document("POST", "/v1/images", files=parts, data=fields)

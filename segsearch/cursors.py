@@ -10,18 +10,23 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 import zlib
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import accumulate, pairwise
 from typing import Any
 
+from segsearch.domain import MAX_ID
 from segsearch.errors import QueryError
 from segsearch.queries import Query
 
 MAX_SHOWN = 5_000  # regions; about 15 KB
 MAX_CHARACTERS = 50_000
 MAX_BYTES = 200_000  # once it is unpacked
+UNREADABLE = (
+    ValueError, TypeError, OverflowError, zlib.error, binascii.Error, RecursionError,
+)  # fmt: skip
 _VERSION = 1
 
 
@@ -66,7 +71,11 @@ def read(text: str, question: str) -> Cursor:
         version, asked, below, newest, steps = json.loads(_unpacked(text))
         shown = tuple(accumulate(int(step) for step in steps))
         cursor = Cursor(str(asked), float(below), int(newest), shown)
-    except (ValueError, TypeError, zlib.error, binascii.Error, RecursionError) as problem:
+        if not all(0 <= one <= MAX_ID for one in (cursor.newest, *shown)):
+            raise ValueError("no ids")
+        if not math.isfinite(cursor.below):
+            raise ValueError("no score")
+    except UNREADABLE as problem:
         raise QueryError("The cursor is none: hand back next_cursor as it was.") from problem
     if version != _VERSION or cursor.question != question:
         raise QueryError(

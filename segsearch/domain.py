@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+MAX_ID = 2**63 - 1  # SQLite's largest integer; beyond it a look-up would fail instead of miss
+
 
 @dataclass(frozen=True, slots=True)
 class Box:

@@ -21,6 +21,7 @@ File = Path | bytes
 Part = tuple[str, IO[bytes] | bytes]
 TOO_MANY = 429
 LONGEST_PAUSE_SECONDS = 60.0
+FORM_FILES, FORM_BYTES = 200, 50_000_000  # sent at once; the server's limit is for a whole form
 UNREACHED = (httpx.TransportError, httpx.DecodingError)
 
 
@@ -104,6 +105,25 @@ def field(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def forms(files: Sequence[File]) -> list[list[File]]:
+    """Files in as many forms as they need, at least one; a file larger than a form goes alone."""
+    made: list[list[File]] = [[]]
+    total = 0
+    for one in files:
+        size = one.stat().st_size if isinstance(one, Path) else len(one)
+        total += size
+        if made[-1] and (total > FORM_BYTES or len(made[-1]) == FORM_FILES):
+            made.append([])
+            total = size
+        made[-1].append(one)
+    return made
+
+
+def name_of(file: File) -> str:
+    """The name a file is sent under."""
+    return file.name if isinstance(file, Path) else "picture"
+
+
 @contextmanager
 def opened(file: File) -> Iterator[Part]:
     """One file as the part of a form."""
@@ -116,9 +136,9 @@ def all_opened(files: Sequence[File]) -> Iterator[list[Part]]:
     """Files as the parts of a form; paths are opened, and closed again."""
     parts: list[Part] = []
     try:
-        for one in files:
-            path = one if isinstance(one, Path) else None
-            parts.append((path.name, path.open("rb")) if path else ("picture", cast(bytes, one)))
+        parts.extend(
+            (name_of(one), one.open("rb") if isinstance(one, Path) else one) for one in files
+        )
         yield parts
     finally:
         for _, stream in parts:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from segsearch.domain import MAX_ID
 from segsearch.filters import MIN_BOX_OVERLAP, Filters
 from segsearch.masks import from_coco
 from segsearch.queries import (
@@ -28,7 +29,6 @@ from segsearch.queries import (
 from segsearch.scenes import LINKS, MAX_LINKS, MAX_SLOTS
 from segsearch.search import MAX_LIMIT, MAX_TERMS, MAX_TEXT_CHARACTERS, NOT_WEIGHT
 
-MAX_ID = 2**63 - 1  # SQLite's largest integer; beyond it a look-up would fail instead of miss
 MAX_NUMBERS = 8_192  # of a vector
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Pixels = Annotated[int, Field(ge=0, le=MAX_ID)]

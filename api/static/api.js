@@ -1,6 +1,8 @@
 // Requests to the server; those of a question that was replaced are aborted.
 
-export const MAX_FILES = 200; // sent in one form
+const FORM_FILES = 200, FORM_BYTES = 50_000_000; // sent at once; the server's limit is for a whole form
+// Refusals that are about a picture, not about the server or the caller.
+const OF_A_PICTURE = new Set(["picture_error", "picture_too_large_error", "body_too_large"]);
 
 let asking = new AbortController();
 
@@ -42,15 +44,37 @@ export function search(query, picture = null) {
   return call("v1/search", { method: "POST", body: form });
 }
 
+/** Files in as many forms as they need; a file that is larger than a form goes alone. */
+function forms(files) {
+  const made = [];
+  let bytes = Infinity;
+  for (const file of files) {
+    bytes += file.size;
+    if (bytes > FORM_BYTES || made.at(-1).length === FORM_FILES) {
+      made.push([]);
+      bytes = file.size;
+    }
+    made.at(-1).push(file);
+  }
+  return made;
+}
+
 /** Hand files over; they are indexed in the background. The answers' images and refusals together. */
 export async function upload(files) {
-  const images = [], refused = [];
-  for (let start = 0; start < files.length; start += MAX_FILES) {
-    const form = new FormData();
-    for (const file of files.slice(start, start + MAX_FILES)) form.append("file", file, file.name);
-    const answer = await call("v1/images", { method: "POST", body: form, signal: undefined });
-    images.push(...answer.images);
-    refused.push(...answer.refused);
+  const images = [], refused = [], waiting = forms(files);
+  while (waiting.length) {
+    const sent = waiting.shift(), form = new FormData();
+    for (const file of sent) form.append("file", file, file.name);
+    try {
+      const answer = await call("v1/images", { method: "POST", body: form, signal: undefined });
+      images.push(...answer.images);
+      refused.push(...answer.refused);
+    } catch (problem) {
+      if (!OF_A_PICTURE.has(problem.code)) throw problem;
+      const half = sent.length >> 1; // a form of which nothing was taken tells of one file only
+      if (half) waiting.unshift(sent.slice(0, half), sent.slice(half));
+      else refused.push({ filename: sent[0].name, code: problem.code, detail: problem.message });
+    }
   }
   return { images, refused };
 }

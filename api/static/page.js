@@ -7,10 +7,13 @@ import { follow } from "./jobs.js";
 import { drawAll, drawRegion, regionAt } from "./masks.js";
 
 const LIMIT = 24, GALLERY = 48;
+const SEARCHING = "Searching …";
+const EMPTY = "The library is empty. Fill it with: segsearch index FOLDER";
 const $ = (id) => document.getElementById(id);
 let asking = startAsking();
 let picture = null; // a File that is searched by; it has no place in the address
 let cursor = null; // where the next page begins
+let passing = ""; // a message that the gallery may replace; anything else was said to be read
 
 const wanted = () => new URLSearchParams(location.search);
 const idsOf = (name) => (wanted().get(name) || "").split(",").filter(Boolean).map(Number);
@@ -113,19 +116,39 @@ function judge(verdict, id, chosen) {
   go(next, picture);
 }
 
+/** The pictures that are indexed, oldest first. Cards that are there stay, so that one keeps the
+ * focus, and so does a message that is not the gallery's own. */
 async function showGallery() {
-  const before = $("message").textContent;
-  const { images } = await call(`v1/images?limit=${GALLERY}`);
-  const seen = images.filter((image) => image.state === "done");
-  show(seen.map((image) => card(image, {
+  const { images } = await call(`v1/images?state=done&limit=${GALLERY}`);
+  const line = images.length
+    ? "Say what to look for, drop a picture, or choose one to see its regions."
+    : nothingDone(await call("v1/status"));
+  const list = $("results"), there = [...list.children];
+  const cards = images.map((image) =>
+    there.find((node) => node.dataset.image === String(image.image_id)) ?? galleryCard(image));
+  for (const node of there) if (!cards.includes(node)) node.remove();
+  cards.forEach((node, at) => {
+    if (node !== list.children[at]) list.insertBefore(node, list.children[at] ?? null);
+  });
+  list.classList.remove("waiting");
+  if ($("message").textContent === passing) say(passing = line);
+}
+
+function galleryCard(image) {
+  const node = card(image, {
     alt: `${nameOf(image.paths[0])}. Show its regions.`,
     path: image.paths[0],
     act: () => go({ image: image.image_id }),
-  })));
-  if ($("message").textContent !== before) return; // something more urgent was said meanwhile
-  say(seen.length
-    ? "Say what to look for, drop a picture, or choose one to see its regions."
-    : "The library is empty. Fill it with: segsearch index FOLDER");
+  });
+  node.dataset.image = image.image_id;
+  return node;
+}
+
+function nothingDone({ images, pending }) {
+  if (!images) return EMPTY;
+  return pending
+    ? "The pictures are being indexed; each appears here when it is done."
+    : "None of the pictures could be indexed.";
 }
 
 /** The whole picture, `draw` over it once it is there; a click gives x and y in its pixels. */
@@ -199,7 +222,7 @@ async function render() {
   for (const id of ["asked", "whole", "more", "anyway", "candidates"]) $(id).hidden = true;
   $("results").classList.add("waiting");
   $("results").setAttribute("aria-busy", "true");
-  say("Searching …");
+  say(passing = SEARCHING);
   document.title = at.get("q") ? `${at.get("q")} · segsearch` : "segsearch";
   try {
     if (picture) {
@@ -217,8 +240,8 @@ async function render() {
   } catch (problem) {
     if (mine.aborted) return; // a later question has taken over
     show([]);
-    if (problem.code === "library_missing_error") say("The library is empty. Fill it with: segsearch index FOLDER");
-    else say(problem.message, true);
+    const missing = problem.code === "library_missing_error";
+    say(passing = missing ? EMPTY : problem.message, !missing);
   }
   if (!mine.aborted) $("results").setAttribute("aria-busy", "false");
 }
@@ -321,7 +344,7 @@ function libraryChanged() {
   clearTimeout(due);
   due = setTimeout(() => {
     showLibrary();
-    if (!location.search && !picture) render();
+    if (!location.search && !picture) showGallery().catch(() => {}); // the counts say what is wrong
   }, 500);
 }
 

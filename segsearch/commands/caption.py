@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from segsearch.commands.stopping import INTERRUPTED, stopping
+from segsearch.domain import MAX_ID
 from segsearch.errors import EXIT_CODES, AnswerError, QueryError
 from segsearch.queries import MIN_RELEVANCE
 from segsearch.settings import Settings
@@ -32,7 +33,8 @@ def caption(
         bool, typer.Option("--everything", help="Caption every region of the library.")
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(help="How many regions at most; of words 100 unless told.")
+        int | None,
+        typer.Option(max=MAX_ID, help="How many regions at most; of words 100 unless told."),
     ] = None,
     per_image: Annotated[int, typer.Option(help="How many of one picture at most, of words.")] = 10,
     min_relevance: Annotated[

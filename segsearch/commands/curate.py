@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from segsearch.domain import MAX_ID
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -17,7 +19,9 @@ def tag(
     ] = None,
     add: Annotated[list[str] | None, typer.Option(help="A tag to give.")] = None,
     remove: Annotated[list[str] | None, typer.Option(help="A tag to take away.")] = None,
-    image_id: Annotated[list[int] | None, typer.Option(help="Ids of images.")] = None,
+    image_id: Annotated[
+        list[int] | None, typer.Option(min=1, max=MAX_ID, help="Ids of images.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Give tags to pictures of the library, or take them away; without either, show them."""

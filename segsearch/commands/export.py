@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from segsearch.domain import MAX_ID
 from segsearch.errors import EXIT_CODES, InputError, NotFoundError, PathError, QueryError
 from segsearch.queries import MIN_RELEVANCE
 from segsearch.settings import Settings
@@ -46,7 +47,8 @@ def export(
         bool, typer.Option("--everything", help="Every region of the library, as without words.")
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(help="How many regions at most; of words 100 unless told.")
+        int | None,
+        typer.Option(max=MAX_ID, help="How many regions at most; of words 100 unless told."),
     ] = None,
     per_image: Annotated[int, typer.Option(help="How many of one picture at most, of words.")] = 10,
     min_relevance: Annotated[

@@ -39,10 +39,10 @@ def scene(
         raise InputError(f"{str(file)!r} holds no scene: expected an object.")
     slots = [_slot(one, absent=False) for one in thing or ()]
     slots += [_slot(one, absent=True) for one in no or ()]
-    document["slots"] = [*document.get("slots", []), *slots]
-    names = [slot["name"] for slot in document["slots"] if isinstance(slot, dict)]
+    document["slots"] = [*_list(document, "slots"), *slots]
+    names = [slot.get("name") for slot in document["slots"] if isinstance(slot, dict)]
     links = [_link(one, names) for one in where or ()]
-    document["relations"] = [*document.get("relations", []), *links]
+    document["relations"] = [*_list(document, "relations"), *links]
     if limit is not None:
         document["limit"] = limit
     query = _query(document)
@@ -62,8 +62,16 @@ def _read(file: Path) -> Any:
         return json.loads(file.read_text("utf-8"))
     except OSError as problem:
         raise PathError(f"{str(file)!r} cannot be read: {problem.strerror}.") from problem
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise InputError(f"{str(file)!r} is no JSON: {problem}.") from problem
+
+
+def _list(document: dict[str, Any], field: str) -> list[Any]:
+    """What a file's scene says in a field, for more to be added; nothing where it is left out."""
+    found = document.get(field, [])
+    if not isinstance(found, list):
+        raise QueryError(f"The scene's field {field} is wrong: expected a list.")
+    return found
 
 
 def _query(document: dict[str, Any]) -> SceneQuery:
@@ -86,7 +94,7 @@ def _slot(text: str, *, absent: bool) -> dict[str, Any]:
     return {"name": name.strip(), "text": (words or name).strip(), "absent": absent}
 
 
-def _link(text: str, names: list[str]) -> tuple[str, str, str]:
+def _link(text: str, names: list[Any]) -> tuple[str, str, str]:
     """`NAME RELATION NAME` in its three parts; names may have spaces."""
     from segsearch.scenes import LINKS
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segsearch.domain import MAX_ID
+from segsearch.errors import PathError
 from segsearch.queries import MIN_RELEVANCE, Prefer
 
 if TYPE_CHECKING:
@@ -57,8 +59,10 @@ def search(
     candidate: Annotated[
         int | None, typer.Option(help="Which mask of a click or box, from 0; without it the best.")
     ] = None,
-    like: Annotated[Ids, typer.Option(help="A segment that was right.")] = None,
-    unlike: Annotated[Ids, typer.Option(help="A segment that was wrong.")] = None,
+    like: Annotated[Ids, typer.Option(min=1, max=MAX_ID, help="A segment that was right.")] = None,
+    unlike: Annotated[
+        Ids, typer.Option(min=1, max=MAX_ID, help="A segment that was wrong.")
+    ] = None,
     path: Annotated[Names, typer.Option(help="Only pictures at paths like this glob.")] = None,
     album: Annotated[Names, typer.Option(help="Only pictures in folders of this name.")] = None,
     collection: Annotated[
@@ -84,8 +88,12 @@ def search(
     near: Annotated[
         str | None, typer.Option(help="Only pictures taken near LATITUDE,LONGITUDE,KILOMETRES.")
     ] = None,
-    min_width: Annotated[int | None, typer.Option(help="Least width of pictures, px.")] = None,
-    min_height: Annotated[int | None, typer.Option(help="Least height of pictures, px.")] = None,
+    min_width: Annotated[
+        int | None, typer.Option(min=0, max=MAX_ID, help="Least width of pictures, px.")
+    ] = None,
+    min_height: Annotated[
+        int | None, typer.Option(min=0, max=MAX_ID, help="Least height of pictures, px.")
+    ] = None,
     place: Annotated[
         Names, typer.Option("--in", help='Only regions in this third: left, "top right", center.')
     ] = None,
@@ -170,4 +178,8 @@ def _write_overlay(service: SegSearch, best: Hit, overlay: Path) -> None:
     from segsearch.render import overlay_png
 
     pixels = service.picture(best.image.id)
-    overlay.write_bytes(overlay_png(pixels, [best.segment.mask], [f"{best.score:.2f}"]))
+    drawn = overlay_png(pixels, [best.segment.mask], [f"{best.score:.2f}"])
+    try:
+        overlay.write_bytes(drawn)
+    except OSError as problem:
+        raise PathError(f"Cannot write to {str(overlay)!r}: {problem.strerror}.") from problem

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segsearch.decode import read_file
+from segsearch.domain import MAX_ID
 from segsearch.errors import InputError, PathError, QueryError
 from segsearch.filters import Filters
 from segsearch.masks import from_coco
@@ -137,7 +138,7 @@ def _moment(text: str) -> datetime:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > len(str(MAX_ID)) or int(text) > MAX_ID:
         raise QueryError(f"{text!r} is no id.")
     return int(text)
 
@@ -165,7 +166,7 @@ def _picture(text: str, read: Read) -> tuple[int | bytes, str]:
     if not colon:
         raise QueryError(f"{text!r} cannot be read: expected PICTURE:WHERE.")
     if name.isdecimal() and not Path(name).is_file():
-        return int(name), where
+        return _number(name), where
     return _bytes(name, read)[0], where
 
 
@@ -183,7 +184,7 @@ def _vector(path: Path) -> tuple[float, ...]:
     document = _json(path)
     try:
         return tuple(float(one) for one in document)
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, OverflowError) as problem:
         raise InputError(f"{str(path)!r} holds no JSON list of numbers.") from problem
 
 
@@ -192,5 +193,5 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except OSError as problem:
         raise PathError(f"{str(path)!r} cannot be read: {problem.strerror}.") from problem
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise InputError(f"{str(path)!r} is no JSON: {problem}.") from problem

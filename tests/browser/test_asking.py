@@ -46,6 +46,86 @@ def test_what_is_being_indexed_is_shown_while_it_goes_on(
     next(servers, None)
 
 
+def index_beside(page: Page, library: Path, new: Path) -> None:
+    """Index one picture in another process's name, and wait until the page has heard of it."""
+    with open_small_service(library) as service:
+        service.index([new.parent])
+    catalog = SqlCatalog(library / "catalog.sqlite")
+    with JobLog(catalog, library, "index", "small", [new]) as log:
+        log.begin_work(1)
+        time.sleep(UPDATE_SECONDS)  # more often it is not written down
+        log.note(Step(str(new), 1, None))
+        expect(page.locator("#job-bar")).to_have_attribute("value", "1")
+    expect(page.locator(".card .file", has_text=new.name)).to_be_visible()
+
+
+def test_what_is_typed_and_the_focus_stay_while_pictures_are_indexed(
+    page: Page, pictures: Path, tmp_path: Path
+) -> None:
+    servers = served(tmp_path / "library", pictures, SmallModels())
+    page.goto(next(servers))
+    ready(page)
+    words = page.get_by_label("What to look for")
+    words.fill("half a sent")
+    index_beside(page, tmp_path / "library", paint(tmp_path / "1" / "d.png", [RED]))
+    expect(words).to_have_value("half a sent")
+    expect(words).to_be_focused()
+    first = page.get_by_role("button", name="a.png. Show its regions.")
+    first.focus()
+    index_beside(page, tmp_path / "library", paint(tmp_path / "2" / "e.png", [BLUE]))
+    expect(first).to_be_focused()
+    expect(words).to_have_value("half a sent")
+    names = page.locator(".card .file").all_inner_texts()
+    assert (len(names), names[-2:]) == (5, ["d.png", "e.png"])
+    page.goto("about:blank")
+    next(servers, None)
+
+
+def test_the_gallery_passes_over_what_failed_and_says_what_waits(
+    page: Page, tmp_path: Path
+) -> None:
+    (tmp_path / "new").mkdir()
+    for number in range(48):  # as many as the gallery shows
+        (tmp_path / "new" / f"{number:02d}.png").write_bytes(b"no picture: %d" % number)
+    library = tmp_path / "library"
+    servers = served(library, tmp_path / "new", SmallModels())
+    url = next(servers)
+    message = page.locator("#message")
+    page.goto(url)
+    expect(message).to_have_text("None of the pictures could be indexed.")
+    added = paint(tmp_path / "z.png", [RED])
+    page.locator("#add").set_input_files(added)
+    expect(message).to_contain_text("1 new picture to be indexed")
+    page.goto(url)
+    expect(message).to_contain_text("being indexed; each appears here")
+    expect(page.locator("#library")).to_contain_text("1 waiting")
+    index_beside(page, library, paint(tmp_path / "last" / "y.png", [BLUE]))
+    expect(page.locator(".card")).to_have_count(2)
+    expect(message).to_contain_text("Say what to look for")
+    page.goto("about:blank")
+    next(servers, None)
+
+
+def test_more_is_added_than_one_form_may_hold(page: Page, tmp_path: Path) -> None:
+    new = [paint(tmp_path / f"{n}.png", [Shape("red", (1, 1, 20 + n, 30))]) for n in range(3)]
+    for path in new:
+        with path.open("ab") as file:
+            file.truncate(30_000_000)  # what stands behind a PNG's end is passed over
+    (tmp_path / "no.jpg").write_bytes(b"x" * 30_000_000)
+    servers = served(tmp_path / "library", None, SmallModels())
+    page.goto(next(servers))
+    ready(page)
+    forms: list[str] = []
+    page.on("request", lambda asked: forms.append(asked.url) if asked.method == "POST" else None)
+    page.locator("#add").set_input_files([*new, tmp_path / "no.jpg"])
+    expect(page.locator("#message")).to_contain_text(
+        "3 new pictures to be indexed · 1 refused", timeout=30_000
+    )
+    assert len(forms) == 4  # a second file would make each larger than 50 MB
+    page.goto("about:blank")
+    next(servers, None)
+
+
 @pytest.fixture(scope="module")
 def many_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A library large enough to tell chance, with more red things than a page shows."""

@@ -277,6 +277,27 @@ def test_models_that_cannot_be_loaded_are_said_and_the_rest_works(pictures: Path
         assert client.get("/v1/status").json()["images"] == 3
 
 
+class ModelsWithoutRoom(SmallModels):
+    def embedder(self) -> Embedder:
+        raise RuntimeError("CUDA out of memory.")
+
+
+def test_an_error_that_nobody_foresaw_leaves_a_server_unready(pictures: Path) -> None:
+    folder = pictures.parent / "no room"
+    with open_small_service(folder) as service:
+        service.index([pictures])
+    with (
+        open_small_service(folder, models=ModelsWithoutRoom()) as service,
+        TestClient(create_app(service), base_url="http://localhost") as client,
+    ):
+        deadline = time.monotonic() + 60
+        while (ready := client.get("/readyz")).json().get("code") != "model_error":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert ready.status_code == 503
+        assert "RuntimeError: CUDA out of memory." in ready.json()["detail"]
+
+
 def test_an_empty_library_is_served_and_says_so(tmp_path: Path) -> None:
     with (
         open_small_service(tmp_path) as service,

@@ -26,6 +26,9 @@ FIELDS = [
     "area", "mask", "predicted_iou", "stability", "captions",
 ]  # fmt: skip
 
+# A cursor's document, packed, in which a number is Infinity
+INFINITE = "eJyLNtRRqlDSMdAz1PHMS8vMyyyp1ImOjQUASaEG5w=="
+
 
 def hits_of(client: TestClient, **body: Any) -> list[dict[str, Any]]:
     answer = client.post("/v1/search", json=body)
@@ -64,6 +67,14 @@ def test_a_picture_finds_regions_like_it(client: TestClient) -> None:
     )
     assert answer.status_code == 200, answer.text
     assert [hit["box"] for hit in answer.json()["hits"]] == [list(BLUE.box)]
+
+
+@pytest.mark.parametrize("field", ["filters", "terms", "region", "like", "unlike", "text"])
+def test_a_file_where_a_form_expects_text_is_refused(client: TestClient, field: str) -> None:
+    answer = client.post("/v1/search", files={field: ("f.json", b"[1]")})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "query_error")
+    assert f"{field!r} is a file, expected text" in problem["detail"]
 
 
 def test_a_form_without_a_picture_is_answered_too(client: TestClient) -> None:
@@ -106,6 +117,8 @@ def test_limits_hold(client: TestClient) -> None:
         ({"text": 5}, "request_invalid"),
         ({"texts": "red"}, "request_invalid"),
         ({"segment_id": 2**63}, "request_invalid"),
+        ({"text": "red", "like": [2**63]}, "request_invalid"),
+        ({"text": "red", "cursor": INFINITE}, "query_error"),
         ([], "request_invalid"),
     ],
     ids=str,

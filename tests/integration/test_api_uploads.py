@@ -249,6 +249,10 @@ def test_collections_are_made_renamed_filled_and_deleted(
     assert client.get("/v1/collections").json()["collections"] == [renamed.json()]
     taken = client.post("/v1/collections/c/images/remove", json={"image_ids": [1, 9]})
     assert taken.json() == {"changed": 1}
+    for path in ("/v1/collections/c/images", "/v1/collections/c/images/remove"):
+        for beyond in (0, 2**63):
+            refused = client.post(path, json={"image_ids": [beyond]})
+            assert (refused.status_code, refused.json()["code"]) == (422, "request_invalid")
     assert client.delete("/v1/collections/c").status_code == 204
     assert client.get("/v1/collections/c").status_code == 404
     assert client.get("/v1/images/1").status_code == 200

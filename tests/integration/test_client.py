@@ -23,6 +23,7 @@ from segsearch.client import Client
 from segsearch.errors import ApiError, UnreachableError
 from segsearch.keys import KeyRing, Scope
 from segsearch.masks import from_coco
+from segsearch.remote import forms
 from tests.integration.conftest import BLUE, RED
 from tests.small_models import open_small_service, paint
 
@@ -113,6 +114,40 @@ def test_pictures_go_there_and_back(library: Client, served: Served, tmp_path: P
     library.delete_image(number)
     with pytest.raises(ApiError):
         library.image(number)
+
+
+def test_many_pictures_go_in_several_forms(tmp_path: Path) -> None:
+    photographs = [tmp_path / f"{number}.jpg" for number in range(45)]
+    for path in photographs:
+        with path.open("wb") as file:
+            file.truncate(5_000_000)
+    assert [len(form) for form in forms(photographs)] == [10, 10, 10, 10, 5]
+    assert [one for form in forms(photographs) for one in form] == photographs
+    assert [len(form) for form in forms([b"x"] * 401)] == [200, 200, 1]
+    large = b"x" * 50_000_001
+    assert forms([b"a", large, b"b"]) == [[b"a"], [large], [b"b"]]
+    assert forms([]) == [[]]
+
+
+def test_a_form_of_which_nothing_is_taken_is_sent_in_parts(tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = request.read()
+        if len(body) > 3_000:
+            problem = {"code": "body_too_large", "detail": "The body is too large."}
+            return httpx.Response(413, json=problem)
+        names = re.findall(rb'filename="(.+?)"', body)
+        return httpx.Response(202, json={"images": [one.decode() for one in names], "refused": []})
+
+    for name, size in (("a", 900), ("b", 4_000), ("c", 900), ("d", 900), ("e", 1_900)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    with Client("http://x", transport=httpx.MockTransport(answer)) as library:
+        found = library.upload(*(tmp_path / name for name in "abcde"))
+        assert found["images"] == ["a", "c", "d", "e"]
+        assert [(one["filename"], one["code"]) for one in found["refused"]] == [
+            ("b", "body_too_large")
+        ]
+        with pytest.raises(ApiError, match="The body is too large"):
+            library.upload(tmp_path / "b", tmp_path / "b")
 
 
 def test_collections_are_arranged(library: Client) -> None:
@@ -253,7 +288,7 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.add(f"{request.method.lower()} {re.sub(r'/1(?=/|$)', '/{}', request.url.path)}")
-        lists = ("hits", "images", "segments", "collections", "jobs", "keys")
+        lists = ("hits", "images", "refused", "segments", "collections", "jobs", "keys")
         return httpx.Response(
             200, json={**{one: [] for one in lists}, "next_after": None, "changed": 0, "state": ""}
         )

@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from segsearch import errors
+from segsearch.commands.search import _write_overlay
 from segsearch.errors import EXIT_CODES, PathError, PictureError, QueryError
 from tests.conftest import DEMO
+from tests.small_models import Shape, open_small_service, paint
 
 
 def run(*arguments: str | Path, library: Path) -> subprocess.CompletedProcess[str]:
@@ -142,6 +144,17 @@ def test_unknown_presets_and_settings_are_said(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "one.png")
     done = run("--preset", "nonsense", "index", tmp_path / "one.png", library=tmp_path / "l")
     fails(done, errors.ModelError)
+
+
+def test_an_overlay_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", [Shape("red", (10, 10, 50, 40))])
+    with open_small_service(tmp_path / "library") as service:
+        service.index([tmp_path / "a.png"])
+        best = service.search_text("red", limit=1)[0]
+        _write_overlay(service, best, tmp_path / "best.png")
+        assert (tmp_path / "best.png").read_bytes().startswith(b"\x89PNG")
+        with pytest.raises(PathError, match=r"Cannot write to '.*none/best\.png': No such file"):
+            _write_overlay(service, best, tmp_path / "none" / "best.png")
 
 
 def rubbish(folder: Path) -> set[str]:

@@ -44,6 +44,12 @@ def packed(document: object) -> str:
         packed([1, "abc", 0.5, 3]),
         packed([1, "abc", "x", 3, []]),
         packed([1, "abc", 0.5, 3, [None]]),
+        packed([1, "abc", 0.5, 3, [float("inf")]]),
+        packed([1, "abc", 0.5, float("inf"), []]),
+        packed([1, "abc", 0.5, 2**63, []]),
+        packed([1, "abc", 0.5, 3, [1, 2**63]]),
+        packed([1, "abc", 0.5, 3, [-1]]),
+        packed([1, "abc", 10**400, 3, []]),
         packed({"a": 1}),
         packed(3),
         packed([2, "abc", 0.5, 3, []]),
@@ -52,7 +58,7 @@ def packed(document: object) -> str:
         "A" * 100_000,
         packed([1, "abc", 0.5, 3, []])[:-8],
     ],
-    ids=range(10),
+    ids=range(16),
 )
 def test_a_document_that_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(QueryError):

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from segsearch.cli import app
 from segsearch.commands.scene import _link
 from segsearch.commands.terms import Typed, filters_of, terms_of
 from segsearch.errors import InputError, PathError, QueryError
@@ -77,6 +79,10 @@ def test_terms_are_what_was_typed(folder: Path, typed: Typed, terms: list[Any]) 
         (Typed(images=("none.jpg",)), PathError),
         (Typed(images=("none.jpg:0.5",)), PathError),
         (Typed(segments=("x",)), QueryError),
+        (Typed(segments=("99999999999999999999",)), QueryError),
+        (Typed(segments=(str(2**63),)), QueryError),
+        (Typed(stored=("9" * 5_000,)), QueryError),
+        (Typed(clicks=(f"{2**63}:1,2",)), QueryError),
         (Typed(clicks=("q.jpg",)), QueryError),
         (Typed(clicks=("q.jpg:1",)), QueryError),
         (Typed(clicks=("q.jpg:1,b",)), QueryError),
@@ -132,3 +138,36 @@ def test_a_relation_is_read_between_the_names(text: str, link: tuple[str, str, s
     assert _link(text, ["dog", "cat", "hot dog"]) == link
     with pytest.raises(QueryError, match="cannot be read"):
         _link(text.replace("dog", "cow"), ["dog", "cat"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"slots": [{"text": "a dog"}]}',
+        '{"slots": null}',
+        '{"slots": [{"name": "dog"}], "relations": null}',
+        '{"slots": [3]}',
+        '{"slots": [{"name": ["dog"]}]}',
+        "[]",
+        "[" * 100_000,
+    ],
+    ids=lambda text: text[:40],
+)
+def test_a_scenes_file_that_is_wrong_is_refused(folder: Path, text: str) -> None:
+    (folder / "scene.json").write_text(text)
+    done = CliRunner().invoke(app, ["scene", "scene.json"])
+    assert isinstance(done.exception, InputError)
+    assert str(done.exception).endswith(".")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "search a --like", "search a --unlike", "search a --min-width", "search a --min-height",
+        "remove --image-id", "tag --add x --image-id", "export --limit", "serve --port",
+    ],
+)  # fmt: skip
+def test_a_number_beyond_64_bits_is_refused(folder: Path, line: str) -> None:
+    done = CliRunner().invoke(app, [*line.split(), "99999999999999999999"])
+    assert done.exit_code == 2
+    assert "Invalid value for" in done.stderr
