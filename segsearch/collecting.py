@@ -69,8 +69,8 @@ class Collections(Protocol):
     def image_with(self, sha256: str) -> int | None:
         """Id of the image whose file has this sha256."""
 
-    def paths_below(self, folder: str, image_ids: Sequence[int]) -> list[str]:
-        """The paths of these images that lie below a folder."""
+    def digests(self, image_ids: Sequence[int]) -> list[str]:
+        """The sha256 of these images' bytes as hex, sorted; unknown ids are passed by."""
 
     def find_paths(self, places: Sequence[str]) -> list[str]:
         """The known paths at these places, or anywhere below them, sorted."""

@@ -90,10 +90,11 @@ class Uploads:
     def remove_images(self, image_ids: Sequence[int]) -> int:
         """Forget images; how many there were. Files that were uploaded go too, no others."""
         with self._lock, _disk_errors_as_ours(self._folder):
-            paths = self._catalog.paths_below(str(self._folder), image_ids)
+            digests = self._catalog.digests(image_ids)
             removed = self._catalog.remove_images(image_ids)
-            for path in map(Path, paths):
-                path.unlink(missing_ok=True)
+            for digest in digests:
+                for path in (self._folder / digest[:2]).glob(f"{digest}.*"):
+                    path.unlink(missing_ok=True)
         return removed
 
     def remove_segment(self, segment_id: int) -> None:

@@ -98,13 +98,11 @@ class Collections(Database):
             found = db.execute(sa.select(IMAGE.c.id).where(IMAGE.c.sha256 == sha256)).scalar()
         return cast("int | None", found)
 
-    def paths_below(self, folder: str, image_ids: Sequence[int]) -> list[str]:
-        below = SOURCE.c.path.startswith(folder.rstrip("/") + "/", autoescape=True)
+    def digests(self, image_ids: Sequence[int]) -> list[str]:
         found: list[str] = []
         with self._reading() as db:
             for some in portions(image_ids):
-                theirs = sa.select(SOURCE.c.path).where(below, SOURCE.c.image_id.in_(some))
-                found += db.execute(theirs).scalars()
+                found += db.execute(sa.select(IMAGE.c.sha256).where(IMAGE.c.id.in_(some))).scalars()
         return sorted(found)
 
     def find_paths(self, places: Sequence[str]) -> list[str]:

@@ -302,3 +302,5 @@ def test_a_library_that_was_moved_takes_its_uploads_along(tmp_path: Path) -> Non
         assert service.original(image_id) == data
         assert not service.uploads.add(io.BytesIO(data), "a.png").created
         assert len(list((tmp_path / "after" / "uploads").rglob("*.png"))) == 1
+        service.uploads.remove_image(image_id)
+        assert list((tmp_path / "after" / "uploads").rglob("*.png")) == []
