@@ -177,9 +177,10 @@ def learn(run: Run, shows: Shows, plan: Plan) -> tuple[float, ...]:
     pooled = run.tower.pooled(states)
     made = run.tower.headed(pooled)
     named = BATCH + NAMED
+    with torch.no_grad(), torch.autocast(run.device, torch.bfloat16):
+        drawn = run.start.pooled(states[:BATCH]).float()
+        old = run.start.pooled(run.start.early(shown)).float()
     with torch.no_grad():
-        drawn = run.start.pooled(states[:BATCH])
-        old = run.start.pooled(run.start.early(shown))
         remembered = run.start.headed(old)
     drawings = shows.meanings[: len(shows.names)]
     naming = naming_loss(made[:BATCH], crops.things, crops.colours, drawings)
