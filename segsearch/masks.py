@@ -85,7 +85,15 @@ def to_coco(mask: Mask) -> CocoMask:
 
 
 def from_coco(value: Any) -> Mask:
-    """The mask of COCO run lengths, compressed or not; InputError when they do not fit.
+    """The mask of COCO run lengths, compressed or not; InputError when they do not fit."""
+    mask = read_coco(value)
+    if mask is None:
+        raise InputError("The mask has no pixel set.")
+    return mask
+
+
+def read_coco(value: Any) -> Mask | None:
+    """As `from_coco`, with None when no pixel is set.
 
     No pixel is laid out: a byte of run lengths may ask for a frame of any size.
     """
@@ -109,9 +117,7 @@ def from_coco(value: Any) -> Mask:
     ends = np.cumsum(np.array(runs, dtype=np.int64))[1::2]
     lengths = np.array(runs[1::2], dtype=np.int64)
     ends, lengths = ends[lengths > 0], lengths[lengths > 0]
-    if lengths.size == 0:
-        raise InputError("The mask has no pixel set.")
-    return _mask_of_spans(ends - lengths, lengths, height, width)
+    return _mask_of_spans(ends - lengths, lengths, height, width) if lengths.size else None
 
 
 def full(height: int, width: int) -> Mask:

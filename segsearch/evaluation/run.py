@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from segsearch.decode import Limits, decode, read_file
-from segsearch.errors import InputError
+from segsearch.decode import DEFAULT_LIMITS, Limits, decode, read_file
+from segsearch.errors import InputError, PictureError
 from segsearch.evaluation.methods import BY_SEGMENT, METHODS, Description, describe
 from segsearch.evaluation.metrics import DEPTHS, SIZES, Row, measure
 from segsearch.evaluation.truth import TruePicture
@@ -49,17 +49,18 @@ def evaluate(
     mix: tuple[float, float],
     *,
     methods: Sequence[str] = METHODS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluation:
     """Measure these methods on these pictures, one query "a NAME" for each category in them.
 
     `mix` weighs context and masked vectors. InputError when a picture has another size than its
-    truth says; PictureError when it is none.
+    truth says; PictureError when it is none, or one beyond `limits`.
     """
     pictures: list[TruePicture] = []
     described: list[Description] = []
     for picture in wanted:
         pictures.append(picture)
-        described.append(describe(pipeline, _pixels(picture), mix))
+        described.append(describe(pipeline, _pixels(picture, limits), mix))
     names = sorted({thing.name for picture in pictures for thing in picture.things})
     if not names:
         raise InputError("None of the pictures has annotated things.")
@@ -81,9 +82,11 @@ def with_article(name: str) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _pixels(picture: TruePicture) -> Pixels:
-    limits = Limits()
-    pixels, info = decode(read_file(picture.path, limits), limits)
+def _pixels(picture: TruePicture, limits: Limits) -> Pixels:
+    try:
+        pixels, info = decode(read_file(picture.path, limits), limits)
+    except PictureError as problem:
+        raise type(problem)(f"{str(picture.path)!r}: {problem}") from problem
     if (info.width, info.height) != (picture.width, picture.height):
         raise InputError(
             f"{str(picture.path)!r} is {info.width} x {info.height} upright, its annotations say "

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from segsearch.decode import Limits
 from segsearch.domain import Mask
-from segsearch.errors import InputError, PathError
+from segsearch.errors import InputError, PathError, PictureError, PictureTooLargeError
 from segsearch.evaluation.methods import BOTH, BOXES, MASKED, METHODS, PATCHES, WHOLE
 from segsearch.evaluation.metrics import Row, mask_recall, picture_recall, reached, size_of
 from segsearch.evaluation.run import evaluate, sampled, table, with_article
@@ -165,6 +166,89 @@ def test_what_is_no_truth_is_refused(folder: Path, tmp_path: Path) -> None:
     bad.write_text(json.dumps(document))
     with pytest.raises(InputError, match="upright"):
         evaluate(SmallModels().pipeline(), read_truth(bad, folder), (0.5, 0.5))
+
+
+TRIANGLE = [1, 1, 10, 1, 10, 10]
+FAR = 1e9
+
+
+def one_thing(folder: Path, segmentation: Any, **image: Any) -> Path:
+    """A file that annotates one picture of 40 x 30 pixels with a triangle and this."""
+    size = {"id": 1, "file_name": "a.png", "width": 40, "height": 30}
+    row = {"image_id": 1, "category_id": 1}
+    rows = [row | {"id": n, "segmentation": s} for n, s in ((7, [TRIANGLE]), (8, segmentation))]
+    document = {"images": [size | image], "categories": [{"id": 1, "name": "cat"}]}
+    (folder / "one.json").write_text(json.dumps(document | {"annotations": rows}))
+    return folder / "one.json"
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "area"),
+    [
+        ([], None),
+        ([[]], None),
+        ([[1, 1]], None),
+        ([[1, 1, 10, 10]], None),  # two corners are no box
+        ([[100, 100, 150, 100, 150, 150]], None),
+        ({"size": [30, 40], "counts": [1200]}, None),
+        ([[1, 1, 10, 10], TRIANGLE, []], 36),
+        ([[-100, -100, 15, -100, 15, 15]], 105),
+        ({"size": [30, 40], "counts": [0, 2, 0, 3, 1195]}, 5),
+    ],
+)
+def test_what_covers_no_pixel_is_no_thing(
+    segmentation: Any, area: int | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (picture,) = read_truth(one_thing(tmp_path, segmentation), tmp_path)
+    areas = [thing.mask.area for thing in picture.things]
+    assert areas == ([36] if area is None else [36, area])
+    assert ("1 annotations cover no pixel" in caplog.text) == (area is None)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "image", "told"),
+    [
+        ([[FAR, 1, 5, 1, 5, 5]], {}, "annotation 8: a polygon"),
+        ([[float("nan"), 1, 5, 1, 5, 5]], {}, "annotation 8: a polygon"),
+        ([[1, 1, 5, 1, 5, 5, 7]], {}, "annotation 8: a polygon"),
+        ([[None, 1, 5, 1, 5, 5]], {}, "annotation 8: TypeError"),
+        ([{"size": [30, 40], "counts": [-5, 1205]}], {}, "annotation 8: could not convert"),
+        ({"size": [30, 40], "counts": [-5, 1205]}, {}, "annotation 8: The mask's run lengths"),
+        ({"size": [40, 30], "counts": [0, 1200]}, {}, "annotation 8: a mask of 30 x 40"),
+        (None, {}, "annotation 8: Expected a mask"),
+        ([TRIANGLE], {"width": float("inf")}, "OverflowError"),
+        ([TRIANGLE], {"width": -40}, "image 1 has -40 x 30 pixels"),
+        ([TRIANGLE], {"width": 10**30}, "image 1 has"),
+        ([TRIANGLE], {"id": 2}, "annotation 7: there is no image 1"),
+    ],
+)
+def test_a_wrong_annotation_is_named(
+    segmentation: Any, image: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told):
+        read_truth(one_thing(tmp_path, segmentation, **image), tmp_path)
+
+
+def test_lists_of_the_wrong_things_are_refused(tmp_path: Path) -> None:
+    file = one_thing(tmp_path, [TRIANGLE])
+    document = json.loads(file.read_text())
+    twice = {"images": 2 * document["images"]}
+    for wrong in ({"annotations": [1]}, {"annotations": None}, {"images": [[1]]}, twice):
+        file.write_text(json.dumps(document | wrong))
+        with pytest.raises(InputError, match="is no COCO instances file"):
+            read_truth(file, tmp_path)
+    file.write_text("[" * 100_000)
+    with pytest.raises(InputError, match="is no JSON"):
+        read_truth(file, tmp_path)
+
+
+def test_a_picture_that_cannot_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+    pictures = read_truth(folder / "truth.json", folder)
+    gone = replace(pictures[0], path=tmp_path / "gone.png")
+    with pytest.raises(PictureError, match=r"gone\.png'"):
+        evaluate(SmallModels().pipeline(), [gone], (0.5, 0.5))
+    with pytest.raises(PictureTooLargeError, match=r"one\.png'"):
+        evaluate(SmallModels().pipeline(), pictures, (0.5, 0.5), limits=Limits(max_pixels=10))
 
 
 def test_words_and_sizes() -> None:
