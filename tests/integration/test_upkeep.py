@@ -223,6 +223,12 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DamageError):
             service.upkeep.restore(tmp_path / name)
+    hollow = tmp_path / "hollow"
+    hollow.write_bytes(whole)
+    with closing(sqlite3.connect(hollow)) as db, db:
+        db.execute("DROP TABLE ingest")
+    with pytest.raises(DamageError, match="cannot be restored"):
+        service.upkeep.restore(hollow)
     with pytest.raises(PathError):
         service.upkeep.restore(tmp_path / "nowhere")
     with open_small_service(tmp_path / "new") as nothing:
