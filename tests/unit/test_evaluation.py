@@ -14,8 +14,15 @@ from pycocotools import mask as coco
 from segsearch.decode import Limits
 from segsearch.domain import Mask
 from segsearch.errors import InputError, PathError, PictureError, PictureTooLargeError
-from segsearch.evaluation.methods import BOTH, BOXES, MASKED, METHODS, PATCHES, WHOLE
-from segsearch.evaluation.metrics import Row, mask_recall, picture_recall, reached, size_of
+from segsearch.evaluation.methods import BOTH, BOXES, MASKED, METHODS, PATCHES, WHOLE, Regions
+from segsearch.evaluation.metrics import (
+    Row,
+    mask_recall,
+    measure,
+    picture_recall,
+    reached,
+    size_of,
+)
 from segsearch.evaluation.run import evaluate, sampled, table, with_article
 from segsearch.evaluation.truth import Thing, TruePicture, read_truth
 from segsearch.masks import encode, full
@@ -90,6 +97,31 @@ def test_mask_recall_is_the_share_of_things_that_have_their_mask(folder: Path) -
     things = sum(len(one.things) for one in pictures)
     at_100, at_1000 = mask_recall(pictures, found, quality)
     assert at_100 == at_1000 == pytest.approx((things - 1) / things)
+
+
+def test_the_measures_of_three_pictures_are_what_paper_and_pencil_give() -> None:
+    def region(width: int, height: int, at: int) -> Mask:
+        mask = encode(np.ones((height, width), bool), origin=(at, at), size=(100, 100))
+        assert mask is not None
+        return mask
+
+    cat, dog = Thing("cat", region(20, 20, 0)), Thing("dog", region(20, 20, 50))
+    pictures = [TruePicture(Path("one"), 100, 100, (thing,)) for thing in (cat, cat, dog)]
+    regions = [  # cosines with "cat" and "dog"
+        Regions((cat.mask, region(9, 9, 70)), np.array([[0.9, 0], [0.8, 0]], np.float32), 1.0),
+        Regions((region(16, 18, 0),), np.array([[0.7, 0]], np.float32), 1.0),  # IoU 0.72
+        Regions((dog.mask,), np.array([[0.75, 0.9]], np.float32), 1.0),
+    ]
+    asked = (["cat", "dog"], np.eye(2, dtype=np.float32))
+    row = measure("any", pictures, regions, [[1.0, 1.0], [1.0], [1.0]], asked)
+    assert row.picture_recall["small"] == {1: pytest.approx(2 / 3), 5: 1.0, 10: 1.0}
+    # Right, wrong, wrong, right: half the cats at precision 1, all at 2 of 4; 101 recall levels.
+    assert row.map_50 == pytest.approx(((51 * 1 + 50 * 0.5) / 101 + 1) / 2)
+    assert row.map_75 == pytest.approx((51 / 101 + 1) / 2)
+    assert row.recall_100 == row.recall_1000 == pytest.approx((1 + 0.5 + 1) / 3)
+    assert (row.first_right, row.right_iou, row.reached) == (1.0, 1.0, 1.0)
+    assert row.regions == pytest.approx(4 / 3)
+    assert row.seconds == 1.0
 
 
 def test_a_thing_is_reached_by_a_mask_close_to_it_unless_it_is_too_small_to_count() -> None:
@@ -263,3 +295,12 @@ def test_the_table_has_a_line_a_method(folder: Path) -> None:
     assert lines[0].startswith("3 pictures, 5 things, 5 names.")
     assert len(lines) == 2 + len(METHODS)
     assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_the_document_is_json_where_nothing_could_be_measured(folder: Path) -> None:
+    pictures = read_truth(folder / "truth.json", folder)
+    result = evaluate(SmallModels().pipeline(), pictures, (0.5, 0.5), methods=[WHOLE])
+    assert np.isnan(result.rows[0].right_iou)
+    document = json.loads(json.dumps(result.document, allow_nan=False))
+    assert document["rows"][0]["right_iou"] is None
+    assert document["rows"][0]["first_right"] == 0.0
