@@ -116,6 +116,7 @@ DAMAGES = {
     "state": "UPDATE ingest SET state = 'pending' WHERE image_id = 2",
     "no segments": "DELETE FROM segment WHERE image_id = 4",
     "no vector": "UPDATE ingest SET picture_vector = NULL WHERE image_id = 5",
+    "picture's vector": "UPDATE ingest SET picture_vector = zeroblob(5) WHERE image_id = 5",
     "no path": "DELETE FROM source WHERE image_id = 6",
     "orphan": "INSERT INTO segment SELECT 999, 999, recipe_id, x0, y0, x1, y1, area, counts, "
     "predicted_iou, stability, context_vector, masked_vector FROM segment WHERE id = 1",
@@ -141,6 +142,29 @@ def test_what_can_be_repaired_is_and_the_next_index_makes_it_whole(
     service.index([pictures])
     assert content(tmp_path / "library") == before
     assert service.verify() == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE segment SET context_vector = zeroblob(6) WHERE id = 3",
+        DAMAGES["picture's vector"],
+        DAMAGES["no vector"],
+    ],
+)
+def test_vectors_that_no_index_can_be_built_of_are_told_and_repaired(
+    damage: str, service: SegSearch, pictures: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    change(library, damage)
+    shutil.rmtree(library / "index")
+    with open_small_service(library) as again:
+        assert any("index cannot be built" in problem for problem in again.verify())
+        with pytest.raises(DamageError, match="repair"):
+            again.search_text("red")
+        assert again.upkeep.repair().left == ()
+        again.index([pictures])
+        assert again.verify() == []
 
 
 @pytest.mark.parametrize("how", ["truncated", "flipped", "gone", "leftover"])
