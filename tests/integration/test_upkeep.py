@@ -144,29 +144,6 @@ def test_what_can_be_repaired_is_and_the_next_index_makes_it_whole(
     assert service.verify() == []
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE segment SET context_vector = zeroblob(6) WHERE id = 3",
-        DAMAGES["picture's vector"],
-        DAMAGES["no vector"],
-    ],
-)
-def test_vectors_that_no_index_can_be_built_of_are_told_and_repaired(
-    damage: str, service: SegSearch, pictures: Path, tmp_path: Path
-) -> None:
-    library = tmp_path / "library"
-    change(library, damage)
-    shutil.rmtree(library / "index")
-    with open_small_service(library) as again:
-        assert any("index cannot be built" in problem for problem in again.verify())
-        with pytest.raises(DamageError, match="repair"):
-            again.search_text("red")
-        assert again.upkeep.repair().left == ()
-        again.index([pictures])
-        assert again.verify() == []
-
-
 @pytest.mark.parametrize("how", ["truncated", "flipped", "gone", "leftover"])
 def test_a_damaged_snapshot_is_found_passed_over_and_replaced(
     how: str, service: SegSearch, tmp_path: Path
