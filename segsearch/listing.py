@@ -12,7 +12,7 @@ from segsearch.search import MAX_LIMIT
 from segsearch.sources.names import normal
 
 
-def everything(catalog: Catalog, below: Sequence[Path] = ()) -> Iterator[Hit]:
+def everything(catalog: Catalog, below: Sequence[str | Path] = ()) -> Iterator[Hit]:
     """Every segment by image and id, as hits with score 0.
 
     With `below`, of pictures at these paths or below them; NotFoundError when there is none.

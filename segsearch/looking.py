@@ -71,7 +71,7 @@ class Looking:
             raise NotFoundError(f"There is no segment {segment_id} in the library.")
         return found[0]
 
-    def everything(self, below: Sequence[Path] = ()) -> Iterator[Hit]:
+    def everything(self, below: Sequence[str | Path] = ()) -> Iterator[Hit]:
         """Every segment of the library by image and id, as hits with score 0.
 
         With `below`, of pictures at these paths or below them; NotFoundError when there is none.

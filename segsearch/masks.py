@@ -17,7 +17,7 @@ from segsearch.domain import Box, Mask
 from segsearch.errors import InputError
 from segsearch.ports import BoolArray
 
-MAX_FRAME_PIXELS = 2**30  # a run length costs a byte and can ask for any number of pixels
+MAX_FRAME_PIXELS = 2**30  # pycocotools counts pixels in 32 bits
 MAX_RUN_SHIFT = 60
 
 
@@ -86,6 +86,17 @@ def to_coco(mask: Mask) -> CocoMask:
 
 def from_coco(value: Any) -> Mask:
     """The mask of COCO run lengths, compressed or not; InputError when they do not fit."""
+    mask = read_coco(value)
+    if mask is None:
+        raise InputError("The mask has no pixel set.")
+    return mask
+
+
+def read_coco(value: Any) -> Mask | None:
+    """As `from_coco`, with None when no pixel is set.
+
+    No pixel is laid out: a byte of run lengths may ask for a frame of any size.
+    """
     try:
         height, width = (int(side) for side in value["size"])
         counts = value["counts"]
@@ -103,12 +114,10 @@ def from_coco(value: Any) -> Mask:
             f"The mask's frame has {height * width:,} pixels, expected at most "
             f"{MAX_FRAME_PIXELS:,}."
         )
-    values = np.arange(len(runs)) % 2 == 1
-    frame = np.repeat(values, runs).reshape(width, height).T
-    mask = encode(frame)
-    if mask is None:
-        raise InputError("The mask has no pixel set.")
-    return mask
+    ends = np.cumsum(np.array(runs, dtype=np.int64))[1::2]
+    lengths = np.array(runs[1::2], dtype=np.int64)
+    ends, lengths = ends[lengths > 0], lengths[lengths > 0]
+    return _mask_of_spans(ends - lengths, lengths, height, width) if lengths.size else None
 
 
 def full(height: int, width: int) -> Mask:
@@ -148,6 +157,32 @@ def intersection(first: Mask, second: Mask) -> int:
     one = decode_crop(first)[y0 - a.y0 : y1 - a.y0, x0 - a.x0 : x1 - a.x0]
     two = decode_crop(second)[y0 - b.y0 : y1 - b.y0, x0 - b.x0 : x1 - b.x0]
     return int(np.count_nonzero(one & two))
+
+
+def _mask_of_spans(
+    starts: NDArray[np.int64], lengths: NDArray[np.int64], height: int, width: int
+) -> Mask:
+    """The mask of the set pixels of a frame in column-major order, as one span or more, sorted.
+
+    A span that goes on into the next column has the first and the last row, so the box has all
+    rows; without such spans each stays whole when the rows outside the box are taken away.
+    """
+    columns, rows = np.divmod(starts, height)
+    last_columns, last_rows = np.divmod(starts + lengths - 1, height)
+    x0, x1 = int(columns[0]), int(last_columns[-1]) + 1
+    crosses = bool((columns != last_columns).any())
+    y0, y1 = (0, height) if crosses else (int(rows.min()), int(last_rows.max()) + 1)
+    starts = (columns - x0) * (y1 - y0) + rows - y0
+    ends = starts + lengths
+    apart = np.flatnonzero(starts[1:] > ends[:-1])  # spans of neighbouring columns may touch now
+    first, last = starts[np.append(0, apart + 1)], ends[np.append(apart, -1)]
+    edges = np.stack([first, last], axis=1).ravel()
+    runs = np.diff(edges, prepend=0).tolist()
+    tail = (x1 - x0) * (y1 - y0) - int(last[-1])
+    size = [y1 - y0, x1 - x0]
+    encoded = coco.frPyObjects({"size": size, "counts": [*runs, tail] if tail else runs}, *size)
+    counts = cast(bytes, encoded["counts"])
+    return Mask(height, width, Box(x0, y0, x1, y1), counts, int(lengths.sum()))
 
 
 def _runs(array: BoolArray) -> list[int]:

@@ -154,7 +154,10 @@ class Projection:
                 snapshots.check(path)
             except DamageError as problem:
                 found.append(f"Snapshot: {problem}")
-        held = self.ids(recipe)
+        try:
+            held = self.ids(recipe)
+        except DamageError as problem:
+            return [*found, f"The index cannot be built: {problem}"]
         known = self._catalog.segment_ids(recipe[0])
         if not np.array_equal(held, known):
             extra, missing = np.setdiff1d(held, known).size, np.setdiff1d(known, held).size

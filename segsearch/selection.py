@@ -22,7 +22,7 @@ class Selection:
     """Words, or paths; with neither it is everything. `limit` None: 100 of words, else all."""
 
     text: str | None = None
-    below: Sequence[Path] = ()
+    below: Sequence[str | Path] = ()
     limit: int | None = None
     per_image: int = 10
     min_relevance: float = MIN_RELEVANCE

@@ -10,7 +10,7 @@ from segsearch.domain import PruneReport, RepairReport
 from segsearch.errors import DamageError, PathError
 from segsearch.ports import Catalog
 from segsearch.projection import Projection
-from segsearch.sources.names import scheme_of
+from segsearch.sources.names import folder_of
 from segsearch.sources.reader import Sources
 from segsearch.worker import is_gone
 
@@ -39,16 +39,19 @@ class Upkeep:
         ]
 
     def _missing_files(self) -> list[str]:
-        """A sentence for each folder from which known files are gone.
+        """A sentence for each folder from which known files are gone, or which does not say so.
 
-        Stores and web addresses are not asked for each file, an `index` lists them as a whole.
+        Web addresses are not asked for each file, an `index` of them looks at each.
         """
-        here = [path for path in self._catalog.file_stamps() if scheme_of(path) is None]
-        gone = Counter(str(Path(path).parent) for path in here if not self._sources.holds(path))
-        return [
+        gone, unknown = self._sources.missing(self._catalog.file_stamps())
+        told = [
             f"{count} known {'file is' if count == 1 else 'files are'} gone from {folder!r}: "
             "`segsearch index` and `segsearch prune` forget them."
-            for folder, count in sorted(gone.items())
+            for folder, count in sorted(Counter(map(folder_of, gone)).items())
+        ]
+        return told + [
+            f"{folder!r} cannot be listed: its known files ({count}) were not looked for."
+            for folder, count in sorted(Counter(map(folder_of, unknown)).items())
         ]
 
     def _leftovers(self) -> list[str]:

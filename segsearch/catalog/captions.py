@@ -12,15 +12,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.catalog.database import NOW, Database, portions
-from segsearch.catalog.rows import segment_from
 from segsearch.catalog.tables import CAPTION, IMAGE, RECIPE, SEGMENT
-from segsearch.domain import Caption, Origin, Segment
+from segsearch.domain import Box, Caption, Mask, Origin
 from segsearch.masks import iou
 
 MOST_WORDS = 32  # of a query, the first ones count
 LEAST_SHARE = 0.3  # of the words' weight, or a caption is no answer: "a" alone is none
 CARRIED_IOU = 0.8  # what was said of one mask holds for another that overlaps it so much
 COMMON_SHARE = 0.8  # of the captions; a word in more of them counts only where no other does
+MASK_COLUMNS = ("id", "x0", "y0", "x1", "y1", "area", "counts")
 WORDS = sa.table("caption_words", sa.column("rowid"), sa.column("caption_words"))
 
 
@@ -102,29 +102,49 @@ def carry_captions(db: sa.Connection, recipe_id: int) -> None:
     The best match of a segment in its image takes its captions, from IoU `CARRIED_IOU` on; what
     it has been told itself stays.
     """
-    with_size = sa.select(SEGMENT, IMAGE.c.width, IMAGE.c.height).join(
-        IMAGE, IMAGE.c.id == SEGMENT.c.image_id
-    )
-    said = sa.select(CAPTION.c.segment_id)
+    best: dict[int, tuple[float, int]] = {}
+    for row in db.execute(_alike(recipe_id)):
+        overlap = iou(_mask(row, "old"), _mask(row, "new"))
+        if overlap >= CARRIED_IOU and overlap > best.get(row.old_id, (0.0, 0))[0]:
+            best[row.old_id] = overlap, row.new_id
+    if best:
+        db.execute(_copied(), [{"from_id": old, "to_id": new} for old, (_, new) in best.items()])
+
+
+def _alike(recipe_id: int) -> sa.Select[Any]:
+    """Captioned segments of the active recipe beside each one of another recipe that may match:
+    neither areas nor boxes rule out that the masks reach `CARRIED_IOU`."""
+    old, new = SEGMENT.alias("old"), SEGMENT.alias("new")
+    least, most = sa.func.min, sa.func.max  # of two values, not of rows
+    across = least(old.c.x1, new.c.x1) - most(old.c.x0, new.c.x0)
+    down = least(old.c.y1, new.c.y1) - most(old.c.y0, new.c.y0)
+    needed = (CARRIED_IOU - 1e-6) * most(old.c.area, new.c.area)  # rounding rules out nothing
+    named = [
+        side.c[name].label(f"{side.name}_{name}") for side in (old, new) for name in MASK_COLUMNS
+    ]
     active = sa.select(RECIPE.c.id).where(RECIPE.c.active).scalar_subquery()
-    of_active = with_size.where(SEGMENT.c.recipe_id == active, SEGMENT.c.id.in_(said))
-    by_image: dict[int, list[Segment]] = defaultdict(list)
-    for row in db.execute(of_active):
-        by_image[row.image_id].append(segment_from(row))
-    for image_id, captioned in by_image.items():
-        theirs = with_size.where(SEGMENT.c.recipe_id == recipe_id, SEGMENT.c.image_id == image_id)
-        present = [segment_from(row) for row in db.execute(theirs)]
-        for old in captioned:
-            match = max(present, key=lambda new: iou(new.mask, old.mask), default=None)
-            if match is not None and iou(match.mask, old.mask) >= CARRIED_IOU:
-                db.execute(_copied(old.id, match.id))
+    return (
+        sa.select(*named, IMAGE.c.width, IMAGE.c.height)
+        .join_from(old, new, new.c.image_id == old.c.image_id)
+        .join(IMAGE, IMAGE.c.id == old.c.image_id)
+        .where(old.c.recipe_id == active, new.c.recipe_id == recipe_id)
+        .where(old.c.id.in_(sa.select(CAPTION.c.segment_id)))
+        .where(least(old.c.area, new.c.area) >= needed, across > 0, across * down >= needed)
+        .order_by(old.c.id, new.c.id)
+    )
 
 
-def _copied(segment_id: int, to: int) -> sa.Insert:
+def _mask(row: sa.Row[Any], whose: str) -> Mask:
+    _, x0, y0, x1, y1, area, counts = (getattr(row, f"{whose}_{name}") for name in MASK_COLUMNS)
+    return Mask(row.height, row.width, Box(x0, y0, x1, y1), counts, area)
+
+
+def _copied() -> sa.Insert:
     """A segment's captions, once more for another; what that one already has stays."""
     held = [column for column in CAPTION.c if column.name not in ("id", "segment_id")]
     names = ["segment_id", *(column.name for column in held)]
-    rows = sa.select(sa.literal(to), *held).where(CAPTION.c.segment_id == segment_id)
+    taker = sa.bindparam("to_id", type_=sa.Integer)
+    rows = sa.select(taker, *held).where(CAPTION.c.segment_id == sa.bindparam("from_id"))
     return insert(CAPTION).from_select(names, rows).on_conflict_do_nothing()
 
 

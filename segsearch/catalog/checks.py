@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from segsearch import masks
 from segsearch.catalog import rows
 from segsearch.catalog.captions import caption_problems
-from segsearch.catalog.tables import CHANGE_LOG, IMAGE, INGEST, SEGMENT, SOURCE
+from segsearch.catalog.tables import CHANGE_LOG, IMAGE, INGEST, RECIPE, SEGMENT, SOURCE
 from segsearch.domain import Recipe, Segment, State
 from segsearch.errors import InputError
 
@@ -69,7 +69,11 @@ def _hollow() -> sa.Select[Any]:
         SEGMENT.c.image_id == INGEST.c.image_id, SEGMENT.c.recipe_id == INGEST.c.recipe_id
     )
     emptied = INGEST.c.removed_segments > 0
-    empty = (~shown & ~emptied) | INGEST.c.picture_vector.is_(None)
+    recipe = sa.select(sa.func.json_extract(RECIPE.c.document, "$.dimension"))
+    dimension = recipe.where(RECIPE.c.id == INGEST.c.recipe_id).scalar_subquery()
+    vector = INGEST.c.picture_vector
+    halved = sa.func.length(vector) != 2 * dimension  # bytes of float16
+    empty = (~shown & ~emptied) | vector.is_(None) | halved
     return sa.select(INGEST.c.image_id).where(INGEST.c.state == State.DONE, empty).distinct()
 
 

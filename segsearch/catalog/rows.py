@@ -12,7 +12,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from segsearch.domain import Box, Image, Mask, PictureInfo, Recipe, Segment, State
+from segsearch.errors import DamageError
 from segsearch.ports import DescribedSegment, Vector, VectorRows
+
+DAMAGED = "Vectors in the catalog are damaged: run `segsearch repair`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,15 @@ def images_from(rows: Sequence[sa.Row[Any]], beside: Beside) -> list[Image]:
 
 
 def vectors_from(rows: Sequence[Any]) -> VectorRows:
-    """Vectors of rows with `id`, `context_vector`, `masked_vector` and `picture_vector`."""
-    return VectorRows(
-        np.array([row.id for row in rows], dtype=np.int64),
-        unpack(row.context_vector for row in rows),
-        unpack(row.masked_vector for row in rows),
-        unpack(row.picture_vector for row in rows),
-    )
+    """Vectors of rows with `id`, `context_vector`, `masked_vector` and `picture_vector`.
+
+    DamageError when one is missing or of another length than the others.
+    """
+    names = ("context_vector", "masked_vector", "picture_vector")
+    try:
+        context, masked, picture = (unpack(getattr(row, name) for row in rows) for name in names)
+    except (TypeError, ValueError) as problem:
+        raise DamageError(DAMAGED) from problem
+    if not context.shape == masked.shape == picture.shape:
+        raise DamageError(DAMAGED)
+    return VectorRows(np.array([row.id for row in rows], dtype=np.int64), context, masked, picture)

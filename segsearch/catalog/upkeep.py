@@ -87,7 +87,7 @@ class Upkeep(Database):
                     # One transaction of the live database: killed halfway, nothing has changed,
                     # and other processes see the old content or the new.
                     source.backup(live, pages=-1)
-        except (sqlite3.Error, OSError) as problem:
+        except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as problem:
             raise DamageError(f"{str(file)!r} cannot be restored: {problem}.") from problem
         finally:
             for name in (staged, *(Path(f"{staged}{end}") for end in ("-wal", "-shm", "-journal"))):

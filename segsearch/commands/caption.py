@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,7 +26,7 @@ def caption(
     model: Annotated[str, typer.Option(help="The model's name at that endpoint.")],
     text: Annotated[str | None, typer.Argument(help="Words: caption what answers them.")] = None,
     under: Annotated[
-        list[Path] | None, typer.Option(help="Caption regions of pictures at or below a path.")
+        list[str] | None, typer.Option(help="Caption regions of pictures at or below a path.")
     ] = None,
     everything: Annotated[
         bool, typer.Option("--everything", help="Caption every region of the library.")

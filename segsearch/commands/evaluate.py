@@ -27,6 +27,7 @@ def evaluate(
     Nothing is stored. `--preset` picks the models, SEGSEARCH_CONTEXT_WEIGHT and
     SEGSEARCH_MASKED_WEIGHT the mix of vectors.
     """
+    from segsearch.decode import Limits
     from segsearch.evaluation.run import evaluate as run
     from segsearch.evaluation.run import sampled, table
     from segsearch.evaluation.truth import read_truth
@@ -37,5 +38,7 @@ def evaluate(
     pipeline = build_pipeline(settings)
     console = Console(stderr=True, quiet=as_json)
     shown = track(pictures, "Describing", console=console)
-    result = run(pipeline, shown, (settings.context_weight, settings.masked_weight))
+    mix = (settings.context_weight, settings.masked_weight)
+    limits = Limits(settings.max_bytes, settings.max_pixels)
+    result = run(pipeline, shown, mix, limits=limits)
     print(json.dumps(result.document) if as_json else table(result))

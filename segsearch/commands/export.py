@@ -41,7 +41,7 @@ def export(
     ] = Path("segsearch-export"),
     kind: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.COCO,
     under: Annotated[
-        list[Path] | None, typer.Option(help="Regions of pictures at or below a path.")
+        list[str] | None, typer.Option(help="Regions of pictures at or below a path.")
     ] = None,
     everything: Annotated[
         bool, typer.Option("--everything", help="Every region of the library, as without words.")
@@ -67,6 +67,8 @@ def export(
         raise QueryError("Give words, --under PATH or --everything, not several.")
     if kind is Format.PARQUET and importlib.util.find_spec("pyarrow") is None:
         raise InputError("The package pyarrow is missing: install segsearch with the extra 'data'.")
+    if kind is not Format.CAPTION_PACK and into.is_dir():
+        raise PathError(f"{str(into)!r} is a folder: name a file (--into).")
     settings: Settings = context.obj
     with open_service(settings) as service:
         chosen = Selection(text, under or (), limit, per_image, min_relevance)

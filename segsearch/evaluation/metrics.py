@@ -3,7 +3,8 @@
 Queries are category names. Picture recall at k by object size: over all pairs of a name and a
 picture that shows it, the share where fewer than k pictures without that thing score higher (the
 "filtered" rank of Bordes et al. 2013, so that several right pictures do not crowd each other out).
-Region mAP and mask recall (AR) are COCO's, computed by pycocotools.
+Region mAP and mask recall (AR) are COCO's, computed by pycocotools; mAP over an answer's regions
+(`ANSWERS`, `PER_PICTURE`), so things that are more than those in number stay far below 1.
 """
 
 from __future__ import annotations

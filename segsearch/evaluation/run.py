@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from segsearch.decode import Limits, decode, read_file
-from segsearch.errors import InputError
+from segsearch.decode import DEFAULT_LIMITS, Limits, decode, read_file
+from segsearch.errors import InputError, PictureError
 from segsearch.evaluation.methods import BY_SEGMENT, METHODS, Description, describe
-from segsearch.evaluation.metrics import DEPTHS, SIZES, Row, measure
+from segsearch.evaluation.metrics import ANSWERS, DEPTHS, PER_PICTURE, SIZES, Row, measure
 from segsearch.evaluation.truth import TruePicture
 from segsearch.pipeline import Pipeline
 from segsearch.ports import Pixels
@@ -29,8 +29,17 @@ class Evaluation:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values; null where nothing could be measured, JSON has no nan."""
+        document: dict[str, Any] = _without_nan(asdict(self))
+        return document
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if value != value else value
 
 
 def sampled(pictures: Sequence[TruePicture], limit: int | None) -> list[TruePicture]:
@@ -49,17 +58,18 @@ def evaluate(
     mix: tuple[float, float],
     *,
     methods: Sequence[str] = METHODS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluation:
     """Measure these methods on these pictures, one query "a NAME" for each category in them.
 
     `mix` weighs context and masked vectors. InputError when a picture has another size than its
-    truth says; PictureError when it is none.
+    truth says; PictureError when it is none, or one beyond `limits`.
     """
     pictures: list[TruePicture] = []
     described: list[Description] = []
     for picture in wanted:
         pictures.append(picture)
-        described.append(describe(pipeline, _pixels(picture), mix))
+        described.append(describe(pipeline, _pixels(picture, limits), mix))
     names = sorted({thing.name for picture in pictures for thing in picture.things})
     if not names:
         raise InputError("None of the pictures has annotated things.")
@@ -81,9 +91,11 @@ def with_article(name: str) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _pixels(picture: TruePicture) -> Pixels:
-    limits = Limits()
-    pixels, info = decode(read_file(picture.path, limits), limits)
+def _pixels(picture: TruePicture, limits: Limits) -> Pixels:
+    try:
+        pixels, info = decode(read_file(picture.path, limits), limits)
+    except PictureError as problem:
+        raise type(problem)(f"{str(picture.path)!r}: {problem}") from problem
     if (info.width, info.height) != (picture.width, picture.height):
         raise InputError(
             f"{str(picture.path)!r} is {info.width} x {info.height} upright, its annotations say "
@@ -112,7 +124,8 @@ def table(evaluation: Evaluation) -> str:
     told = (
         f"{evaluation.pictures} pictures, {evaluation.things} things, {evaluation.names} names. "
         "s@k, m@k, l@k: picture recall at k for small, medium and large things; first: the best "
-        "region covers the thing (IoU 0.5); IoU: of those; R70: things over 1 % of "
-        "the picture that some region meets at IoU 0.7; sec: seconds a picture. Shares in %."
+        f"region covers the thing (IoU 0.5); IoU: of those; mAP: of the first {ANSWERS} regions of "
+        f"each name, at most {PER_PICTURE} a picture; R70: things over 1 % of the picture that "
+        "some region meets at IoU 0.7; sec: seconds a picture. Shares in %."
     )
     return "\n".join([told, *laid])

@@ -48,6 +48,11 @@ def split_shard(name: str) -> tuple[str, str] | None:
     return None
 
 
+def folder_of(name: str) -> str:
+    """The folder, the prefix of a store, or the shard that a file lies in."""
+    return name.rpartition("/")[0] or "/"
+
+
 def suffix_of(name: str) -> str:
     """The ending in lower case with its dot, without what a URL asks behind `?`; or empty."""
     text = urlsplit(name).path if scheme_of(name) in WEB else name

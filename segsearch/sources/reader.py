@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ from segsearch.errors import PathError, PictureError
 from segsearch.settings import Settings
 from segsearch.sources.entries import Entry, Found, Selection, Source, choose
 from segsearch.sources.folders import Folders
-from segsearch.sources.names import WEB, normal, scheme_of, split_shard
+from segsearch.sources.names import WEB, folder_of, normal, scheme_of, split_shard
 from segsearch.sources.shards import ARCHIVE, COMPRESSED, NO_SEEKING, Shards
 from segsearch.sources.stores import Stores
 from segsearch.sources.web import Web, WebRules
@@ -70,6 +71,30 @@ class Sources:
         place = shard[0] if shard else name
         there = self._folders.holds(place) if scheme is None else self._stores.holds(place)
         return there and (shard is None or self._shards.holds(*shard))
+
+    def missing(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Of these files those that are gone, and those of which that cannot be told.
+
+        A folder of a store is listed once for all files in it; of archives there only whether
+        they are there themselves counts. Web addresses are not asked.
+        """
+        gone: list[str] = []
+        unknown: list[str] = []
+        stored: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for name in names:
+            scheme = scheme_of(name)
+            if scheme is None:
+                gone += [] if self.holds(name) else [name]
+            elif scheme not in WEB:
+                place = (split_shard(name) or (name,))[0]
+                stored[folder_of(place)].append((place, name))
+        for folder, files in stored.items():
+            there = self._stores.names_in(folder)
+            if there is None:
+                unknown += [name for _, name in files]
+            else:
+                gone += [name for place, name in files if place not in there]
+        return gone, unknown
 
     def check_size(self, size_bytes: int) -> None:
         """PictureTooLargeError for a file that `read` would refuse for its size."""

@@ -57,6 +57,18 @@ class Stores:
             return True
         return True
 
+    def names_in(self, folder: str) -> frozenset[str] | None:
+        """The objects right in a folder, by name; None when the store does not say."""
+        try:
+            system, path = _connect(folder)
+            system.invalidate_cache(path)
+            found = system.ls(path, detail=False)
+        except FileNotFoundError:
+            return frozenset()
+        except Exception:  # noqa: BLE001  an outage is no proof that a picture is gone
+            return None
+        return frozenset(system.unstrip_protocol(one) for one in found)
+
 
 def stamp_of(info: dict[str, Any]) -> FileStamp:
     """Size, and the time or, without one, the store's checksum, of one object."""

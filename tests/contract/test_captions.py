@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from segsearch.catalog.captions import CARRIED_IOU
 from segsearch.catalog.sql import SqlCatalog
-from segsearch.domain import Origin, Recipe
-from tests.contract.test_catalog import store, take
-from tests.described import DIMENSION, RECIPE, describe
+from segsearch.domain import Origin, PictureInfo, Proposal, Recipe, Segment
+from segsearch.masks import encode, iou
+from segsearch.ports import DescribedPicture, DescribedSegment
+from tests.contract.test_catalog import STAMP, store, take
+from tests.described import DIMENSION, RECIPE, describe, unit
 
 ME = Origin("eye-1", "localhost:8001", "0" * 64)
 OTHER = Origin("eye-2", "localhost:8001", "0" * 64)
@@ -161,6 +167,77 @@ def test_captions_move_to_the_masks_of_a_second_generation_that_match(
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as db:
         assert db.execute("SELECT count(*) FROM caption").fetchone() == (5 if keep_old else 2,)
         db.execute("INSERT INTO caption_words (caption_words) VALUES ('integrity-check')")
+
+
+def squares(rng: np.random.Generator, count: int) -> DescribedPicture:
+    """A picture of 40 x 30 pixels with rectangles of about the same size here and there."""
+    described = []
+    for _ in range(count):
+        x, y = (int(one) for one in rng.integers(0, 6, 2))
+        window = np.ones(rng.integers(8, 12, 2), dtype=bool)
+        window[0, : int(rng.integers(0, 5))] = False
+        mask = encode(window, origin=(x, y), size=(30, 40))
+        assert mask is not None
+        described.append(DescribedSegment(Proposal(mask, 0.9, 0.8), unit(rng), unit(rng)))
+    return DescribedPicture(PictureInfo(40, 30, "PNG"), unit(rng), tuple(described))
+
+
+def test_each_caption_moves_to_the_best_match_of_its_picture_in_one_look(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    second = Recipe("test", "s@2", "e@1", DIMENSION, {}, {}, {})
+    looks = []
+    for pictures in (8, 24):
+        catalog = SqlCatalog(tmp_path / f"{pictures}.sqlite")
+        before = [store_as(catalog, RECIPE, n, squares(rng, 5)) for n in range(pictures)]
+        told = [one for segments in before for one in segments]
+        for one in told:
+            assert catalog.add_caption(one.id, f"said of {one.id}", ME)
+        after = [store_as(catalog, second, n, squares(rng, 9)) for n in range(pictures)]
+        recipe_id = catalog.register_recipe(second)
+        with counted() as statements:
+            assert catalog.switch_recipe(recipe_id, keep_old=True)
+        looks.append(len(statements))
+        expected: dict[int, str] = {}
+        for olds, news in zip(before, after, strict=True):
+            for old in olds:
+                match = max(news, key=lambda new: iou(new.mask, old.mask))
+                if iou(match.mask, old.mask) >= CARRIED_IOU:
+                    expected.setdefault(match.id, f"said of {old.id}")
+        found = catalog.captions([one.id for segments in after for one in segments])
+        assert expected
+        assert {one: said[0].text for one, said in found.items()} == expected
+        catalog.close()
+    assert looks[0] == looks[1]
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The statements that any engine runs."""
+    statements: list[str] = []
+
+    def note(*given: Any) -> None:
+        statements.append(given[2])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+def store_as(
+    catalog: SqlCatalog, recipe: Recipe, number: int, picture: DescribedPicture
+) -> list[Segment]:
+    """A described picture's segments under a recipe, with the ids they got."""
+    recipe_id = catalog.register_recipe(recipe)
+    catalog.record_file(f"/{number}", STAMP, f"sha-{number}", recipe_id)
+    claim = take(catalog, recipe_id)
+    assert catalog.commit(claim, picture)
+    ids = catalog.segment_ids(recipe_id)[-len(picture.segments) :].tolist()
+    return [
+        Segment(one, claim.image_id, told.proposal.mask, 0.9, 0.8)
+        for one, told in zip(ids, picture.segments, strict=True)
+    ]
 
 
 def test_words_that_went_missing_are_found_out_and_entered_again(

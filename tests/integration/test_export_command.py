@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 from pycocotools.coco import COCO
@@ -233,3 +234,22 @@ def test_what_cannot_be_written_is_said(
     before = set(tmp_path.iterdir())
     assert isinstance(export(service, *wanted).exception, kind)
     assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("kind", ["coco", "jsonl", "parquet"])
+def test_a_folder_is_no_file_to_write_to(service: SegSearch, kind: str) -> None:
+    refused = export(service, "--format", kind, "--into", ".")
+    assert isinstance(refused.exception, PathError)
+    assert "'.' is a folder" in str(refused.exception)
+
+
+def test_paths_may_be_addresses_in_a_store(tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    made = paint(tmp_path / "red.png", [Shape("red", (10, 10, 40, 40))])
+    memory.pipe("/under/a/red.png", made.read_bytes())
+    with open_small_service(tmp_path / "library") as service:
+        service.index(["memory://under"])
+        (name,) = service.image(1).paths
+        told = export(service, "--under", name, "--into", tmp_path / "a.json")
+        assert told.output.startswith("1 regions written")
+    memory.rm("/under", recursive=True)

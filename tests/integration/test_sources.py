@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import http.server
 import shutil
+import sqlite3
 import tarfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import fsspec
@@ -201,6 +203,24 @@ def test_vanished_files_are_counted_found_still_and_forgotten_by_prune(
     assert (service.upkeep.prune().images, service.status().images) == (1, 1)
     assert service.image(2).paths == (str(kept),)
     assert service.verify() == []
+
+
+def test_verify_says_what_is_gone_from_a_store_or_cannot_be_told(
+    service: SegSearch, pictures: Path, tmp_path: Path
+) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.put(str(pictures), "/looked-for", recursive=True)
+    service.index(["memory://looked-for"])
+    assert service.verify() == []
+    memory.rm("/looked-for/album/blue.png")
+    (problem,) = service.verify()
+    assert problem.startswith("1 known file is gone from 'memory://")
+    memory.rm("/looked-for", recursive=True)
+    with closing(sqlite3.connect(tmp_path / "library" / "catalog.sqlite")) as db, db:
+        db.execute("UPDATE source SET path = replace(path, 'memory://', 'nonsense://')")
+    told = sorted(service.verify())
+    assert all("cannot be listed: its known files (1)" in one for one in told)
+    assert len(told) == 2
 
 
 def test_what_globs_leave_out_or_nobody_may_see_is_not_missing(

@@ -116,6 +116,7 @@ DAMAGES = {
     "state": "UPDATE ingest SET state = 'pending' WHERE image_id = 2",
     "no segments": "DELETE FROM segment WHERE image_id = 4",
     "no vector": "UPDATE ingest SET picture_vector = NULL WHERE image_id = 5",
+    "picture's vector": "UPDATE ingest SET picture_vector = zeroblob(5) WHERE image_id = 5",
     "no path": "DELETE FROM source WHERE image_id = 6",
     "orphan": "INSERT INTO segment SELECT 999, 999, recipe_id, x0, y0, x1, y1, area, counts, "
     "predicted_iou, stability, context_vector, masked_vector FROM segment WHERE id = 1",
@@ -223,6 +224,12 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DamageError):
             service.upkeep.restore(tmp_path / name)
+    hollow = tmp_path / "hollow"
+    hollow.write_bytes(whole)
+    with closing(sqlite3.connect(hollow)) as db, db:
+        db.execute("DROP TABLE ingest")
+    with pytest.raises(DamageError, match="cannot be restored"):
+        service.upkeep.restore(hollow)
     with pytest.raises(PathError):
         service.upkeep.restore(tmp_path / "nowhere")
     with open_small_service(tmp_path / "new") as nothing:

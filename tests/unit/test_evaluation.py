@@ -11,10 +11,18 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from segsearch.decode import Limits
 from segsearch.domain import Mask
-from segsearch.errors import InputError, PathError
-from segsearch.evaluation.methods import BOTH, BOXES, MASKED, METHODS, PATCHES, WHOLE
-from segsearch.evaluation.metrics import Row, mask_recall, picture_recall, reached, size_of
+from segsearch.errors import InputError, PathError, PictureError, PictureTooLargeError
+from segsearch.evaluation.methods import BOTH, BOXES, MASKED, METHODS, PATCHES, WHOLE, Regions
+from segsearch.evaluation.metrics import (
+    Row,
+    mask_recall,
+    measure,
+    picture_recall,
+    reached,
+    size_of,
+)
 from segsearch.evaluation.run import evaluate, sampled, table, with_article
 from segsearch.evaluation.truth import Thing, TruePicture, read_truth
 from segsearch.masks import encode, full
@@ -89,6 +97,31 @@ def test_mask_recall_is_the_share_of_things_that_have_their_mask(folder: Path) -
     things = sum(len(one.things) for one in pictures)
     at_100, at_1000 = mask_recall(pictures, found, quality)
     assert at_100 == at_1000 == pytest.approx((things - 1) / things)
+
+
+def test_the_measures_of_three_pictures_are_what_paper_and_pencil_give() -> None:
+    def region(width: int, height: int, at: int) -> Mask:
+        mask = encode(np.ones((height, width), bool), origin=(at, at), size=(100, 100))
+        assert mask is not None
+        return mask
+
+    cat, dog = Thing("cat", region(20, 20, 0)), Thing("dog", region(20, 20, 50))
+    pictures = [TruePicture(Path("one"), 100, 100, (thing,)) for thing in (cat, cat, dog)]
+    regions = [  # cosines with "cat" and "dog"
+        Regions((cat.mask, region(9, 9, 70)), np.array([[0.9, 0], [0.8, 0]], np.float32), 1.0),
+        Regions((region(16, 18, 0),), np.array([[0.7, 0]], np.float32), 1.0),  # IoU 0.72
+        Regions((dog.mask,), np.array([[0.75, 0.9]], np.float32), 1.0),
+    ]
+    asked = (["cat", "dog"], np.eye(2, dtype=np.float32))
+    row = measure("any", pictures, regions, [[1.0, 1.0], [1.0], [1.0]], asked)
+    assert row.picture_recall["small"] == {1: pytest.approx(2 / 3), 5: 1.0, 10: 1.0}
+    # Right, wrong, wrong, right: half the cats at precision 1, all at 2 of 4; 101 recall levels.
+    assert row.map_50 == pytest.approx(((51 * 1 + 50 * 0.5) / 101 + 1) / 2)
+    assert row.map_75 == pytest.approx((51 / 101 + 1) / 2)
+    assert row.recall_100 == row.recall_1000 == pytest.approx((1 + 0.5 + 1) / 3)
+    assert (row.first_right, row.right_iou, row.reached) == (1.0, 1.0, 1.0)
+    assert row.regions == pytest.approx(4 / 3)
+    assert row.seconds == 1.0
 
 
 def test_a_thing_is_reached_by_a_mask_close_to_it_unless_it_is_too_small_to_count() -> None:
@@ -167,6 +200,89 @@ def test_what_is_no_truth_is_refused(folder: Path, tmp_path: Path) -> None:
         evaluate(SmallModels().pipeline(), read_truth(bad, folder), (0.5, 0.5))
 
 
+TRIANGLE = [1, 1, 10, 1, 10, 10]
+FAR = 1e9
+
+
+def one_thing(folder: Path, segmentation: Any, **image: Any) -> Path:
+    """A file that annotates one picture of 40 x 30 pixels with a triangle and this."""
+    size = {"id": 1, "file_name": "a.png", "width": 40, "height": 30}
+    row = {"image_id": 1, "category_id": 1}
+    rows = [row | {"id": n, "segmentation": s} for n, s in ((7, [TRIANGLE]), (8, segmentation))]
+    document = {"images": [size | image], "categories": [{"id": 1, "name": "cat"}]}
+    (folder / "one.json").write_text(json.dumps(document | {"annotations": rows}))
+    return folder / "one.json"
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "area"),
+    [
+        ([], None),
+        ([[]], None),
+        ([[1, 1]], None),
+        ([[1, 1, 10, 10]], None),  # two corners are no box
+        ([[100, 100, 150, 100, 150, 150]], None),
+        ({"size": [30, 40], "counts": [1200]}, None),
+        ([[1, 1, 10, 10], TRIANGLE, []], 36),
+        ([[-100, -100, 15, -100, 15, 15]], 105),
+        ({"size": [30, 40], "counts": [0, 2, 0, 3, 1195]}, 5),
+    ],
+)
+def test_what_covers_no_pixel_is_no_thing(
+    segmentation: Any, area: int | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (picture,) = read_truth(one_thing(tmp_path, segmentation), tmp_path)
+    areas = [thing.mask.area for thing in picture.things]
+    assert areas == ([36] if area is None else [36, area])
+    assert ("1 annotations cover no pixel" in caplog.text) == (area is None)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "image", "told"),
+    [
+        ([[FAR, 1, 5, 1, 5, 5]], {}, "annotation 8: a polygon"),
+        ([[float("nan"), 1, 5, 1, 5, 5]], {}, "annotation 8: a polygon"),
+        ([[1, 1, 5, 1, 5, 5, 7]], {}, "annotation 8: a polygon"),
+        ([[None, 1, 5, 1, 5, 5]], {}, "annotation 8: TypeError"),
+        ([{"size": [30, 40], "counts": [-5, 1205]}], {}, "annotation 8: could not convert"),
+        ({"size": [30, 40], "counts": [-5, 1205]}, {}, "annotation 8: The mask's run lengths"),
+        ({"size": [40, 30], "counts": [0, 1200]}, {}, "annotation 8: a mask of 30 x 40"),
+        (None, {}, "annotation 8: Expected a mask"),
+        ([TRIANGLE], {"width": float("inf")}, "OverflowError"),
+        ([TRIANGLE], {"width": -40}, "image 1 has -40 x 30 pixels"),
+        ([TRIANGLE], {"width": 10**30}, "image 1 has"),
+        ([TRIANGLE], {"id": 2}, "annotation 7: there is no image 1"),
+    ],
+)
+def test_a_wrong_annotation_is_named(
+    segmentation: Any, image: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told):
+        read_truth(one_thing(tmp_path, segmentation, **image), tmp_path)
+
+
+def test_lists_of_the_wrong_things_are_refused(tmp_path: Path) -> None:
+    file = one_thing(tmp_path, [TRIANGLE])
+    document = json.loads(file.read_text())
+    twice = {"images": 2 * document["images"]}
+    for wrong in ({"annotations": [1]}, {"annotations": None}, {"images": [[1]]}, twice):
+        file.write_text(json.dumps(document | wrong))
+        with pytest.raises(InputError, match="is no COCO instances file"):
+            read_truth(file, tmp_path)
+    file.write_text("[" * 100_000)
+    with pytest.raises(InputError, match="is no JSON"):
+        read_truth(file, tmp_path)
+
+
+def test_a_picture_that_cannot_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+    pictures = read_truth(folder / "truth.json", folder)
+    gone = replace(pictures[0], path=tmp_path / "gone.png")
+    with pytest.raises(PictureError, match=r"gone\.png'"):
+        evaluate(SmallModels().pipeline(), [gone], (0.5, 0.5))
+    with pytest.raises(PictureTooLargeError, match=r"one\.png'"):
+        evaluate(SmallModels().pipeline(), pictures, (0.5, 0.5), limits=Limits(max_pixels=10))
+
+
 def test_words_and_sizes() -> None:
     assert (with_article("owl"), with_article("dog")) == ("an owl", "a dog")
     assert [size_of(share) for share in (0.049, 0.05, 0.15)] == ["small", "medium", "large"]
@@ -179,3 +295,12 @@ def test_the_table_has_a_line_a_method(folder: Path) -> None:
     assert lines[0].startswith("3 pictures, 5 things, 5 names.")
     assert len(lines) == 2 + len(METHODS)
     assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_the_document_is_json_where_nothing_could_be_measured(folder: Path) -> None:
+    pictures = read_truth(folder / "truth.json", folder)
+    result = evaluate(SmallModels().pipeline(), pictures, (0.5, 0.5), methods=[WHOLE])
+    assert np.isnan(result.rows[0].right_iou)
+    document = json.loads(json.dumps(result.document, allow_nan=False))
+    assert document["rows"][0]["right_iou"] is None
+    assert document["rows"][0]["first_right"] == 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -108,3 +109,28 @@ def test_foreign_run_lengths_cannot_ask_for_more_than_a_picture(
 ) -> None:
     with pytest.raises(InputError):
         masks.from_coco({"size": size, "counts": counts})
+
+
+def test_a_frame_costs_no_more_than_its_run_lengths() -> None:
+    tracemalloc.start()
+    try:
+        mask = masks.from_coco({"size": [2**15, 2**15], "counts": [0, 2**30]})
+        assert (mask.area, mask.box) == (2**30, Box(0, 0, 2**15, 2**15))
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_run_lengths_mean_the_pixels_that_a_naive_loop_sets() -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(300):
+        height, width = (int(side) for side in rng.integers(1, 9, 2))
+        edges = np.sort(rng.integers(0, height * width + 1, int(rng.integers(0, 12))))
+        runs = np.diff([0, *edges, height * width]).tolist()  # some of them empty
+        flat = [set_ for index, run in enumerate(runs) for set_ in [index % 2 == 1] * run]
+        expected = masks.encode(np.array(flat).reshape(width, height).T)
+        if expected is None:
+            with pytest.raises(InputError, match="no pixel"):
+                masks.from_coco({"size": [height, width], "counts": runs})
+        else:
+            assert masks.from_coco({"size": [height, width], "counts": runs}) == expected

@@ -232,6 +232,19 @@ def test_an_object_that_changes_has_another_stamp(store: str) -> None:
         sources.read(next(iter(before)))
 
 
+def test_a_store_is_listed_for_what_is_gone_from_it(store: str, tmp_path: Path) -> None:
+    sources = Sources(Settings())
+    names = list(sources.find([store]).files)
+    here = tmp_path / "a.jpg"
+    here.touch()
+    names = [*names, str(here), str(tmp_path / "b.jpg"), "https://example.org/a.jpg"]
+    unknown = ["nonsense://box/a.jpg"]
+    assert sources.missing([*names, *unknown]) == ([names[4]], unknown)
+    for name in ("/box/s.tar", "/box/sub/b.png"):
+        fsspec.filesystem("memory").rm(name)
+    assert sources.missing(names) == ([names[4], *names[1:3]], [])
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
