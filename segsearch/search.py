@@ -76,9 +76,8 @@ def check_vector(term: VectorTerm, dimension: int) -> Vector:
 
 def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
     """The weighted sum of unit vectors (d,) at unit length; QueryError when terms cancel out."""
-    total = np.zeros_like(vectors[0])
-    for vector, weight in zip(vectors, weights, strict=True):
-        total = total + weight * vector
+    shares = np.array(weights) / np.abs(weights).max()  # only their ratios count, however large
+    total = shares @ np.array(vectors, dtype=np.float64)
     length = float(np.linalg.norm(total))
     if length < 1e-6:
         raise QueryError("The query's terms cancel each other out.")
