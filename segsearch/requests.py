@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from segsearch.domain import MAX_ID
+from segsearch.errors import QueryError
 from segsearch.filters import MIN_BOX_OVERLAP, Filters
 from segsearch.masks import from_coco
 from segsearch.queries import (
@@ -216,7 +217,8 @@ class SearchRequest(BaseModel):
     )
 
     def query(self, picture: bytes | None) -> Query:
-        """The query, with the uploaded picture if there is one; InputError for a wrong mask."""
+        """The query, with the uploaded picture if there is one; InputError for a wrong mask,
+        QueryError for a region of no picture."""
         return Query(
             terms=tuple(self._terms(picture)),
             limit=self.limit,
@@ -235,8 +237,11 @@ class SearchRequest(BaseModel):
         found: list[Term] = []
         if self.text is not None:
             found.append(TextTerm(self.text))
-        if self.region is not None and (self.region.image_id or picture is not None):
-            found.append(self.region.term(self.region.image_id or picture or b""))
+        if self.region is not None:
+            image = self.region.image_id or picture
+            if image is None:
+                raise QueryError("The region is of no picture: give its image_id, or upload one.")
+            found.append(self.region.term(image))
         if picture is not None and (self.region is None or self.region.image_id):
             found.append(PictureTerm(picture, self.picture_weight))
         if self.segment_id is not None:

@@ -124,6 +124,7 @@ def test_a_form_carries_what_is_structured_as_json(client: TestClient, pictures:
         ({"terms": [{"vector": [0] * 9}]}, 422, "query_error"),
         ({"text": "red", "terms": [{"text": "a", "weight": 0}]}, 422, "query_error"),
         ({"region": {"points": [[1, 1]]}}, 422, "query_error"),
+        ({"text": "red", "region": {"points": [[1, 1]]}}, 422, "query_error"),
         ({"region": {"image_id": 1}}, 422, "query_error"),
         ({"region": {"image_id": 1, "points": [[1, 1]]}}, 503, "model_error"),
         ({"region": {"image_id": 99, "points": [[1, 1]]}}, 404, "not_found_error"),
