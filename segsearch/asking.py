@@ -187,7 +187,9 @@ class Asking:
         rules = Rules(query.per_image, unwanted=frozenset(query.unlike), accepts=accepts)
         if cursor is None:
             return rules
-        rules = replace(rules, below=cursor.below, newest=newest)
+        # A score made of ranks and captions rises when others go, and would pass `below` for ever.
+        below = cursor.below if query.captions == "off" else None
+        rules = replace(rules, below=below, newest=newest)
         if query.by_picture:
             return replace(rules, closed=frozenset(cursor.shown))
         shown = self.fetch(list(cursor.shown))
