@@ -73,7 +73,7 @@ def test_more_like_a_region_needs_vectors(service: SegSearch) -> None:
 
 
 def test_what_moves_up_because_a_hit_has_gone_is_on_a_later_page(service: SegSearch) -> None:
-    query = Query((TextTerm("red house"),), captions="join", limit=1)
+    query = Query((TextTerm("red"),), captions="join", limit=2)
     seen: list[str] = []
     while True:
         answer = service.ask(query)
