@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    model_validator,
+)
 
 from segsearch.domain import MAX_ID
 from segsearch.errors import QueryError
@@ -31,12 +38,24 @@ from segsearch.scenes import LINKS, MAX_LINKS, MAX_SLOTS
 from segsearch.search import MAX_LIMIT, MAX_TERMS, MAX_TEXT_CHARACTERS, NOT_WEIGHT
 
 MAX_NUMBERS = 8_192  # of a vector
+
+
+def moment(value: Any) -> datetime:
+    """A day or time in ISO 8601, as on the command line; pydantic alone takes the year "2024" for
+    seconds since 1970. ValueError for anything else."""
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError) as problem:
+        raise ValueError("expected a date such as 2024-07-14 or 2024-07-14T12:00") from problem
+
+
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Pixels = Annotated[int, Field(ge=0, le=MAX_ID)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Words = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS * 4)]
 Name = Annotated[str, Field(min_length=1, max_length=1_000)]
 Names = Annotated[list[Name], Field(max_length=50)]
+Moment = Annotated[datetime, BeforeValidator(moment)]
 Quad = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
 
 
@@ -61,8 +80,8 @@ class FilterRequest(BaseModel):
     max_width: Pixels | None = None
     min_height: Pixels | None = None
     max_height: Pixels | None = None
-    taken_after: datetime | None = Field(None, description="Inclusive; the camera's local time.")
-    taken_before: datetime | None = Field(None, description="Exclusive.")
+    taken_after: Moment | None = Field(None, description="Inclusive; the camera's local time.")
+    taken_before: Moment | None = Field(None, description="Exclusive.")
     cameras: Names = Field([], description="In any case.")
     tags: Names = Field([], description="Any one of these.")
     all_tags: Names = Field([], description="Each of these.")

@@ -143,6 +143,8 @@ def test_a_form_carries_what_is_structured_as_json(client: TestClient, pictures:
         ({"text": "red", "cursor": "nonsense"}, 422, "query_error"),
         ({"text": "red", "filters": {"places": ["upper"]}}, 422, "query_error"),
         ({"text": "red", "filters": {"colour": "red"}}, 422, "request_invalid"),
+        ({"text": "red", "filters": {"taken_after": "2024"}}, 422, "request_invalid"),
+        ({"text": "red", "filters": {"taken_before": 2024}}, 422, "request_invalid"),
         ({"text": "red", "min_relevance": 2}, 422, "request_invalid"),
     ],
     ids=str,
