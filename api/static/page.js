@@ -65,7 +65,8 @@ function query() {
   return body;
 }
 
-const made = (hits) => hits.map((hit) => hitCard(hit, {
+const made = ({ hits, min_relevance }) => hits.map((hit) => hitCard(hit, {
+  likely: min_relevance,
   act: () => go({ segment: hit.segment_id }),
   judge,
   judged: (verdict, id) => idsOf(verdict).includes(id),
@@ -75,7 +76,7 @@ const made = (hits) => hits.map((hit) => hitCard(hit, {
 async function askAndShow() {
   const answer = await search(query(), picture);
   const { hits, seconds, message } = answer;
-  show(made(hits));
+  show(made(answer));
   cursor = answer.next_cursor;
   $("more").hidden = !cursor;
   const time = seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
@@ -91,10 +92,10 @@ async function askAndShow() {
 async function showMore() {
   $("more").disabled = true;
   try {
-    const { hits, next_cursor } = await search({ ...query(), cursor }, picture);
-    const cards = made(hits);
+    const answer = await search({ ...query(), cursor }, picture);
+    const cards = made(answer);
     $("results").append(...cards);
-    cursor = next_cursor;
+    cursor = answer.next_cursor;
     $("more").hidden = !cursor;
     say(count($("results").childElementCount, "region"));
     cards[0]?.querySelector(".look").focus({ preventScroll: true });
