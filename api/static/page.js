@@ -277,13 +277,15 @@ async function showLibrary() {
   const quiet = { signal: undefined };
   try {
     const found = await call("v1/status", quiet);
+let again = 0; // one timer, however often the library changes
     const parts = [count(found.images, "picture"), count(found.segments, "segment")];
     if (found.pending) parts.push(`${found.pending.toLocaleString("en")} waiting`);
     if (found.failed) parts.push(`${found.failed.toLocaleString("en")} failed`);
     const ready = await fetch("readyz");
     if (!ready.ok) parts.push("the first search waits for the models");
     $("library").textContent = parts.join(" · ");
-    if (found.pending || !ready.ok) setTimeout(showLibrary, 3000);
+    clearTimeout(again);
+    if (found.pending || !ready.ok) again = setTimeout(showLibrary, 3000);
   } catch (problem) {
     $("library").textContent = problem.message;
   }
