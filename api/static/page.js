@@ -156,6 +156,7 @@ function nothingDone({ images, pending }) {
 function showWhole(image, draw, act) {
   const whole = $("whole-picture"), canvas = $("whole-masks");
   whole.onload = () => draw(canvas, whole.naturalWidth, whole.naturalHeight);
+  canvas.width = 0; // no masks of the picture before, should this one's file be gone
   const frame = whole.parentElement; // as large as the picture will be, so that nothing jumps
   frame.style.aspectRatio = `${image.width} / ${image.height}`;
   frame.style.width = `min(100%, 760px, ${(70 * image.width) / image.height}vh)`;
