@@ -12,6 +12,7 @@ const EMPTY = "The library is empty. Fill it with: segsearch index FOLDER";
 const $ = (id) => document.getElementById(id);
 let asking = startAsking();
 let picture = null; // a File that is searched by; it has no place in the address
+const pictures = new Map(); // ... but Back finds it again, by its name in the history's entry
 let cursor = null; // where the next page begins
 let passing = ""; // a message that the gallery may replace; anything else was said to be read
 
@@ -155,8 +156,8 @@ function nothingDone({ images, pending }) {
 /** The whole picture, `draw` over it once it is there; a click gives x and y in its pixels. */
 function showWhole(image, draw, act) {
   const whole = $("whole-picture"), canvas = $("whole-masks");
-  whole.onload = () => draw(canvas, whole.naturalWidth, whole.naturalHeight);
   canvas.width = 0; // no masks of the picture before, should this one's file be gone
+  whole.onload = () => draw(canvas, whole.naturalWidth, whole.naturalHeight);
   const frame = whole.parentElement; // as large as the picture will be, so that nothing jumps
   frame.style.aspectRatio = `${image.width} / ${image.height}`;
   frame.style.width = `min(100%, 760px, ${(70 * image.width) / image.height}vh)`;
@@ -251,7 +252,9 @@ async function render() {
 function go(next, file = null) {
   picture = file;
   const text = new URLSearchParams(next).toString();
-  history.pushState(null, "", text ? `?${text}` : location.pathname);
+  const name = `${performance.timeOrigin} ${pictures.size}`; // entries outlive a reload, files do not
+  if (file) pictures.set(name, file);
+  history.pushState(file && name, "", text ? `?${text}` : location.pathname);
   scrollTo({ top: 0 });
   render();
 }
@@ -274,11 +277,11 @@ async function addPictures(files) {
   showLibrary();
 }
 
+let again = 0; // one timer, however often the library changes
 async function showLibrary() {
   const quiet = { signal: undefined };
   try {
     const found = await call("v1/status", quiet);
-let again = 0; // one timer, however often the library changes
     const parts = [count(found.images, "picture"), count(found.segments, "segment")];
     if (found.pending) parts.push(`${found.pending.toLocaleString("en")} waiting`);
     if (found.failed) parts.push(`${found.failed.toLocaleString("en")} failed`);
@@ -324,7 +327,7 @@ $("results").addEventListener("click", (event) => {
   event.preventDefault();
   go({ image: new URL(link.href).searchParams.get("image") });
 });
-addEventListener("popstate", () => { picture = null; render(); });
+addEventListener("popstate", ({ state }) => { picture = pictures.get(state) ?? null; render(); });
 
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
 addEventListener("dragover", (event) => {
