@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from segsearch.errors import QueryError
 from segsearch.export import hit_document, pointed_document
-from segsearch.queries import Answer
+from segsearch.queries import MIN_RELEVANCE, Answer
 from segsearch.requests import SearchRequest
 
 from .documented import (
@@ -115,6 +115,7 @@ async def search(request: Request, here: Here) -> dict[str, Any]:
     return {
         "hits": [hit_document(hit) for hit in answer.hits],
         "relevance": None if relevance is None else round(relevance, 4),
+        "min_relevance": MIN_RELEVANCE,
         "message": answer.message,
         "pointed": [pointed_document(one) for one in answer.pointed],
         "next_cursor": answer.next_cursor,

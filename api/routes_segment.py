@@ -35,6 +35,7 @@ from .state import Here
 router = APIRouter(prefix="/v1", tags=["search"])
 JSON = "application/json"
 UPLOAD = "multipart/form-data"
+FIELDS = {"picture", "prompt"}
 
 
 def _request_body() -> dict[str, Any]:
@@ -102,8 +103,8 @@ async def segment(request: Request, here: Here) -> dict[str, Any]:
     elif kind == UPLOAD:
         async with request.form(max_files=1, max_fields=4, max_part_size=65_536) as form:
             file, text = form.get("picture"), form.get("prompt")
-            if not isinstance(file, UploadFile) or not isinstance(text, str):
-                raise InputError("Expected a form with a file 'picture' and a text 'prompt'.")
+            if set(form) != FIELDS or not isinstance(file, UploadFile) or not isinstance(text, str):
+                raise InputError("Expected a form with a file 'picture' and a text 'prompt' only.")
             wanted = _parsed(text.encode())
             if wanted.image_id is not None:
                 raise InputError("Give image_id or upload a picture, not both.")

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from segsearch.queries import MIN_RELEVANCE
 from segsearch.requests import strict
 
 from .schemas import HIT, REGION, CocoMask, HitDocument, Region
@@ -53,6 +54,7 @@ class SearchAnswer(BaseModel):
         {
             "hits": [HIT],
             "relevance": 0.97,
+            "min_relevance": MIN_RELEVANCE,
             "message": None,
             "pointed": [],
             "next_cursor": CURSOR,
@@ -63,6 +65,9 @@ class SearchAnswer(BaseModel):
     hits: list[HitDocument]
     relevance: float | None = Field(
         description="Of the best region; null where the library is empty, or too small to tell."
+    )
+    min_relevance: float = Field(
+        description="What the request's field is without a value: a hit below it may be chance."
     )
     message: str | None = Field(
         description="Why there are no hits, such as that nothing in the library matches."

@@ -122,13 +122,11 @@ class Asking:
         found = [self._terms.vector(recipe, term) for term in terms]
         pointed = tuple(one for _, one in found if one is not None)
         vectors = [vector for vector, _ in found]
-        combined = search.combine(vectors, [term.weight for term in terms]) if terms else None
-        if combined is not None and not like and not unlike:
-            return combined, pointed
+        weights = [term.weight for term in terms]
         liked, unliked = (
             [self._terms.stored(recipe, one) for one in ids] for ids in (like, unlike)
         )
-        return search.with_feedback(combined, liked, unliked), pointed
+        return search.with_feedback(vectors, weights, liked, unliked), pointed
 
     def allowed(self, recipe: Active, filters: Filters) -> Ids | None:
         """Ids of the segments that pass, ascending; None where all do."""
@@ -187,7 +185,9 @@ class Asking:
         rules = Rules(query.per_image, unwanted=frozenset(query.unlike), accepts=accepts)
         if cursor is None:
             return rules
-        rules = replace(rules, below=cursor.below, newest=newest)
+        # A score made of ranks and captions rises when others go, and would pass `below` for ever.
+        below = cursor.below if query.captions == "off" else None
+        rules = replace(rules, below=below, newest=newest)
         if query.by_picture:
             return replace(rules, closed=frozenset(cursor.shown))
         shown = self.fetch(list(cursor.shown))

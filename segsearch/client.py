@@ -86,7 +86,8 @@ class Client:
         if picture is None:
             return self._server.document("POST", "/v1/search", json=wanted)
         with opened(picture) as file:
-            fields = {name: field(value) for name, value in wanted.items()}
+            given = {name: value for name, value in wanted.items() if value is not None}
+            fields = {name: field(value) for name, value in given.items()}
             return self._server.document("POST", "/v1/search", files={"picture": file}, data=fields)
 
     def scene(self, **wanted: Any) -> Document:

@@ -131,7 +131,7 @@ class Answer:
     """One page of hits, best first; with `by_picture` the hits of a picture stand together.
 
     `relevance` is the best region's, None where the library is too small to tell, or holds
-    nothing; on a later page it is None. `message` says in a sentence why there are no hits.
+    nothing; it is the same on later pages. `message` says in a sentence why there are no hits.
     `pointed` has an entry for each region term. `next_cursor` is None at the end.
     """
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    model_validator,
+)
 
 from segsearch.domain import MAX_ID
+from segsearch.errors import QueryError
 from segsearch.filters import MIN_BOX_OVERLAP, Filters
 from segsearch.masks import from_coco
 from segsearch.queries import (
@@ -30,12 +38,24 @@ from segsearch.scenes import LINKS, MAX_LINKS, MAX_SLOTS
 from segsearch.search import MAX_LIMIT, MAX_TERMS, MAX_TEXT_CHARACTERS, NOT_WEIGHT
 
 MAX_NUMBERS = 8_192  # of a vector
+
+
+def moment(value: Any) -> datetime:
+    """A day or time in ISO 8601, as on the command line; pydantic alone takes the year "2024" for
+    seconds since 1970. ValueError for anything else."""
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError) as problem:
+        raise ValueError("expected a date such as 2024-07-14 or 2024-07-14T12:00") from problem
+
+
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Pixels = Annotated[int, Field(ge=0, le=MAX_ID)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Words = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS * 4)]
 Name = Annotated[str, Field(min_length=1, max_length=1_000)]
 Names = Annotated[list[Name], Field(max_length=50)]
+Moment = Annotated[datetime, BeforeValidator(moment)]
 Quad = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
 
 
@@ -60,8 +80,8 @@ class FilterRequest(BaseModel):
     max_width: Pixels | None = None
     min_height: Pixels | None = None
     max_height: Pixels | None = None
-    taken_after: datetime | None = Field(None, description="Inclusive; the camera's local time.")
-    taken_before: datetime | None = Field(None, description="Exclusive.")
+    taken_after: Moment | None = Field(None, description="Inclusive; the camera's local time.")
+    taken_before: Moment | None = Field(None, description="Exclusive.")
     cameras: Names = Field([], description="In any case.")
     tags: Names = Field([], description="Any one of these.")
     all_tags: Names = Field([], description="Each of these.")
@@ -216,7 +236,8 @@ class SearchRequest(BaseModel):
     )
 
     def query(self, picture: bytes | None) -> Query:
-        """The query, with the uploaded picture if there is one; InputError for a wrong mask."""
+        """The query, with the uploaded picture if there is one; InputError for a wrong mask,
+        QueryError for a region of no picture."""
         return Query(
             terms=tuple(self._terms(picture)),
             limit=self.limit,
@@ -235,8 +256,11 @@ class SearchRequest(BaseModel):
         found: list[Term] = []
         if self.text is not None:
             found.append(TextTerm(self.text))
-        if self.region is not None and (self.region.image_id or picture is not None):
-            found.append(self.region.term(self.region.image_id or picture or b""))
+        if self.region is not None:
+            image = self.region.image_id or picture
+            if image is None:
+                raise QueryError("The region is of no picture: give its image_id, or upload one.")
+            found.append(self.region.term(image))
         if picture is not None and (self.region is None or self.region.image_id):
             found.append(PictureTerm(picture, self.picture_weight))
         if self.segment_id is not None:

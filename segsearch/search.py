@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segsearch.errors import QueryError
 from segsearch.filters import check_filters
@@ -76,9 +77,8 @@ def check_vector(term: VectorTerm, dimension: int) -> Vector:
 
 def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
     """The weighted sum of unit vectors (d,) at unit length; QueryError when terms cancel out."""
-    total = np.zeros_like(vectors[0])
-    for vector, weight in zip(vectors, weights, strict=True):
-        total = total + weight * vector
+    shares = np.array(weights) / np.abs(weights).max()  # only their ratios count, however large
+    total: NDArray[np.float64] = shares @ np.array(vectors, dtype=np.float64)
     length = float(np.linalg.norm(total))
     if length < 1e-6:
         raise QueryError("The query's terms cancel each other out.")
@@ -86,11 +86,17 @@ def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
 
 
 def with_feedback(
-    wanted: Vector | None, liked: Sequence[Vector], unliked: Sequence[Vector]
+    terms: Sequence[Vector],
+    weights: Sequence[float],
+    liked: Sequence[Vector],
+    unliked: Sequence[Vector],
 ) -> Vector:
-    """A query's unit vector (d,) moved towards what was judged right, away from what was not."""
-    vectors = [*([] if wanted is None else [wanted]), *liked, *unliked]
-    weights = [1.0] * (wanted is not None)
-    weights += [LIKE_WEIGHT / len(liked)] * len(liked) if liked else []
-    weights += [UNLIKE_WEIGHT / len(unliked)] * len(unliked) if unliked else []
-    return combine(vectors, weights)
+    """A query's unit vector (d,) moved towards what was judged right, away from what was not.
+
+    Its terms count 1 together; those that only steer away, as much as they weigh.
+    """
+    if any(weight > 0 for weight in weights):
+        terms, weights = [combine(terms, weights)], [1.0]
+    judged = [LIKE_WEIGHT / len(liked)] * len(liked) if liked else []
+    judged += [UNLIKE_WEIGHT / len(unliked)] * len(unliked) if unliked else []
+    return combine([*terms, *liked, *unliked], [*weights, *judged])

@@ -22,7 +22,10 @@ export async function call(path, options = {}) {
     if (problem.name === "AbortError") throw problem;
     throw new Error("The server does not answer. Is segsearch still running?");
   }
-  const document = await answer.json().catch(() => ({}));
+  const document = await answer.json().catch((problem) => {
+    if (problem.name === "AbortError") throw problem;
+    return {};
+  });
   if (answer.ok) return document;
   const error = new Error(document.detail || `The server answered ${answer.status}.`);
   error.code = document.code;

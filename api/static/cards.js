@@ -4,7 +4,6 @@
 import { drawRegion } from "./masks.js";
 
 const THUMBNAIL = 480;
-const LIKELY = 0.15; // relevance from which on a region is more than a chance find
 
 export const count = (n, one) => `${n.toLocaleString("en")} ${one}${n === 1 ? "" : "s"}`;
 export const nameOf = (path) => (path || "").split(/[\\/]/).pop() || "picture";
@@ -33,16 +32,17 @@ export function card(item, { alt, path, label, act }) {
   return node;
 }
 
-/** A card of a hit: how well it matches, and two buttons to say whether it is what was meant. */
-export function hitCard(hit, { act, judge, judged }) {
+/** A card of a hit: how well it matches, and two buttons to say whether it is what was meant.
+ * From `likely` on, its relevance is more than a chance find's. */
+export function hitCard(hit, { likely, act, judge, judged }) {
   const score = hit.score.toFixed(2);
   const alt = `Region in ${nameOf(hit.path)}, score ${score}. Find more like this.`;
   const node = card(hit, { alt, path: hit.path, act });
   const shown = node.querySelector(".score");
   shown.textContent = score;
   const known = hit.relevance !== null && hit.relevance !== undefined;
-  const relevance = known ? ` Relevance ${Math.round(100 * hit.relevance)} %: below ${100 * LIKELY} % it may be chance.` : "";
-  node.classList.toggle("unlikely", known && hit.relevance < LIKELY);
+  const relevance = known ? ` Relevance ${Math.round(100 * hit.relevance)} %: below ${100 * likely} % it may be chance.` : "";
+  node.classList.toggle("unlikely", known && hit.relevance < likely);
   shown.title = `Likeness: a cosine, the higher the better.${relevance}`;
   const thumbs = node.querySelector(".thumbs");
   thumbs.hidden = false;

@@ -12,6 +12,7 @@ const EMPTY = "The library is empty. Fill it with: segsearch index FOLDER";
 const $ = (id) => document.getElementById(id);
 let asking = startAsking();
 let picture = null; // a File that is searched by; it has no place in the address
+const pictures = new Map(); // ... but Back finds it again, by its name in the history's entry
 let cursor = null; // where the next page begins
 let passing = ""; // a message that the gallery may replace; anything else was said to be read
 
@@ -65,7 +66,8 @@ function query() {
   return body;
 }
 
-const made = (hits) => hits.map((hit) => hitCard(hit, {
+const made = ({ hits, min_relevance }) => hits.map((hit) => hitCard(hit, {
+  likely: min_relevance,
   act: () => go({ segment: hit.segment_id }),
   judge,
   judged: (verdict, id) => idsOf(verdict).includes(id),
@@ -75,7 +77,7 @@ const made = (hits) => hits.map((hit) => hitCard(hit, {
 async function askAndShow() {
   const answer = await search(query(), picture);
   const { hits, seconds, message } = answer;
-  show(made(hits));
+  show(made(answer));
   cursor = answer.next_cursor;
   $("more").hidden = !cursor;
   const time = seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
@@ -91,10 +93,10 @@ async function askAndShow() {
 async function showMore() {
   $("more").disabled = true;
   try {
-    const { hits, next_cursor } = await search({ ...query(), cursor }, picture);
-    const cards = made(hits);
+    const answer = await search({ ...query(), cursor }, picture);
+    const cards = made(answer);
     $("results").append(...cards);
-    cursor = next_cursor;
+    cursor = answer.next_cursor;
     $("more").hidden = !cursor;
     say(count($("results").childElementCount, "region"));
     cards[0]?.querySelector(".look").focus({ preventScroll: true });
@@ -154,6 +156,7 @@ function nothingDone({ images, pending }) {
 /** The whole picture, `draw` over it once it is there; a click gives x and y in its pixels. */
 function showWhole(image, draw, act) {
   const whole = $("whole-picture"), canvas = $("whole-masks");
+  canvas.width = 0; // no masks of the picture before, should this one's file be gone
   whole.onload = () => draw(canvas, whole.naturalWidth, whole.naturalHeight);
   const frame = whole.parentElement; // as large as the picture will be, so that nothing jumps
   frame.style.aspectRatio = `${image.width} / ${image.height}`;
@@ -249,7 +252,9 @@ async function render() {
 function go(next, file = null) {
   picture = file;
   const text = new URLSearchParams(next).toString();
-  history.pushState(null, "", text ? `?${text}` : location.pathname);
+  const name = `${performance.timeOrigin} ${pictures.size}`; // entries outlive a reload, files do not
+  if (file) pictures.set(name, file);
+  history.pushState(file && name, "", text ? `?${text}` : location.pathname);
   scrollTo({ top: 0 });
   render();
 }
@@ -272,6 +277,7 @@ async function addPictures(files) {
   showLibrary();
 }
 
+let again = 0; // one timer, however often the library changes
 async function showLibrary() {
   const quiet = { signal: undefined };
   try {
@@ -282,7 +288,8 @@ async function showLibrary() {
     const ready = await fetch("readyz");
     if (!ready.ok) parts.push("the first search waits for the models");
     $("library").textContent = parts.join(" · ");
-    if (found.pending || !ready.ok) setTimeout(showLibrary, 3000);
+    clearTimeout(again);
+    if (found.pending || !ready.ok) again = setTimeout(showLibrary, 3000);
   } catch (problem) {
     $("library").textContent = problem.message;
   }
@@ -320,7 +327,7 @@ $("results").addEventListener("click", (event) => {
   event.preventDefault();
   go({ image: new URL(link.href).searchParams.get("image") });
 });
-addEventListener("popstate", () => { picture = null; render(); });
+addEventListener("popstate", ({ state }) => { picture = pictures.get(state) ?? null; render(); });
 
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
 addEventListener("dragover", (event) => {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from segsearch.catalog.sql import SqlCatalog
 from segsearch.jobs import UPDATE_SECONDS, JobLog
@@ -206,6 +206,103 @@ def test_nothing_matches_is_said_and_the_nearest_can_be_seen_anyway(
     expect(page.locator(".card").first).to_be_visible()
     expect(page.locator("#message")).to_contain_text("0 of them likely")
     assert page.locator(".card.unlikely").count() == page.locator(".card").count()
+
+
+def test_what_is_likely_is_what_the_server_says(page: Page, many_url: str) -> None:
+    def all_by_chance(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "min_relevance": 2})
+
+    page.route("**/v1/search", all_by_chance)
+    search(page, many_url, "red")
+    expect(page.locator("#message")).to_contain_text("0 of them likely")
+    assert "below 200 % it may be chance" in str(
+        page.locator(".score").first.get_attribute("title")
+    )
+
+
+def test_back_asks_for_a_picture_again(page: Page, many_url: str, tmp_path: Path) -> None:
+    page.goto(many_url)
+    ready(page)
+    page.locator("#file").set_input_files(paint(tmp_path / "q.png", [RED]))
+    expect(page.locator("#question")).to_have_text("Like the picture q.png")
+    ready(page)
+    page.locator(".card .right").first.click()
+    page.wait_for_url("**like=*")
+    ready(page)
+    page.go_back()
+    expect(page.locator(".right[aria-pressed=true]")).to_have_count(0)
+    expect(page.locator("#question")).to_have_text("Like the picture q.png")
+    expect(page.locator(".card .cutout").first).to_be_visible()
+    page.go_back()
+    expect(page.locator("#asked")).to_be_hidden()
+    page.go_forward()
+    expect(page.locator("#asked")).to_be_visible()
+    expect(page.locator(".card .cutout").first).to_be_visible()
+
+
+def test_more_that_is_given_up_half_read_says_nothing(page: Page, many_url: str) -> None:
+    search(page, many_url, "red")
+    page.evaluate(
+        """() => {
+          const real = window.fetch;
+          window.fetch = (path, options) => {
+            if (!String(options?.body).includes("cursor")) return real(path, options);
+            const start = (body) =>
+              options.signal.addEventListener("abort", () => body.error(options.signal.reason));
+            return Promise.resolve(new Response(new ReadableStream({ start })));
+          };
+        }"""
+    )
+    page.locator("#more").click()
+    page.locator("#home").click()
+    expect(page.locator("#message")).to_contain_text("Say what to look for")
+
+
+def test_a_picture_that_is_gone_has_no_other_pictures_masks(page: Page, many_url: str) -> None:
+    page.route("**/v1/images/3/thumbnail?side=1024", lambda route: route.fulfill(status=422))
+    page.goto(f"{many_url}/?image=2")
+    ready(page)
+    assert page.locator("#whole-masks").evaluate("canvas => canvas.width") > 0
+    page.evaluate(
+        "history.pushState(null, '', '?image=3'); dispatchEvent(new PopStateEvent('popstate'))"
+    )
+    shown = "v1/images/3/thumbnail?side=1024"
+    expect(page.locator("#whole-picture")).to_have_attribute("src", shown)
+    ready(page)
+    assert page.locator("#whole-masks").evaluate("canvas => canvas.width") == 0
+
+
+def test_what_waits_is_asked_for_by_one_timer(page: Page, many_url: str) -> None:
+    page.add_init_script(
+        """const set = setTimeout, clear = clearTimeout;
+        window.waiting = new Set();
+        window.setTimeout = (act, pause) => {
+          const id = set(() => { waiting.delete(id); act(); }, pause);
+          if (pause === 3000) waiting.add(id);
+          return id;
+        };
+        window.clearTimeout = (id) => { waiting.delete(id); clear(id); };
+        window.EventSource = class {
+          addEventListener(_name, told) {
+            let done = 0;
+            window.advance = () => {
+              done += 1;
+              const jobs = [{ total: 9, done, segments: 0, skipped: 0 }];
+              told({ data: JSON.stringify({ jobs }) });
+            };
+          }
+        };"""
+    )
+    status = {"images": 9, "segments": 9, "pending": 5, "failed": 0}
+    page.route("**/v1/status", lambda route: route.fulfill(json=status))
+    page.goto(many_url)
+    expect(page.locator("#library")).to_contain_text("5 waiting")
+    for _ in range(4):
+        with page.expect_response("**/readyz"):
+            page.evaluate("advance()")
+    page.wait_for_timeout(100)
+    assert page.evaluate("waiting.size") <= 1
 
 
 def test_a_picture_that_failed_says_why(page: Page, many_url: str) -> None:

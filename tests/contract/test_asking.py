@@ -242,6 +242,12 @@ def test_judgements_move_the_query_as_rocchio_says(
         assert unlike[0] not in ids(answer)
         for hit in answer.hits:
             assert hit.score == pytest.approx(expected[hit.segment.id], abs=1e-5)
+        away = replace(term(wanted), weight=-0.5)
+        steered = made.ask(Query((away,), limit=100, per_image=100, like=(known[0],)))
+        moved = 0.75 * rows[known[0]] - 0.5 * wanted
+        expected = made.scores((moved / np.linalg.norm(moved)).astype(np.float32))
+        for hit in steered.hits:
+            assert hit.score == pytest.approx(expected[hit.segment.id], abs=1e-5)
         alone = made.ask(Query((), like=(known[0],), limit=1))
         assert ids(alone) == [max(known, key=made.scores(rows[known[0]]).__getitem__)]
 

@@ -172,14 +172,21 @@ def test_what_cannot_be_pointed_at_is_said(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+PROMPT = {"prompt": '{"points": [[1, 1]]}'}
+
+
 def test_a_segmenter_without_prompts_and_an_odd_body_are_said(client: TestClient) -> None:
     body = {"image_id": 1, "points": [[1, 1]]}
     refused = client.post("/v1/segment", json=body)
     assert (refused.status_code, refused.json()["code"]) == (503, "model_error")
     odd = client.post("/v1/segment", content=b"x", headers={"Content-Type": "text/plain"})
     assert (odd.status_code, odd.json()["code"]) == (415, "unsupported_media_type")
-    half = client.post("/v1/segment", data={"prompt": "{}"}, files={"other": b""})
-    assert (half.status_code, half.json()["code"]) == (400, "input_error")
+    for fields, files in [
+        ({"prompt": "{}"}, ["other"]),
+        ({**PROMPT, "multimask": "0"}, ["picture"]),
+    ]:
+        form = client.post("/v1/segment", data=fields, files=dict.fromkeys(files, b"x"))
+        assert (form.status_code, form.json()["code"]) == (400, "input_error")
 
 
 def test_a_click_takes_the_thing_under_it_and_no_what_is_not_of_it(tmp_path: Path) -> None:

@@ -92,6 +92,16 @@ def test_regions_are_found_looked_at_and_deleted(library: Client) -> None:
     assert refused.value.request_id
 
 
+def test_what_is_none_is_not_asked_for_beside_a_picture_either(
+    library: Client, served: Served
+) -> None:
+    picture = (served.service.settings.library.parent / "own" / "a.png").read_bytes()
+    asked: dict[str, Any] = {"not_text": None, "cursor": None, "filters": None, "limit": 1}
+    with_none = library.search(picture=picture, **asked)
+    assert with_none["hits"] == library.search(picture=picture, limit=1)["hits"]
+    assert library.search("red", **asked)["hits"] == library.search("red", limit=1)["hits"]
+
+
 def test_pictures_go_there_and_back(library: Client, served: Served, tmp_path: Path) -> None:
     path = paint(tmp_path / "new.png", [BLUE])
     library.create_collection("new & odd")

@@ -72,6 +72,20 @@ def test_more_like_a_region_needs_vectors(service: SegSearch) -> None:
         service.search(Query((SegmentTerm(1),), captions="only"))
 
 
+def test_what_moves_up_because_a_hit_has_gone_is_on_a_later_page(service: SegSearch) -> None:
+    query = Query((TextTerm("red"),), captions="join", limit=2)
+    seen: list[str] = []
+    while True:
+        answer = service.ask(query)
+        for hit in answer.hits:
+            seen.append(Path(hit.image.paths[0]).stem)
+            service.remove(image_ids=[hit.image.id])
+        if answer.next_cursor is None:
+            break
+        query = replace(query, cursor=answer.next_cursor)
+    assert sorted(seen) == ["ball", "bus", "car"]
+
+
 def test_removed_pictures_take_their_captions_along(service: SegSearch) -> None:
     query = Query((TextTerm("house"),), captions="only")
     (car,) = [hit for hit in service.search(query) if "car" in hit.captions[0].text]

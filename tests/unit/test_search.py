@@ -39,3 +39,9 @@ def test_terms_add_up_by_weight() -> None:
     assert search.combine([a, b], [3, -4]) == pytest.approx([0.6, -0.8])
     with pytest.raises(QueryError, match="cancel"):
         search.combine([a, a], [1, -1])
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-8, 1e30, 1e300])
+def test_only_the_ratios_of_weights_count(scale: float) -> None:
+    a, b = np.eye(2, dtype=np.float32)
+    assert search.combine([a, b], [3 * scale, -4 * scale]) == pytest.approx([0.6, -0.8])
