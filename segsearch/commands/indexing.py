@@ -13,7 +13,7 @@ from rich.console import Console
 
 from segsearch.commands.stopping import INTERRUPTED, stopping
 from segsearch.errors import EXIT_CODES, BusyError, PathError, PictureError
-from segsearch.settings import Settings
+from segsearch.settings import A_DAY_SECONDS, Settings
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 10.0
@@ -89,14 +89,21 @@ def worker(
         typer.Argument(help="Folders or URLs to keep indexed; none: only what waits already."),
     ] = None,
     poll_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Pause before the folders are looked at again.")
+        float,
+        typer.Option(
+            min=0.1, max=A_DAY_SECONDS, help="Pause before the folders are looked at again."
+        ),
     ] = POLL_SECONDS,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Model processes side by side [SEGSEARCH_LANES].")
     ] = None,
     drain_seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="What SIGTERM leaves for pictures [SEGSEARCH_DRAIN_SECONDS]."),
+        typer.Option(
+            min=0,
+            max=A_DAY_SECONDS,
+            help="What SIGTERM leaves for pictures [SEGSEARCH_DRAIN_SECONDS].",
+        ),
     ] = None,
 ) -> None:
     """Keep folders indexed until SIGTERM or Ctrl-C; any number may work on one library.
