@@ -82,7 +82,9 @@ class Guards:
             return
         limit = self._limit(headers)
         if _declared(headers) > limit:
-            await refusal(413, _too_large(limit), {"Connection": "close"})(scope, receive, send)
+            # The connection stays: uvicorn drops what still comes, and closes when 5 seconds are
+            # over. Closed at once, it would break under a sender who has not read the answer yet.
+            await refusal(413, _too_large(limit))(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit), send)
 

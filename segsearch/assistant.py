@@ -10,14 +10,15 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import Field, FiniteFloat
 
 from segsearch import __version__
 from segsearch.clicking import Candidate, candidates, region_at
-from segsearch.domain import Caption, Hit
+from segsearch.domain import MAX_ID, Caption, Hit
 from segsearch.errors import SegSearchError
 from segsearch.export import hit_document
 from segsearch.packs import neighbours
@@ -29,6 +30,8 @@ from segsearch.service import SegSearch
 MOST_HITS = 50
 MARGIN = 0.15
 MARKED_SIDE_PX = 1024
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Most = Annotated[int, Field(ge=1, le=MOST_HITS)]
 INSTRUCTIONS = (
     "A library of pictures, cut into segments. Search it by the things in the pictures; an answer "
     "is a region: its box in pixels (x0, y0, x1, y1), the picture it lies in, and an id to look "
@@ -47,8 +50,8 @@ def create_server(service: SegSearch) -> MCPServer:
     def search(
         words: str,
         without: str = "",
-        limit: int = 10,
-        per_image: int = 3,
+        limit: Most = 10,
+        per_image: Most = 3,
         captions: Literal["off", "join", "only"] = "off",
     ) -> list[dict[str, Any]]:
         """Find regions by words, best first, such as "a red umbrella"; `without` steers away.
@@ -60,20 +63,20 @@ def create_server(service: SegSearch) -> MCPServer:
         if without.strip():
             terms.append(TextTerm(without, NOT_WEIGHT))
         with _told():
-            query = Query(tuple(terms), min(limit, MOST_HITS), per_image, captions=captions)
+            query = Query(tuple(terms), limit, per_image, captions=captions)
             answer = service.ask(query)
         return [_brief(hit) for hit in answer.hits] or [{"message": answer.message}]
 
     @server.tool()
-    def more_like(segment_id: int, limit: int = 10, per_image: int = 1) -> list[dict[str, Any]]:
+    def more_like(segment_id: Id, limit: Most = 10, per_image: Most = 1) -> list[dict[str, Any]]:
         """Find regions that look like a stored one; that one itself is among them."""
         with _told():
             term = SegmentTerm(segment_id)
-            hits = service.search(Query((term,), min(limit, MOST_HITS), per_image))
+            hits = service.search(Query((term,), limit, per_image))
         return [_brief(hit) for hit in hits]
 
     @server.tool(structured_output=False)
-    def segment_at(image_id: int, x: float, y: float) -> list[Any]:
+    def segment_at(image_id: Id, x: FiniteFloat, y: FiniteFloat) -> list[Any]:
         """Cut out what stands at a point of a picture (pixels, from the top left).
 
         Gives the possible regions, best first, each with the id of the stored one that is the
@@ -89,17 +92,17 @@ def create_server(service: SegSearch) -> MCPServer:
 
     @server.tool()
     def click_search(
-        image_id: int, x: float, y: float, limit: int = 10, per_image: int = 1
+        image_id: Id, x: FiniteFloat, y: FiniteFloat, limit: Most = 10, per_image: Most = 1
     ) -> list[dict[str, Any]]:
         """Find regions that look like what stands at a point of a picture (pixels, from the top
         left); the stored region at that point is among them."""
         with _told():
             term = SegmentTerm(region_at(service, image_id, x, y).id)
-            hits = service.search(Query((term,), min(limit, MOST_HITS), per_image))
+            hits = service.search(Query((term,), limit, per_image))
         return [_brief(hit) for hit in hits]
 
     @server.tool(structured_output=False)
-    def look(segment_id: int) -> list[Any]:
+    def look(segment_id: Id) -> list[Any]:
         """Show a region: a crop with its surroundings, then its whole picture with it outlined."""
         with _told():
             segment = service.segment(segment_id)
@@ -109,7 +112,7 @@ def create_server(service: SegSearch) -> MCPServer:
         return [crop, Image(data=whole, format="jpeg")]
 
     @server.tool()
-    def cutout(segment_id: int) -> Image:
+    def cutout(segment_id: Id) -> Image:
         """A region alone as PNG; what does not belong to it is transparent."""
         with _told():
             segment = service.segment(segment_id)
@@ -117,13 +120,13 @@ def create_server(service: SegSearch) -> MCPServer:
             return Image(data=cutout_png(pixels, segment.mask), format="png")
 
     @server.tool()
-    def mask(segment_id: int) -> Image:
+    def mask(segment_id: Id) -> Image:
         """A region's mask over its whole picture as PNG: white inside, black outside."""
         with _told():
             return Image(data=mask_png(service.segment(segment_id).mask), format="png")
 
     @server.tool()
-    def surroundings(segment_id: int) -> list[dict[str, Any]]:
+    def surroundings(segment_id: Id) -> list[dict[str, Any]]:
         """The regions nearest to one in its picture, and how it lies to each of them."""
         with _told():
             segment = service.segment(segment_id)

@@ -92,7 +92,7 @@ class KeyRing:
 
         InputError for an unusable name, ConflictError when a valid key has it.
         """
-        if not _NAME.match(name):
+        if not _NAME.fullmatch(name):
             raise InputError(
                 f"The name {name[:80]!r} cannot name a key: expected up to 64 letters, digits, "
                 "spaces and . @ - _, a letter or digit first."

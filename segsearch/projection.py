@@ -187,25 +187,26 @@ class Projection:
 
     def _load(self, recipe: tuple[int, Recipe]) -> None:
         found = snapshots.newest(self._folder, self._factory, self._binding(recipe))
-        self._recipe_id = recipe[0]
         if found is None:
             self._rebuild(recipe)
         else:
             self._index, self._seq = found
             self._saved_seq = self._seq
+        self._recipe_id = recipe[0]
 
     def _rebuild(self, recipe: tuple[int, Recipe]) -> None:
         """The index from the catalog's vectors alone; about 5 seconds a million segments."""
         started = time.monotonic()
         changes = self._catalog.changes(recipe[0], 0)
-        self._seq = changes.seq if changes else 0
-        self._index = self._factory.create(recipe[1].dimension)
-        self._saved_seq = -1
+        self._index = None  # room for the new one
+        index = self._factory.create(recipe[1].dimension)
         for rows in self._catalog.vectors(recipe[0]):
-            self._index.add(rows.ids, self._mix.blend(rows))
+            index.add(rows.ids, self._mix.blend(rows))
+        # Only a whole one counts: half of one would be searched as if it were all there is.
+        self._index, self._seq, self._saved_seq = index, changes.seq if changes else 0, -1
         seconds = time.monotonic() - started
-        extra = {"action": "index.rebuild", "rows": len(self._index), "seconds": seconds}
-        LOG.info("Built the index of %d segments from the catalog.", len(self._index), extra=extra)
+        extra = {"action": "index.rebuild", "rows": len(index), "seconds": seconds}
+        LOG.info("Built the index of %d segments from the catalog.", len(index), extra=extra)
 
     def _apply(self, recipe_id: int, added: Ids, removed: Ids) -> None:
         if self._index is None:

@@ -16,6 +16,7 @@ def _split(value: Any) -> Any:
     return value
 
 
+A_DAY_SECONDS = 86_400.0  # a lease that ends later stems from a clock that was set back
 Globs = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)]
 
 
@@ -83,15 +84,22 @@ class Settings(BaseSettings):
         default=False, description="Whether they may lie in private networks and on this machine."
     )
     url_seconds: float = Field(
-        default=30.0, gt=0, description="How long fetching one address may take, in all."
+        default=30.0,
+        gt=0,
+        le=A_DAY_SECONDS,
+        description="How long fetching one address may take, in all.",
     )
     lease_seconds: float = Field(
         default=60.0,
         gt=0,
+        lt=A_DAY_SECONDS,
         description="How long a picture stays with a worker that no longer says it lives.",
     )
     picture_seconds: float = Field(
-        default=900.0, gt=0, description="How long a worker may take for one picture."
+        default=900.0,
+        gt=0,
+        le=A_DAY_SECONDS,
+        description="How long a worker may take for one picture.",
     )
     prompt_cache_bytes: int = Field(
         default=512_000_000, ge=0, description="Memory for encoded pictures that are pointed at."
@@ -104,6 +112,7 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         default=60.0,
         ge=0,
+        le=A_DAY_SECONDS,
         description="How long a worker told to end may take for the pictures it holds.",
     )
     recycle_pictures: int = Field(

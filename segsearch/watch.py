@@ -40,17 +40,20 @@ class Watch:
         settle_seconds: float,
         poll: bool | None,
         rescan: float,
+        idle: float,
     ) -> None:
         self._paths = [Path(os.path.abspath(path)) for path in paths]
         self._library = os.path.abspath(library)
         self._settle_seconds = settle_seconds
         self._poll = any(map(is_remote, self._paths)) if poll is None else poll
         self._rescan_seconds = rescan
+        self._idle_seconds = idle
         self._moving: dict[Path, tuple[Stamp, float]] = {}  # what it was like, and since when
 
     def changes(self, stop: threading.Event) -> Iterator[list[Path]]:
         """Paths to index: all folders at first and every `rescan` seconds, else the files that
-        changed and have kept still for `settle_seconds`; folders in which files vanished."""
+        changed and have kept still for `settle_seconds`; folders in which files vanished. None
+        every `idle` seconds: the time to look at what waits in the library."""
         while not stop.is_set():
             try:
                 yield from self._until_lost(stop)
@@ -62,6 +65,7 @@ class Watch:
         """Changes until a watched folder vanishes; events of one that comes back need a new
         watch."""
         scanned = -math.inf  # the first look comes once the watch stands: no gap
+        idled = time.monotonic()
         present = self._present()
         if not present:
             return
@@ -81,6 +85,9 @@ class Watch:
                 if time.monotonic() - scanned > self._rescan_seconds:
                     scanned = time.monotonic()
                     yield present
+                if time.monotonic() - idled > self._idle_seconds:
+                    yield []
+                    idled = time.monotonic()
         except OSError as problem:
             raise ServerError(
                 f"The folders cannot be watched: {problem}. Try --poll, or fewer folders."

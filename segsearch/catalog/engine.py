@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,22 +32,31 @@ def is_writable(file: Path) -> bool:
 def create_engine(file: Path, *, read_only: bool = False) -> sa.Engine:
     """An engine over one SQLite file: WAL, full durability, foreign keys, writers queue up.
 
-    Where nothing can be written, a log that lies beside the file is still read; without one the
-    file is opened as one that does not change, the only way SQLite opens it then
-    (https://www.sqlite.org/wal.html#read_only_databases).
+    Where nothing can be written, each transaction opens the file anew: see `_open_to_read`.
     """
-    waits = {"timeout": BUSY_TIMEOUT_MS / 1000}
     if not read_only:
+        waits = {"timeout": BUSY_TIMEOUT_MS / 1000}
         engine = sa.create_engine(f"sqlite:///{file}", connect_args=waits)
         event.listen(engine, "connect", _configure)
     else:
-        name = quote(str(file.absolute()))
-        still = "" if Path(f"{file}-wal").exists() else "&immutable=1"
-        url = f"sqlite:///file:{name}?mode=ro{still}&uri=true"
-        engine = sa.create_engine(url, connect_args=waits)
+        opened = partial(_open_to_read, file)
+        engine = sa.create_engine("sqlite://", creator=opened, poolclass=sa.pool.NullPool)
         event.listen(engine, "connect", _configure_reader)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _open_to_read(file: Path) -> sqlite3.Connection:
+    """A connection to a file that this process may not write.
+
+    A log that lies beside the file is read; without one the file is opened as one that does not
+    change, the only way SQLite opens it then (https://www.sqlite.org/wal.html#read_only_databases).
+    Others may write all the same: such a connection kept would never see what they do.
+    """
+    still = "" if Path(f"{file}-wal").exists() else "&immutable=1"
+    name = f"file:{quote(str(file.absolute()))}?mode=ro{still}"
+    waits = BUSY_TIMEOUT_MS / 1000
+    return sqlite3.connect(name, uri=True, timeout=waits, check_same_thread=False)
 
 
 def _configure(connection: Any, _record: Any) -> None:

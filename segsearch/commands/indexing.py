@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from segsearch.commands.stopping import INTERRUPTED, stopping
 from segsearch.errors import EXIT_CODES, BusyError, PathError, PictureError
-from segsearch.settings import Settings
+from segsearch.settings import A_DAY_SECONDS, Settings
+
+if TYPE_CHECKING:
+    from segsearch.service import SegSearch
+    from segsearch.watch import Watch
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 10.0
@@ -89,14 +94,21 @@ def worker(
         typer.Argument(help="Folders or URLs to keep indexed; none: only what waits already."),
     ] = None,
     poll_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Pause before the folders are looked at again.")
+        float,
+        typer.Option(
+            min=0.1, max=A_DAY_SECONDS, help="Pause before the folders are looked at again."
+        ),
     ] = POLL_SECONDS,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Model processes side by side [SEGSEARCH_LANES].")
     ] = None,
     drain_seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="What SIGTERM leaves for pictures [SEGSEARCH_DRAIN_SECONDS]."),
+        typer.Option(
+            min=0,
+            max=A_DAY_SECONDS,
+            help="What SIGTERM leaves for pictures [SEGSEARCH_DRAIN_SECONDS].",
+        ),
     ] = None,
 ) -> None:
     """Keep folders indexed until SIGTERM or Ctrl-C; any number may work on one library.
@@ -151,15 +163,34 @@ def watch(
     if missing:
         raise PathError(f"There is no folder {str(missing[0])!r}.")
     with open_service(context.obj, create=True) as service, stopping() as stop:
-        pace = {"settle_seconds": settle_seconds, "rescan": rescan_seconds}
+        pace = {"settle_seconds": settle_seconds, "rescan": rescan_seconds, "idle": POLL_SECONDS}
         watcher = Watch(paths, context.obj.library, poll=poll, **pace)
-        for changed in watcher.changes(stop):
-            try:
-                result = service.index(changed, stop=stop, background="watch", within=paths)
-            except (PathError, BusyError) as problem:
-                LOG.info("Nothing to do: %s", problem, extra={"action": "watch.idle"})
-                continue
-            LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "watch.pass"})
+        follow(service, watcher, paths, stop)
+
+
+def follow(
+    service: SegSearch, watcher: Watch, within: Sequence[Path], stop: threading.Event
+) -> None:
+    """Index what a watch of the folders `within` tells of, and what waits, until `stop`.
+
+    What comes while another process holds the library, or switches its models, is tried again.
+    RecipeError when the library was made by other models than are here under their name.
+    """
+    late: list[Path] = []
+    for changed in watcher.changes(stop):
+        late = list(dict.fromkeys([*late, *changed]))
+        try:
+            if late:
+                result = service.index(late, stop=stop, background="watch", within=within)
+                LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "watch.pass"})
+            else:
+                service.index_waiting(stop)
+        except PathError as problem:
+            LOG.info("Nothing to do: %s", problem, extra={"action": "watch.idle"})
+        except BusyError as problem:
+            LOG.warning("Tried again shortly: %s", problem, extra={"action": "watch.late"})
+            continue
+        late = []
 
 
 class BackgroundWorker:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import BinaryIO
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -28,6 +29,7 @@ from segsearch.sources.names import WEB
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PIECE_BYTES = 1 << 16
+LEAST_SECONDS = 0.001  # a timeout of 0 would mean not to wait at all
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 
 
@@ -76,7 +78,7 @@ def fetch(address: str, rules: WebRules) -> bytes:
 
     Raises PictureTooLargeError past that, PictureError for everything else that goes wrong.
     """
-    running = _Running()
+    running = _Running(rules.seconds)
     clock = threading.Timer(rules.seconds, running.end)
     clock.daemon = True
     clock.start()
@@ -111,10 +113,15 @@ def _follow(address: str, rules: WebRules, running: _Running) -> bytes:
 class _Running:
     """The sockets of one fetch; `end` shuts them from another thread, whatever they wait for."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.ended = False
+        self._until = monotonic() + seconds
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
+
+    def left(self) -> float:
+        """Seconds that are left for everything still to come."""
+        return max(LEAST_SECONDS, self._until - monotonic())
 
     def hold(self, connection: socket.socket) -> None:
         with self._lock:
@@ -196,7 +203,7 @@ def _connection(
     problem: OSError | None = None
     for address in checked_addresses(host, port, private=rules.private):
         try:
-            plain = socket.create_connection((address, port), timeout=rules.seconds)
+            plain = socket.create_connection((address, port), timeout=running.left())
         except OSError as reason:
             problem = reason
             continue

@@ -277,6 +277,24 @@ def test_a_library_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path:
     again.close()
 
 
+def test_what_others_write_is_seen_where_nothing_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "c.sqlite"
+    SqlCatalog(file).close()
+    with monkeypatch.context() as here:  # permissions do not bind root
+        here.setattr("segsearch.catalog.database.is_writable", lambda _: False)
+        reader = SqlCatalog(file)
+    assert reader.counts()["images"] == 0
+    for number in (1, 2):
+        writer = SqlCatalog(file)
+        store(writer, f"/{number}", number)
+        assert reader.counts()["images"] == number  # from the log
+        writer.close()
+        assert reader.counts()["images"] == number  # from the file
+    reader.close()
+
+
 def test_heartbeats_keep_a_lease_and_pauses_keep_a_picture_back(catalog: SqlCatalog) -> None:
     recipe_id = catalog.register_recipe(RECIPE)
     catalog.record_file("/a", STAMP, "sha", recipe_id)

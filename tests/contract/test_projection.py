@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from segsearch.catalog.sql import SqlCatalog
+from segsearch.domain import Recipe
+from segsearch.errors import DamageError
 from segsearch.indexes.exact import ExactIndexFactory
 from segsearch.indexes.faiss import FaissIndexFactory
-from segsearch.ports import FileStamp, IndexFactory
+from segsearch.ports import FileStamp, Ids, IndexFactory, VectorRows
 from segsearch.projection import Mix, Projection
 from tests.described import DIMENSION, RECIPE, describe
 
@@ -126,6 +128,29 @@ def test_losing_every_snapshot_loses_nothing(library: Library) -> None:
         path.unlink()
     library.reopen()
     assert library.agrees()
+
+
+def test_an_index_that_was_not_built_to_the_end_is_not_searched(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert library.agrees()
+    coming = Recipe("test", "s@2", "e@1", DIMENSION, {}, {}, {})
+    second = library.catalog.register_recipe(coming)
+    library.catalog.queue_all(second)
+    while claim := library.catalog.claim(second, "me", 60):
+        assert library.catalog.commit(claim, describe(claim.image_id + 50))
+    monkeypatch.setattr("segsearch.catalog.sql.BATCH_ROWS", 5)
+    whole = library.catalog.vectors
+
+    def broken_off(recipe_id: int, ids: Ids | None = None) -> Iterator[VectorRows]:
+        yield next(whole(recipe_id, ids))
+        raise DamageError("The disk gave nothing more.")
+
+    with monkeypatch.context() as here, pytest.raises(DamageError):
+        here.setattr(library.catalog, "vectors", broken_off)
+        library.projection.ids((second, coming))
+    held = library.projection.ids((second, coming))
+    assert held.tolist() == library.catalog.segment_ids(second).tolist()
 
 
 def test_two_generations_are_kept_and_nothing_else(library: Library) -> None:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,7 @@ from segsearch.masks import to_coco
 from tests.small_models import Shape, paint
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60
 Content = dict[str, list[tuple[str, str, float]]]
 
 
@@ -82,6 +84,14 @@ def children(process: int) -> list[int]:
         if parent == process and "spawn_main" in command:
             found.append(int(folder.name))
     return found
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that comes true by itself."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def content(library: Path) -> Content:

@@ -17,6 +17,7 @@ from mcp import Client, StdioServerParameters
 from PIL import Image
 
 from segsearch.assistant import create_server
+from segsearch.domain import MAX_ID
 from segsearch.masks import decode
 from segsearch.service import SegSearch
 from tests.small_models import Shape, open_small_service, paint
@@ -81,6 +82,26 @@ def test_what_goes_wrong_is_told_in_a_sentence(service: SegSearch) -> None:
         assert result.is_error
         assert result.content[0].text.endswith(".")
         assert "Traceback" not in result.content[0].text
+
+
+BEYOND = [
+    ("look", {"segment_id": MAX_ID + 1}, "segment_id"),
+    ("surroundings", {"segment_id": 0}, "segment_id"),
+    ("segment_at", {"image_id": MAX_ID + 1, "x": 1, "y": 1}, "image_id"),
+    ("segment_at", {"image_id": 1, "x": "inf", "y": 1}, "x"),
+    ("click_search", {"image_id": -1, "x": 1, "y": 1}, "image_id"),
+    ("search", {"words": "red", "limit": 51}, "limit"),
+    ("more_like", {"segment_id": 1, "per_image": 0}, "per_image"),
+]
+
+
+@pytest.mark.parametrize(("tool", "arguments", "field"), BEYOND)
+def test_arguments_out_of_bounds_are_refused_by_name(
+    service: SegSearch, tool: str, arguments: dict[str, Any], field: str
+) -> None:
+    result = call(service, tool, **arguments)
+    assert result.is_error
+    assert f"1 validation error for {tool}Arguments\n{field}\n" in result.content[0].text
 
 
 def test_a_library_is_described(service: SegSearch) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -91,6 +92,16 @@ def test_a_server_that_others_reach_asks_for_a_key_and_hears_of_a_revoked_one(
         assert client.delete("/v1/images/1", headers=bearer).status_code == 403
         ring.revoke(key.id)
         assert client.get("/v1/images", headers=bearer).status_code == 401
+
+
+def test_who_sends_far_too_much_reads_why_it_was_refused(tmp_path: Path) -> None:
+    with serving(tmp_path / "library") as (_, url):
+        # It sends all before it reads: where the server closes early, it hears of a broken pipe.
+        connection = HTTPConnection(url.removeprefix("http://"), timeout=60)
+        connection.request("POST", "/v1/search", body=b" " * 30_000_000)
+        answer = connection.getresponse()
+        assert (answer.status, json.load(answer)["code"]) == (413, "body_too_large")
+        connection.close()
 
 
 def test_a_taken_port_is_said_in_one_sentence() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import socket
@@ -11,14 +12,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from segsearch.commands.indexing import follow
 from segsearch.domain import JobState, State
 from segsearch.errors import DamageError, LibraryError, PathError
 from segsearch.ports import Claim
 from segsearch.service import SegSearch
-from tests.integration.ingesting import ask, content, paint_many
+from segsearch.watch import Watch
+from tests.integration.ingesting import ask, content, paint_many, until
 from tests.small_models import Shape, SmallModels, open_small_service, paint
 
 
@@ -322,6 +326,28 @@ def test_searches_switch_when_the_last_worker_is_done(
         assert service._catalog.fail(held[0], "It is damaged.")
         changed.index_waiting(threading.Event())
         assert changed.status().preset == "other"
+        assert changed.verify() == []
+
+
+def test_a_watch_in_which_nothing_changes_switches_once_the_last_worker_is_done(
+    service: SegSearch, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    stop, held = threading.Event(), list[Claim]()
+    pace: dict[str, Any] = {"settle_seconds": 0.5, "poll": False, "rescan": 600, "idle": 0.5}
+    with open_both(tmp_path / "library", "other") as changed:
+        changed.index([pictures], report=holding(service, held, ELSEWHERE), background="watch")
+        watcher = Watch([pictures], tmp_path / "library", **pace)
+        thread = threading.Thread(target=follow, args=[changed, watcher, [pictures], stop])
+        thread.start()
+        try:
+            until(lambda: any(vars(one).get("action") == "watch.pass" for one in caplog.records))
+            assert changed.status().preset == "small"
+            assert service._catalog.fail(held[0], "It is damaged.")
+            until(lambda: changed.status().preset == "other")
+        finally:
+            stop.set()
+            thread.join()
         assert changed.verify() == []
 
 

@@ -2,55 +2,62 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
-from segsearch.domain import Skipped
+from segsearch.commands.indexing import follow
+from segsearch.domain import Recipe, Skipped
+from segsearch.errors import RecipeError
 from segsearch.service import SegSearch
 from segsearch.settings import Settings
 from segsearch.sources.entries import COMPANION
 from segsearch.sources.reader import Sources
 from segsearch.watch import Watch, is_remote
-from tests.integration.ingesting import paint_many
-from tests.small_models import Shape, open_small_service, paint
+from tests.integration.ingesting import paint_many, until
+from tests.small_models import Shape, SmallModels, open_small_service, paint
 
-PATIENCE_SECONDS = 60
+
+class Seeing(Watch):
+    """A watch that keeps what it has told."""
+
+    seen: list[list[Path]]
+
+    def changes(self, stop: threading.Event) -> Iterator[list[Path]]:
+        for paths in super().changes(stop):
+            self.seen.append(paths)
+            yield paths
+
+
+def seeing(service: SegSearch, folder: Path, *, poll: bool) -> Seeing:
+    library = service.settings.library
+    watcher = Seeing([folder], library, settle_seconds=0.5, poll=poll, rescan=600, idle=1.0)
+    watcher.seen = []
+    return watcher
 
 
 @contextmanager
 def watching(service: SegSearch, folder: Path, *, poll: bool) -> Iterator[list[list[Path]]]:
-    """A watch that indexes as the command does; what it was told to look at."""
-    seen: list[list[Path]] = []
+    """A watch that indexes; what it was told to look at."""
     stop = threading.Event()
-    library = service.settings.library
-    watcher = Watch([folder], library, settle_seconds=0.5, poll=poll, rescan=600)
-
-    def run() -> None:
-        for paths in watcher.changes(stop):
-            seen.append(paths)
-            service.index(paths, stop=stop, background="watch", within=[folder])
-
-    thread = threading.Thread(target=run)
+    watcher = seeing(service, folder, poll=poll)
+    thread = threading.Thread(target=follow, args=[service, watcher, [folder], stop])
     thread.start()
-    until(lambda: bool(seen))
+    until(lambda: bool(watcher.seen))
     time.sleep(0.5)  # the watch itself begins right after
     try:
-        yield seen
+        yield watcher.seen
     finally:
         stop.set()
         thread.join()
-
-
-def until(holds: object) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():  # type: ignore[operator]  # a callable without arguments
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("poll", [False, True], ids=["events", "polling"])
@@ -142,3 +149,41 @@ def test_a_raw_file_that_settles_beside_its_picture_stays_a_companion(tmp_path: 
     raw.write_bytes(b"camera")
     sources = Sources(Settings(library=tmp_path / "library"))
     assert sources.find([raw], within=[tmp_path]).skipped == (Skipped(str(raw), COMPANION),)
+
+
+def test_what_comes_while_another_process_holds_the_library_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = paint_many(tmp_path / "pictures", 1)
+    with open_small_service(tmp_path / "library") as service:
+        service.index([folder])
+        engine = service._catalog._engine  # type: ignore[attr-defined]  # the SQL catalog's
+        event.listen(engine, "checkout", lambda one, *_: one.execute("PRAGMA busy_timeout = 1"))
+        with watching(service, folder, poll=False) as seen:
+            catalog = tmp_path / "library" / "catalog.sqlite"
+            with closing(sqlite3.connect(catalog, isolation_level=None)) as holder:
+                holder.execute("BEGIN IMMEDIATE")
+                shutil.copy(folder / "000.png", folder / "copy.png")  # needs no model
+                until(lambda: "Tried again shortly: Another process" in caplog.text)
+            until(lambda: len(service.image(1).paths) == 2)
+        assert sum(folder / "copy.png" in paths for paths in seen) == 1
+
+
+class Changed(SmallModels):
+    """The same models under the same name, with crops of their own."""
+
+    @property
+    def recipe(self) -> Recipe:
+        return replace(super().recipe, crop={"margin": 0.5})
+
+
+def test_a_watch_of_a_library_made_by_other_models_of_that_name_ends(tmp_path: Path) -> None:
+    folder = paint_many(tmp_path / "pictures", 1)
+    with open_small_service(tmp_path / "library") as service:
+        service.index([folder])
+    with (
+        open_small_service(tmp_path / "library", models=Changed()) as changed,
+        pytest.raises(RecipeError, match="--rebuild"),
+    ):
+        watcher = seeing(changed, folder, poll=False)
+        follow(changed, watcher, [folder], threading.Event())

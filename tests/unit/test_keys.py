@@ -65,7 +65,7 @@ def test_a_name_is_given_to_one_valid_key(ring: KeyRing) -> None:
     ring.create("laptop", Scope.READ)
     with pytest.raises(ConflictError):
         ring.create("laptop", Scope.ADMIN)
-    for bad in ("", " ", "../x", "a" * 65, "a\nb"):
+    for bad in ("", " ", "../x", "a" * 65, "a\nb", "a\n"):
         with pytest.raises(InputError):
             ring.create(bad, Scope.READ)
 

@@ -68,6 +68,26 @@ class Pages(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def test_the_addresses_of_a_name_share_the_time_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, waited = 0.0, list[float]()
+
+    def silent(_address: object, timeout: float) -> None:
+        nonlocal now
+        waited.append(timeout)
+        now += timeout
+        raise TimeoutError("timed out")
+
+    web = "segsearch.sources.web"
+    monkeypatch.setattr(f"{web}.monotonic", lambda: now)
+    monkeypatch.setattr(f"{web}.socket.create_connection", silent)
+    addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]  # reserved for documents
+    monkeypatch.setattr(f"{web}.checked_addresses", lambda *_, **__: addresses)
+    with pytest.raises(PictureError, match="timed out"):
+        fetch("http://pictures.example/a.png", LOCAL)
+    assert len(waited) == 3
+    assert sum(waited) == pytest.approx(LOCAL.seconds, abs=0.1)
+
+
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:

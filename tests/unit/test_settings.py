@@ -1,0 +1,34 @@
+"""Settings that would do something else than they say are refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from segsearch.catalog.sql import SqlCatalog
+from segsearch.ports import FileStamp
+from segsearch.settings import Settings
+from tests.described import RECIPE
+
+
+@pytest.mark.parametrize("seconds", [100_000.0, math.inf, math.nan])
+@pytest.mark.parametrize(
+    "name", ["lease_seconds", "picture_seconds", "url_seconds", "drain_seconds"]
+)
+def test_times_beyond_a_day_are_refused(name: str, seconds: float) -> None:
+    given: dict[str, Any] = {name: seconds}
+    with pytest.raises(ValidationError):
+        Settings(**given)
+
+
+def test_the_longest_lease_that_can_be_set_is_kept_to(tmp_path: Path) -> None:
+    longest = Settings(lease_seconds=86_399.0).lease_seconds
+    catalog = SqlCatalog(tmp_path / "catalog.sqlite")
+    catalog.record_file("/a", FileStamp(1, 1), "sha", catalog.register_recipe(RECIPE))
+    assert catalog.claim(1, "first", longest) is not None
+    assert catalog.claim(1, "second", longest) is None
+    catalog.close()
