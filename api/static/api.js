@@ -15,15 +15,16 @@ export function startAsking() {
 
 /** The JSON answer of a path; an Error with the server's sentence and `code` otherwise. */
 export async function call(path, options = {}) {
+  const sent = { signal: asking.signal, ...options };
   let answer;
   try {
-    answer = await fetch(path, { signal: asking.signal, ...options });
+    answer = await fetch(path, sent);
   } catch (problem) {
     if (problem.name === "AbortError") throw problem;
     throw new Error("The server does not answer. Is segsearch still running?");
   }
-  const document = await answer.json().catch((problem) => {
-    if (problem.name === "AbortError") throw problem;
+  const document = await answer.json().catch(() => {
+    sent.signal?.throwIfAborted(); // given up half-read
     return {};
   });
   if (answer.ok) return document;
