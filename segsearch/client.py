@@ -31,6 +31,7 @@ from segsearch.remote import (
     name_of,
     opened,
 )
+from segsearch.whole import whole
 
 Coordinates = Sequence[Sequence[float]]
 # Refusals that are about a picture, not about the server or the caller.
@@ -121,10 +122,14 @@ class Client:
             )
 
     def export(self, into: Path, **wanted: Any) -> Path:
-        """Write what `POST /v1/export` answers (`format`, `text`, `collection`, ...) to a file."""
+        """Write what `POST /v1/export` answers (`format`, `text`, `collection`, ...) to a file.
+
+        What lay there stays when the answer is cut short.
+        """
         with (
             self._server.streamed("POST", "/v1/export", json=wanted) as answer,
-            into.open("wb") as file,
+            whole(into) as partial,
+            partial.open("wb") as file,
         ):
             for piece in answer.iter_bytes():
                 file.write(piece)

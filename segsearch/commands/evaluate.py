@@ -28,13 +28,14 @@ def evaluate(
     SEGSEARCH_MASKED_WEIGHT the mix of vectors.
     """
     from segsearch.decode import Limits
+    from segsearch.evaluation.run import check_present, sampled, table
     from segsearch.evaluation.run import evaluate as run
-    from segsearch.evaluation.run import sampled, table
     from segsearch.evaluation.truth import read_truth
     from segsearch.wiring import build_pipeline
 
     settings: Settings = context.obj
     pictures = sampled(read_truth(coco, images), limit)
+    check_present(pictures)
     pipeline = build_pipeline(settings)
     console = Console(stderr=True, quiet=as_json)
     shown = track(pictures, "Describing", console=console)

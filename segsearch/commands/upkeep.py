@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from segsearch.errors import EXIT_CODES, DamageError
+from segsearch.errors import EXIT_CODES, DamageError, PathError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -96,6 +96,8 @@ def restore(
     """Put a backup in place of what the library holds; a new library is made when there is none."""
     from segsearch.wiring import open_service
 
+    if not file.is_file():  # before a library is made for it
+        raise PathError(f"There is no file {str(file)!r}.")
     with open_service(context.obj, create=True) as service:
         service.upkeep.restore(file)
         found = service.status()

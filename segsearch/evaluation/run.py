@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from segsearch.decode import DEFAULT_LIMITS, Limits, decode, read_file
-from segsearch.errors import InputError, PictureError
+from segsearch.errors import InputError, PathError, PictureError
 from segsearch.evaluation.methods import BY_SEGMENT, METHODS, Description, describe
 from segsearch.evaluation.metrics import ANSWERS, DEPTHS, PER_PICTURE, SIZES, Row, measure
 from segsearch.evaluation.truth import TruePicture
@@ -50,6 +50,16 @@ def sampled(pictures: Sequence[TruePicture], limit: int | None) -> list[TruePict
         raise InputError(f"The limit is {limit}, expected at least 1.")
     kept = random.Random(SAMPLE_SEED).sample(range(len(pictures)), limit)  # noqa: S311
     return [pictures[index] for index in sorted(kept)]
+
+
+def check_present(pictures: Sequence[TruePicture]) -> None:
+    """PathError when files of these pictures are not there, before hours are spent on others."""
+    missing = [one.path for one in pictures if not one.path.is_file()]
+    if missing:
+        raise PathError(
+            f"{len(missing)} of {len(pictures)} pictures are not there, such as "
+            f"{str(missing[0])!r}."
+        )
 
 
 def evaluate(

@@ -179,6 +179,20 @@ def test_exports_are_written_to_files(library: Client, tmp_path: Path) -> None:
     assert refused.value.code == "not_found_error"
 
 
+class _CutShort(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        yield b'{"annotations'
+        raise httpx.ReadError("the server went away")
+
+
+def test_an_export_that_is_cut_short_leaves_what_lay_there(tmp_path: Path) -> None:
+    (tmp_path / "coco.json").write_text("before")
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=_CutShort()))
+    with Client("http://x", transport=transport) as there, pytest.raises(UnreachableError):
+        there.export(tmp_path / "coco.json", format="coco")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("coco.json", "before")]
+
+
 def test_the_library_and_its_server_are_described(library: Client) -> None:
     assert library.is_alive()
     assert library.status()["images"] == library.stats()["images"] == 1

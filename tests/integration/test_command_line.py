@@ -258,6 +258,9 @@ def test_eval_measures_annotated_pictures(tmp_path: Path) -> None:
     assert all(0 <= row["map_50"] <= 1 for row in document["rows"])
     assert not (tmp_path / "none").exists()
     fails(run("eval", "--coco", tmp_path, "--images", pictures, library=tmp_path), PathError)
+    (tmp_path / "empty").mkdir()
+    lost = run("eval", "--coco", truth, "--images", tmp_path / "empty", library=tmp_path)
+    fails(lost, PathError)
 
 
 def test_regions_are_exported_for_other_programs(library: Path, tmp_path: Path) -> None:
@@ -272,6 +275,8 @@ def test_a_library_is_backed_up_and_restored(library: Path, tmp_path: Path) -> N
     done = run("backup", tmp_path / "copy", "--json", library=library)
     assert done.returncode == 0, done.stderr
     fails(run("backup", tmp_path / "copy", library=library), PathError)
+    fails(run("restore", tmp_path / "none", library=tmp_path / "restored"), PathError)
+    assert not (tmp_path / "restored").exists()
     done = run("restore", tmp_path / "copy", "--json", library=tmp_path / "restored")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"] == 1

@@ -1,4 +1,4 @@
-"""The image tower as it is trained: its batch norms are folded, and nothing else moves."""
+"""Batch norms folded into convolutions, as the image tower is trained: nothing else moves."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from training.clip_folding import fold_norms
 from training.clip_model import build
-from training.clip_tower import Tower, fold_norms
 
 SIDE_PX = 64
 
@@ -38,13 +38,14 @@ def test_folding_moves_neither_outputs_nor_gradients(trunk: nn.Module) -> None:
         assert torch.allclose(weight.grad, own.grad)
 
 
-def test_a_copy_of_a_folded_tower_runs_on_its_own_weights() -> None:
-    tower = Tower(build().visual)
-    other = copy.deepcopy(tower)
-    pixels = torch.rand(1, 3, SIDE_PX, SIDE_PX)
+def test_a_copy_of_a_folded_trunk_runs_on_its_own_weights(trunk: nn.Module) -> None:
+    folded = copy.deepcopy(trunk)
+    fold_norms(folded)
+    other = copy.deepcopy(folded)
+    pixels = torch.rand(1, 3, SIDE_PX, SIDE_PX, dtype=torch.float64)
     with torch.no_grad():
-        before = other.late(other.early(pixels))
-        for weight in tower.parameters():
+        before = other(pixels)
+        for weight in folded.parameters():
             weight.zero_()
-        assert torch.equal(other.late(other.early(pixels)), before)
-    assert other.state_dict().keys() == tower.state_dict().keys()
+        assert torch.equal(other(pixels), before)
+    assert other.state_dict().keys() == trunk.state_dict().keys()
