@@ -114,8 +114,6 @@ class Upkeep:
         LibraryError when it is of an empty library, LibraryVersionError when a later version made
         it; then nothing has changed.
         """
-        if not file.is_file():
-            raise PathError(f"There is no file {str(file)!r}.")
         self._catalog.restore(file)
         active = self._catalog.active_recipe()
         if active:

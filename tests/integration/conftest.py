@@ -1,4 +1,4 @@
-"""A library of painted pictures behind the API, for the tests of its routes."""
+"""Libraries of painted pictures: one behind the API, for its routes, and one for each test."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from segsearch_api.app import create_app
 
+from segsearch.service import SegSearch
 from tests.small_models import Shape, open_small_service, paint
 
 RED = Shape("red", (10, 10, 50, 40))
@@ -36,3 +37,11 @@ def client(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         assert (report.indexed, report.segments) == (3, 4)
         with TestClient(create_app(service), base_url="http://localhost") as client:
             yield client
+
+
+@pytest.fixture
+def service(tmp_path: Path, pictures: Path) -> Iterator[SegSearch]:
+    """A library of the module's `pictures`, with models that know colours only."""
+    with open_small_service(tmp_path / "library", retry_seconds=0.0) as made:
+        made.index([pictures])
+        yield made

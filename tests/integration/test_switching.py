@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,6 @@ from tests.small_models import Shape, SmallModels, open_small_service, paint
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     return paint_many(tmp_path / "pictures", 6)
-
-
-@pytest.fixture
-def service(tmp_path: Path, pictures: Path) -> Iterator[SegSearch]:
-    with open_small_service(tmp_path / "library", retry_seconds=0.0) as made:
-        made.index([pictures])
-        yield made
 
 
 class OtherModels(SmallModels):

@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,13 +22,6 @@ from tests.small_models import Shape, open_small_service, paint
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     return paint_many(tmp_path / "pictures", 6)
-
-
-@pytest.fixture
-def service(tmp_path: Path, pictures: Path) -> Iterator[SegSearch]:
-    with open_small_service(tmp_path / "library", retry_seconds=0.0) as made:
-        made.index([pictures])
-        yield made
 
 
 def change(library: Path, *statements: str) -> None:
