@@ -191,7 +191,7 @@ class Caption:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A region that answers a query. `score` is a cosine, the higher the better; where
-    captions take part, it is what `hybrid.order` says. Captions come newest first.
+    captions take part, it is what `hybrid` says. Captions come newest first.
 
     `relevance` in [0, 1] is how unlikely it is that a library of this size has a region of this
     score by chance; None where the library is too small to tell, and where captions take part.

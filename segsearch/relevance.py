@@ -1,10 +1,11 @@
 """Tells a find from a chance find: how high regions score by chance in a library of this size.
 
 Most regions of a library have nothing to do with a query, so the query's own scores over a fixed
-sample of them are its background. Its upper tail is close to exponential: the number of regions
-of n that reach a score s by chance is about n * TAIL * exp(-(s - start) / scale), and the chance
-that none does is exp(-that): the relevance. On benchmarks/regions the relevance of the best region
-for absent things is spread nearly evenly over [0, 1], as it should be.
+sample of them are its background. Its upper tail is close to exponential: the share of regions
+that reach a score s by chance is about TAIL * exp(-(s - start) / scale), and the chance that none
+of n does is (1 - share) ** n: the relevance. On benchmarks/regions the relevance of the best region
+for absent things is spread nearly evenly over [0, 1], as it should be. Below `start`, which counts
+where filters leave a handful of regions, the share is drawn through median and lower spread.
 
 Where what is asked for is common, its own regions fill the tail. Start and scale are therefore
 bounded by the lower half of the scores, in which it has no part. Median and lower spread alone,
@@ -50,9 +51,12 @@ class Background:
         """How unlikely a chance find of this score is, in [0, 1]; None when nobody can know."""
         if not self.is_known:
             return None
-        excess = (score - self.start) / self.scale
-        by_chance = self.count * TAIL * np.exp(-max(excess, 0.0))
-        return float(np.exp(-by_chance))
+        if score < self.start:
+            levels = [self.middle - 3 * self.spread, self.middle - self.spread, self.middle]
+            share = np.interp(score, [*levels, self.start], [1, 1 - LOWER, 0.5, TAIL])
+        else:
+            share = TAIL * np.exp((self.start - score) / self.scale)
+        return float((1 - share) ** self.count)
 
     def spreads(self, score: float) -> float:
         """How far a score lies above the median, in lower spreads; unlike the relevance it does

@@ -83,7 +83,7 @@ def holds(relation: str, one: Mask, other: Mask) -> bool:
 def assign(stage: Stage) -> tuple[Filling, ...] | None:
     """The regions that fill the present slots and are worth most together; None without any.
 
-    No thing fills two slots, every link holds, and no region of an absent slot is left that its
+    No thing fills two slots, every link holds, and no other thing fills an absent slot as its
     links allow. Among equals the smaller ids win, slot by slot. Gives up improving after
     `MAX_STEPS` regions were tried, which takes six slots with dozens of regions each.
     """
@@ -155,6 +155,7 @@ def _between(
 
 
 def _fits(filling: Filling, chosen: Sequence[Filling]) -> bool:
+    """Whether a region is of another thing than those chosen."""
     return not any(
         filling.segment.id == other.segment.id or same_thing(filling.segment, other.segment)
         for other in chosen
@@ -163,9 +164,8 @@ def _fits(filling: Filling, chosen: Sequence[Filling]) -> bool:
 
 def _is_spoilt(stage: Stage, chosen: Sequence[Filling], linked: Linked) -> bool:
     """Whether something that must not be there is, beside what was chosen."""
-    taken = {one.segment.id for one in chosen}
     return any(
-        filling.segment.id not in taken and linked(len(stage.present) + number, filling, chosen)
+        linked(len(stage.present) + number, filling, chosen) and _fits(filling, chosen)
         for number, options in enumerate(stage.absent)
         for filling in options
     )

@@ -42,7 +42,8 @@ def link_near_duplicates(db: sa.Connection, image_id: int, value: str | None) ->
     """Note an image's perceptual hash, and link it with the images whose hash is near.
 
     Hashes that differ in at most 7 of 128 bits agree in one of eight bands at least, so candidates
-    come from an index, and none is missed.
+    come from an index. A band of flat sky is common to thousands, so those that agree in the most
+    bands come first.
     """
     db.execute(sa.delete(HASH_BAND).where(HASH_BAND.c.image_id == image_id))
     either = (NEAR_DUPLICATE.c.image_id == image_id) | (NEAR_DUPLICATE.c.other_id == image_id)
@@ -55,7 +56,8 @@ def link_near_duplicates(db: sa.Connection, image_id: int, value: str | None) ->
         sa.select(IMAGE.c.id, IMAGE.c.perceptual_hash)
         .join(HASH_BAND, HASH_BAND.c.image_id == IMAGE.c.id)
         .where(same_band)
-        .distinct()
+        .group_by(IMAGE.c.id)
+        .order_by(sa.func.count().desc(), IMAGE.c.id)
         .limit(CANDIDATES)
     )
     near = sorted(

@@ -2,7 +2,8 @@
 
 The result is that of segment_anything's SamAutomaticMaskGenerator (automatic_mask_generator.py);
 the way there differs: masks that fail the predicted IoU are never enlarged, sizes and boxes come
-from the small logits, and only masks that survive everything become pixels.
+from the small logits, and only masks that survive everything become pixels. Repeats of a mask one
+pixel wide are dropped too: upstream's boxes of them have no area, so they overlap nothing there.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def _in_view(
     found = found[~_cut_by_crop(found.boxes, crop, whole)]
     if not found.boxes.shape[0]:
         return None
-    return found[nms(_inclusive(found.boxes), found.predicted_iou, settings.box_nms_thresh)]
+    return found[nms(_with_area(found.boxes), found.predicted_iou, settings.box_nms_thresh)]
 
 
 def _asked(view: View, points: NDArray[np.float64], settings: GeneratorSettings) -> Found:
@@ -248,6 +249,13 @@ def _inclusive(boxes: Tensor) -> Tensor:
     return (boxes - last).float()
 
 
+def _with_area(boxes: Tensor) -> Tensor:
+    """Boxes as `_inclusive` gives them, none without width or height."""
+    found = _inclusive(boxes)
+    found[:, 2:] = torch.maximum(found[:, 2:], found[:, :2] + 1)
+    return found
+
+
 def _proposals(found: Found | None, view: View, crop: Box, whole: Box) -> Iterator[Proposal]:
     """Pixels at last: the surviving masks of a view, as run lengths in the whole picture."""
     if found is None:
@@ -284,7 +292,7 @@ def _without_duplicates(
     if not proposals:
         return []
     boxes = torch.tensor([one.mask.box.as_tuple() for one in proposals])
-    keep = nms(_inclusive(boxes), torch.tensor(scores), threshold)
+    keep = nms(_with_area(boxes), torch.tensor(scores), threshold)
     return [proposals[index] for index in keep.tolist()]
 
 

@@ -47,13 +47,6 @@ class EncodedPicture:
         scale = (self.inside[1] / self.size[1], self.inside[0] / self.size[0])
         return torch.as_tensor(coordinates * scale, dtype=torch.float32)
 
-    def enlarge(self, logits: Tensor) -> Tensor:
-        """Logits (b, k, h, w) at the picture's size (b, k, H, W)."""
-        if self.inside != (self.square, self.square):
-            logits = _bilinear(logits, (self.square, self.square))
-            logits = logits[..., : self.inside[0], : self.inside[1]]
-        return _bilinear(logits, self.size)
-
 
 def answer_sam(model: Sam, picture: EncodedPicture, prompts: Prompts) -> Answer:
     """Masks of B things, B one or the number of boxes."""
@@ -79,14 +72,15 @@ def answer_sam(model: Sam, picture: EncodedPicture, prompts: Prompts) -> Answer:
         dense_prompt_embeddings=dense,
         multimask_output=prompts.multimask,
     )
-    return finished(picture, logits, predicted_iou, float(model.mask_threshold))
+    # In two steps also where nothing is cut away: one alone gives other edges.
+    square = bilinear(logits, (picture.square, picture.square))
+    full = bilinear(square[..., : picture.inside[0], : picture.inside[1]], picture.size)
+    return finished(full, logits, predicted_iou, float(model.mask_threshold))
 
 
-def finished(
-    picture: EncodedPicture, logits: Tensor, predicted_iou: Tensor, threshold: float
-) -> Answer:
-    """Logits (b, k, h, w) and predicted IoU (b, k) as an answer in NumPy arrays."""
-    full = picture.enlarge(logits.float())
+def finished(full: Tensor, logits: Tensor, predicted_iou: Tensor, threshold: float) -> Answer:
+    """Logits at the picture's size (b, k, H, W) and as decoded (b, k, h, w), and predicted IoU
+    (b, k), as an answer in NumPy arrays."""
     return Answer(
         (full > threshold).cpu().numpy(),
         predicted_iou.float().cpu().numpy(),
@@ -94,7 +88,8 @@ def finished(
     )
 
 
-def _bilinear(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def bilinear(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Logits (b, k, h, w) at another size (b, k, H, W)."""
     if logits.shape[-2:] == size:
         return logits
     return F.interpolate(logits, size, mode="bilinear", align_corners=False)

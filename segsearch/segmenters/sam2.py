@@ -27,7 +27,7 @@ from segsearch.segmenters.decoder import Decode, ExactDecoder
 from segsearch.segmenters.framed import Framed
 from segsearch.segmenters.generator import GeneratorSettings
 from segsearch.segmenters.keys import sam2_to_hub
-from segsearch.segmenters.prompting import EncodedPicture, finished
+from segsearch.segmenters.prompting import EncodedPicture, bilinear, finished
 from segsearch.segmenters.upsampling import Upsampling
 from segsearch.weights import fit, read_weights
 
@@ -130,7 +130,7 @@ class Sam2Segmenter(Framed):
         logits, predicted_iou = decode(
             self._model, picture, prompt, self._place, multimask=prompts.multimask
         )
-        return finished(picture, logits, predicted_iou, 0.0)
+        return finished(bilinear(logits, picture.size), logits, predicted_iou, 0.0)
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
+from segsearch.catalog import notes
 from segsearch.catalog.engine import create_engine, migrations_config
 from segsearch.catalog.sql import SqlCatalog
 from segsearch.domain import Image, PictureInfo, State
@@ -91,6 +92,18 @@ def test_near_duplicates_are_exactly_those_a_comparison_of_all_pairs_finds(
     catalog.remove_images([ids[0]])
     assert all(ids[0] not in one.near_duplicates for one in catalog.images())
     assert list(catalog.problems((1, RECIPE))) == []
+
+
+def test_a_band_that_many_pictures_share_hides_no_near_duplicate(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notes, "CANDIDATES", 3)
+    rng = np.random.default_rng(1)
+    under_flat_sky = ["0000" + rng.bytes(14).hex() for _ in range(6)]
+    for number, value in enumerate(under_flat_sky):
+        last = store(catalog, f"/{number}", number, value)
+    again = store(catalog, "/again", 6, under_flat_sky[-1])
+    assert image(catalog, again).near_duplicates == (last,)
 
 
 def test_plain_pictures_are_nobodys_near_duplicates(catalog: SqlCatalog) -> None:

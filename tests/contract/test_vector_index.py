@@ -56,6 +56,19 @@ def test_equal_rows_come_by_id(factory: IndexFactory) -> None:
 
 
 @factories
+def test_of_equal_rows_the_smaller_ids_are_taken(factory: IndexFactory) -> None:
+    index, unit = factory.create(DIMENSION), np.eye(DIMENSION, dtype=np.float32)
+    numbers = np.random.default_rng(0).permutation(100).astype(np.int64)
+    index.add(numbers, np.repeat(unit[:2], [99, 1], axis=0))
+    equal = np.sort(numbers[:99])
+    assert index.search(unit[0], 7)[1].tolist() == equal[:7].tolist()
+    query = unit[0] + 2 * unit[1]
+    assert index.search(query, 7)[1].tolist() == [numbers[99], *equal[:6]]
+    found = index.search(unit[0], 7, allowed=equal[10:60])[1]
+    assert found.tolist() == equal[10:17].tolist()
+
+
+@factories
 def test_fewer_rows_than_asked_for_give_just_those(factory: IndexFactory) -> None:
     index = factory.create(DIMENSION)
     assert index.search(rows(1)[0], 5)[1].tolist() == []

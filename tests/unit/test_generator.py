@@ -138,6 +138,15 @@ def test_tiny_and_narrow_pictures_are_cut_too(size: tuple[int, int]) -> None:
             assert (one.mask.height, one.mask.width) == size
 
 
+@pytest.mark.parametrize("crop_n_layers", [0, 1])
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (30, 1)])
+def test_masks_one_pixel_wide_do_not_repeat(size: tuple[int, int], crop_n_layers: int) -> None:
+    settings = GeneratorSettings(4, 64, 0.0, 0.0, crop_n_layers=crop_n_layers)
+    found = ours(small_sam(), patchwork(*size), settings)
+    assert found
+    assert len({one.mask.box for one in found}) == len(found)
+
+
 @pytest.mark.parametrize("blobs", [True, False])
 def test_a_picture_in_which_nothing_stands_out_has_no_proposals(blobs: bool) -> None:
     settings = replace(SETTINGS, pred_iou_thresh=99.0, min_mask_region_area=9)

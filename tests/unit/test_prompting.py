@@ -23,7 +23,7 @@ from segsearch.segmenters.sam2 import Sam2Segmenter
 from tests.unit.small_sam import patchwork, small_sam
 from tests.unit.small_sam2 import IMAGE, small_edgetam, small_sam2
 
-SIZES = [(90, 130), (128, 128), (211, 64)]
+SIZES = [(90, 130), (150, 150), (211, 64)]
 SETTINGS = GeneratorSettings(points_per_side=4)
 PROMPTS: dict[str, dict[str, Any]] = {
     "a point": {"points": [[30.5, 40]]},

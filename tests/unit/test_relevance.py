@@ -20,12 +20,14 @@ def of(scores: NDArray[np.float32], count: int | None = None) -> Background:
     return found
 
 
-def test_floors_turn_away_their_share_of_queries_for_what_is_not_there() -> None:
+@pytest.mark.parametrize("passing", [1, 4, 12, 2000])
+def test_floors_turn_away_their_share_of_queries_for_what_is_not_there(passing: int) -> None:
+    """Also where filters let only a few of the regions pass."""
     rng = np.random.default_rng(0)
     best = []
     for _ in range(400):
         scores = chance(rng, 2000)
-        relevance = of(scores).relevance(float(scores.max()))
+        relevance = of(scores, passing).relevance(float(scores[:passing].max()))
         assert relevance is not None
         best.append(relevance)
     for floor in (0.2, 0.5, 0.8):

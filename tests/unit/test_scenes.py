@@ -84,12 +84,12 @@ def fits(stage: Stage, chosen: tuple[Filling, ...]) -> bool:
     for first, relation, second in stage.links:
         if max(first, second) < count and not lies(relation, chosen[first], chosen[second]):
             return False
-    taken = {one.segment.id for one in chosen}
     for number, options in enumerate(stage.absent, start=count):
         mine = [link for link in stage.links if number in (link[0], link[2])]
         for option in options:
             everyone = {**dict(enumerate(chosen)), number: option}
-            if option.segment.id not in taken and all(
+            is_chosen = any(same_thing(option.segment, one.segment) for one in chosen)
+            if not is_chosen and all(
                 lies(relation, everyone[a], everyone[b]) for a, relation, b in mine
             ):
                 return False
@@ -109,6 +109,13 @@ def lies(relation: str, one: Filling, other: Filling) -> bool:
 @given(stages())
 def test_the_best_assignment_is_the_one_that_trying_all_finds(stage: Stage) -> None:
     assert assign(stage) == tried_out(stage)
+
+
+def test_a_second_mask_of_what_was_chosen_is_nothing_that_must_not_be_there() -> None:
+    dog, again, other = (segment(number, x0, 0, 10, 10) for number, x0 in ((1, 0), (2, 1), (3, 14)))
+    chosen = (Filling(dog, 0.9, 3.0),)
+    assert assign(Stage((chosen,), ((*chosen, Filling(again, 0.8, 2.0)),), ())) == chosen
+    assert assign(Stage((chosen,), ((Filling(other, 0.8, 2.0),),), ())) is None
 
 
 def test_relations_are_told_from_the_masks() -> None:
