@@ -86,9 +86,13 @@ def portions(ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 def at_or_below(place: str) -> sa.ColumnElement[bool]:
-    """Sources at a path, or anywhere below it as a folder; `%` and `_` mean themselves."""
+    """Sources at a path, or anywhere below it as a folder.
+
+    A span of the paths' order, from `/` up to the character behind it: SQLite's LIKE takes upper
+    and lower case for the same, and other folders with it.
+    """
     bare = place.rstrip("/")
-    below = SOURCE.c.path.startswith(bare + "/", autoescape=True)
+    below = (SOURCE.c.path > f"{bare}/") & (SOURCE.c.path < f"{bare}0")
     return (SOURCE.c.path == bare) | below
 
 

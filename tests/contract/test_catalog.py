@@ -209,12 +209,16 @@ def test_a_run_for_a_recipe_that_is_gone_is_told_to_try_again(
 
 
 def test_images_below_a_folder_are_found_whatever_its_name(catalog: SqlCatalog) -> None:
-    for number, path in enumerate(("/p%/a", "/p%/b/c", "/pq/a", "/p%")):
+    paths = ("/p%/a", "/p%/b/c", "/pq/a", "/p%", "/P%/a", "/p%-/a", "/p%0/a", "/p%/\U0001f600")
+    for number, path in enumerate(paths):
         store(catalog, path, number)
-    assert catalog.find_images(["/p%/"]) == [1, 2, 4]
+    assert catalog.find_images(["/p%/"]) == [1, 2, 4, 8]
+    assert catalog.find_images(["/P%"]) == [5]
     assert catalog.find_images(["/pq"]) == [3]
+    assert catalog.find_images(["/"]) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert catalog.find_images(["/nowhere"]) == []
-    assert catalog.find_paths(["/p%/b/", "/p%", "/pq/a"]) == ["/p%", "/p%/a", "/p%/b/c", "/pq/a"]
+    below = ["/p%", "/p%/a", "/p%/b/c", "/p%/\U0001f600", "/pq/a"]
+    assert catalog.find_paths(["/p%/b/", "/p%", "/pq/a"]) == below
     assert catalog.find_paths(["/nowhere"]) == []
 
 
