@@ -12,7 +12,7 @@ from pathspec import GitIgnoreSpec
 from segsearch.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.domain import Skipped
 from segsearch.ports import FileStamp
-from segsearch.sources.names import suffix_of
+from segsearch.sources.names import shown, suffix_of
 
 NO_PICTURE = "Not a picture file by its ending."
 BAD_NAME = "The file's name is not valid UTF-8: rename it."
@@ -97,8 +97,7 @@ def choose(entries: Iterable[Entry], selection: Selection, *, raw: bool) -> Foun
             continue
         reason = entry.reason or _refusal(entry, raw=raw)
         if reason:
-            shown = entry.name.encode("utf-8", "backslashreplace").decode()
-            skipped.append(Skipped(shown, reason))
+            skipped.append(Skipped(shown(entry.name), reason))
         elif entry.stamp:
             files[entry.name] = entry.stamp
     for name in _companions(files):

@@ -219,7 +219,15 @@ def test_images_below_a_folder_are_found_whatever_its_name(catalog: SqlCatalog) 
     assert catalog.find_images(["/nowhere"]) == []
     below = ["/p%", "/p%/a", "/p%/b/c", "/p%/\U0001f600", "/pq/a"]
     assert catalog.find_paths(["/p%/b/", "/p%", "/pq/a"]) == below
-    assert catalog.find_paths(["/nowhere"]) == []
+    assert catalog.find_paths(["/nowhere", "/not\udcff"]) == []
+
+
+@pytest.mark.parametrize("mtime_ns", [2**63, 2**63 + 10**18, -(2**63) - 1])
+def test_a_file_of_any_time_is_known_again(mtime_ns: int, catalog: SqlCatalog) -> None:
+    stamp = FileStamp(1, mtime_ns)  # as a clock gone wrong, or `touch`, leaves it
+    catalog.record_file("/a", stamp, "sha", catalog.register_recipe(RECIPE))
+    assert catalog.file_stamps() == {"/a": stamp}
+    assert stamp != FileStamp(1, mtime_ns + 1)
 
 
 DAMAGES = {
