@@ -126,7 +126,7 @@ def _refusal(entry: Entry, *, raw: bool) -> str | None:
 def _companions(files: Iterable[str]) -> list[str]:
     """RAW files beside a developed picture of the same name."""
     names = list(files)
-    developed = {_stem(name) for name in names if suffix_of(name) not in RAW_SUFFIXES}
+    developed = {_stem(name) for name in names if suffix_of(name) in SUFFIXES}  # no a.xmp
     return [n for n in names if suffix_of(n) in RAW_SUFFIXES and _stem(n) in developed]
 
 

@@ -117,6 +117,8 @@ def test_of_a_raw_and_the_picture_beside_it_the_picture_is_taken(tmp_path: Path)
     assert below(found, tmp_path) == ["a.jpg", "b.nef", "c.HEIC", "sub/a.arw"]
     assert refused(found, tmp_path) == dict.fromkeys(["a.CR2", "c.DNG"], reasons.COMPANION)
     assert below(find(tmp_path, exclude=["*.jpg"]), tmp_path)[0] == "a.CR2"
+    notes = write(tmp_path / "b.xmp")  # what a shell makes of *: no picture by its name
+    assert below(find(tmp_path / "b.nef", notes), tmp_path) == ["b.nef", "b.xmp"]
 
 
 def test_archives_are_folders(tmp_path: Path) -> None:
