@@ -155,6 +155,16 @@ def test_an_archive_written_anew_is_read_anew(tmp_path: Path) -> None:
     assert (sources.holds(f"{made}/a.jpg"), sources.holds(f"{made}/b.jpg")) == (False, True)
 
 
+def test_a_member_is_read_where_it_lies_now(tmp_path: Path) -> None:
+    made = archive(tmp_path / "s.tar", {"a.jpg": b"first", "b.jpg": b"second"})
+    sources = Sources(Settings())
+    assert sources.read(f"{made}/b.jpg") == b"second"
+    os.utime(
+        archive(made, {"b.jpg": b"second", "a.jpg": b"first"}), ns=(1, 1)
+    )  # by another process
+    assert sources.read(f"{made}/b.jpg") == b"second"
+
+
 def test_a_damaged_archive_gives_what_comes_before_the_damage(tmp_path: Path) -> None:
     whole = archive(tmp_path / "s.tar", {"a.jpg": b"a" * 2000, "b.jpg": b"b" * 2000})
     data = whole.read_bytes()
