@@ -38,7 +38,7 @@ def test_vanished_files_are_marked_by_index_and_forgotten_by_prune(
     (pictures / "001.png").unlink()
     service.index([pictures])
     assert (service.status().missing, service.status().images) == (2, 6)
-    assert any("gone from" in problem for problem in service.verify())
+    assert any("gone from" in problem and "remove" in problem for problem in service.verify())
     assert len(service.upkeep.prune(dry_run=True).paths) == 2
     report = service.upkeep.prune()
     assert [Path(path).name for path in report.paths] == ["000.png", "001.png"]
