@@ -32,21 +32,21 @@ def is_writable(file: Path) -> bool:
 def create_engine(file: Path, *, read_only: bool = False) -> sa.Engine:
     """An engine over one SQLite file: WAL, full durability, foreign keys, writers queue up.
 
-    Where nothing can be written, each transaction opens the file anew: see `_open_to_read`.
+    Where nothing can be written, each transaction opens the file anew: see `open_to_read`.
     """
     if not read_only:
         waits = {"timeout": BUSY_TIMEOUT_MS / 1000}
         engine = sa.create_engine(f"sqlite:///{file}", connect_args=waits)
         event.listen(engine, "connect", _configure)
     else:
-        opened = partial(_open_to_read, file)
+        opened = partial(open_to_read, file)
         engine = sa.create_engine("sqlite://", creator=opened, poolclass=sa.pool.NullPool)
         event.listen(engine, "connect", _configure_reader)
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _open_to_read(file: Path) -> sqlite3.Connection:
+def open_to_read(file: Path) -> sqlite3.Connection:
     """A connection to a file that this process may not write.
 
     A log that lies beside the file is read; without one the file is opened as one that does not
