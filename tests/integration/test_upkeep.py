@@ -230,6 +230,14 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(
     assert not list((tmp_path / "library").glob("restore*"))
 
 
+def test_what_a_stopped_run_left_does_not_count_as_unchanged(tmp_path: Path) -> None:
+    pictures, stop = paint_many(tmp_path / "pictures", 9), threading.Event()
+    with open_small_service(tmp_path / "library", lanes=1) as service:
+        report = service.index([pictures], report=lambda *_: stop.set(), stop=stop)
+        assert (report.indexed < 9, report.unchanged) == (True, 0)
+        assert service.index([pictures]).unchanged == report.indexed
+
+
 def test_a_run_leaves_a_report_of_every_skipped_file(service: SegSearch, pictures: Path) -> None:
     (pictures / "bad.png").write_bytes(b"rubbish")
     (pictures / "notes.txt").write_text("no picture")
