@@ -107,8 +107,10 @@ def schema_revision(engine: sa.Engine) -> str | None:
 
 def check_schema(engine: sa.Engine) -> None:
     """LibraryVersionError unless the schema is this version's; for what cannot be upgraded."""
-    head = ScriptDirectory.from_config(migrations_config()).get_current_head()
+    script = ScriptDirectory.from_config(migrations_config())
+    head = script.get_current_head()
     revision = schema_revision(engine)
+    _refuse_later(script, revision)
     if revision != head:
         raise LibraryVersionError(
             f"The library is read-only and has schema {revision!r}, this segsearch reads "
@@ -123,14 +125,19 @@ def upgrade(engine: sa.Engine) -> None:
     revision = schema_revision(engine)
     if revision == script.get_current_head():
         return
-    if revision is not None:
-        try:
-            script.get_revision(revision)
-        except CommandError as problem:
-            raise LibraryVersionError(
-                f"The library has schema {revision!r}, this segsearch knows up to "
-                f"{script.get_current_head()!r}: update segsearch, or index into a new folder."
-            ) from problem
+    _refuse_later(script, revision)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _refuse_later(script: ScriptDirectory, revision: str | None) -> None:
+    if revision is None:
+        return
+    try:
+        script.get_revision(revision)
+    except CommandError as problem:
+        raise LibraryVersionError(
+            f"The library has schema {revision!r}, this segsearch knows up to "
+            f"{script.get_current_head()!r}: update segsearch, or index into a new folder."
+        ) from problem

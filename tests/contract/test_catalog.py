@@ -12,7 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from segsearch.catalog.engine import create_engine, migrations_config, schema_revision
+from segsearch.catalog.engine import check_schema, create_engine, migrations_config, schema_revision
 from segsearch.catalog.sql import SqlCatalog
 from segsearch.catalog.tables import METADATA
 from segsearch.domain import Recipe, State
@@ -259,8 +259,10 @@ def test_a_catalog_of_a_later_version_is_refused(tmp_path: Path) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
-    with pytest.raises(LibraryVersionError, match="9999"):
+    with pytest.raises(LibraryVersionError, match=r"9999.*update segsearch"):
         SqlCatalog(file)
+    with pytest.raises(LibraryVersionError, match=r"9999.*update segsearch"):
+        check_schema(create_engine(file, read_only=True))
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
