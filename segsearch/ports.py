@@ -203,22 +203,14 @@ class Changes:
 
 
 UNKNOWN_MTIME_NS = -1  # a nanosecond before 1970: no file has it
-MTIMES = 2**64  # as many as a catalog holds, half of them before 1970
 
 
 @dataclass(frozen=True, slots=True)
 class FileStamp:
-    """What tells an unchanged file without reading it, unless its source knows no time.
-
-    A time after the year 2262 is one before 1970: it need only be another when the file is.
-    """
+    """What tells an unchanged file without reading it, unless its source knows no time."""
 
     size_bytes: int
     mtime_ns: int
-
-    def __post_init__(self) -> None:
-        wrapped = (self.mtime_ns + MTIMES // 2) % MTIMES - MTIMES // 2
-        object.__setattr__(self, "mtime_ns", wrapped)
 
     @property
     def is_known(self) -> bool:

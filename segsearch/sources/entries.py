@@ -19,6 +19,7 @@ BAD_NAME = "The file's name is not valid UTF-8: rename it."
 COMPANION = "Camera RAW beside a picture of the same name: that one is indexed instead."
 NO_RAW = 'Camera RAW needs an extra package: `pip install "segsearch[raw]"`.'
 NO_FILE = "Not a regular file."
+MTIMES = 2**64  # as many as a catalog holds, half of them before 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,14 @@ class Entry:
     below: str
     stamp: FileStamp | None = None
     reason: str | None = None
+
+
+def stamped(size_bytes: int, mtime_ns: int) -> FileStamp:
+    """A stamp that a catalog holds: a time after the year 2262 becomes one before 1970.
+
+    It need only be another when the file is.
+    """
+    return FileStamp(size_bytes, (mtime_ns + MTIMES // 2) % MTIMES - MTIMES // 2)
 
 
 class Source(Protocol):

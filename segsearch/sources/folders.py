@@ -13,8 +13,7 @@ from typing import BinaryIO
 
 from segsearch.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.errors import PathError
-from segsearch.ports import FileStamp
-from segsearch.sources.entries import COMPANION, NO_FILE, Entry
+from segsearch.sources.entries import COMPANION, NO_FILE, Entry, stamped
 from segsearch.sources.names import suffix_of
 
 UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}\.[^/]+$")
@@ -115,4 +114,4 @@ def _entry(path: str, below: str) -> Entry:
         return Entry(path, below, reason=f"The file cannot be read: {problem.strerror}.")
     if not stat.S_ISREG(found.st_mode):  # a pipe would wait for its writer for ever
         return Entry(path, below, reason=NO_FILE)
-    return Entry(path, below, FileStamp(found.st_size, found.st_mtime_ns))
+    return Entry(path, below, stamped(found.st_size, found.st_mtime_ns))

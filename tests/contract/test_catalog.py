@@ -18,6 +18,7 @@ from segsearch.catalog.tables import METADATA
 from segsearch.domain import Recipe, State
 from segsearch.errors import BusyError, DamageError, LibraryVersionError
 from segsearch.ports import Claim, FileStamp
+from segsearch.sources.entries import stamped
 from tests.described import DIMENSION, RECIPE, describe
 
 STAMP = FileStamp(10, 20)
@@ -224,10 +225,10 @@ def test_images_below_a_folder_are_found_whatever_its_name(catalog: SqlCatalog) 
 
 @pytest.mark.parametrize("mtime_ns", [2**63, 2**63 + 10**18, -(2**63) - 1])
 def test_a_file_of_any_time_is_known_again(mtime_ns: int, catalog: SqlCatalog) -> None:
-    stamp = FileStamp(1, mtime_ns)  # as a clock gone wrong, or `touch`, leaves it
+    stamp = stamped(1, mtime_ns)  # as a clock gone wrong, or `touch`, leaves it
     catalog.record_file("/a", stamp, "sha", catalog.register_recipe(RECIPE))
     assert catalog.file_stamps() == {"/a": stamp}
-    assert stamp != FileStamp(1, mtime_ns + 1)
+    assert stamp != stamped(1, mtime_ns + 1)
 
 
 DAMAGES = {
