@@ -19,6 +19,7 @@ BAD_NAME = "The file's name is not valid UTF-8: rename it."
 COMPANION = "Camera RAW beside a picture of the same name: that one is indexed instead."
 NO_RAW = 'Camera RAW needs an extra package: `pip install "segsearch[raw]"`.'
 NO_FILE = "Not a regular file."
+NOWHERE = "The link leads nowhere."
 MTIMES = 2**64  # as many as a catalog holds, half of them before 1970
 
 
@@ -58,7 +59,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Picture files by name, and those passed over; `listed` are all names that were seen, those
+    """Picture files by name, and those passed over; `listed` are all files that were seen, those
     too that the globs leave out."""
 
     files: dict[str, FileStamp]
@@ -101,7 +102,8 @@ def choose(entries: Iterable[Entry], selection: Selection, *, raw: bool) -> Foun
     listed: set[str] = set()
     wants = selection.compiled()
     for entry in entries:
-        listed.add(entry.name)
+        if entry.reason not in {NO_FILE, NOWHERE}:
+            listed.add(entry.name)
         if entry.below and not wants(entry.below):
             continue
         reason = entry.reason or _refusal(entry, raw=raw)

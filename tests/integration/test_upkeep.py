@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -44,6 +45,25 @@ def test_vanished_files_are_marked_by_index_and_forgotten_by_prune(
     assert [Path(path).name for path in report.paths] == ["000.png", "001.png"]
     assert (report.images, service.status().images) == (1, 5)  # the copy keeps its image
     assert service.verify() == []
+
+
+@pytest.mark.parametrize("instead", [None, Path.mkdir, os.mkfifo], ids=["link", "folder", "pipe"])
+def test_what_leads_to_no_file_any_more_has_vanished(
+    instead: Callable[[Path], None] | None, service: SegSearch, pictures: Path, tmp_path: Path
+) -> None:
+    place = pictures / "000.png"
+    if instead is None:
+        away = place.rename(tmp_path / "away.png")
+        place.symlink_to(away)
+        assert service.index([pictures]).skipped == ()
+        away.unlink()
+    else:
+        place.unlink()
+        instead(place)
+    assert any("gone from" in problem for problem in service.verify())
+    service.index([pictures])
+    assert service.status().missing == 1
+    assert service.upkeep.prune().paths == (str(place),)
 
 
 def test_a_folder_that_disappears_and_comes_back_loses_nothing(
