@@ -9,11 +9,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+from unicodedata import category
 
 from segsearch.errors import InputError
 
+MAX_CHARACTERS = 100
 NAME = r"^[\w][\w .,()+&'-]{0,99}$"  # no slash: a name stands in a path of the HTTP API
 _NAME = re.compile(NAME)
+JOINERS = "\u200c\u200d"  # shape letters of Persian and Indic scripts, and join emoji
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,9 @@ class Collection:
 def checked_name(name: str) -> str:
     """The name without surrounding space; InputError when it cannot name a collection."""
     bare = name.strip()
-    if not _NAME.match(bare):
+    # Python's \w is no vowel sign and no accent of its own, unlike that of the API's patterns.
+    letters = (one for one in bare if category(one)[0] != "M" and one not in JOINERS)
+    if len(bare) > MAX_CHARACTERS or not _NAME.match("".join(letters)):
         raise InputError(
             f"The name {name[:120]!r} cannot name a collection: expected up to 100 letters, "
             "digits, spaces and . , ( ) + & ' - _, a letter or digit first."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from segsearch.collecting import JOINERS
 from segsearch.errors import NotFoundError, QueryError
 from segsearch.ports import Catalog
 from segsearch.sources.names import normal
@@ -15,7 +16,8 @@ MAX_TAG_CHARACTERS = 100
 def check_tag(text: str) -> str:
     """A tag without surrounding space; QueryError when it is empty, overlong or unprintable."""
     tag = " ".join(text.split())
-    if not 1 <= len(tag) <= MAX_TAG_CHARACTERS or not tag.isprintable():
+    seen = tag.translate(dict.fromkeys(map(ord, JOINERS)))
+    if not seen or len(tag) > MAX_TAG_CHARACTERS or not seen.isprintable():
         raise QueryError(
             f"The tag {text[:MAX_TAG_CHARACTERS]!r} has to have 1 to {MAX_TAG_CHARACTERS} "
             "printable characters."

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from segsearch.domain import PictureInfo
 from segsearch.errors import PictureError, PictureTooLargeError
-from segsearch.metadata import picture_info
+from segsearch.metadata import orientation_of, picture_info
 from segsearch.ports import Pixels
 from segsearch.raw import RAW_SUFFIXES, develop, exif_of, is_raw
 
@@ -40,6 +40,16 @@ WEBP_EXTENDED = b"WEBPVP8X"
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 AVIF_BRANDS = (b"avif", b"avis")  # Pillow reads these itself
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
+# What makes pixels upright that are stored as EXIF's orientation 2 to 8 says.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +109,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, Pictur
             info = replace(info, orientation=stored if stored and 1 <= stored <= 8 else 1)
         elif raw:
             info = replace(picture_info(picture, exif_of(data) or None), format="RAW")
-        upright = ImageOps.exif_transpose(picture) or picture
-        rgb = _to_rgb(upright)
+        rgb = _to_rgb(_upright(picture))
     pixels = np.asarray(rgb, dtype=np.uint8)
     height, width = pixels.shape[:2]
     return pixels, replace(info, width=width, height=height, size_bytes=len(data))
@@ -136,8 +145,7 @@ def decode_small(data: bytes, side_px: int, limits: Limits = DEFAULT_LIMITS) -> 
         if picture.mode == "RGB":
             picture.draft("RGB", (2 * side_px, 2 * side_px))
         picture.load()
-        upright = ImageOps.exif_transpose(picture) or picture
-        rgb = _to_rgb(upright)
+        rgb = _to_rgb(_upright(picture))
         rgb.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
     return np.asarray(rgb, dtype=np.uint8)
 
@@ -205,6 +213,15 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
             f"The picture is {width:,} x {height:,} pixels, more than the "
             f"{limits.max_pixels:,} allowed by SEGSEARCH_MAX_PIXELS."
         )
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF says.
+
+    Pillow's `exif_transpose` writes the whole EXIF block anew, and fails where a field is odd.
+    """
+    turn = TURNS.get(orientation_of(picture))
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

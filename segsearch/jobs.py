@@ -19,6 +19,7 @@ from typing import Any, TextIO
 from segsearch.domain import Job, JobState, Skipped
 from segsearch.errors import LibraryError
 from segsearch.ports import Catalog
+from segsearch.sources.names import shown
 from segsearch.worker import Step, is_gone, owner_of_this_process
 
 LOG = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class JobLog:
         self._library = library
         self._kind = kind
         self._preset = preset
-        self._paths = [str(path) for path in paths]
+        self._paths = [shown(str(path)) for path in paths]
         self._id: int | None = None
         self._file: TextIO | None = None
         self._updated = 0.0

@@ -76,6 +76,11 @@ def _taken_at(outer: Any, inner: Any) -> datetime | None:
     return None
 
 
+def orientation_of(picture: Image.Image) -> int:
+    """How the stored pixels of a picture lie, 1 to 8; 1 where it does not say, or is broken."""
+    return _orientation(_or_none(picture.getexif) or {})
+
+
 def _orientation(tags: Any) -> int:
     """How the stored pixels lie, 1 to 8 (EXIF 2.32, tag 274); 1 is upright, and the default."""
     value = _or_none(lambda: int(tags.get(ExifTags.Base.Orientation, 1)))

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from segsearch.errors import PictureError, PictureTooLargeError
+from segsearch.metadata import orientation_of
 
 RAW_SUFFIXES = frozenset(
     {
@@ -97,7 +98,7 @@ def _preview(rawpy: Any, opened: Any, max_pixels: int) -> Image.Image | None:
     enough = max(picture.size) >= min(LEAST_PREVIEW_PX, sensor // 2)
     if not enough or picture.width * picture.height > max_pixels:
         return None
-    turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    turned = orientation_of(picture) != 1
     flip = FLIPS.get(opened.sizes.flip)
     if flip is not None and not turned:
         return picture.transpose(flip)

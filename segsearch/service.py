@@ -159,6 +159,7 @@ class SegSearch(Looking):
                 # Others hold pictures: one of them switches, or leaves some that are taken over.
                 if quiet or stop.wait(SWITCH_LOOK_SECONDS):
                     break
+            left = self._catalog.waiting(recipe_id)  # by a stop, or with other workers
             log.stopped = stop.is_set()
             self._save_index()
             skipped = (
@@ -172,7 +173,7 @@ class SegSearch(Looking):
         return IngestReport(
             files=len(found.files),
             indexed=len(indexed),
-            unchanged=max(0, len(found.files) - len(steps) - len(unreadable)),
+            unchanged=max(0, len(found.files) - len(steps) - len(unreadable) - left),
             segments=sum(step.segments for step in indexed),
             skipped=skipped,
             seconds=time.monotonic() - started,

@@ -46,7 +46,8 @@ class Upkeep:
         gone, unknown = self._sources.missing(self._catalog.file_stamps())
         told = [
             f"{count} known {'file is' if count == 1 else 'files are'} gone from {folder!r}: "
-            "`segsearch index` and `segsearch prune` forget them."
+            "`segsearch index` and `segsearch prune` forget them, or `segsearch remove` where the "
+            "whole folder is gone or empty."
             for folder, count in sorted(Counter(map(folder_of, gone)).items())
         ]
         return told + [

@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import tempfile
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class Uploads:
             self._catalog.collection(collection)
         with _disk_errors_as_ours(self._folder):
             self._folder.mkdir(exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".partial") as partial:
+            with _partial(self._folder) as partial:
                 sha256 = self._copy(file, partial)
                 partial.flush()
                 os.fsync(partial.fileno())
@@ -102,7 +102,7 @@ class Uploads:
         if not self._catalog.remove_segments([segment_id]):
             raise NotFoundError(f"There is no segment {segment_id} in the library.")
 
-    def _copy(self, file: BinaryIO, into: BinaryIO | tempfile._TemporaryFileWrapper[bytes]) -> str:
+    def _copy(self, file: BinaryIO, into: BinaryIO) -> str:
         digest, total = hashlib.sha256(), 0
         while piece := file.read(PIECE_BYTES):
             total += len(piece)
@@ -132,6 +132,18 @@ class Uploads:
         folder = self._folder / sha256[:2]
         kept = sorted(folder.glob(f"{sha256}.*")) if folder.is_dir() else []
         return kept[0] if kept else folder / f"{sha256}{ending}"
+
+
+@contextmanager
+def _partial(folder: Path) -> Iterator[BinaryIO]:
+    """A file that goes when the block ends; whoever may read the library may read it, which
+    `tempfile` would not let them."""
+    path = folder / f"{uuid.uuid4().hex}.partial"
+    try:
+        with path.open("xb") as file:
+            yield file
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -68,6 +68,7 @@ class Watch:
         idled = time.monotonic()
         present = self._present()
         if not present:
+            yield []
             return
         try:
             events = watch(

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from segsearch.catalog.engine import create_engine, is_writable
 from segsearch.catalog.tables import CHANGE_LOG, IMAGE, SEGMENT, SOURCE
 from segsearch.errors import BusyError, DamageError, DiskFullError, ReadOnlyError
+from segsearch.sources.names import shown
 
 IDS_PER_STATEMENT = 5_000  # SQLite takes 32,766 parameters
 # The database's clock in seconds since 1970.
@@ -86,9 +87,13 @@ def portions(ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 def at_or_below(place: str) -> sa.ColumnElement[bool]:
-    """Sources at a path, or anywhere below it as a folder; `%` and `_` mean themselves."""
-    bare = place.rstrip("/")
-    below = SOURCE.c.path.startswith(bare + "/", autoescape=True)
+    """Sources at a path, or anywhere below it as a folder.
+
+    A span of the paths' order, from `/` up to the character behind it: SQLite's LIKE takes upper
+    and lower case for the same, and other folders with it.
+    """
+    bare = shown(place).rstrip("/")
+    below = (SOURCE.c.path > f"{bare}/") & (SOURCE.c.path < f"{bare}0")
     return (SOURCE.c.path == bare) | below
 
 

@@ -32,21 +32,21 @@ def is_writable(file: Path) -> bool:
 def create_engine(file: Path, *, read_only: bool = False) -> sa.Engine:
     """An engine over one SQLite file: WAL, full durability, foreign keys, writers queue up.
 
-    Where nothing can be written, each transaction opens the file anew: see `_open_to_read`.
+    Where nothing can be written, each transaction opens the file anew: see `open_to_read`.
     """
     if not read_only:
         waits = {"timeout": BUSY_TIMEOUT_MS / 1000}
         engine = sa.create_engine(f"sqlite:///{file}", connect_args=waits)
         event.listen(engine, "connect", _configure)
     else:
-        opened = partial(_open_to_read, file)
+        opened = partial(open_to_read, file)
         engine = sa.create_engine("sqlite://", creator=opened, poolclass=sa.pool.NullPool)
         event.listen(engine, "connect", _configure_reader)
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _open_to_read(file: Path) -> sqlite3.Connection:
+def open_to_read(file: Path) -> sqlite3.Connection:
     """A connection to a file that this process may not write.
 
     A log that lies beside the file is read; without one the file is opened as one that does not
@@ -107,8 +107,10 @@ def schema_revision(engine: sa.Engine) -> str | None:
 
 def check_schema(engine: sa.Engine) -> None:
     """LibraryVersionError unless the schema is this version's; for what cannot be upgraded."""
-    head = ScriptDirectory.from_config(migrations_config()).get_current_head()
+    script = ScriptDirectory.from_config(migrations_config())
+    head = script.get_current_head()
     revision = schema_revision(engine)
+    _refuse_later(script, revision)
     if revision != head:
         raise LibraryVersionError(
             f"The library is read-only and has schema {revision!r}, this segsearch reads "
@@ -123,14 +125,19 @@ def upgrade(engine: sa.Engine) -> None:
     revision = schema_revision(engine)
     if revision == script.get_current_head():
         return
-    if revision is not None:
-        try:
-            script.get_revision(revision)
-        except CommandError as problem:
-            raise LibraryVersionError(
-                f"The library has schema {revision!r}, this segsearch knows up to "
-                f"{script.get_current_head()!r}: update segsearch, or index into a new folder."
-            ) from problem
+    _refuse_later(script, revision)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _refuse_later(script: ScriptDirectory, revision: str | None) -> None:
+    if revision is None:
+        return
+    try:
+        script.get_revision(revision)
+    except CommandError as problem:
+        raise LibraryVersionError(
+            f"The library has schema {revision!r}, this segsearch knows up to "
+            f"{script.get_current_head()!r}: update segsearch, or index into a new folder."
+        ) from problem

@@ -21,7 +21,7 @@ from segsearch.catalog.database import (
     portions,
     without_source,
 )
-from segsearch.catalog.engine import create_engine, upgrade
+from segsearch.catalog.engine import create_engine, open_to_read, upgrade
 from segsearch.catalog.queue import FRESH
 from segsearch.catalog.tables import INGEST, JOB, LIBRARY, METADATA, RECIPE, SEGMENT, SOURCE
 from segsearch.domain import JobState, Recipe, State
@@ -62,7 +62,8 @@ class Upkeep(Database):
         temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
         try:
             with closing(sqlite3.connect(temporary)) as copy:
-                with closing(sqlite3.connect(self._file)) as source:
+                read = open_to_read if self.read_only else sqlite3.connect
+                with closing(read(self._file)) as source:
                     # In one step: under WAL a reader stops no writer, and a copy in several steps
                     # starts anew whenever another process commits.
                     source.backup(copy, pages=-1)

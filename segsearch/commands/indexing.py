@@ -123,16 +123,24 @@ def worker(
     settings: Settings = context.obj.model_copy(update=chosen)
     with open_service(settings, create=True) as service, stopping() as stop:
         while not stop.is_set():
-            try:
-                if paths:
-                    result = service.index(paths, stop=stop, background="worker")
-                    LOG.info(
-                        "Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"}
-                    )
-                service.index_waiting(stop)
-            except (PathError, BusyError) as problem:
-                LOG.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
+            keep_up(service, paths or (), stop)
             stop.wait(poll_seconds)
+
+
+def keep_up(service: SegSearch, paths: Sequence[str | Path], stop: threading.Event) -> None:
+    """Index these folders one by one, then what waits: one that is away or empty keeps from no
+    other, nor from uploads."""
+    for path in (*paths, None):
+        if stop.is_set():
+            return
+        try:
+            if path is None:
+                service.index_waiting(stop)
+            else:
+                result = service.index([path], stop=stop, background="worker")
+                LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"})
+        except (PathError, BusyError) as problem:
+            LOG.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
 
 
 def watch(

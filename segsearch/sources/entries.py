@@ -12,13 +12,15 @@ from pathspec import GitIgnoreSpec
 from segsearch.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.domain import Skipped
 from segsearch.ports import FileStamp
-from segsearch.sources.names import suffix_of
+from segsearch.sources.names import shown, suffix_of
 
 NO_PICTURE = "Not a picture file by its ending."
 BAD_NAME = "The file's name is not valid UTF-8: rename it."
 COMPANION = "Camera RAW beside a picture of the same name: that one is indexed instead."
 NO_RAW = 'Camera RAW needs an extra package: `pip install "segsearch[raw]"`.'
 NO_FILE = "Not a regular file."
+NOWHERE = "The link leads nowhere."
+MTIMES = 2**64  # as many as a catalog holds, half of them before 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,14 @@ class Entry:
     below: str
     stamp: FileStamp | None = None
     reason: str | None = None
+
+
+def stamped(size_bytes: int, mtime_ns: int) -> FileStamp:
+    """A stamp that a catalog holds: a time after the year 2262 becomes one before 1970.
+
+    It need only be another when the file is.
+    """
+    return FileStamp(size_bytes, (mtime_ns + MTIMES // 2) % MTIMES - MTIMES // 2)
 
 
 class Source(Protocol):
@@ -49,7 +59,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Picture files by name, and those passed over; `listed` are all names that were seen, those
+    """Picture files by name, and those passed over; `listed` are all files that were seen, those
     too that the globs leave out."""
 
     files: dict[str, FileStamp]
@@ -92,13 +102,13 @@ def choose(entries: Iterable[Entry], selection: Selection, *, raw: bool) -> Foun
     listed: set[str] = set()
     wants = selection.compiled()
     for entry in entries:
-        listed.add(entry.name)
+        if entry.reason not in {NO_FILE, NOWHERE}:
+            listed.add(entry.name)
         if entry.below and not wants(entry.below):
             continue
         reason = entry.reason or _refusal(entry, raw=raw)
         if reason:
-            shown = entry.name.encode("utf-8", "backslashreplace").decode()
-            skipped.append(Skipped(shown, reason))
+            skipped.append(Skipped(shown(entry.name), reason))
         elif entry.stamp:
             files[entry.name] = entry.stamp
     for name in _companions(files):
@@ -127,7 +137,7 @@ def _refusal(entry: Entry, *, raw: bool) -> str | None:
 def _companions(files: Iterable[str]) -> list[str]:
     """RAW files beside a developed picture of the same name."""
     names = list(files)
-    developed = {_stem(name) for name in names if suffix_of(name) not in RAW_SUFFIXES}
+    developed = {_stem(name) for name in names if suffix_of(name) in SUFFIXES}  # no a.xmp
     return [n for n in names if suffix_of(n) in RAW_SUFFIXES and _stem(n) in developed]
 
 

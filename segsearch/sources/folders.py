@@ -13,8 +13,7 @@ from typing import BinaryIO
 
 from segsearch.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.errors import PathError
-from segsearch.ports import FileStamp
-from segsearch.sources.entries import COMPANION, NO_FILE, Entry
+from segsearch.sources.entries import COMPANION, NO_FILE, NOWHERE, Entry, stamped
 from segsearch.sources.names import suffix_of
 
 UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}\.[^/]+$")
@@ -69,14 +68,14 @@ class Folders:
             yield Entry(folder, os.path.relpath(folder, root), reason=reason)
 
     def holds(self, name: str) -> bool:
-        """Whether something lies there; True when that cannot be told, for want of permission."""
+        """Whether a file lies there, or a link leads to one; True when that cannot be told, for
+        want of permission."""
         try:
-            Path(self._now(name)).lstat()
+            return stat.S_ISREG(Path(self._now(name)).stat().st_mode)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
             return True
-        return True
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         return Path(self._now(name)).open("rb")
@@ -111,8 +110,10 @@ def _is_companion(path: str) -> bool:
 def _entry(path: str, below: str) -> Entry:
     try:
         found = Path(path).stat()
+    except FileNotFoundError:
+        return Entry(path, below, reason=NOWHERE)
     except OSError as problem:
         return Entry(path, below, reason=f"The file cannot be read: {problem.strerror}.")
     if not stat.S_ISREG(found.st_mode):  # a pipe would wait for its writer for ever
         return Entry(path, below, reason=NO_FILE)
-    return Entry(path, below, FileStamp(found.st_size, found.st_mtime_ns))
+    return Entry(path, below, stamped(found.st_size, found.st_mtime_ns))

@@ -36,6 +36,11 @@ def normal(name: str | Path) -> str:
     return text
 
 
+def shown(name: str) -> str:
+    """A name as text that can be stored and sent: what is not UTF-8 in it stands as `\\udcff`."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def split_shard(name: str) -> tuple[str, str] | None:
     """Archive and member of a name; None when it names no member.
 

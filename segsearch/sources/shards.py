@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ class Shards:
 
     def __init__(self, open_archive: Open) -> None:
         self._open_archive = open_archive
-        self._known: dict[str, Members] = {}
+        self._known: dict[str, tuple[tuple[int, int], Members]] = {}
         self._lock = threading.Lock()
 
     def entries(self, archive: Entry) -> Iterator[Entry]:
@@ -46,7 +47,8 @@ class Shards:
 
         A member is new when its archive has changed: members carry no trustworthy time.
         """
-        members = self._members(archive.name, again=True)
+        with self._open_archive(archive.name) as file:
+            members = self._members(archive.name, file, again=True)
         mtime_ns = archive.stamp.mtime_ns if archive.stamp else -1
         for member, (_, size) in members.places.items():
             below = f"{archive.below or archive.name.rpartition('/')[2]}/{member}"
@@ -58,33 +60,41 @@ class Shards:
     def open(self, name: str) -> Iterator[BinaryIO]:
         """A member's bytes; PictureError when the archive holds none of that name any more."""
         archive, member = split_shard(name) or (name, "")
-        for again in (False, True):
-            place = self._members(archive, again=again).places.get(member)
-            if place is not None:
-                break
-        else:
-            raise PictureError(f"The archive {archive!r} holds no {member!r} any more.")
         with self._open_archive(archive) as file:
+            place = self._members(archive, file).places.get(member)
+            if place is None:
+                raise PictureError(f"The archive {archive!r} holds no {member!r} any more.")
             yield cast(BinaryIO, io.BufferedReader(Window(file, *place)))
 
     def holds(self, archive: str, member: str) -> bool:
         """Whether an archive holds a member; True when that cannot be told, as it is damaged."""
         try:
-            members = self._members(archive, again=False)
+            with self._open_archive(archive) as file:
+                members = self._members(archive, file)
         except (OSError, PictureError):
             return True
         return member in members.places or members.problem is not None
 
-    def _members(self, archive: str, *, again: bool) -> Members:
+    def _members(self, archive: str, file: BinaryIO, *, again: bool = False) -> Members:
+        """What is where in an open archive, as remembered unless it was written anew since."""
+        version = _version(file)
         with self._lock:
-            if again or archive not in self._known:
-                with self._open_archive(archive) as file:
-                    found = members_of(file)
-                self._known.pop(archive, None)
-                self._known[archive] = found
-                for oldest in list(self._known)[:-ARCHIVES_REMEMBERED]:
-                    del self._known[oldest]
-            return self._known[archive]
+            known = self._known.pop(archive, None)
+            if again or known is None or known[0] != version:
+                known = (version, members_of(file))
+            self._known[archive] = known
+            for oldest in list(self._known)[:-ARCHIVES_REMEMBERED]:
+                del self._known[oldest]
+            return known[1]
+
+
+def _version(file: BinaryIO) -> tuple[int, int]:
+    """What differs once an archive is written anew: its size and, of a local file, its time."""
+    try:
+        found = os.fstat(file.fileno())
+    except OSError:  # none of this machine's
+        return file.seek(0, io.SEEK_END), 0
+    return found.st_size, found.st_mtime_ns
 
 
 class Window(io.RawIOBase):
@@ -108,6 +118,7 @@ class Window(io.RawIOBase):
 
 def members_of(file: BinaryIO) -> Members:
     """The pictures of a plain tar archive; of members of one name the last, as tar itself does."""
+    file.seek(0)
     places: dict[str, tuple[int, int]] = {}
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:

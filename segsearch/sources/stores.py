@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from segsearch.errors import PathError, PictureError
 from segsearch.ports import UNKNOWN_MTIME_NS, FileStamp
-from segsearch.sources.entries import Entry
+from segsearch.sources.entries import Entry, stamped
 
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 CHECKSUMS = ("ETag", "etag", "md5Hash", "checksum", "sha256")
@@ -77,9 +77,9 @@ def stamp_of(info: dict[str, Any]) -> FileStamp:
         value = info.get(key)
         if isinstance(value, datetime):
             aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-            return FileStamp(size, int(aware.timestamp() * 1_000_000) * 1_000)
+            return stamped(size, int(aware.timestamp() * 1_000_000) * 1_000)
         if isinstance(value, int | float):
-            return FileStamp(size, int(value * 1_000_000) * 1_000)
+            return stamped(size, int(value * 1_000_000) * 1_000)
     for key in CHECKSUMS:
         if info.get(key):
             digest = hashlib.sha256(str(info[key]).encode()).digest()

@@ -12,12 +12,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from segsearch.catalog.engine import create_engine, migrations_config, schema_revision
+from segsearch.catalog.engine import check_schema, create_engine, migrations_config, schema_revision
 from segsearch.catalog.sql import SqlCatalog
 from segsearch.catalog.tables import METADATA
 from segsearch.domain import Recipe, State
 from segsearch.errors import BusyError, DamageError, LibraryVersionError
 from segsearch.ports import Claim, FileStamp
+from segsearch.sources.entries import stamped
 from tests.described import DIMENSION, RECIPE, describe
 
 STAMP = FileStamp(10, 20)
@@ -209,13 +210,25 @@ def test_a_run_for_a_recipe_that_is_gone_is_told_to_try_again(
 
 
 def test_images_below_a_folder_are_found_whatever_its_name(catalog: SqlCatalog) -> None:
-    for number, path in enumerate(("/p%/a", "/p%/b/c", "/pq/a", "/p%")):
+    paths = ("/p%/a", "/p%/b/c", "/pq/a", "/p%", "/P%/a", "/p%-/a", "/p%0/a", "/p%/\U0001f600")
+    for number, path in enumerate(paths):
         store(catalog, path, number)
-    assert catalog.find_images(["/p%/"]) == [1, 2, 4]
+    assert catalog.find_images(["/p%/"]) == [1, 2, 4, 8]
+    assert catalog.find_images(["/P%"]) == [5]
     assert catalog.find_images(["/pq"]) == [3]
+    assert catalog.find_images(["/"]) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert catalog.find_images(["/nowhere"]) == []
-    assert catalog.find_paths(["/p%/b/", "/p%", "/pq/a"]) == ["/p%", "/p%/a", "/p%/b/c", "/pq/a"]
-    assert catalog.find_paths(["/nowhere"]) == []
+    below = ["/p%", "/p%/a", "/p%/b/c", "/p%/\U0001f600", "/pq/a"]
+    assert catalog.find_paths(["/p%/b/", "/p%", "/pq/a"]) == below
+    assert catalog.find_paths(["/nowhere", "/not\udcff"]) == []
+
+
+@pytest.mark.parametrize("mtime_ns", [2**63, 2**63 + 10**18, -(2**63) - 1])
+def test_a_file_of_any_time_is_known_again(mtime_ns: int, catalog: SqlCatalog) -> None:
+    stamp = stamped(1, mtime_ns)  # as a clock gone wrong, or `touch`, leaves it
+    catalog.record_file("/a", stamp, "sha", catalog.register_recipe(RECIPE))
+    assert catalog.file_stamps() == {"/a": stamp}
+    assert stamp != stamped(1, mtime_ns + 1)
 
 
 DAMAGES = {
@@ -247,8 +260,10 @@ def test_a_catalog_of_a_later_version_is_refused(tmp_path: Path) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
-    with pytest.raises(LibraryVersionError, match="9999"):
+    with pytest.raises(LibraryVersionError, match=r"9999.*update segsearch"):
         SqlCatalog(file)
+    with pytest.raises(LibraryVersionError, match=r"9999.*update segsearch"):
+        check_schema(create_engine(file, read_only=True))
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -70,7 +70,9 @@ def test_names_are_unique_and_checked(catalog: SqlCatalog) -> None:
     assert catalog.rename_collection("a", "a").name == "a"
     assert catalog.rename_collection("a", "ä c").name == "ä c"
     assert [one.name for one in catalog.collections()] == ["b", "ä c"]
-    for bad in ("", "a/b", "..", "x" * 101, "a\n"):
+    for good in ("हिन्दी", "Fe\u0302tes", "ไทยที่", "می\u200cخواهم"):
+        assert catalog.create_collection(good).name == good
+    for bad in ("", "a/b", "..", "x" * 101, "a\n", "\u0302", "a\u202eb"):
         if bad.strip() != "a":
             with pytest.raises(InputError):
                 catalog.create_collection(bad)

@@ -40,6 +40,17 @@ def test_jobs_come_newest_first_a_page_at_a_time(filled: Path) -> None:
         assert (missing.status_code, missing.json()["code"]) == (404, "not_found_error")
 
 
+def test_a_folder_whose_name_is_no_text_is_told_all_the_same(tmp_path: Path) -> None:
+    folder = paint_many(tmp_path / "pictures", 1).rename(tmp_path / "p\udcff")
+    with (
+        open_small_service(tmp_path / "library") as service,
+        TestClient(create_app(service), base_url="http://localhost") as client,
+    ):
+        service.index([folder])
+        (job,) = client.get("/v1/jobs").json()["jobs"]
+        assert job["paths"] == [f"{tmp_path}/p\\udcff"]
+
+
 def test_events_tell_the_running_jobs(filled: Path) -> None:
     with open_small_service(filled) as service:
         app = create_app(service)

@@ -58,6 +58,7 @@ def test_an_upload_is_found_once_a_worker_came_to_it(
     kept = tmp_path / "library" / "uploads" / digest[:2] / f"{digest}.png"
     assert image["paths"] == [str(kept)]
     assert kept.read_bytes() == data
+    assert kept.stat().st_mode == (tmp_path / "made" / "a.png").stat().st_mode  # no secret
     work(service)
     assert client.get(f"/v1/images/{image['image_id']}").json()["state"] == "done"
     hit = client.post("/v1/search", json={"text": "red"}).json()["hits"][0]

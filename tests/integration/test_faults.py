@@ -97,6 +97,7 @@ def test_a_read_only_library_can_be_searched_and_says_it_cannot_be_changed(
         assert len(service.search_text("red", limit=3)) == 3
         assert service.status().images == 3
         assert service.verify() == []
+        service.upkeep.backup(tmp_path / "backup")
         with pytest.raises(ReadOnlyError, match="can be searched, not changed"):
             service.index([pictures])
         with seeing() as at:
@@ -104,6 +105,9 @@ def test_a_read_only_library_can_be_searched_and_says_it_cannot_be_changed(
             with pytest.raises(ReadOnlyError, match="can be searched, not changed"):
                 caption(service.everything(), sources(service), service.captions, to, Order())
             assert at.asked == []  # nothing is paid for that cannot be kept
+    with open_small_service(tmp_path / "restored") as other:
+        other.upkeep.restore(tmp_path / "backup")
+    assert content(tmp_path / "restored") == content(tmp_path / "library")
 
 
 def test_a_log_left_behind_by_a_dead_process_is_read(tmp_path: Path) -> None:

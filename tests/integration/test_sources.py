@@ -168,8 +168,10 @@ def test_tags_by_path_folder_id_and_over_http(service: SegSearch, pictures: Path
     assert service.tag(paths=[pictures / "album"], remove=["holiday"]) == [1]
     assert [image.tags for image in service.images()] == [("two words",), ("holiday", "two words")]
     client = TestClient(create_app(service), base_url="http://localhost")
-    answer = client.post("/v1/images/2/tags", json={"add": ["🌴"], "remove": ["two words"]})
-    assert answer.json()["tags"] == ["holiday", "🌴"]
+    answer = client.post(
+        "/v1/images/2/tags", json={"add": ["🌴", "خانه\u200cها"], "remove": ["two words"]}
+    )
+    assert answer.json()["tags"] == ["holiday", "خانه\u200cها", "🌴"]
     bad: list[dict[str, list[str]]] = [
         {"add": [""]},
         {"add": ["x" * 101]},

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -38,12 +39,31 @@ def test_vanished_files_are_marked_by_index_and_forgotten_by_prune(
     (pictures / "001.png").unlink()
     service.index([pictures])
     assert (service.status().missing, service.status().images) == (2, 6)
-    assert any("gone from" in problem for problem in service.verify())
+    assert any("gone from" in problem and "remove" in problem for problem in service.verify())
     assert len(service.upkeep.prune(dry_run=True).paths) == 2
     report = service.upkeep.prune()
     assert [Path(path).name for path in report.paths] == ["000.png", "001.png"]
     assert (report.images, service.status().images) == (1, 5)  # the copy keeps its image
     assert service.verify() == []
+
+
+@pytest.mark.parametrize("instead", [None, Path.mkdir, os.mkfifo], ids=["link", "folder", "pipe"])
+def test_what_leads_to_no_file_any_more_has_vanished(
+    instead: Callable[[Path], None] | None, service: SegSearch, pictures: Path, tmp_path: Path
+) -> None:
+    place = pictures / "000.png"
+    if instead is None:
+        away = place.rename(tmp_path / "away.png")
+        place.symlink_to(away)
+        assert service.index([pictures]).skipped == ()
+        away.unlink()
+    else:
+        place.unlink()
+        instead(place)
+    assert any("gone from" in problem for problem in service.verify())
+    service.index([pictures])
+    assert service.status().missing == 1
+    assert service.upkeep.prune().paths == (str(place),)
 
 
 def test_a_folder_that_disappears_and_comes_back_loses_nothing(
@@ -228,6 +248,14 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(
         service.upkeep.restore(tmp_path / "nothing")
     assert content(tmp_path / "library") == before
     assert not list((tmp_path / "library").glob("restore*"))
+
+
+def test_what_a_stopped_run_left_does_not_count_as_unchanged(tmp_path: Path) -> None:
+    pictures, stop = paint_many(tmp_path / "pictures", 9), threading.Event()
+    with open_small_service(tmp_path / "library", lanes=1) as service:
+        report = service.index([pictures], report=lambda *_: stop.set(), stop=stop)
+        assert (report.indexed < 9, report.unchanged) == (True, 0)
+        assert service.index([pictures]).unchanged == report.indexed
 
 
 def test_a_run_leaves_a_report_of_every_skipped_file(service: SegSearch, pictures: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from segsearch.commands.indexing import follow
+from segsearch.commands.indexing import follow, keep_up
 from segsearch.domain import Recipe, Skipped
 from segsearch.errors import RecipeError
 from segsearch.service import SegSearch
@@ -104,6 +104,22 @@ def test_a_folder_that_disappears_and_comes_back_is_watched_on(tmp_path: Path) -
         (tmp_path / "away").rename(folder)
         until(lambda: service.status().segments == 5)
         assert service.status().images == 3
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["worker", "watch"])
+def test_folders_that_are_away_keep_nothing_waiting(watched: bool, tmp_path: Path) -> None:
+    there = paint_many(tmp_path / "there", 1)
+    upload = paint(tmp_path / "upload.png", [Shape("purple", (5, 5, 60, 60))])
+    (tmp_path / "empty").mkdir()
+    with open_small_service(tmp_path / "library") as service, upload.open("rb") as file:
+        service.uploads.add(file)
+        if watched:
+            with watching(service, tmp_path / "away", poll=True):
+                until(lambda: service.status().segments == 1)
+        else:
+            paths = [tmp_path / "away", tmp_path / "empty", there]
+            keep_up(service, paths, threading.Event())
+            assert service.status().segments == 3
 
 
 def test_local_folders_are_watched_by_events(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from segsearch.decode import Limits, decode
+from segsearch.decode import Limits, decode, decode_small
 from segsearch.errors import PictureError, PictureTooLargeError
+from segsearch.ports import Pixels
 from tests.zoo import UNDO
 
 RED, BLUE = (250, 10, 10), (10, 10, 250)
@@ -43,6 +44,24 @@ def test_pictures_turned_by_exif_come_out_upright(orientation: int) -> None:
     pixels, info = decode(file_of(stored, "PNG", exif=exif))
     assert (info.width, info.height) == upright.size
     assert (pixels == np.asarray(upright)).all()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda data: decode(data)[0], lambda data: decode_small(data, 40)],
+    ids=["all", "small"],
+)
+def test_a_picture_is_turned_whatever_else_its_exif_holds(read: Callable[[bytes], Pixels]) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.XResolution] = 72.0
+    whole = exif.tobytes()
+    odd = whole.replace(b"\x01\x1a\0\x05\0\0\0\x01", b"\x01\x1a\0\x02\0\0\0\x01")  # a text
+    assert odd != whole
+    turned = np.asarray(two_colours().transpose(Image.Transpose.ROTATE_270))
+    assert (read(file_of(two_colours(), exif=odd)) == turned).all()
+    headless = whole.replace(b"MM", b"M?", 1)
+    assert (read(file_of(two_colours(), exif=headless)) == np.asarray(two_colours())).all()
 
 
 def near(pixels: Any, colour: tuple[int, int, int]) -> bool:

@@ -117,6 +117,8 @@ def test_of_a_raw_and_the_picture_beside_it_the_picture_is_taken(tmp_path: Path)
     assert below(found, tmp_path) == ["a.jpg", "b.nef", "c.HEIC", "sub/a.arw"]
     assert refused(found, tmp_path) == dict.fromkeys(["a.CR2", "c.DNG"], reasons.COMPANION)
     assert below(find(tmp_path, exclude=["*.jpg"]), tmp_path)[0] == "a.CR2"
+    notes = write(tmp_path / "b.xmp")  # what a shell makes of *: no picture by its name
+    assert below(find(tmp_path / "b.nef", notes), tmp_path) == ["b.nef", "b.xmp"]
 
 
 def test_archives_are_folders(tmp_path: Path) -> None:
@@ -151,6 +153,16 @@ def test_an_archive_written_anew_is_read_anew(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="holds no"):
         sources.read(f"{made}/a.jpg")
     assert (sources.holds(f"{made}/a.jpg"), sources.holds(f"{made}/b.jpg")) == (False, True)
+
+
+def test_a_member_is_read_where_it_lies_now(tmp_path: Path) -> None:
+    made = archive(tmp_path / "s.tar", {"a.jpg": b"first", "b.jpg": b"second"})
+    sources = Sources(Settings())
+    assert sources.read(f"{made}/b.jpg") == b"second"
+    os.utime(
+        archive(made, {"b.jpg": b"second", "a.jpg": b"first"}), ns=(1, 1)
+    )  # by another process
+    assert sources.read(f"{made}/b.jpg") == b"second"
 
 
 def test_a_damaged_archive_gives_what_comes_before_the_damage(tmp_path: Path) -> None:
