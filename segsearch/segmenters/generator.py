@@ -134,7 +134,7 @@ def generate(
         proposals = _without_duplicates(proposals, scores, settings.crop_nms_thresh)
     if settings.min_mask_region_area:
         proposals = _tidied(proposals, settings)
-    proposals.sort(key=_rank)
+    proposals = _each_once(sorted(proposals, key=_rank))
     if settings.one_mask_per_thing:
         proposals = drop_overlaps(proposals, settings.overlap_thresh)
     return proposals
@@ -286,6 +286,14 @@ def _without_duplicates(
     boxes = torch.tensor([one.mask.box.as_tuple() for one in proposals])
     keep = nms(_inclusive(boxes), torch.tensor(scores), threshold)
     return [proposals[index] for index in keep.tolist()]
+
+
+def _each_once(proposals: list[Proposal]) -> list[Proposal]:
+    """No mask a second time: upstream's NMS sees no overlap of boxes of a single row or column."""
+    first: dict[Mask, Proposal] = {}
+    for one in proposals:
+        first.setdefault(one.mask, one)
+    return list(first.values())
 
 
 def _tidied(proposals: list[Proposal], settings: GeneratorSettings) -> list[Proposal]:
