@@ -158,6 +158,9 @@ function showWhole(image, draw, act) {
   const whole = $("whole-picture"), canvas = $("whole-masks");
   canvas.width = 0; // no masks of the picture before, should this one's file be gone
   whole.onload = () => draw(canvas, whole.naturalWidth, whole.naturalHeight);
+  whole.onerror = () => call(whole.src).catch(({ code, message }) => {
+    if (code === "picture_error") say(message, true); // its file is gone
+  });
   const frame = whole.parentElement; // as large as the picture will be, so that nothing jumps
   frame.style.aspectRatio = `${image.width} / ${image.height}`;
   frame.style.width = `min(100%, 760px, ${(70 * image.width) / image.height}vh)`;
@@ -344,7 +347,10 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   searchByPicture(event.dataTransfer.files[0]);
 });
-addEventListener("paste", (event) => searchByPicture(event.clipboardData?.files[0]));
+addEventListener("paste", ({ clipboardData: pasted }) => {
+  // Office programs copy words with a picture of them; to paste the words is what is meant.
+  if (pasted && !["text/plain", "text/html"].every((kind) => pasted.types.includes(kind))) searchByPicture(pasted.files[0]);
+});
 
 let due = 0; // the counts, and a gallery that shows everything, follow what is indexed
 function libraryChanged() {
