@@ -37,6 +37,7 @@ from . import (
 )
 from .access import Access
 from .guards import LOOPBACK_HOSTS, Guards, names_of
+from .heads import Heads
 from .observing import REQUEST_ID, Metrics, Observed
 from .state import Shared
 
@@ -108,6 +109,7 @@ def create_app(
     documented.describe(app)
     origins = names_of(settings.cors_origins)
     # The last one added is the outermost.
+    app.add_middleware(Heads)
     app.add_middleware(
         Access, keys=shared.keys, need_key=need_key, per_minute=settings.rate_per_minute
     )
@@ -135,10 +137,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _add_page(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
-    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
-    @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
     async def docs() -> FileResponse:
         return FileResponse(STATIC / "docs.html", headers={"Cache-Control": "no-cache"})

@@ -25,6 +25,7 @@ export async function call(path, options = {}) {
   }
   const document = await answer.json().catch(() => {
     sent.signal?.throwIfAborted(); // given up half-read
+    if (answer.ok) throw new Error("The server broke off its answer: ask again.");
     return {};
   });
   if (answer.ok) return document;
@@ -45,7 +46,12 @@ export function search(query, picture = null) {
     if (value === undefined) continue;
     form.append(name, typeof value === "object" ? JSON.stringify(value) : value);
   }
-  return call("v1/search", { method: "POST", body: form });
+  return call("v1/search", { method: "POST", body: form }).catch(async (problem) => {
+    if (problem.name === "AbortError" || problem.code) throw problem;
+    const start = await picture.slice(0, 1).arrayBuffer().catch(() => null);
+    if (!start?.byteLength) throw new Error(`${picture.name} cannot be read, or has changed since: choose it again.`);
+    throw problem;
+  });
 }
 
 /** Files in as many forms as they need; a file that is larger than a form goes alone. */

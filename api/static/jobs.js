@@ -11,11 +11,11 @@ export function describe({ done, total, segments, skipped, current }) {
   return parts.join(" · ");
 }
 
-/** Show running jobs in `line` and `bar`; `changed` is called when something was added, or ended. */
+/** Show running jobs in `line` and `bar`; `changed` is called when something was added, or ended,
+ * or may have been: whenever the server answers again, or answers no more. */
 export function follow(line, bar, changed) {
-  const stream = new EventSource("v1/jobs/events");
-  let before = 0;
-  stream.addEventListener("jobs", (event) => {
+  let stream = null, before = 0, missed = document.hidden;
+  const told = (event) => {
     const { jobs } = JSON.parse(event.data);
     const active = jobs.filter((job) => job.total > 0);
     line.textContent = active.map(describe).join("; ");
@@ -25,6 +25,25 @@ export function follow(line, bar, changed) {
     bar.value = sum("done");
     if (sum("done") !== before) changed();
     before = sum("done");
+  };
+  const listen = () => {
+    stream = new EventSource("v1/jobs/events");
+    stream.addEventListener("open", () => {
+      if (missed) changed();
+      missed = false;
+    });
+    // A connection that broke is opened again by the browser; one that was refused is not.
+    stream.addEventListener("error", () => {
+      line.hidden = bar.hidden = missed = true;
+      changed();
+    });
+    stream.addEventListener("jobs", told);
+  };
+  // A browser opens six connections to a server, for all tabs: those that nobody sees leave theirs.
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) return listen();
+    stream?.close();
+    missed = true;
   });
-  // A connection that broke is opened again by the browser; one that was refused is not.
+  if (!document.hidden) listen();
 }

@@ -3,6 +3,7 @@
 
 import { call, search, startAsking, upload } from "./api.js";
 import { card, count, hitCard, nameOf, share } from "./cards.js";
+import { steer } from "./crosshair.js";
 import { follow } from "./jobs.js";
 import { drawAll, drawRegion, regionAt } from "./masks.js";
 
@@ -14,6 +15,7 @@ let asking = startAsking();
 let picture = null; // a File that is searched by; it has no place in the address
 const pictures = new Map(); // ... but Back finds it again, by its name in the history's entry
 let cursor = null; // where the next page begins
+let steering = false; // whether the keys were on the picture when the question came
 let passing = ""; // a message that the gallery may replace; anything else was said to be read
 
 const wanted = () => new URLSearchParams(location.search);
@@ -153,22 +155,31 @@ function nothingDone({ images, pending }) {
     : "None of the pictures could be indexed.";
 }
 
-/** The whole picture, `draw` over it once it is there; a click gives x and y in its pixels. */
-function showWhole(image, draw, act) {
+/** The whole picture, `draw` over it once it is there. What is pointed at goes to `act`, in shares
+ * of the sides; `label` says what is drawn, and the crosshair stands at `start` first. */
+function showWhole(image, { draw, act, label, start = [0.5, 0.5] }) {
   const whole = $("whole-picture"), canvas = $("whole-masks");
   canvas.width = 0; // no masks of the picture before, should this one's file be gone
   whole.onload = () => draw(canvas, whole.naturalWidth, whole.naturalHeight);
+  whole.onerror = () => call(whole.src).catch(({ code, message }) => {
+    if (code === "picture_error") say(message, true); // its file is gone
+  });
   const frame = whole.parentElement; // as large as the picture will be, so that nothing jumps
   frame.style.aspectRatio = `${image.width} / ${image.height}`;
   frame.style.width = `min(100%, 760px, ${(70 * image.width) / image.height}vh)`;
   whole.alt = nameOf(image.paths[0]);
   whole.src = `v1/images/${image.image_id}/thumbnail?side=1024`;
   canvas.onclick = (event) => act(event.offsetX / canvas.clientWidth, event.offsetY / canvas.clientHeight);
+  canvas.setAttribute("aria-label", label);
+  steer(canvas, $("crosshair"), start, act);
   $("whole").hidden = false;
+  if (steering && document.activeElement === document.body) canvas.focus({ preventScroll: true });
 }
 
-const pointAt = (image, x, y) =>
-  go({ image: image.image_id, at: `${Math.floor(x * image.width)},${Math.floor(y * image.height)}` });
+function pointAt(image, x, y) {
+  const pixel = (share, side) => Math.min(side - 1, Math.floor(share * side));
+  go({ image: image.image_id, at: `${pixel(x, image.width)},${pixel(y, image.height)}` });
+}
 
 async function showImage(id) {
   const image = await call(`v1/images/${id}`);
@@ -179,10 +190,14 @@ async function showImage(id) {
     return;
   }
   const { segments } = await call(`v1/images/${id}/segments`);
-  showWhole(image, (canvas, width, height) => drawAll(canvas, segments, width, height), (x, y) => {
-    const found = regionAt(segments, x, y);
-    if (found) go({ segment: found.segment_id });
-    else pointAt(image, x, y);
+  showWhole(image, {
+    draw: (canvas, width, height) => drawAll(canvas, segments, width, height),
+    act: (x, y) => {
+      const found = regionAt(segments, x, y);
+      if (found) go({ segment: found.segment_id });
+      else pointAt(image, x, y);
+    },
+    label: "Its regions, each in a colour",
   });
   $("hint").textContent = "Choose a region, here or below, to find more like it; anything else you click on is cut out.";
   show(segments.map((segment, number) => card(segment, {
@@ -199,9 +214,13 @@ async function showPointed(id) {
   const image = await call(`v1/images/${id}`);
   ask(`Like what lies at ${wanted().get("at")} in ${nameOf(image.paths[0])}`);
   const { pointed: [{ candidates, chosen }] } = await askAndShow();
-  showWhole(image,
-    (canvas, width, height) => drawRegion(canvas, candidates[chosen], width, height),
-    (x, y) => pointAt(image, x, y));
+  const [x, y] = wanted().get("at").split(",").map(Number);
+  showWhole(image, {
+    draw: (canvas, width, height) => drawRegion(canvas, candidates[chosen], width, height),
+    act: (...place) => pointAt(image, ...place),
+    label: "What you pointed at, outlined",
+    start: [(x + 0.5) / image.width, (y + 0.5) / image.height],
+  });
   $("hint").textContent = "Click elsewhere to point at something else.";
   const ordered = candidates.map((one, number) => ({ ...one, number })).sort((a, b) => a.area - b.area);
   $("candidates").replaceChildren(...ordered.map(({ number, area }) => {
@@ -221,6 +240,7 @@ async function render() {
   const mine = asking;
   const at = wanted();
   const judged = idsOf("like").length + idsOf("unlike").length;
+  steering = document.activeElement === $("whole-masks"); // hidden in a moment, and focused no more
   $("words").value = at.get("q") || "";
   for (const id of ["asked", "whole", "more", "anyway", "candidates"]) $(id).hidden = true;
   $("results").classList.add("waiting");
@@ -344,7 +364,10 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   searchByPicture(event.dataTransfer.files[0]);
 });
-addEventListener("paste", (event) => searchByPicture(event.clipboardData?.files[0]));
+addEventListener("paste", ({ clipboardData: pasted }) => {
+  // Office programs copy words with a picture of them; to paste the words is what is meant.
+  if (pasted && !["text/plain", "text/html"].every((kind) => pasted.types.includes(kind))) searchByPicture(pasted.files[0]);
+});
 
 let due = 0; // the counts, and a gallery that shows everything, follow what is indexed
 function libraryChanged() {

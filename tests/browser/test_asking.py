@@ -284,6 +284,7 @@ def test_what_waits_is_asked_for_by_one_timer(page: Page, many_url: str) -> None
         };
         window.clearTimeout = (id) => { waiting.delete(id); clear(id); };
         window.EventSource = class {
+          close() {}
           addEventListener(_name, told) {
             let done = 0;
             window.advance = () => {

@@ -205,6 +205,8 @@ def test_a_small_screen_shows_everything_readably(
     page.wait_for_selector("#results[aria-busy=false], #operations details", state="attached")
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
     assert worst_contrast(page) >= 4.5
+    labels = page.locator(".button span").evaluate_all("all => all.map((one) => one.offsetHeight)")
+    assert max(labels, default=0) < 30  # one line each
     context.close()
 
 
@@ -226,8 +228,11 @@ def worst_contrast(page: Page) -> float:
           const texts = [...document.body.querySelectorAll("*")].filter((node) =>
             node.checkVisibility() && [...node.childNodes].some((child) =>
               child.nodeType === 3 && child.textContent.trim()));
-          return Math.min(...texts.map((node) => {
-            const pair = [light(parse(getComputedStyle(node).color)), light(behind(node))];
+          const hinting = [...document.querySelectorAll("[placeholder]")];
+          const styles = [...texts.map((node) => [node, getComputedStyle(node)]),
+            ...hinting.map((node) => [node, getComputedStyle(node, "::placeholder")])];
+          return Math.min(...styles.map(([node, { color }]) => {
+            const pair = [light(parse(color)), light(behind(node))];
             return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
           }));
         }"""

@@ -111,6 +111,22 @@ def test_openapi_has_an_example_for_every_body_and_every_problem(described: dict
                     assert media["schema"]["format"] == format_, f"{where} {status}"
 
 
+def test_head_is_answered_as_get_without_the_body(
+    client: TestClient, described: dict[str, Any]
+) -> None:
+    for method, path, _ in operations(described):
+        if method == "get" and path != "/v1/jobs/events":
+            path = re.sub(r"\{\w+\}", "1", path)
+            head, answer = client.head(path), client.get(path)
+            assert head.status_code == answer.status_code, path
+            assert head.content == b"", path
+            for name in ("Content-Type", "ETag"):
+                assert head.headers.get(name) == answer.headers.get(name), path
+    assert client.head("/").status_code == client.head("/docs").status_code == 200
+    assert client.head("/v1/jobs/events").status_code == 405
+    assert client.head("/v1/search").status_code == 405
+
+
 def test_every_reference_in_openapi_leads_somewhere(described: dict[str, Any]) -> None:
     named = set(re.findall(r"#/components/schemas/(\w+)", str(described)))
     assert named <= set(described["components"]["schemas"])

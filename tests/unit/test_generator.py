@@ -134,8 +134,10 @@ def test_tiny_and_narrow_pictures_are_cut_too(size: tuple[int, int]) -> None:
         points_per_side=2, pred_iou_thresh=0.0, stability_score_thresh=0.0, crop_n_layers=1
     )
     for blobs in (True, False):
-        for one in ours(small_sam(blobs=blobs), patchwork(*size), settings):
+        found = ours(small_sam(blobs=blobs), patchwork(*size), settings)
+        for one in found:
             assert (one.mask.height, one.mask.width) == size
+        assert len({one.mask for one in found}) == len(found)
 
 
 @pytest.mark.parametrize("crop_n_layers", [0, 1])

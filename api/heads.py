@@ -1,0 +1,28 @@
+"""Answers HEAD wherever GET is answered: monitors and `curl -I` ask so."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ENDLESS = "/v1/jobs/events"  # its body would be waited for, though nobody gets it
+
+
+class Heads:
+    """ASGI middleware, the innermost: routes see GET, callers the headers alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD" or scope["path"] == ENDLESS:
+            await self._app(scope, receive, send)
+            return
+
+        async def send_no_body(message: Message) -> None:
+            await send({**message, "body": b""} if "body" in message else message)
+
+        asked: Scope = {**scope, "method": "GET"}
+        try:
+            await self._app(asked, receive, send_no_body)
+        finally:
+            scope.update(asked, method="HEAD")  # the route, and a refusal's code, for the metrics

@@ -1,0 +1,116 @@
+"""The page over time: tabs that nobody sees, servers that go and come, files that change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.serving import RED, ready, search, served
+from tests.small_models import SmallModels, open_small_service, paint
+
+pytestmark = pytest.mark.browser
+
+# Streams that a test can break and mend, and a tab it can hide.
+STREAMS = """
+  window.streams = [];
+  const Real = EventSource;
+  window.EventSource = class extends Real {
+    constructor(path) { super(path); streams.push(this); }
+  };
+  let hidden = false;
+  Object.defineProperty(document, "hidden", { get: () => hidden });
+  window.hide = (now) => { hidden = now; document.dispatchEvent(new Event("visibilitychange")); };
+"""
+OPEN, CLOSED = 1, 2
+
+
+@pytest.fixture(scope="module")
+def url(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from served(tmp_path_factory.mktemp("staying") / "library", pictures, SmallModels())
+
+
+def test_a_hidden_tab_leaves_its_connection_and_catches_up(
+    page: Page, pictures: Path, tmp_path: Path
+) -> None:
+    page.add_init_script(STREAMS)
+    servers = served(tmp_path / "library", pictures, SmallModels())
+    page.goto(next(servers))
+    ready(page)
+    page.wait_for_function(f"streams[0].readyState === {OPEN}")
+    page.evaluate("hide(true)")
+    assert page.evaluate("streams.map((one) => one.readyState)") == [CLOSED]
+    with open_small_service(tmp_path / "library") as service:
+        service.index([paint(tmp_path / "new" / "d.png", [RED]).parent])
+    page.evaluate("hide(false)")
+    expect(page.locator("#library")).to_contain_text("4 pictures")
+    expect(page.locator(".card .file", has_text="d.png")).to_be_visible()
+    page.goto("about:blank")
+    next(servers, None)
+
+
+def test_a_server_that_goes_and_comes_is_noticed(page: Page, url: str) -> None:
+    page.add_init_script(STREAMS)
+    page.goto(url)
+    ready(page)
+    page.wait_for_function(f"streams[0].readyState === {OPEN}")
+    line = page.locator("#library")
+    expect(line).to_contain_text("3 pictures")
+    page.route("**/v1/status", lambda route: route.abort())
+    page.evaluate("streams[0].dispatchEvent(new Event('error'))")
+    expect(line).to_contain_text("does not answer")
+    page.unroute("**/v1/status")
+    page.evaluate("streams[0].dispatchEvent(new Event('open'))")
+    expect(line).to_contain_text("3 pictures")
+
+
+def test_an_answer_that_is_cut_short_is_said(page: Page, url: str) -> None:
+    page.route("**/v1/search", lambda route: route.fulfill(body='{"hits": [{"rank":'))
+    search(page, url, "red")
+    expect(page.locator("#message")).to_have_text("The server broke off its answer: ask again.")
+
+
+def test_a_chosen_file_that_went_away_is_said(page: Page, url: str, tmp_path: Path) -> None:
+    chosen = paint(tmp_path / "q.png", [RED])
+    page.goto(url)
+    ready(page)
+    page.locator("#file").set_input_files(chosen)
+    expect(page.locator("#question")).to_have_text("Like the picture q.png")
+    ready(page)
+    chosen.unlink()
+    page.locator(".card .right").first.click()
+    expect(page.locator("#message")).to_contain_text("q.png cannot be read, or has changed")
+
+
+def test_a_whole_picture_whose_file_is_gone_says_so(page: Page, url: str) -> None:
+    page.route(
+        "**/v1/images/1/thumbnail?side=1024",
+        lambda route: route.fulfill(
+            status=422, json={"code": "picture_error", "detail": "The file is gone."}
+        ),
+    )
+    page.goto(f"{url}/?image=1")
+    expect(page.locator("#message")).to_have_text("The file is gone.")
+    expect(page.locator("#message")).to_have_class("bad")
+
+
+@pytest.mark.parametrize(("words", "searched"), [(True, False), (False, True)])
+def test_words_that_carry_a_picture_of_them_are_pasted_as_words(
+    page: Page, url: str, words: bool, searched: bool
+) -> None:
+    page.goto(url)
+    ready(page)
+    page.evaluate(
+        """(words) => {
+          const carried = new DataTransfer();
+          carried.items.add(new File(["no picture"], "image.png", { type: "image/png" }));
+          carried.setData("text/html", "<p>a red umbrella</p>");
+          if (words) carried.setData("text/plain", "a red umbrella");
+          document.body.dispatchEvent(
+            new ClipboardEvent("paste", { clipboardData: carried, bubbles: true }));
+        }""",
+        words,
+    )
+    expect(page.locator("#asked")).to_be_visible(visible=searched)
