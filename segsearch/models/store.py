@@ -87,24 +87,29 @@ class Store:
         format: str | None = None,  # noqa: A002 - the command's own word
         report: Progress | None = None,
     ) -> bool:
-        """Fetch what is missing of a model; False when everything was here already.
+        """Fetch what is missing or damaged of a model; False when all was here, every byte right.
 
-        `config` is what the model is built from, kept beside it. Raises DownloadError,
-        ChecksumError, NoRoomError.
+        Without a `format` the weights that are here stay, whichever they are: libraries are bound
+        to their sha256. `config` is what the model is built from, kept beside it. Raises
+        DownloadError, ChecksumError, NoRoomError.
         """
         with self._alone(entry.name):
-            return self._pull(entry, config, entry.source(format), report)
+            return self._pull(entry, config, format, report)
 
     def _pull(
         self,
         entry: Entry,
         config: dict[str, Any] | None,
-        weights: Source,
+        format: str | None,  # noqa: A002 - the command's own word
         report: Progress | None,
     ) -> bool:
-        if self.holds(entry) and self._record(entry.name)["weights"].name == weights.name:
-            return False
+        weights = entry.source(format)
         earlier = self._record(entry.name)
+        here = earlier["weights"].name if earlier else None
+        if format is None:
+            weights = next((one for one in entry.weights if one.name == here), weights)
+        if here and (format is None or here == weights.name) and not self.problems(entry):
+            return False
         wanted = [("weights", weights), *entry.companions]
         files = {
             role: self._fetched(entry, role, source, earlier.get(role), report)

@@ -212,6 +212,32 @@ def test_what_was_recorded_at_first_pull_binds_every_later_one(hub: Hub, tmp_pat
         store.model(row()).path("weights")
 
 
+def test_another_pull_mends_what_is_damaged(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
+    store = Store(tmp_path, hub.url)
+    store.pull(row(), None)
+    store.model(row()).path("weights").write_bytes(DATA[:-1] + b"x")
+    with pytest.raises(ChecksumError, match="run `segsearch models pull tiny`"):
+        store.model(row()).path("weights")
+    assert store.pull(row(), None)
+    assert store.model(row()).path("weights").read_bytes() == DATA
+
+
+def test_a_pull_without_a_format_keeps_the_weights_that_are_here(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
+    official = Source(hub.url + "/weights.pth")
+    both = replace(row(), weights=(official, *row().weights))
+    store = Store(tmp_path / "models", hub.url)
+    assert store.pull(both, None, format="safetensors")
+    hub.files["/weights.pth"] = DATA[::-1]
+    assert not store.pull(both, None)
+    (tmp_path / "mine.bin").write_bytes(b"weights")
+    store.put(both, tmp_path / "mine.bin", None)
+    assert not store.pull(both, None)
+    assert store.pull(both, None, format="pth")
+    assert store.files(both)["weights"].name == "weights.pth"
+
+
 def test_damage_is_found_and_said(hub: Hub, tmp_path: Path) -> None:
     hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
     store = Store(tmp_path, hub.url)
