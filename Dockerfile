@@ -3,9 +3,9 @@ FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1
 
-# The user owns /library, and so does a new volume that is mounted there.
+# The user owns /library and /models, and so does a new volume that is mounted there.
 RUN useradd --create-home --uid 10001 segsearch \
-    && install --directory --owner segsearch --group segsearch /library
+    && install --directory --owner segsearch --group segsearch /library /models
 
 WORKDIR /src
 
@@ -22,8 +22,8 @@ RUN uv pip install --system --constraint constraints.txt --no-deps . && rm -rf b
 
 USER segsearch
 WORKDIR /home/segsearch
-ENV SEGSEARCH_LIBRARY=/library
-VOLUME /library
+ENV SEGSEARCH_LIBRARY=/library SEGSEARCH_MODELS=/models
+VOLUME ["/library", "/models"]
 EXPOSE 8000
 
 ENTRYPOINT ["segsearch"]

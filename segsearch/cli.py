@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import logging
+import os
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -31,7 +33,7 @@ from segsearch.commands.search import search
 from segsearch.commands.stopping import INTERRUPTED, stopping
 from segsearch.commands.upkeep import backup, prune, repair, restore, verify
 from segsearch.domain import MAX_ID
-from segsearch.errors import EXIT_CODES, QueryError, SegSearchError
+from segsearch.errors import EXIT_CODES, DiskFullError, PathError, QueryError, SegSearchError
 from segsearch.settings import Settings
 
 SERVE_POLL_SECONDS = 1.0  # who uploads a picture waits for it
@@ -74,6 +76,7 @@ def main() -> None:
     """Run the command line; errors of ours end in one sentence and the exit code of their kind."""
     try:
         code = app(standalone_mode=False)  # gives back the code of a typer.Exit
+        print(end="", flush=True)  # what cannot be written must not end in success
         sys.exit(code if isinstance(code, int) else 0)
     except SegSearchError as problem:
         _say_error(str(problem))
@@ -81,12 +84,13 @@ def main() -> None:
     except ValidationError as problem:
         details = problem.errors()[0]
         name = "SEGSEARCH_" + "_".join(map(str, details["loc"])).upper()
-        _say_error(f"The setting {name} is wrong: {details['msg']}.")
+        said = details["msg"].removeprefix("Value error, ")
+        _say_error(f"The setting {name} is wrong: {said}." if details["loc"] else said)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader left, as `head` does
+    except OSError as problem:
+        sys.exit(_refused(problem))
     except Exception as problem:
         show = getattr(problem, "show", None)
         if show is None:
@@ -98,6 +102,24 @@ def main() -> None:
 def exit_code(problem: SegSearchError) -> int:
     """The exit code of an error: its own row in the table, or its nearest parent's."""
     return next(EXIT_CODES[kind] for kind in type(problem).__mro__ if kind in EXIT_CODES)
+
+
+def _refused(problem: OSError) -> int:
+    """Say which path the system lets nobody use, or that the output takes no more; the exit code.
+
+    Any other error of the system is none that was foreseen, and is raised again.
+    """
+    if problem.filename is not None and problem.errno in (errno.EACCES, errno.ENAMETOOLONG):
+        _say_error(f"{str(problem.filename)!r} cannot be reached: {problem.strerror}.")
+        return EXIT_CODES[PathError]
+    if problem.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+        raise problem
+    # What is still to be written would be tried, and complained of, once more at the end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if problem.errno == errno.EPIPE:  # the reader left, as `head` does
+        return 1
+    _say_error(f"The output cannot be written: {problem.strerror}.")
+    return EXIT_CODES[DiskFullError]
 
 
 def _say_error(text: str) -> None:

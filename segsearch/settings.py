@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +24,10 @@ Globs = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)]
 class Settings(BaseSettings):
     """Everything a user can set once for all commands; each field is SEGSEARCH_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="SEGSEARCH_", extra="ignore", frozen=True)
+    # An empty variable is one that is not set, as scripts and compose files hand on what they lack.
+    model_config = SettingsConfigDict(
+        env_prefix="SEGSEARCH_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     library: Path = Field(
         default=Path("segsearch-library"),
@@ -46,6 +50,7 @@ class Settings(BaseSettings):
     )
     hub: str = Field(
         default="https://huggingface.co",
+        pattern="^https?://",
         description="The model hub that `models pull` asks; a mirror works too.",
     )
     lanes: int = Field(
@@ -144,10 +149,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _weights_add_up(self) -> Settings:
-        if self.context_weight + self.masked_weight + self.picture_weight <= 0:
+        total = self.context_weight + self.masked_weight + self.picture_weight
+        if not 0 < total < math.inf:
             raise ValueError(
                 "SEGSEARCH_CONTEXT_WEIGHT, SEGSEARCH_MASKED_WEIGHT and SEGSEARCH_PICTURE_WEIGHT "
-                "add up to 0, expected more."
+                f"add up to {total:g}, expected more than 0 and a finite number."
             )
         return self
 

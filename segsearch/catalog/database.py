@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from segsearch.catalog.engine import create_engine, is_writable
 from segsearch.catalog.tables import CHANGE_LOG, IMAGE, SEGMENT, SOURCE
-from segsearch.errors import BusyError, DamageError, DiskFullError, ReadOnlyError
+from segsearch.errors import BusyError, DamageError, DiskFullError, InputError, ReadOnlyError
 from segsearch.sources.names import shown
 
 IDS_PER_STATEMENT = 5_000  # SQLite takes 32,766 parameters
@@ -52,9 +52,12 @@ def read_only_sentence(file: Path) -> str:
 
 @contextmanager
 def foreign_errors_as_ours(file: Path) -> Iterator[None]:
-    """SQLAlchemy's errors as BusyError, ReadOnlyError, DiskFullError or DamageError."""
+    """SQLAlchemy's errors as BusyError, ReadOnlyError, DiskFullError or DamageError; InputError
+    for text that is no valid Unicode, such as a file's name in other bytes."""
     try:
         yield
+    except UnicodeEncodeError as problem:
+        raise InputError(f"{problem.object!r} is not valid UTF-8.") from problem
     except sa.exc.OperationalError as problem:
         text = str(problem.orig)
         if "locked" in text or "busy" in text:

@@ -24,6 +24,8 @@ from segsearch.catalog.tables import (
 from segsearch.filters import ACROSS, DOWN, Filters, parse_place
 from segsearch.ports import Ids, Vector
 
+HEX = "[0-9a-f]"
+UPLOADED = f"*/uploads/{HEX * 2}/{HEX * 64}.*"  # as `sources.names.UPLOAD` has it
 EARTH_KM = 6371.0088  # mean radius (IUGG)
 Condition = sa.ColumnElement[bool]
 
@@ -133,7 +135,7 @@ def _in_album(name: str) -> Condition:
     # Whatever is no slash is cut off the end, which leaves the folder with its slash.
     folder = sa.func.rtrim(path, sa.func.replace(path, "/", ""))
     ends = (f"*/{_literal(name)}/", f"*/{_literal(name)}.[tT][aA][rR]/")
-    return sa.or_(*(folder.op("GLOB")(end) for end in ends))
+    return sa.or_(*(folder.op("GLOB")(end) for end in ends)) & path.bool_op("NOT GLOB")(UPLOADED)
 
 
 def _has_source(condition: Condition) -> Condition:

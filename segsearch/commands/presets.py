@@ -60,22 +60,25 @@ def _measured(settings: Settings, folder: Path) -> dict[str, Any]:
 
     pipeline = build_pipeline(settings)
     sources = Sources(settings)
-    pictures = []
+    pictures = masks = 0
+    seconds = 0.0
     for file in sources.find([folder]).files:
         try:
-            pictures.append(decode(sources.read(file)))
+            picture = decode(sources.read(file))
         except PictureError:
             continue
+        if not pictures:
+            pipeline.describe(*picture)
+        started = time.perf_counter()
+        masks += len(pipeline.describe(*picture).segments)
+        seconds += time.perf_counter() - started
+        pictures += 1
     if not pictures:
         raise PathError(f"{str(folder)!r} holds no picture to measure.")
-    pipeline.describe(*pictures[0])
-    started = time.perf_counter()
-    masks = sum(len(pipeline.describe(*one).segments) for one in pictures)
-    seconds = time.perf_counter() - started
     return {
-        "pictures": len(pictures),
-        "seconds_per_picture": seconds / len(pictures),
-        "masks_per_picture": masks / len(pictures),
+        "pictures": pictures,
+        "seconds_per_picture": seconds / pictures,
+        "masks_per_picture": masks / pictures,
     }
 
 

@@ -46,7 +46,13 @@ class Store:
     """The models in one folder; `hub` is the address that repositories are asked at."""
 
     def __init__(self, folder: Path, hub: str) -> None:
-        self.folder = folder.expanduser()
+        try:
+            self.folder = folder.expanduser()
+        except RuntimeError as problem:
+            raise ModelError(
+                f"{str(folder)!r} leads nowhere, for this user has no home folder: name a folder "
+                "with SEGSEARCH_MODELS."
+            ) from problem
         self._hub = hub
 
     def holds(self, entry: Entry) -> bool:
@@ -87,24 +93,29 @@ class Store:
         format: str | None = None,  # noqa: A002 - the command's own word
         report: Progress | None = None,
     ) -> bool:
-        """Fetch what is missing of a model; False when everything was here already.
+        """Fetch what is missing or damaged of a model; False when all was here, every byte right.
 
-        `config` is what the model is built from, kept beside it. Raises DownloadError,
-        ChecksumError, NoRoomError.
+        Without a `format` the weights that are here stay, whichever they are: libraries are bound
+        to their sha256. `config` is what the model is built from, kept beside it. Raises
+        DownloadError, ChecksumError, NoRoomError.
         """
         with self._alone(entry.name):
-            return self._pull(entry, config, entry.source(format), report)
+            return self._pull(entry, config, format, report)
 
     def _pull(
         self,
         entry: Entry,
         config: dict[str, Any] | None,
-        weights: Source,
+        format: str | None,  # noqa: A002 - the command's own word
         report: Progress | None,
     ) -> bool:
-        if self.holds(entry) and self._record(entry.name)["weights"].name == weights.name:
-            return False
+        weights = entry.source(format)
         earlier = self._record(entry.name)
+        here = earlier["weights"].name if earlier else None
+        if format is None:
+            weights = next((one for one in entry.weights if one.name == here), weights)
+        if here and (format is None or here == weights.name) and not self.problems(entry):
+            return False
         wanted = [("weights", weights), *entry.companions]
         files = {
             role: self._fetched(entry, role, source, earlier.get(role), report)
@@ -132,15 +143,15 @@ class Store:
     def _put(
         self, entry: Entry, file: Path, pinned: str | None, config: dict[str, Any] | None
     ) -> None:
-        files = {"weights": self._copied(entry, file, pinned)}
-        for role, source in entry.companions:
-            beside = file.parent / source.name
-            if not beside.is_file():
+        for _, source in entry.companions:  # before gigabytes are copied, over what is here
+            if not (file.parent / source.name).is_file():
                 raise ModelMissingError(
                     f"{entry.name} needs {source.name} of {source.repository} too: put it beside "
                     f"{file.name}."
                 )
-            files[role] = self._copied(entry, beside, source.sha256)
+        files = {"weights": self._copied(entry, file, pinned)}
+        for role, source in entry.companions:
+            files[role] = self._copied(entry, file.parent / source.name, source.sha256)
         self._finish(entry, files, config)
 
     def problems(self, entry: Entry) -> list[str]:
@@ -166,8 +177,7 @@ class Store:
 
     def kept(self) -> list[str]:
         """Names of all models here, in the table or not."""
-        records = sorted(self.folder.glob(f"*/{RECORD}"))
-        return [str(json.loads(one.read_text())["name"]) for one in records]
+        return [_read(one)[0] for one in sorted(self.folder.glob(f"*/{RECORD}"))]
 
     def _fetched(
         self,
@@ -192,11 +202,13 @@ class Store:
 
     def _copied(self, entry: Entry, file: Path, pinned: str | None) -> Stored:
         target = self._home(entry.name) / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, part)
         except OSError as problem:
+            if problem.filename == str(file):
+                raise PathError(f"{str(file)!r} cannot be read: {problem.strerror}.") from problem
             raise no_room(problem, part) from problem
         found = sha256_of(part)
         if pinned and found != pinned:
@@ -228,15 +240,9 @@ class Store:
 
     def _record(self, name: str) -> dict[str, Stored]:
         try:
-            rows = json.loads((self._home(name) / RECORD).read_text())["files"]
-            return {role: Stored(**row) for role, row in rows.items()}
+            return _read(self._home(name) / RECORD)[1]
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise ModelError(
-                f"The record of model {name} cannot be read ({problem}): run `segsearch models "
-                f"remove {name}` and pull it again."
-            ) from problem
 
     def _home(self, name: str) -> Path:
         return self.folder / re.sub(r"[^\w.+-]", "_", name)
@@ -275,6 +281,24 @@ def tokenizer_folder(model: Model) -> Path | None:
     """Where a model's tokenizer files lie, their bytes checked; None when it has none."""
     folders = [model.path(role).parent for role in TOKENIZER if role in model.files]
     return folders[0] if folders else None
+
+
+def _read(record: Path) -> tuple[str, dict[str, Stored]]:
+    """The name of the model that a record is of, and its files by role.
+
+    FileNotFoundError when there is none, ModelError when it is damaged.
+    """
+    try:
+        document = json.loads(record.read_text())
+        files = {role: Stored(**row) for role, row in document["files"].items()}
+        return str(document["name"]), files
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise ModelError(
+            f"The record {str(record)!r} cannot be read ({problem}): delete its folder, and pull "
+            "or import the model again."
+        ) from problem
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -14,9 +13,7 @@ from typing import BinaryIO
 from segsearch.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.errors import PathError
 from segsearch.sources.entries import COMPANION, NO_FILE, NOWHERE, Entry, stamped
-from segsearch.sources.names import suffix_of
-
-UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}\.[^/]+$")
+from segsearch.sources.names import UPLOAD, suffix_of
 
 
 class Folders:

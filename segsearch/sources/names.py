@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 SHARD = re.compile(r"\.tar/", re.IGNORECASE)
+UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}\.[^/]+$")  # in a library's folder
 WEB = frozenset({"http", "https"})
 
 
@@ -65,6 +66,11 @@ def suffix_of(name: str) -> str:
 
 
 def album_of(name: str) -> str | None:
-    """The folder, or the shard, that a picture lies in: people name albums by folders."""
+    """The folder, or the shard, that a picture lies in: people name albums by folders.
+
+    None for an upload: nobody gave its folder a name.
+    """
+    if UPLOAD.search(name):
+        return None
     parent = name.rpartition("/")[0].rpartition("/")[2]
     return (parent[:-4] if parent.lower().endswith(".tar") else parent) or None

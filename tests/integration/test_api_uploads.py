@@ -57,12 +57,15 @@ def test_an_upload_is_found_once_a_worker_came_to_it(
     digest = hashlib.sha256(data).hexdigest()
     kept = tmp_path / "library" / "uploads" / digest[:2] / f"{digest}.png"
     assert image["paths"] == [str(kept)]
+    assert image["albums"] == []
     assert kept.read_bytes() == data
     assert kept.stat().st_mode == (tmp_path / "made" / "a.png").stat().st_mode  # no secret
     work(service)
     assert client.get(f"/v1/images/{image['image_id']}").json()["state"] == "done"
     hit = client.post("/v1/search", json={"text": "red"}).json()["hits"][0]
     assert hit["box"] == [10, 10, 50, 40]
+    among = {"text": "red", "filters": {"albums": [digest[:2]]}}
+    assert client.post("/v1/search", json=among).json()["hits"] == []
 
 
 def test_the_same_bytes_again_change_nothing(

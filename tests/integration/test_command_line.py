@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -109,8 +110,11 @@ def test_verify_says_yes_only_when_all_agree(library: Path) -> None:
         (["index", "/no/such/folder"], PathError),
         (["remove", "/no/such/folder"], errors.NotFoundError),
         (["remove"], QueryError),
+        (["search", "--image", "a" * 300], PathError),  # no file system has such a name
+        (["remove", "\udcff"], errors.InputError),  # a byte that is no UTF-8, as Python has it
+        (["tag", "\udcff"], errors.InputError),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else value.__name__,
+    ids=lambda value: ascii(" ".join(value)) if isinstance(value, list) else value.__name__,
 )
 def test_bad_input_gets_one_sentence(
     arguments: list[str], kind: type[errors.SegSearchError], library: Path
@@ -144,6 +148,44 @@ def test_unknown_presets_and_settings_are_said(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "one.png")
     done = run("--preset", "nonsense", "index", tmp_path / "one.png", library=tmp_path / "l")
     fails(done, errors.ModelError)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_output_that_finds_no_room_is_no_success(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "segsearch",
+        "--library",
+        str(tmp_path),
+        "keys",
+        "list",
+        "--json",
+    ]
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
+    fails(done, errors.DiskFullError)
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, env=environment
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")  # its reader left, as `head` does
+
+
+def test_settings_that_contradict_each_other_are_said(tmp_path: Path) -> None:
+    environment = {**os.environ, "SEGSEARCH_CONTEXT_WEIGHT": "0", "SEGSEARCH_MASKED_WEIGHT": "0"}
+    command = [sys.executable, "-m", "segsearch", "--library", str(tmp_path), "status"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "segsearch: SEGSEARCH_CONTEXT_WEIGHT, SEGSEARCH_MASKED_WEIGHT and SEGSEARCH_PICTURE_WEIGHT "
+        "add up to 0, expected more than 0 and a finite number.\n"
+    )
 
 
 def test_an_overlay_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from segsearch import errors
+from segsearch.commands.presets import _measured
 from segsearch.devices import CPU
 from segsearch.embedders.open_clip import resize
 from segsearch.embedders.open_clip_models import build, describe, entry_of, load_model
@@ -134,6 +137,24 @@ def test_presets_are_measured_on_the_user_s_own_pictures(tmp_path: Path) -> None
     assert rows["demo"]["pictures"] == 1
     assert rows["demo"]["seconds_per_picture"] > 0
     assert "seconds_per_picture" not in rows["fast"]
+
+
+def test_of_measured_pictures_one_at_a_time_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for width in range(20, 24):
+        Image.fromarray(patchwork(30, width)).save(tmp_path / f"{width}.png")
+    seen: list[weakref.ref[Any]] = []
+
+    class Counting:
+        def describe(self, pixels: Any, _info: object) -> SimpleNamespace:
+            seen.append(weakref.ref(pixels))
+            assert len({id(one()) for one in seen if one() is not None}) == 1
+            return SimpleNamespace(segments=("one", "two"))
+
+    monkeypatch.setattr("segsearch.wiring.build_pipeline", lambda _settings: Counting())
+    measured = _measured(Settings(), tmp_path)
+    assert (measured["pictures"], measured["masks_per_picture"]) == (4, 2)
 
 
 def test_a_row_loads_from_meta_s_layout_and_the_best_preset_here_is_taken(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -212,6 +213,32 @@ def test_what_was_recorded_at_first_pull_binds_every_later_one(hub: Hub, tmp_pat
         store.model(row()).path("weights")
 
 
+def test_another_pull_mends_what_is_damaged(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
+    store = Store(tmp_path, hub.url)
+    store.pull(row(), None)
+    store.model(row()).path("weights").write_bytes(DATA[:-1] + b"x")
+    with pytest.raises(ChecksumError, match="run `segsearch models pull tiny`"):
+        store.model(row()).path("weights")
+    assert store.pull(row(), None)
+    assert store.model(row()).path("weights").read_bytes() == DATA
+
+
+def test_a_pull_without_a_format_keeps_the_weights_that_are_here(hub: Hub, tmp_path: Path) -> None:
+    hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
+    official = Source(hub.url + "/weights.pth")
+    both = replace(row(), weights=(official, *row().weights))
+    store = Store(tmp_path / "models", hub.url)
+    assert store.pull(both, None, format="safetensors")
+    hub.files["/weights.pth"] = DATA[::-1]
+    assert not store.pull(both, None)
+    (tmp_path / "mine.bin").write_bytes(b"weights")
+    store.put(both, tmp_path / "mine.bin", None)
+    assert not store.pull(both, None)
+    assert store.pull(both, None, format="pth")
+    assert store.files(both)["weights"].name == "weights.pth"
+
+
 def test_damage_is_found_and_said(hub: Hub, tmp_path: Path) -> None:
     hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
     store = Store(tmp_path, hub.url)
@@ -223,6 +250,10 @@ def test_damage_is_found_and_said(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(ChecksumError, match="damaged or was replaced"):
         store.model(row()).path("weights")
     assert store.kept() == ["tiny"]
+    (tmp_path / "tiny" / "record.json").write_text("{")
+    for look in (store.kept, lambda: store.holds(row())):
+        with pytest.raises(ModelError, match=r"record\.json' cannot be read .* delete its folder"):
+            look()
     assert store.remove(row()) >= len(DATA)
     assert leftovers(tmp_path) == []
     with pytest.raises(ModelMissingError):
@@ -257,6 +288,40 @@ def test_a_tokenizer_is_imported_with_its_model(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({}))
     store.put(words, file, None)
     assert store.model(words).path("tokenizer.json").read_text() == "{}"
+
+
+def test_a_model_that_is_here_outlives_an_import_that_lacks_a_file(tmp_path: Path) -> None:
+    words = replace(row(), companions=(("tokenizer.json", Source("tokenizer.json", "o/n")),))
+    store = Store(tmp_path / "models", "http://127.0.0.1:1")
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(DATA)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    store.put(words, file, None)
+    (tmp_path / "tokenizer.json").unlink()
+    file.write_bytes(DATA[::-1])
+    with pytest.raises(ModelMissingError, match=r"tokenizer\.json of o/n"):
+        store.put(words, file, None)
+    assert store.problems(words) == []
+
+
+def test_a_file_that_cannot_be_read_is_no_full_disk(tmp_path: Path) -> None:
+    store = Store(tmp_path / "models", "http://127.0.0.1:1")
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(DATA)
+    file.chmod(0)
+    if os.access(file, os.R_OK):
+        pytest.skip("this user reads every file")
+    with pytest.raises(PathError, match=r"weights\.safetensors' cannot be read: Permission denied"):
+        store.put(row(), file, None)
+
+
+def test_a_user_without_a_home_hears_which_setting_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    with pytest.raises(ModelError, match="SEGSEARCH_MODELS"):
+        Store(Path("~/.cache/segsearch/models"), "http://127.0.0.1:1")
 
 
 def test_the_table_names_each_model_once_and_pins_no_invented_hash() -> None:

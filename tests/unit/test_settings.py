@@ -25,6 +25,26 @@ def test_times_beyond_a_day_are_refused(name: str, seconds: float) -> None:
         Settings(**given)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("context_weight", math.inf),
+        ("masked_weight", 1e308),  # beside another of that size
+        ("hub", "mirror.example.org"),
+    ],
+)
+def test_what_nothing_can_be_done_with_is_refused(name: str, value: object) -> None:
+    given: dict[str, Any] = {"context_weight": 1e308, name: value}
+    with pytest.raises(ValidationError):
+        Settings(**given)
+
+
+def test_an_empty_variable_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LIBRARY", "PRESET", "MODELS", "PORT", "INCLUDE", "CAPTION_KEY"):
+        monkeypatch.setenv(f"SEGSEARCH_{name}", "")
+    assert Settings() == Settings.model_construct()
+
+
 def test_the_longest_lease_that_can_be_set_is_kept_to(tmp_path: Path) -> None:
     longest = Settings(lease_seconds=86_399.0).lease_seconds
     catalog = SqlCatalog(tmp_path / "catalog.sqlite")

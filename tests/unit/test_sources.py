@@ -285,6 +285,7 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
         ("/p/s.tar/a.jpg", "s"),
         ("s3://bucket/trip/a.jpg", "trip"),
         ("/a.jpg", None),
+        (f"/library/uploads/ab/{'ab' * 32}.jpg", None),
     ],
 )
 def test_albums_are_folders(name: str, album: str | None) -> None:
