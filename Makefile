@@ -17,8 +17,9 @@ setup: .venv/.installed
 demo: setup
 	$(BIN)/segsearch --library $(LIBRARY) demo
 
+# A file's tests stay in one process: they share its fixtures.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check .

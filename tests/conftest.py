@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 import segsearch.demo
 from segsearch.domain import Hit, Mask
@@ -52,10 +53,13 @@ def truth() -> Truth:
 
 
 @pytest.fixture(scope="session")
-def demo_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SegSearch]:
-    """The demo pictures, indexed with the embedded models."""
-    settings = Settings(library=tmp_path_factory.mktemp("demo") / "library")
-    with open_service(settings, create=True) as service:
-        report = service.index([DEMO / "pictures"])
-        assert not report.skipped
+def demo_library(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[SegSearch]:
+    """The demo pictures, indexed with the embedded models: once for all processes of the run,
+    which read it and never change it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base if worker_id == "master" else base.parent
+    settings = Settings(library=folder / "demo-library")
+    with FileLock(folder / "demo-library.lock"), open_service(settings, create=True) as service:
+        assert not service.index([DEMO / "pictures"]).skipped
+    with open_service(settings) as service:
         yield service

@@ -17,7 +17,7 @@ from segsearch.catalog.sql import SqlCatalog
 from segsearch.masks import to_coco
 from tests.conftest import DEMO
 
-PICTURES = 16
+PICTURES = 10
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -304,13 +305,17 @@ def test_a_model_that_is_here_outlives_an_import_that_lacks_a_file(tmp_path: Pat
     assert store.problems(words) == []
 
 
-def test_a_file_that_cannot_be_read_is_no_full_disk(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_no_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path / "models", "http://127.0.0.1:1")
     file = tmp_path / "weights.safetensors"
     file.write_bytes(DATA)
-    file.chmod(0)
-    if os.access(file, os.R_OK):
-        pytest.skip("this user reads every file")
+
+    def refuse(source: Path, _target: Path) -> None:  # no mode keeps root from a file
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(source))
+
+    monkeypatch.setattr("shutil.copyfile", refuse)
     with pytest.raises(PathError, match=r"weights\.safetensors' cannot be read: Permission denied"):
         store.put(row(), file, None)
 
