@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -15,6 +15,15 @@ def _split(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip()) or None
     return value
+
+
+def _is_text(path: Path) -> Path:
+    """FAISS and JSON take no other names."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as problem:
+        raise ValueError("the folder's name is not valid UTF-8") from problem
+    return path
 
 
 A_DAY_SECONDS = 86_400.0  # a lease that ends later stems from a clock that was set back
@@ -29,7 +38,7 @@ class Settings(BaseSettings):
         env_prefix="SEGSEARCH_", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    library: Path = Field(
+    library: Annotated[Path, AfterValidator(_is_text)] = Field(
         default=Path("segsearch-library"),
         description="Folder that holds the catalog and the index; made when needed.",
     )

@@ -31,6 +31,7 @@ def test_times_beyond_a_day_are_refused(name: str, seconds: float) -> None:
         ("context_weight", math.inf),
         ("masked_weight", 1e308),  # beside another of that size
         ("hub", "mirror.example.org"),
+        ("library", Path("a\udcff")),  # a byte that is no UTF-8, as Python has it
     ],
 )
 def test_what_nothing_can_be_done_with_is_refused(name: str, value: object) -> None:
