@@ -172,8 +172,9 @@ def scene_table(console: Console, answer: SceneAnswer) -> None:
 def status_table(console: Console, status: Status) -> None:
     """Counts of a library."""
     table = Table(show_header=False)
-    for name, value in asdict(status).items():
-        table.add_row(name, escape(str(value)) if value != () else "none")
+    jobs = [f"{one.kind} {one.id}: {one.done} of {one.total} pictures" for one in status.jobs]
+    for name, value in (asdict(status) | {"jobs": ", ".join(jobs) or "none"}).items():
+        table.add_row(name, escape(str(value)))
     console.print(table)
 
 

@@ -129,8 +129,8 @@ def search(
     def every(values: Names) -> tuple[str, ...]:
         return tuple(values or ())
 
-    def read(url: str) -> bytes:
-        return Sources(context.obj).read(normal(url))
+    def read(name: str) -> bytes:
+        return Sources(context.obj).read(normal(name))
 
     typed = Typed(
         text, every(words), every(without), every(image), every(segment), every(stored),

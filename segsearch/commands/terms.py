@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from segsearch.decode import read_file
 from segsearch.domain import MAX_ID
 from segsearch.errors import InputError, PathError, QueryError
 from segsearch.filters import Filters
@@ -47,7 +46,7 @@ class Typed:
     candidate: int | None = None
 
 
-Read = Callable[[str], bytes]  # a URL's bytes
+Read = Callable[[str], bytes]  # the bytes of a file or URL, within the limits
 
 
 def terms_of(typed: Typed, read: Read) -> tuple[Term, ...]:
@@ -153,11 +152,8 @@ def _file(text: str) -> tuple[Path, float]:
 
 def _bytes(text: str, read: Read) -> tuple[bytes, float]:
     """A picture file's bytes, or a URL's, and its weight."""
-    if scheme_of(text):
-        name, weight = weighed(text)
-        return read(name), weight
-    path, weight = _file(text)
-    return read_file(path), weight
+    name, weight = weighed(text) if scheme_of(text) else _file(text)
+    return read(str(name)), weight
 
 
 def _picture(text: str, read: Read) -> tuple[int | bytes, str]:

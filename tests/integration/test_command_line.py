@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -9,14 +10,17 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from segsearch import errors
 from segsearch.commands.search import _write_overlay
 from segsearch.errors import EXIT_CODES, PathError, PictureError, QueryError
+from segsearch.progress import status_table
 from tests.conftest import DEMO
 from tests.small_models import Shape, open_small_service, paint
 
@@ -123,13 +127,26 @@ def test_bad_input_gets_one_sentence(
     fails(run(*arguments, library=library), kind)
 
 
-def test_a_query_picture_that_cannot_be_read_is_refused(library: Path, tmp_path: Path) -> None:
+def test_a_query_picture_that_cannot_be_read_is_refused(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "no.jpg").write_bytes(b"nothing of the kind")
     fails(run("search", "--image", tmp_path / "no.jpg", library=library), PictureError)
+    monkeypatch.setenv("SEGSEARCH_MAX_BYTES", "4")
+    large = run("search", "--image", tmp_path / "no.jpg", library=library)
+    fails(large, errors.PictureTooLargeError)
 
 
 def test_an_empty_folder_is_refused(library: Path, tmp_path: Path) -> None:
     fails(run("index", tmp_path, library=library), PathError)
+
+
+def test_what_is_under_way_is_told_in_words(library: Path) -> None:
+    with open_small_service(library) as service:
+        status = replace(service.status(), jobs=tuple(service.jobs()))
+    said = io.StringIO()
+    status_table(Console(file=said, width=100), status)
+    assert "index 1: 1 of 1 pictures" in said.getvalue()
 
 
 def test_a_library_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ from segsearch.queries import (
 )
 
 
-def told(url: str) -> bytes:
-    """In place of the bytes of a URL, the URL."""
-    return url.encode()
+def told(name: str) -> bytes:
+    """A file's bytes; in place of those of a URL, the URL."""
+    return name.encode() if "://" in name else Path(name).read_bytes()
 
 
 @pytest.fixture
