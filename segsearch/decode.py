@@ -69,19 +69,18 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def too_large(size: int, max_bytes: int) -> PictureTooLargeError:
-    """The error for a file of more bytes than allowed."""
+def too_large(max_bytes: int) -> PictureTooLargeError:
+    """The error for a file of more bytes than allowed; who stops reading knows no more."""
     return PictureTooLargeError(
-        f"The file has {size:,} bytes, more than the {max_bytes:,} allowed by SEGSEARCH_MAX_BYTES."
+        f"The file has more than the {max_bytes:,} bytes allowed by SEGSEARCH_MAX_BYTES."
     )
 
 
 def read_file(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """A file's bytes; PictureError when it cannot be read, PictureTooLargeError past the limit."""
     try:
-        size = path.stat().st_size
-        if size > limits.max_bytes:
-            raise too_large(size, limits.max_bytes)
+        if path.stat().st_size > limits.max_bytes:
+            raise too_large(limits.max_bytes)
         return path.read_bytes()
     except OSError as problem:
         raise PictureError(f"The file cannot be read: {problem.strerror or problem}.") from problem
@@ -96,7 +95,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, Pictur
     if not data:
         raise PictureError("The file is empty (0 bytes).")
     if len(data) > limits.max_bytes:
-        raise too_large(len(data), limits.max_bytes)
+        raise too_large(limits.max_bytes)
     with _foreign_errors_as_ours():
         raw = is_raw(data)
         picture = develop(data, limits.max_pixels) if raw else _open(data, limits)

@@ -107,7 +107,7 @@ class Uploads:
         while piece := file.read(PIECE_BYTES):
             total += len(piece)
             if total > self._limits.max_bytes:
-                raise too_large(total, self._limits.max_bytes)
+                raise too_large(self._limits.max_bytes)
             digest.update(piece)
             into.write(piece)
         return digest.hexdigest()

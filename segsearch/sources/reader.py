@@ -99,7 +99,7 @@ class Sources:
     def check_size(self, size_bytes: int) -> None:
         """PictureTooLargeError for a file that `read` would refuse for its size."""
         if size_bytes > self._max_bytes:
-            raise too_large(size_bytes, self._max_bytes)
+            raise too_large(self._max_bytes)
 
     def read(self, name: str) -> bytes:
         """A file's bytes; PictureError when they cannot be had, PictureTooLargeError past the

@@ -135,6 +135,7 @@ def test_a_query_picture_that_cannot_be_read_is_refused(
     monkeypatch.setenv("SEGSEARCH_MAX_BYTES", "4")
     large = run("search", "--image", tmp_path / "no.jpg", library=library)
     fails(large, errors.PictureTooLargeError)
+    assert "more than the 4 bytes allowed" in large.stderr  # it was not read to its end
 
 
 def test_an_empty_folder_is_refused(library: Path, tmp_path: Path) -> None:
