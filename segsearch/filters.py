@@ -24,7 +24,7 @@ class Filters:
 
     Of the picture: `paths` are globs (`*`, `?`, `[a-z]`; `*` crosses folders; one that begins with
     neither `/` nor `*` may begin in any folder), `albums` names of the folder a file lies in,
-    `collections` names of collections a picture is in, `min_width`, `max_width`,
+    `collections` names of collections a picture is in (each must exist), `min_width`, `max_width`,
     `min_height` and `max_height` pixels of the upright picture,
     `taken_after` (inclusive) and `taken_before` (exclusive) the camera's local time, `cameras`
     their names in any case, `tags` (any), `all_tags` and `no_tags`, `gps_box` south, west, north,

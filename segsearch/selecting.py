@@ -15,7 +15,8 @@ class Selecting(Protocol):
     """A part of `ports.Catalog`."""
 
     def select_segments(self, recipe_id: int, filters: Filters) -> NDArray[np.int64]:
-        """Ids (n,) of a recipe's segments that pass the filters, ascending."""
+        """Ids (n,) of a recipe's segments that pass the filters, ascending; NotFoundError when
+        they name a collection that does not exist."""
 
     def newest_segment(self) -> int:
         """The highest id of a segment; 0 when there is none. Ids only ever grow."""

@@ -32,6 +32,15 @@ export function card(item, { alt, path, label, act }) {
   return node;
 }
 
+/** Ask again for the pictures that could not be loaded, as when the server was away. */
+export function loadAgain() {
+  for (const node of document.querySelectorAll(".card.gone")) {
+    node.classList.remove("gone");
+    const image = node.querySelector("img");
+    image.src = image.src;
+  }
+}
+
 /** A card of a hit: how well it matches, and two buttons to say whether it is what was meant.
  * From `likely` on, its relevance is more than a chance find's. */
 export function hitCard(hit, { likely, act, judge, judged }) {

@@ -2,12 +2,12 @@
 // works and a search can be sent to someone. File names and words are hostile text: textContent only.
 
 import { call, search, startAsking, upload } from "./api.js";
-import { card, count, hitCard, nameOf, share } from "./cards.js";
+import { card, count, hitCard, loadAgain, nameOf, share } from "./cards.js";
 import { steer } from "./crosshair.js";
 import { follow } from "./jobs.js";
 import { drawAll, drawRegion, regionAt } from "./masks.js";
 
-const LIMIT = 24, GALLERY = 48;
+const LIMIT = 24, GALLERY = 48, LONGEST_PAGE = 1000;
 const SEARCHING = "Searching …";
 const EMPTY = "The library is empty. Fill it with: segsearch index FOLDER";
 const $ = (id) => document.getElementById(id);
@@ -15,6 +15,7 @@ let asking = startAsking();
 let picture = null; // a File that is searched by; it has no place in the address
 const pictures = new Map(); // ... but Back finds it again, by its name in the history's entry
 let cursor = null; // where the next page begins
+let gallery = GALLERY; // so many pictures are shown while nothing is asked
 let steering = false; // whether the keys were on the picture when the question came
 let passing = ""; // a message that the gallery may replace; anything else was said to be read
 
@@ -94,14 +95,19 @@ async function askAndShow() {
 
 async function showMore() {
   $("more").disabled = true;
+  const shown = $("results").childElementCount;
   try {
-    const answer = await search({ ...query(), cursor }, picture);
-    const cards = made(answer);
-    $("results").append(...cards);
-    cursor = answer.next_cursor;
-    $("more").hidden = !cursor;
-    say(count($("results").childElementCount, "region"));
-    cards[0]?.querySelector(".look").focus({ preventScroll: true });
+    if (location.search || picture) {
+      const answer = await search({ ...query(), cursor }, picture);
+      $("results").append(...made(answer));
+      cursor = answer.next_cursor;
+      $("more").hidden = !cursor;
+      say(count($("results").childElementCount, "region"));
+    } else {
+      gallery += GALLERY;
+      await showGallery();
+    }
+    $("results").children[shown]?.querySelector(".look").focus({ preventScroll: true });
   } catch (problem) {
     if (problem.name !== "AbortError") say(problem.message, true);
   }
@@ -120,10 +126,23 @@ function judge(verdict, id, chosen) {
   go(next, picture);
 }
 
-/** The pictures that are indexed, oldest first. Cards that are there stay, so that one keeps the
+/** So many of the pictures that are indexed, or all, oldest first. */
+async function firstPictures(wanted) {
+  const signal = asking, found = [];
+  for (let after = 0; after !== null && found.length < wanted;) {
+    const limit = Math.min(wanted - found.length, LONGEST_PAGE);
+    const { images, next_after } = await call(`v1/images?state=done&limit=${limit}&after=${after}`, { signal });
+    found.push(...images);
+    after = next_after;
+  }
+  return found;
+}
+
+/** The pictures that are indexed, a number of them. Cards that are there stay, so that one keeps the
  * focus, and so does a message that is not the gallery's own. */
 async function showGallery() {
-  const { images } = await call(`v1/images?state=done&limit=${GALLERY}`);
+  const found = await firstPictures(gallery + 1);
+  const images = found.slice(0, gallery);
   const line = images.length
     ? "Say what to look for, drop a picture, or choose one to see its regions."
     : nothingDone(await call("v1/status"));
@@ -135,6 +154,7 @@ async function showGallery() {
     if (node !== list.children[at]) list.insertBefore(node, list.children[at] ?? null);
   });
   list.classList.remove("waiting");
+  $("more").hidden = found.length <= gallery;
   if ($("message").textContent === passing) say(passing = line);
 }
 
@@ -298,10 +318,13 @@ async function addPictures(files) {
 }
 
 let again = 0; // one timer, however often the library changes
+let away = false; // whether the server did not answer
 async function showLibrary() {
   const quiet = { signal: undefined };
   try {
     const found = await call("v1/status", quiet);
+    if (away) loadAgain();
+    away = false;
     const parts = [count(found.images, "picture"), count(found.segments, "segment")];
     if (found.pending) parts.push(`${found.pending.toLocaleString("en")} waiting`);
     if (found.failed) parts.push(`${found.failed.toLocaleString("en")} failed`);
@@ -311,6 +334,7 @@ async function showLibrary() {
     clearTimeout(again);
     if (found.pending || !ready.ok) again = setTimeout(showLibrary, 3000);
   } catch (problem) {
+    away = true;
     $("library").textContent = problem.message;
   }
 }

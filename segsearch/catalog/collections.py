@@ -185,8 +185,20 @@ def _counted() -> sa.Select[Any]:
 def _one(db: sa.Connection, name: str) -> Collection:
     row = db.execute(_counted().where(COLLECTION.c.name == name)).first()
     if row is None:
-        raise NotFoundError(f"There is no collection {name[:120]!r} in the library.")
+        raise _unknown(name)
     return _collection(row)
+
+
+def refuse_unknown(db: sa.Connection, names: Sequence[str]) -> None:
+    """NotFoundError for the first name of no collection."""
+    known = set(db.execute(sa.select(COLLECTION.c.name)).scalars()) if names else set()
+    for name in names:
+        if name not in known:
+            raise _unknown(name)
+
+
+def _unknown(name: str) -> NotFoundError:
+    return NotFoundError(f"There is no collection {name[:120]!r} in the library.")
 
 
 def _refuse_taken(db: sa.Connection, name: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from segsearch.catalog import rows
+from segsearch.catalog.collections import refuse_unknown
 from segsearch.catalog.database import Database
 from segsearch.catalog.tables import (
     COLLECTION,
@@ -41,6 +42,7 @@ class Selecting(Database):
             .order_by(SEGMENT.c.id)
         )
         with self._reading() as db:
+            refuse_unknown(db, filters.collections)
             if filters.near is not None:  # SQLite may be built without sine and cosine
                 driver: Any = db.connection.driver_connection
                 driver.create_function("kilometres", 4, kilometres, deterministic=True)

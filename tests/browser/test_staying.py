@@ -66,6 +66,54 @@ def test_a_server_that_goes_and_comes_is_noticed(page: Page, url: str) -> None:
     expect(line).to_contain_text("3 pictures")
 
 
+def test_pictures_that_a_server_away_did_not_give_come_when_it_is_back(
+    page: Page, url: str
+) -> None:
+    page.add_init_script(STREAMS)
+    page.route("**/thumbnail*", lambda route: route.abort())
+    page.goto(url)
+    ready(page)
+    expect(page.locator(".card.gone")).to_have_count(3)
+    page.route("**/v1/status", lambda route: route.abort())
+    page.evaluate("streams[0].dispatchEvent(new Event('error'))")
+    expect(page.locator("#library")).to_contain_text("does not answer")
+    page.unroute_all()
+    page.evaluate("streams[0].dispatchEvent(new Event('open'))")
+    expect(page.locator("#library")).to_contain_text("3 pictures")
+    expect(page.locator(".card.gone")).to_have_count(0)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.card img')].every((image) => image.naturalWidth > 0)"
+    )
+
+
+def test_a_gallery_of_many_pictures_shows_more_and_stays_so(page: Page, tmp_path: Path) -> None:
+    page.add_init_script(STREAMS)
+    folder = tmp_path / "many"
+    for number in range(50):
+        paint(folder / f"{number:02}.png", [RED], size=(160 + number, 100))
+    servers = served(tmp_path / "library", folder, SmallModels())
+    page.goto(next(servers))
+    ready(page)
+    expect(page.locator(".card")).to_have_count(48)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".card")).to_have_count(50)
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+    assert page.evaluate("document.activeElement.closest('.card').textContent").count("48.png")
+    paint(folder / "50.png", [RED], size=(300, 100))
+    with open_small_service(tmp_path / "library") as service:
+        service.index([folder])
+    page.evaluate("streams[0].dispatchEvent(new Event('error'))")
+    expect(page.locator(".card")).to_have_count(51)
+    page.get_by_label("What to look for").fill("red")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?q=red")
+    ready(page)
+    page.go_back()
+    expect(page.locator(".card")).to_have_count(51)
+    page.goto("about:blank")
+    next(servers, None)
+
+
 def test_an_answer_that_is_cut_short_is_said(page: Page, url: str) -> None:
     page.route("**/v1/search", lambda route: route.fulfill(body='{"hits": [{"rank":'))
     search(page, url, "red")

@@ -9,6 +9,7 @@ import pytest
 
 from segsearch.catalog.sql import SqlCatalog
 from segsearch.errors import ConflictError, InputError, NotFoundError
+from segsearch.filters import Filters
 from tests.contract.test_catalog import store
 from tests.described import RECIPE
 
@@ -113,3 +114,9 @@ def test_statistics_count_what_is_there(catalog: SqlCatalog) -> None:
     frame = 30 * 20
     tenths = [min(9, one.mask.area * 10 // frame) for one in catalog.segments()]
     assert found["area_shares"] == [tenths.count(number) for number in range(10)]
+
+
+def test_a_collection_that_does_not_exist_is_said_when_searched_in(catalog: SqlCatalog) -> None:
+    catalog.create_collection("holidays")
+    with pytest.raises(NotFoundError, match="no collection 'holidys'"):
+        catalog.select_segments(1, Filters(collections=("holidays", "holidys")))
