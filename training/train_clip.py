@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from segsearch.devices import choose
 from segsearch.settings import Settings
+from training import parallel
 from training.clip_backgrounds import POOL_PX, Backgrounds
 from training.clip_head import classifier_state, start_image_tower
 from training.clip_losses import (
@@ -35,6 +36,7 @@ from training.clip_losses import (
     stranger_loss,
     wrong_names,
 )
+from training.clip_memory import FIRST_ROWS, Memory
 from training.clip_model import build
 from training.clip_patches import Patches
 from training.clip_photographs import NamedPhotographs, split
@@ -62,11 +64,13 @@ BATCH = 36
 NAMED = 16  # photographs
 PATCHES = 36
 GROUNDS = 4
+FRESH_EVERY = 4  # steps: the others show patches that were shown before
+REMEMBERED = 40_000  # patches
 STYLE_SHARES = {STAMPS: 0.25, CLIP_ART: 0.12, SURFACES: 0.08, CARTOONS: 0.08}  # icons: the rest
 START_PX = 224  # the start sees replayed pictures at this side: it knows more than at the crops'
 GROUND_PATCHES = 250  # beside the 900 made grounds
 WARMUP_STEPS = 30
-SAVE_SECONDS = 300
+SAVE_SECONDS = 600
 AVERAGE_DECAY = 0.99
 REPLAY_WEIGHT = 8.0
 PHOTOGRAPH_WEIGHT = 0.7
@@ -104,6 +108,7 @@ class Run:
     tower: Tower
     start: Tower
     patches: Patches
+    memory: Memory
     classifier: Tensor
     average: dict[str, Tensor]
     level: Level
@@ -133,7 +138,10 @@ def prepare(cache: Path, plan: Plan, device: str, icons: Icons) -> Run:
     average = {name: value.clone() for name, value in tower.visual.state_dict().items()}
     weight = classifier_state()["classifier.weight"].to(device)
     verdicts = weight - weight.mean(0)
-    held = (tower, start.to(device), Patches(cache), verdicts, average, level, optimizer)
+    capacity = REMEMBERED // parallel.processes()
+    memory = Memory(capacity, max(plan.sides), verdicts.shape[1])
+    known = (Patches(cache), memory, verdicts)
+    held = (tower, start.to(device), *known, average, level, optimizer)
     return Run(*held, device=device, chances=chances_of(icons), step=step)
 
 
@@ -156,48 +164,63 @@ def chances_of(icons: Icons) -> Tensor:
     ])  # fmt: skip
 
 
-def replayed(patches: Patches, composer: Composer) -> Tensor:
-    """Pictures (n, 3, 224, 224) that nobody named: patches of photographs, and a few grounds."""
-    random = composer.random
-    grounds = composer.backgrounds.sample(GROUNDS, START_PX, random)
-    return torch.cat([patches.mixed(PATCHES, START_PX, random), grounds])
+def replayed(run: Run, composer: Composer, side: int) -> tuple[Tensor, Tensor]:
+    """Pictures (n, 3, side, side) that nobody named, patches of photographs and a few grounds, and
+    what the start answers on them (n, 1280): new ones, or some that were shown before."""
+    random, memory = composer.random, run.memory
+    patches, grounds = PATCHES // parallel.processes(), GROUNDS // parallel.processes()
+    if memory.made < FIRST_ROWS or run.step % FRESH_EVERY == 0:
+        made = composer.backgrounds.sample(grounds, START_PX, random)
+        shown = torch.cat([run.patches.mixed(patches, START_PX, random), made]).to(run.device)
+        with torch.no_grad(), torch.autocast(run.device, torch.bfloat16):
+            old = run.start.pooled(run.start.early(shown)).float()
+        memory.add(resized(shown, memory.pixels.shape[-1]), old)
+    else:
+        shown, old = (one.to(run.device) for one in memory.sample(patches + grounds, random))
+    return resized(shown, side), old
+
+
+def resized(pixels: Tensor, side: int) -> Tensor:
+    """Pixels (n, 3, side, side), of (n, 3, s, s)."""
+    if pixels.shape[-1] == side:
+        return pixels
+    return functional.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
 
 
 def learn(run: Run, shows: Shows, plan: Plan) -> tuple[float, ...]:
     """One step; returns both naming losses, and how far replayed vectors and verdicts are off."""
     side = plan.sides[run.step % len(plan.sides)]
     composer, random = shows.composer, shows.composer.random
-    rows = torch.multinomial(run.chances, BATCH, generator=random)
+    drawn, named = BATCH // parallel.processes(), (BATCH + NAMED) // parallel.processes()
+    rows = torch.multinomial(run.chances, drawn, generator=random)
     crops = composer.batch(rows, side).to(run.device)
-    parts = shows.photographs.sample(NAMED, side, random)
+    parts = shows.photographs.sample(named - drawn, side, random)
     parts = replace(parts, pixels=composer.weathered(parts.pixels)).to(run.device)
-    shown = replayed(run.patches, composer).to(run.device)
-    small = functional.interpolate(shown, size=(side, side), mode="bilinear", antialias=True)
+    small, old = replayed(run, composer, side)
     states = run.tower.early(torch.cat([crops.pixels, parts.pixels, small]))
     pooled = run.tower.pooled(states)
     made = run.tower.headed(pooled)
-    named = BATCH + NAMED
     with torch.no_grad(), torch.autocast(run.device, torch.bfloat16):
-        drawn = run.start.pooled(states[:BATCH]).float()
-        old = run.start.pooled(run.start.early(shown)).float()
+        before = run.start.pooled(states[:drawn]).float()
     with torch.no_grad():
         remembered = run.start.headed(old)
     drawings = shows.meanings[: len(shows.names)]
-    naming = naming_loss(made[:BATCH], crops.things, crops.colours, drawings)
+    naming = naming_loss(made[:drawn], crops.things, crops.colours, drawings)
     wrong = wrong_names(parts.things, shows.meanings) & ~parts.shown
-    telling = photograph_loss(made[BATCH:named], parts.things, wrong, shows.meanings)
+    telling = photograph_loss(made[drawn:named], parts.things, wrong, shows.meanings)
     replay = (1 - (made[named:] * remembered).sum(-1)).mean()
     moved = _moved(pooled[named:], old, run.classifier)
     loss = naming + PHOTOGRAPH_WEIGHT * telling + REPLAY_WEIGHT * replay + VERDICT_WEIGHT * moved
     logits = run.level(made, shows.meanings)
     other = wrong_names(crops.things, shows.meanings)
-    pairs = pair_loss(logits[:BATCH], crops.things, other)
-    pairs = pairs + PHOTOGRAPH_WEIGHT * pair_loss(logits[BATCH:named], parts.things, wrong)
+    pairs = pair_loss(logits[:drawn], crops.things, other)
+    pairs = pairs + PHOTOGRAPH_WEIGHT * pair_loss(logits[drawn:named], parts.things, wrong)
     strange = stranger_loss(logits[named:], remembered, shows.meanings)
     loss = loss + PAIR_WEIGHT * pairs + STRANGER_WEIGHT * strange
-    loss = loss + plan.remember * _moved(pooled[:BATCH], drawn, run.classifier)
+    loss = loss + plan.remember * _moved(pooled[:drawn], before, run.classifier)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    parallel.average_gradients(p for group in run.optimizer.param_groups for p in group["params"])
     nn.utils.clip_grad_norm_(run.tower.parameters(), 2.0)
     run.optimizer.step()
     run.step += 1
@@ -247,20 +270,24 @@ def _tops(ranks: Tensor) -> str:
 def train(cache: Path, plan: Plan, device: str) -> None:
     """Train for the plan's length, writing a checkpoint every few minutes."""
     torch.manual_seed(plan.seed)
-    drawings = with_cutouts(load_drawings(cache), cache)
-    names = teachable(drawings)
-    icons = load_icons(drawings, (*TRAINED_STYLES, *CUTOUT_STYLES), names, cache)
-    unseen = load_icons(drawings, (HELD_OUT,), names, cache)
-    files, held_out = split(listed(cache))
-    told = {name for one in [*files, *held_out] for name in one.names}
-    every = [*names, *sorted(told - set(names))]
-    print(f"{len(icons.styles)} cutouts and drawings, {len(files)} photographs, {len(every)} names")
-    things = [drawings.things.get(name) or Thing(name, "", (), {}) for name in every]
-    meanings = torch.from_numpy(thing_meanings(cache, imagenet_space(cache), things)).to(device)
-    run = prepare(cache, plan, device, icons)
-    random = torch.Generator().manual_seed(plan.seed)
-    grounds = Backgrounds(plan.seed, patches=run.patches.sample(GROUND_PATCHES, POOL_PX, random))
-    composer = Composer(icons, grounds, plan.seed + run.step)
+    with parallel.first_alone():
+        drawings = with_cutouts(load_drawings(cache), cache)
+        names = teachable(drawings)
+        icons = load_icons(drawings, (*TRAINED_STYLES, *CUTOUT_STYLES), names, cache)
+        unseen = load_icons(drawings, (HELD_OUT,), names, cache)
+        files, held_out = split(listed(cache))
+        told = {name for one in [*files, *held_out] for name in one.names}
+        every = [*names, *sorted(told - set(names))]
+        things = [drawings.things.get(name) or Thing(name, "", (), {}) for name in every]
+        meanings = torch.from_numpy(thing_meanings(cache, imagenet_space(cache), things)).to(device)
+        run = prepare(cache, plan, device, icons)
+    if parallel.rank() == 0:
+        counts = (len(icons.styles), len(files), len(every))
+        print("{} cutouts and drawings, {} photographs, {} names".format(*counts))
+    own = plan.seed + 1000 * parallel.rank()
+    random = torch.Generator().manual_seed(own)
+    grounds = Backgrounds(own, patches=run.patches.sample(GROUND_PATCHES, POOL_PX, random))
+    composer = Composer(icons, grounds, own + run.step)
     shows = Shows(composer, NamedPhotographs(files, every), names, meanings)
     others = NamedPhotographs(held_out, every)
     first, began, saved = run.step, time.monotonic(), time.monotonic()
@@ -269,6 +296,9 @@ def train(cache: Path, plan: Plan, device: str) -> None:
         _set_rate(run, plan, run.step - first, share)
         losses = learn(run, shows, plan)
         share = plan.length.done(run.step - first, time.monotonic() - began)
+        share = parallel.of_the_first(share)
+        if parallel.rank() > 0:
+            continue
         if run.step % 20 == 0:
             lost = "naming {:.3f} photographs {:.3f} replay {:.3f} moved {:.3f}".format(*losses)
             print(f"{run.step} {share:.2f} {lost}", flush=True)
@@ -302,12 +332,13 @@ def main() -> None:
     parser.add_argument("--from-share", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--processes", type=int, default=1, help="each makes a part of every batch")
     given = parser.parse_args()
     place = choose(Settings(device=given.device, threads=given.threads))
     sides, length = tuple(given.sides), length_of(given)
     plan = Plan(length, sides, given.rate, given.remember, given.from_share, given.seed)
-    train(given.cache.expanduser(), plan, place.device)
+    parallel.start(train, given.processes, given.cache.expanduser(), plan, place.device)
 
 
 if __name__ == "__main__":
