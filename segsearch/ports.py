@@ -299,7 +299,10 @@ class Upkeep(Protocol):
         """Forget paths, and images left without any; how many images that was."""
 
     def backup(self, file: Path) -> None:
-        """Write a copy of one moment to a file, while others read and write."""
+        """Write a copy of one moment to a file, while others read and write.
+
+        PathError or DiskFullError when it cannot be written, DamageError when it cannot be read.
+        """
 
     def restore(self, file: Path) -> None:
         """Take a backup's content in one transaction, under a new timeline.

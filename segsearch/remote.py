@@ -53,8 +53,15 @@ class Connection:
             return False
 
     def document(self, method: str, path: str, **options: Any) -> Document:
-        """The JSON of an answer; options are httpx's."""
-        return cast(Document, self.send(method, path, **options).json())
+        """The JSON object of an answer; options are httpx's."""
+        answer = self.send(method, path, **options)
+        try:
+            document = answer.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):  # a proxy's sign-in page, say
+            raise UnreachableError(f"{answer.url} does not answer as segsearch does.")
+        return cast(Document, document)
 
     def bytes_of(self, path: str, **params: Any) -> bytes:
         """The body of a GET."""

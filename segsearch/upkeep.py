@@ -100,7 +100,8 @@ class Upkeep:
         """Copy the catalog as of one moment to a file, while others index and search.
 
         The index is not copied: it is built again from the catalog. Raises PathError when the
-        file is there already or its folder is not.
+        file is there already, its folder is not, or nothing can be written there, DiskFullError
+        when it does not fit.
         """
         if file.exists():
             raise PathError(f"The file {str(file)!r} is there already: name another.")

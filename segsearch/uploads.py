@@ -11,9 +11,10 @@ import errno
 import hashlib
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +32,7 @@ from segsearch.sources.names import normal
 
 FOLDER = "uploads"
 PIECE_BYTES = 1_048_576
+STALE_SECONDS = 86_400  # after which an upload that has not ended was killed
 ENDINGS = {
     "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif",
     "BMP": ".bmp", "AVIF": ".avif", "PPM": ".ppm", "JPEG2000": ".jp2", "HEIF": ".heic",
@@ -56,6 +58,7 @@ class Uploads:
         self._limits = limits
         self._recipe = recipe
         self._lock = threading.Lock()  # nobody deletes a file that is being handed over again
+        self._swept = False
 
     def add(self, file: BinaryIO, name: str = "", *, collection: str | None = None) -> Uploaded:
         """Keep a picture and queue it; the same bytes again change nothing.
@@ -68,6 +71,7 @@ class Uploads:
             self._catalog.collection(collection)
         with _disk_errors_as_ours(self._folder):
             self._folder.mkdir(exist_ok=True)
+            self._sweep()
             with _partial(self._folder) as partial:
                 sha256 = self._copy(file, partial)
                 partial.flush()
@@ -111,6 +115,16 @@ class Uploads:
             digest.update(piece)
             into.write(piece)
         return digest.hexdigest()
+
+    def _sweep(self) -> None:
+        """Once: delete what uploads left that were killed half-way."""
+        if self._swept:
+            return
+        self._swept = True
+        for left in self._folder.glob("*.partial"):
+            with suppress(FileNotFoundError):  # it may be another process's, and just done
+                if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                    left.unlink()
 
     def _keep(self, partial: Path, sha256: str, name: str) -> None:
         """Give a picture its place, and tell the catalog."""

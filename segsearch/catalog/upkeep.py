@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import uuid
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -25,7 +26,13 @@ from segsearch.catalog.engine import create_engine, open_to_read, upgrade
 from segsearch.catalog.queue import FRESH
 from segsearch.catalog.tables import INGEST, JOB, LIBRARY, METADATA, RECIPE, SEGMENT, SOURCE
 from segsearch.domain import JobState, Recipe, State
-from segsearch.errors import DamageError, DiskFullError, LibraryError, PathError
+from segsearch.errors import (
+    DamageError,
+    DiskFullError,
+    LibraryError,
+    PathError,
+    SegSearchError,
+)
 
 
 class Upkeep(Database):
@@ -72,11 +79,10 @@ class Upkeep(Database):
             temporary.replace(file)
             _sync(file.parent)
         except (sqlite3.Error, OSError) as problem:
-            raise DiskFullError(f"The backup {str(file)!r} cannot be written: {problem}.") from (
-                problem
-            )
+            raise _failed_backup(file, problem) from problem
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # what could not be made cannot always be looked for
+                temporary.unlink()
 
     def restore(self, file: Path) -> None:
         staged = self._file.with_name(f"restore.{os.getpid()}.tmp")
@@ -124,6 +130,15 @@ class Upkeep(Database):
                 here = INGEST.c.image_id.in_(some)
                 db.execute(sa.update(INGEST).where(here).values(FRESH))
         return fixed
+
+
+def _failed_backup(file: Path, problem: sqlite3.Error | OSError) -> SegSearchError:
+    text = f"The backup {str(file)!r} cannot be written: {problem}."
+    if "is full" in str(problem) or getattr(problem, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFullError(text)
+    if isinstance(problem, OSError | sqlite3.OperationalError):
+        return PathError(text)
+    return DamageError(f"The catalog is damaged: {problem}.")
 
 
 def _drop_orphans(db: sa.Connection) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,6 +150,20 @@ def test_a_files_name_leads_nowhere(client: TestClient, tmp_path: Path, name: st
     named = [one.name for one in tmp_path.rglob("*.png") if tmp_path / "made" not in one.parents]
     assert named == [one.name for one in folder.rglob("*.png")]
     assert all(one == f"{hashlib.sha256(data).hexdigest()}.png" for one in named)
+
+
+def test_what_a_killed_server_left_of_an_upload_goes_with_the_next(
+    client: TestClient, tmp_path: Path
+) -> None:
+    folder = tmp_path / "library" / "uploads"
+    folder.mkdir()
+    old, new = folder / "old.partial", folder / "new.partial"
+    for one in (old, new):
+        one.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    data = painted(tmp_path, "a.png", Shape("red", (10, 10, 50, 40)))
+    assert upload(client, ("a.png", data)).status_code == 202
+    assert list(folder.glob("*.partial")) == [new], "another process may still be writing it"
 
 
 def test_a_deleted_upload_leaves_no_file_and_no_hit(

@@ -222,6 +222,16 @@ def test_keys_are_made_and_ended(library: Client, served: Served) -> None:
     assert refused.value.code == "key_missing_error"
 
 
+@pytest.mark.parametrize("body", ["<html>Sign in</html>", "[]", ""])
+def test_what_is_no_answer_of_segsearch_is_said(body: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text=body))
+    with (
+        Client("http://x", transport=transport) as library,
+        pytest.raises(UnreachableError, match="x/v1/status does not answer as segsearch does"),
+    ):
+        library.status()
+
+
 def test_a_busy_server_is_asked_again_and_files_are_sent_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

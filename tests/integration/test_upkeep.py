@@ -225,6 +225,8 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(
     service.upkeep.backup(tmp_path / "backup")
     with pytest.raises(PathError):
         service.upkeep.backup(tmp_path / "backup")  # never over another file
+    with pytest.raises(PathError, match="cannot be written"):
+        service.upkeep.backup(tmp_path / ("b" * 250))  # no room in a name for what is half-made
     whole = (tmp_path / "backup").read_bytes()
     for name, data in (
         ("text", b"rubbish" * 99),
