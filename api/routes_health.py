@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from segsearch.errors import ModelError
@@ -33,7 +34,12 @@ async def healthz() -> dict[str, str]:
     response_model=Health,
 )
 async def readyz(here: Here) -> Response | dict[str, str]:
-    """503 until the index and the models are in memory; then searches answer at once."""
+    """503 until the index and the models are in memory; then searches answer at once.
+
+    What could not be loaded is tried again, at most every ten seconds.
+    """
+    if here.readiness.error is not None:
+        await run_in_threadpool(here.readiness.load_again, here.service)
     if here.readiness.error is not None:
         raise here.readiness.error
     return {"status": "ok"} if here.readiness.done else LOADING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ UPLOADS_WAITING = 64
 EXPORTS_AT_ONCE = 1
 EXPORTS_WAITING = 8
 THUMBNAILS_BYTES = 64_000_000
+RETRY_SECONDS = 10.0  # after which what could not be loaded is tried again, when somebody asks
 T = TypeVar("T")
 
 
@@ -74,16 +76,34 @@ class Kept:
 
 
 class Readiness:
-    """Whether the index and models have been loaded; loading runs once, in its own thread."""
+    """Whether the index and models have been loaded; what failed is tried again now and then."""
 
     def __init__(self) -> None:
         self._done = threading.Event()
         self._error: SegSearchError | None = None
+        self._loading = threading.Lock()
+        self._tried = 0.0
 
     def load(self, service: SegSearch) -> None:
         """Load what a search needs; what goes wrong is kept for whoever asks."""
+        with self._loading:
+            self._load(service)
+            self._tried = time.monotonic()
+
+    def load_again(self, service: SegSearch) -> None:
+        """What failed a while ago, unless somebody is at it: disks and memory come back."""
+        waited = time.monotonic() - self._tried >= RETRY_SECONDS
+        if self._error is not None and waited and self._loading.acquire(blocking=False):
+            try:
+                self._load(service)
+                self._tried = time.monotonic()
+            finally:
+                self._loading.release()
+
+    def _load(self, service: SegSearch) -> None:
         try:
             service.warm()
+            self._error = None
         except SegSearchError as problem:
             LOG.warning("Searches will fail: %s", problem, extra={"action": "api.warm"})
             self._error = problem

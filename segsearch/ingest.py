@@ -83,14 +83,19 @@ def record(
     files: Mapping[str, FileStamp],
     recipe_id: int,
     stop: threading.Event,
-) -> list[Skipped]:
-    """Enter what is new or changed since `known` into the catalog; unreadable files come back."""
+) -> tuple[list[Skipped], int]:
+    """Enter what is new or changed since `known` into the catalog.
+
+    Unreadable files come back, and how many a stop has left unread.
+    """
     unreadable: list[Skipped] = []
+    left = 0
     for path, stamp in files.items():
         if stamp.is_known and known.get(path) == stamp:
             continue
         if stop.is_set():
-            break
+            left += 1
+            continue
         try:
             sources.check_size(stamp.size_bytes)
             sha256, size = sources.digest(path)
@@ -99,7 +104,7 @@ def record(
         else:
             held = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
             catalog.record_file(path, held, sha256, recipe_id)
-    return unreadable
+    return unreadable, left
 
 
 def work(

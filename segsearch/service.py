@@ -147,7 +147,7 @@ class SegSearch(Looking):
         with log:
             known = self._catalog.file_stamps()
             here = (self._catalog, self._sources, known)
-            unreadable = record(*here, found.files, recipe_id, stop)
+            unreadable, unread = record(*here, found.files, recipe_id, stop)
             note_vanished(*here, paths, found.listed)
             log.begin_work(self._catalog.queue_all(recipe_id, retry_failed=retry_failed))
             note = counted(log, steps, report)
@@ -159,7 +159,7 @@ class SegSearch(Looking):
                 # Others hold pictures: one of them switches, or leaves some that are taken over.
                 if quiet or stop.wait(SWITCH_LOOK_SECONDS):
                     break
-            left = self._catalog.waiting(recipe_id)  # by a stop, or with other workers
+            left = unread + self._catalog.waiting(recipe_id)  # by a stop, or with other workers
             log.stopped = stop.is_set()
             self._save_index()
             skipped = (

@@ -314,6 +314,37 @@ def test_an_error_that_nobody_foresaw_leaves_a_server_unready(pictures: Path) ->
         assert "RuntimeError: CUDA out of memory." in ready.json()["detail"]
 
 
+class ModelsThatComeBack(SmallModels):
+    away = True
+
+    def embedder(self) -> Embedder:
+        if self.away:
+            raise RuntimeError("CUDA out of memory.")
+        return super().embedder()
+
+
+def test_a_server_whose_models_come_back_is_ready_again(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pictures.parent / "back"
+    with open_small_service(folder) as service:
+        service.index([pictures])
+    models = ModelsThatComeBack()
+    with (
+        open_small_service(folder, models=models) as service,
+        TestClient(create_app(service), base_url="http://localhost") as client,
+    ):
+        deadline = time.monotonic() + 60
+        while client.get("/readyz").json().get("code") != "model_error":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        models.away = False
+        assert client.get("/readyz").status_code == 503, "not every look loads anew"
+        monkeypatch.setattr("segsearch_api.state.RETRY_SECONDS", 0.0)
+        assert client.get("/readyz").status_code == 200
+        assert client.post("/v1/search", json={"text": "red"}).json()["hits"]
+
+
 def test_an_empty_library_is_served_and_says_so(tmp_path: Path) -> None:
     with (
         open_small_service(tmp_path) as service,

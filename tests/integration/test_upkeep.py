@@ -258,6 +258,9 @@ def test_what_a_stopped_run_left_does_not_count_as_unchanged(tmp_path: Path) -> 
         report = service.index([pictures], report=lambda *_: stop.set(), stop=stop)
         assert (report.indexed < 9, report.unchanged) == (True, 0)
         assert service.index([pictures]).unchanged == report.indexed
+        before = paint_many(tmp_path / "more", 4)
+        report = service.index([before, pictures], stop=stop)  # before anything is read
+        assert (report.indexed, report.unchanged) == (0, 9)
 
 
 def test_a_run_leaves_a_report_of_every_skipped_file(service: SegSearch, pictures: Path) -> None:
