@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -20,11 +21,12 @@ from segsearch.domain import Job, JobState, Skipped
 from segsearch.errors import LibraryError
 from segsearch.ports import Catalog
 from segsearch.sources.names import shown
-from segsearch.worker import Step, is_gone, owner_of_this_process
+from segsearch.worker import Step, is_elsewhere, is_gone, owner_of_this_process
 
 LOG = logging.getLogger(__name__)
 UPDATE_SECONDS = 1.0  # each update is a transaction that reaches the disk
 REPORTS_KEPT = 200
+LONGEST_SILENCE = timedelta(days=1)
 
 
 class JobLog:
@@ -49,7 +51,7 @@ class JobLog:
         self._lazy = lazy
 
     def __enter__(self) -> JobLog:
-        self._catalog.close_lost_jobs(is_gone)
+        self._catalog.close_lost_jobs(is_lost)
         if not self._lazy:
             self._begin()
         return self
@@ -133,9 +135,16 @@ class JobLog:
 
 def as_it_is(job: Job) -> Job:
     """The job, as lost when it runs by the catalog but its process does not."""
-    if job.state is JobState.RUNNING and is_gone(job.owner):
+    if job.state is JobState.RUNNING and is_lost(job):
         return replace(job, state=JobState.LOST)
     return job
+
+
+def is_lost(job: Job) -> bool:
+    """Whether a running job's process is gone: one of this machine that does not run, or one of
+    another, such as a container that was made anew, that has said nothing for a day."""
+    silent = datetime.now(UTC) - datetime.fromisoformat(job.updated_at)
+    return is_gone(job.owner) or (is_elsewhere(job.owner) and silent > LONGEST_SILENCE)
 
 
 def _drop_old(folder: Path) -> None:

@@ -273,8 +273,8 @@ class Jobs(Protocol):
     def finish_job(self, job_id: int, state: JobState, **values: Any) -> None:
         """Note how a run has ended."""
 
-    def close_lost_jobs(self, is_gone: Callable[[str], bool]) -> None:
-        """Mark running jobs as lost whose owner is gone."""
+    def close_lost_jobs(self, is_lost: Callable[[Job], bool]) -> None:
+        """Mark those running jobs as lost that are."""
 
     def jobs(
         self, *, before: int | None = None, limit: int = 50, job_id: int | None = None,
@@ -299,10 +299,8 @@ class Upkeep(Protocol):
         """Forget paths, and images left without any; how many images that was."""
 
     def backup(self, file: Path) -> None:
-        """Write a copy of one moment to a file, while others read and write.
-
-        PathError or DiskFullError when it cannot be written, DamageError when it cannot be read.
-        """
+        """Write a copy of one moment to a file, while others read and write; PathError,
+        DiskFullError or DamageError when it cannot be."""
 
     def restore(self, file: Path) -> None:
         """Take a backup's content in one transaction, under a new timeline.

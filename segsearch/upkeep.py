@@ -8,6 +8,7 @@ from pathlib import Path
 from segsearch import snapshots
 from segsearch.domain import PruneReport, RepairReport
 from segsearch.errors import DamageError, PathError
+from segsearch.jobs import is_lost
 from segsearch.ports import Catalog
 from segsearch.projection import Projection
 from segsearch.sources.names import folder_of
@@ -66,7 +67,7 @@ class Upkeep:
         active = self._catalog.active_recipe()
         if active is None:
             return RepairReport((), ())
-        self._catalog.close_lost_jobs(is_gone)
+        self._catalog.close_lost_jobs(is_lost)
         back = self._catalog.release(active[0], is_gone, interrupted=True)
         if back:
             fixed.append(f"{back} pictures held by processes that died wait again.")

@@ -221,10 +221,13 @@ def owner_of_this_process() -> str:
 
 def is_gone(owner: str) -> bool:
     """Whether an owner was a process of this machine that no longer runs."""
-    host, number, started = owner.rsplit(":", 2)
-    if host != socket.gethostname():
-        return False
-    return _started(int(number)) != started
+    _, number, started = owner.rsplit(":", 2)
+    return not is_elsewhere(owner) and _started(int(number)) != started
+
+
+def is_elsewhere(owner: str) -> bool:
+    """Whether an owner is a process of another machine, or of another container on this one."""
+    return owner.rsplit(":", 2)[0] != socket.gethostname()
 
 
 def _started(process: int) -> str:

@@ -37,10 +37,10 @@ class Jobs(Database):
     def finish_job(self, job_id: int, state: JobState, **values: Any) -> None:
         self.update_job(job_id, state=state, finished_at=NOW, current=None, **values)
 
-    def close_lost_jobs(self, is_gone: Callable[[str], bool]) -> None:
-        running = sa.select(JOB.c.id, JOB.c.owner).where(JOB.c.state == JobState.RUNNING)
+    def close_lost_jobs(self, is_lost: Callable[[Job], bool]) -> None:
+        running = sa.select(JOB).where(JOB.c.state == JobState.RUNNING)
         with self._reading() as db:
-            lost = [row.id for row in db.execute(running) if is_gone(row.owner)]
+            lost = [job.id for job in map(_job, db.execute(running)) if is_lost(job)]
         for one in lost:
             self.update_job(one, state=JobState.LOST, finished_at=NOW, current=None)
 

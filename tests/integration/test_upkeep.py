@@ -263,6 +263,24 @@ def test_what_a_stopped_run_left_does_not_count_as_unchanged(tmp_path: Path) -> 
         assert (report.indexed, report.unchanged) == (0, 9)
 
 
+def test_a_run_elsewhere_that_is_silent_for_a_day_counts_as_lost(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    with open_small_service(library) as service:
+        service.index([paint_many(tmp_path / "pictures", 1)])
+        (own,) = service.jobs()
+        with closing(sqlite3.connect(library / "catalog.sqlite")) as db, db:
+            put = "INSERT INTO job (kind, owner, paths, state, started_at, updated_at) VALUES "
+            row = "('worker', '{}', '[]', 'running', unixepoch() - {}, unixepoch() - {})"
+            for owner, silent in (("other:7:1", 3600), ("other:7:2", 90_000), (own.owner, 90_000)):
+                db.execute(put + row.format(owner, silent, silent))
+        states = [job.state.value for job in service.jobs()]
+        assert states == ["running", "lost", "running", "done"]
+        service.index([tmp_path / "pictures"])
+        with closing(sqlite3.connect(library / "catalog.sqlite")) as db:
+            stored = [row[0] for row in db.execute("SELECT state FROM job ORDER BY id")]
+        assert stored == ["done", "running", "lost", "running", "done"]
+
+
 def test_a_run_leaves_a_report_of_every_skipped_file(service: SegSearch, pictures: Path) -> None:
     (pictures / "bad.png").write_bytes(b"rubbish")
     (pictures / "notes.txt").write_text("no picture")
