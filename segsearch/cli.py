@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import json
 import logging
 import os
@@ -52,7 +51,10 @@ class Group(typer.core.TyperGroup):
         words = iter(args[:end])
         for word in words:
             if word in EVERYWHERE:
-                front += [word, *itertools.islice(words, 1)]
+                value = next(words, None)
+                if value is None:  # alone, it is refused for what it lacks
+                    return super().parse_args(ctx, [word])
+                front += [word, value]
             else:
                 (front if word.startswith(EQUALS) else rest).append(word)
         return super().parse_args(ctx, [*front, *rest, *args[end:]])

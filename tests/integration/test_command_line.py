@@ -87,6 +87,12 @@ def test_the_library_may_be_named_after_the_command(library: Path, tmp_path: Pat
     fails(run("search", "--", "--library", library=tmp_path / "none"), errors.LibraryMissingError)
 
 
+def test_the_library_without_its_folder_is_asked_for(library: Path) -> None:
+    done = run("search", "cat", "--library", library=library)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Option '--library' requires an argument" in done.stderr
+
+
 def test_verify_says_yes_only_when_all_agree(library: Path) -> None:
     assert run("verify", library=library).returncode == 0
     (snapshot,) = (library / "index").glob("g*.index")
