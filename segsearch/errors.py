@@ -73,7 +73,7 @@ class QueryError(InputError):
 
 
 class NotFoundError(InputError):
-    """An id that is not in the library."""
+    """An id or a name that is not in the library."""
 
 
 class ConflictError(InputError):

@@ -66,15 +66,17 @@ def first_alone() -> Iterator[None]:
 
 
 def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Every process's gradients become the mean of all processes'."""
+    """Every process's gradients become the mean of all; what one has not used counts 0 there."""
     if processes() == 1:
         return
-    given = [one.grad for one in parameters if one.grad is not None]
+    learning = [one for one in parameters if one.requires_grad]
+    given = [torch.zeros_like(one) if one.grad is None else one.grad for one in learning]
     flat = torch.cat([one.flatten() for one in given])
     distributed.all_reduce(flat)
     flat /= processes()
-    for own, mean in zip(given, flat.split([one.numel() for one in given]), strict=True):
-        own.copy_(mean.view_as(own))
+    parts = flat.split([one.numel() for one in learning])
+    for one, mean in zip(learning, parts, strict=True):
+        one.grad = mean.view_as(one).clone()
 
 
 def of_the_first(value: float) -> float:

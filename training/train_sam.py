@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from segsearch.devices import Place, choose
 from segsearch.segmenters.lite import STRIDE, WIDTH, build_sam_lite
 from segsearch.settings import Settings
+from training import parallel
 from training.clip_head import classifier_state
 from training.fetch import parser
 from training.length import Length, length_of, with_length
@@ -139,8 +140,8 @@ def _decoded(sam: Sam, embedding: Tensor, item: Prompted) -> tuple[Tensor, Tenso
     return logits, quality
 
 
-def train(cache: Path, plan: Plan, place: Place, *, half: bool, start: Path | None) -> Path:
-    """Train for the planned length, counted over all runs; returns the checkpoint."""
+def train(cache: Path, plan: Plan, place: Place, half: bool, start: Path | None) -> None:
+    """Train for the planned length, counted over all runs; prints where the checkpoint lies."""
     torch.manual_seed(plan.seed)
     device = torch.device(place.device)
     sam, affinity, state = new_model().to(device), Affinity(WIDTH).to(device), State()
@@ -161,7 +162,10 @@ def train(cache: Path, plan: Plan, place: Place, *, half: bool, start: Path | No
     resized(sam, plan.side_px)
     # A processor computes no faster for crops made beside; an accelerator would wait for them.
     processes = 0 if place.device == "cpu" else max(1, (os.cpu_count() or 2) - 1)
-    made = batches(cache, plan.side_px, plan.images, [plan.seed, state.step], processes)
+    images = max(1, plan.images // parallel.processes())
+    seed = [plan.seed, state.step, *([parallel.rank()] if parallel.rank() else [])]
+    made = batches(cache, plan.side_px, images, seed, processes)
+    learning = [one for group in optim.param_groups for one in group["params"]]
     saved, began, shown = time.monotonic(), time.monotonic() - state.seconds, 0.0
     while plan.length.done(state.step, state.seconds) < 1:
         _set_rates(optim, plan, state)
@@ -173,19 +177,23 @@ def train(cache: Path, plan: Plan, place: Place, *, half: bool, start: Path | No
             else loss_of(sam, affinity, batch, half=half)
         )
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        nn.utils.clip_grad_norm_([p for g in optim.param_groups for p in g["params"]], 1.0)
+        parallel.average_gradients(learning)
+        nn.utils.clip_grad_norm_(learning, 1.0)
         optim.step()
         _follow(slow, sam, state.step)
         state.step += 1
-        state.seconds = time.monotonic() - began
+        state.seconds = parallel.of_the_first(time.monotonic() - began)
+        if parallel.rank() > 0:
+            continue
         shown = 0.98 * shown + 0.02 * loss.item() if shown else loss.item()
         if state.step % 25 == 0:
             print(f"step {state.step} {state.seconds:.0f} s loss {shown:.4f}", flush=True)
         if time.monotonic() - saved > SAVE_SECONDS:
             _save(path, plan, state, sam, slow, affinity, optim)
             saved = time.monotonic()
-    _save(path, plan, state, sam, slow, affinity, optim)
-    return path
+    if parallel.rank() == 0:
+        _save(path, plan, state, sam, slow, affinity, optim)
+        print(path)
 
 
 def _set_rates(optim: torch.optim.AdamW, plan: Plan, state: State) -> None:
@@ -235,7 +243,10 @@ def main() -> None:
     options.add_argument("--images", type=int, default=4)
     options.add_argument("--rate", type=float, default=8e-4)
     options.add_argument("--final", type=float, default=0.02, help="last rate, as a share")
-    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--threads", type=int, default=1, help="of each process")
+    options.add_argument(
+        "--processes", type=int, default=1, help="each makes a part of every batch"
+    )
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     options.add_argument("--only-quality", action="store_true", help="teach ranking alone")
@@ -254,7 +265,8 @@ def main() -> None:
         seed=chosen.seed,
         only_quality=chosen.only_quality,
     )
-    print(train(chosen.cache, plan, place, half=chosen.half, start=chosen.start))
+    given = (chosen.cache, plan, place, chosen.half, chosen.start)
+    parallel.start(train, chosen.processes, *given)
 
 
 if __name__ == "__main__":

@@ -32,11 +32,16 @@ def _train(folder: Path) -> None:
 
 
 def _fill(folder: Path) -> None:
-    """Only the first makes the file: the other finds it."""
+    """Only the first makes the file: the other finds it. Only the first uses `spare`."""
     with parallel.first_alone():
         if not (made := folder / "made").exists():
             made.write_text(str(parallel.rank()))
     (folder / f"seen-{parallel.rank()}").write_text((folder / "made").read_text())
+    used, spare, frozen = (nn.Parameter(torch.ones(2), requires_grad=at < 2) for at in range(3))
+    loss = 2 * used.sum() + (4 * spare.sum() if parallel.rank() == 0 else 0)
+    torch.autograd.backward(loss)
+    parallel.average_gradients([used, spare, frozen])
+    torch.save((used.grad, spare.grad, frozen.grad), folder / f"grads-{parallel.rank()}.pt")
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -59,9 +64,14 @@ def test_processes_take_the_step_of_the_whole_batch(tmp_path: Path, processes: i
     assert not multiprocessing.active_children()
 
 
-def test_the_first_fills_the_cache_that_others_read(tmp_path: Path) -> None:
+def test_the_first_fills_the_cache_and_what_one_does_not_use_counts_nothing(
+    tmp_path: Path,
+) -> None:
     parallel.start(_fill, 2, tmp_path)
     assert [(tmp_path / f"seen-{rank}").read_text() for rank in (0, 1)] == ["0", "0"]
+    for rank in (0, 1):
+        used, spare, frozen = torch.load(tmp_path / f"grads-{rank}.pt", weights_only=True)
+        assert (used.tolist(), spare.tolist(), frozen) == ([2, 2], [2, 2], None)
 
 
 def test_a_memory_gives_back_patches_with_their_own_answers() -> None:
