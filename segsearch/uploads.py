@@ -122,7 +122,7 @@ class Uploads:
             return
         self._swept = True
         for left in self._folder.glob("*.partial"):
-            with suppress(FileNotFoundError):  # it may be another process's, and just done
+            with suppress(OSError):  # another process's, just done; or not ours to delete
                 if time.time() - left.stat().st_mtime > STALE_SECONDS:
                     left.unlink()
 

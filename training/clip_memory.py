@@ -1,7 +1,7 @@
 """Keeps patches of photographs together with what the start answered on them, to be shown again.
 
-Cutting a patch and asking the start at a higher resolution cost as much as learning from it. So one
-step in `FRESH_EVERY` makes new ones; the others draw from all that were made, at random.
+Cutting a patch and asking the start at a higher resolution cost as much as learning from it. With
+`--fresh-every` some steps make new ones; the others draw from all that were made, at random.
 """
 
 from __future__ import annotations

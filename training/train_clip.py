@@ -64,7 +64,6 @@ BATCH = 36
 NAMED = 16  # photographs
 PATCHES = 36
 GROUNDS = 4
-FRESH_EVERY = 4  # steps: the others show patches that were shown before
 REMEMBERED = 40_000  # patches
 STYLE_SHARES = {STAMPS: 0.25, CLIP_ART: 0.12, SURFACES: 0.08, CARTOONS: 0.08}  # icons: the rest
 START_PX = 224  # the start sees replayed pictures at this side: it knows more than at the crops'
@@ -80,7 +79,10 @@ PAIR_WEIGHT, STRANGER_WEIGHT = 0.2, 0.1
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: how long, sides of the crops, learning rate, weight of the past."""
+    """How to train: how long, sides of the crops, learning rate, weight of the past.
+
+    One step in `fresh_every` replays new patches, the others what was shown before.
+    """
 
     length: Length
     sides: tuple[int, ...]
@@ -88,6 +90,7 @@ class Plan:
     remember: float
     from_share: float
     seed: int = 0
+    fresh_every: int = 1
 
 
 @dataclass(frozen=True)
@@ -164,17 +167,18 @@ def chances_of(icons: Icons) -> Tensor:
     ])  # fmt: skip
 
 
-def replayed(run: Run, composer: Composer, side: int) -> tuple[Tensor, Tensor]:
+def replayed(run: Run, composer: Composer, side: int, every: int) -> tuple[Tensor, Tensor]:
     """Pictures (n, 3, side, side) that nobody named, patches of photographs and a few grounds, and
     what the start answers on them (n, 1280): new ones, or some that were shown before."""
     random, memory = composer.random, run.memory
     patches, grounds = PATCHES // parallel.processes(), GROUNDS // parallel.processes()
-    if memory.made < FIRST_ROWS or run.step % FRESH_EVERY == 0:
+    if memory.made < FIRST_ROWS or run.step % every == 0:
         made = composer.backgrounds.sample(grounds, START_PX, random)
         shown = torch.cat([run.patches.mixed(patches, START_PX, random), made]).to(run.device)
         with torch.no_grad(), torch.autocast(run.device, torch.bfloat16):
             old = run.start.pooled(run.start.early(shown)).float()
-        memory.add(resized(shown, memory.pixels.shape[-1]), old)
+        if every > 1:
+            memory.add(resized(shown, memory.pixels.shape[-1]), old)
     else:
         shown, old = (one.to(run.device) for one in memory.sample(patches + grounds, random))
     return resized(shown, side), old
@@ -196,7 +200,7 @@ def learn(run: Run, shows: Shows, plan: Plan) -> tuple[float, ...]:
     crops = composer.batch(rows, side).to(run.device)
     parts = shows.photographs.sample(named - drawn, side, random)
     parts = replace(parts, pixels=composer.weathered(parts.pixels)).to(run.device)
-    small, old = replayed(run, composer, side)
+    small, old = replayed(run, composer, side, plan.fresh_every)
     states = run.tower.early(torch.cat([crops.pixels, parts.pixels, small]))
     pooled = run.tower.pooled(states)
     made = run.tower.headed(pooled)
@@ -331,13 +335,17 @@ def main() -> None:
     parser.add_argument("--remember", type=float, default=0.0)
     parser.add_argument("--from-share", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--fresh-every", type=int, default=1, help="steps; others replay old patches"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--processes", type=int, default=1, help="each makes a part of every batch")
     given = parser.parse_args()
     place = choose(Settings(device=given.device, threads=given.threads))
     sides, length = tuple(given.sides), length_of(given)
-    plan = Plan(length, sides, given.rate, given.remember, given.from_share, given.seed)
+    rates = (given.rate, given.remember, given.from_share)
+    plan = Plan(length, sides, *rates, given.seed, given.fresh_every)
     parallel.start(train, given.processes, given.cache.expanduser(), plan, place.device)
 
 
