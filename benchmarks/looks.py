@@ -41,6 +41,8 @@ LOOKS = (
     (1.0, 0.5, 0.35, 0.25, 0.18),
 )
 CUT_COSTS = (0.0, 0.2, 0.6)
+AGAIN = (0, 1, 3)
+EDGES = (64, 96, 192)
 ROOMS = (1.3, 2.0, 3.0)
 SMALL = 0.01  # share of the picture's area
 KEPT_BYTES = 1 << 30
@@ -74,9 +76,23 @@ def answers() -> Iterator[tuple[str, Answer]]:
         yield f"click, looks {' '.join(map(str, looks))}", patched(click, LOOKS=looks)
     for cost in CUT_COSTS:
         yield f"click, cut cost {cost}", patched(click, CUT_COST=cost)
+    for count in AGAIN:
+        yield f"click, {count} looked at again", patched(click, LOOKED_AT_AGAIN=count)
+    for side in EDGES:
+        yield f"click, edges at {side} px", patched(click, EDGES_PX=side)
+    yield (
+        "click, none again, outlines as they are",
+        patched(click, LOOKED_AT_AGAIN=0, to_edges=as_it_is),
+    )
+    yield "box, outlines as they are", patched(boxed, to_edges=as_it_is)
     yield "box, whole picture", patched(boxed, ROOM=1e6)
     for room in (closer.ROOM, *ROOMS):
         yield f"box, window {room} times as large", patched(boxed, ROOM=room)
+
+
+def as_it_is(_: object, mask: Mask, __: int) -> Mask:
+    """The mask of `to_edges`, not moved."""
+    return mask
 
 
 def patched(answer: Answer, **constants: object) -> Answer:

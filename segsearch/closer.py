@@ -1,8 +1,10 @@
 """Answers what is pointed at from several looks, each closer, which vote on the mask.
 
 A small segmenter sees a whole picture coarsely, and nobody knows beforehand how large the thing
-under a click is. So crops around the click are asked too, and the mask that the looks agree on
-wins. A box says how large its thing is: one look is enough. The numbers were chosen by
+under a click is. So crops around the click are asked too, and then the surroundings of what the
+looks agree on most, with its box; the mask with the most votes wins. A box says how large its thing
+is: one look is enough. Where the thing ends it sees coarsely,
+too, so outlines move to edges of the picture (`edges.py`). The numbers were chosen by
 `python -m benchmarks.looks`.
 """
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segsearch.domain import Box
+from segsearch.edges import to_edges
 from segsearch.masks import decode_crop, encode, ious
 from segsearch.ports import BoolArray
 from segsearch.prompting import OpenPicture
@@ -23,11 +26,13 @@ from segsearch.prompts import Coordinates, Prompts, check_prompts
 from segsearch.queries import Candidate
 
 LOOKS = (1.0, 0.5, 0.25)  # sides of the windows around a click, of the picture's longer side
+LOOKED_AT_AGAIN = 2  # masks of these looks, each in a window around its box
 ROOM = 1.6  # side of the window around a box or several points, of their extent
 LEAST_SIDE_PX = 32
 CUT_COST = 0.4  # what a mask loses in predicted IoU when it ends at an edge of its window
 SAME_THING_IOU = 0.8  # masks that overlap this much are one candidate
 ISLAND_SHARE = 0.05  # of the largest island of a mask; smaller ones are specks
+EDGES_PX = 128  # longer side of a mask's surroundings where its edges are looked for
 MOST = 3  # candidates, as many as a SAM gives by itself
 
 
@@ -61,7 +66,22 @@ def candidates(
     looks = [
         list(_offers(picture, asked, window)) for window in windows(picture.size, prompts, LOOKS)
     ]
-    return [tidied(one) for one in elected(looks)[: MOST if multimask else 1]]
+    if not len(prompts.boxes):
+        likely = [tidied(one).mask.box for one in elected(looks)[:LOOKED_AT_AGAIN]]
+        looks += [_again(picture, asked, box) for box in likely]
+    found = elected(looks)[: MOST if multimask else 1]
+    return [tidied(_to_edges(picture, one)) for one in found]
+
+
+def _again(picture: OpenPicture, prompts: Prompts, box: Box) -> list[Offer]:
+    """The masks of points and the box that a mask of them fills, in a window around both."""
+    boxed = replace(prompts, boxes=np.array([box.as_tuple()], np.float64))
+    (window,) = windows(picture.size, boxed, LOOKS)
+    return list(_offers(picture, boxed, window))
+
+
+def _to_edges(picture: OpenPicture, found: Candidate) -> Candidate:
+    return replace(found, mask=to_edges(picture.read(), found.mask, EDGES_PX))
 
 
 def whole(size: tuple[int, int]) -> Box:

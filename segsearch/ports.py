@@ -73,8 +73,8 @@ class Promptable(Protocol):
 
     @property
     def looks_closer(self) -> bool:
-        """Whether it finds things better in crops around them, so that a click is worth several
-        encodings."""
+        """Whether it sees pictures coarsely: a click is worth several encodings, of crops around
+        it, and outlines are worth moving to edges."""
 
     def encode(self, pixels: Pixels) -> Encoded:
         """The slow half, once a picture (H, W, 3)."""

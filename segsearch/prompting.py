@@ -21,11 +21,13 @@ from segsearch.prompts import Coordinates, check_prompts
 class OpenPicture:
     """A picture that can be pointed at; stays usable when the cache has dropped it.
 
-    `crop` opens a window of it as a picture of its own, encoded when first asked for.
+    `read` gives its pixels (H, W, 3), `crop` opens a window of it as a picture of its own, encoded
+    when first asked for.
     """
 
     segmenter: Promptable
     encoded: Encoded
+    read: Callable[[], Pixels]
     crop: Callable[[Box], OpenPicture]
 
     @property
@@ -98,7 +100,7 @@ class Prompter:
         def crop(window: Box) -> OpenPicture:
             return self.open((key, window), lambda: cut(read(), window))
 
-        return OpenPicture(self._segmenter, found, crop)
+        return OpenPicture(self._segmenter, found, read, crop)
 
     def _recent(self, key: Hashable) -> Encoded | None:
         with self._lock:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from segsearch.segmenters.lite import IMAGE_SIZE
 from training.evaluate_sam import SHIPPED
@@ -20,12 +20,12 @@ _CARD = Path(__file__).with_name("sam_card.md")
 def pack(checkpoint: Path, target: Path, before: Path | None = None, share: float = 1.0) -> str:
     """Write the weights; returns their sha256.
 
-    With `before` they lie on the line from that checkpoint (0) to the other (1): a point between
-    keeps more of what the earlier data taught (Wortsman et al. 2022).
+    With `before` they lie on the line from that checkpoint, or those packed weights, (0) to the
+    other (1): a point between keeps more of what the earlier data taught (Wortsman et al. 2022).
     """
-    state: dict[str, Any] = torch.load(checkpoint, weights_only=True)["slow"]
+    state = averaged(checkpoint)
     if before is not None:
-        start: dict[str, Any] = torch.load(before, weights_only=True)["slow"]
+        start = averaged(before)
         state = {
             name: start[name].lerp(value, share) if value.is_floating_point() else value
             for name, value in state.items()
@@ -35,6 +35,14 @@ def pack(checkpoint: Path, target: Path, before: Path | None = None, share: floa
     save_file(kept, target, metadata={"image_size": str(IMAGE_SIZE)})
     target.chmod(0o644)
     return hashlib.sha256(target.read_bytes()).hexdigest()
+
+
+def averaged(path: Path) -> dict[str, Any]:
+    """The averaged weights of a checkpoint, or packed ones, as float32."""
+    if path.suffix == ".safetensors":
+        return {name: value.float() for name, value in load_file(path).items()}
+    state: dict[str, Any] = torch.load(path, weights_only=True)["slow"]
+    return state
 
 
 def card(sha256: str, size_bytes: int, runs: list[dict[str, Any]], metrics: str) -> str:
@@ -68,7 +76,7 @@ def main() -> None:
     options.add_argument("checkpoints", type=Path, nargs="+", help="in order; the last is packed")
     options.add_argument("--metrics", type=Path, help="what evaluate_sam printed, for the card")
     options.add_argument("--target", type=Path, default=SHIPPED)
-    options.add_argument("--before", type=Path, help="an earlier checkpoint to stay close to")
+    options.add_argument("--before", type=Path, help="earlier weights to stay close to")
     options.add_argument("--share", type=float, default=1.0, help="of the way from there")
     chosen = options.parse_args()
     sha256 = pack(chosen.checkpoints[-1], chosen.target, chosen.before, chosen.share)

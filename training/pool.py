@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ PHOTOGRAPH_SHARE = 0.35  # of the scenes of things, how many lie on a photograph
 STYLES = (*FILLED_STYLES, *(CLIP_ART,) * 3, *(STAMPS,) * 4)  # drawn from alike, so these more often
 NO_PARENT, UNKNOWN = -1, 255  # `UNKNOWN` owns what nobody outlined: the ground of a photograph
 _SEED = 20_240_001
+Outlined = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int16]]  # one row of a `Part`
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,27 @@ def open_part(folder: Path) -> Part:
 
 def write_part(cache: Path, drawings: Drawings, patches: Patches, number: int) -> None:
     """Compose one part; its seed is its number, so it comes out the same on every machine."""
+    rng = np.random.default_rng([_SEED, number])
+    random = torch.Generator().manual_seed(number)
+    scenes = (
+        _scene(rng, drawings, lambda: _photographed(patches, random)) for _ in range(SCENES_A_PART)
+    )
+    made = ((scene.pixels, scene.labels, _parents(scene)) for scene in scenes)
+    save_part(cache, number, SCENES_A_PART, made)
+
+
+def save_part(cache: Path, number: int, count: int, made: Iterable[Outlined]) -> None:
+    """Write that many pictures as one part, unless that is finished already."""
     folder = cache / "pool" / f"part-{number:03d}"
     if (folder / "done").is_file():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng([_SEED, number])
-    random = torch.Generator().manual_seed(number)
-    shape = (SCENES_A_PART, SIDE_PX, SIDE_PX)
+    shape = (count, SIDE_PX, SIDE_PX)
     pixels = _writable(folder / "pixels.npy", np.uint8, (*shape, 3))
     labels = _writable(folder / "labels.npy", np.uint8, shape)
-    parents = _writable(folder / "parents.npy", np.int16, (SCENES_A_PART, MOST_REGIONS))
-    for row in range(SCENES_A_PART):
-        scene = _scene(rng, drawings, lambda: _photographed(patches, random))
-        pixels[row], labels[row], parents[row] = scene.pixels, scene.labels, _parents(scene)
+    parents = _writable(folder / "parents.npy", np.int16, (count, MOST_REGIONS))
+    for row, one in enumerate(made):
+        pixels[row], labels[row], parents[row] = one
     for table in (pixels, labels, parents):
         table.flush()
     (folder / "done").touch()

@@ -19,6 +19,7 @@ PROMPTS = 8  # an image
 SMALLEST_REGION_PX = 16
 GROUND_SHARE = 0.3  # how often the ground is asked for, against any other region
 BOX_SHARE, CLICKS_SHARE = 0.1, 0.15
+SMALLEST_WINDOW = 0.4  # of a scene's side
 MASK_STRIDE = 2  # px of the input a cell of the low-resolution masks
 
 
@@ -77,7 +78,7 @@ class Sampler:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """A random window, its longer side scaled to the input's, mirrored, its colours moved."""
         full = pixels.shape[0]
-        height = width = int(full * self.rng.uniform(0.55, 1.0))
+        height = width = int(full * self.rng.uniform(SMALLEST_WINDOW, 1.0))
         if self.rng.random() < 0.4:
             shorter = int(height * self.rng.uniform(0.5, 0.95))
             height, width = (shorter, width) if self.rng.random() < 0.5 else (height, shorter)

@@ -17,6 +17,7 @@ from typing import Any
 
 import cv2
 import torch
+from safetensors.torch import load_file
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
@@ -152,7 +153,7 @@ def train(cache: Path, plan: Plan, place: Place, half: bool, start: Path | None)
     if path.is_file():
         state = _restore(path, sam, slow, affinity, optim)
     elif start is not None:
-        _restore(start, sam, slow, affinity, optim)
+        _begin(start, sam, slow, affinity, optim)
         if plan.only_quality:
             sam.load_state_dict(slow.state_dict())  # the weights that ship are to be judged
     if plan.only_quality:
@@ -226,6 +227,15 @@ def _save(path: Path, plan: Plan, state: State, *parts: Any) -> None:
     path.with_suffix(".tmp").replace(path)
 
 
+def _begin(path: Path, sam: Sam, slow: Sam, affinity: Affinity, optim: Any) -> None:
+    """Take over a checkpoint, or packed weights alone: all else starts anew then."""
+    if path.suffix != ".safetensors":
+        _restore(path, sam, slow, affinity, optim)
+        return
+    for model in (sam, slow):
+        model.load_state_dict(load_file(path))  # half precision is widened on the way
+
+
 def _restore(path: Path, sam: Sam, slow: Sam, affinity: Affinity, optim: Any) -> State:
     content = torch.load(path, weights_only=True, map_location=sam.device)
     sam.load_state_dict(content["sam"])
@@ -251,7 +261,7 @@ def main() -> None:
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     options.add_argument("--only-quality", action="store_true", help="teach ranking alone")
     options.add_argument("--half", action="store_true", help="bfloat16 where torch knows it")
-    options.add_argument("--start", type=Path, help="checkpoint to begin from")
+    options.add_argument("--start", type=Path, help="checkpoint or packed weights to begin from")
     chosen = options.parse_args()
     place = choose(Settings(device=chosen.device, threads=chosen.threads))
     cv2.setNumThreads(1)

@@ -22,6 +22,7 @@ from torchvision.ops import nms  # type: ignore[import-untyped]  # it ships no t
 
 from segsearch import masks
 from segsearch.domain import Box, Mask, Proposal
+from segsearch.edges import to_edges
 from segsearch.errors import InputError
 from segsearch.ports import BoolArray, Pixels
 from segsearch.segmenters.measuring import measure
@@ -43,6 +44,9 @@ class GeneratorSettings:
     then only those points of the grid that no mask found so far covers. Masks above
     `settled_area_share` of the picture, mostly backgrounds, settle nothing. Parts of things found
     in the first pass can be lost; upstream knows nothing of the kind.
+
+    With `edges_px`, outlines move to edges of the picture (`edges.to_edges`), each seen with its
+    surroundings' longer side reduced to that many pixels: for segmenters whose outlines are rough.
     """
 
     points_per_side: int = 32
@@ -60,6 +64,7 @@ class GeneratorSettings:
     overlap_thresh: float = 0.7
     coarse_points_per_side: int = 0
     settled_area_share: float = 0.15
+    edges_px: int = 0
 
     def __post_init__(self) -> None:
         if min(self.points_per_side, self.points_per_batch) < 1:
@@ -71,8 +76,15 @@ class GeneratorSettings:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Everything that changes a mask, as plain JSON values."""
-        return {key: value for key, value in asdict(self).items() if key != "points_per_batch"}
+        """Everything that changes a mask, as plain JSON values.
+
+        Without `edges_px` where it is off: recipes older than that setting stay what they are.
+        """
+        values = asdict(self)
+        del values["points_per_batch"]
+        if not self.edges_px:
+            del values["edges_px"]
+        return values
 
 
 class View(Protocol):
@@ -133,6 +145,10 @@ def generate(
         # A smaller crop shows the same thing larger, so its mask is preferred.
         scores = [1 / area for area in crop_areas]
         proposals = _without_duplicates(proposals, scores, settings.crop_nms_thresh)
+    if settings.edges_px:
+        proposals = [
+            replace(one, mask=to_edges(pixels, one.mask, settings.edges_px)) for one in proposals
+        ]
     if settings.min_mask_region_area:
         proposals = _tidied(proposals, settings)
     proposals.sort(key=_rank)

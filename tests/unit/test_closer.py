@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from segsearch import closer
-from segsearch.closer import Offer, candidates, elected, tidied, windows
+from segsearch.closer import (
+    LOOKED_AT_AGAIN,
+    LOOKS,
+    Offer,
+    candidates,
+    elected,
+    tidied,
+    windows,
+)
 from segsearch.domain import Box, Mask
 from segsearch.errors import InputError
 from segsearch.masks import encode, full, iou, ious
@@ -62,6 +71,7 @@ def test_nothing_is_elected_of_nothing() -> None:
 sides = st.integers(1, 500)
 
 
+@settings(deadline=None)
 @given(sides, sides, st.data())
 def test_every_prompt_lies_in_every_window_and_every_window_in_the_picture(
     height: int, width: int, data: st.DataObject
@@ -164,6 +174,55 @@ def test_looking_closer_finds_what_the_whole_picture_hides(
     assert len(near) <= 3
     alone = candidates(picture_of(ShortSighted(looks_closer=True)), **prompt, multimask=False)
     assert [one.mask for one in alone] == [THING]
+
+
+class Recording(ShortSighted):
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(looks_closer=True)
+        self.asked: list[tuple[tuple[int, int], Prompts]] = []
+
+    def answer(self, picture: Seen, prompts: Prompts) -> Answer:
+        self.asked.append((picture.size, prompts))
+        return super().answer(picture, prompts)
+
+
+def test_what_the_looks_agree_on_is_looked_at_again_with_its_box() -> None:
+    segmenter = Recording()
+    candidates(picture_of(segmenter), [[210, 110]])
+    first, again = segmenter.asked[: len(LOOKS)], segmenter.asked[len(LOOKS) :]
+    assert [len(prompts.boxes) for _, prompts in first] == [0] * len(LOOKS)
+    size, prompts = again[0]
+    (x0, y0, x1, y1), ((x, y),) = prompts.boxes[0], prompts.points
+    assert (x1 - x0, y1 - y0) == (THING.box.width, THING.box.height)
+    assert (x - x0, y - y0) == (210 - THING.box.x0, 110 - THING.box.y0)
+    assert size == (48, 48)  # the thing measures 30, and there is room around it
+    assert len(again) <= LOOKED_AT_AGAIN
+    assert all(len(prompts.boxes) == 1 for _, prompts in again)
+
+
+def test_a_box_is_looked_at_once() -> None:
+    segmenter = Recording()
+    candidates(picture_of(segmenter), box=PROMPTS["a box"]["box"])
+    assert len(segmenter.asked) == 1
+
+
+class Rough(ShortSighted):
+    """Finds what is pointed at, too large by two pixels all around."""
+
+    def answer(self, picture: Seen, prompts: Prompts) -> Answer:
+        exact = super().answer(picture, prompts)
+        grown = ndimage.binary_dilation(exact.masks[0, 0], iterations=2)
+        masks = np.stack([grown, *exact.masks[0, 1:]])
+        return replace(exact, masks=masks[None])
+
+
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
+def test_outlines_move_to_edges(prompt: dict[str, Any]) -> None:
+    assert candidates(picture_of(Rough(looks_closer=True)), **prompt)[0].mask == THING
+    left = candidates(picture_of(Rough(looks_closer=False)), **prompt)
+    assert all(one.mask != THING for one in left)
 
 
 def test_specks_go_and_islands_stay() -> None:

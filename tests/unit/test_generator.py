@@ -19,6 +19,7 @@ from segment_anything.utils import amg
 import segsearch
 from segsearch import masks
 from segsearch.domain import Box, Proposal
+from segsearch.edges import to_edges
 from segsearch.errors import InputError, ModelError
 from segsearch.ports import BoolArray, Pixels
 from segsearch.segmenters.generator import (
@@ -37,6 +38,7 @@ SETTINGS = GeneratorSettings(
 )
 OURS_ONLY = (
     "one_mask_per_thing", "overlap_thresh", "coarse_points_per_side", "settled_area_share",
+    "edges_px",
 )  # fmt: skip
 
 
@@ -128,6 +130,18 @@ def test_one_mask_per_thing_keeps_the_better_of_two_that_overlap() -> None:
     assert 1 < len(few) < len(everything)
 
 
+def test_outlines_move_to_edges_where_that_is_set() -> None:
+    model, pixels = small_sam(blobs=True), patchwork(150, 203)
+    rough, moved = (
+        ours(model, pixels, SETTINGS),
+        ours(model, pixels, replace(SETTINGS, edges_px=96)),
+    )
+    assert [one.mask for one in moved] == [to_edges(pixels, one.mask, 96) for one in rough]
+    assert [one.mask for one in moved] != [one.mask for one in rough]
+    for one, other in zip(moved, rough, strict=True):
+        assert replace(one, mask=other.mask) == other
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (70, 1)])
 def test_tiny_and_narrow_pictures_are_cut_too(size: tuple[int, int]) -> None:
     settings = GeneratorSettings(
@@ -189,8 +203,9 @@ def test_settings_are_json_and_hold_all_that_changes_a_mask() -> None:
     settings = replace(SETTINGS, points_per_batch=5)
     segmenter = SamSegmenter(small_sam(), identity="small@1", settings=settings)
     assert json.loads(json.dumps(segmenter.settings)) == segmenter.settings
-    assert set(segmenter.settings) == set(asdict(settings)) - {"points_per_batch"}
+    assert set(segmenter.settings) == set(asdict(settings)) - {"points_per_batch", "edges_px"}
     assert segmenter.identity == "small@1"
+    assert replace(settings, edges_px=96).document == {**settings.document, "edges_px": 96}
 
 
 def test_a_grid_without_points_is_refused() -> None:
