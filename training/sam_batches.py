@@ -19,7 +19,7 @@ PROMPTS = 8  # an image
 SMALLEST_REGION_PX = 16
 GROUND_SHARE = 0.3  # how often the ground is asked for, against any other region
 BOX_SHARE, CLICKS_SHARE = 0.1, 0.15
-SMALLEST_WINDOW = 0.4  # of a scene's side
+SMALLEST_WINDOW = 0.55  # of a scene's side
 MASK_STRIDE = 2  # px of the input a cell of the low-resolution masks
 
 

@@ -33,7 +33,7 @@ GENERATOR = {
     "box_nms_thresh": (0.6, 0.7, 0.9),
     "crop_nms_thresh": (0.7, 0.9),
     "min_mask_region_area": (0, 200),
-    "edges_px": (0, 64, 128),
+    "edges_px": (0, 64, 96),
 }
 MARGINS = (0.0, 0.05, 0.3)
 FILLS = {"black": (0, 0, 0), "white": (255, 255, 255)}

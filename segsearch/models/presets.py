@@ -49,7 +49,7 @@ DEMO = Preset(
         "min_mask_region_area": 64,
         "crop_n_layers": 1,
         "crop_nms_thresh": 0.8,
-        "edges_px": 96,
+        "edges_px": 128,
     },
 )
 PRESETS = {
