@@ -3,9 +3,8 @@
 A small segmenter sees a whole picture coarsely, and nobody knows beforehand how large the thing
 under a click is. So crops around the click are asked too, and then the surroundings of what the
 looks agree on most, with its box; the mask with the most votes wins. A box says how large its thing
-is: one look is enough. Where the thing ends it sees coarsely,
-too, so outlines move to edges of the picture (`edges.py`). The numbers were chosen by
-`python -m benchmarks.looks`.
+is: one look is enough. Where a thing ends is seen coarsely, too, so outlines move to edges of the
+picture (`edges.py`). `python -m benchmarks.looks` shows what each of the numbers does.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segsearch.domain import Proposal
-from segsearch.edges import to_edges
 from segsearch.masks import decode
 from segsearch.segmenters.lite import IMAGE_SIZE
 from training import named_photographs
@@ -35,19 +34,16 @@ from training.pool import (
     UNKNOWN,
     Outlined,
     save_part,
-)  # fmt: skip
+)
 
 FIRST_PART = 500  # parts of `training.pool` have smaller numbers
-EDGES_PX = 128
 LEAST_IOU = 0.4  # predicted; masks trusted less teach nothing
 
 
 def outlined(pixels: NDArray[np.uint8], propose: Callable[..., list[Proposal]]) -> Outlined:
     """The picture (S, S, 3), its labels (S, S) and parents (128,) as the pool keeps them."""
     found = [one for one in propose(pixels) if one.predicted_iou >= LEAST_IOU]
-    kept, parents = consistent(
-        [to_edges(pixels, one.mask, EDGES_PX) for one in found], MOST_REGIONS - 1
-    )
+    kept, parents = consistent([one.mask for one in found], MOST_REGIONS - 1)
     labels = np.full(pixels.shape[:2], UNKNOWN, np.uint8)
     row = np.full(MOST_REGIONS, NO_PARENT, np.int16)
     # The ground has label 0, which no photograph here has.
