@@ -107,8 +107,9 @@ class _Ranked(BaseModel):
         "1 / (60 + rank) over both rankings, with `only` the share of the words that is held."
     )
     relevance: float | None = Field(
-        description="How unlikely a region of this score is by chance, in [0, 1]; null where the "
-        "library is too small to tell, and where captions take part."
+        description="How unlikely a region like this is by chance, in [0, 1]: for words beside "
+        "what everyday words find in the library, else beside what the query scores with all of "
+        "it. Null where the library is too small to tell, and where captions take part."
     )
     segment_id: int
     image_id: int

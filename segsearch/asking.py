@@ -9,12 +9,13 @@ from functools import cache
 import numpy as np
 
 from segsearch import cursors, hybrid, ranking, search
+from segsearch.comparing import Comparing, Relevances
 from segsearch.cursors import Cursor
 from segsearch.domain import Hit, Image, Recipe, Segment
 from segsearch.filters import Filters
 from segsearch.ports import Catalog, Ids, Vector
 from segsearch.projection import Projection
-from segsearch.queries import Answer, Pointed, Query, Term
+from segsearch.queries import Answer, Pointed, Query, Term, TextTerm
 from segsearch.ranking import Ranked, Rules, Shelf
 from segsearch.relevance import Background, background
 from segsearch.terms import Terms
@@ -32,19 +33,26 @@ Siblings = Callable[[int], list[Ranked]]  # the scored regions of an image, best
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One vector against the segments that pass: the best k of them, and what chance would give."""
+    """One vector against the segments that pass: the best k of them, and what chance would give.
+
+    `relevances`, where words alone were asked for, compares with everyday words instead.
+    """
 
     nearest: Nearest
     background: Background | None
+    relevances: Relevances | None = None
 
-    def relevance(self, score: float) -> float | None:
-        """See `relevance.Background`; None where the library is too small to tell."""
-        return self.background.relevance(score) if self.background else None
+    def relevance(self, scores: Sequence[float], ids: Sequence[int]) -> Sequence[float | None]:
+        """Of the segments with these scores; None where the library is too small to tell."""
+        if self.relevances is not None:
+            return self.relevances(ids)
+        known = self.background
+        return [known.relevance(score) if known else None for score in scores]
 
     def best_relevance(self) -> float | None:
         """The best region's."""
-        scores, _ = self.nearest(1)
-        return self.relevance(scores[0]) if scores else None
+        scores, ids = self.nearest(1)
+        return self.relevance(scores, ids)[0] if scores else None
 
     @property
     def slack(self) -> float:
@@ -59,6 +67,7 @@ class Asking:
         self._catalog = catalog
         self._projection = projection
         self._terms = terms
+        self._comparing = Comparing(projection, terms)
 
     def ask(self, recipe: Active, query: Query) -> Answer:
         """One page of regions; `service.SegSearch.ask` says which errors are raised."""
@@ -69,10 +78,10 @@ class Asking:
         newest = cursor.newest if cursor else self._catalog.newest_segment()
         allowed = self.allowed(recipe, query.filters)
         scored, siblings, pointed = self._by_vector_and_words(recipe, query, allowed)
-        best, _ = scored.nearest(ranking.first_candidates(query.limit + 1))
+        best, ids = scored.nearest(ranking.first_candidates(query.limit + 1))
         if not best:
             return Answer((), message=None if cursor else _nothing_to_rank(query), pointed=pointed)
-        relevance = scored.relevance(best[0])
+        relevance = scored.relevance(best[:1], ids[:1])[0]
         if cursor is None and relevance is not None and relevance < query.min_relevance:
             return Answer((), relevance, _nothing_matches(relevance, query), pointed)
         rules = self._rules(
@@ -110,7 +119,10 @@ class Asking:
         if query.captions == "only":
             return Scored(hybrid.by_captions(query, by_words), None), lambda _: [], ()
         wanted, pointed = self.wanted(recipe, query.terms, query.like, query.unlike)
-        scored = self.scored(recipe, wanted, allowed)
+        judged = bool(query.like or query.unlike)
+        scored = self.scored(
+            recipe, wanted, allowed, by_words=not judged and are_words(query.terms)
+        )
         if query.captions == "join":
             scored = Scored(hybrid.joined(query, scored.nearest, by_words), None)
         return scored, self._siblings(recipe, wanted, allowed), pointed
@@ -134,19 +146,25 @@ class Asking:
             return None
         return self._catalog.select_segments(recipe[0], filters)
 
-    def scored(self, recipe: Active, wanted: Vector, allowed: Ids | None) -> Scored:
-        """How the segments that pass score, by whichever way is faster; both give the same."""
+    def scored(
+        self, recipe: Active, wanted: Vector, allowed: Ids | None, *, by_words: bool
+    ) -> Scored:
+        """How the segments that pass score, by whichever way is faster; both give the same.
+
+        `by_words`: words alone are asked for, and relevance compares them with everyday words.
+        """
         rows, count = self._projection.sample(recipe)
         count = count if allowed is None else int(allowed.size)
         chance = background(rows @ wanted, count)
+        others = self._comparing.relevances(recipe, wanted, count) if by_words else None
         if allowed is not None and allowed.size <= EXACT_IDS:
             scores, ids = self._projection.scores(recipe, wanted, allowed)
-            return Scored(lambda k: (scores[:k], ids[:k]), chance)
+            return Scored(lambda k: (scores[:k], ids[:k]), chance, others)
 
         def nearest(k: int) -> tuple[list[float], list[int]]:
             return self._projection.search(recipe, wanted, k, allowed)
 
-        return Scored(_remembered(nearest), chance)
+        return Scored(_remembered(nearest), chance, others)
 
     def fetch(self, ids: Sequence[int]) -> dict[int, Segment]:
         """Segments by id; those that are gone are left out."""
@@ -196,14 +214,20 @@ class Asking:
     def _hits(
         self, found: Sequence[tuple[int, Ranked]], first: int, scored: Scored
     ) -> Iterator[Hit]:
+        ids = [segment.id for _, (_, segment) in found]
         images = self.images_of([segment for _, (_, segment) in found])
-        said = self._catalog.captions([segment.id for _, (_, segment) in found])
-        for number, (score, segment) in found:
+        said = self._catalog.captions(ids)
+        relevances = scored.relevance([score for _, (score, _) in found], ids)
+        for (number, (score, segment)), relevance in zip(found, relevances, strict=True):
             if segment.image_id in images:
-                relevance = scored.relevance(score)
                 image = images[segment.image_id]
                 captions = said.get(segment.id, ())
                 yield Hit(first + number, score, segment, image, relevance, captions)
+
+
+def are_words(terms: Sequence[Term]) -> bool:
+    """Whether words alone are asked for."""
+    return all(isinstance(term, TextTerm) for term in terms)
 
 
 def _remembered(nearest: Nearest) -> Nearest:

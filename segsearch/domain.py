@@ -193,8 +193,10 @@ class Hit:
     """A region that answers a query. `score` is a cosine, the higher the better; where
     captions take part, it is what `hybrid` says. Captions come newest first.
 
-    `relevance` in [0, 1] is how unlikely it is that a library of this size has a region of this
-    score by chance; None where the library is too small to tell, and where captions take part.
+    `relevance` in [0, 1] is how unlikely it is that a library of this size has such a region by
+    chance. For words that is judged beside what everyday words find in it (`everyday`), and need
+    not fall with the score; else beside the query's own scores. None where the library is too
+    small to tell, and where captions take part.
     """
 
     rank: int

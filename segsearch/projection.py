@@ -99,6 +99,12 @@ class Projection:
         order = np.lexsort((held, -scores))
         return scores[order].tolist(), held[order].tolist()
 
+    def rows(self, recipe: tuple[int, Recipe], ids: Ids) -> tuple[Ids, Vectors]:
+        """The mixed rows (n, d) of these segments, beside their ids; those that are gone are left
+        out."""
+        with self._lock:
+            return self._current(recipe).rows(ids)
+
     def sample(self, recipe: tuple[int, Recipe]) -> tuple[Vectors, int]:
         """Rows (m, d) of a fixed sample of the segments, and how many segments there are.
 

@@ -10,6 +10,8 @@ where filters leave a handful of regions, the share is drawn through median and 
 Where what is asked for is common, its own regions fill the tail. Start and scale are therefore
 bounded by the lower half of the scores, in which it has no part. Median and lower spread alone,
 as a normal distribution, underestimate the tail: skewed scores then call everything relevant.
+
+Queries by words alone are judged beside other words as well, where the models allow it: `everyday`.
 """
 
 from __future__ import annotations
@@ -51,12 +53,14 @@ class Background:
         """How unlikely a chance find of this score is, in [0, 1]; None when nobody can know."""
         if not self.is_known:
             return None
-        if score < self.start:
-            levels = [self.middle - 3 * self.spread, self.middle - self.spread, self.middle]
-            share = np.interp(score, [*levels, self.start], [1, 1 - LOWER, 0.5, TAIL])
-        else:
-            share = TAIL * np.exp((self.start - score) / self.scale)
-        return float((1 - share) ** self.count)
+        return float((1 - self.shares(np.array([score]))[0]) ** self.count)
+
+    def shares(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The share of regions (n,) that reach each of some scores (n,) by chance."""
+        levels = [self.middle - 3 * self.spread, self.middle - self.spread, self.middle]
+        low = np.interp(scores, [*levels, self.start], [1, 1 - LOWER, 0.5, TAIL])
+        tail = TAIL * np.exp(np.minimum((self.start - scores) / self.scale, 0))
+        return np.where(scores < self.start, low, tail)
 
     def spreads(self, score: float) -> float:
         """How far a score lies above the median, in lower spreads; unlike the relevance it does

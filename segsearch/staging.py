@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segsearch import search
-from segsearch.asking import Active, Asking, Scored
+from segsearch.asking import Active, Asking, Scored, are_words
 from segsearch.domain import Hit
 from segsearch.errors import QueryError
 from segsearch.filters import check_filters
@@ -68,7 +68,7 @@ def _cast(asking: Asking, recipe: Active, slot: Slot, everywhere: Ids | None) ->
         allowed = everywhere if allowed is None else allowed
     else:
         allowed = np.intersect1d(allowed, everywhere, assume_unique=True)
-    scored = asking.scored(recipe, wanted, allowed)
+    scored = asking.scored(recipe, wanted, allowed, by_words=are_words(slot.terms))
     scores, ids = _from(scored, _least(slot, scored))
     segments = asking.fetch(ids)
     by_image: dict[int, list[Filling]] = defaultdict(list)
@@ -76,7 +76,7 @@ def _cast(asking: Asking, recipe: Active, slot: Slot, everywhere: Ids | None) ->
         if one in segments:
             worth = scored.background.spreads(score) if scored.background else score
             by_image[segments[one].image_id].append(Filling(segments[one], score, worth))
-    best = scored.relevance(scores[0]) if scores else scored.best_relevance()
+    best = scored.relevance(scores[:1], ids[:1])[0] if scores else scored.best_relevance()
     fillings = {image_id: tuple(some) for image_id, some in by_image.items()}
     return Cast(slot, scored, best, fillings)
 
@@ -149,7 +149,7 @@ def _hits(
                 one.score,
                 one.segment,
                 images[image_id],
-                relevance=cast.scored.relevance(one.score),
+                relevance=cast.scored.relevance([one.score], [one.segment.id])[0],
             )
             for cast, one in zip(present, chosen, strict=True)
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,7 +13,7 @@ from segsearch.domain import Recipe
 from segsearch.errors import NotFoundError
 from segsearch.pipeline import Pipeline
 from segsearch.pointing import Pointable, point, region_vector
-from segsearch.ports import Catalog, Embedder, Pixels, Vector
+from segsearch.ports import Catalog, Embedder, Pixels, Vector, Vectors
 from segsearch.projection import Projection
 from segsearch.prompting import OpenPicture
 from segsearch.queries import (
@@ -72,6 +72,10 @@ class Terms:
         """The unit vector (d,) of a stored segment."""
         return self._projection.vector(recipe, segment_id)
 
+    def words(self, recipe: Active, texts: Sequence[str]) -> Vectors:
+        """The unit rows (n, d) of some texts."""
+        return self._reading.embedder(recipe[1]).embed_texts(texts)
+
     def _plain(self, recipe: Active, term: Term) -> Vector:
         if isinstance(term, SegmentTerm):
             return self.stored(recipe, term.segment_id)
@@ -82,10 +86,9 @@ class Terms:
             if vector is None:
                 raise NotFoundError(f"There is no described image {term.image_id} in the library.")
             return vector
-        embedder = self._reading.embedder(recipe[1])
         if isinstance(term, TextTerm):
-            words = embedder.embed_texts([search.check_text(term.text)])
-            return cast(Vector, words[0])
+            return cast(Vector, self.words(recipe, [search.check_text(term.text)])[0])
+        embedder = self._reading.embedder(recipe[1])
         pixels, _ = decode(cast(PictureTerm, term).data, self._reading.limits)
         return cast(Vector, embedder.embed_pictures([pixels])[0])
 

@@ -268,15 +268,48 @@ def test_a_click_on_an_upload_equals_one_on_the_stored_picture(
         ]
 
 
-def test_relevances_stand_beside_scores_and_fall_with_them(demo_library: SegSearch) -> None:
+def test_relevances_stand_beside_scores(demo_library: SegSearch) -> None:
     answer = demo_library.ask(Query((TextTerm("a cup of coffee"),), limit=20, per_image=20))
     levels = [hit.relevance for hit in answer.hits]
     assert answer.relevance == levels[0]
     assert all(level is not None and 0 <= level <= 1 for level in levels)
-    assert levels == sorted(levels, key=lambda level: level or 0.0, reverse=True)
-    itself = demo_library.ask(Query((SegmentTerm(answer.hits[0].segment.id),), limit=1))
-    assert itself.relevance is not None
-    assert itself.relevance > 0.95
+    assert (levels[0] or 0) > 0.9 > (levels[-1] or 0)
+    itself = demo_library.ask(Query((SegmentTerm(answer.hits[0].segment.id),), limit=20))
+    alike = [hit.relevance or 0.0 for hit in itself.hits]
+    assert alike[0] > 0.95
+    assert alike == sorted(alike, reverse=True)  # beside the query's own scores it falls with them
+
+
+def test_words_are_compared_with_everyday_words_and_nothing_else_is(
+    demo_library: SegSearch,
+) -> None:
+    """The same vector, asked for by words and as a vector: the same regions, scored alike; only
+    the words know that some regions answer everything."""
+    recipe = demo_library.active_recipe()
+    words = "a hot drink"
+    vector = demo_library.embedder(recipe).embed_texts([words])[0]
+    told = demo_library.ask(Query((TextTerm(words),), min_relevance=0))
+    given = demo_library.ask(Query((VectorTerm(tuple(vector.tolist())),), min_relevance=0))
+    assert [hit.segment.id for hit in told.hits] == [hit.segment.id for hit in given.hits]
+    assert [hit.relevance for hit in told.hits] != [hit.relevance for hit in given.hits]
+    liked = demo_library.ask(
+        Query((TextTerm(words),), like=(told.hits[0].segment.id,), min_relevance=0)
+    )
+    levels = [hit.relevance or 0.0 for hit in liked.hits]
+    assert levels == sorted(levels, reverse=True)  # judgements make it a mixture, not words
+
+
+def test_what_is_shown_is_more_relevant_than_what_is_not(demo_library: SegSearch) -> None:
+    """Photographs of the demo: each present word stands above most of the absent ones."""
+    present = ("a cat", "a cup of coffee", "coins", "a rocket", "a motorcycle", "flowers")
+    absent = ("a trombone", "a submarine", "a wardrobe", "a stapler", "a waterfall", "an igloo")
+
+    def level(text: str) -> float:
+        return demo_library.ask(Query((TextTerm(text),), min_relevance=0)).relevance or 0.0
+
+    there, gone = ([level(text) for text in texts] for texts in (present, absent))
+    above = np.array(there)[:, None] > np.array(gone)[None]
+    assert above.mean() > 0.8, dict(zip(present + absent, there + gone, strict=True))
 
 
 def test_nothing_matches_is_an_answer(demo_library: SegSearch) -> None:
