@@ -5,8 +5,9 @@ Each batch also holds named photographs, which are taught like drawings, and pat
 photographs, cut and mixed hard, on which the tower must answer as its own start does on the same
 patch at a higher resolution: the same vector, and the same verdicts of ImageNet's classifier
 (learning without forgetting, Li and Hoiem 2016; from a handful of pictures, Asano and Saeed 2021).
-No benchmark's photograph is among them. Training can go on from a point between the start and the
-last checkpoint (`--from-share`, Wortsman et al. 2022).
+No benchmark's photograph is among them. A run that was stopped goes on where it saved last, when
+the same command is given again; any other run begins at a point between the start and the last
+checkpoint (`--from-share`, Wortsman et al. 2022).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import copy
 import math
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,7 +108,8 @@ class Shows:
 
 @dataclass
 class Run:
-    """Everything a training run holds."""
+    """Everything a training run holds; it began at step `first`, and went on for `seconds` before
+    it was stopped."""
 
     tower: Tower
     start: Tower
@@ -119,18 +122,23 @@ class Run:
     device: str
     chances: Tensor
     step: int = 0
+    first: int = 0
+    seconds: float = 0.0
 
 
 def prepare(cache: Path, plan: Plan, device: str, icons: Icons) -> Run:
-    """The tower between its start and the last checkpoint, and a frozen copy of the start."""
+    """The tower as a stopped run of this plan left it, or between its start and the last
+    checkpoint; and a frozen copy of the start."""
     model = build()
     start_image_tower(model, cache, imagenet_space(cache))
     start = copy.deepcopy(Tower(model.visual)).requires_grad_(False)
-    path, step = cache / "clip" / "image.pt", 0
-    if path.exists():
-        state = torch.load(path, weights_only=True, map_location="cpu")
+    path = cache / "clip" / "image.pt"
+    state = torch.load(path, weights_only=True, map_location="cpu") if path.exists() else {}
+    stopped = state if state.get("stopped") == asdict(plan) else None
+    if stopped:
+        model.visual.load_state_dict(stopped["tower"])
+    elif state:
         model.visual.load_state_dict(between(start.visual, state["average"], plan.from_share))
-        step = state["step"]
     tower = Tower(model.visual).to(device)
     trunk = [p for p in tower.visual.trunk.parameters() if p.requires_grad]
     head = list(tower.visual.head.parameters())
@@ -145,7 +153,19 @@ def prepare(cache: Path, plan: Plan, device: str, icons: Icons) -> Run:
     memory = Memory(capacity, max(plan.sides), verdicts.shape[1])
     known = (Patches(cache), memory, verdicts)
     held = (tower, start.to(device), *known, average, level, optimizer)
-    return Run(*held, device=device, chances=chances_of(icons), step=step)
+    step = state.get("step", 0)
+    run = Run(*held, device=device, chances=chances_of(icons), step=step, first=step)
+    if stopped:
+        _go_on(run, stopped)
+    return run
+
+
+def _go_on(run: Run, stopped: dict[str, Any]) -> None:
+    """Take over what a stopped run held beside the tower."""
+    run.average = {name: value.to(run.device) for name, value in stopped["average"].items()}
+    run.level.load_state_dict(stopped["level"])
+    run.optimizer.load_state_dict(stopped["optimizer"])
+    run.first, run.seconds = stopped["first"], stopped["seconds"]
 
 
 def between(start: nn.Module, learnt: dict[str, Tensor], share: float) -> dict[str, Tensor]:
@@ -294,7 +314,7 @@ def train(cache: Path, plan: Plan, device: str) -> None:
     composer = Composer(icons, grounds, own + run.step)
     shows = Shows(composer, NamedPhotographs(files, every), names, meanings)
     others = NamedPhotographs(held_out, every)
-    first, began, saved = run.step, time.monotonic(), time.monotonic()
+    first, began, saved = run.first, time.monotonic() - run.seconds, time.monotonic()
     share = 0.0
     while share < 1:
         _set_rate(run, plan, run.step - first, share)
@@ -307,7 +327,8 @@ def train(cache: Path, plan: Plan, device: str) -> None:
             lost = "naming {:.3f} photographs {:.3f} replay {:.3f} moved {:.3f}".format(*losses)
             print(f"{run.step} {share:.2f} {lost}", flush=True)
         if time.monotonic() - saved > SAVE_SECONDS or share >= 1:
-            _save(run, cache / "clip" / "image.pt")
+            run.seconds = time.monotonic() - began
+            _save(run, cache / "clip" / "image.pt", None if share >= 1 else plan)
             print(validate(run, unseen, others, meanings, plan.sides[0]), flush=True)
             saved = time.monotonic()
 
@@ -319,9 +340,20 @@ def _set_rate(run: Run, plan: Plan, steps: int, share: float) -> None:
         group["lr"] = plan.rate * group["factor"] * level
 
 
-def _save(run: Run, path: Path) -> None:
+def _save(run: Run, path: Path, stopped: Plan | None) -> None:
+    """Write the averaged weights, and all that a run of this plan needs to go on, if it is one."""
+    content: dict[str, Any] = {"average": run.average, "step": run.step}
+    if stopped is not None:
+        content |= {
+            "stopped": asdict(stopped),
+            "tower": run.tower.visual.state_dict(),
+            "level": run.level.state_dict(),
+            "optimizer": run.optimizer.state_dict(),
+            "first": run.first,
+            "seconds": run.seconds,
+        }
     partial = path.with_suffix(".partial")
-    torch.save({"average": run.average, "step": run.step}, partial)
+    torch.save(content, partial)
     partial.replace(path)
 
 

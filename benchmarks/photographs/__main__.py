@@ -1,7 +1,8 @@
 """Prints how photographs are searched and cut: `python -m benchmarks.photographs`.
 
 Words: the queries of photographs.json through a library of these photographs, the best region's
-picture counted, and how well the best scores of present and absent words part (AUC). Masks: the
+picture counted, how well the best scores of present and absent words part (AUC), and how many of
+both the default floor of relevance turns away. Masks: the
 things outlined by hand in outlines.json, by automatic masks and by a click in their middle, as the
 product answers it.
 """
@@ -22,7 +23,7 @@ from segsearch.masks import iou
 from segsearch.models.presets import DEFAULT_PRESET, preset
 from segsearch.ports import Promptable
 from segsearch.prompting import Prompter
-from segsearch.queries import Query, TextTerm
+from segsearch.queries import MIN_RELEVANCE, Query, TextTerm
 from segsearch.render import overlay_png
 from segsearch.settings import Settings
 from segsearch.wiring import build_segmenter, open_service
@@ -51,6 +52,10 @@ def words(shown: list[Photograph]) -> str:
     wrong = [
         f"{text} -> {firsts[text]}" for text, right in asked.items() if firsts[text] not in right
     ]
+    found = [text for text, right in asked.items() if firsts[text] in right]
+    away = [
+        sum(_relevance(hits[text]) < MIN_RELEVANCE for text in texts) for texts in (found, absent())
+    ]
     parted = {
         kind: _auc([of(hits[text]) for text in asked], [of(hits[text]) for text in absent()])
         for kind, of in (("score", _score), ("relevance", _relevance))
@@ -58,7 +63,8 @@ def words(shown: list[Photograph]) -> str:
     return (
         f"{len(shown)} photographs: {len(asked) - len(wrong)} of {len(asked)} queries right first, "
         f"AUC present against absent by score {parted['score']:.3f}, by relevance "
-        f"{parted['relevance']:.3f}\n  wrong: {', '.join(wrong)}"
+        f"{parted['relevance']:.3f}; below a relevance of {MIN_RELEVANCE:g} stay {away[0]} of the "
+        f"{len(found)} and {away[1]} of {len(absent())} absent ones\n  wrong: {', '.join(wrong)}"
     )
 
 
