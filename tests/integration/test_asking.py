@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from segsearch.domain import Mask
 from segsearch.errors import LibraryMissingError, ModelError, NotFoundError, QueryError
 from segsearch.masks import iou, to_coco
+from segsearch.models.presets import DEFAULT_PRESET, preset
 from segsearch.queries import (
     ImageTerm,
     Query,
@@ -27,6 +28,7 @@ from segsearch.queries import (
     VectorTerm,
 )
 from segsearch.service import SegSearch
+from segsearch.wiring import build_embedder
 from tests.conftest import Truth
 from tests.integration.conftest import BLUE, FAR_RED, GREEN, RED
 from tests.small_models import Shape, open_small_service, paint
@@ -285,9 +287,9 @@ def test_words_are_compared_with_everyday_words_and_nothing_else_is(
 ) -> None:
     """The same vector, asked for by words and as a vector: the same regions, scored alike; only
     the words know that some regions answer everything."""
-    recipe = demo_library.active_recipe()
     words = "a hot drink"
-    vector = demo_library.embedder(recipe).embed_texts([words])[0]
+    embedder = build_embedder(preset(DEFAULT_PRESET), demo_library.settings)
+    vector = embedder.embed_texts([words])[0]
     told = demo_library.ask(Query((TextTerm(words),), min_relevance=0))
     given = demo_library.ask(Query((VectorTerm(tuple(vector.tolist())),), min_relevance=0))
     assert [hit.segment.id for hit in told.hits] == [hit.segment.id for hit in given.hits]
