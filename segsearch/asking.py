@@ -156,7 +156,7 @@ class Asking:
         rows, count = self._projection.sample(recipe)
         count = count if allowed is None else int(allowed.size)
         chance = background(rows @ wanted, count)
-        others = self._comparing.relevances(recipe, wanted, count) if by_words else None
+        others = self._comparing.relevances(recipe, rows, wanted, count) if by_words else None
         if allowed is not None and allowed.size <= EXACT_IDS:
             scores, ids = self._projection.scores(recipe, wanted, allowed)
             return Scored(lambda k: (scores[:k], ids[:k]), chance, others)

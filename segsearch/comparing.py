@@ -28,13 +28,15 @@ class Comparing:
         self._words: dict[str, Vectors | None] = {}
         self._kept: tuple[Vectors, Everyday] | None = None
 
-    def relevances(self, recipe: Active, wanted: Vector, count: int) -> Relevances | None:
-        """What gives the relevances of segments, by id, for a query (d,) among `count` regions.
+    def relevances(
+        self, recipe: Active, sample: Vectors, wanted: Vector, count: int
+    ) -> Relevances | None:
+        """What gives the relevances of segments, by id, for a query (d,) among `count` regions, of
+        which `sample` (n, d) are some.
 
         None where the library is too small, or its models keep words and pictures apart. A segment
         that is gone has None.
         """
-        sample, _ = self._projection.sample(recipe)
         if len(sample) < MIN_SAMPLE:
             return None
         words = self._everyday_words(recipe, sample)
@@ -45,9 +47,14 @@ class Comparing:
             kept = self._kept = (sample, Everyday(words, sample))
         relevance = kept[1].relevance(count)
 
+        known: dict[int, float] = {}
+
         def relevances(ids: Sequence[int]) -> Sequence[float | None]:
-            held, rows = self._projection.rows(recipe, np.array(ids, dtype=np.int64))
-            known = dict(zip(held.tolist(), relevance(rows @ wanted, rows).tolist(), strict=True))
+            new = [one for one in ids if one not in known]
+            if new:
+                held, rows = self._projection.rows(recipe, np.array(new, dtype=np.int64))
+                found = relevance(rows @ wanted, rows).tolist()
+                known.update(zip(held.tolist(), found, strict=True))
             return [known.get(one) for one in ids]
 
         return relevances

@@ -19,6 +19,7 @@ there words differ in what they score with anything, and a query is compared wit
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,7 @@ CENTRED = 1.5  # the mean of unrelated pairs lies so many of their spreads from 
 BEST = 10  # scores of a word, from which its tail is drawn
 TAIL_ENDS = 2.0  # in distances from the tenth best score to the best: nothing reaches further
 STEPS = 1024  # of the scores at which relevance is worked out
+CURVES = 32  # kept: one for each number of regions that filters let pass
 
 Relevance = Callable[[NDArray[np.float32], Vectors], NDArray[np.float64]]
 
@@ -71,20 +73,27 @@ class Everyday:
         reach = max(TAIL_ENDS * (best - weighed[-BEST - 1].min()), 1e-3)
         self._levels = np.linspace(least, best + reach, STEPS)
         self._shares = np.stack([_shares(column, self._levels) for column in weighed.T])
+        self._curve = lru_cache(CURVES)(self._curve_among)
 
     def relevance(self, count: int) -> Relevance:
         """How relevant regions are among `count`: their scores (n,) with a query and their rows
         (n, d) -> (n,) in [0, 1]."""
-        curve = ((1 - self._shares) ** count).mean(axis=0)
+        curve = self._curve(count)
 
         def of(scores: NDArray[np.float32], rows: Vectors) -> NDArray[np.float64]:
             return np.asarray(np.interp(scores * self._weights(rows), self._levels, curve))
 
         return of
 
+    def _curve_among(self, count: int) -> NDArray[np.float64]:
+        """The words' mean chance (STEPS,) to find nothing that reaches a level among `count`."""
+        return np.asarray(((1 - self._shares) ** count).mean(axis=0))
+
     def _weights(self, rows: Vectors) -> NDArray[np.float32]:
         """What the scores (n,) of regions count, from their rows (n, d): 1 for a usual one."""
-        spreads = np.maximum((rows @ self._words.T).std(axis=1), self._usual / 10)
+        # Not `@`: its threads wait milliseconds for those of the index's search before it.
+        scores = np.einsum("nd,md->nm", rows, self._words)
+        spreads = np.maximum(scores.std(axis=1), self._usual / 10)
         return np.asarray(np.sqrt(self._usual / spreads), np.float32)
 
 

@@ -100,10 +100,12 @@ class Projection:
         return scores[order].tolist(), held[order].tolist()
 
     def rows(self, recipe: tuple[int, Recipe], ids: Ids) -> tuple[Ids, Vectors]:
-        """The mixed rows (n, d) of these segments, beside their ids; those that are gone are left
-        out."""
+        """The mixed rows (n, d) of segments that a search has just found, beside their ids; those
+        that are gone are left out."""
         with self._lock:
-            return self._current(recipe).rows(ids)
+            is_loaded = self._index is not None and self._recipe_id == recipe[0]
+            index = cast(VectorIndex, self._index) if is_loaded else self._current(recipe)
+            return index.rows(ids)
 
     def sample(self, recipe: tuple[int, Recipe]) -> tuple[Vectors, int]:
         """Rows (m, d) of a fixed sample of the segments, and how many segments there are.
