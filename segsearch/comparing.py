@@ -46,7 +46,6 @@ class Comparing:
         if kept is None or kept[0] is not sample:
             kept = self._kept = (sample, Everyday(words, sample))
         relevance = kept[1].relevance(count)
-
         known: dict[int, float] = {}
 
         def relevances(ids: Sequence[int]) -> Sequence[float | None]:

@@ -37,7 +37,10 @@ def naive(
             (sum(table[one.id] for table, one in zip(tables, pair, strict=True)) / 2, pair)
             for pair in itertools.product(mine, mine)
             if allowed(pair, tables, least, relation)
-            and not any(barred[one.id] >= 0.5 for one in mine if one not in pair)
+            and not any(
+                barred[one.id] >= 0.5 and not any(same(one, other) for other in pair)
+                for one in mine
+            )
         ]
         if scenes:
             fit, pair = min(scenes, key=lambda scene: -scene[0])
