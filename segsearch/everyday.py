@@ -2,9 +2,9 @@
 
 A query's own scores cannot tell whether what it asks for is there: in a library of cats "a dog" has
 its tail, too. So the best region of a query is compared with the best regions of words that nobody
-asked for. Relevance is their mean chance to find nothing as good among so many regions, by
-`relevance.Background` fitted to each word's scores: a floor of f turns away about a share f of such
-words, if they are as far from the library as these are.
+asked for: relevance is their mean chance to find nothing as good among so many regions. A floor of
+f turns away about a share f of words that are as far from the library as these, and more of rarer
+ones.
 
 Some regions answer everything, and their scores say less: a region's score is divided by the root
 of how far its scores with the everyday words spread (a whole spread trusts dim and tiny regions too
