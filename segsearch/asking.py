@@ -120,9 +120,8 @@ class Asking:
             return Scored(hybrid.by_captions(query, by_words), None), lambda _: [], ()
         wanted, pointed = self.wanted(recipe, query.terms, query.like, query.unlike)
         judged = bool(query.like or query.unlike)
-        scored = self.scored(
-            recipe, wanted, allowed, by_words=not judged and are_words(query.terms)
-        )
+        alone = query.captions == "off" and not judged and are_words(query.terms)
+        scored = self.scored(recipe, wanted, allowed, by_words=alone)
         if query.captions == "join":
             scored = Scored(hybrid.joined(query, scored.nearest, by_words), None)
         return scored, self._siblings(recipe, wanted, allowed), pointed

@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from segsearch import everyday
-from segsearch.domain import Recipe
 from segsearch.everyday import Everyday
 from segsearch.ports import Vector, Vectors
 from segsearch.projection import Projection
 from segsearch.relevance import MIN_SAMPLE
-from segsearch.terms import Terms
+from segsearch.terms import Active, Terms
 
-Active = tuple[int, Recipe]
 Relevances = Callable[[Sequence[int]], Sequence[float | None]]
 
 

@@ -68,7 +68,7 @@ class Everyday:
         self._words = words
         scores = sample @ words.T
         self._usual = max(float(np.median(scores.std(axis=1))), 1e-6)
-        weighed = np.sort(scores * self._weights(sample)[:, None], axis=0).astype(np.float64)
+        weighed = np.sort(scores * self._weights(scores)[:, None], axis=0).astype(np.float64)
         least, best = weighed[0].min(), weighed[-1].max()
         reach = max(TAIL_ENDS * (best - weighed[-BEST - 1].min()), 1e-3)
         self._levels = np.linspace(least, best + reach, STEPS)
@@ -81,7 +81,9 @@ class Everyday:
         curve = self._curve(count)
 
         def of(scores: NDArray[np.float32], rows: Vectors) -> NDArray[np.float64]:
-            return np.asarray(np.interp(scores * self._weights(rows), self._levels, curve))
+            # Not `@`: its threads wait milliseconds for those of the index's search before it.
+            others = np.einsum("nd,md->nm", rows, self._words)
+            return np.asarray(np.interp(scores * self._weights(others), self._levels, curve))
 
         return of
 
@@ -89,10 +91,9 @@ class Everyday:
         """The words' mean chance (STEPS,) to find nothing that reaches a level among `count`."""
         return np.asarray(((1 - self._shares) ** count).mean(axis=0))
 
-    def _weights(self, rows: Vectors) -> NDArray[np.float32]:
-        """What the scores (n,) of regions count, from their rows (n, d): 1 for a usual one."""
-        # Not `@`: its threads wait milliseconds for those of the index's search before it.
-        scores = np.einsum("nd,md->nm", rows, self._words)
+    def _weights(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the scores (n,) of regions count, from those with the words (n, m): 1 for a usual
+        one."""
         spreads = np.maximum(scores.std(axis=1), self._usual / 10)
         return np.asarray(np.sqrt(self._usual / spreads), np.float32)
 

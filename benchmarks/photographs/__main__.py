@@ -2,9 +2,8 @@
 
 Words: the queries of photographs.json through a library of these photographs, the best region's
 picture counted, how well the best scores of present and absent words part (AUC), and how many of
-both the default floor of relevance turns away. Masks: the
-things outlined by hand in outlines.json, by automatic masks and by a click in their middle, as the
-product answers it.
+both the default floor of relevance turns away. Masks: the things outlined by hand in outlines.json,
+by automatic masks and by a click in their middle, as the product answers it.
 """
 
 from __future__ import annotations
