@@ -1,9 +1,10 @@
 """Fetches photographs whose packages, or somebody who looked at them, say what they show.
 
-`named_photographs.json` lists them: web templates of npm, whose photographs of people, rooms,
-cities and landscapes were named by eye or by their file names; GCompris of Debian, whose animals,
-tools and monuments are named already; and backgrounds, wallpapers and examples of other packages of
-Debian. Photographs that benchmarks/photographs reads are not among them, nor known persons.
+`named_photographs.json` lists them: web templates, themes and demonstration shops of npm, whose
+photographs of people, rooms, food, clothes and landscapes were named by eye or by their file names;
+GCompris of Debian, whose animals, tools and monuments are named already; and backgrounds,
+wallpapers and examples of other packages of Debian. Photographs that benchmarks/photographs reads
+are not among them, nor known persons.
 Run `python -m training.named_photographs`; it needs `npm` and `apt-get`.
 """
 
