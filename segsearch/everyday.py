@@ -6,8 +6,8 @@ asked for: relevance is their mean chance to find nothing as good among so many 
 f turns away about a share f of words that are as far from the library as these, and more of rarer
 ones.
 
-Some regions answer everything, and their scores say less: a region's score is divided by the root
-of how far its scores with the everyday words spread (a whole spread trusts dim and tiny regions too
+Some regions answer everything, and their scores say less: a region's score is divided by a power of
+how far its scores with the everyday words spread (the spread itself trusts dim and tiny regions too
 much). What both gain beside the query's own scores, and what was tried beside them, is measured in
 benchmarks/RESULTS.md ("Nothing matches").
 
@@ -43,6 +43,7 @@ PROBE = WORDS[::14]  # enough to see where unrelated pairs lie
 CENTRED = 1.5  # the mean of unrelated pairs lies so many of their spreads from 0 at most
 BEST = 10  # scores of a word, from which its tail is drawn
 TAIL_ENDS = 2.0  # in distances from the tenth best score to the best: nothing reaches further
+WEIGHED = 0.8  # the power of a region's spread by which its scores are divided
 STEPS = 1024  # of the scores at which relevance is worked out
 CURVES = 32  # kept: one for each number of regions that filters let pass
 
@@ -95,7 +96,7 @@ class Everyday:
         """What the scores (n,) of regions count, from those with the words (n, m): 1 for a usual
         one."""
         spreads = np.maximum(scores.std(axis=1), self._usual / 10)
-        return np.asarray(np.sqrt(self._usual / spreads), np.float32)
+        return np.asarray((self._usual / spreads) ** WEIGHED, np.float32)
 
 
 def _shares(ascending: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
