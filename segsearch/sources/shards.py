@@ -16,6 +16,7 @@ from segsearch.errors import PictureError
 from segsearch.ports import FileStamp
 from segsearch.sources.entries import Entry
 from segsearch.sources.names import split_shard, suffix_of
+from segsearch.sources.stores import stamp_of
 
 ARCHIVE = ".tar"
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -89,11 +90,16 @@ class Shards:
 
 
 def _version(file: BinaryIO) -> tuple[int, int]:
-    """What differs once an archive is written anew: its size and, of a local file, its time."""
+    """What differs once an archive is written anew: its size, and its time or a store's checksum.
+
+    Of an object store's file `details` is what the store says of it; fsspec's own in memory says
+    when it was `created`.
+    """
     try:
         found = os.fstat(file.fileno())
     except OSError:  # none of this machine's
-        return file.seek(0, io.SEEK_END), 0
+        said = getattr(file, "details", None) or {"created": getattr(file, "created", None)}
+        return file.seek(0, io.SEEK_END), stamp_of(said).mtime_ns
     return found.st_size, found.st_mtime_ns
 
 

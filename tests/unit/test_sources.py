@@ -244,6 +244,16 @@ def test_an_object_that_changes_has_another_stamp(store: str) -> None:
         sources.read(next(iter(before)))
 
 
+def test_a_shard_of_a_store_written_anew_at_the_same_size_is_read_anew(
+    store: str, tmp_path: Path
+) -> None:
+    sources = Sources(Settings())
+    for members in ({"1.jpg": b"one", "2.jpg": b"two"}, {"2.jpg": b"two", "1.jpg": b"one"}):
+        packed = archive(tmp_path / "s.tar", members).read_bytes()
+        fsspec.filesystem("memory").pipe("/box/s.tar", packed)
+        assert sources.read(f"{store}/s.tar/1.jpg") == b"one"
+
+
 def test_a_store_is_listed_for_what_is_gone_from_it(store: str, tmp_path: Path) -> None:
     sources = Sources(Settings())
     names = list(sources.find([store]).files)
