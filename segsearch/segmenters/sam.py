@@ -51,7 +51,8 @@ class SamView:
     def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
         """Logits (k, h, w) and predicted IoU (k,) of the masks above `min_iou`, by prompt."""
         device = self.upsampling.device
-        prompts = torch.as_tensor(points * self.scale, device=device)[:, None]
+        exact = torch.float32 if device.type == "mps" else torch.float64  # mps knows no float64
+        prompts = torch.as_tensor(points * self.scale, dtype=exact, device=device)[:, None]
         labels = torch.ones(prompts.shape[:2], dtype=torch.int, device=device)
         sparse, _ = self.prompt_encoder(points=(prompts, labels), boxes=None, masks=None)
         return self.decode(sparse, min_iou)
