@@ -12,6 +12,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -99,17 +100,43 @@ def write_caption_pack(hits: Iterable[Hit], sources: Sources, target: Path) -> W
     """Write a caption pack: a tar file where `target` ends in `.tar`, else a folder.
 
     The list is written last, and a tar file takes its name when it is whole: what is there is
-    complete. Regions whose picture is gone are skipped. OSError when the disk refuses.
+    complete. A pack that lay in the folder before goes first, its list before its pictures are
+    written over. Regions whose picture is gone are skipped. OSError when the disk refuses.
     """
     if target.suffix.lower() == ".tar":
         return _write_tar(hits, sources, target)
     target.mkdir(parents=True, exist_ok=True)
+    _remove_pack(target)
 
     def put(name: str, data: bytes) -> None:
         (target / name).write_bytes(data)
 
     with whole(target / LIST) as partial, partial.open("wb") as lines:
         return _pack(hits, sources, put, lines)
+
+
+def _remove_pack(folder: Path) -> None:
+    """Delete the list in a folder, and the pictures that it names; what else is there stays."""
+    listed, going = folder / LIST, folder / f"{LIST}.going"
+    if listed.is_file():
+        listed.replace(going)
+    if not going.is_file():
+        return
+    with going.open("rb") as lines:
+        for line in lines:
+            with suppress(KeyError, TypeError, ValueError):  # a list of another program
+                for name in _files(int(json.loads(line)["segment_id"])).values():
+                    (folder / name).unlink(missing_ok=True)
+    going.unlink()
+
+
+def _files(segment_id: int) -> dict[str, str]:
+    """The names of a region's pictures in a pack, by kind."""
+    return {
+        "crop": f"{segment_id}-crop.png",
+        "cutout": f"{segment_id}-cutout.png",
+        "marked": f"{segment_id}-marked.jpg",
+    }
 
 
 def _write_tar(hits: Iterable[Hit], sources: Sources, target: Path) -> Written:
@@ -169,16 +196,13 @@ def neighbours(segment: Segment, others: Sequence[Segment]) -> list[dict[str, An
 def _packed(hit: Hit, sources: Sources, put: Callable[[str, bytes], None]) -> dict[str, Any]:
     pixels, segment = sources.pixels(hit.image.id), hit.segment
     crop, marked = views(pixels, segment.mask)
-    files = {
-        "crop": (f"{segment.id}-crop.png", crop),
-        "cutout": (f"{segment.id}-cutout.png", cutout_png(pixels, segment.mask)),
-        "marked": (f"{segment.id}-marked.jpg", marked),
-    }
-    for name, data in files.values():
-        put(name, data)
+    files = _files(segment.id)
+    pictures = {"crop": crop, "cutout": cutout_png(pixels, segment.mask), "marked": marked}
+    for kind, name in files.items():
+        put(name, pictures[kind])
     return {
         **hit_document(hit),
-        **{kind: name for kind, (name, _) in files.items()},
+        **files,
         "neighbours": neighbours(segment, sources.segments(hit.image.id)),
         "messages": messages(crop, marked),
     }

@@ -61,6 +61,7 @@ def export(
     """
     from segsearch.packs import Written, write_caption_pack
     from segsearch.selection import Selection, sources
+    from segsearch.whole import is_stream
     from segsearch.wiring import open_service
 
     if everything and (text is not None or under):
@@ -80,13 +81,14 @@ def export(
                 written = Written(_write_file(hits, kind, into, text or "region"), {})
         except OSError as problem:
             raise PathError(f"Cannot write to {str(into)!r}: {problem.strerror}.") from problem
-    print(f"{written.regions} regions written to {into}")
+    said_aside = is_stream(into) and not into.is_dir()  # what goes there is read by a program
+    typer.echo(f"{written.regions} regions written to {into}", err=said_aside)
     err = Console(stderr=True)
     for segment_id, reason in list(written.skipped.items())[:LISTED]:
         said = f"skipped segment {segment_id}: {reason}"
         err.print(said, markup=False, highlight=False, soft_wrap=True)
     if written.skipped:
-        print(f"{len(written.skipped)} regions skipped")
+        typer.echo(f"{len(written.skipped)} regions skipped", err=said_aside)
     if written.skipped and not written.regions:
         raise typer.Exit(EXIT_CODES[NotFoundError])
 

@@ -181,6 +181,32 @@ def test_the_least_relevance_is_asked_for(
     assert [query.min_relevance for query in asked] == [0.7]
 
 
+def test_a_pack_takes_the_place_of_the_one_before_and_of_nothing_else(
+    service: SegSearch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pack"
+    write_caption_pack(service.everything(), sources(service), folder)
+    (folder / "notes.txt").write_text("mine")
+    before = set(packed(folder))
+    (first,) = Selection(limit=1).hits(service)
+
+    def breaking() -> Iterator[Hit]:
+        yield first
+        raise NotFoundError("gone")
+
+    with pytest.raises(NotFoundError):
+        write_caption_pack(breaking(), sources(service), folder)
+    left = set(packed(folder))
+    assert left == {name for name in before if name.startswith(f"{first.segment.id}-")} | {
+        "notes.txt"
+    }
+    write_caption_pack([first], sources(service), folder)
+    assert set(packed(folder)) == left | {"regions.jsonl"}
+    (folder / "regions.jsonl").write_text('another\n{"segment_id": "../notes"}\n[]\n')
+    write_caption_pack([first], sources(service), folder)
+    assert set(packed(folder)) == left | {"regions.jsonl"}
+
+
 def test_a_picture_that_is_gone_is_skipped_and_said(service: SegSearch, tmp_path: Path) -> None:
     (tmp_path / "pictures" / "a" / "both.png").unlink()
     target = tmp_path / "pack.tar"
@@ -210,6 +236,18 @@ def test_what_breaks_off_leaves_no_file_of_that_name(service: SegSearch, tmp_pat
     kinds = {path.suffix for path in folder.iterdir()}
     assert kinds == {".png", ".jpg", ".parquet"}
     assert (folder / "regions.parquet").read_bytes() == b"the old one"
+
+
+def test_what_goes_to_an_open_file_is_nothing_but_regions(
+    service: SegSearch, tmp_path: Path
+) -> None:
+    with (tmp_path / "redirected").open("w+") as opened:
+        link = tmp_path / "stdout"
+        link.symlink_to(f"/proc/self/fd/{opened.fileno()}")
+        told = export(service, "--format", "jsonl", "--into", link)
+        rows = [json.loads(line) for line in opened]
+    assert (told.exit_code, told.stdout, len(rows)) == (0, "", 3)
+    assert told.stderr == f"3 regions written to {link}\n"
 
 
 @pytest.mark.parametrize(
