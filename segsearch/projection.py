@@ -31,6 +31,7 @@ from segsearch.relevance import sampled
 from segsearch.snapshots import Binding
 
 LOG = logging.getLogger(__name__)
+LOOKS = 100  # for a moment in which nobody writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,21 +157,29 @@ class Projection:
 
     def problems(self, recipe: tuple[int, Recipe]) -> list[str]:
         """What is wrong with the snapshots on disk, and ids that differ from the catalog's."""
-        found: list[str] = []
-        for path in snapshots.manifests(self._folder):
-            try:
-                snapshots.check(path)
-            except DamageError as problem:
-                found.append(f"Snapshot: {problem}")
+        found = snapshots.problems(self._folder)
         try:
-            held = self.ids(recipe)
+            held, known = self._at_one_point(recipe)
         except DamageError as problem:
             return [*found, f"The index cannot be built: {problem}"]
-        known = self._catalog.segment_ids(recipe[0])
         if not np.array_equal(held, known):
             extra, missing = np.setdiff1d(held, known).size, np.setdiff1d(known, held).size
             found.append(f"The index misses {missing} segments and holds {extra} unknown ones.")
         return found
+
+    def _at_one_point(self, recipe: tuple[int, Recipe]) -> tuple[Ids, Ids]:
+        """The index's ids and the catalog's, between which no other process has written.
+
+        Where others write all the time, two that are the same will do.
+        """
+        with self._lock:
+            for _ in range(LOOKS):
+                held, known = self._current(recipe).ids(), self._catalog.segment_ids(recipe[0])
+                changes = self._catalog.changes(recipe[0], self._seq)
+                is_still = changes is not None and changes.seq == self._seq
+                if is_still or np.array_equal(held, known):
+                    break
+        return held, known
 
     def _binding(self, recipe: tuple[int, Recipe]) -> Binding:
         # The id too: a recipe that is dropped and made again starts another generation.

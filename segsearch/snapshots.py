@@ -12,7 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -93,6 +93,23 @@ def check(path: Path) -> Manifest:
         if not file.is_file() or file.stat().st_size != size or sha256_of(file) != sha256:
             raise DamageError(f"{name} is missing or not what {path.name} says.")
     return manifest
+
+
+def problems(folder: Path) -> list[str]:
+    """Generations that are not whole, and files that belong to none, a sentence each.
+
+    Nobody writes meanwhile, where this process may keep others from it: a generation that is being
+    written is no damage.
+    """
+    found: list[str] = []
+    with _alone(folder) if os.access(folder, os.W_OK) else nullcontext():
+        for path in manifests(folder):
+            try:
+                check(path)
+            except DamageError as problem:
+                found.append(f"Snapshot: {problem}")
+        left = orphans(folder)
+    return found + [f"The file {folder.name}/{name} belongs to no snapshot." for name in left]
 
 
 def manifests(folder: Path) -> list[Path]:

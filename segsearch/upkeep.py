@@ -13,7 +13,7 @@ from segsearch.ports import Catalog
 from segsearch.projection import Projection
 from segsearch.sources.names import folder_of
 from segsearch.sources.reader import Sources
-from segsearch.worker import is_gone
+from segsearch.worker import is_gone, is_running
 
 
 class Upkeep:
@@ -35,7 +35,10 @@ class Upkeep:
         return [
             *self._catalog.problems(active),
             *self._projection.problems(active),
-            *self._leftovers(),
+            *(
+                f"The file {path.name} is of a restore that broke off."
+                for path in self._leftovers()
+            ),
             *self._missing_files(),
         ]
 
@@ -56,10 +59,10 @@ class Upkeep:
             for folder, count in sorted(Counter(map(folder_of, unknown)).items())
         ]
 
-    def _leftovers(self) -> list[str]:
-        """Files in the index's folder that no manifest names: a process died while it wrote."""
-        names = snapshots.orphans(self._library / "index")
-        return [f"The file index/{name} belongs to no snapshot." for name in names]
+    def _leftovers(self) -> list[Path]:
+        """What a `restore` whose process died has left beside the catalog."""
+        left = self._library.glob("restore.*.tmp*")
+        return sorted(path for path in left if not is_running(path.name.split(".")[1]))
 
     def repair(self) -> RepairReport:
         """Put right what can be; the pictures that were damaged wait for the next `index`."""
@@ -77,6 +80,9 @@ class Upkeep:
             return RepairReport(tuple(fixed), (f"{problem} Restore a backup.",))
         for name in snapshots.discard_damaged(self._library / "index"):
             fixed.append(f"The damaged snapshot file index/{name} was deleted.")
+        for path in self._leftovers():
+            path.unlink(missing_ok=True)
+            fixed.append(f"The file {path.name} of a restore that broke off was deleted.")
         if self._projection.rebuild_if_needed(active):
             fixed.append("The index was built again from the catalog.")
         self._projection.save(active)

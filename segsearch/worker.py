@@ -230,6 +230,11 @@ def is_elsewhere(owner: str) -> bool:
     return owner.rsplit(":", 2)[0] != socket.gethostname()
 
 
+def is_running(process: str) -> bool:
+    """Whether a process of this machine has that number; False for what is no number."""
+    return process.isdecimal() and bool(_started(int(process)))
+
+
 def _started(process: int) -> str:
     """When a process began, in clock ticks since boot; empty when it does not run.
 

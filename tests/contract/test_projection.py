@@ -190,6 +190,21 @@ def test_what_is_wrong_is_said(library: Library) -> None:
     assert problem.startswith("Snapshot:")
 
 
+def test_what_another_process_writes_between_two_looks_is_no_damage(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, seeds = library.catalog.segment_ids, iter((20, 21))
+
+    def written_before(recipe_id: int) -> Ids:
+        for seed in seeds:
+            library.store(seed)
+            break
+        return look(recipe_id)
+
+    monkeypatch.setattr(library.catalog, "segment_ids", written_before)
+    assert library.projection.problems(ACTIVE) == []
+
+
 def test_mixing_before_the_search_scores_as_mixing_after_it(library: Library) -> None:
     query = np.eye(DIMENSION, dtype=np.float32)[0]
     scores, ids = library.projection.search(ACTIVE, query, 100)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segsearch import snapshots
 from segsearch.indexes.exact import ExactIndex, ExactIndexFactory
-from segsearch.snapshots import Binding
+from segsearch.snapshots import Binding, problems
 
 MIX = (0.5, 0.5, 0.0)
 NOW, BEFORE = (Binding(catalog, "1/recipe", MIX, "exact") for catalog in ("now", "before"))
@@ -20,7 +20,9 @@ def index() -> ExactIndex:
 class SlowIndex(ExactIndex):
     """One whose file takes until it is let go."""
 
-    begun, let_go = threading.Event(), threading.Event()
+    def __init__(self) -> None:
+        super().__init__(4)
+        self.begun, self.let_go = threading.Event(), threading.Event()
 
     def save(self, path: Path) -> None:
         super().save(path)
@@ -33,7 +35,7 @@ def generations(folder: Path) -> list[str]:
 
 
 def test_who_writes_second_waits_and_leaves_the_files_of_the_first(tmp_path: Path) -> None:
-    slow = SlowIndex(4)
+    slow = SlowIndex()
     first = threading.Thread(target=snapshots.write, args=(tmp_path, slow, 5, NOW))
     second = threading.Thread(target=snapshots.write, args=(tmp_path, index(), 9, NOW))
     first.start()
@@ -62,3 +64,27 @@ def test_what_a_dead_process_left_goes_with_the_next_write(tmp_path: Path) -> No
     (tmp_path / "g4.index").write_bytes(b"no manifest")
     snapshots.write(tmp_path, index(), 5, NOW)
     assert generations(tmp_path) == ["g5.index", "g5.json"]
+
+
+def test_a_generation_that_is_being_written_is_no_damage(tmp_path: Path) -> None:
+    slow = SlowIndex()
+    snapshots.write(tmp_path, index(), 4, NOW)
+    writing = threading.Thread(target=snapshots.write, args=(tmp_path, slow, 5, NOW))
+    found: list[str] = ["not looked yet"]
+    looking = threading.Thread(target=lambda: found.__setitem__(slice(None), problems(tmp_path)))
+    writing.start()
+    assert slow.begun.wait(30)
+    looking.start()
+    slow.let_go.set()
+    writing.join(30)
+    looking.join(30)
+    assert found == []
+
+
+def test_what_is_no_generation_is_said(tmp_path: Path) -> None:
+    snapshots.write(tmp_path, index(), 4, NOW)
+    (tmp_path / "g3.index.77.tmp").write_bytes(b"half")
+    (tmp_path / "g4.index").write_bytes(b"another")
+    damaged, left = problems(tmp_path)
+    assert damaged.startswith("Snapshot: g4.index is missing or not what g4.json says")
+    assert left == f"The file {tmp_path.name}/g3.index.77.tmp belongs to no snapshot."
