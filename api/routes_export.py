@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,10 +15,11 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from segsearch.domain import Hit
-from segsearch.errors import QueryError
-from segsearch.packs import Sources, coco_document, json_lines, write_caption_pack
+from segsearch.errors import NotFoundError, QueryError
+from segsearch.packs import write_caption_pack, write_coco, write_json_lines
 from segsearch.queries import Query, SegmentTerm, Term, TextTerm
 from segsearch.search import MAX_LIMIT
+from segsearch.selection import sources
 from segsearch.service import SegSearch
 
 from .documented import (
@@ -98,26 +98,28 @@ def _check(wanted: ExportRequest) -> None:
         raise QueryError("Give words or a segment, not both.")
     if wanted.format == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise QueryError("The package pyarrow is missing: install segsearch with the extra 'data'.")
-    if wanted.limit > MAX_LIMIT and (asked or wanted.format == "caption-pack"):
+    if (wanted.limit or 0) > MAX_LIMIT and (asked or wanted.format == "caption-pack"):
         raise QueryError(
             f"The limit is {wanted.limit}, expected at most {MAX_LIMIT} for a query or a pack."
         )
 
 
 def _write(service: SegSearch, wanted: ExportRequest, folder: Path) -> Path:
-    hits = list(_hits(service, wanted))
+    hits = _hits(service, wanted)
     file = folder / "export"
     if wanted.format == "coco":
-        file.write_text(json.dumps(coco_document(hits, wanted.text or "region")) + "\n", "utf-8")
+        write_coco(hits, file, wanted.text or "region")
     elif wanted.format == "jsonl":
-        file.write_text(json_lines(hits), "utf-8")
+        write_json_lines(hits, file)
     elif wanted.format == "parquet":
         from segsearch.parquet import write_parquet  # loads pyarrow
 
         write_parquet(hits, file)
     else:
         file = file.with_suffix(".tar")
-        write_caption_pack(hits, Sources(service.picture, service.segments), file)
+        written = write_caption_pack(hits, sources(service), file)
+        if written.skipped and not written.regions:
+            raise NotFoundError(f"No picture is there: {next(iter(written.skipped.values()))}")
     return file
 
 
@@ -130,11 +132,12 @@ def _hits(service: SegSearch, wanted: ExportRequest) -> Iterator[Hit]:
     if term is not None:
         floor = wanted.min_relevance
         yield from service.search(
-            Query((term,), wanted.limit, wanted.per_image, min_relevance=floor)
+            Query((term,), wanted.limit or MAX_LIMIT, wanted.per_image, min_relevance=floor)
         )
         return
     chosen: set[int] | None = None
     if wanted.collection is not None:
         chosen = set(service.collections.image_ids_of(wanted.collection))
     inside = (hit for hit in service.everything() if chosen is None or hit.image.id in chosen)
-    yield from itertools.islice(inside, wanted.limit)
+    most = MAX_LIMIT if wanted.format == "caption-pack" else None
+    yield from itertools.islice(inside, wanted.limit or most)

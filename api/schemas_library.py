@@ -16,7 +16,6 @@ from segsearch.search import MAX_LIMIT, MAX_TEXT_CHARACTERS
 from .schemas import IMAGE, CocoMask, ImageDocument
 
 MAX_IDS = 5_000
-EXPORT_MOST = 10_000
 COLLECTION: dict[str, Any] = {
     "name": "holidays", "created_at": "2026-01-31T12:00:00+00:00", "images": 48,
 }  # fmt: skip
@@ -190,10 +189,11 @@ class ExportRequest(BaseModel):
     collection: str | None = Field(
         None, description="Only its images; not with words or a segment."
     )
-    limit: int = Field(
-        MAX_LIMIT, ge=1, le=EXPORT_MOST,
-        description="How many regions at most; 1,000 with words or a segment, or in a pack.",
-    )  # fmt: skip
+    limit: Id | None = Field(
+        None,
+        description="How many regions at most; without a value all of a collection or the library. "
+        "Words, a segment and packs give at most 1,000, and that many without a value.",
+    )
     per_image: int = Field(10, ge=1, le=MAX_LIMIT, description="Of one picture, for a query.")
     min_relevance: float = Field(
         MIN_RELEVANCE, ge=0, le=1,

@@ -15,9 +15,18 @@ from segsearch.domain import Hit, Image, Recipe, Segment
 from segsearch.filters import Filters
 from segsearch.ports import Catalog, Ids, Vector
 from segsearch.projection import Projection
-from segsearch.queries import Answer, Pointed, Query, Term, TextTerm
+from segsearch.queries import (
+    Answer,
+    ImageTerm,
+    Pointed,
+    Query,
+    RegionTerm,
+    SegmentTerm,
+    Term,
+    TextTerm,
+)
 from segsearch.ranking import Ranked, Rules, Shelf
-from segsearch.relevance import Background, background
+from segsearch.relevance import Background, background, rounded
 from segsearch.terms import Terms
 
 # So few are scored one by one: as fast as the index, and right even over an index that guesses.
@@ -82,7 +91,8 @@ class Asking:
         if not best:
             return Answer((), message=None if cursor else _nothing_to_rank(query), pointed=pointed)
         relevance = scored.relevance(best[:1], ids[:1])[0]
-        if cursor is None and relevance is not None and relevance < query.min_relevance:
+        may_be_absent = cursor is None and not _is_there(query)
+        if may_be_absent and relevance is not None and relevance < query.min_relevance:
             return Answer((), relevance, _nothing_matches(relevance, query), pointed)
         rules = self._rules(
             query, cursor, newest, ranking.preferred(query.prefer, scored.slack, siblings)
@@ -229,6 +239,18 @@ def are_words(terms: Sequence[Term]) -> bool:
     return all(isinstance(term, TextTerm) for term in terms)
 
 
+def _is_there(query: Query) -> bool:
+    """Whether all that is looked for is a part of the library, and no filter may leave it out."""
+    wanted = [term for term in query.terms if term.weight > 0]
+    return query.filters.is_empty and bool(wanted) and all(map(_is_stored, wanted))
+
+
+def _is_stored(term: Term) -> bool:
+    if isinstance(term, RegionTerm):
+        return isinstance(term.image, int)
+    return isinstance(term, SegmentTerm | ImageTerm)
+
+
 def _remembered(nearest: Nearest) -> Nearest:
     """The same, without asking again for what an earlier answer holds."""
     kept: list[tuple[int, list[float], list[int]]] = []
@@ -273,6 +295,6 @@ def _nothing_to_rank(query: Query) -> str:
 
 def _nothing_matches(relevance: float, query: Query) -> str:
     return (
-        f"Nothing in the library matches: the best region's relevance is {relevance:.2f}, "
+        f"Nothing in the library matches: the best region's relevance is {rounded(relevance)}, "
         f"expected {query.min_relevance:g} or more."
     )

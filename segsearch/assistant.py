@@ -29,7 +29,7 @@ from segsearch.service import SegSearch
 
 MOST_HITS = 50
 MARGIN = 0.15
-MARKED_SIDE_PX = 1024
+SHOWN_SIDE_PX = 1024
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Most = Annotated[int, Field(ge=1, le=MOST_HITS)]
 INSTRUCTIONS = (
@@ -63,17 +63,13 @@ def create_server(service: SegSearch) -> MCPServer:
         if without.strip():
             terms.append(TextTerm(without, NOT_WEIGHT))
         with _told():
-            query = Query(tuple(terms), limit, per_image, captions=captions)
-            answer = service.ask(query)
-        return [_brief(hit) for hit in answer.hits] or [{"message": answer.message}]
+            return _found(service, Query(tuple(terms), limit, per_image, captions=captions))
 
     @server.tool()
     def more_like(segment_id: Id, limit: Most = 10, per_image: Most = 1) -> list[dict[str, Any]]:
-        """Find regions that look like a stored one; that one itself is among them."""
+        """Find regions that look like a stored one, which may itself be among them."""
         with _told():
-            term = SegmentTerm(segment_id)
-            hits = service.search(Query((term,), limit, per_image))
-        return [_brief(hit) for hit in hits]
+            return _found(service, Query((SegmentTerm(segment_id),), limit, per_image))
 
     @server.tool(structured_output=False)
     def segment_at(image_id: Id, x: FiniteFloat, y: FiniteFloat) -> list[Any]:
@@ -87,7 +83,7 @@ def create_server(service: SegSearch) -> MCPServer:
             told = [_pointed(one) for one in found]
             if not found:
                 return [json.dumps(told)]
-            marked = marked_jpeg(service.picture(image_id), found[0].mask, MARKED_SIDE_PX)
+            marked = marked_jpeg(service.picture(image_id), found[0].mask, SHOWN_SIDE_PX)
         return [json.dumps(told), Image(data=marked, format="jpeg")]
 
     @server.tool()
@@ -95,11 +91,10 @@ def create_server(service: SegSearch) -> MCPServer:
         image_id: Id, x: FiniteFloat, y: FiniteFloat, limit: Most = 10, per_image: Most = 1
     ) -> list[dict[str, Any]]:
         """Find regions that look like what stands at a point of a picture (pixels, from the top
-        left); the stored region at that point is among them."""
+        left); the stored region at that point may be among them."""
         with _told():
             term = SegmentTerm(region_at(service, image_id, x, y).id)
-            hits = service.search(Query((term,), limit, per_image))
-        return [_brief(hit) for hit in hits]
+            return _found(service, Query((term,), limit, per_image))
 
     @server.tool(structured_output=False)
     def look(segment_id: Id) -> list[Any]:
@@ -108,22 +103,25 @@ def create_server(service: SegSearch) -> MCPServer:
             segment = service.segment(segment_id)
             pixels = service.picture(segment.image_id)
             crop = Image(data=crop_png(pixels, segment.mask, MARGIN), format="png")
-            whole = marked_jpeg(pixels, segment.mask, MARKED_SIDE_PX)
+            whole = marked_jpeg(pixels, segment.mask, SHOWN_SIDE_PX)
         return [crop, Image(data=whole, format="jpeg")]
 
     @server.tool()
     def cutout(segment_id: Id) -> Image:
-        """A region alone as PNG; what does not belong to it is transparent."""
+        """A region alone, cut to its box, as PNG of at most 1024 pixels a side; what does not
+        belong to it is transparent."""
         with _told():
             segment = service.segment(segment_id)
             pixels = service.picture(segment.image_id)
-            return Image(data=cutout_png(pixels, segment.mask), format="png")
+            return Image(data=cutout_png(pixels, segment.mask, SHOWN_SIDE_PX), format="png")
 
     @server.tool()
     def mask(segment_id: Id) -> Image:
-        """A region's mask over its whole picture as PNG: white inside, black outside."""
+        """A region's mask over its whole picture as PNG of at most 1024 pixels a side: white
+        inside, black outside."""
         with _told():
-            return Image(data=mask_png(service.segment(segment_id).mask), format="png")
+            mask = service.segment(segment_id).mask
+            return Image(data=mask_png(mask, SHOWN_SIDE_PX), format="png")
 
     @server.tool()
     def surroundings(segment_id: Id) -> list[dict[str, Any]]:
@@ -141,6 +139,12 @@ def create_server(service: SegSearch) -> MCPServer:
             return asdict(service.status())
 
     return server
+
+
+def _found(service: SegSearch, query: Query) -> list[dict[str, Any]]:
+    """The regions of an answer, or why there are none."""
+    answer = service.ask(query)
+    return [_brief(hit) for hit in answer.hits] or [{"message": answer.message}]
 
 
 def _brief(hit: Hit) -> dict[str, Any]:

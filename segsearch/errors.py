@@ -43,6 +43,14 @@ SegSearchError
 
 from __future__ import annotations
 
+import errno
+
+
+def tells_of_full_disk(problem: BaseException) -> bool:
+    """Whether an error of the system or of SQLite says that a disk or a quota is used up."""
+    is_full = getattr(problem, "errno", None) in {errno.ENOSPC, errno.EDQUOT}
+    return is_full or getattr(problem, "sqlite_errorname", None) == "SQLITE_FULL"
+
 
 class SegSearchError(Exception):
     """Base of everything segsearch raises on purpose; its text is one sentence for a person."""

@@ -24,10 +24,13 @@ from typing import Any
 from segsearch.errors import (
     ConflictError,
     DamageError,
+    DiskFullError,
     InputError,
     KeyMissingError,
+    LibraryError,
     NotFoundError,
     ReadOnlyError,
+    tells_of_full_disk,
 )
 
 FILE = "keys.json"
@@ -184,8 +187,9 @@ class KeyRing:
         self._stamp = None
 
 
-def _unwritable(file: Path, problem: OSError) -> ReadOnlyError:
-    return ReadOnlyError(f"The keys cannot be written to {str(file)!r}: {problem.strerror}.")
+def _unwritable(file: Path, problem: OSError) -> LibraryError:
+    kind = DiskFullError if tells_of_full_disk(problem) else ReadOnlyError
+    return kind(f"The keys cannot be written to {str(file)!r}: {problem.strerror}.")
 
 
 def _hash(secret: str) -> str:

@@ -2,7 +2,7 @@
 
 A caption pack is a folder or a tar file: `regions.jsonl` with one region a line, and beside it a
 picture each of the region with its surroundings, cut out (the mask as alpha), and marked in the
-whole picture.
+whole picture. Where pictures are gone, `skipped.json` says why, by segment id.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import base64
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from segsearch.render import crop_png, cutout_png, marked_jpeg
 from segsearch.whole import whole
 
 LIST = "regions.jsonl"
+SKIPPED = "skipped.json"
 CROP_MARGIN = 0.15  # of the region's longer side
 MARKED_SIDE_PX = 768  # what vision models look at
 NEIGHBOURS = 8  # the nearest ones that are told of a region
@@ -78,14 +79,31 @@ def coco_document(hits: Sequence[Hit], label: str = "region") -> dict[str, Any]:
     }
 
 
-def json_line(hit: Hit) -> str:
-    """A hit as `search --json` prints it, with the line's end."""
-    return json.dumps(hit_document(hit)) + "\n"
+def json_lines(hits: Iterable[Hit]) -> Iterator[str]:
+    """Hits as `search --json` prints them, a line each, with the line's end."""
+    return (json.dumps(hit_document(hit)) + "\n" for hit in hits)
 
 
-def json_lines(hits: Iterable[Hit]) -> str:
-    """Hits as `search --json` prints them, one a line."""
-    return "".join(map(json_line, hits))
+def write_coco(hits: Iterable[Hit], target: Path, label: str = "region") -> int:
+    """Write a COCO instances file, made or replaced when it is whole; how many regions are in it.
+
+    OSError when the disk refuses.
+    """
+    document = coco_document(list(hits), label)
+    with whole(target) as partial, partial.open("w", encoding="utf-8") as file:
+        json.dump(document, file)
+        file.write("\n")
+    return len(document["annotations"])
+
+
+def write_json_lines(hits: Iterable[Hit], target: Path) -> int:
+    """The same as JSON lines; one region at a time is in memory."""
+    written = 0
+    with whole(target) as partial, partial.open("w", encoding="utf-8") as file:
+        for line in json_lines(hits):
+            file.write(line)
+            written += 1
+    return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +145,7 @@ def _remove_pack(folder: Path) -> None:
             with suppress(KeyError, TypeError, ValueError):  # a list of another program
                 for name in _files(int(json.loads(line)["segment_id"])).values():
                     (folder / name).unlink(missing_ok=True)
+    (folder / SKIPPED).unlink(missing_ok=True)
     going.unlink()
 
 
@@ -177,6 +196,8 @@ def _pack(
             continue
         lines.write(json.dumps(line).encode("utf-8") + b"\n")
         regions += 1
+    if skipped:
+        put(SKIPPED, json.dumps(skipped, indent=1).encode("utf-8"))
     return Written(regions, skipped)
 
 

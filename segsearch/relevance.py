@@ -16,6 +16,7 @@ Queries by words alone are judged beside other words as well, where the models a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,3 +112,8 @@ def _hash(ids: Ids) -> NDArray[np.uint64]:
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     hashed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))
     return hashed
+
+
+def rounded(relevance: float) -> str:
+    """A relevance below a floor with two digits, rounded down: never the floor itself."""
+    return f"{math.floor(100 * relevance) / 100:.2f}"

@@ -22,17 +22,25 @@ SHADE = 0.45  # what is left of the brightness outside the regions
 TINT = 0.28
 
 
-def mask_png(mask: Mask) -> bytes:
-    """The mask over the whole frame (H, W): white inside, black outside."""
-    return _png(Image.fromarray(decode(mask).astype(np.uint8) * 255))
+def mask_png(mask: Mask, side_px: int | None = None) -> bytes:
+    """The mask over the whole frame (H, W): white inside, black outside; shrunk until the longer
+    side is at most `side_px`."""
+    drawn = Image.fromarray(decode(mask).astype(np.uint8) * 255)
+    if side_px is not None:
+        drawn.thumbnail((side_px, side_px), Image.Resampling.NEAREST)
+    return _png(drawn)
 
 
-def cutout_png(pixels: Pixels, mask: Mask) -> bytes:
-    """The region alone as RGBA, cut to its box; the mask is the alpha channel."""
+def cutout_png(pixels: Pixels, mask: Mask, side_px: int | None = None) -> bytes:
+    """The region alone as RGBA, cut to its box; the mask is the alpha channel. Shrunk until the
+    longer side is at most `side_px`."""
     box = mask.box
     alpha = decode_crop(mask).astype(np.uint8)[..., None] * 255
     part = pixels[box.y0 : box.y1, box.x0 : box.x1]
-    return _png(Image.fromarray(np.concatenate((part, alpha), axis=2), "RGBA"))
+    cut = Image.fromarray(np.concatenate((part, alpha), axis=2), "RGBA")
+    if side_px is not None:
+        cut.thumbnail((side_px, side_px))
+    return _png(cut)
 
 
 def crop_png(pixels: Pixels, mask: Mask, margin: float) -> bytes:

@@ -224,7 +224,8 @@ class SearchRequest(BaseModel):
     )
     min_relevance: Share = Field(
         MIN_RELEVANCE,
-        description="Relevance the best region must reach, else nothing matches; 0 shows all.",
+        description="Relevance the best region must reach, else nothing matches; 0 shows all. "
+        "It counts for nothing where only stored images and regions are asked for, unfiltered.",
     )
     captions: CaptionUse = Field(
         "off",

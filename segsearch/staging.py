@@ -14,6 +14,7 @@ from segsearch.errors import QueryError
 from segsearch.filters import check_filters
 from segsearch.ports import Ids
 from segsearch.queries import SceneAnswer, SceneHit, SceneQuery, Slot
+from segsearch.relevance import rounded
 from segsearch.scenes import Filling, Stage, assign, check_scene
 
 # In lower spreads of a slot's scores. Measured on benchmarks/regions: from 2 on stand 92 to 94 %
@@ -55,7 +56,7 @@ def answer_scene(asking: Asking, recipe: Active, query: SceneQuery) -> SceneAnsw
 def _nothing_matches(name: str, relevance: float, query: SceneQuery) -> str:
     return (
         f"Nothing in the library matches {name!r}: its best region's relevance is "
-        f"{relevance:.2f}, expected {query.min_relevance:g} or more."
+        f"{rounded(relevance)}, expected {query.min_relevance:g} or more."
     )
 
 

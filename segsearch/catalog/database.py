@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,19 @@ import sqlalchemy as sa
 
 from segsearch.catalog.engine import create_engine, is_writable
 from segsearch.catalog.tables import CHANGE_LOG, IMAGE, SEGMENT, SOURCE
-from segsearch.errors import BusyError, DamageError, DiskFullError, InputError, ReadOnlyError
+from segsearch.errors import (
+    BusyError,
+    DamageError,
+    DiskFullError,
+    InputError,
+    ReadOnlyError,
+    tells_of_full_disk,
+)
 from segsearch.sources.names import shown
 
+# SQLite's names for a write that came to nothing, whatever the reason; `-shm` is its log's index.
+FAILED_WRITES = frozenset({"SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE", "SQLITE_CANTOPEN"})
+LOG_INDEX_BYTES = 65_536  # twice what a new one takes
 IDS_PER_STATEMENT = 5_000  # SQLite takes 32,766 parameters
 # The database's clock in seconds since 1970.
 NOW: sa.ColumnElement[float] = sa.literal_column("(julianday('now') - 2440587.5) * 86400.0")
@@ -66,7 +77,7 @@ def foreign_errors_as_ours(file: Path) -> Iterator[None]:
             ) from problem
         if "readonly" in text:
             raise ReadOnlyError(read_only_sentence(file)) from problem
-        if "full" in text:
+        if tells_of_full_disk(problem.orig) or _has_no_room(file, problem.orig):
             raise DiskFullError(
                 f"The disk under {str(file.parent)!r} is full: make room and run the command "
                 "again; nothing that was stored is lost."
@@ -81,6 +92,14 @@ def foreign_errors_as_ours(file: Path) -> Iterator[None]:
         ) from problem
     except sa.exc.DatabaseError as problem:
         raise DamageError(f"The catalog is damaged: {problem.orig}.") from problem
+
+
+def _has_no_room(file: Path, problem: BaseException | None) -> bool:
+    """Whether SQLite failed to write beside a file on a disk without room for its log's index."""
+    if getattr(problem, "sqlite_errorname", None) not in FAILED_WRITES:
+        return False
+    disk = os.statvfs(file.parent)
+    return disk.f_bavail * disk.f_frsize < LOG_INDEX_BYTES
 
 
 def portions(ids: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -97,10 +97,16 @@ def _migrations_folder() -> Path:
 
 
 def schema_revision(engine: sa.Engine) -> str | None:
-    """The revision the database stands at; None for an empty one."""
+    """The revision the database stands at; None for an empty one.
+
+    DamageError for a file that is no database; SQLAlchemy's OperationalError where it cannot be
+    read now.
+    """
     try:
         with engine.connect().execution_options(reader=True) as connection:
             return MigrationContext.configure(connection).get_current_revision()
+    except sa.exc.OperationalError:
+        raise
     except sa.exc.DatabaseError as problem:
         raise DamageError(f"The catalog cannot be read: {problem.orig}.") from problem
 

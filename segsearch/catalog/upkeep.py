@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import uuid
@@ -32,6 +31,7 @@ from segsearch.errors import (
     LibraryError,
     PathError,
     SegSearchError,
+    tells_of_full_disk,
 )
 
 
@@ -95,6 +95,11 @@ class Upkeep(Database):
                     # and other processes see the old content or the new.
                     source.backup(live, pages=-1)
         except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as problem:
+            if tells_of_full_disk(getattr(problem, "orig", problem)):
+                raise DiskFullError(
+                    f"The disk under {str(self._file.parent)!r} is full: make room and restore "
+                    "again; nothing has changed."
+                ) from problem
             raise DamageError(f"{str(file)!r} cannot be restored: {problem}.") from problem
         finally:
             for name in (staged, *(Path(f"{staged}{end}") for end in ("-wal", "-shm", "-journal"))):
@@ -134,7 +139,7 @@ class Upkeep(Database):
 
 def _failed_backup(file: Path, problem: sqlite3.Error | OSError) -> SegSearchError:
     text = f"The backup {str(file)!r} cannot be written: {problem}."
-    if "is full" in str(problem) or getattr(problem, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
+    if tells_of_full_disk(problem):
         return DiskFullError(text)
     if isinstance(problem, OSError | sqlite3.OperationalError):
         return PathError(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import partial
@@ -14,7 +13,15 @@ import typer
 from rich.console import Console
 
 from segsearch.domain import MAX_ID
-from segsearch.errors import EXIT_CODES, InputError, NotFoundError, PathError, QueryError
+from segsearch.errors import (
+    EXIT_CODES,
+    DiskFullError,
+    InputError,
+    NotFoundError,
+    PathError,
+    QueryError,
+    tells_of_full_disk,
+)
 from segsearch.queries import MIN_RELEVANCE
 from segsearch.settings import Settings
 
@@ -80,7 +87,8 @@ def export(
             else:
                 written = Written(_write_file(hits, kind, into, text or "region"), {})
         except OSError as problem:
-            raise PathError(f"Cannot write to {str(into)!r}: {problem.strerror}.") from problem
+            kind = DiskFullError if tells_of_full_disk(problem) else PathError
+            raise kind(f"Cannot write to {str(into)!r}: {problem.strerror}.") from problem
     said_aside = is_stream(into) and not into.is_dir()  # what goes there is read by a program
     typer.echo(f"{written.regions} regions written to {into}", err=said_aside)
     err = Console(stderr=True)
@@ -94,22 +102,12 @@ def export(
 
 
 def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> int:
-    from segsearch.packs import coco_document, json_line
-    from segsearch.whole import whole
+    from segsearch.packs import write_coco, write_json_lines
 
     if kind is Format.PARQUET:
         from segsearch.parquet import write_parquet  # loads pyarrow
 
         return write_parquet(hits, into)
-    count = 0
-    with whole(into) as partial, partial.open("w", encoding="utf-8") as file:
-        if kind is Format.COCO:
-            document = coco_document(list(hits), label)
-            count = len(document["annotations"])
-            json.dump(document, file)
-            file.write("\n")
-        else:
-            for hit in hits:
-                file.write(json_line(hit))
-                count += 1
-    return count
+    if kind is Format.COCO:
+        return write_coco(hits, into, label)
+    return write_json_lines(hits, into)

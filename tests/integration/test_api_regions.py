@@ -14,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 from pycocotools import mask as coco
+from segsearch_api import routes_export
 from segsearch_api.app import create_app
 
 from segsearch.domain import Mask
@@ -246,6 +247,33 @@ def test_a_caption_pack_comes_as_a_tar(client: TestClient, tmp_path: Path) -> No
     (line,) = file.read_text().splitlines()
     with Image.open(folder / json.loads(line)["cutout"]) as cutout:
         assert (cutout.mode, cutout.size) == ("RGBA", (40, 40))
+
+
+def test_of_a_pack_it_is_said_what_is_missing(tmp_path: Path) -> None:
+    with open_small_service(tmp_path / "library") as service:
+        for name in ("a", "b"):
+            shape = Shape("red" if name == "a" else "blue", (10, 10, 50, 40))
+            service.index([paint(tmp_path / f"{name}.png", [shape])])
+        client = TestClient(create_app(service), base_url="http://localhost")
+        (tmp_path / "a.png").unlink()
+        answer = client.post("/v1/export", json={"format": "caption-pack"})
+        with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
+            skipped = tar.extractfile("skipped.json")
+            assert skipped is not None
+            assert list(json.load(skipped)) == ["1"]
+        (tmp_path / "b.png").unlink()
+        answer = client.post("/v1/export", json={"format": "caption-pack"})
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found_error")
+        assert "is gone or was changed" in answer.json()["detail"]
+
+
+def test_the_whole_library_is_exported_however_large(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes_export, "MAX_LIMIT", 2)
+    for wanted, count in (({}, 4), ({"limit": 3}, 3), ({"segment_id": 1, "min_relevance": 0}, 2)):
+        answer = client.post("/v1/export", json={"format": "jsonl", **wanted})
+        assert len(answer.text.splitlines()) == count
 
 
 def test_a_collections_regions_are_exported_alone(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from segsearch.domain import Mask
 from segsearch.errors import LibraryMissingError, ModelError, NotFoundError, QueryError
+from segsearch.filters import Filters
 from segsearch.masks import iou, to_coco
 from segsearch.models.presets import DEFAULT_PRESET, preset
 from segsearch.queries import (
@@ -324,6 +326,21 @@ def test_nothing_matches_is_an_answer(demo_library: SegSearch) -> None:
     assert answer.relevance is not None
     assert answer.relevance < 0.999
     assert len(demo_library.ask(Query((term,), min_relevance=0)).hits) == 10
+
+
+def test_what_is_in_the_library_is_found_however_common_it_looks(
+    demo_library: SegSearch,
+) -> None:
+    segment = demo_library.segment(1)
+    inside = RegionTerm(segment.image_id, mask=segment.mask)
+    for term in (SegmentTerm(1), ImageTerm(segment.image_id), inside):
+        alone = Query((term,), min_relevance=1.0)
+        assert demo_library.ask(alone).hits
+        for other in (
+            replace(alone, filters=Filters(min_area=1e-9)),
+            replace(alone, terms=(term, TextTerm("a cup"))),
+        ):
+            assert "matches" in (demo_library.ask(other).message or "")
 
 
 def demo_library_dimension(service: SegSearch) -> int:

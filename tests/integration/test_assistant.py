@@ -76,6 +76,24 @@ def test_more_like_a_region_and_what_lies_around_it(service: SegSearch) -> None:
     assert near["this_is"] == ["right of"]
 
 
+def test_pictures_are_no_larger_than_a_model_can_look_at(
+    service: SegSearch, tmp_path: Path
+) -> None:
+    region = Shape("blue", (100, 100, 1900, 1300))
+    large = paint(tmp_path / "large.png", [region], size=(2000, 1400))
+    service.index([large])
+    found = documents(call(service, "search", words="blue", limit=10))
+    hit = next(hit for hit in found if hit["width"] == 2000)
+    box = hit["box"]
+    with picture(call(service, "mask", segment_id=hit["segment_id"]).content[0]) as drawn:
+        assert drawn.size == (1024, 717)
+        assert set(np.unique(np.asarray(drawn))) == {0, 255}
+    with picture(call(service, "cutout", segment_id=hit["segment_id"]).content[0]) as cut:
+        assert cut.mode == "RGBA"
+        assert cut.width == 1024
+        assert cut.height == pytest.approx(1024 * (box[3] - box[1]) / (box[2] - box[0]), abs=1)
+
+
 def test_what_goes_wrong_is_told_in_a_sentence(service: SegSearch) -> None:
     for tool, arguments in (("look", {"segment_id": 999}), ("search", {"words": " "})):
         result = call(service, tool, **arguments)

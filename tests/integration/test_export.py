@@ -54,7 +54,7 @@ def test_coco_loads_in_pycocotools_and_comes_back_the_same(
 def test_everything_can_be_exported(service: SegSearch) -> None:
     hits = list(service.everything())
     assert [hit.rank for hit in hits] == [1, 2, 3]
-    lines = [json.loads(line) for line in json_lines(hits).splitlines()]
+    lines = [json.loads(line) for line in json_lines(hits)]
     assert {line["segment_id"] for line in lines} == {hit.segment.id for hit in hits}
     assert all(from_coco(line["mask"]).area == line["area"] for line in lines)
 

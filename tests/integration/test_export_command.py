@@ -215,6 +215,8 @@ def test_a_picture_that_is_gone_is_skipped_and_said(service: SegSearch, tmp_path
     assert len(written.skipped) == 2
     assert all("is gone or was changed" in reason for reason in written.skipped.values())
     assert len(lines_of(packed(target))) == 1
+    said = {int(one): why for one, why in json.loads(packed(target)["skipped.json"]).items()}
+    assert said == written.skipped
     told = export(service, "--format", "caption-pack", "--into", tmp_path / "pack")
     assert "1 regions written" in told.output
     assert "2 regions skipped" in told.output

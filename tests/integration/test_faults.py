@@ -20,6 +20,7 @@ from segsearch.captioning import Order, caption
 from segsearch.catalog import database, queue
 from segsearch.domain import State
 from segsearch.errors import DiskFullError, ReadOnlyError
+from segsearch.keys import KeyRing, Scope
 from segsearch.selection import sources
 from segsearch.visionchat import Endpoint
 from segsearch.worker import Step
@@ -50,6 +51,34 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def fill_up(filler: Path) -> None:
+    """Leave no room on the disk; a library there may take some of it meanwhile."""
+    with contextlib.suppress(OSError), filler.open("wb") as file:
+        free = os.statvfs(filler.parent).f_bavail * os.statvfs(filler.parent).f_frsize
+        file.write(bytes(free))
+
+
+def test_on_a_full_disk_nothing_is_called_damaged(small_disk: Path, tmp_path: Path) -> None:
+    library, filler = small_disk / "library", small_disk / "filler"
+    with open_small_service(library) as service:
+        service.index([paint_many(tmp_path / "pictures", 3)])
+        service.upkeep.backup(tmp_path / "backup")
+        everything = list(service.everything())
+    fill_up(filler)
+    with pytest.raises(DiskFullError, match="is full"), open_small_service(library):
+        pass
+    with pytest.raises(DiskFullError, match="No space left"):
+        KeyRing(library).create("laptop", Scope.READ)
+    filler.unlink()
+    with open_small_service(library) as service:
+        fill_up(filler)
+        with pytest.raises(DiskFullError, match="nothing has changed"):
+            service.upkeep.restore(tmp_path / "backup")
+        filler.unlink()
+        assert list(service.everything()) == everything
+        assert service.verify() == []
+
+
 def test_a_disk_that_fills_up_loses_nothing_that_was_stored(
     small_disk: Path, tmp_path: Path
 ) -> None:
@@ -61,10 +90,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_stored(
     def fill(_done: int, _total: int, step: Step) -> None:
         steps.append(step)
         if len(steps) == 5:
-            # The library may take some of what is free meanwhile: full it is either way.
-            with contextlib.suppress(OSError), filler.open("wb") as file:
-                free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
-                file.write(bytes(free))
+            fill_up(filler)
 
     with open_small_service(library, lanes=1, lease_seconds=0.5) as service:
         with pytest.raises(DiskFullError, match="is full"):

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segsearch.relevance import MIN_SAMPLE, MIN_SPREAD_SAMPLE, Background, background, sampled
+from segsearch.relevance import (
+    MIN_SAMPLE,
+    MIN_SPREAD_SAMPLE,
+    Background,
+    background,
+    rounded,
+    sampled,
+)
 
 
 def chance(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
@@ -81,3 +88,8 @@ def test_the_sample_hardly_changes_while_a_library_grows() -> None:
     assert np.intersect1d(before, without).size == 499
     assert sampled(ids[:400], 500).tolist() == ids[:400].tolist()
     assert abs(before.mean() - 5000) < 500  # from everywhere, not from one end
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.1499, "0.14"), (0.9999, "0.99"), (0, "0.00")])
+def test_what_is_below_a_floor_does_not_look_like_it(value: float, text: str) -> None:
+    assert rounded(value) == text
