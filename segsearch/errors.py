@@ -46,7 +46,7 @@ from __future__ import annotations
 import errno
 
 
-def tells_of_full_disk(problem: BaseException) -> bool:
+def tells_of_full_disk(problem: BaseException | None) -> bool:
     """Whether an error of the system or of SQLite says that a disk or a quota is used up."""
     is_full = getattr(problem, "errno", None) in {errno.ENOSPC, errno.EDQUOT}
     return is_full or getattr(problem, "sqlite_errorname", None) == "SQLITE_FULL"

@@ -162,18 +162,17 @@ class SegSearch(Looking):
             left = unread + self._catalog.waiting(recipe_id)  # by a stop, or with other workers
             log.stopped = stop.is_set()
             self._save_index()
-            skipped = (
-                *found.skipped,
-                *unreadable,
-                # Paths of this run that gave nothing, now or in an earlier run.
-                *failures(self._catalog, found.files),
-            )
+            # Paths of this run that gave nothing, now or in an earlier run.
+            failed = failures(self._catalog, found.files)
+            skipped = (*found.skipped, *unreadable, *failed)
             log.skip(skipped)
         indexed = [step for step in steps if step.reason is None]
+        tried = {step.path for step in steps}
+        earlier = sum(one.path not in tried for one in failed)
         return IngestReport(
             files=len(found.files),
             indexed=len(indexed),
-            unchanged=max(0, len(found.files) - len(steps) - len(unreadable) - left),
+            unchanged=max(0, len(found.files) - len(steps) - len(unreadable) - left - earlier),
             segments=sum(step.segments for step in indexed),
             skipped=skipped,
             seconds=time.monotonic() - started,

@@ -24,13 +24,12 @@ from segsearch.errors import (
     PictureError,
     SegSearchError,
 )
-from segsearch.ports import Catalog, Claim, DescribedPicture
+from segsearch.ports import LONGEST_PAUSE_SECONDS, Catalog, Claim, DescribedPicture
 
 LOG = logging.getLogger(__name__)
 CRASHES = 2  # a picture that ends this many model processes is quarantined
 OUTSIDE_KILLS = 8  # kills that nobody can tell from bad luck; past them it is the picture
 TRIES = 3  # of a picture over which the models raise an error
-LONGEST_PAUSE_SECONDS = 3600.0
 LOOK_SECONDS = 0.2  # between two looks at `stop` while a picture is under way
 Described = Callable[[Claim], DescribedPicture]
 

@@ -1,7 +1,8 @@
 """Who deals with which picture: leases, heartbeats, retries, quarantine.
 
 The lease stands on the picture's own row, and the database's clock decides about it, no other. A
-lease that ends far in the future stems from a clock that was set back, and counts as ended.
+lease or a pause that ends far in the future stems from a clock that was set back, and counts as
+ended.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import sqlalchemy as sa
 from segsearch.catalog.database import NOW, Database
 from segsearch.catalog.tables import IMAGE, INGEST, SOURCE
 from segsearch.domain import State
-from segsearch.ports import Claim
+from segsearch.ports import LONGEST_PAUSE_SECONDS, Claim
 
-LONGEST_LEASE_SECONDS = 86_400.0  # beyond it, the clock was set back since
+LONGEST_LEASE_SECONDS = 86_400.0  # that settings allow
 
 
 class Queue(Database):
@@ -42,12 +43,14 @@ class Queue(Database):
         )
         with self._reading() as db:
             found = db.execute(due).scalar()
-        return None if found is None else max(0.0, min(found, LONGEST_LEASE_SECONDS))
+        return None if found is None else found if 0 < found <= LONGEST_PAUSE_SECONDS else 0.0
 
     def claim(self, recipe_id: int, owner: str, lease_seconds: float) -> Claim | None:
-        rested = INGEST.c.retry_at.is_(None) | ~_ahead(INGEST.c.retry_at)
+        rested = INGEST.c.retry_at.is_(None) | ~_ahead(INGEST.c.retry_at, LONGEST_PAUSE_SECONDS)
         fresh = (INGEST.c.state == State.PENDING) & rested
-        expired = (INGEST.c.state == State.RUNNING) & ~_ahead(INGEST.c.lease_until)
+        expired = (INGEST.c.state == State.RUNNING) & ~_ahead(
+            INGEST.c.lease_until, LONGEST_LEASE_SECONDS
+        )
         with self._writing() as db:
             # One after the other: with OR, SQLite sorts everything that waits, for every claim.
             row = _lend(db, recipe_id, owner, lease_seconds, fresh)
@@ -157,9 +160,9 @@ def try_vanished_again(db: sa.Connection, image_id: int) -> None:
     db.execute(sa.update(INGEST).where(failed, gone).values(FRESH))
 
 
-def _ahead(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+def _ahead(column: sa.Column[Any], most_seconds: float) -> sa.ColumnElement[bool]:
     """Whether a moment is still to come, and near enough to have been set by today's clock."""
-    return (column > NOW) & (column < NOW + LONGEST_LEASE_SECONDS)
+    return (column > NOW) & (column <= NOW + most_seconds)
 
 
 def _lend(

@@ -87,8 +87,8 @@ def export(
             else:
                 written = Written(_write_file(hits, kind, into, text or "region"), {})
         except OSError as problem:
-            kind = DiskFullError if tells_of_full_disk(problem) else PathError
-            raise kind(f"Cannot write to {str(into)!r}: {problem.strerror}.") from problem
+            refusal = DiskFullError if tells_of_full_disk(problem) else PathError
+            raise refusal(f"Cannot write to {str(into)!r}: {problem.strerror}.") from problem
     said_aside = is_stream(into) and not into.is_dir()  # what goes there is read by a program
     typer.echo(f"{written.regions} regions written to {into}", err=said_aside)
     err = Console(stderr=True)

@@ -26,7 +26,13 @@ POLL_SECONDS = 10.0
 
 def index(
     context: typer.Context,
-    paths: Annotated[list[str], typer.Argument(help="Pictures, folders, tar archives, or URLs.")],
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Pictures, folders, tar archives, or URLs; none with --rebuild or --retry-failed: "
+            "what the library holds."
+        ),
+    ] = None,
     include: Annotated[
         list[str] | None, typer.Option(help="Take only what matches this glob [SEGSEARCH_INCLUDE].")
     ] = None,
@@ -54,18 +60,20 @@ def index(
     from segsearch.sources.reader import Sources
     from segsearch.wiring import open_service
 
+    if not paths and not (rebuild or retry_failed):
+        raise PathError("Name pictures, folders, archives or URLs to index.")
     globs = {"include": include, "exclude": exclude}
     given = {name: tuple(value) for name, value in globs.items() if value}
     settings: Settings = context.obj.model_copy(update=given)
-    Sources(settings).check(paths)  # before a library is made for nothing
+    Sources(settings).check(paths or ())  # before a library is made for nothing
     err = Console(stderr=True)
     with (
-        open_service(settings, create=True) as service,
+        open_service(settings, create=bool(paths)) as service,
         stopping() as stop,
         progress_bar(err, quiet=as_json) as report,
     ):
         result = service.index(
-            paths,
+            paths or (),
             report=report,
             stop=stop,
             rebuild=rebuild,

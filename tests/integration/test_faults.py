@@ -209,13 +209,14 @@ def test_a_lease_or_pause_from_before_the_clock_was_set_back_is_over(tmp_path: P
         with closing(sqlite3.connect(library / "catalog.sqlite")) as db, db:
             db.execute("DELETE FROM segment")
             db.execute("DELETE FROM change_log")
-            far = "(julianday('now') - 2440587.5) * 86400.0 + 864000"
+            now = "(julianday('now') - 2440587.5) * 86400.0"
             db.execute(
                 f"UPDATE ingest SET state = 'running', owner = 'elsewhere:1:1', "  # noqa: S608
-                f"lease_until = {far} WHERE image_id = 1"
+                f"lease_until = {now} + 864000 WHERE image_id = 1"
             )
             db.execute(
-                f"UPDATE ingest SET state = 'pending', retry_at = {far} WHERE image_id = 2"  # noqa: S608
+                f"UPDATE ingest SET state = 'pending', retry_at = {now} + 7200 "  # noqa: S608
+                "WHERE image_id = 2"
             )
         assert service.index([pictures]).indexed == 2
 

@@ -281,6 +281,16 @@ def test_what_a_stopped_run_left_does_not_count_as_unchanged(tmp_path: Path) -> 
         assert (report.indexed, report.unchanged) == (0, 9)
 
 
+def test_what_failed_in_an_earlier_run_is_skipped_and_not_unchanged(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no picture")
+    shutil.copy(bad, tmp_path / "copy.jpg")
+    with open_small_service(tmp_path / "library") as service:
+        for _ in range(2):
+            report = service.index([bad, tmp_path / "copy.jpg"])
+            assert (report.unchanged, len(report.skipped)) == (0, 2)
+
+
 def test_a_run_elsewhere_that_is_silent_for_a_day_counts_as_lost(tmp_path: Path) -> None:
     library = tmp_path / "library"
     with open_small_service(library) as service:
