@@ -42,9 +42,14 @@ def serve(
     """
     need_key = service.settings.require_key or not (is_loopback(host) or insecure)
     if need_key and not KeyRing(service.settings.library).any_valid():
+        made = "make one with `segsearch keys create NAME`"
+        if service.settings.require_key:
+            raise OpenAddressError(
+                f"SEGSEARCH_REQUIRE_KEY asks for an API key, and the library has none: {made}."
+            )
         raise OpenAddressError(
-            f"Others reach {host}, and the library has no API key: make one with `segsearch keys "
-            "create NAME`, or serve with --insecure to let everyone in."
+            f"Others reach {host}, and the library has no API key: {made}, or serve with "
+            "--insecure to let everyone in."
         )
     with bind(host, port) as listening:
         if not is_loopback(host) and not need_key:

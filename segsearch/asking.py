@@ -89,7 +89,8 @@ class Asking:
         scored, siblings, pointed = self._by_vector_and_words(recipe, query, allowed)
         best, ids = scored.nearest(ranking.first_candidates(query.limit + 1))
         if not best:
-            return Answer((), message=None if cursor else _nothing_to_rank(query), pointed=pointed)
+            message = None if cursor else _nothing_to_rank(query, allowed)
+            return Answer((), message=message, pointed=pointed)
         relevance = scored.relevance(best[:1], ids[:1])[0]
         may_be_absent = cursor is None and not _is_there(query)
         if may_be_absent and relevance is not None and relevance < query.min_relevance:
@@ -285,12 +286,12 @@ def _ending(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str | None:
     return cursors.write(replace(cursor, below=page[-1][0], shown=shown))
 
 
-def _nothing_to_rank(query: Query) -> str:
+def _nothing_to_rank(query: Query, allowed: Ids | None) -> str:
+    if allowed is not None and not allowed.size:
+        return "No region passes the filters."
     if query.captions == "only":
         return "No caption holds enough of these words."
-    if query.filters.is_empty:
-        return "The library holds no segments yet."
-    return "No region passes the filters."
+    return "The library holds no segments yet."
 
 
 def _nothing_matches(relevance: float, query: Query) -> str:

@@ -18,7 +18,7 @@ ByWords = Callable[[str, int], Ranking]  # the best k for words
 # Learning Methods", SIGIR 2009: the constant that keeps the first ranks from deciding alone.
 RANK_OFFSET = 60
 ALL = 2**31  # more than any library's captions
-DEPTH = 1_000  # of each ranking at least, so that later pages go on like the first
+DEPTH = 1_000  # of each ranking that is joined, however many regions are asked for
 
 
 def check(query: Query) -> None:
@@ -45,8 +45,7 @@ def by_captions(query: Query, by_words: ByWords) -> Nearest:
 
 
 def joined(query: Query, by_vector: Nearest, by_words: ByWords) -> Nearest:
-    """Where a search of both takes its candidates from, by reciprocal rank fusion: a score is the
-    sum of 1 / (60 + rank) over the rankings a region stands in, at most 0.033."""
+    """Where a search of both takes its candidates from: `fuse` says how they score."""
 
     @cache
     def to_depth(depth: int) -> Ranking:
@@ -55,12 +54,23 @@ def joined(query: Query, by_vector: Nearest, by_words: ByWords) -> Nearest:
     return lambda k: to_depth(max(k, DEPTH))
 
 
-def fuse(rankings: Sequence[Sequence[int]]) -> Ranking:
-    """Reciprocal rank fusion: every id once, best first; of equal ones the smaller id."""
+def fuse(rankings: Sequence[Sequence[int]], depth: int = DEPTH) -> Ranking:
+    """Reciprocal rank fusion: every id once, best first; of equal ones the smaller id.
+
+    A score is the sum of 1 / (60 + rank) over the rankings in whose first `depth` an id stands, of
+    two at most 0.033. What stands only behind those counts by its best rank alone: so longer
+    rankings add to the end of the answer, and change nothing before it.
+    """
     scores: dict[int, float] = defaultdict(float)
     for ranking in rankings:
-        for rank, one in enumerate(ranking, start=1):
+        for rank, one in enumerate(ranking[:depth], start=1):
             scores[one] += 1 / (RANK_OFFSET + rank)
+    behind: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, one in enumerate(ranking[depth:], start=depth + 1):
+            if one not in scores:
+                behind[one] = max(behind.get(one, 0.0), 1 / (RANK_OFFSET + rank))
+    scores |= behind
     ids = sorted(scores, key=lambda one: (-scores[one], one))
     return [scores[one] for one in ids], ids
 

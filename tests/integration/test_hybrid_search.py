@@ -15,6 +15,7 @@ from segsearch_api.app import create_app
 
 from segsearch.domain import Origin
 from segsearch.errors import QueryError
+from segsearch.filters import Filters
 from segsearch.queries import Query, SegmentTerm, TextTerm
 from segsearch.service import SegSearch
 from tests.small_models import Shape, open_small_service, paint
@@ -65,6 +66,8 @@ def test_captions_alone_load_no_model_and_find_nothing_where_nothing_is_said(
     assert hit.score == pytest.approx(1.0)
     none = service.ask(replace(query, terms=(TextTerm("zebra"),)))
     assert (none.hits, none.message) == ((), "No caption holds enough of these words.")
+    nowhere = service.ask(replace(query, filters=Filters(tags=("none",))))
+    assert (nowhere.hits, nowhere.message) == ((), "No region passes the filters.")
 
 
 def test_more_like_a_region_needs_vectors(service: SegSearch) -> None:

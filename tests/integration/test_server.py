@@ -14,10 +14,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from segsearch_api.server import bind, url_of
+from segsearch_api.server import bind, serve, url_of
 
 from segsearch.errors import EXIT_CODES, OpenAddressError, PortBusyError, ServerError
 from segsearch.keys import KeyRing, Scope
+from segsearch.settings import Settings
+from segsearch.wiring import open_service
 
 
 @contextmanager
@@ -67,6 +69,14 @@ def test_listening_on_all_addresses_without_keys_is_warned_about(tmp_path: Path)
         process.terminate()
         _, errors = process.communicate(timeout=60)
         assert "it asks for no key" in " ".join(errors.split())
+
+
+def test_a_key_that_a_setting_asks_for_must_be_there(tmp_path: Path) -> None:
+    settings = Settings(library=tmp_path, require_key=True)
+    with open_service(settings, create=True) as service:
+        for insecure in (False, True):
+            with pytest.raises(OpenAddressError, match="SEGSEARCH_REQUIRE_KEY asks for"):
+                serve(service, "127.0.0.1", 0, announce=print, insecure=insecure)
 
 
 def test_an_address_that_others_reach_is_refused_without_a_key(tmp_path: Path) -> None:

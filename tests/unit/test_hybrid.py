@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -50,6 +51,17 @@ def test_fusion_equals_the_formula_on_random_rankings() -> None:
         assert dict(zip(ids, scores, strict=True)) == pytest.approx(expected)
         assert ids == sorted(expected, key=lambda one: (-round(expected[one], 12), one))
         assert scores == sorted(scores, reverse=True)
+
+
+def test_longer_rankings_change_nothing_before_their_end() -> None:
+    rng = random.Random(4)
+    for _ in range(50):
+        rankings = [rng.sample(range(60), 40) for _ in range(2)]
+        answers = [hybrid.fuse([r[:k] for r in rankings], depth=8) for k in (8, 16, 40)]
+        for (scores, ids), (more, others) in itertools.pairwise(answers):
+            assert (others[: len(ids)], more[: len(ids)]) == (ids, scores)
+            assert more == sorted(more, reverse=True)
+        assert set(answers[-1][1]) == {one for ranking in rankings for one in ranking}
 
 
 @pytest.mark.parametrize(
