@@ -51,14 +51,15 @@ def recipe_to_fill(
     """The models that pictures go through, and the id of their recipe.
 
     `preset` None is the library's own. RecipeError when the library was made by other models under
-    the same name, unless `rebuild` says that they are to be replaced.
+    the same name, unless `rebuild` says that they are to be replaced, or they have made nothing.
     """
     active = catalog.active_recipe()
     wanted = preset or (active[1].preset if active else None)
     models = models_of(wanted)
     # Another preset by name is a wish; the same preset with other weights is a surprise.
     rebuild = rebuild or (active is not None and wanted != active[1].preset)
-    if active and active[1].fingerprint != models.recipe.fingerprint and not rebuild:
+    is_other = active is not None and active[1].fingerprint != models.recipe.fingerprint
+    if active and is_other and not rebuild and catalog.segment_ids(active[0]).size:
         raise RecipeError(
             f"The library was made with preset {active[1].preset!r} and other models or settings "
             f"than {models.recipe.preset!r} has here: run `segsearch index --rebuild` to put every "

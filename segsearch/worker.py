@@ -197,6 +197,8 @@ class Worker:
             self._catalog.put_back(claim, said, pause_seconds=pause, crashed=not crash.from_outside)
             return Step(path, 0, said, again=True)
         reason = f"It crashed the models {tries + 1} times: {crash.kind}."
+        if crash.from_outside:
+            reason = f"It was under way {tries + 1} times when a process was killed: {crash.kind}."
         self._catalog.quarantine(claim, reason)
         return Step(path, 0, reason)
 

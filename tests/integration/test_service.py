@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from segsearch.domain import JobState
-from segsearch.errors import LibraryMissingError, NotFoundError, PathError, RecipeError
+from segsearch.domain import JobState, Recipe
+from segsearch.errors import (
+    LibraryMissingError,
+    ModelError,
+    NotFoundError,
+    PathError,
+    RecipeError,
+)
 from segsearch.masks import decode
+from segsearch.pipeline import Pipeline
 from segsearch.queries import Query, SegmentTerm, TextTerm
 from segsearch.service import SegSearch
 from segsearch.worker import Step
-from tests.small_models import Shape, open_small_service, paint
+from tests.described import DIMENSION, describe
+from tests.small_models import Shape, SmallModels, open_small_service, paint
 
 RED = Shape("red", (10, 10, 40, 40))
 BLUE = Shape("blue", (60, 20, 100, 70), "disc")
@@ -200,17 +209,42 @@ def test_each_picture_is_embedded_once(
     assert len(seen) == len(set(seen)) == 3
 
 
+def test_models_that_made_nothing_give_way_to_others(tmp_path: Path, pictures: Path) -> None:
+    class Broken(SmallModels):
+        @property
+        def recipe(self) -> Recipe:
+            return replace(super().recipe, embedder="damaged@0")
+
+        def pipeline(self) -> Pipeline:
+            raise ModelError("The weights are damaged.")
+
+        def builder(self) -> Callable[[], Pipeline]:
+            return self.pipeline
+
+    library = tmp_path / "library"
+    with (
+        open_small_service(library, models=Broken(), lanes=1) as service,
+        pytest.raises(ModelError, match="damaged"),
+    ):
+        service.index([pictures])
+    with open_small_service(tmp_path / "library") as service:
+        assert service.index([pictures]).indexed == 3
+        assert names(service, "red", limit=1) == ["both.png"]
+        assert service.verify() == []
+
+
 def test_a_library_of_other_models_is_not_mixed_with_these(tmp_path: Path, pictures: Path) -> None:
     with open_small_service(tmp_path / "library") as service:
         service.index([pictures])
         catalog = service._catalog  # stands in for a library made elsewhere
         _, recipe = catalog.active_recipe() or (0, None)
         assert recipe is not None
-        other = type(recipe)(**{**recipe.document, "embedder": "other@2", "segmenter": "s@2"})
+        others = {"embedder": "other@2", "segmenter": "s@2", "dimension": DIMENSION}
+        other = type(recipe)(**{**recipe.document, **others})
         second = catalog.register_recipe(other)
         catalog.queue_all(second)
         while claim := catalog.claim(second, "elsewhere", 60):
-            catalog.fail(claim, "There are no such models here.")
+            assert catalog.commit(claim, describe(claim.image_id))
         assert catalog.switch_recipe(second)
         with pytest.raises(RecipeError, match="--rebuild"):
             service.search_text("red")
