@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from segsearch.client import Client
-from segsearch.remote import Document, File
+from segsearch.remote import Document, Events, File
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,6 +49,8 @@ def _stepped(
     @wraps(method)
     async def steps(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
         source = method(self._client, *args, **kwargs)
+        if isinstance(source, Events):
+            self._events.add(source)
         try:
             while True:
                 item = await self._run(lambda: next(source, _End))
@@ -56,7 +58,10 @@ def _stepped(
                     return
                 yield item  # type: ignore[misc]  # not the end, so one of the source's
         finally:
-            if close := getattr(source, "close", None):
+            self._events.discard(source)
+            if isinstance(source, Events):
+                source.close()
+            elif close := getattr(source, "close", None):
                 with suppress(ValueError):  # cancelled in the middle of a step, which still runs
                     await self._run(close)
 
@@ -67,12 +72,14 @@ class AsyncClient:
     """One library behind one server; arguments and errors are `Client`'s.
 
     Use as an asynchronous context manager, or await `close`. A call that is cancelled ends for its
-    caller at once; its request ends with its answer, or with the timeout.
+    caller at once; its request ends with its answer, or with the timeout. Streams of events end
+    with the loop over them, or when the client is closed.
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
         self._client = Client(url, **options)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="segsearch-client")
+        self._events: set[Events[Any]] = set()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -86,7 +93,9 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the connections once the calls under way have ended."""
+        """Let go of the connections once the calls under way have ended; streams are cut off."""
+        for one in tuple(self._events):
+            one.close()
         await asyncio.to_thread(self._threads.shutdown)
         self._client.close()
 

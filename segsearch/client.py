@@ -20,10 +20,11 @@ from urllib.parse import quote
 
 import httpx
 
-from segsearch.errors import ApiError
+from segsearch.errors import ApiError, InputError
 from segsearch.remote import (
     Connection,
     Document,
+    Events,
     File,
     all_opened,
     field,
@@ -42,8 +43,9 @@ TIMEOUT_SECONDS = 120.0  # the first search of a server waits for its models
 class Client:
     """One library behind one server. Use as a context manager, or call `close`. Thread-safe.
 
-    `key` is an API key. A request that the server is too busy for (429) is sent again after the
-    pause it asks for, `retries` times. `transport` reaches an application without a network.
+    `key` is an API key; InputError for characters that no key has. A request that the server is too
+    busy for (429) is sent again after the pause it asks for, `retries` times. `transport` reaches
+    an application without a network.
     """
 
     def __init__(
@@ -306,12 +308,9 @@ class Client:
         """One run."""
         return self._server.document("GET", f"/v1/jobs/{job_id}")
 
-    def job_events(self) -> Iterator[list[Document]]:
-        """The running jobs, at once and at each change, until the caller stops."""
-        with self._server.streamed("GET", "/v1/jobs/events") as answer:
-            for line in answer.iter_lines():
-                if line.startswith("data: "):
-                    yield json.loads(line.removeprefix("data: "))["jobs"]
+    def job_events(self) -> Events[list[Document]]:
+        """The running jobs, at once and at each change, until the caller stops or closes it."""
+        return Events(self._server, "/v1/jobs/events", lambda data: json.loads(data)["jobs"])
 
     def status(self) -> Document:
         """Counts, and what is being done."""
@@ -355,4 +354,6 @@ class Client:
 
 
 def _collection(name: str) -> str:
+    if not name:  # its address would be that of all collections
+        raise InputError("A collection's name is empty.")
     return f"/v1/collections/{quote(name, safe='')}"

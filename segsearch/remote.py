@@ -6,18 +6,20 @@ Asks again where the server says it is too busy, and sends files whole each time
 from __future__ import annotations
 
 import json
+import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Generic, TypeVar, cast
 
 import httpx
 
-from segsearch.errors import ApiError, UnreachableError
+from segsearch.errors import ApiError, InputError, UnreachableError
 
 Document = dict[str, Any]
-File = Path | bytes
+T = TypeVar("T")
+File = Path | str | bytes  # a path, or a file's bytes
 Part = tuple[str, IO[bytes] | bytes]
 TOO_MANY = 429
 LONGEST_PAUSE_SECONDS = 60.0
@@ -36,6 +38,9 @@ class Connection:
         retries: int,
         transport: httpx.BaseTransport | None,
     ) -> None:
+        key = (key or "").strip()  # from a file, with its line's end
+        if not (key.isascii() and key.isprintable()):
+            raise InputError("The API key holds characters that no key has.")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._retries = retries
         self._http = httpx.Client(
@@ -59,8 +64,8 @@ class Connection:
             document = answer.json()
         except ValueError:
             document = None
-        if not isinstance(document, dict):  # a proxy's sign-in page, say
-            raise UnreachableError(f"{answer.url} does not answer as segsearch does.")
+        if not isinstance(document, dict):
+            raise _stranger(answer)
         return cast(Document, document)
 
     def bytes_of(self, path: str, **params: Any) -> bytes:
@@ -80,6 +85,8 @@ class Connection:
             for left in range(self._retries, -1, -1):
                 with self._http.stream(method, path, **options) as answer:
                     if answer.is_success:
+                        if answer.headers.get("content-type", "").startswith("text/html"):
+                            raise _stranger(answer)
                         yield answer
                         return
                     answer.read()
@@ -88,8 +95,53 @@ class Connection:
                 time.sleep(_pause(answer))
                 _rewind(options.get("files"))
         except UNREACHED as problem:
-            where = f"{self._http.base_url}{path.lstrip('/')}"
+            where = f"{str(self._http.base_url).rstrip('/')}/{path.lstrip('/')}"
             raise UnreachableError(f"{where} cannot be reached: {problem}.") from problem
+
+
+class Events(Generic[T]):
+    """What a stream of server-sent events holds, each as `read` makes it of its data.
+
+    `close` may come from another thread, and ends a read that is under way there.
+    """
+
+    def __init__(self, server: Connection, path: str, read: Callable[[str], T]) -> None:
+        self._answer: httpx.Response | None = None
+        self._is_closed = False
+        self._steps = self._read(server, path, read)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return next(self._steps)
+
+    def close(self) -> None:
+        """Let go of the stream."""
+        self._is_closed = True
+        network = self._answer.extensions.get("network_stream") if self._answer else None
+        connected = network.get_extra_info("socket") if network else None
+        if connected is not None:
+            with suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
+        with suppress(ValueError):  # another thread is in it, and about to end
+            self._steps.close()
+
+    def _read(
+        self, server: Connection, path: str, read: Callable[[str], T]
+    ) -> Generator[T, None, None]:
+        with server.streamed("GET", path) as answer:
+            self._answer = answer
+            for line in answer.iter_lines():
+                if self._is_closed:
+                    return
+                if line.startswith("data: "):
+                    yield read(line.removeprefix("data: "))
+
+
+def _stranger(answer: httpx.Response) -> UnreachableError:
+    """Something between us and the server answers, as a proxy's sign-in page does."""
+    return UnreachableError(f"{answer.url} does not answer as segsearch does.")
 
 
 def _refusal(answer: httpx.Response) -> ApiError:
@@ -117,7 +169,7 @@ def forms(files: Sequence[File]) -> list[list[File]]:
     made: list[list[File]] = [[]]
     total = 0
     for one in files:
-        size = one.stat().st_size if isinstance(one, Path) else len(one)
+        size = len(one) if isinstance(one, bytes) else Path(one).stat().st_size
         total += size
         if made[-1] and (total > FORM_BYTES or len(made[-1]) == FORM_FILES):
             made.append([])
@@ -128,7 +180,7 @@ def forms(files: Sequence[File]) -> list[list[File]]:
 
 def name_of(file: File) -> str:
     """The name a file is sent under."""
-    return file.name if isinstance(file, Path) else "picture"
+    return "picture" if isinstance(file, bytes) else Path(file).name
 
 
 @contextmanager
@@ -141,16 +193,14 @@ def opened(file: File) -> Iterator[Part]:
 @contextmanager
 def all_opened(files: Sequence[File]) -> Iterator[list[Part]]:
     """Files as the parts of a form; paths are opened, and closed again."""
-    parts: list[Part] = []
-    try:
-        parts.extend(
-            (name_of(one), one.open("rb") if isinstance(one, Path) else one) for one in files
-        )
-        yield parts
-    finally:
-        for _, stream in parts:
-            if not isinstance(stream, bytes):
-                stream.close()
+    with ExitStack() as streams:
+
+        def part(one: File) -> Part:
+            if isinstance(one, bytes):
+                return name_of(one), one
+            return name_of(one), streams.enter_context(Path(one).open("rb"))
+
+        yield list(map(part, files))
 
 
 def _rewind(files: Mapping[str, Part] | Sequence[tuple[str, Part]] | None) -> None:

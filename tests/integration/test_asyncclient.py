@@ -74,6 +74,26 @@ def test_a_step_can_be_cancelled(served: Served, monkeypatch: pytest.MonkeyPatch
     asyncio.run(ask())
 
 
+@pytest.mark.parametrize("how", ["cancelled", "left open"])
+def test_a_silent_stream_keeps_nobody_from_leaving(served: Served, how: str) -> None:
+    async def watch(library: AsyncClient, begun: asyncio.Event) -> None:
+        async for _ in library.job_events():
+            begun.set()
+
+    async def ask() -> None:
+        async with AsyncClient(served.url, key=served.key) as library:
+            begun = asyncio.Event()
+            watching = asyncio.create_task(watch(library, begun))
+            await begun.wait()
+            if how == "cancelled":
+                watching.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await watching
+        await asyncio.gather(watching, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(ask(), 10))  # the server says nothing for 15 seconds
+
+
 def test_refusals_and_silence_are_raised(served: Served) -> None:
     async def ask() -> None:
         async with AsyncClient(served.url, key=served.key) as library:

@@ -20,7 +20,7 @@ from segsearch_api.app import create_app
 from segsearch_api.server import bind
 
 from segsearch.client import Client
-from segsearch.errors import ApiError, UnreachableError
+from segsearch.errors import ApiError, InputError, UnreachableError
 from segsearch.keys import KeyRing, Scope
 from segsearch.masks import from_coco
 from segsearch.remote import forms
@@ -232,6 +232,42 @@ def test_what_is_no_answer_of_segsearch_is_said(body: str) -> None:
         library.status()
 
 
+def test_a_page_of_something_else_is_not_taken_for_data(tmp_path: Path) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, html="<html>Sign in</html>"))
+    with Client("http://x", transport=transport) as library:
+        for call in (lambda: library.cutout(1), lambda: library.export(tmp_path / "a.json")):
+            with pytest.raises(UnreachableError, match="does not answer as segsearch does"):
+                call()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key_may_come_with_the_end_of_its_line() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["authorization"])
+        return httpx.Response(200, json={})
+
+    with Client(
+        "http://x", key=" segsearch_x_y\n", transport=httpx.MockTransport(answer)
+    ) as client:
+        client.status()
+    assert seen == ["Bearer segsearch_x_y"]
+    for key in ("segsearch_\u00fc", "segsearch_x\ny"):
+        with pytest.raises(InputError) as refused:
+            Client("http://x", key=key)
+        assert "segsearch_" not in str(refused.value)
+
+
+def test_a_file_may_be_named_by_text(library: Client, tmp_path: Path) -> None:
+    path = paint(tmp_path / "named.png", [BLUE])
+    assert library.search(picture=str(path), limit=1)["hits"]
+    with pytest.raises(FileNotFoundError):
+        library.search(picture=str(tmp_path / "none.png"))
+    with pytest.raises(InputError, match="empty"):
+        library.collection("")
+
+
 def test_a_busy_server_is_asked_again_and_files_are_sent_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,7 +304,7 @@ def test_a_server_that_is_not_there_is_said() -> None:
     with Client(f"http://127.0.0.1:{port}") as nowhere:
         assert not nowhere.is_alive()
         assert not nowhere.is_ready()
-        with pytest.raises(UnreachableError, match="cannot be reached"):
+        with pytest.raises(UnreachableError, match=f":{port}/v1/status cannot be reached"):
             nowhere.status()
 
 
