@@ -12,7 +12,7 @@ from segsearch.domain import Recipe
 from segsearch.errors import LibraryMissingError, ModelError
 from segsearch.gathering import Gathering
 from segsearch.models.catalogue import OPEN_CLIP, Entry, entry
-from segsearch.models.presets import Preset, advice, best_present, preset, recipe_of
+from segsearch.models.presets import Preset, advice, best_present, check_kinds, preset, recipe_of
 from segsearch.models.registry import Model, embedded_names
 from segsearch.models.registry import model as embedded_model
 from segsearch.models.store import Store, tokenizer_folder
@@ -70,7 +70,10 @@ class LazyModels:
 
 
 def open_service(settings: Settings, *, create: bool = False) -> SegSearch:
-    """The library of these settings; LibraryMissingError when there is none and `create` is off."""
+    """The library of these settings; LibraryMissingError when there is none and `create` is off.
+
+    None is made for a preset that cannot be: ModelError.
+    """
     from segsearch.catalog.sql import SqlCatalog  # loads sqlalchemy
     from segsearch.indexes.faiss import FaissIndexFactory  # loads faiss
 
@@ -80,6 +83,8 @@ def open_service(settings: Settings, *, create: bool = False) -> SegSearch:
             f"There is no library in {str(settings.library)!r}: run `segsearch index` first, or "
             "name another folder with --library."
         )
+    if not file.is_file() and settings.preset:
+        check_kinds(preset(settings.preset), kind_of)
     try:
         settings.library.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -125,6 +130,11 @@ def model_entry(name: str) -> Entry:
 
         return entry_of(name)
     return entry(name)
+
+
+def kind_of(name: str) -> str:
+    """`segmenter` or `embedder`, of a model that is here or not; ModelError for unknown names."""
+    return embedded_model(name).kind if name in embedded_names() else model_entry(name).kind
 
 
 def model_config(wanted: Entry) -> dict[str, Any] | None:

@@ -137,11 +137,22 @@ def advice(is_here: Callable[[str], bool]) -> str:
     return f"{said} For {better[-1]}, run `segsearch models pull {' '.join(missing)}`."
 
 
+def check_kinds(chosen: Preset, kind_of: Callable[[str], str]) -> None:
+    """ModelError unless the models of a preset are a segmenter and an embedder, in this order."""
+    for name, kind in zip(chosen.models, ("segmenter", "embedder"), strict=True):
+        if kind_of(name) != kind:
+            raise ModelError(
+                f"{name} is no {kind}: expected SEGMENTER+EMBEDDER, as in sam-lite+clip-lite."
+            )
+
+
 def recipe_of(chosen: Preset, find: Callable[[str], Model]) -> Recipe:
     """The recipe a preset stands for with the weights that are here; loads no model.
 
-    `find` gives the model of a name; its ModelMissingError passes through.
+    `find` gives the model of a name; its ModelMissingError passes through. ModelError as
+    `check_kinds`.
     """
+    check_kinds(chosen, lambda name: find(name).kind)
     embedder = find(chosen.embedder)
     config = json.loads(embedder.path("config").read_text())
     return Recipe(
