@@ -116,17 +116,31 @@ def build(shape: dict[str, Any]) -> nn.Module:
 
 
 def tokenizer(text: dict[str, Any], folder: Path | None) -> Any:
-    """The tokenizer of a `text_cfg`; ModelError when its files are needed and not here."""
+    """The tokenizer of a `text_cfg`; ModelError when its files are not here, or are no tokenizer.
+
+    Code that they name is never run.
+    """
     length, options = text.get("context_length", 77), text.get("tokenizer_kwargs", {})
     if not text.get("hf_tokenizer_name"):
         return SimpleTokenizer(context_length=length, **options)
     if folder is None:
         raise ModelError(f"The tokenizer of {text['hf_tokenizer_name']} is not here.")
     try:
-        return HFTokenizer(str(folder), context_length=length, local_files_only=True, **options)
-    except (OSError, ValueError) as problem:
-        reason = str(problem).splitlines()[0]
-        raise ModelError(f"The tokenizer in {folder} does not load: {reason}") from problem
+        made = HFTokenizer(
+            str(folder),
+            context_length=length,
+            local_files_only=True,
+            trust_remote_code=False,  # without it a person is asked, and may say yes
+            **options,
+        )
+        made(["a word"])  # one that cannot fill up a row fails only here
+    except Exception as problem:  # tokenizers raises it bare
+        reason = (str(problem) or type(problem).__name__).splitlines()[0]
+        raise ModelError(
+            f"The tokenizer in {folder} does not load ({reason}): pull the model again, or import "
+            "it with its own tokenizer files beside the weights."
+        ) from problem
+    return made
 
 
 def _as_this_version_names_them(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

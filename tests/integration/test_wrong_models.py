@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from segsearch.embedders.open_clip_models import tokenizer
 from segsearch.errors import ModelError
 from segsearch.models.presets import preset, recipe_of
 from segsearch.settings import Settings
 from segsearch.wiring import find_model, open_service
+from tests.every_model import write_tokenizer
 
 
 @pytest.mark.parametrize(
@@ -37,3 +41,41 @@ def test_a_recipe_is_of_a_segmenter_and_an_embedder(tmp_path: Path) -> None:
     for name in ("sam-lite+sam-lite", "clip-lite+sam-lite"):
         with pytest.raises(ModelError, match=r"is no (segmenter|embedder)"):
             recipe_of(preset(name), find)
+
+
+TOKENIZED = {"hf_tokenizer_name": "owner/name", "context_length": 8}
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("tokenizer.json", {}),
+        ("tokenizer.json", []),
+        ("tokenizer.json", None),
+        ("tokenizer.json", {"added_tokens": []}),
+        ("tokenizer_config.json", [1]),
+        ("tokenizer_config.json", {}),
+        ("tokenizer_config.json", {"pad_token": 5}),
+        ("tokenizer_config.json", {"tokenizer_class": 3}),
+    ],
+)
+def test_a_wrong_tokenizer_is_said(file: str, content: Any, tmp_path: Path) -> None:
+    write_tokenizer(tmp_path)
+    assert tokenizer(TOKENIZED, tmp_path)(["a red umbrella"]).tolist() == [[2, 3, 4, 0, 0, 0, 0, 0]]
+    (tmp_path / file).write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"tokenizer in .* does not load .*: pull the model again"):
+        tokenizer(TOKENIZED, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["Mine", None])
+def test_nobody_is_asked_to_run_a_tokenizer_s_code(
+    kind: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tokenizer(tmp_path)
+    (tmp_path / "code.py").write_text("raise SystemExit('ran')\n")
+    named = {"tokenizer_class": kind, "auto_map": {"AutoTokenizer": ["code.Mine", "code.Mine"]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(named))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked"))
+    with pytest.raises(ModelError, match="does not load") as problem:
+        tokenizer(TOKENIZED, tmp_path)
+    assert "trust_remote_code" not in str(problem.value)
