@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from segsearch.decode import sha256_of
+from segsearch.domain import Proposal
 from segsearch.embedders.open_clip_models import tokenizer
 from segsearch.errors import ModelError
+from segsearch.modelprocess import Lifetime, ModelProcess
 from segsearch.models.presets import preset, recipe_of
+from segsearch.pipeline import Pipeline
+from segsearch.ports import Claim, Pixels, Vectors
 from segsearch.settings import Settings
 from segsearch.wiring import find_model, open_service
 from tests.every_model import write_tokenizer
+from tests.small_models import (
+    ColourEmbedder,
+    ColourSegmenter,
+    Shape,
+    SmallModels,
+    open_small_service,
+    paint,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +95,78 @@ def test_nobody_is_asked_to_run_a_tokenizer_s_code(
     with pytest.raises(ModelError, match="does not load") as problem:
         tokenizer(TOKENIZED, tmp_path)
     assert "trust_remote_code" not in str(problem.value)
+
+
+class ScaledEmbedder(ColourEmbedder):
+    """Multiplies every last vector of a picture's by a factor, as overflowing products do."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def embed_pictures(self, pictures: Sequence[Pixels]) -> Vectors:
+        rows = super().embed_pictures(pictures)
+        rows[-1] *= self.factor
+        return rows
+
+
+class UnsureSegmenter(ColourSegmenter):
+    """Estimates no mask's quality."""
+
+    def propose(self, pixels: Pixels) -> list[Proposal]:
+        return [replace(one, predicted_iou=math.nan) for one in super().propose(pixels)]
+
+
+def nan_pipeline() -> Pipeline:
+    return Pipeline(ColourSegmenter(), ScaledEmbedder(math.nan), SmallModels.crop)
+
+
+def zero_pipeline() -> Pipeline:
+    return Pipeline(ColourSegmenter(), ScaledEmbedder(0.0), SmallModels.crop)
+
+
+def long_pipeline() -> Pipeline:
+    return Pipeline(ColourSegmenter(), ScaledEmbedder(1.1), SmallModels.crop)
+
+
+def unsure_pipeline() -> Pipeline:
+    return Pipeline(UnsureSegmenter(), ColourEmbedder(), SmallModels.crop)
+
+
+USELESS = [
+    (nan_pipeline, "colour-embedder gives vectors"),
+    (zero_pipeline, "colour-embedder gives vectors"),
+    (long_pipeline, "colour-embedder gives vectors"),
+    (unsure_pipeline, "colour-segmenter gives masks"),
+]
+
+
+class UselessModels(SmallModels):
+    """Small models of the same recipe whose pipeline is another."""
+
+    def __init__(self, build: Callable[[], Pipeline]) -> None:
+        self.build = build
+
+    def pipeline(self) -> Pipeline:
+        return self.build()
+
+
+@pytest.mark.parametrize(("build", "said"), USELESS)
+def test_what_is_no_unit_vector_is_never_stored(
+    build: Callable[[], Pipeline], said: str, tmp_path: Path
+) -> None:
+    path = paint(tmp_path / "one.png", [Shape("red", (10, 10, 50, 50))])
+    with open_small_service(tmp_path / "library", models=UselessModels(build)) as service:
+        with pytest.raises(ModelError, match=rf"{said}.* pull or import it again"):
+            service.index([path])
+        assert service.status().segments == 0
+
+
+def test_a_model_process_says_what_is_of_no_use(tmp_path: Path) -> None:
+    path = paint(tmp_path / "one.png", [Shape("red", (10, 10, 50, 50))])
+    claim = Claim(1, 1, 1, "me", sha256_of(path), (str(path),))
+    process = ModelProcess(nan_pipeline, Settings(), Lifetime())
+    try:
+        with pytest.raises(ModelError, match="colour-embedder gives vectors"):
+            process.describe(claim)
+    finally:
+        process.close()

@@ -167,3 +167,12 @@ def test_another_architecture_is_told_by_its_first_differing_tensors(tmp_path: P
         load_sam(small_sam, tmp_path / "other.pth")
     assert "image_encoder.project.bias is 32, expected 64" in str(problem.value)
     assert "more differ" in str(problem.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_said(value: float, tmp_path: Path) -> None:
+    weights = small_sam().state_dict()
+    weights["image_encoder.project.bias"][3] = value
+    torch.save(weights, tmp_path / "nan.pth")
+    with pytest.raises(ModelError, match=r"nan\.pth is damaged: image_encoder\.project\.bias"):
+        load_sam(small_sam, tmp_path / "nan.pth")
