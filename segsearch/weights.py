@@ -6,11 +6,14 @@ safetensors hold nothing but tensors; pickles go through torch's restricted read
 
 from __future__ import annotations
 
-import pickle
+import io
+import pickletools
 import re
-from collections.abc import Mapping
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +24,12 @@ from segsearch.errors import ModelError, UnsafeWeightsError
 
 WRAPPERS = ("model", "state_dict")  # Meta's SAM 2 files and open_clip's training checkpoints
 NAMED = 3  # differing tensors that a message names
+# What a pickle of tensors imports, of any version of torch.
+OF_TENSORS = re.compile(
+    r"collections\.OrderedDict|torch\._utils\._rebuild_\w+|torch\.(storage\.)?\w+Storage"
+    r"|torch\.(Size|device|b?float\d*|u?int\d+)"
+)
+A_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -34,13 +43,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as problem:
-        raise _refused(path, problem) from problem
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as problem:
-        raise ModelError(
-            f"{path.name} is no checkpoint or is damaged: {_first_line(problem)}"
-        ) from problem
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols and TorchScript: said below
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError) as problem:
+        reason = (str(problem) or type(problem).__name__).splitlines()[0]
+        raise ModelError(f"{path.name} is no checkpoint or is damaged: {reason}") from problem
+    except Exception as problem:  # any kind: torch's reader goes by what the bytes say
+        raise _refused(path) from problem
     return _tensors(content, path)
 
 
@@ -86,16 +96,59 @@ def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
-def _refused(path: Path, problem: Exception) -> ModelError:
-    """Tell a pickle that wants more than tensors from one that is damaged."""
-    wanted = re.search(r"GLOBAL ([\w.]+)", str(problem))
-    if wanted is None:
-        return ModelError(f"{path.name} is no checkpoint or is damaged: {_first_line(problem)}")
+def _refused(path: Path) -> ModelError:
+    """Tell a pickle that wants more than tensors from one that is damaged.
+
+    Torch's own words advise loading either without protection.
+    """
+    wanted = [name for name in _imports(path) if not OF_TENSORS.fullmatch(name)]
+    if not wanted:
+        return ModelError(
+            f"{path.name} is no checkpoint or is damaged: expected .safetensors, or tensors by "
+            "name as torch.save writes them by default."
+        )
     return UnsafeWeightsError(
-        f"{path.name} is refused: loading it would run {wanted[1]}, and weights are tensors only. "
+        f"{path.name} is refused: loading it would run {wanted[0]}, and weights are tensors only. "
         "Get the model as safetensors."
     )
 
 
-def _first_line(problem: Exception) -> str:
-    return (str(problem) or type(problem).__name__).strip().splitlines()[0]
+def _imports(path: Path) -> Iterator[str]:
+    """Dotted names that a file's pickles would import, as far as it can be read; runs nothing."""
+    try:
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                yield from _names(file)
+            return
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                if member.endswith(".pkl"):
+                    yield from _names(io.BytesIO(archive.read(member)))
+    except Exception:  # noqa: BLE001 - damaged bytes raise anything, and name nothing further
+        return
+
+
+def _names(file: IO[bytes]) -> Iterator[str]:
+    """Names that the pickles in a file import, one pickle after the other to where they end.
+
+    From protocol 4 on a name's two halves are the last strings before its opcode, new or recalled.
+    """
+    while True:
+        strings: list[str] = []
+        recalled: dict[int, str | None] = {}
+        latest: str | None = None
+        for opcode, argument, _ in pickletools.genops(file):
+            name = opcode.name
+            if "PUT" in name or name == "MEMOIZE":
+                recalled[len(recalled) if argument is None else argument] = latest
+                continue
+            latest = argument if "UNICODE" in name else None
+            if "GET" in name:
+                latest = recalled.get(argument or 0)
+            if latest is not None:
+                strings.append(latest)
+            found = ".".join(strings[-2:]) if name == "STACK_GLOBAL" else ""
+            if name in ("GLOBAL", "INST"):
+                found = str(argument).replace(" ", ".")
+            if A_NAME.fullmatch(found):
+                yield found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
@@ -135,16 +136,40 @@ class Evil:
         return (print, ("a pickle ran",))
 
 
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("kind", ["zip", "legacy", "raw"])
 def test_a_pickle_that_wants_more_than_tensors_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, protocol: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.save({"weight": torch.zeros(2), "extra": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(UnsafeWeightsError, match=r"would run .*print"):
-        read_weights(tmp_path / "evil.pt")
-    (tmp_path / "old.pt").write_bytes(pickle.dumps(Evil(), protocol=2))
-    with pytest.raises(ModelError):
-        read_weights(tmp_path / "old.pt")
+    path, zipped = tmp_path / "evil.pt", kind == "zip"
+    if kind == "raw":
+        path.write_bytes(pickle.dumps({"weight": Evil()}, protocol=protocol))
+    else:
+        torch.save(
+            {"weight": torch.zeros(2), "extra": Evil()}, path,
+            pickle_protocol=protocol, _use_new_zipfile_serialization=zipped,
+        )  # fmt: skip
+    with pytest.raises(UnsafeWeightsError, match=r"would run \w+\.print, and weights") as problem:
+        read_weights(path)
+    assert "weights_only" not in str(problem.value)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_advice_to_load_without_protection_is_passed_on(seed: int, tmp_path: Path) -> None:
+    path = tmp_path / "noise.pt"
+    path.write_bytes(random.Random(seed).randbytes(4000))
+    with pytest.raises(ModelError, match=r"noise\.pt is no checkpoint or is damaged") as problem:
+        read_weights(path)
+    assert "weights_only" not in str(problem.value)
+
+
+def test_a_newer_pickle_of_tensors_is_not_called_unsafe(tmp_path: Path) -> None:
+    path = tmp_path / "new.pt"
+    torch.save({"weight": torch.zeros(2)}, path, pickle_protocol=4)
+    with pytest.raises(ModelError, match="writes them by default") as problem:
+        read_weights(path)
+    assert not isinstance(problem.value, UnsafeWeightsError)
 
 
 @pytest.mark.parametrize("name", ["half.pt", "half.safetensors", "text.pth", "list.pt", "no.pt"])
