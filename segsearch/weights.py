@@ -55,10 +55,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def fit(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Put weights into a model of the same shape, as float32.
+    """Put weights into a model of the same shape, as float32; ModelError as `check_fit`."""
+    check_fit(model, weights, source)
+    model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
 
-    ModelError otherwise, naming the first tensors that are missing, not expected, or of another
-    shape than the model's, or the first parameter that holds NaN or infinity.
+
+def check_fit(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """ModelError unless weights fit a model, which may be on torch's meta device.
+
+    It names the first tensors that are missing, not expected, or of another shape than the
+    model's, or the first parameter that holds NaN or infinity.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
@@ -72,11 +78,9 @@ def fit(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
         raise ModelError(
             f"{source} is of another architecture: {'; '.join(differing[:NAMED])}{more}."
         )
-    floats = {name: tensor.float() for name, tensor in weights.items()}
     for name, _ in model.named_parameters():
-        if not floats[name].isfinite().all():
+        if not weights[name].float().isfinite().all():
             raise ModelError(f"{source} is damaged: {name} holds what is no finite number.")
-    model.load_state_dict(floats)
 
 
 def _shown(shape: tuple[int, ...] | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,11 +80,11 @@ def import_model(
     name: Annotated[str, typer.Argument(help="The model that the file is.")],
     file: Annotated[Path, typer.Argument(help="Its weights; a tokenizer lies beside them.")],
 ) -> None:
-    """Take weights from a file, on machines that reach no hub."""
-    from segsearch.wiring import model_config, model_entry, model_store
+    """Take weights from a file, on machines that reach no hub; what does not fit is refused."""
+    from segsearch.wiring import check_weights, model_config, model_entry, model_store
 
     store, one = model_store(context.obj), model_entry(name)
-    store.put(one, file, model_config(one))
+    store.put(one, file, model_config(one), check=partial(check_weights, one))
     print(f"{one.name}: imported, sha256 {store.files(one)['weights'].sha256}")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
+import torch
 from open_clip.model import CLIP, CustomTextCLIP, convert_to_custom_text_state_dict
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from segsearch.devices import Place
 from segsearch.embedders.open_clip import OpenClipEmbedder
 from segsearch.errors import ModelError
 from segsearch.models.catalogue import OPEN_CLIP, TOKENIZER, Entry, Source
-from segsearch.weights import fit, read_weights
+from segsearch.weights import check_fit, fit, read_weights
 
 HUB_FILE = "open_clip_model.safetensors"  # where a catalogue row names only a repository
 
@@ -107,6 +108,17 @@ def load_model(
     )
 
 
+def check_model(config: dict[str, Any], weights: Path, words: Path) -> None:
+    """ModelError when `load_model` would raise it; builds the model without its numbers.
+
+    `config` is what `describe` gave, `words` the folder of the tokenizer, where it needs one.
+    """
+    with torch.device("meta"):
+        model = build(config["model_cfg"])
+    check_fit(model, _as_this_version_names_them(read_weights(weights), model), weights.name)
+    tokenizer(config["model_cfg"]["text_cfg"], words)
+
+
 def build(shape: dict[str, Any]) -> nn.Module:
     """An untrained model of a `model_cfg`."""
     given = copy.deepcopy(shape)
@@ -149,6 +161,6 @@ def _as_this_version_names_them(weights: dict[str, Tensor], model: nn.Module) ->
         weights = convert_to_custom_text_state_dict(weights)
     wanted = model.state_dict()
     for name in ("logit_scale", "logit_bias"):
-        if name in weights and name in wanted:
+        if name in weights and name in wanted and weights[name].numel() == 1:
             weights[name] = weights[name].reshape(wanted[name].shape)
     return weights

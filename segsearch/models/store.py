@@ -124,11 +124,19 @@ class Store:
         self._finish(entry, files, config)
         return True
 
-    def put(self, entry: Entry, file: Path, config: dict[str, Any] | None) -> None:
+    def put(
+        self,
+        entry: Entry,
+        file: Path,
+        config: dict[str, Any] | None,
+        *,
+        check: Callable[[Path], None] = lambda _: None,
+    ) -> None:
         """Take weights from a file; a tokenizer's files are taken from beside it.
 
-        The bytes are copied. Raises PathError, ChecksumError (the row names another sha256),
-        NoRoomError.
+        The bytes are copied. `check` gets the copied weights, with the tokenizer beside them, and
+        raises what is wrong with them; the files that are here stay until all is proven. Raises
+        PathError, ChecksumError (the row names another sha256), NoRoomError.
         """
         if not file.is_file():
             raise PathError(f"There is no file {str(file)!r}.")
@@ -136,22 +144,37 @@ class Store:
         ending = file.suffix.removeprefix(".")
         if ending not in known and ending not in ("safetensors", "pt", "pth", "bin"):
             raise ModelError(f"{file.name} is no weights file: expected .safetensors, .pt or .pth.")
-        pinned = known[ending].sha256 if ending in known else None
-        with self._alone(entry.name):
-            self._put(entry, file, pinned, config)
-
-    def _put(
-        self, entry: Entry, file: Path, pinned: str | None, config: dict[str, Any] | None
-    ) -> None:
-        for _, source in entry.companions:  # before gigabytes are copied, over what is here
+        for _, source in entry.companions:  # before gigabytes are copied
             if not (file.parent / source.name).is_file():
                 raise ModelMissingError(
                     f"{entry.name} needs {source.name} of {source.repository} too: put it beside "
                     f"{file.name}."
                 )
-        files = {"weights": self._copied(entry, file, pinned)}
-        for role, source in entry.companions:
-            files[role] = self._copied(entry, file.parent / source.name, source.sha256)
+        pinned = known[ending].sha256 if ending in known else None
+        with self._alone(entry.name):
+            self._put(entry, file, pinned, config, check)
+
+    def _put(
+        self,
+        entry: Entry,
+        file: Path,
+        pinned: str | None,
+        config: dict[str, Any] | None,
+        check: Callable[[Path], None],
+    ) -> None:
+        home = self._home(entry.name)
+        apart = home.with_name(f".{home.name}.import")  # beside the model's folder: no copy later
+        shutil.rmtree(apart, ignore_errors=True)  # of an import that was killed
+        try:
+            files = {"weights": _copied(entry, file, apart, pinned)}
+            for role, source in entry.companions:
+                files[role] = _copied(entry, file.parent / source.name, apart, source.sha256)
+            check(apart / file.name)
+            home.mkdir(exist_ok=True)
+            for one in files.values():
+                settle(apart / one.name, home / one.name)
+        finally:
+            shutil.rmtree(apart, ignore_errors=True)
         self._finish(entry, files, config)
 
     def problems(self, entry: Entry) -> list[str]:
@@ -199,27 +222,6 @@ class Store:
 
         got = fetch(url, target, sha256=pinned, report=progress)
         return Stored(source.name, got.sha256, got.size_bytes, url, got.revision or source.revision)
-
-    def _copied(self, entry: Entry, file: Path, pinned: str | None) -> Stored:
-        target = self._home(entry.name) / file.name
-        part = target.with_name(target.name + ".part")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, part)
-        except OSError as problem:
-            if problem.filename == str(file):
-                raise PathError(f"{str(file)!r} cannot be read: {problem.strerror}.") from problem
-            raise no_room(problem, part) from problem
-        found = sha256_of(part)
-        if pinned and found != pinned:
-            part.unlink()
-            raise ChecksumError(
-                f"{file.name} has sha256 {found[:16]}..., expected {pinned[:16]}...: it is not the "
-                f"file of {entry.name}, or it is damaged."
-            )
-        size = part.stat().st_size
-        settle(part, target)
-        return Stored(file.name, found, size, f"imported {file.name}", None)
 
     def _finish(
         self, entry: Entry, files: dict[str, Stored], config: dict[str, Any] | None
@@ -281,6 +283,25 @@ def tokenizer_folder(model: Model) -> Path | None:
     """Where a model's tokenizer files lie, their bytes checked; None when it has none."""
     folders = [model.path(role).parent for role in TOKENIZER if role in model.files]
     return folders[0] if folders else None
+
+
+def _copied(entry: Entry, file: Path, folder: Path, pinned: str | None) -> Stored:
+    """Copy one file of a model into a folder; ChecksumError unless it has the pinned sha256."""
+    target = folder / file.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    except OSError as problem:
+        if problem.filename == str(file):
+            raise PathError(f"{str(file)!r} cannot be read: {problem.strerror}.") from problem
+        raise no_room(problem, target) from problem
+    found = sha256_of(target)
+    if pinned and found != pinned:
+        raise ChecksumError(
+            f"{file.name} has sha256 {found[:16]}..., expected {pinned[:16]}...: it is not the "
+            f"file of {entry.name}, or it is damaged."
+        )
+    return Stored(file.name, found, target.stat().st_size, f"imported {file.name}", None)
 
 
 def _read(record: Path) -> tuple[str, dict[str, Stored]]:

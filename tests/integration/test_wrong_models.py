@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,18 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
+from segsearch.commands.models import app
 from segsearch.decode import sha256_of
 from segsearch.domain import Proposal
-from segsearch.embedders.open_clip_models import tokenizer
-from segsearch.errors import ModelError
+from segsearch.embedders.open_clip_models import build, check_model, tokenizer
+from segsearch.errors import ModelError, UnsafeWeightsError
 from segsearch.modelprocess import Lifetime, ModelProcess
+from segsearch.models.catalogue import entry
 from segsearch.models.presets import preset, recipe_of
 from segsearch.pipeline import Pipeline
 from segsearch.ports import Claim, Pixels, Vectors
 from segsearch.settings import Settings
-from segsearch.wiring import find_model, open_service
-from tests.every_model import write_tokenizer
+from segsearch.wiring import check_weights, find_model, open_service
+from tests.every_model import checkpoint, write_tokenizer
+from tests.integration.test_models_commands import siglip_shape
 from tests.small_models import (
     ColourEmbedder,
     ColourSegmenter,
@@ -170,3 +177,87 @@ def test_a_model_process_says_what_is_of_no_use(tmp_path: Path) -> None:
             process.describe(claim)
     finally:
         process.close()
+
+
+def shrunk(path: Path, to: Path) -> Path:
+    """A checkpoint that lacks its first tensor."""
+    weights = load_file(path)
+    del weights[min(weights)]
+    save_file(weights, to)
+    return to
+
+
+def spoilt(path: Path, to: Path) -> Path:
+    """A checkpoint with one NaN."""
+    weights = load_file(path)
+    weights["no_memory_embedding"].view(-1)[0] = math.nan
+    save_file(weights, to)
+    return to
+
+
+def junk(_: Path, to: Path) -> Path:
+    to.write_bytes(b"junk" * 1000)
+    return to
+
+
+def hostile(_: Path, to: Path) -> Path:
+    torch.save({"weight": Evil()}, to.with_suffix(".pt"), pickle_protocol=4)
+    return to.with_suffix(".pt")
+
+
+class Evil:
+    """What unpickling would run."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (print, ("a pickle ran",))
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "said"),
+    [
+        (junk, ModelError, "no checkpoint or is damaged"),
+        (hostile, UnsafeWeightsError, "would run builtins.print"),
+        (shrunk, ModelError, "is of another architecture: .* is missing"),
+        (spoilt, ModelError, "holds what is no finite number"),
+    ],
+)
+def test_an_import_that_does_not_fit_leaves_the_weights_that_are_here(
+    make: Callable[[Path, Path], Path], kind: type[ModelError], said: str, edgetam: Path
+) -> None:
+    folder = edgetam.parent
+    models = partial(CliRunner().invoke, app, obj=Settings(models=folder / f"m-{make.__name__}"))
+    assert models(["import", "edgetam", str(edgetam)]).exit_code == 0
+    (folder / make.__name__).mkdir()
+    wrong = make(edgetam, folder / make.__name__ / edgetam.name)
+    refused = models(["import", "edgetam", str(wrong)])
+    assert type(refused.exception) is kind
+    assert re.search(said, str(refused.exception))
+    assert models(["verify", "edgetam"]).exit_code == 0
+    kept = folder / f"m-{make.__name__}"
+    assert (kept / "edgetam" / edgetam.name).read_bytes() == edgetam.read_bytes()
+    assert sorted(one.name for one in kept.iterdir()) == [".edgetam.lock", "edgetam"]
+
+
+@pytest.fixture(scope="module")
+def edgetam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(entry("edgetam"), tmp_path_factory.mktemp("edgetam"))
+
+
+@pytest.mark.parametrize("name", ["sam-vit-b", "sam2.1-tiny", "mobileclip2-s0"])
+def test_what_fits_is_taken_and_a_neighbour_s_file_is_not(name: str, tmp_path: Path) -> None:
+    file = checkpoint(entry(name), tmp_path)
+    check_weights(entry(name), file)
+    others = {"sam-vit-b": "sam-vit-l", "sam2.1-tiny": "sam2.1-small"}
+    with pytest.raises(ModelError, match="is of another architecture"):
+        check_weights(entry(others.get(name, "mobileclip2-s2")), file)
+
+
+def test_a_tokenizer_that_does_not_load_is_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "tokenizer_config.json").write_text("[1]")
+    shape = siglip_shape()
+    save_file(build(shape["model_cfg"]).state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"tokenizer in .* does not load"):
+        check_model(shape, tmp_path / "w.safetensors", tmp_path)
+    write_tokenizer(tmp_path)
+    check_model(shape, tmp_path / "w.safetensors", tmp_path)
