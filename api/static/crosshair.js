@@ -5,7 +5,8 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 const within = (share) => Math.min(0.9999, Math.max(0, share)); // 1 is the first pixel outside
 
 /** Let the arrow keys on `surface` move `cross` from x, y; Enter gives `act` where it stands. */
-export function steer(surface, cross, [x, y], act) {
+export function steer(surface, cross, start, act) {
+  let [x, y] = start.map(within);
   const place = () => {
     cross.style.left = `${100 * x}%`;
     cross.style.top = `${100 * y}%`;

@@ -175,12 +175,14 @@ function nothingDone({ images, pending }) {
     : "None of the pictures could be indexed.";
 }
 
-/** The whole picture, `draw` over it once it is there. What is pointed at goes to `act`, in shares
- * of the sides; `label` says what is drawn, and the crosshair stands at `start` first. */
+/** The whole picture, `draw` over it once it is there, and again by what is returned. What is pointed
+ * at goes to `act`, in shares of the sides; `label` says what is drawn, and the crosshair stands at
+ * `start` first. */
 function showWhole(image, { draw, act, label, start = [0.5, 0.5] }) {
   const whole = $("whole-picture"), canvas = $("whole-masks");
   canvas.width = 0; // no masks of the picture before, should this one's file be gone
-  whole.onload = () => draw(canvas, whole.naturalWidth, whole.naturalHeight);
+  const paint = () => draw(canvas, whole.naturalWidth, whole.naturalHeight);
+  whole.onload = paint;
   whole.onerror = () => call(whole.src).catch(({ code, message }) => {
     if (code === "picture_error") say(message, true); // its file is gone
   });
@@ -194,6 +196,7 @@ function showWhole(image, { draw, act, label, start = [0.5, 0.5] }) {
   steer(canvas, $("crosshair"), start, act);
   $("whole").hidden = false;
   if (steering && document.activeElement === document.body) canvas.focus({ preventScroll: true });
+  return () => { if (whole.complete && whole.naturalWidth) paint(); };
 }
 
 function pointAt(image, x, y) {
@@ -201,14 +204,15 @@ function pointAt(image, x, y) {
   go({ image: image.image_id, at: `${pixel(x, image.width)},${pixel(y, image.height)}` });
 }
 
+function sayState({ reason }) {
+  show([]);
+  say(reason || "It waits to be indexed.", Boolean(reason));
+}
+
 async function showImage(id) {
   const image = await call(`v1/images/${id}`);
   ask(`Regions of ${nameOf(image.paths[0])}`);
-  if (image.state !== "done") {
-    show([]);
-    say(image.reason || "It waits to be indexed.", Boolean(image.reason));
-    return;
-  }
+  if (image.state !== "done") return sayState(image);
   const { segments } = await call(`v1/images/${id}/segments`);
   showWhole(image, {
     draw: (canvas, width, height) => drawAll(canvas, segments, width, height),
@@ -229,19 +233,29 @@ async function showImage(id) {
   say(count(segments.length, "region"));
 }
 
-/** What lies at a point: its mask in the picture, other masks to choose, and regions like it. */
+/** What lies at a point: its mask in the picture, other masks to choose, and regions like it. The
+ * picture comes first, so that one can point elsewhere where nothing is found. */
 async function showPointed(id) {
   const image = await call(`v1/images/${id}`);
   ask(`Like what lies at ${wanted().get("at")} in ${nameOf(image.paths[0])}`);
-  const { pointed: [{ candidates, chosen }] } = await askAndShow();
+  if (!image.width) return sayState(image); // nobody has looked at it yet
   const [x, y] = wanted().get("at").split(",").map(Number);
-  showWhole(image, {
-    draw: (canvas, width, height) => drawRegion(canvas, candidates[chosen], width, height),
+  let found = null;
+  const paint = showWhole(image, {
+    draw: (canvas, width, height) => { if (found) drawRegion(canvas, found, width, height); },
     act: (...place) => pointAt(image, ...place),
-    label: "What you pointed at, outlined",
+    label: "The picture to point at",
     start: [(x + 0.5) / image.width, (y + 0.5) / image.height],
   });
   $("hint").textContent = "Click elsewhere to point at something else.";
+  const { pointed: [{ candidates, chosen }] } = await askAndShow().catch((problem) => {
+    // Here no box can be given.
+    if (problem.code) problem.message = problem.message.replace(", or give a box.", ".");
+    throw problem;
+  });
+  found = candidates[chosen];
+  paint();
+  $("whole-masks").setAttribute("aria-label", "What you pointed at, outlined");
   const ordered = candidates.map((one, number) => ({ ...one, number })).sort((a, b) => a.area - b.area);
   $("candidates").replaceChildren(...ordered.map(({ number, area }) => {
     const button = document.createElement("button");

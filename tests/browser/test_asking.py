@@ -6,15 +6,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from playwright.sync_api import Page, Route, expect
 
 from segsearch.catalog.sql import SqlCatalog
 from segsearch.jobs import UPDATE_SECONDS, JobLog
+from segsearch.pipeline import Pipeline
+from segsearch.ports import BoolArray
+from segsearch.prompts import Prompts
 from segsearch.worker import Step
 from tests.browser.serving import BLUE, RED, ready, search, served
-from tests.clicking_models import ClickModels
-from tests.small_models import Shape, SmallModels, open_small_service, paint
+from tests.clicking_models import ClickModels, ClickSegmenter, Patches
+from tests.small_models import ColourEmbedder, Shape, SmallModels, open_small_service, paint
 
 pytestmark = pytest.mark.browser
 
@@ -161,6 +166,40 @@ def test_what_no_region_covers_is_cut_out_where_it_is_clicked(page: Page, many_u
     page.wait_for_url("**&candidate=*")
     ready(page)
     expect(page.locator("#candidates button[aria-pressed=true]")).to_have_count(1)
+
+
+class HalfBlindSegmenter(ClickSegmenter):
+    """As the one that can be pointed at, but there is nothing in the left half."""
+
+    def _thing(
+        self, picture: Patches, prompts: Prompts, box: NDArray[np.float64] | None
+    ) -> BoolArray:
+        if prompts.points[0][0] < picture.size[1] / 2:
+            return np.zeros(picture.size, dtype=bool)
+        return super()._thing(picture, prompts, box)
+
+
+class HalfBlindModels(SmallModels):
+    def pipeline(self) -> Pipeline:
+        return Pipeline(HalfBlindSegmenter(), ColourEmbedder(), self.crop)
+
+
+def test_where_nothing_is_found_one_can_point_elsewhere(
+    page: Page, pictures: Path, tmp_path: Path
+) -> None:
+    servers = served(tmp_path / "library", pictures, HalfBlindModels())
+    page.goto(f"{next(servers)}/?image=1&at=10,190")
+    message, whole = page.locator("#message"), page.locator("#whole-masks")
+    expect(message).to_have_text("The segmenter finds no region there: point elsewhere.")
+    expect(message).to_have_class("bad")
+    width = page.locator("#whole-picture").bounding_box()["width"]  # type: ignore[index]  # it is seen
+    whole.click(position={"x": width * 0.9, "y": 5})
+    page.wait_for_url("**/?image=1&at=28*")
+    ready(page)
+    expect(page.get_by_role("application")).to_have_accessible_name("What you pointed at, outlined")
+    expect(message).not_to_have_class("bad")
+    page.goto("about:blank")
+    next(servers, None)
 
 
 def test_more_is_appended_until_the_end(page: Page, many_url: str) -> None:
