@@ -17,16 +17,18 @@ from segsearch.settings import Settings
 def presets(
     context: typer.Context,
     measure: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Measure seconds and masks a picture on the pictures in a folder."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Show the presets: their models, what must be pulled, and with `--measure` their speed."""
     from segsearch.models.presets import PRESETS
+    from segsearch.sources.names import normal
     from segsearch.wiring import advice_here, best_here, is_here
 
     settings: Settings = context.obj
+    folder = None if measure is None else normal(measure)
     best = best_here(settings).name
     rows: list[dict[str, Any]] = []
     for one in PRESETS.values():
@@ -41,8 +43,8 @@ def presets(
             "missing": missing,
             "best_here": one.name == best,
         }
-        if measure is not None and not missing:
-            row |= _measured(settings.model_copy(update={"preset": one.name}), measure)
+        if folder is not None and not missing:
+            row |= _measured(settings.model_copy(update={"preset": one.name}), folder)
         rows.append(row)
     if as_json:
         print(json.dumps(rows))
@@ -51,20 +53,21 @@ def presets(
     Console().print(advice_here(settings), highlight=False)
 
 
-def _measured(settings: Settings, folder: Path) -> dict[str, Any]:
+def _measured(settings: Settings, folder: str | Path) -> dict[str, Any]:
     """Seconds and masks a picture, models loaded and one picture run before the clock starts."""
-    from segsearch.decode import decode
+    from segsearch.decode import Limits, decode
     from segsearch.errors import PathError, PictureError
     from segsearch.sources.reader import Sources
     from segsearch.wiring import build_pipeline
 
     pipeline = build_pipeline(settings)
     sources = Sources(settings)
+    limits = Limits(settings.max_bytes, settings.max_pixels)
     pictures = masks = 0
     seconds = 0.0
     for file in sources.find([folder]).files:
         try:
-            picture = decode(sources.read(file))
+            picture = decode(sources.read(file), limits)
         except PictureError:
             continue
         if not pictures:

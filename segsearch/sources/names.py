@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from segsearch.errors import PathError
+
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 SHARD = re.compile(r"\.tar/", re.IGNORECASE)
 UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}\.[^/]+$")  # in a library's folder
@@ -26,15 +28,17 @@ def scheme_of(name: str) -> str | None:
 def normal(name: str | Path) -> str:
     """The one name that the catalog knows a place by: an absolute path, or a URL as it stands.
 
-    `file://` URLs become paths. Links stay as the user wrote them.
+    `file://` URLs become paths. Links stay as the user wrote them. PathError for an empty name:
+    Python takes it for the current folder, and a shell makes it of a variable that is not set.
     """
     text = str(name)
     scheme = scheme_of(text)
-    if scheme is None:
-        return os.path.abspath(text)
-    if scheme == "file":
-        return os.path.abspath(unquote(urlsplit(text).path))
-    return text
+    if scheme not in {None, "file"}:
+        return text
+    path = text if scheme is None else unquote(urlsplit(text).path)
+    if not path.strip():
+        raise PathError(f"{text!r} names no path: for the current folder say '.'.")
+    return os.path.abspath(path)
 
 
 def shown(name: str) -> str:

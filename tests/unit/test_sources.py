@@ -275,6 +275,9 @@ def test_a_store_is_listed_for_what_is_gone_from_it(store: str, tmp_path: Path) 
         ("nonsense://box", "cannot be reached"),
         ("https://example.org/a.jpg", "SEGSEARCH_ALLOW_URLS"),
         ("/nowhere/at/all", "no file or folder"),
+        ("", "names no path"),
+        (" ", "names no path"),
+        ("file://", "names no path"),
     ],
 )
 def test_names_that_lead_nowhere_are_refused(name: str, words: str) -> None:
