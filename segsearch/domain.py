@@ -77,6 +77,9 @@ class Segment:
     stability: float
 
 
+LONGEST_PAUSE_SECONDS = 3600.0  # before a picture is tried again
+
+
 class State(StrEnum):
     """Where an image stands under a recipe; quarantined ones have crashed the models twice."""
 

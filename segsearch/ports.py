@@ -202,7 +202,6 @@ class Changes:
     removed: Ids
 
 
-LONGEST_PAUSE_SECONDS = 3600.0  # before a picture is tried again
 UNKNOWN_MTIME_NS = -1  # a nanosecond before 1970: no file has it
 
 
@@ -247,8 +246,7 @@ class Queue(Protocol):
     def put_back(
         self, claim: Claim, reason: str, *, pause_seconds: float, crashed: bool = False
     ) -> bool:
-        """Let a picture be tried again after a pause, of an hour at most; False when the claim has
-        passed on.
+        """Let a picture be tried again after a pause; False when the claim has passed on.
 
         `crashed` counts a death of the model process, else an interruption is counted.
         """

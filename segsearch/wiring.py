@@ -150,30 +150,15 @@ def model_config(wanted: Entry) -> dict[str, Any] | None:
 def check_weights(wanted: Entry, file: Path) -> None:
     """ModelError or UnsafeWeightsError when a file is not the weights of a model, as loading it
     would raise them; an embedder's tokenizer lies beside it. The model is built without numbers."""
-    import torch
-
-    from segsearch.weights import check_fit, read_weights
-
     config = model_config(wanted)
-    if config is not None:
+    if config is None:
+        from segsearch.segmenters.checking import check_segmenter  # loads transformers
+
+        check_segmenter(wanted.architecture, file)
+    else:
         from segsearch.embedders.open_clip_models import check_model
 
         check_model(config, file, file.parent)
-        return
-    from segsearch.segmenters.edgetam import build_edgetam  # loads transformers
-    from segsearch.segmenters.keys import sam2_to_hub, sam_from_hub
-    from segsearch.segmenters.sam import build_sam
-    from segsearch.segmenters.sam2 import build_sam2
-
-    weights, architecture = read_weights(file), wanted.architecture
-    first = architecture.startswith("vit_")
-    named = sam_from_hub(weights) if first else sam2_to_hub(weights)
-    with torch.device("meta"):
-        if architecture == "edgetam":
-            model = build_edgetam()
-        else:
-            model = build_sam(architecture) if first else build_sam2(architecture)
-    check_fit(model, named, file.name)
 
 
 def is_here(settings: Settings, name: str) -> bool:

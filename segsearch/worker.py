@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsearch.domain import LONGEST_PAUSE_SECONDS
 from segsearch.errors import (
     FileGoneError,
     LibraryError,
@@ -24,7 +25,7 @@ from segsearch.errors import (
     PictureError,
     SegSearchError,
 )
-from segsearch.ports import LONGEST_PAUSE_SECONDS, Catalog, Claim, DescribedPicture
+from segsearch.ports import Catalog, Claim, DescribedPicture
 
 LOG = logging.getLogger(__name__)
 CRASHES = 2  # a picture that ends this many model processes is quarantined

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from segsearch.catalog.database import NOW, Database
 from segsearch.catalog.tables import IMAGE, INGEST, SOURCE
-from segsearch.domain import State
-from segsearch.ports import LONGEST_PAUSE_SECONDS, Claim
+from segsearch.domain import LONGEST_PAUSE_SECONDS, State
+from segsearch.ports import Claim
 
 LONGEST_LEASE_SECONDS = 86_400.0  # that settings allow
 
