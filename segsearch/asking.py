@@ -20,7 +20,6 @@ from segsearch.queries import (
     ImageTerm,
     Pointed,
     Query,
-    RegionTerm,
     SegmentTerm,
     Term,
     TextTerm,
@@ -241,15 +240,10 @@ def are_words(terms: Sequence[Term]) -> bool:
 
 
 def _is_there(query: Query) -> bool:
-    """Whether all that is looked for is a part of the library, and no filter may leave it out."""
+    """Whether all that is looked for is stored as it is, and no filter may leave it out."""
     wanted = [term for term in query.terms if term.weight > 0]
-    return query.filters.is_empty and bool(wanted) and all(map(_is_stored, wanted))
-
-
-def _is_stored(term: Term) -> bool:
-    if isinstance(term, RegionTerm):
-        return isinstance(term.image, int)
-    return isinstance(term, SegmentTerm | ImageTerm)
+    stored = all(isinstance(term, SegmentTerm | ImageTerm) for term in wanted)
+    return stored and bool(wanted) and query.filters.is_empty
 
 
 def _remembered(nearest: Nearest) -> Nearest:

@@ -75,8 +75,8 @@ class ModelProcess:
         """What the models say of a claim's picture.
 
         Raises PictureError as reading and decoding do, ModelCrashError when the child died over
-        it, ModelError when the models cannot be loaded or give what is of no use, RuntimeError
-        with whatever else the models raised.
+        it, ModelError when the models cannot be loaded, RuntimeError with whatever the models
+        raised.
         """
         connection = self._connection or self._start()
         oom_kills = _oom_kills()
@@ -217,8 +217,6 @@ def _outcome(kind: str, content: Any) -> DescribedPicture:
         raise PictureError(content)
     if kind == "memory":
         raise ModelCrashError(f"{OUT_OF_MEMORY} ({content})")
-    if kind == "unusable":
-        raise ModelError(content)
     raise RuntimeError(content)
 
 
@@ -259,9 +257,7 @@ def _answer(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> tuple[str,
         return "memory", str(problem) or "MemoryError"
     except Exception as problem:  # noqa: BLE001  the outermost loop of the child
         text = f"{type(problem).__name__}: {problem}"
-        if "memory" in text.lower():
-            return "memory", text
-        return ("unusable", str(problem)) if isinstance(problem, ModelError) else ("error", text)
+        return ("memory" if "memory" in text.lower() else "error"), text
 
 
 def _end_with_parent() -> None:

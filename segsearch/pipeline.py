@@ -13,7 +13,6 @@ import numpy as np
 
 from segsearch.crops import CropRule, context_crop, masked_crop
 from segsearch.domain import PictureInfo, Proposal
-from segsearch.errors import ModelError
 from segsearch.likeness import perceptual_hash
 from segsearch.masks import full
 from segsearch.ports import (
@@ -40,7 +39,7 @@ class Pipeline:
         """Regions of a picture (H, W, 3) u8.
 
         A picture in which nothing stands out gets one region that covers it all, with quality 0:
-        no picture becomes unfindable. ModelError when the segmenter's estimates are no numbers.
+        no picture becomes unfindable. FloatingPointError when the estimates are no numbers.
         """
         found = self.segmenter.propose(pixels)
         _check_estimates(found, self.segmenter.identity)
@@ -49,7 +48,8 @@ class Pipeline:
     def describe(self, pixels: Pixels, info: PictureInfo) -> DescribedPicture:
         """Regions of a picture (H, W, 3), two vectors each, and one vector of the whole.
 
-        ModelError, which names the model, when what it gave is no number or no unit vector.
+        FloatingPointError, which names the model, when what it gave is no number or no unit
+        vector.
         """
         proposals = self.regions(pixels)
         crops = [pixels]
@@ -78,9 +78,9 @@ def _check_units(vectors: Vectors, identity: str) -> None:
         raise _useless(identity, "vectors that are not of length 1")
 
 
-def _useless(identity: str, what: str) -> ModelError:
+def _useless(identity: str, what: str) -> FloatingPointError:
     name = identity.partition("@")[0]
-    return ModelError(
+    return FloatingPointError(
         f"The model {name} gives {what}: pull or import it again, or set SEGSEARCH_DTYPE to "
         "float32."
     )

@@ -92,8 +92,8 @@ class Query:
     `limit` counts regions, or pictures when `by_picture`; `per_image` bounds the regions of one
     picture. `like` and `unlike` are ids of segments that were judged right and wrong. When the
     best region's relevance is below `min_relevance`, the answer is that nothing matches; 0 lets
-    everything through, as do terms that all stand for something in the library when no filter may
-    leave it out: that it is there is known. `cursor` is the `next_cursor` of the page before.
+    everything through, as do stored segments and images alone, which are there, when no filter may
+    leave them out. `cursor` is the `next_cursor` of the page before.
     `captions` says what the words of captions count: nothing, as much as the vectors, or all; with
     them there is no relevance.
     """

@@ -6,12 +6,11 @@ safetensors hold nothing but tensors; pickles go through torch's restricted read
 
 from __future__ import annotations
 
-import io
 import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -60,8 +59,14 @@ def fit(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
 
 
+def unfilled(build: Callable[[], nn.Module]) -> nn.Module:
+    """What `build()` makes, with names and shapes but no numbers: on torch's meta device."""
+    with torch.device("meta"):
+        return build()
+
+
 def check_fit(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """ModelError unless weights fit a model, which may be on torch's meta device.
+    """ModelError unless weights fit a model, which may be `unfilled`.
 
     It names the first tensors that are missing, not expected, or of another shape than the
     model's, or the first parameter that holds NaN or infinity.
@@ -105,14 +110,14 @@ def _refused(path: Path) -> ModelError:
 
     Torch's own words advise loading either without protection.
     """
-    wanted = [name for name in _imports(path) if not OF_TENSORS.fullmatch(name)]
-    if not wanted:
+    wanted = next((name for name in _imports(path) if not OF_TENSORS.fullmatch(name)), None)
+    if wanted is None:
         return ModelError(
             f"{path.name} is no checkpoint or is damaged: expected .safetensors, or tensors by "
             "name as torch.save writes them by default."
         )
     return UnsafeWeightsError(
-        f"{path.name} is refused: loading it would run {wanted[0]}, and weights are tensors only. "
+        f"{path.name} is refused: loading it would run {wanted}, and weights are tensors only. "
         "Get the model as safetensors."
     )
 
@@ -127,7 +132,8 @@ def _imports(path: Path) -> Iterator[str]:
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
                 if member.endswith(".pkl"):
-                    yield from _names(io.BytesIO(archive.read(member)))
+                    with archive.open(member) as pickled:
+                        yield from _names(pickled)
     except Exception:  # noqa: BLE001 - damaged bytes raise anything, and name nothing further
         return
 
@@ -150,8 +156,8 @@ def _names(file: IO[bytes]) -> Iterator[str]:
             if "GET" in name:
                 latest = recalled.get(argument or 0)
             if latest is not None:
-                strings.append(latest)
-            found = ".".join(strings[-2:]) if name == "STACK_GLOBAL" else ""
+                strings = [*strings[-1:], latest]
+            found = ".".join(strings) if name == "STACK_GLOBAL" else ""
             if name in ("GLOBAL", "INST"):
                 found = str(argument).replace(" ", ".")
             if A_NAME.fullmatch(found):

@@ -125,7 +125,14 @@ def model_store(settings: Settings) -> Store:
 
 
 def model_entry(name: str) -> Entry:
-    """The row of a model that can be pulled: of the table, or any other of open_clip."""
+    """The row of a model that can be pulled: of the table, or any other of open_clip.
+
+    ModelError for unknown names, and for models inside the package.
+    """
+    if name in embedded_names():
+        raise ModelError(
+            f"The model {name} comes with segsearch: it is not pulled, imported or removed."
+        )
     if name.startswith(OPEN_CLIP):
         from segsearch.embedders.open_clip_models import entry_of
 
@@ -151,14 +158,23 @@ def check_weights(wanted: Entry, file: Path) -> None:
     """ModelError or UnsafeWeightsError when a file is not the weights of a model, as loading it
     would raise them; an embedder's tokenizer lies beside it. The model is built without numbers."""
     config = model_config(wanted)
-    if config is None:
-        from segsearch.segmenters.checking import check_segmenter  # loads transformers
-
-        check_segmenter(wanted.architecture, file)
-    else:
+    if config is not None:
         from segsearch.embedders.open_clip_models import check_model
 
         check_model(config, file, file.parent)
+        return
+    from segsearch.segmenters.edgetam import build_edgetam  # loads transformers
+    from segsearch.segmenters.keys import sam2_to_hub, sam_from_hub
+    from segsearch.segmenters.sam import build_sam
+    from segsearch.segmenters.sam2 import build_sam2
+    from segsearch.weights import check_fit, read_weights, unfilled
+
+    weights, architecture = read_weights(file), wanted.architecture
+    first = architecture.startswith("vit_")
+    named = sam_from_hub(weights) if first else sam2_to_hub(weights)
+    build = partial(build_sam if first else build_sam2, architecture)
+    model = unfilled(build_edgetam if architecture == "edgetam" else build)
+    check_fit(model, named, file.name)
 
 
 def is_here(settings: Settings, name: str) -> bool:

@@ -95,10 +95,11 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Read every byte of models and compare with what was recorded; exit code 0 if all agree."""
-    from segsearch.wiring import model_entry, model_store
+    from segsearch.models.registry import embedded_names
+    from segsearch.wiring import find_model, model_store
 
-    store = model_store(context.obj)
-    checked = {name: store.problems(model_entry(name)) for name in names or store.kept()}
+    here = [*embedded_names(), *model_store(context.obj).kept()]
+    checked = {name: find_model(context.obj, name).problems() for name in names or here}
     if as_json:
         print(json.dumps(checked))
     else:
@@ -123,8 +124,11 @@ def remove(context: typer.Context, names: Names) -> None:
     from segsearch.wiring import model_entry, model_store
 
     store = model_store(context.obj)
-    for name in names:
-        print(f"{name}: removed, {store.remove(model_entry(name)) / 1e6:.0f} MB freed")
+    wanted = [model_entry(name) for name in dict.fromkeys(names)]
+    for one in wanted:  # a wrong name before the first deletion
+        store.begun(one)
+    for one in wanted:
+        print(f"{one.name}: removed, {store.remove(one) / 1e6:.0f} MB freed")
 
 
 def _embedded() -> Iterator[dict[str, Any]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
-import torch
 from open_clip.model import CLIP, CustomTextCLIP, convert_to_custom_text_state_dict
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from segsearch.devices import Place
 from segsearch.embedders.open_clip import OpenClipEmbedder
 from segsearch.errors import ModelError
 from segsearch.models.catalogue import OPEN_CLIP, TOKENIZER, Entry, Source
-from segsearch.weights import check_fit, fit, read_weights
+from segsearch.weights import check_fit, fit, read_weights, unfilled
 
 HUB_FILE = "open_clip_model.safetensors"  # where a catalogue row names only a repository
 
@@ -113,8 +112,7 @@ def check_model(config: dict[str, Any], weights: Path, words: Path) -> None:
 
     `config` is what `describe` gave, `words` the folder of the tokenizer, where it needs one.
     """
-    with torch.device("meta"):
-        model = build(config["model_cfg"])
+    model = unfilled(lambda: build(config["model_cfg"]))
     check_fit(model, _as_this_version_names_them(read_weights(weights), model), weights.name)
     tokenizer(config["model_cfg"]["text_cfg"], words)
 

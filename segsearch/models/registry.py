@@ -50,6 +50,16 @@ class Model:
             )
         return path
 
+    def problems(self) -> list[str]:
+        """What is wrong with its files, a sentence each; every byte is read."""
+        found: list[str] = []
+        for role in self.files:
+            try:
+                self.path(role)
+            except ModelError as problem:
+                found.append(str(problem))
+        return found
+
 
 def embedded_names() -> list[str]:
     """Names of the models inside the package."""

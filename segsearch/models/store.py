@@ -179,20 +179,18 @@ class Store:
 
     def problems(self, entry: Entry) -> list[str]:
         """What is wrong with a model's files, a sentence each; every byte is read."""
-        model = self.model(entry)
-        found: list[str] = []
-        for role in model.files:
-            try:
-                model.path(role)
-            except ModelError as problem:
-                found.append(str(problem))
-        return found
+        return self.model(entry).problems()
 
-    def remove(self, entry: Entry) -> int:
-        """Delete a model, and what was begun of it; the bytes freed come back."""
+    def begun(self, entry: Entry) -> Path:
+        """The folder of a model, whole or not; ModelMissingError when there is none."""
         home = self._home(entry.name)
         if not home.is_dir():
             raise ModelMissingError(f"The model {entry.name} is not here.")
+        return home
+
+    def remove(self, entry: Entry) -> int:
+        """Delete a model, and what was begun of it; the bytes freed come back."""
+        home = self.begun(entry)
         with self._alone(entry.name):
             size = sum(one.stat().st_size for one in home.iterdir())
             shutil.rmtree(home)

@@ -332,8 +332,7 @@ def test_what_is_in_the_library_is_found_however_common_it_looks(
     demo_library: SegSearch,
 ) -> None:
     segment = demo_library.segment(1)
-    inside = RegionTerm(segment.image_id, mask=segment.mask)
-    for term in (SegmentTerm(1), ImageTerm(segment.image_id), inside):
+    for term in (SegmentTerm(1), ImageTerm(segment.image_id)):
         alone = Query((term,), min_relevance=1.0)
         assert demo_library.ask(alone).hits
         for other in (

@@ -155,7 +155,6 @@ def test_of_measured_pictures_one_at_a_time_is_in_memory(
     monkeypatch.setattr("segsearch.wiring.build_pipeline", lambda _settings: Counting())
     measured = _measured(Settings(), tmp_path)
     assert (measured["pictures"], measured["masks_per_picture"]) == (4, 2)
-    assert _measured(Settings(max_pixels=620), tmp_path)["pictures"] == 1
 
 
 def test_a_row_loads_from_meta_s_layout_and_the_best_preset_here_is_taken(tmp_path: Path) -> None:

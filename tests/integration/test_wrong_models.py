@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,15 +18,14 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from segsearch.commands.models import app
-from segsearch.decode import sha256_of
 from segsearch.domain import Proposal
 from segsearch.embedders.open_clip_models import build, check_model, tokenizer
-from segsearch.errors import ModelError, UnsafeWeightsError
-from segsearch.modelprocess import Lifetime, ModelProcess
+from segsearch.errors import EXIT_CODES, ChecksumError, ModelError, UnsafeWeightsError
 from segsearch.models.catalogue import entry
 from segsearch.models.presets import preset, recipe_of
+from segsearch.models.registry import EMBEDDED, model
 from segsearch.pipeline import Pipeline
-from segsearch.ports import Claim, Pixels, Vectors
+from segsearch.ports import Pixels, Vectors
 from segsearch.settings import Settings
 from segsearch.wiring import check_weights, find_model, open_service
 from tests.every_model import checkpoint, write_tokenizer
@@ -162,21 +162,11 @@ def test_what_is_no_unit_vector_is_never_stored(
     build: Callable[[], Pipeline], said: str, tmp_path: Path
 ) -> None:
     path = paint(tmp_path / "one.png", [Shape("red", (10, 10, 50, 50))])
-    with open_small_service(tmp_path / "library", models=UselessModels(build)) as service:
-        with pytest.raises(ModelError, match=rf"{said}.* pull or import it again"):
-            service.index([path])
+    library, models = tmp_path / "library", UselessModels(build)
+    with open_small_service(library, models=models, retry_seconds=0.01) as service:
+        (skipped,) = service.index([path]).skipped
+        assert re.search(rf"{said}.* pull or import it again", skipped.reason)
         assert service.status().segments == 0
-
-
-def test_a_model_process_says_what_is_of_no_use(tmp_path: Path) -> None:
-    path = paint(tmp_path / "one.png", [Shape("red", (10, 10, 50, 50))])
-    claim = Claim(1, 1, 1, "me", sha256_of(path), (str(path),))
-    process = ModelProcess(nan_pipeline, Settings(), Lifetime())
-    try:
-        with pytest.raises(ModelError, match="colour-embedder gives vectors"):
-            process.describe(claim)
-    finally:
-        process.close()
 
 
 def shrunk(path: Path, to: Path) -> Path:
@@ -261,3 +251,40 @@ def test_a_tokenizer_that_does_not_load_is_not_imported(tmp_path: Path) -> None:
         check_model(shape, tmp_path / "w.safetensors", tmp_path)
     write_tokenizer(tmp_path)
     check_model(shape, tmp_path / "w.safetensors", tmp_path)
+
+
+@pytest.mark.parametrize("wrong", ["nope", "sam-vit-b", "sam-lite"])
+def test_no_model_is_removed_beside_one_that_cannot_be(
+    wrong: str, edgetam: Path, tmp_path: Path
+) -> None:
+    models = partial(CliRunner().invoke, app, obj=Settings(models=tmp_path))
+    assert models(["import", "edgetam", str(edgetam)]).exit_code == 0
+    assert isinstance(models(["remove", "edgetam", wrong]).exception, ModelError)
+    assert models(["verify", "edgetam"]).stdout == "edgetam: every byte as recorded\n"
+    assert models(["remove", "edgetam", "edgetam"]).exit_code == 0
+    assert not (tmp_path / "edgetam").exists()
+
+
+@pytest.mark.parametrize(
+    "given", [["pull", "sam-lite"], ["remove", "sam-lite"], ["import", "sam-lite", "w.pt"]]
+)
+def test_models_that_come_with_segsearch_are_said_to(given: list[str], tmp_path: Path) -> None:
+    refused = CliRunner().invoke(app, given, obj=Settings(models=tmp_path)).exception
+    assert isinstance(refused, ModelError)
+    assert "sam-lite comes with segsearch" in str(refused)
+
+
+def test_models_that_come_with_segsearch_are_held_against_their_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = partial(CliRunner().invoke, app, obj=Settings(models=tmp_path))
+    for names in (["sam-lite", "clip-lite"], []):
+        done = models(["verify", "--json", *names])
+        assert json.loads(done.stdout) == {"sam-lite": [], "clip-lite": []}
+    copied = shutil.copytree(EMBEDDED, tmp_path / "embedded")
+    (copied / model("sam-lite").files["weights"][0]).write_bytes(b"other")
+    damaged = replace(model("sam-lite"), folder=copied)
+    monkeypatch.setattr("segsearch.wiring.embedded_model", lambda _: damaged)
+    done = models(["verify", "sam-lite"])
+    assert done.exit_code == EXIT_CODES[ChecksumError]
+    assert "is damaged or was replaced; install again" in done.stdout
