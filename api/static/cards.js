@@ -4,6 +4,7 @@
 import { drawRegion } from "./masks.js";
 
 const THUMBNAIL = 480;
+const THUMBS = { like: ".right", unlike: ".wrong" };
 
 export const count = (n, one) => `${n.toLocaleString("en")} ${one}${n === 1 ? "" : "s"}`;
 export const nameOf = (path) => (path || "").split(/[\\/]/).pop() || "picture";
@@ -41,6 +42,9 @@ export function loadAgain() {
   }
 }
 
+/** The button of a hit's card that gives a verdict. */
+export const thumbOf = (node, verdict) => node.querySelector(THUMBS[verdict]);
+
 /** A card of a hit: how well it matches, and two buttons to say whether it is what was meant.
  * From `likely` on, its relevance is more than a chance find's. */
 export function hitCard(hit, { likely, act, judge, judged }) {
@@ -53,10 +57,10 @@ export function hitCard(hit, { likely, act, judge, judged }) {
   const relevance = known ? ` Relevance ${Math.round(100 * hit.relevance)} %: below ${100 * likely} % it may be chance.` : "";
   node.classList.toggle("unlikely", known && hit.relevance < likely);
   shown.title = `Likeness: a cosine, the higher the better.${relevance}`;
-  const thumbs = node.querySelector(".thumbs");
-  thumbs.hidden = false;
-  for (const [name, verdict] of [["right", "like"], ["wrong", "unlike"]]) {
-    const button = thumbs.querySelector(`.${name}`);
+  node.dataset.segment = hit.segment_id;
+  node.querySelector(".thumbs").hidden = false;
+  for (const verdict of Object.keys(THUMBS)) {
+    const button = thumbOf(node, verdict);
     const chosen = judged(verdict, hit.segment_id);
     button.setAttribute("aria-pressed", String(chosen));
     button.addEventListener("click", () => judge(verdict, hit.segment_id, !chosen));

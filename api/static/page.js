@@ -1,14 +1,15 @@
 // The page: what is asked stands in the address (?q=, ?segment=, ?image=, ?image=&at=x,y), so Back
 // works and a search can be sent to someone. File names and words are hostile text: textContent only.
 
+import { judgedSo, judgements, oddity, query, wanted } from "./address.js";
 import { call, search, startAsking, upload } from "./api.js";
-import { card, count, hitCard, loadAgain, nameOf, share } from "./cards.js";
+import { card, count, hitCard, loadAgain, nameOf, share, thumbOf } from "./cards.js";
 import { steer } from "./crosshair.js";
 import { follow } from "./jobs.js";
 import { drawAll, drawRegion, regionAt } from "./masks.js";
 
 const LIMIT = 24, GALLERY = 48, LONGEST_PAGE = 1000;
-const SEARCHING = "Searching …";
+const SEARCHING = "Searching …", NOT_FOUND = "not_found_error";
 const EMPTY = "The library is empty. Fill it with: segsearch index FOLDER";
 const $ = (id) => document.getElementById(id);
 let asking = startAsking();
@@ -18,9 +19,6 @@ let cursor = null; // where the next page begins
 let gallery = GALLERY; // so many pictures are shown while nothing is asked
 let steering = false; // whether the keys were on the picture when the question came
 let passing = ""; // a message that the gallery may replace; anything else was said to be read
-
-const wanted = () => new URLSearchParams(location.search);
-const idsOf = (name) => (wanted().get(name) || "").split(",").filter(Boolean).map(Number);
 
 function say(text, bad = false) {
   $("message").textContent = text;
@@ -54,31 +52,34 @@ async function drawSample(source, label) {
   canvas.setAttribute("aria-label", label);
 }
 
-/** What the address asks for, as the body of a search. */
-function query() {
-  const at = wanted();
-  const body = { limit: LIMIT };
-  if (at.has("q")) body.text = at.get("q");
-  if (at.has("segment")) body.segment_id = Number(at.get("segment"));
-  if (at.has("at")) {
-    const region = { image_id: Number(at.get("image")), points: [at.get("at").split(",").map(Number)] };
-    body.region = at.has("candidate") ? { ...region, candidate: Number(at.get("candidate")) } : region;
-  }
-  for (const name of ["like", "unlike"]) if (at.has(name)) body[name] = idsOf(name);
-  if (at.has("all")) body.min_relevance = 0;
-  return body;
+function made({ hits, min_relevance }) {
+  const judged = judgements(picture);
+  return hits.map((hit) => hitCard(hit, {
+    likely: min_relevance,
+    act: () => go({ segment: hit.segment_id }),
+    judge,
+    judged: (verdict, id) => judged.some(([one, about]) => one === verdict && about === id),
+  }));
 }
 
-const made = ({ hits, min_relevance }) => hits.map((hit) => hitCard(hit, {
-  likely: min_relevance,
-  act: () => go({ segment: hit.segment_id }),
-  judge,
-  judged: (verdict, id) => idsOf(verdict).includes(id),
-}));
+/** The first page. Judged regions that are gone by now leave the address; how many comes back, too. */
+async function searchOn() {
+  for (let gone = 0; ; gone++) {
+    try {
+      return { answer: await search({ ...query(picture), limit: LIMIT }, picture), gone };
+    } catch (problem) {
+      const id = problem.code === NOT_FOUND && Number(problem.message.match(/no segment (\d+)/)?.[1]);
+      const judged = judgements(picture), rest = judged.filter(([, about]) => about !== id);
+      if (rest.length === judged.length) throw problem;
+      history.replaceState(history.state, "", addressOf(judgedSo(rest, picture)));
+      libraryChanged();
+    }
+  }
+}
 
 /** Search, and show the first page. The answer comes back, for what was pointed at. */
 async function askAndShow() {
-  const answer = await search(query(), picture);
+  const { answer, gone } = await searchOn();
   const { hits, seconds, message } = answer;
   show(made(answer));
   cursor = answer.next_cursor;
@@ -88,7 +89,8 @@ async function askAndShow() {
   const likely = document.querySelectorAll("#results .card:not(.unlikely)").length;
   const told = known && likely < hits.length ? `, ${likely.toLocaleString("en")} of them likely` : "";
   const first = hits.length ? `${cursor ? "First " : ""}${count(hits.length, "region")} in ${time}${told}` : "";
-  say(first || message || "Nothing found.");
+  const left = gone ? ` · ${count(gone, "judged region")} ${gone === 1 ? "is" : "are"} gone, and left out` : "";
+  say((first || message || "Nothing found.") + left);
   $("anyway").hidden = hits.length > 0 || !message || picture !== null || wanted().has("all");
   return answer;
 }
@@ -98,7 +100,7 @@ async function showMore() {
   const shown = $("results").childElementCount;
   try {
     if (location.search || picture) {
-      const answer = await search({ ...query(), cursor }, picture);
+      const answer = await search({ ...query(picture), limit: LIMIT, cursor }, picture);
       $("results").append(...made(answer));
       cursor = answer.next_cursor;
       $("more").hidden = !cursor;
@@ -110,20 +112,26 @@ async function showMore() {
     $("results").children[shown]?.querySelector(".look").focus({ preventScroll: true });
   } catch (problem) {
     if (problem.name !== "AbortError") say(problem.message, true);
+    if (problem.code === NOT_FOUND) libraryChanged();
   }
   $("more").disabled = false;
 }
 
 /** Search again with a hit taken as right or wrong, or no longer so. */
 function judge(verdict, id, chosen) {
-  const next = Object.fromEntries(wanted());
-  for (const name of ["like", "unlike"]) {
-    const ids = idsOf(name).filter((one) => one !== id);
-    if (chosen && name === verdict) ids.push(id);
-    if (ids.length) next[name] = ids.join(",");
-    else delete next[name];
-  }
-  go(next, picture);
+  const others = judgements(picture).filter(([, about]) => about !== id);
+  const place = [...$("results").children].findIndex((node) => node.dataset.segment === String(id));
+  const held = { verdict, id, place, seen: document.activeElement.matches(":focus-visible") };
+  go(judgedSo(chosen ? [...others, [verdict, id]] : others, picture), picture, held);
+}
+
+/** Focus the thumb that was pressed where its card is now, else that of the card in its place. */
+function focusAgain({ verdict, id, place, seen }) {
+  if (document.activeElement !== document.body) return; // it went elsewhere meanwhile
+  const cards = [...$("results").children];
+  const same = cards.find((node) => node.dataset.segment === String(id));
+  const node = same ?? cards[Math.min(place, cards.length - 1)];
+  (node ? thumbOf(node, verdict) : $("clear")).focus({ preventScroll: !seen });
 }
 
 /** So many of the pictures that are indexed, or all, oldest first. */
@@ -268,49 +276,69 @@ async function showPointed(id) {
   $("candidates").hidden = candidates.length < 2;
 }
 
-/** Show what the address, or the chosen picture, asks for. */
-async function render() {
+/** The words that are asked for, where they are not all that counts. */
+function askWords() {
+  const judged = judgements(picture).length;
+  if (judged) ask(`“${wanted().get("q")}”, and what you said of ${count(judged, "region")}`);
+  else $("asked").hidden = true;
+}
+
+async function showAsked() {
+  const at = wanted(), odd = oddity();
+  if (odd) throw new Error(odd);
+  if (picture) {
+    ask(`Like the picture ${picture.name}`, picture);
+    await askAndShow();
+  } else if (at.has("segment")) {
+    ask("Like this region", `v1/segments/${at.get("segment")}/cutout.png`);
+    await askAndShow();
+  } else if (at.has("at")) await showPointed(Number(at.get("image")));
+  else if (at.has("image")) await showImage(at.get("image"));
+  else if (at.has("q")) {
+    askWords();
+    await askAndShow();
+    askWords(); // what was judged may be gone
+  } else await showGallery();
+}
+
+/** Show what the address, or the chosen picture, asks for; `held` is the thumb that was pressed. */
+async function render(held = null) {
   asking = startAsking();
   const mine = asking;
-  const at = wanted();
-  const judged = idsOf("like").length + idsOf("unlike").length;
+  const words = wanted().get("q") || "";
   steering = document.activeElement === $("whole-masks"); // hidden in a moment, and focused no more
-  $("words").value = at.get("q") || "";
+  $("words").value = words;
   for (const id of ["asked", "whole", "more", "anyway", "candidates"]) $(id).hidden = true;
   $("results").classList.add("waiting");
   $("results").setAttribute("aria-busy", "true");
   say(passing = SEARCHING);
-  document.title = at.get("q") ? `${at.get("q")} · segsearch` : "segsearch";
+  document.title = words ? `${words} · segsearch` : "segsearch";
   try {
-    if (picture) {
-      ask(`Like the picture ${picture.name}`, picture);
-      await askAndShow();
-    } else if (at.has("segment")) {
-      ask("Like this region", `v1/segments/${encodeURIComponent(at.get("segment"))}/cutout.png`);
-      await askAndShow();
-    } else if (at.has("at")) await showPointed(Number(at.get("image")));
-    else if (at.has("image")) await showImage(encodeURIComponent(at.get("image")));
-    else if (at.has("q")) {
-      if (judged) ask(`“${at.get("q")}”, and what you said of ${count(judged, "region")}`);
-      await askAndShow();
-    } else await showGallery();
+    await showAsked();
   } catch (problem) {
     if (mine.aborted) return; // a later question has taken over
     show([]);
     const missing = problem.code === "library_missing_error";
     say(passing = missing ? EMPTY : problem.message, !missing);
+    if (problem.code === NOT_FOUND) libraryChanged();
   }
-  if (!mine.aborted) $("results").setAttribute("aria-busy", "false");
+  if (mine.aborted) return;
+  $("results").setAttribute("aria-busy", "false");
+  if (held) focusAgain(held);
 }
 
-function go(next, file = null) {
-  picture = file;
+function addressOf(next) {
   const text = new URLSearchParams(next).toString();
+  return text ? `?${text}` : location.pathname;
+}
+
+function go(next, file = null, held = null) {
+  picture = file;
   const name = `${performance.timeOrigin} ${pictures.size}`; // entries outlive a reload, files do not
   if (file) pictures.set(name, file);
-  history.pushState(file && name, "", text ? `?${text}` : location.pathname);
+  history.pushState(file && name, "", addressOf(next));
   scrollTo({ top: 0 });
-  render();
+  render(held);
 }
 
 const searchByPicture = (file) => { if (file) go({}, file); };
@@ -372,7 +400,7 @@ $("add").addEventListener("change", () => {
   $("add").value = "";
 });
 $("clear").addEventListener("click", () => { go({}); $("words").focus(); });
-$("anyway").addEventListener("click", () => go({ ...Object.fromEntries(wanted()), all: 1 }));
+$("anyway").addEventListener("click", () => go([...wanted(), ["all", 1]]));
 $("home").addEventListener("click", (event) => {
   if (!plainClick(event)) return;
   event.preventDefault();

@@ -233,6 +233,26 @@ def test_a_thumb_down_leaves_a_hit_out_and_a_thumb_up_stays(page: Page, many_url
     expect(page.locator(".right[aria-pressed=true]")).to_have_count(0)
 
 
+def test_of_too_many_verdicts_the_oldest_is_left_out(page: Page, many_url: str) -> None:
+    known = page.request.get(f"{many_url}/v1/images/1/segments").json()["segments"][0]
+    ids = range(known["segment_id"], known["segment_id"] + 40)
+    many = "&".join(f"{('like', 'unlike')[one % 2]}={one}" for one in ids)
+    page.goto(f"{many_url}/?q=red&all=1&{many}")
+    ready(page)
+    expect(page.locator("#question")).to_contain_text("what you said of 31 regions")
+    pressed = page.locator(".card", has=page.locator(".wrong[aria-pressed=false]")).first
+    newest = pressed.get_attribute("data-segment")
+    pressed.locator(".wrong").click()
+    page.wait_for_url(f"**&unlike={newest}")
+    ready(page)
+    expect(page.locator(".card").first).to_be_visible()
+    judged = page.evaluate(
+        "[...new URLSearchParams(location.search)].slice(2).map(([, id]) => Number(id))"
+    )
+    rest = [one for one in ids if str(one) != newest]
+    assert judged == [*rest[-30:], int(newest or 0)]
+
+
 def test_nothing_matches_is_said_and_the_nearest_can_be_seen_anyway(
     page: Page, many_url: str
 ) -> None:

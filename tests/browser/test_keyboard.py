@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.serving import BLUE, ready, served
 from tests.clicking_models import ClickModels
+from tests.small_models import Shape, paint
 
 pytestmark = pytest.mark.browser
 
@@ -86,3 +87,32 @@ def test_the_keys_stay_on_the_picture_from_point_to_point(page: Page, url: str) 
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_url("**/?image=1&at=319*2C199")
+
+
+@pytest.fixture(scope="module")
+def list_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A library with more red things than a small window shows."""
+    folder = tmp_path_factory.mktemp("list")
+    for number in range(20):
+        red, blue = Shape("red", (4, 4, 24 + number, 40)), Shape("blue", (60, 50, 70 + number, 80))
+        paint(folder / "pictures" / f"{number}.png", [red, blue], size=(120 + number, 90))
+    yield from served(folder / "library", folder / "pictures", ClickModels())
+
+
+def test_the_focus_stays_on_the_thumb_that_was_pressed(page: Page, list_url: str) -> None:
+    page.goto(f"{list_url}/?q=red")
+    ready(page)
+    third = page.locator(".card").nth(2)
+    segment = third.get_attribute("data-segment")
+    third.locator(".right").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**like={segment}")
+    ready(page)
+    thumb = page.locator(f".card[data-segment='{segment}'] .right[aria-pressed=true]")
+    expect(thumb).to_be_focused()
+    expect(thumb).to_be_in_viewport()
+    third.locator(".wrong").focus()  # its region is left out, and another takes its place
+    page.keyboard.press("Enter")
+    page.wait_for_url("**unlike=*")
+    ready(page)
+    expect(third.locator(".wrong")).to_be_focused()

@@ -259,6 +259,36 @@ def test_the_pages_masks_are_those_of_pycocotools(page: Page, url: str) -> None:
             assert np.array_equal(np.array(drawn).reshape(height, width), array)
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("image=", "The address says “image=”, expected the number of a picture."),
+        ("segment=x", "The address says “segment=x”, expected the number of a region."),
+        (
+            "image=1&at=5",
+            "The address says “at=5”, expected a place in the picture, such as 320,200.",
+        ),
+        ("at=5,5", "The address says a place, but not in which picture."),
+        (
+            "image=1&at=5,5&candidate=64",
+            "The address says “candidate=64”, expected the number of a mask.",
+        ),
+    ],
+)
+def test_an_odd_address_is_refused_in_plain_words(
+    page: Page, url: str, address: str, said: str
+) -> None:
+    page.goto(f"{url}/?{address}")
+    expect(page.locator("#message")).to_have_text(said)
+
+
+def test_odd_judgements_are_passed_over(page: Page, url: str) -> None:
+    page.goto(f"{url}/?q=red&like=1,x,-2&unlike=")
+    ready(page)
+    expect(page.locator("#question")).to_contain_text("what you said of 1 region")
+    expect(page.locator(".card").first).to_be_visible()
+
+
 def test_an_unknown_segment_is_said(page: Page, url: str) -> None:
     page.goto(f"{url}/?segment=999")
     expect(page.locator("#message")).to_have_text("There is no segment 999 in the library.")

@@ -162,3 +162,39 @@ def test_words_that_carry_a_picture_of_them_are_pasted_as_words(
         words,
     )
     expect(page.locator("#asked")).to_be_visible(visible=searched)
+
+
+def test_judgements_of_what_was_deleted_elsewhere_are_left_out(
+    page: Page, pictures: Path, tmp_path: Path
+) -> None:
+    servers = served(tmp_path / "library", pictures, SmallModels())
+    url = next(servers)
+    listed = page.request.get(f"{url}/v1/images/2/segments").json()["segments"]
+    gone = listed[0]["segment_id"]
+    page.request.delete(f"{url}/v1/images/2")
+    page.goto(f"{url}/?q=red&like={gone}&unlike=99&like=1")
+    ready(page)
+    message = page.locator("#message")
+    expect(message).to_contain_text(" · 2 judged regions are gone, and left out")
+    expect(page.locator("#question")).to_contain_text("what you said of 1 region")
+    expect(page.locator(".card").first).to_be_visible()
+    assert page.url.endswith("?q=red&like=1")
+    page.goto("about:blank")
+    next(servers, None)
+
+
+def test_counts_follow_when_something_is_found_to_be_gone(
+    page: Page, pictures: Path, tmp_path: Path
+) -> None:
+    servers = served(tmp_path / "library", pictures, SmallModels())
+    url = next(servers)
+    page.goto(url)
+    ready(page)
+    page.request.delete(f"{url}/v1/images/2")
+    page.get_by_role("button", name="b.png. Show its regions.").click()
+    expect(page.locator("#message")).to_have_text("There is no image 2 in the library.")
+    expect(page.locator("#library")).to_contain_text("2 pictures · 3 segments")
+    page.go_back()
+    expect(page.locator(".card")).to_have_count(2)
+    page.goto("about:blank")
+    next(servers, None)
