@@ -8,7 +8,7 @@ import { steer } from "./crosshair.js";
 import { follow } from "./jobs.js";
 import { drawAll, drawRegion, regionAt } from "./masks.js";
 
-const LIMIT = 24, GALLERY = 48, LONGEST_PAGE = 1000;
+const LIMIT = 24, GALLERY = 48, LONGEST_PAGE = 1000, NAMED = 3;
 const SEARCHING = "Searching …", NOT_FOUND = "not_found_error";
 const EMPTY = "The library is empty. Fill it with: segsearch index FOLDER";
 const $ = (id) => document.getElementById(id);
@@ -343,6 +343,14 @@ function go(next, file = null, held = null) {
 
 const searchByPicture = (file) => { if (file) go({}, file); };
 
+/** Which files were refused, and why; of many, the first few. */
+function toldOf(refused) {
+  const named = refused.slice(0, NAMED).map(({ filename, detail }) => `${filename} (${detail.replace(/\.$/, "")})`);
+  const rest = refused.length - named.length;
+  const more = rest ? ` and ${rest.toLocaleString("en")} more` : "";
+  return `${refused.length.toLocaleString("en")} refused: ${named.join(", ")}${more}`;
+}
+
 async function addPictures(files) {
   if (!files.length) return;
   $("library").textContent = `Sending ${count(files.length, "picture")} …`;
@@ -351,7 +359,7 @@ async function addPictures(files) {
     const fresh = images.filter((one) => one.created).length;
     const parts = [`${count(fresh, "new picture")} to be indexed`];
     if (images.length > fresh) parts.push(`${(images.length - fresh).toLocaleString("en")} known already`);
-    if (refused.length) parts.push(`${refused.length.toLocaleString("en")} refused: ${refused[0].detail}`);
+    if (refused.length) parts.push(toldOf(refused));
     say(parts.join(" · "), refused.length > 0);
   } catch (problem) {
     say(problem.message, true);

@@ -381,10 +381,15 @@ def test_added_pictures_are_taken_and_rubbish_is_refused(
     page.goto(next(servers))
     ready(page)
     new = paint(tmp_path / "new.png", [BLUE], size=(300, 200))
-    (tmp_path / "no.jpg").write_text("nothing of the kind")
-    page.locator("#add").set_input_files([new, pictures / "a.png", tmp_path / "no.jpg"])
+    bad = [tmp_path / name for name in ("no.jpg", "empty.png", "c.gif", "d.gif", "e.gif")]
+    for path in bad:
+        path.write_text("" if path.stem == "empty" else "nothing of the kind")
+    page.locator("#add").set_input_files([new, pictures / "a.png", *bad])
     message = page.locator("#message")
-    expect(message).to_contain_text("1 new picture to be indexed · 1 known already · 1 refused")
+    expect(message).to_contain_text("1 new picture to be indexed · 1 known already · 5 refused: ")
+    expect(message).to_contain_text("no.jpg (The file is not a picture")
+    expect(message).to_contain_text("empty.png (The file is empty (0 bytes)), c.gif")
+    expect(message).to_contain_text(") and 2 more")
     expect(page.locator("#library")).to_contain_text("4 pictures")
     expect(page.locator("#library")).to_contain_text("1 waiting")
     page.goto("about:blank")
