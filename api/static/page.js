@@ -452,6 +452,10 @@ function libraryChanged() {
   }, 500);
 }
 
+// What gets the focus is scrolled out from under the search bar, however many lines that has.
+new ResizeObserver(([{ target }]) =>
+  document.documentElement.style.setProperty("--bar", `${target.offsetHeight}px`)).observe($("form").parentElement);
+
 showLibrary();
 render();
 follow($("job"), $("job-bar"), libraryChanged);

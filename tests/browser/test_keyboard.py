@@ -99,6 +99,26 @@ def list_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from served(folder / "library", folder / "pictures", ClickModels())
 
 
+@pytest.mark.parametrize("size", [(320, 480), (740, 320), (320, 640), (1100, 700)])
+def test_what_has_the_focus_is_not_behind_the_search_bar(
+    page: Page, list_url: str, size: tuple[int, int]
+) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(f"{list_url}/?q=red&like=1")
+    ready(page)
+    page.locator("#results .wrong").last.focus()
+    for _ in range(60):
+        page.keyboard.press("Shift+Tab")
+        hidden = page.evaluate(
+            """() => {
+              const bar = document.querySelector("search"), now = document.activeElement;
+              if (bar.contains(now)) return false;
+              return now.getBoundingClientRect().top < bar.getBoundingClientRect().bottom;
+            }"""
+        )
+        assert not hidden
+
+
 def test_the_focus_stays_on_the_thumb_that_was_pressed(page: Page, list_url: str) -> None:
     page.goto(f"{list_url}/?q=red")
     ready(page)
