@@ -21,7 +21,7 @@ from rich.logging import RichHandler
 from segsearch import __version__
 from segsearch.commands import keys, models
 from segsearch.commands.caption import caption
-from segsearch.commands.curate import tag
+from segsearch.commands.curate import check_found, tag
 from segsearch.commands.evaluate import evaluate
 from segsearch.commands.export import export
 from segsearch.commands.indexing import BackgroundWorker, index, watch, worker
@@ -198,9 +198,11 @@ def remove(
     if not paths and not image_id:
         raise QueryError("Name what to remove: a path, or --image-id ID.")
     with open_service(context.obj) as service:
+        lost = service.lacking(paths=paths or (), image_ids=image_id or ())
         removed = service.remove(paths=paths or (), image_ids=image_id or ())
     said = f"Removed {removed} images." if removed else "Forgot the paths; other paths lead there."
     print(json.dumps({"removed": removed}) if as_json else said)
+    check_found(lost)
 
 
 @app.command()

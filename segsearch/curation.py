@@ -25,6 +25,13 @@ def check_tag(text: str) -> str:
     return tag
 
 
+def lacking(catalog: Catalog, places: Sequence[Path | str], image_ids: Sequence[int]) -> list[str]:
+    """Those of these paths and ids, as they were given, at which a library holds no image."""
+    known = {one.id for one in catalog.images(ids=image_ids, limit=len(image_ids))}
+    nowhere = [str(place) for place in places if not catalog.find_paths([normal(place)])]
+    return [*nowhere, *(str(one) for one in image_ids if one not in known)]
+
+
 def tag(
     catalog: Catalog,
     places: Sequence[Path | str],

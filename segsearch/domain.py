@@ -267,7 +267,8 @@ class RepairReport:
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """Paths whose files are gone and were forgotten, and how many images went with them."""
+    """Paths whose files are gone and were forgotten, and how many images went with them; of a dry
+    run, what would be."""
 
     paths: tuple[str, ...]
     images: int

@@ -233,6 +233,12 @@ class SegSearch(Looking):
         """Tag images by id, path or folder, or take tags away; the ids; see `curation.tag`."""
         return curation.tag(self._catalog, paths, image_ids, add=add, remove=remove)
 
+    def lacking(
+        self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()
+    ) -> list[str]:
+        """Those of these paths and ids that `remove` and `tag` would pass by: nothing is there."""
+        return curation.lacking(self._catalog, paths, image_ids)
+
     # Asking
 
     def ask(self, query: Query) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from segsearch import snapshots
@@ -14,6 +15,8 @@ from segsearch.projection import Projection
 from segsearch.sources.names import folder_of
 from segsearch.sources.reader import Sources
 from segsearch.worker import is_gone, is_running
+
+PIECE = 500  # images looked up at once
 
 
 class Upkeep:
@@ -92,16 +95,26 @@ class Upkeep:
         """Forget paths whose files are gone, and images that no path leads to any more.
 
         Only files found to be gone by an `index` of their folder count, and each is looked for
-        once more.
+        once more. With `dry_run` nothing is forgotten, only counted.
         """
         gone = [path for path in self._catalog.missing_paths() if not self._sources.holds(path)]
         if dry_run or not gone:
-            return PruneReport(tuple(gone), 0)
+            return PruneReport(tuple(gone), self._images_at_only(gone))
         images = self._catalog.forget_paths(gone)
         active = self._catalog.active_recipe()
         if active:
             self._projection.save(active)
         return PruneReport(tuple(gone), images)
+
+    def _images_at_only(self, paths: Sequence[str]) -> int:
+        """How many images no other path than these leads to."""
+        ids, only = self._catalog.find_images(paths), set(paths)
+        pieces = (ids[start : start + PIECE] for start in range(0, len(ids), PIECE))
+        return sum(
+            only.issuperset(image.paths)
+            for some in pieces
+            for image in self._catalog.images(ids=some, limit=PIECE)
+        )
 
     def backup(self, file: Path) -> None:
         """Copy the catalog as of one moment to a file, while others index and search.

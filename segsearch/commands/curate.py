@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from segsearch.domain import MAX_ID
+from segsearch.errors import NotFoundError, QueryError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -27,7 +29,10 @@ def tag(
     """Give tags to pictures of the library, or take them away; without either, show them."""
     from segsearch.wiring import open_service
 
+    if not paths and not image_id:
+        raise QueryError("Name what to tag: a path, or --image-id ID.")
     with open_service(context.obj) as service:
+        lost = service.lacking(paths=paths or (), image_ids=image_id or ())
         ids = service.tag(
             paths=paths or (), image_ids=image_id or (), add=add or (), remove=remove or ()
         )
@@ -38,3 +43,12 @@ def tag(
     else:
         for image in images:
             print(f"{image.paths[0] if image.paths else image.id}: {', '.join(image.tags) or '-'}")
+    check_found(lost)
+
+
+def check_found(lost: Sequence[str]) -> None:
+    """NotFoundError that names what was passed by, once the rest is done."""
+    if lost:
+        raise NotFoundError(
+            f"The library holds no image at {', '.join(lost)}; the rest has been dealt with."
+        )

@@ -68,7 +68,8 @@ def prune(
         return
     for path in report.paths:
         print(f"{'gone' if dry_run else 'forgotten'}: {path}")
-    print(f"{len(report.paths)} paths, {report.images} images removed.")
+    done = "would be removed" if dry_run else "removed"
+    print(f"{len(report.paths)} paths, {report.images} images {done}.")
 
 
 def backup(

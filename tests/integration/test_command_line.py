@@ -129,6 +129,7 @@ def test_verify_says_yes_only_when_all_agree(library: Path) -> None:
         (["index", "/no/such/folder"], PathError),
         (["remove", "/no/such/folder"], errors.NotFoundError),
         (["remove"], QueryError),
+        (["tag", "--add", "x"], QueryError),
         (["remove", ""], PathError),
         (["tag", "", "--add", "x"], PathError),
         (["export", "--under", "", "--into", os.devnull], PathError),
@@ -295,6 +296,10 @@ def test_tags_globs_and_vanished_files_from_the_command_line(tmp_path: Path) -> 
     assert "keep.png: plain, red" in run("tag", pictures, library=library).stdout
     fails(run("tag", pictures / "none.png", "--add", "x", library=library), errors.NotFoundError)
     fails(run("tag", pictures, "--add", " ", library=library), QueryError)
+    partly = run("tag", pictures / "go.png", "lost", "--add", "z", "--json", library=library)
+    assert json.loads(partly.stdout)["tags"] == ["plain", "red", "z"]
+    fails(partly, errors.NotFoundError)
+    assert "no image at lost;" in partly.stderr
     (pictures / "copy.png").write_bytes((pictures / "keep.png").read_bytes())
     run(*index, library=library)
     assert "other paths lead there" in run("remove", pictures / "copy.png", library=library).stdout
@@ -303,9 +308,16 @@ def test_tags_globs_and_vanished_files_from_the_command_line(tmp_path: Path) -> 
     run(*index, library=library)
     assert json.loads(run("status", "--json", library=library).stdout)["missing"] == 1
     looked = json.loads(run("prune", "--dry-run", "--json", library=library).stdout)
-    assert looked == {"paths": [str(pictures / "go.png")], "images": 0}
+    assert looked == {"paths": [str(pictures / "go.png")], "images": 1}
+    assert (
+        "1 paths, 1 images would be removed." in run("prune", "--dry-run", library=library).stdout
+    )
     assert "1 paths, 1 images removed" in run("prune", library=library).stdout
     assert json.loads(run("verify", "--json", library=library).stdout)["ok"]
+    partly = run("remove", pictures / "keep.png", "lost", "--image-id", "99", library=library)
+    assert partly.stdout == "Removed 1 images.\n"
+    fails(partly, errors.NotFoundError)
+    assert "no image at lost, 99;" in partly.stderr
 
 
 def test_addresses_are_refused_unless_allowed(tmp_path: Path, library: Path) -> None:
