@@ -32,8 +32,7 @@ def main() -> None:
     settings = Settings(preset=chosen.preset)
     truth = read_truth(chosen.scenes / "annotations.json", chosen.scenes / "images")
     shown = track(sampled(truth, chosen.limit), "Describing", console=Console(stderr=True))
-    mix = (settings.context_weight, settings.masked_weight)
-    result = evaluate(build_pipeline(settings), shown, mix)
+    result = evaluate(build_pipeline(settings), shown, settings.mix)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()

@@ -69,7 +69,7 @@ class Judge:
         """Every picture under a variant."""
         segmenter = build_segmenter(chosen, self.settings)
         pipeline = Pipeline(segmenter, self.embedder, chosen.crop)
-        mix = (self.settings.context_weight, self.settings.masked_weight)
+        mix = self.settings.mix
         return [describe(pipeline, decode(read_file(p.path))[0], mix) for p in self.pictures]
 
     def row(self, label: str, described: list[Description], mix: float | None = None) -> Row:

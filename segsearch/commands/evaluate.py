@@ -24,8 +24,8 @@ def evaluate(
 ) -> None:
     """Measure search by region on annotated pictures, beside whole pictures, patches and boxes.
 
-    Nothing is stored. `--preset` picks the models, SEGSEARCH_CONTEXT_WEIGHT and
-    SEGSEARCH_MASKED_WEIGHT the mix of vectors.
+    Nothing is stored. `--preset` picks the models, SEGSEARCH_CONTEXT_WEIGHT,
+    SEGSEARCH_MASKED_WEIGHT and SEGSEARCH_PICTURE_WEIGHT the mix of vectors, as in a search.
     """
     from segsearch.decode import Limits
     from segsearch.evaluation.run import check_present, sampled, table
@@ -39,7 +39,6 @@ def evaluate(
     pipeline = build_pipeline(settings)
     console = Console(stderr=True, quiet=as_json)
     shown = track(pictures, "Describing", console=console)
-    mix = (settings.context_weight, settings.masked_weight)
     limits = Limits(settings.max_bytes, settings.max_pixels)
-    result = run(pipeline, shown, mix, limits=limits)
+    result = run(pipeline, shown, settings.mix, limits=limits)
     print(json.dumps(result.document) if as_json else table(result))

@@ -41,8 +41,11 @@ class Description:
     quality: tuple[float, ...]
 
 
-def describe(pipeline: Pipeline, pixels: Pixels, mix: tuple[float, float]) -> Description:
-    """Describe a picture (H, W, 3) u8; `mix` weighs context and masked vectors in `both`."""
+def describe(pipeline: Pipeline, pixels: Pixels, mix: tuple[float, float, float]) -> Description:
+    """Describe a picture (H, W, 3) u8.
+
+    `mix` weighs context, masked and picture vectors in `both`, as `Settings.mix` does in searches.
+    """
     began = time.monotonic()
     proposals = pipeline.regions(pixels)
     segmenting = time.monotonic() - began
@@ -55,9 +58,9 @@ def describe(pipeline: Pipeline, pixels: Pixels, mix: tuple[float, float]) -> De
         CONTEXT: _embedded(pipeline, segments, [context_crop(pixels, m, rule) for m in segments]),
         MASKED: _embedded(pipeline, segments, [masked_crop(pixels, m, rule) for m in segments]),
     }
-    one, two = regions[CONTEXT], regions[MASKED]
-    blended = mix[0] * one.vectors + mix[1] * two.vectors
-    regions[BOTH] = Regions(segments, blended, one.seconds + two.seconds)
+    parts = [regions[name] for name in (CONTEXT, MASKED, WHOLE)]
+    blended = mix[0] * parts[0].vectors + mix[1] * parts[1].vectors + mix[2] * parts[2].vectors
+    regions[BOTH] = Regions(segments, blended, sum(part.seconds for part in parts))
     for name in BY_SEGMENT:
         part = regions[name]
         regions[name] = Regions(part.masks, part.vectors, part.seconds + segmenting)

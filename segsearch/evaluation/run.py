@@ -65,15 +65,15 @@ def check_present(pictures: Sequence[TruePicture]) -> None:
 def evaluate(
     pipeline: Pipeline,
     wanted: Iterable[TruePicture],
-    mix: tuple[float, float],
+    mix: tuple[float, float, float],
     *,
     methods: Sequence[str] = METHODS,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluation:
     """Measure these methods on these pictures, one query "a NAME" for each category in them.
 
-    `mix` weighs context and masked vectors. InputError when a picture has another size than its
-    truth says; PictureError when it is none, or one beyond `limits`.
+    `mix` weighs context, masked and picture vectors. InputError when a picture has another size
+    than its truth says; PictureError when it is none, or one beyond `limits`.
     """
     pictures: list[TruePicture] = []
     described: list[Description] = []

@@ -14,7 +14,17 @@ from pycocotools import mask as coco
 from segsearch.decode import Limits
 from segsearch.domain import Mask
 from segsearch.errors import InputError, PathError, PictureError, PictureTooLargeError
-from segsearch.evaluation.methods import BOTH, BOXES, MASKED, METHODS, PATCHES, WHOLE, Regions
+from segsearch.evaluation.methods import (
+    BOTH,
+    BOXES,
+    CONTEXT,
+    MASKED,
+    METHODS,
+    PATCHES,
+    WHOLE,
+    Regions,
+    describe,
+)
 from segsearch.evaluation.metrics import (
     Row,
     mask_recall,
@@ -29,6 +39,7 @@ from segsearch.masks import encode, full
 from tests.small_models import Shape, SmallModels, paint
 
 WIDTH, HEIGHT = 120, 90
+MIX = (0.5, 0.5, 0.0)
 SCENES = {
     "one.png": [Shape("red", (10, 10, 20, 20)), Shape("blue", (40, 20, 110, 85))],
     "two.png": [Shape("green", (5, 5, 60, 80)), Shape("yellow", (90, 60, 100, 70), "disc")],
@@ -65,7 +76,7 @@ def _segmentation(shape: Shape) -> Any:
     return {"size": encoded["size"], "counts": encoded["counts"].decode()}
 
 
-def rows(folder: Path, mix: tuple[float, float] = (0.5, 0.5)) -> dict[str, Row]:
+def rows(folder: Path, mix: tuple[float, float, float] = MIX) -> dict[str, Row]:
     pictures = read_truth(folder / "truth.json", folder)
     return {row.method: row for row in evaluate(SmallModels().pipeline(), pictures, mix).rows}
 
@@ -80,7 +91,7 @@ def test_truth_is_read_from_polygons_and_run_lengths(folder: Path) -> None:
 
 
 def test_perfect_masks_and_vectors_measure_as_perfect(folder: Path) -> None:
-    row = rows(folder, (0.0, 1.0))[MASKED]
+    row = rows(folder, (0.0, 1.0, 0.0))[MASKED]
     assert [row.first_right, row.map_50, row.map_75] == pytest.approx([1.0, 1.0, 1.0])
     assert row.right_iou == pytest.approx(1.0)
     assert row.recall_100 == row.recall_1000 == pytest.approx(1.0)
@@ -148,11 +159,21 @@ def test_whole_pictures_and_patches_find_pictures_and_hardly_regions(folder: Pat
     assert found[BOXES].seconds < found[BOTH].seconds + 1
 
 
-def test_the_mix_reaches_the_row_of_both(folder: Path) -> None:
-    for mix, same in (((0.0, 1.0), MASKED),):
-        found = rows(folder, mix)
-        assert found[BOTH].map_75 == found[same].map_75
-        assert found[BOTH].picture_recall == found[same].picture_recall
+@pytest.mark.parametrize(("mix", "same"), [((1.0, 0.0, 0.0), CONTEXT), ((0.0, 1.0, 0.0), MASKED)])
+def test_the_mix_reaches_the_row_of_both(
+    mix: tuple[float, float, float], same: str, folder: Path
+) -> None:
+    found = rows(folder, mix)
+    assert found[BOTH].map_75 == found[same].map_75
+    assert found[BOTH].picture_recall == found[same].picture_recall
+
+
+def test_the_picture_s_share_reaches_the_row_of_both() -> None:
+    pixels = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    pixels[10:40, 10:40] = (255, 0, 0)
+    found = describe(SmallModels().pipeline(), pixels, (0.25, 0.25, 0.5)).regions
+    shares = 0.25 * found[CONTEXT].vectors + 0.25 * found[MASKED].vectors
+    assert found[BOTH].vectors == pytest.approx(shares + 0.5 * found[WHOLE].vectors)
 
 
 def test_several_right_pictures_do_not_crowd_each_other_out() -> None:
@@ -197,7 +218,7 @@ def test_what_is_no_truth_is_refused(folder: Path, tmp_path: Path) -> None:
     document["annotations"] = document["annotations"][:1]
     bad.write_text(json.dumps(document))
     with pytest.raises(InputError, match="upright"):
-        evaluate(SmallModels().pipeline(), read_truth(bad, folder), (0.5, 0.5))
+        evaluate(SmallModels().pipeline(), read_truth(bad, folder), MIX)
 
 
 TRIANGLE = [1, 1, 10, 1, 10, 10]
@@ -278,9 +299,9 @@ def test_a_picture_that_cannot_be_read_is_named(folder: Path, tmp_path: Path) ->
     pictures = read_truth(folder / "truth.json", folder)
     gone = replace(pictures[0], path=tmp_path / "gone.png")
     with pytest.raises(PictureError, match=r"gone\.png'"):
-        evaluate(SmallModels().pipeline(), [gone], (0.5, 0.5))
+        evaluate(SmallModels().pipeline(), [gone], MIX)
     with pytest.raises(PictureTooLargeError, match=r"one\.png'"):
-        evaluate(SmallModels().pipeline(), pictures, (0.5, 0.5), limits=Limits(max_pixels=10))
+        evaluate(SmallModels().pipeline(), pictures, MIX, limits=Limits(max_pixels=10))
 
 
 def test_words_and_sizes() -> None:
@@ -290,7 +311,7 @@ def test_words_and_sizes() -> None:
 
 def test_the_table_has_a_line_a_method(folder: Path) -> None:
     pictures = read_truth(folder / "truth.json", folder)
-    text = table(evaluate(SmallModels().pipeline(), pictures, (0.5, 0.5)))
+    text = table(evaluate(SmallModels().pipeline(), pictures, MIX))
     lines = text.splitlines()
     assert lines[0].startswith("3 pictures, 5 things, 5 names.")
     assert len(lines) == 2 + len(METHODS)
@@ -299,7 +320,7 @@ def test_the_table_has_a_line_a_method(folder: Path) -> None:
 
 def test_the_document_is_json_where_nothing_could_be_measured(folder: Path) -> None:
     pictures = read_truth(folder / "truth.json", folder)
-    result = evaluate(SmallModels().pipeline(), pictures, (0.5, 0.5), methods=[WHOLE])
+    result = evaluate(SmallModels().pipeline(), pictures, MIX, methods=[WHOLE])
     assert np.isnan(result.rows[0].right_iou)
     document = json.loads(json.dumps(result.document, allow_nan=False))
     assert document["rows"][0]["right_iou"] is None
