@@ -26,7 +26,7 @@ from segsearch.queries import (
 from segsearch.search import NOT_WEIGHT
 from segsearch.sources.names import scheme_of
 
-WEIGHT = re.compile(r"(.+):([+-]?\d+(?:\.\d+)?)", re.DOTALL)
+WEIGHT = re.compile(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

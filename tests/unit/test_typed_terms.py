@@ -47,6 +47,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (Typed("red umbrella"), [TextTerm("red umbrella")]),
         (Typed("16:9"), [TextTerm("16:9")]),
         (Typed(words=("sea:0.5", "sand")), [TextTerm("sea", 0.5), TextTerm("sand")]),
+        (
+            Typed(words=("a cat:.5", "a:1e2", "b:+2.", "c:-1.5E-1")),
+            [
+                TextTerm("a cat", 0.5),
+                TextTerm("a", 100.0),
+                TextTerm("b", 2.0),
+                TextTerm("c", -0.15),
+            ],
+        ),
+        (Typed(words=("a:.", "b:e2")), [TextTerm("a:."), TextTerm("b:e2")]),
+        (
+            Typed(images=("q.jpg:.5",), segments=("93:.5",)),
+            [PictureTerm(b"q", 0.5), SegmentTerm(93, 0.5)],
+        ),
         (Typed("a", without=("b",)), [TextTerm("a"), TextTerm("b", -0.5)]),
         (Typed(images=("q.jpg:0.5",)), [PictureTerm(b"q", 0.5)]),
         (Typed(images=("q.jpg",)), [PictureTerm(b"q")]),
