@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from datetime import datetime
 
@@ -82,6 +83,9 @@ def check_filters(filters: Filters) -> None:
             raise QueryError(
                 f"The filter {one.name} lists {len(value)} values, expected at most {most}."
             )
+        if isinstance(value, tuple) and "" in value:
+            raise QueryError(f"The filter {one.name} holds an empty name.")
+    _check_numbers(filters)
     for name in filters.places:
         parse_place(name)
     if filters.box is not None:
@@ -97,10 +101,26 @@ def check_filters(filters: Filters) -> None:
             )
     if filters.near is not None:
         latitude, longitude, distance = filters.near
-        if not (-90 <= latitude <= 90 and -180 <= longitude <= 180 and distance > 0):
+        if not (-90 <= latitude <= 90 and -180 <= longitude <= 180 and 0 < distance < math.inf):
             raise QueryError(
                 f"The filter near is {filters.near}, expected latitude, longitude and kilometres."
             )
+
+
+def _check_numbers(filters: Filters) -> None:
+    """QueryError for shares outside 0 to 1, measures that are no number, and empty spans."""
+    for name in ("min_area", "max_area", "min_box_overlap"):
+        share = getattr(filters, name)
+        if share is not None and not 0 <= share <= 1:
+            raise QueryError(f"The filter {name} is {share:g}, expected a share from 0 to 1.")
+    for name in ("min_predicted_iou", "min_stability"):
+        measure = getattr(filters, name)
+        if measure is not None and not math.isfinite(measure):
+            raise QueryError(f"The filter {name} is {measure:g}, expected a finite number.")
+    for name in ("area", "width", "height"):
+        least, most = getattr(filters, f"min_{name}"), getattr(filters, f"max_{name}")
+        if least is not None and most is not None and least > most:
+            raise QueryError(f"The filter min_{name} is {least:g}, more than max_{name}, {most:g}.")
 
 
 def parse_place(name: str) -> tuple[str | None, str | None]:

@@ -7,6 +7,7 @@ import pytest
 
 from segsearch import search
 from segsearch.errors import QueryError
+from segsearch.filters import Filters
 from segsearch.queries import Query, TextTerm
 
 
@@ -27,6 +28,23 @@ def test_a_query_without_words_is_refused(text: str) -> None:
         Query((TextTerm("a", 0.0),)),
         Query((TextTerm("a", float("nan")),)),
         Query((TextTerm("a"),) * 33),
+        *(
+            Query((TextTerm("a"),), filters=filters)
+            for filters in (
+                Filters(min_area=10),
+                Filters(min_area=float("nan")),
+                Filters(max_area=float("inf")),
+                Filters(max_area=-0.1),
+                Filters(min_box_overlap=2),
+                Filters(min_predicted_iou=float("nan")),
+                Filters(min_stability=float("inf")),
+                Filters(min_area=0.5, max_area=0.1),
+                Filters(min_width=9, max_width=8),
+                Filters(near=(48, 11, float("inf"))),
+                Filters(albums=("",)),
+                Filters(paths=("a/*", "")),
+            )
+        ),
     ],
 )
 def test_a_query_out_of_range_is_refused(query: Query) -> None:
