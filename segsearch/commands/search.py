@@ -154,12 +154,15 @@ def _answer(context: typer.Context, query: Query, overlay: Path | None, *, as_js
     from rich.console import Console
 
     from segsearch import search as asked
+    from segsearch.commands.targets import check_target
     from segsearch.export import hit_document
     from segsearch.progress import hit_table
     from segsearch.wiring import open_service
 
     asked.check(query)  # before models are loaded for nothing
     with open_service(context.obj) as service:
+        if overlay:
+            check_target(service, overlay)
         answer = service.ask(query)
         if overlay and answer.hits:
             _write_overlay(service, answer.hits[0], overlay)

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from segsearch import errors
 from segsearch.commands.search import _write_overlay
+from segsearch.commands.targets import check_target
 from segsearch.errors import EXIT_CODES, PathError, PictureError, QueryError
 from segsearch.progress import status_table
 from tests.conftest import DEMO
@@ -79,6 +80,13 @@ def test_without_paths_it_is_about_what_the_library_holds(library: Path, tmp_pat
         assert (done.returncode, json.loads(done.stdout)["files"]) == (0, 0), done.stderr
     fails(run("index", "--rebuild", library=tmp_path / "none"), errors.LibraryMissingError)
     assert not (tmp_path / "none").exists()
+
+
+def test_an_overlay_replaces_neither_the_library_nor_a_picture(library: Path) -> None:
+    for target in (library / "catalog.sqlite", library.parent / "one.png"):
+        before = target.read_bytes()
+        fails(run("search", "red", "--overlay", target, library=library), PathError)
+        assert target.read_bytes() == before
 
 
 def test_status_counts(library: Path) -> None:
@@ -236,6 +244,23 @@ def test_an_overlay_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         assert (tmp_path / "best.png").read_bytes().startswith(b"\x89PNG")
         with pytest.raises(PathError, match=r"Cannot write to '.*none/best\.png': No such file"):
             _write_overlay(service, best, tmp_path / "none" / "best.png")
+
+
+def test_what_is_the_library_s_is_no_target(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    picture = paint(tmp_path / "in" / "a.png", [Shape("red", (10, 10, 50, 40))])
+    (tmp_path / "link.png").symlink_to(picture)
+    with open_small_service(tmp_path / "library") as service:
+        service.index([picture])
+        (tmp_path / "way").symlink_to(tmp_path / "library")
+        for own in ("library/catalog.sqlite", "library", "library/new.png", "way/new.png"):
+            with pytest.raises(PathError, match="library's folder"):
+                check_target(service, tmp_path / own)
+        for known in ("in/a.png", "in", "link.png"):
+            with pytest.raises(PathError, match="holds pictures"):
+                check_target(service, tmp_path / known)
+        for free in ("in/b.png", "library.png", "in/a.png.png"):
+            check_target(service, tmp_path / free)
 
 
 def rubbish(folder: Path) -> set[str]:
