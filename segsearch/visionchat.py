@@ -31,7 +31,10 @@ END_OF_RUN = {401, 402, 403, 404, 405}  # key, money, path or model: the next re
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to ask: `base_url` ends before `/chat/completions`; QueryError when it is no URL."""
+    """Where to ask: `base_url` ends before `/chat/completions`.
+
+    QueryError when it is no URL, no model is named, or no header takes the key.
+    """
 
     base_url: str
     model: str
@@ -48,6 +51,8 @@ class Endpoint:
             raise QueryError(f"{self.base_url!r} is no URL: expected http://HOST/v1 or https://.")
         if url.userinfo:
             raise QueryError("The URL holds a password: give the key by SEGSEARCH_CAPTION_KEY.")
+        if not self.model.strip():
+            raise QueryError("The model's name is empty.")
         if self.key is not None and not (self.key.isascii() and self.key.isprintable()):
             raise QueryError("SEGSEARCH_CAPTION_KEY holds characters that no header takes.")
 

@@ -98,13 +98,15 @@ def test_the_command_shows_its_key_and_takes_words_or_paths(
         assert (capped["captioned"], capped["already"], capped["is_spent"]) == (1, 2, True)
 
 
-@pytest.mark.parametrize("wanted", [[], ["words", "--everything"], ["words", "--under", "x"]])
+@pytest.mark.parametrize(
+    "wanted", [[], ["words", "--everything"], ["words", "--under", "x"], ["words", "--model", " "]]
+)
 def test_the_command_wants_to_know_what_to_caption(service: SegSearch, wanted: list[str]) -> None:
     from typer.testing import CliRunner
 
     from segsearch.cli import app
 
     library = ["--library", str(service.settings.library)]
-    base = ["caption", *wanted, "--base-url", "http://localhost:1/v1", "--model", "m"]
+    base = ["caption", "--base-url", "http://localhost:1/v1", "--model", "m", *wanted]
     outcome = CliRunner().invoke(app, [*library, *base])
     assert isinstance(outcome.exception, QueryError)
