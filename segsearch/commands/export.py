@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from segsearch.commands.targets import check_target
 from segsearch.domain import MAX_ID
 from segsearch.errors import (
     EXIT_CODES,
@@ -79,6 +80,8 @@ def export(
         raise PathError(f"{str(into)!r} is a folder: name a file (--into).")
     settings: Settings = context.obj
     with open_service(settings) as service:
+        if into.is_dir() or not is_stream(into):
+            check_target(service, into)
         chosen = Selection(text, under or (), limit, per_image, min_relevance)
         hits = chosen.hits(service, partial(typer.echo, err=True))
         try:

@@ -260,6 +260,9 @@ def test_what_goes_to_an_open_file_is_nothing_but_regions(
         (["--limit", "0"], QueryError),
         (["--under", "/nowhere"], NotFoundError),
         (["--into", "/nowhere/at/all"], PathError),
+        (["--into", "library/catalog.sqlite"], PathError),
+        (["--into", "pictures/b/red.png"], PathError),
+        (["--format", "caption-pack", "--into", "pictures"], PathError),
         (["--format", "parquet", "--into", "/nowhere/at/all"], PathError),
     ],
 )

@@ -156,6 +156,9 @@ class UselessModels(SmallModels):
     def pipeline(self) -> Pipeline:
         return self.build()
 
+    def builder(self) -> Callable[[], Pipeline]:
+        return self.build
+
 
 @pytest.mark.parametrize(("build", "said"), USELESS)
 def test_what_is_no_unit_vector_is_never_stored(
