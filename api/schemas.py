@@ -267,7 +267,7 @@ class StatusDocument(BaseModel):
             "bytes": 4180212,
             "library": "/library",
             "recipe": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
-            "schema": "0005",
+            "schema": "0006",
             "jobs": [],
         }
     )

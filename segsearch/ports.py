@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ BoolArray = NDArray[np.bool_]  # (H, W)
 Vectors = NDArray[np.float32]  # (n, d), rows of unit length
 Vector = NDArray[np.float32]  # (d,) of unit length
 Ids = NDArray[np.int64]  # (n,)
+Setback = Literal["crashes", "interruptions", "errors"]  # counts of a `Claim`
 
 
 class Segmenter(Protocol):
@@ -181,6 +182,7 @@ class Claim:
     paths: tuple[str, ...]
     interruptions: int = 0  # workers that died, or were stopped, while they held it
     crashes: int = 0  # model processes that died over it
+    errors: int = 0  # that the models raised over it
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,13 +245,9 @@ class Queue(Protocol):
         `interrupted` counts it against each picture: one of them may be why the owner is gone.
         """
 
-    def put_back(
-        self, claim: Claim, reason: str, *, pause_seconds: float, crashed: bool = False
-    ) -> bool:
-        """Let a picture be tried again after a pause; False when the claim has passed on.
-
-        `crashed` counts a death of the model process, else an interruption is counted.
-        """
+    def put_back(self, claim: Claim, reason: str, *, pause_seconds: float, counts: Setback) -> bool:
+        """Let a picture be tried again after a pause, one more counted against it of what `counts`
+        names; False when the claim has passed on."""
 
     def quarantine(self, claim: Claim, reason: str) -> bool:
         """Set a picture that crashes the models aside; False when the claim has passed on."""

@@ -25,7 +25,7 @@ from segsearch.errors import (
     PictureError,
     SegSearchError,
 )
-from segsearch.ports import Catalog, Claim, DescribedPicture
+from segsearch.ports import Catalog, Claim, DescribedPicture, Setback
 
 LOG = logging.getLogger(__name__)
 CRASHES = 2  # a picture that ends this many model processes is quarantined
@@ -195,7 +195,8 @@ class Worker:
         LOG.warning("%s: the model process ended: %s.", path, crash.kind, extra=extra)
         if tries + 1 < (OUTSIDE_KILLS if crash.from_outside else CRASHES):
             pause = self._pause(tries)
-            self._catalog.put_back(claim, said, pause_seconds=pause, crashed=not crash.from_outside)
+            counts: Setback = "interruptions" if crash.from_outside else "crashes"
+            self._catalog.put_back(claim, said, pause_seconds=pause, counts=counts)
             return Step(path, 0, said, again=True)
         reason = f"It crashed the models {tries + 1} times: {crash.kind}."
         if crash.from_outside:
@@ -204,9 +205,9 @@ class Worker:
         return Step(path, 0, reason)
 
     def _stumbled(self, claim: Claim, path: str, problem: str) -> Step:
-        if claim.interruptions + 1 < TRIES:
-            pause = self._pause(claim.interruptions)
-            self._catalog.put_back(claim, problem, pause_seconds=pause)
+        if claim.errors + 1 < TRIES:
+            pause = self._pause(claim.errors)
+            self._catalog.put_back(claim, problem, pause_seconds=pause, counts="errors")
             return Step(path, 0, problem, again=True)
         reason = f"The models failed on it: {problem.rstrip('.')}."
         self._catalog.fail(claim, reason)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from segsearch.catalog.database import NOW, Database
 from segsearch.catalog.tables import IMAGE, INGEST, SOURCE
 from segsearch.domain import LONGEST_PAUSE_SECONDS, State
-from segsearch.ports import Claim
+from segsearch.ports import Claim, Setback
 
 LONGEST_LEASE_SECONDS = 86_400.0  # that settings allow
 
@@ -69,6 +69,7 @@ class Queue(Database):
                 paths,
                 row.interruptions,
                 row.crashes,
+                row.errors,
             )
 
     def extend(self, claims: Sequence[Claim], lease_seconds: float) -> None:
@@ -93,15 +94,12 @@ class Queue(Database):
                 back.values(state=State.PENDING, owner=None, lease_until=None, interruptions=count)
             ).rowcount
 
-    def put_back(
-        self, claim: Claim, reason: str, *, pause_seconds: float, crashed: bool = False
-    ) -> bool:
+    def put_back(self, claim: Claim, reason: str, *, pause_seconds: float, counts: Setback) -> bool:
         values: dict[str, Any] = {
             "state": State.PENDING,
             "reason": reason,
             "retry_at": NOW + pause_seconds,
-            "crashes": INGEST.c.crashes + (1 if crashed else 0),
-            "interruptions": INGEST.c.interruptions + (0 if crashed else 1),
+            counts: INGEST.c[counts] + 1,
         }
         with self._writing() as db:
             return settle(db, claim, values)
@@ -132,6 +130,7 @@ FRESH: dict[str, Any] = {
     "lease_until": None,
     "crashes": 0,
     "interruptions": 0,
+    "errors": 0,
     "retry_at": None,
 }
 
@@ -187,8 +186,8 @@ def _lend(
         lease_until=NOW + lease_seconds,
         retry_at=None,
     )
-    columns = (INGEST.c.image_id, INGEST.c.attempt, INGEST.c.interruptions, INGEST.c.crashes)
-    return db.execute(lend.returning(*columns)).first()
+    counts = (INGEST.c.interruptions, INGEST.c.crashes, INGEST.c.errors)
+    return db.execute(lend.returning(INGEST.c.image_id, INGEST.c.attempt, *counts)).first()
 
 
 def held(claim: Claim) -> sa.ColumnElement[bool]:

@@ -66,9 +66,11 @@ INGEST = sa.Table(
     sa.Column("lease_until", sa.Float),
     sa.Column("reason", sa.Text),
     sa.Column("picture_vector", sa.LargeBinary),
-    # Deaths of a model process over this picture, and of whole workers that happened to hold it.
+    # Deaths of a model process over this picture, deaths of whole workers that happened to hold
+    # it, and errors that the models raised.
     sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("errors", sa.Integer, nullable=False, server_default="0"),
     sa.Column("retry_at", sa.Float),
     # Segments a person has removed: a picture without any is then no contradiction.
     sa.Column("removed_segments", sa.Integer, nullable=False, server_default="0"),

@@ -286,7 +286,7 @@ def test_a_library_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path:
     assert schema_revision(engine) == "0001"
     engine.dispose()
     again = SqlCatalog(file)
-    assert again.schema() == "0005"
+    assert again.schema() == "0006"
     assert again.counts() == {**NONE, "images": 1, "segments": 3}
     assert list(again.problems((1, RECIPE))) == []
     again.close()
@@ -316,7 +316,7 @@ def test_heartbeats_keep_a_lease_and_pauses_keep_a_picture_back(catalog: SqlCata
     first = take(catalog, recipe_id, "first", -1)
     catalog.extend([first], 60)
     assert catalog.claim(recipe_id, "second", 60) is None
-    assert catalog.put_back(first, "It fell over.", pause_seconds=50, crashed=True)
+    assert catalog.put_back(first, "It fell over.", pause_seconds=50, counts="crashes")
     assert catalog.claim(recipe_id, "second", 60) is None
     assert catalog.retry_seconds(recipe_id) == pytest.approx(50, abs=5)
     assert catalog.waiting(recipe_id) == 1

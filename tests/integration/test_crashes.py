@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from segsearch.catalog.sql import SqlCatalog
 from segsearch.domain import JobState, State
 from segsearch.errors import ModelCrashError, ModelError
 from segsearch.modelprocess import Lifetime, ModelProcess, crash_kind
 from segsearch.pipeline import Pipeline
-from segsearch.ports import Claim
+from segsearch.ports import Claim, DescribedPicture, FileStamp
 from segsearch.settings import Settings
+from segsearch.worker import TRIES, Pace, Step, Worker
+from tests.described import RECIPE
 from tests.ingest_driver import HazardousModels, hazardous_pipeline
 from tests.integration.ingesting import ask, done, finish, paint_many, start
 from tests.small_models import Shape, open_small_service, paint, small_pipeline
@@ -137,3 +141,26 @@ def test_a_worker_told_to_end_drains_within_its_time(tmp_path: Path) -> None:
 )
 def test_a_crash_is_said_in_words(code: int, words: str) -> None:
     assert crash_kind(code) == words
+
+
+def test_workers_that_died_over_a_picture_take_none_of_its_tries(tmp_path: Path) -> None:
+    catalog = SqlCatalog(tmp_path / "catalog.sqlite")
+    recipe_id = catalog.register_recipe(RECIPE)
+    catalog.record_file("/a.png", FileStamp(10, 20), "sha", recipe_id)
+    for _ in range(TRIES):
+        assert catalog.claim(recipe_id, "a worker that dies", 60)
+        assert catalog.release(recipe_id, lambda _: True, interrupted=True) == 1
+    asked: list[Claim] = []
+    steps: list[Step] = []
+
+    def raising(claim: Claim) -> DescribedPicture:
+        asked.append(claim)
+        raise ArithmeticError("It divided by nothing.")
+
+    worker = Worker(catalog, recipe_id, raising, Pace(1, retry_seconds=0.01))
+    worker.run(steps.append, threading.Event())
+    assert [one.interruptions for one in asked] == [TRIES] * TRIES
+    assert [one.errors for one in asked] == [0, 1, 2]
+    assert [one.again for one in steps] == [True, True, False]
+    assert steps[-1].reason == "The models failed on it: It divided by nothing."
+    catalog.close()
