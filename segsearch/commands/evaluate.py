@@ -16,7 +16,7 @@ from segsearch.settings import Settings
 def evaluate(
     context: typer.Context,
     coco: Annotated[Path, typer.Option(help="COCO instances file: names and masks.")],
-    images: Annotated[Path, typer.Option(help="Folder of its pictures.")],
+    images: Annotated[str, typer.Option(help="Folder of its pictures.")],
     limit: Annotated[
         int | None, typer.Option(help="Measure this many pictures, drawn at random once for all.")
     ] = None,
@@ -31,10 +31,11 @@ def evaluate(
     from segsearch.evaluation.run import check_present, sampled, table
     from segsearch.evaluation.run import evaluate as run
     from segsearch.evaluation.truth import read_truth
+    from segsearch.sources.names import normal
     from segsearch.wiring import build_pipeline
 
     settings: Settings = context.obj
-    pictures = sampled(read_truth(coco, images), limit)
+    pictures = sampled(read_truth(coco, Path(normal(images))), limit)
     check_present(pictures)
     pipeline = build_pipeline(settings)
     console = Console(stderr=True, quiet=as_json)

@@ -153,7 +153,7 @@ def keep_up(service: SegSearch, paths: Sequence[str | Path], stop: threading.Eve
 
 def watch(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Folders to watch.")],
+    paths: Annotated[list[str], typer.Argument(help="Folders to watch.")],
     settle_seconds: Annotated[
         float, typer.Option(min=0.1, help="A file is taken once it has kept still for so long.")
     ] = 2.0,
@@ -172,16 +172,18 @@ def watch(
 
     Vanished files are marked, and forgotten by `segsearch prune`.
     """
+    from segsearch.sources.names import normal
     from segsearch.watch import Watch
     from segsearch.wiring import open_service
 
-    missing = [path for path in paths if not path.is_dir()]
-    if missing:
-        raise PathError(f"There is no folder {str(missing[0])!r}.")
+    folders = [Path(normal(path)) for path in paths]
+    for path, folder in zip(paths, folders, strict=True):
+        if not folder.is_dir():
+            raise PathError(f"There is no folder {path!r}.")
     with open_service(context.obj, create=True) as service, stopping() as stop:
         pace = {"settle_seconds": settle_seconds, "rescan": rescan_seconds, "idle": POLL_SECONDS}
-        watcher = Watch(paths, context.obj.library, poll=poll, **pace)
-        follow(service, watcher, paths, stop)
+        watcher = Watch(folders, context.obj.library, poll=poll, **pace)
+        follow(service, watcher, folders, stop)
 
 
 def follow(

@@ -136,10 +136,6 @@ def test_verify_says_yes_only_when_all_agree(library: Path) -> None:
         (["remove", "/no/such/folder"], errors.NotFoundError),
         (["remove"], QueryError),
         (["tag", "--add", "x"], QueryError),
-        (["remove", ""], PathError),
-        (["tag", "", "--add", "x"], PathError),
-        (["export", "--under", "", "--into", os.devnull], PathError),
-        (["presets", "--measure", ""], PathError),
         (["search", "--image", "a" * 300], PathError),  # no file system has such a name
         (["remove", "\udcff"], errors.NotFoundError),  # a byte that is no UTF-8, as Python has it
         (["tag", "\udcff"], errors.NotFoundError),
