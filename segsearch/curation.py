@@ -42,12 +42,15 @@ def tag(
 ) -> list[int]:
     """Add tags to images by id, by path, or below a folder, and take others away; their ids.
 
-    QueryError for a tag that `check_tag` refuses, NotFoundError when nothing matches.
+    QueryError for a tag that `check_tag` refuses and without any path or id, NotFoundError when
+    nothing matches.
     """
+    if not places and not image_ids:
+        raise QueryError("Name what to tag: paths, or ids of images.")
     added, removed = [check_tag(one) for one in add], [check_tag(one) for one in remove]
     ids = sorted({*image_ids, *catalog.find_images([normal(place) for place in places])})
     known = catalog.tag_images(ids, add=added, remove=removed)
     if not known:
-        wanted = ", ".join([*map(str, places), *map(str, image_ids)]) or "nothing"
+        wanted = ", ".join([*map(str, places), *map(str, image_ids)])
         raise NotFoundError(f"The library holds no image at {wanted}.")
     return known

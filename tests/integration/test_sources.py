@@ -185,6 +185,8 @@ def test_tags_by_path_folder_id_and_over_http(service: SegSearch, pictures: Path
         service.tag(paths=[pictures / "nowhere"], add=["a"])
     with pytest.raises(QueryError, match="1 to 100"):
         service.tag(image_ids=[1], add=["  "])
+    with pytest.raises(QueryError, match="Name what to tag"):
+        service.tag(add=["a"])
 
 
 def test_vanished_files_are_counted_found_still_and_forgotten_by_prune(
