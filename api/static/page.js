@@ -2,16 +2,18 @@
 // works and a search can be sent to someone. File names and words are hostile text: textContent only.
 
 import { judgedSo, judgements, oddity, query, wanted } from "./address.js";
-import { call, search, startAsking, upload } from "./api.js";
-import { card, count, hitCard, loadAgain, nameOf, share, thumbOf } from "./cards.js";
-import { steer } from "./crosshair.js";
+import { call, search, startAsking } from "./api.js";
+import { card, count, hitCard, nameOf, share, thumbOf } from "./cards.js";
+import { $, say } from "./dom.js";
 import { follow } from "./jobs.js";
+import { addPictures, showLibrary } from "./library.js";
 import { drawAll, drawRegion, regionAt } from "./masks.js";
+import { takePictures } from "./taking.js";
+import { showWhole } from "./whole.js";
 
-const LIMIT = 24, GALLERY = 48, LONGEST_PAGE = 1000, NAMED = 3;
+const LIMIT = 24, GALLERY = 48, LONGEST_PAGE = 1000;
 const SEARCHING = "Searching …", NOT_FOUND = "not_found_error";
 const EMPTY = "The library is empty. Fill it with: segsearch index FOLDER";
-const $ = (id) => document.getElementById(id);
 let asking = startAsking();
 let picture = null; // a File that is searched by; it has no place in the address
 const pictures = new Map(); // ... but Back finds it again, by its name in the history's entry
@@ -19,11 +21,6 @@ let cursor = null; // where the next page begins
 let gallery = GALLERY; // so many pictures are shown while nothing is asked
 let steering = false; // whether the keys were on the picture when the question came
 let passing = ""; // a message that the gallery may replace; anything else was said to be read
-
-function say(text, bad = false) {
-  $("message").textContent = text;
-  $("message").classList.toggle("bad", bad);
-}
 
 function show(cards) {
   $("results").replaceChildren(...cards);
@@ -183,30 +180,6 @@ function nothingDone({ images, pending }) {
     : "None of the pictures could be indexed.";
 }
 
-/** The whole picture, `draw` over it once it is there, and again by what is returned. What is pointed
- * at goes to `act`, in shares of the sides; `label` says what is drawn, and the crosshair stands at
- * `start` first. */
-function showWhole(image, { draw, act, label, start = [0.5, 0.5] }) {
-  const whole = $("whole-picture"), canvas = $("whole-masks");
-  canvas.width = 0; // no masks of the picture before, should this one's file be gone
-  const paint = () => draw(canvas, whole.naturalWidth, whole.naturalHeight);
-  whole.onload = paint;
-  whole.onerror = () => call(whole.src).catch(({ code, message }) => {
-    if (code === "picture_error") say(message, true); // its file is gone
-  });
-  const frame = whole.parentElement; // as large as the picture will be, so that nothing jumps
-  frame.style.aspectRatio = `${image.width} / ${image.height}`;
-  frame.style.width = `min(100%, 760px, ${(70 * image.width) / image.height}vh)`;
-  whole.alt = nameOf(image.paths[0]);
-  whole.src = `v1/images/${image.image_id}/thumbnail?side=1024`;
-  canvas.onclick = (event) => act(event.offsetX / canvas.clientWidth, event.offsetY / canvas.clientHeight);
-  canvas.setAttribute("aria-label", label);
-  steer(canvas, $("crosshair"), start, act);
-  $("whole").hidden = false;
-  if (steering && document.activeElement === document.body) canvas.focus({ preventScroll: true });
-  return () => { if (whole.complete && whole.naturalWidth) paint(); };
-}
-
 function pointAt(image, x, y) {
   const pixel = (share, side) => Math.min(side - 1, Math.floor(share * side));
   go({ image: image.image_id, at: `${pixel(x, image.width)},${pixel(y, image.height)}` });
@@ -230,6 +203,7 @@ async function showImage(id) {
       else pointAt(image, x, y);
     },
     label: "Its regions, each in a colour",
+    focused: steering,
   });
   $("hint").textContent = "Choose a region, here or below, to find more like it; anything else you click on is cut out.";
   show(segments.map((segment, number) => card(segment, {
@@ -253,6 +227,7 @@ async function showPointed(id) {
     draw: (canvas, width, height) => { if (found) drawRegion(canvas, found, width, height); },
     act: (...place) => pointAt(image, ...place),
     label: "The picture to point at",
+    focused: steering,
     start: [(x + 0.5) / image.width, (y + 0.5) / image.height],
   });
   $("hint").textContent = "Click elsewhere to point at something else.";
@@ -341,54 +316,6 @@ function go(next, file = null, held = null) {
   render(held);
 }
 
-const searchByPicture = (file) => { if (file) go({}, file); };
-
-/** Which files were refused, and why; of many, the first few. */
-function toldOf(refused) {
-  const named = refused.slice(0, NAMED).map(({ filename, detail }) => `${filename} (${detail.replace(/\.$/, "")})`);
-  const rest = refused.length - named.length;
-  const more = rest ? ` and ${rest.toLocaleString("en")} more` : "";
-  return `${refused.length.toLocaleString("en")} refused: ${named.join(", ")}${more}`;
-}
-
-async function addPictures(files) {
-  if (!files.length) return;
-  $("library").textContent = `Sending ${count(files.length, "picture")} …`;
-  try {
-    const { images, refused } = await upload(files);
-    const fresh = images.filter((one) => one.created).length;
-    const parts = [`${count(fresh, "new picture")} to be indexed`];
-    if (images.length > fresh) parts.push(`${(images.length - fresh).toLocaleString("en")} known already`);
-    if (refused.length) parts.push(toldOf(refused));
-    say(parts.join(" · "), refused.length > 0);
-  } catch (problem) {
-    say(problem.message, true);
-  }
-  showLibrary();
-}
-
-let again = 0; // one timer, however often the library changes
-let away = false; // whether the server did not answer
-async function showLibrary() {
-  const quiet = { signal: undefined };
-  try {
-    const found = await call("v1/status", quiet);
-    if (away) loadAgain();
-    away = false;
-    const parts = [count(found.images, "picture"), count(found.segments, "segment")];
-    if (found.pending) parts.push(`${found.pending.toLocaleString("en")} waiting`);
-    if (found.failed) parts.push(`${found.failed.toLocaleString("en")} failed`);
-    const ready = await fetch("readyz");
-    if (!ready.ok) parts.push("the first search waits for the models");
-    $("library").textContent = parts.join(" · ");
-    clearTimeout(again);
-    if (found.pending || !ready.ok) again = setTimeout(showLibrary, 3000);
-  } catch (problem) {
-    away = true;
-    $("library").textContent = problem.message;
-  }
-}
-
 function plainClick(event) {
   return !(event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
 }
@@ -399,10 +326,7 @@ $("form").addEventListener("submit", (event) => {
   if (words) go({ q: words });
   else { say("Say what to look for first.", true); $("words").focus(); }
 });
-$("file").addEventListener("change", () => {
-  searchByPicture($("file").files[0]);
-  $("file").value = ""; // the same file can be chosen again
-});
+takePictures($("file"), (file) => go({}, file));
 $("add").addEventListener("change", () => {
   addPictures([...$("add").files]);
   $("add").value = "";
@@ -422,26 +346,6 @@ $("results").addEventListener("click", (event) => {
   go({ image: new URL(link.href).searchParams.get("image") });
 });
 addEventListener("popstate", ({ state }) => { picture = pictures.get(state) ?? null; render(); });
-
-const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-addEventListener("dragover", (event) => {
-  if (!carriesFiles(event)) return;
-  event.preventDefault();
-  document.body.classList.add("dropping");
-});
-addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) document.body.classList.remove("dropping");
-});
-addEventListener("drop", (event) => {
-  document.body.classList.remove("dropping");
-  if (!carriesFiles(event)) return;
-  event.preventDefault();
-  searchByPicture(event.dataTransfer.files[0]);
-});
-addEventListener("paste", ({ clipboardData: pasted }) => {
-  // Office programs copy words with a picture of them; to paste the words is what is meant.
-  if (pasted && !["text/plain", "text/html"].every((kind) => pasted.types.includes(kind))) searchByPicture(pasted.files[0]);
-});
 
 let due = 0; // the counts, and a gallery that shows everything, follow what is indexed
 function libraryChanged() {
