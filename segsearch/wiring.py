@@ -112,6 +112,12 @@ def build_pipeline(settings: Settings) -> Pipeline:
     return LazyModels(chosen, settings).pipeline()
 
 
+def check_models(settings: Settings) -> None:
+    """ModelMissingError when models of the preset that these settings name are not here."""
+    if settings.preset:
+        recipe_of(preset(settings.preset), partial(find_model, settings))
+
+
 def place(settings: Settings) -> Place:
     """Where models run; see `devices.choose`."""
     from segsearch.devices import choose  # loads torch

@@ -58,7 +58,7 @@ def index(
     from segsearch.export import report_document
     from segsearch.progress import progress_bar, report_table
     from segsearch.sources.reader import Sources
-    from segsearch.wiring import open_service
+    from segsearch.wiring import check_models, open_service
 
     if not paths and not (rebuild or retry_failed):
         raise PathError("Name pictures, folders, archives or URLs to index.")
@@ -66,6 +66,7 @@ def index(
     given = {name: tuple(value) for name, value in globs.items() if value}
     settings: Settings = context.obj.model_copy(update=given)
     Sources(settings).check(paths or ())  # before a library is made for nothing
+    check_models(settings)
     err = Console(stderr=True)
     with (
         open_service(settings, create=bool(paths)) as service,
@@ -174,12 +175,13 @@ def watch(
     """
     from segsearch.sources.names import normal
     from segsearch.watch import Watch
-    from segsearch.wiring import open_service
+    from segsearch.wiring import check_models, open_service
 
     folders = [Path(normal(path)) for path in paths]
     for path, folder in zip(paths, folders, strict=True):
         if not folder.is_dir():
             raise PathError(f"There is no folder {path!r}.")
+    check_models(context.obj)
     with open_service(context.obj, create=True) as service, stopping() as stop:
         pace = {"settle_seconds": settle_seconds, "rescan": rescan_seconds, "idle": POLL_SECONDS}
         watcher = Watch(folders, context.obj.library, poll=poll, **pace)

@@ -79,6 +79,17 @@ def test_a_model_is_pulled_listed_verified_and_removed(tmp_path: Path) -> None:
     assert not list(models.rglob("*.safetensors"))
 
 
+@pytest.mark.parametrize("command", ["index", "watch"])
+def test_models_that_are_not_here_leave_no_empty_library_behind(
+    command: str, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    asked = ("--library", str(library), "--preset", "balanced", command, str(tmp_path))
+    fails(run(*asked, models=tmp_path / "models"), ModelMissingError)
+    assert not library.exists()
+
+
 def test_each_failure_has_its_sentence_and_code(tmp_path: Path) -> None:
     models = tmp_path / "models"
     fails(run("models", "pull", "sam9", models=models), ModelError)
