@@ -91,3 +91,24 @@ def test_a_killed_run_goes_on_to_the_same_end(pictures: Path, tmp_path: Path) ->
     assert content(rough) == content(tmp_path / "calm")
     command: list[str | Path] = [sys.executable, "-m", "segsearch", "--library", rough, "verify"]
     assert subprocess.run(command, check=False).returncode == 0
+
+
+STOPPED = """
+import os, signal, sys
+from segsearch.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "rich.console":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+
+
+def test_a_command_stopped_while_its_parts_load_says_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
