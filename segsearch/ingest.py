@@ -128,7 +128,7 @@ def work(
     processes = ModelProcesses(models.builder(), settings, lifetime)
 
     def describe(claim: Claim) -> DescribedPicture:
-        if apart or claim.interruptions or claim.crashes:
+        if apart or claim.interruptions or claim.crashes or claim.errors:
             return processes.describe(claim)
         return models.pipeline().describe(*reader.read(claim))
 
