@@ -65,15 +65,23 @@ def first_alone() -> Iterator[None]:
         distributed.barrier()
 
 
-def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Every process's gradients become the mean of all; what one has not used counts 0 there."""
+def own_part(total: int) -> int:
+    """How many of `total` this process makes; what does not divide goes to the first ones."""
+    return total // processes() + (rank() < total % processes())
+
+
+def average_gradients(parameters: Iterable[Tensor], share: float | None = None) -> None:
+    """Every process's gradients become the mean of all; what one has not used counts 0 there.
+
+    `share` is this process's part of the batch where parts differ; all shares sum to 1.
+    """
     if processes() == 1:
         return
     learning = [one for one in parameters if one.requires_grad]
     given = [torch.zeros_like(one) if one.grad is None else one.grad for one in learning]
     flat = torch.cat([one.flatten() for one in given])
+    flat *= 1 / processes() if share is None else share
     distributed.all_reduce(flat)
-    flat /= processes()
     parts = flat.split([one.numel() for one in learning])
     for one, mean in zip(learning, parts, strict=True):
         one.grad = mean.view_as(one).clone()

@@ -32,6 +32,7 @@ def write_merges(folder: Path) -> Path:
     source = files("open_clip") / "bpe_simple_vocab_16e6.txt.gz"
     lines = gzip.decompress(source.read_bytes()).decode("utf-8").split("\n")[: MERGES + 1]
     path = folder / BPE_NAME
+    folder.mkdir(parents=True, exist_ok=True)
     # mtime=0 keeps the file's bytes the same from run to run.
     path.write_bytes(gzip.compress("\n".join(lines).encode("utf-8"), mtime=0))
     return path

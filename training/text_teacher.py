@@ -111,6 +111,7 @@ def embed_cached(texts: list[str], path: Path) -> Vectors:
 
 def _write(path: Path, texts: list[str], rows: NDArray[np.float16]) -> None:
     partial = path.with_suffix(".partial.npz")
+    path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(partial, texts=np.array(texts), rows=rows)
     partial.replace(path)
 

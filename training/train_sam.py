@@ -163,7 +163,7 @@ def train(cache: Path, plan: Plan, place: Place, half: bool, start: Path | None)
     resized(sam, plan.side_px)
     # A processor computes no faster for crops made beside; an accelerator would wait for them.
     processes = 0 if place.device == "cpu" else max(1, (os.cpu_count() or 2) - 1)
-    images = max(1, plan.images // parallel.processes())
+    images = parallel.own_part(plan.images)
     seed = [plan.seed, state.step, *([parallel.rank()] if parallel.rank() else [])]
     made = batches(cache, plan.side_px, images, seed, processes)
     learning = [one for group in optim.param_groups for one in group["params"]]
@@ -178,7 +178,7 @@ def train(cache: Path, plan: Plan, place: Place, half: bool, start: Path | None)
             else loss_of(sam, affinity, batch, half=half)
         )
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        parallel.average_gradients(learning)
+        parallel.average_gradients(learning, images / plan.images)
         nn.utils.clip_grad_norm_(learning, 1.0)
         optim.step()
         _follow(slow, sam, state.step)
@@ -263,6 +263,8 @@ def main() -> None:
     options.add_argument("--half", action="store_true", help="bfloat16 where torch knows it")
     options.add_argument("--start", type=Path, help="checkpoint or packed weights to begin from")
     chosen = options.parse_args()
+    if chosen.images < chosen.processes:
+        options.error(f"{chosen.images} images cannot be parted among {chosen.processes} processes")
     place = choose(Settings(device=chosen.device, threads=chosen.threads))
     cv2.setNumThreads(1)
     plan = Plan(
