@@ -45,7 +45,7 @@ def region_at(service: SegSearch, image_id: int, x: float, y: float) -> Segment:
     for a point outside the picture.
     """
     image = service.image(image_id)
-    if not (0 <= x < image.width and 0 <= y < image.height):
+    if not (0 <= x <= image.width and 0 <= y <= image.height):
         size = f"{image.width} x {image.height}"
         raise InputError(f"x {x:g}, y {y:g} is outside the picture of {size} pixels.")
     try:
@@ -54,7 +54,8 @@ def region_at(service: SegSearch, image_id: int, x: float, y: float) -> Segment:
                 return service.segment(one.segment_id)
     except (ModelError, QueryError):
         pass  # the stored regions still say what is there
-    around = [one for one in service.segments(image_id) if _covers(one.mask, int(x), int(y))]
+    column, row = min(int(x), image.width - 1), min(int(y), image.height - 1)
+    around = [one for one in service.segments(image_id) if _covers(one.mask, column, row)]
     if not around:
         raise NotFoundError(f"No region of image {image_id} covers x {x:g}, y {y:g}.")
     return min(around, key=lambda one: (one.mask.area, one.id))

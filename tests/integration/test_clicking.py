@@ -64,7 +64,8 @@ class PointingSegmenter(ColourSegmenter):
         return Seen(nearest_colours(pixels))
 
     def answer(self, picture: Any, prompts: Prompts) -> Answer:
-        x, y = prompts.points[0].astype(int)
+        height, width = picture.colours.shape[:2]
+        x, y = np.minimum(prompts.points[0].astype(int), (width - 1, height - 1))
         whole = picture.colours == picture.colours[y, x]
         left = whole & (np.arange(whole.shape[1]) < 15)
         masks = np.stack([left, whole])[None]
@@ -110,7 +111,9 @@ def test_a_click_on_nothing_is_said(service: SegSearch) -> None:
     both = image_of(service, "both.png")
     with pytest.raises(NotFoundError, match="No region"):
         region_at(service, both, 119, 89)
-    for x, y in ((-1.0, 5.0), (120.0, 5.0), (5.0, float("nan"))):
+    with pytest.raises(NotFoundError, match="No region"):
+        region_at(service, both, 120, 90)  # on the edge, which /v1/segment takes, too
+    for x, y in ((-1.0, 5.0), (120.5, 5.0), (5.0, float("nan"))):
         with pytest.raises(InputError, match="outside"):
             region_at(service, both, x, y)
     with pytest.raises(NotFoundError):
