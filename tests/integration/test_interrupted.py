@@ -97,6 +97,8 @@ STOPPED = """
 import os, signal, sys
 from segsearch.__main__ import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
         if name == "rich.console":
