@@ -38,7 +38,7 @@ bench-search: setup
 bench-decoder: setup
 	$(BIN)/python -m benchmarks.decoder --shape vit_b --shape sam2.1
 
-DEMO_PICTURES := segsearch/demo/pictures
+DEMO_PICTURES := segsearch/cli/demo/pictures
 bench-generator: setup
 	$(BIN)/python -m benchmarks.generator $(DEMO_PICTURES)/scene-0*.jpg $(DEMO_PICTURES)/photo-c*.jpg
 	$(BIN)/python -m benchmarks.generator --model vit_b --points 8 $(DEMO_PICTURES)/photo-cat.jpg $(DEMO_PICTURES)/photo-coffee.jpg

@@ -16,30 +16,69 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from segsearch import __version__
-from segsearch.keys import KeyRing
-from segsearch.service import SegSearch
-
-from . import (
-    documented,
-    problems,
-    routes_collections,
-    routes_export,
-    routes_health,
-    routes_images,
-    routes_jobs,
-    routes_keys,
-    routes_library,
-    routes_scene,
-    routes_search,
-    routes_segment,
-    routes_segments,
-    routes_uploads,
+from segsearch.library import SegSearch
+from segsearch.storage.api_keys import KeyRing
+from segsearch_api import (
+    errors as problems,
 )
-from .access import Access
-from .guards import LOOPBACK_HOSTS, Guards, names_of
-from .heads import Heads
-from .observing import REQUEST_ID, Metrics, Observed
-from .state import Shared
+from segsearch_api import (
+    openapi as documented,
+)
+from segsearch_api.deps import (
+    Shared,
+)
+from segsearch_api.middleware.auth import (
+    Access,
+)
+from segsearch_api.middleware.guards import (
+    LOOPBACK_HOSTS,
+    Guards,
+    names_of,
+)
+from segsearch_api.middleware.head import (
+    Heads,
+)
+from segsearch_api.middleware.metrics import (
+    REQUEST_ID,
+    Metrics,
+    Observed,
+)
+from segsearch_api.routers import (
+    click as routes_segment,
+)
+from segsearch_api.routers import (
+    collections as routes_collections,
+)
+from segsearch_api.routers import (
+    export as routes_export,
+)
+from segsearch_api.routers import (
+    health as routes_health,
+)
+from segsearch_api.routers import (
+    images as routes_images,
+)
+from segsearch_api.routers import (
+    jobs as routes_jobs,
+)
+from segsearch_api.routers import (
+    keys as routes_keys,
+)
+from segsearch_api.routers import (
+    library as routes_library,
+)
+from segsearch_api.routers import (
+    scene as routes_scene,
+)
+from segsearch_api.routers import (
+    search as routes_search,
+)
+from segsearch_api.routers import (
+    segments as routes_segments,
+)
+from segsearch_api.routers import (
+    uploads as routes_uploads,
+)
 
 PARTS = (
     routes_search,

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from segsearch import errors
-from segsearch.errors import HTTP_STATUS, SegSearchError
+from segsearch.core import errors
+from segsearch.core.errors import HTTP_STATUS, SegSearchError
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,20 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from segsearch.errors import OpenAddressError, PortBusyError, ServerError
-from segsearch.keys import KeyRing
-from segsearch.service import SegSearch
-
-from .app import create_app
-from .guards import hosts_for, is_loopback, names_of
-from .state import Shared
+from segsearch.core.errors import OpenAddressError, PortBusyError, ServerError
+from segsearch.library import SegSearch
+from segsearch.storage.api_keys import KeyRing
+from segsearch_api.app import (
+    create_app,
+)
+from segsearch_api.deps import (
+    Shared,
+)
+from segsearch_api.middleware.guards import (
+    hosts_for,
+    is_loopback,
+    names_of,
+)
 
 LOG = logging.getLogger(__name__)
 BACKLOG = 128

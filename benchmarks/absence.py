@@ -19,16 +19,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segsearch.domain import Hit
-from segsearch.errors import RecipeError
-from segsearch.evaluation.run import with_article
-from segsearch.evaluation.truth import Thing, read_truth
-from segsearch.masks import iou
+from segsearch.core.errors import RecipeError
+from segsearch.core.query import MIN_RELEVANCE, Query, TextTerm
+from segsearch.core.settings import Settings
+from segsearch.core.types import Hit
+from segsearch.library import SegSearch, open_library
+from segsearch.masks.rle import iou
 from segsearch.models.presets import DEFAULT_PRESET
-from segsearch.queries import MIN_RELEVANCE, Query, TextTerm
-from segsearch.service import SegSearch
-from segsearch.settings import Settings
-from segsearch.wiring import open_service
+from segsearch.search.evaluation.run import with_article
+from segsearch.search.evaluation.truth import Thing, read_truth
 
 FLOORS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 ANSWERS = 10
@@ -110,7 +109,7 @@ def main() -> None:
         folder = chosen.folder / name
         paths = sorted((folder / "images").glob("*.jpg"))[: chosen.scenes]
         settings = Settings(library=chosen.cache / name, preset=DEFAULT_PRESET)
-        with open_service(settings, create=True) as service:
+        with open_library(settings, create=True) as service:
             try:
                 service.index(paths)
             except RecipeError:  # the cache was filled with other models

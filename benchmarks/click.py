@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from segsearch.demo.run import PICTURES
-from segsearch.queries import Query, RegionTerm
-from segsearch.settings import Settings
-from segsearch.wiring import open_service
+from segsearch.cli.demo.run import PICTURES
+from segsearch.core.query import Query, RegionTerm
+from segsearch.core.settings import Settings
+from segsearch.library import open_library
 
 
 def main() -> None:
@@ -28,9 +28,9 @@ def main() -> None:
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "library"
-        with open_service(Settings(library=library), create=True) as service:
+        with open_library(Settings(library=library), create=True) as service:
             service.index([chosen.picture])
-        with open_service(Settings(library=library)) as service:
+        with open_library(Settings(library=library)) as service:
             image = service.image(1)
             spent: list[float] = []
             while len(spent) < chosen.clicks:

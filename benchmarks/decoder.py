@@ -26,8 +26,8 @@ import typer
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
 from torch import Tensor
 
-from segsearch.devices import Place
-from segsearch.segmenters.decoder import ExactDecoder
+from segsearch.models.device import Placement
+from segsearch.models.segment.fast_decoder.decoder import ExactDecoder
 
 STOCK_PROMPTS = 128
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -107,10 +107,10 @@ class Sides:
     fast: ExactDecoder
     image: tuple[Tensor, Tensor, Tensor]
     details: tuple[Tensor, Tensor] | None
-    place: Place
+    place: Placement
 
     @classmethod
-    def of(cls, shape: str, place: Place) -> Sides:
+    def of(cls, shape: str, place: Placement) -> Sides:
         module = decoder_of(shape).to(place.device)
         dim, _, _, side = SHAPES[shape]
 
@@ -134,7 +134,7 @@ class Sides:
 
 
 @torch.inference_mode()
-def compare(shape: str, prompts: int, repeats: int, place: Place) -> str:
+def compare(shape: str, prompts: int, repeats: int, place: Placement) -> str:
     """The numbers of one row of the table."""
     sides = Sides.of(shape, place)
     points = torch.randn(prompts, 2, SHAPES[shape][0], device=place.device)
@@ -187,7 +187,7 @@ def main(
             continue
         for kind in dtype or DTYPES:
             for count in prompts or (64, 256, 1024):
-                row = compare(one, count, repeats, Place(device, DTYPES[kind]))
+                row = compare(one, count, repeats, Placement(device, DTYPES[kind]))
                 print(f"{one:>9} {kind:>5} {row}", flush=True)
 
 

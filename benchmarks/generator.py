@@ -21,12 +21,12 @@ from PIL import Image
 from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 from segment_anything.modeling import Sam
 
-from segsearch import masks
+from segsearch.core.arrays import Pixels
+from segsearch.masks import rle
 from segsearch.models.presets import preset
-from segsearch.ports import Pixels
-from segsearch.segmenters.generator import GeneratorSettings
-from segsearch.segmenters.lite import build_sam_lite
-from segsearch.segmenters.sam import SamSegmenter, load_sam
+from segsearch.models.segment.automatic import GeneratorSettings
+from segsearch.models.segment.sam import SamSegmenter, load_sam
+from segsearch.models.segment.sam_lite import build_sam_lite
 
 EMBEDDED = Path(__file__).parents[1] / "segsearch/models/embedded/sam-lite.safetensors"
 LONGEST_PX = 1600
@@ -67,12 +67,12 @@ def measure(side: str, name: str, pixels: Pixels, settings: GeneratorSettings) -
         segmenter = SamSegmenter(model, identity=name, settings=settings)
         proposals = segmenter.propose(pixels)
         seconds, peak = time.process_time() - start, kilobytes("VmHWM") - before
-        frames = [masks.decode(one.mask).ravel() for one in proposals]
+        frames = [rle.decode(one.mask).ravel() for one in proposals]
     else:
         options = {key: value for key, value in asdict(settings).items() if key not in OURS_ONLY}
         found = SamAutomaticMaskGenerator(model, **options, output_mode="coco_rle").generate(pixels)
         seconds, peak = time.process_time() - start, kilobytes("VmHWM") - before
-        frames = [masks.decode(masks.from_coco(one["segmentation"])).ravel() for one in found]
+        frames = [rle.decode(rle.from_coco(one["segmentation"])).ravel() for one in found]
     return seconds, peak / 1024, np.array(frames, dtype=bool).reshape(-1, pixels[..., 0].size)
 
 

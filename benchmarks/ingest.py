@@ -24,21 +24,21 @@ import torch
 from segment_anything import SamAutomaticMaskGenerator
 from torch.utils.flop_counter import FlopCounterMode
 
-import segsearch.demo
-from segsearch.crops import context_crop, masked_crop
-from segsearch.decode import decode, read_file
-from segsearch.domain import Mask
-from segsearch.masks import from_coco, iou
+import segsearch.cli.demo
+from segsearch.core.arrays import Pixels, Vector
+from segsearch.core.settings import Settings
+from segsearch.core.types import Mask
+from segsearch.masks.crops import context_crop, masked_crop
+from segsearch.masks.rle import from_coco, iou
+from segsearch.media.decode import decode, read_file
+from segsearch.models.loading import build_embedder, build_segmenter
+from segsearch.models.pipeline import Pipeline
 from segsearch.models.presets import Preset, preset
-from segsearch.models.registry import model
-from segsearch.pipeline import Pipeline
-from segsearch.ports import Pixels, Vector
-from segsearch.segmenters.lite import build_sam_lite
-from segsearch.segmenters.sam import load_sam
-from segsearch.settings import Settings
-from segsearch.wiring import build_embedder, build_segmenter
+from segsearch.models.segment.sam import load_sam
+from segsearch.models.segment.sam_lite import build_sam_lite
+from segsearch.models.zoo.registry import model
 
-PICTURES = Path(segsearch.demo.__file__).parent / "pictures"
+PICTURES = Path(segsearch.cli.demo.__file__).parent / "pictures"
 MATRIX_SIDE = 2048
 LISTED = 5  # hits of a name that are compared
 

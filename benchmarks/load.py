@@ -28,10 +28,10 @@ import httpx
 import numpy as np
 
 from benchmarks.search import fill
-from segsearch.catalog.sql import SqlCatalog
+from segsearch.core.settings import Settings
+from segsearch.models.loading import find_model
 from segsearch.models.presets import preset, recipe_of
-from segsearch.settings import Settings
-from segsearch.wiring import find_model
+from segsearch.storage.catalog.sql_catalog import Catalog
 
 THINGS = ("umbrella", "dog", "bicycle", "boat", "lamp", "chair", "kite", "cup", "tree", "clock")
 LOOKS = ("red", "blue", "green", "small", "old", "round", "wooden", "striped", "bright", "broken")
@@ -113,7 +113,7 @@ def prepare(library: Path, segments: int, seed: int) -> None:
         return
     library.mkdir(parents=True, exist_ok=True)
     settings = Settings(library=library)
-    catalog = SqlCatalog(library / "catalog.sqlite")
+    catalog = Catalog(library / "catalog.sqlite")
     recipe = recipe_of(preset("demo"), lambda name: find_model(settings, name))
     fill(catalog, recipe, segments, seed)
     catalog.close()

@@ -19,23 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from segsearch import closer
-from segsearch.decode import decode as decode_picture
-from segsearch.decode import read_file
-from segsearch.domain import Mask
-from segsearch.evaluation.run import sampled
-from segsearch.evaluation.truth import read_truth
-from segsearch.masks import decode, iou
+from segsearch.core.settings import Settings
+from segsearch.core.types import Mask
+from segsearch.masks.rle import decode, iou
+from segsearch.media.decode import decode as decode_picture
+from segsearch.media.decode import read_file
+from segsearch.models.loading import build_segmenter
 from segsearch.models.presets import DEFAULT_PRESET, preset
-from segsearch.ports import Promptable
-from segsearch.prompting import OpenPicture, Prompter
-from segsearch.settings import Settings
-from segsearch.wiring import build_segmenter
+from segsearch.models.protocols import Promptable
+from segsearch.models.segment import multilook
+from segsearch.models.segment.session import OpenPicture, Prompter
+from segsearch.search.evaluation.run import sampled
+from segsearch.search.evaluation.truth import read_truth
 
 LOOKS = (
     (1.0,),
     (1.0, 0.5),
-    closer.LOOKS,
+    multilook.LOOKS,
     (1.0, 0.5, 0.35, 0.25),
     (1.0, 0.7, 0.5, 0.35, 0.25),
     (1.0, 0.5, 0.35, 0.25, 0.18),
@@ -46,7 +46,7 @@ EDGES = (64, 96, 192)
 ROOMS = (1.3, 2.0, 3.0)
 SMALL = 0.01  # share of the picture's area
 KEPT_BYTES = 1 << 30
-Answer = Callable[[OpenPicture, Mask], list[closer.Candidate]]
+Answer = Callable[[OpenPicture, Mask], list[multilook.Candidate]]
 
 
 def middle(mask: Mask) -> tuple[float, float]:
@@ -56,18 +56,18 @@ def middle(mask: Mask) -> tuple[float, float]:
     return column + 0.5, row + 0.5
 
 
-def click(picture: OpenPicture, mask: Mask) -> list[closer.Candidate]:
+def click(picture: OpenPicture, mask: Mask) -> list[multilook.Candidate]:
     """The candidates of one click in the middle."""
-    return closer.candidates(picture, [middle(mask)])
+    return multilook.candidates(picture, [middle(mask)])
 
 
-def boxed(picture: OpenPicture, mask: Mask) -> list[closer.Candidate]:
+def boxed(picture: OpenPicture, mask: Mask) -> list[multilook.Candidate]:
     """The candidates of a box around the thing, drawn a little carelessly."""
     box = np.array(mask.box.as_tuple(), np.float64)
     extent = np.array([mask.box.width, mask.box.height] * 2)
     careless = box + np.random.default_rng(mask.area).uniform(-0.05, 0.05, 4) * extent
     limits = (mask.width, mask.height) * 2
-    return closer.candidates(picture, box=np.clip(careless, 0, limits).tolist())
+    return multilook.candidates(picture, box=np.clip(careless, 0, limits).tolist())
 
 
 def answers() -> Iterator[tuple[str, Answer]]:
@@ -86,7 +86,7 @@ def answers() -> Iterator[tuple[str, Answer]]:
     )
     yield "box, outlines as they are", patched(boxed, to_edges=as_it_is)
     yield "box, whole picture", patched(boxed, ROOM=1e6)
-    for room in (closer.ROOM, *ROOMS):
+    for room in (multilook.ROOM, *ROOMS):
         yield f"box, window {room} times as large", patched(boxed, ROOM=room)
 
 
@@ -98,8 +98,8 @@ def as_it_is(_: object, mask: Mask, __: int) -> Mask:
 def patched(answer: Answer, **constants: object) -> Answer:
     """The same under other constants of `closer`."""
 
-    def ask(picture: OpenPicture, mask: Mask) -> list[closer.Candidate]:
-        with patch.multiple(closer, **constants):
+    def ask(picture: OpenPicture, mask: Mask) -> list[multilook.Candidate]:
+        with patch.multiple(multilook, **constants):
             return answer(picture, mask)
 
     return ask

@@ -20,16 +20,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import segsearch.demo
-from segsearch.catalog.sql import SqlCatalog
-from segsearch.domain import Mask
-from segsearch.masks import from_coco, iou
+import segsearch.cli.demo
+from segsearch.core.arrays import VectorRows
+from segsearch.core.settings import Settings
+from segsearch.core.types import Mask
+from segsearch.library import open_library
+from segsearch.masks.rle import from_coco, iou
+from segsearch.models.loading import build_embedder
 from segsearch.models.presets import preset
-from segsearch.ports import VectorRows
-from segsearch.settings import Settings
-from segsearch.wiring import build_embedder, open_service
+from segsearch.storage.catalog.sql_catalog import Catalog
 
-DEMO = Path(segsearch.demo.__file__).parent
+DEMO = Path(segsearch.cli.demo.__file__).parent
 STEPS = 10
 Truth = dict[str, list[tuple[str, Mask]]]
 
@@ -46,7 +47,7 @@ def load_truth() -> Truth:
     return dict(truth)
 
 
-def right_answers(catalog: SqlCatalog, truth: Truth) -> tuple[VectorRows, NDArray[np.bool_]]:
+def right_answers(catalog: Catalog, truth: Truth) -> tuple[VectorRows, NDArray[np.bool_]]:
     """The vectors of all n segments, and which names (n, names) each answers rightly."""
     parts = list(catalog.vectors(1))
     rows = VectorRows(
@@ -78,9 +79,9 @@ def main() -> None:
     truth = load_truth()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(library=chosen.library or Path(folder))
-        with open_service(settings, create=True) as service:
+        with open_library(settings, create=True) as service:
             report = service.index([DEMO / "pictures"])
-        catalog = SqlCatalog(settings.library / "catalog.sqlite")
+        catalog = Catalog(settings.library / "catalog.sqlite")
         rows, right = right_answers(catalog, truth)
         catalog.close()
     embedder = build_embedder(preset("demo"), Settings(device="cpu"))

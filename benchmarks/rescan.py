@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segsearch.catalog.sql import SqlCatalog
-from segsearch.domain import PictureInfo, Proposal
-from segsearch.masks import full
+from segsearch.core.arrays import DescribedPicture, DescribedSegment
+from segsearch.core.settings import Settings
+from segsearch.core.types import PictureInfo, Proposal
+from segsearch.masks.rle import full
+from segsearch.media.sources.reader import Sources
+from segsearch.models.loading import find_model
 from segsearch.models.presets import DEFAULT_PRESET, preset, recipe_of
-from segsearch.ports import DescribedPicture, DescribedSegment
-from segsearch.settings import Settings
-from segsearch.sources.reader import Sources
-from segsearch.wiring import find_model
+from segsearch.storage.catalog.sql_catalog import Catalog
 
 PER_FOLDER = 500
 SIDE_PX = 8
@@ -51,7 +51,7 @@ def fill(library: Path, folder: Path) -> None:
     sources = Sources(Settings(library=library))
     settings = Settings(library=library)
     recipe = recipe_of(preset(DEFAULT_PRESET), lambda name: find_model(settings, name))
-    catalog = SqlCatalog(library / "catalog.sqlite")
+    catalog = Catalog(library / "catalog.sqlite")
     recipe_id = catalog.register_recipe(recipe)
     vector = np.zeros(recipe.dimension, dtype=np.float32)
     vector[0] = 1.0

@@ -18,17 +18,17 @@ from statistics import median
 
 import numpy as np
 
-from segsearch.catalog.sql import SqlCatalog
-from segsearch.domain import PictureInfo, Proposal, Recipe
-from segsearch.indexes.exact import ExactIndex
-from segsearch.indexes.faiss import FaissIndexFactory
-from segsearch.masks import encode
-from segsearch.ports import DescribedPicture, DescribedSegment, FileStamp, Vectors
-from segsearch.projection import Mix, Projection
-from segsearch.queries import Query as Question
-from segsearch.queries import SegmentTerm
-from segsearch.service import SegSearch
-from segsearch.settings import Settings
+from segsearch.core.arrays import DescribedPicture, DescribedSegment, Vectors
+from segsearch.core.query import Query as Question
+from segsearch.core.query import SegmentTerm
+from segsearch.core.settings import Settings
+from segsearch.core.types import FileStamp, PictureInfo, Proposal, Recipe
+from segsearch.library import SegSearch
+from segsearch.masks.rle import encode
+from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.index.faiss import FaissIndexFactory
+from segsearch.storage.index.synced import Mix, SyncedIndex
+from tests.support.exact_index import ExactIndex
 
 PER_PICTURE = 50
 
@@ -39,7 +39,7 @@ def rows(rng: np.random.Generator, count: int, dimension: int) -> Vectors:
     return made
 
 
-def fill(catalog: SqlCatalog, recipe: Recipe, segments: int, seed: int) -> int:
+def fill(catalog: Catalog, recipe: Recipe, segments: int, seed: int) -> int:
     """Store pictures of 50 segments each through the catalog's own commit."""
     rng = np.random.default_rng(seed)
     recipe_id = catalog.register_recipe(recipe)
@@ -85,11 +85,11 @@ def main() -> None:
 def measure(folder: Path, segments: int, dimension: int, queries: int, seed: int) -> None:
     """Fill a library, then ask it and NumPy in turn; prints a table."""
     settings = Settings(library=folder)
-    catalog = SqlCatalog(folder / "catalog.sqlite")
+    catalog = Catalog(folder / "catalog.sqlite")
     recipe = Recipe("benchmark", "none", "none", dimension, {}, {}, {})
     recipe_id = fill(catalog, recipe, segments, seed)
     active = (recipe_id, recipe)
-    projection = Projection(catalog, FaissIndexFactory(), folder / "index", Mix(*settings.mix))
+    projection = SyncedIndex(catalog, FaissIndexFactory(), folder / "index", Mix(*settings.mix))
     oracle = ExactIndex(dimension)
     for part in catalog.vectors(recipe_id):
         oracle.add(part.ids, Mix(*settings.mix).blend(part))

@@ -8,38 +8,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segsearch.domain import (
-    Box,
-    Hit,
-    Image,
-    IngestReport,
-    Mask,
-    Segment,
-    Status,
-)
-from segsearch.errors import SegSearchError
-from segsearch.filters import Filters
-from segsearch.queries import (
-    Answer,
+from segsearch.core.errors import SegSearchError
+from segsearch.core.filters import Filters
+from segsearch.core.query import (
     ImageTerm,
     PictureTerm,
     Prefer,
     Query,
     RegionTerm,
+    SearchAnswer,
     SegmentTerm,
     TextTerm,
     VectorTerm,
 )
+from segsearch.core.types import Box, Hit, Image, IngestReport, Mask, Segment, Status
 
 if TYPE_CHECKING:
-    from segsearch.service import SegSearch
-    from segsearch.settings import Settings
-    from segsearch.wiring import open_service
+    from segsearch.core.settings import Settings
+    from segsearch.library import SegSearch, open_library
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Answer",
     "Box",
     "Filters",
     "Hit",
@@ -51,6 +41,7 @@ __all__ = [
     "Prefer",
     "Query",
     "RegionTerm",
+    "SearchAnswer",
     "SegSearch",
     "SegSearchError",
     "Segment",
@@ -59,13 +50,13 @@ __all__ = [
     "Status",
     "TextTerm",
     "VectorTerm",
-    "open_service",
+    "open_library",
 ]
 
 _LAZY = {
-    "SegSearch": "segsearch.service",
-    "Settings": "segsearch.settings",
-    "open_service": "segsearch.wiring",
+    "SegSearch": "segsearch.library",
+    "Settings": "segsearch.core.settings",
+    "open_library": "segsearch.library",
 }
 
 

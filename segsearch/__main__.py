@@ -10,7 +10,7 @@ def main() -> None:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:  # it would tell of every import under way
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from segsearch.cli import main as run
+    from segsearch.cli.app import main as run
 
     signal.signal(signal.SIGINT, handler)
     run()

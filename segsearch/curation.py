@@ -5,24 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from segsearch.collecting import JOINERS
-from segsearch.errors import NotFoundError, QueryError
-from segsearch.ports import Catalog
-from segsearch.sources.names import normal
-
-MAX_TAG_CHARACTERS = 100
-
-
-def check_tag(text: str) -> str:
-    """A tag without surrounding space; QueryError when it is empty, overlong or unprintable."""
-    tag = " ".join(text.split())
-    seen = tag.translate(dict.fromkeys(map(ord, JOINERS)))
-    if not seen or len(tag) > MAX_TAG_CHARACTERS or not seen.isprintable():
-        raise QueryError(
-            f"The tag {text[:MAX_TAG_CHARACTERS]!r} has to have 1 to {MAX_TAG_CHARACTERS} "
-            "printable characters."
-        )
-    return tag
+from segsearch.core.errors import NotFoundError, QueryError
+from segsearch.core.names import check_tag
+from segsearch.media.sources.paths import normal
+from segsearch.storage.catalog.sql_catalog import Catalog
 
 
 def lacking(catalog: Catalog, places: Sequence[Path | str], image_ids: Sequence[int]) -> list[str]:

@@ -9,17 +9,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from segsearch import listing, search
-from segsearch.claimed import read_original
-from segsearch.decode import Limits, decode
-from segsearch.domain import Hit, Image, Job, JobState, Recipe, Segment, State, Status
-from segsearch.errors import LibraryMissingError, NotFoundError, QueryError
-from segsearch.jobs import as_it_is
-from segsearch.ports import Catalog, Pixels
-from segsearch.prompters import Prompters, picture_key
-from segsearch.prompting import OpenPicture
-from segsearch.settings import Settings
-from segsearch.sources.reader import Sources
+from segsearch.core.arrays import Pixels
+from segsearch.core.errors import LibraryMissingError, NotFoundError, QueryError
+from segsearch.core.query import MAX_LIMIT
+from segsearch.core.settings import Settings
+from segsearch.core.types import Hit, Image, Job, JobState, Recipe, Segment, State, Status
+from segsearch.media.decode import Limits, decode
+from segsearch.media.sources.reader import Sources
+from segsearch.media.sources.verified import read_original
+from segsearch.models.segment.prompters import Prompters, picture_key
+from segsearch.models.segment.session import OpenPicture
+from segsearch.storage.catalog import listing
+from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.owners import as_it_is
 
 FOOTPRINT_SECONDS = 60  # a library of many uploads takes a while to walk, and pages ask often
 
@@ -46,8 +48,8 @@ class Looking:
         collection: str | None = None,
     ) -> list[Image]:
         """Images by ascending id, from the one behind `after` on."""
-        if not 1 <= limit <= search.MAX_LIMIT:
-            raise QueryError(f"The limit is {limit}, expected 1 to {search.MAX_LIMIT}.")
+        if not 1 <= limit <= MAX_LIMIT:
+            raise QueryError(f"The limit is {limit}, expected 1 to {MAX_LIMIT}.")
         if collection is not None:
             self._catalog.collection(collection)
         return self._catalog.images(after=after, limit=limit, state=state, collection=collection)
@@ -137,8 +139,8 @@ class Looking:
 
         One whose process has died counts as lost.
         """
-        if not 1 <= limit <= search.MAX_LIMIT:
-            raise QueryError(f"The limit is {limit}, expected 1 to {search.MAX_LIMIT}.")
+        if not 1 <= limit <= MAX_LIMIT:
+            raise QueryError(f"The limit is {limit}, expected 1 to {MAX_LIMIT}.")
         found = map(as_it_is, self._catalog.jobs(before=before, limit=limit, running=running))
         return [one for one in found if not running or one.state is JobState.RUNNING]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from segsearch.domain import Hit
-from segsearch.errors import QueryError
-from segsearch.packs import Sources
-from segsearch.queries import MIN_RELEVANCE, Query, TextTerm
-from segsearch.service import SegSearch
+from segsearch.core.errors import QueryError
+from segsearch.core.query import MIN_RELEVANCE, Query, TextTerm
+from segsearch.core.types import Hit
+from segsearch.export.packs import Sources
+from segsearch.library import SegSearch
 
 USUAL_LIMIT = 100  # regions that answer words, when nobody says how many
 

@@ -12,14 +12,13 @@ import pytest
 import torch
 from filelock import FileLock
 
-import segsearch.demo
-from segsearch.domain import Hit, Mask
-from segsearch.masks import from_coco, iou
-from segsearch.service import SegSearch
-from segsearch.settings import Settings
-from segsearch.wiring import open_service
+import segsearch.cli.demo
+from segsearch.core.settings import Settings
+from segsearch.core.types import Hit, Mask
+from segsearch.library import SegSearch, open_library
+from segsearch.masks.rle import from_coco, iou
 
-DEMO = Path(segsearch.demo.__file__).parent
+DEMO = Path(segsearch.cli.demo.__file__).parent
 
 torch.set_num_threads(1)  # lanes run side by side; more threads only get in each other's way
 
@@ -59,7 +58,7 @@ def demo_library(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> It
     base = tmp_path_factory.getbasetemp()
     folder = base if worker_id == "master" else base.parent
     settings = Settings(library=folder / "demo-library")
-    with FileLock(folder / "demo-library.lock"), open_service(settings, create=True) as service:
+    with FileLock(folder / "demo-library.lock"), open_library(settings, create=True) as service:
         assert not service.index([DEMO / "pictures"]).skipped
-    with open_service(settings) as service:
+    with open_library(settings) as service:
         yield service

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from segsearch.decode import sha256_of
+from segsearch.core.atomic import sha256_of
 
 FOLDER = Path(__file__).parents[1] / "segsearch" / "models" / "embedded"
 MODELS = {

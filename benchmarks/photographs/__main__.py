@@ -16,16 +16,17 @@ import numpy as np
 
 from benchmarks.looks import click
 from benchmarks.photographs import TABLE, Photograph, absent, photographs, queries
-from segsearch.domain import Hit
-from segsearch.evaluation.truth import read_truth
-from segsearch.masks import iou
+from segsearch.core.query import MIN_RELEVANCE, Query, TextTerm
+from segsearch.core.settings import Settings
+from segsearch.core.types import Hit
+from segsearch.export.render import overlay_png
+from segsearch.library import open_library
+from segsearch.masks.rle import iou
+from segsearch.models.loading import build_segmenter
 from segsearch.models.presets import DEFAULT_PRESET, preset
-from segsearch.ports import Promptable
-from segsearch.prompting import Prompter
-from segsearch.queries import MIN_RELEVANCE, Query, TextTerm
-from segsearch.render import overlay_png
-from segsearch.settings import Settings
-from segsearch.wiring import build_segmenter, open_service
+from segsearch.models.protocols import Promptable
+from segsearch.models.segment.session import Prompter
+from segsearch.search.evaluation.truth import read_truth
 
 OUTLINES = TABLE.with_name("outlines.json")
 RIGHT_IOU = 0.5
@@ -39,7 +40,7 @@ def words(shown: list[Photograph]) -> str:
     asked = {text: right for text, right in queries().items() if set(right) & known}
     with (
         tempfile.TemporaryDirectory() as folder,
-        open_service(Settings(library=Path(folder) / "library"), create=True) as service,
+        open_library(Settings(library=Path(folder) / "library"), create=True) as service,
     ):
         service.index([one.path for one in shown])
         # What is measured is which comes first, however unlikely.

@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from segsearch.evaluation.run import evaluate, sampled, table
-from segsearch.evaluation.truth import read_truth
-from segsearch.settings import Settings
-from segsearch.wiring import build_pipeline
+from segsearch.core.settings import Settings
+from segsearch.models.loading import build_pipeline
+from segsearch.search.evaluation.run import evaluate, sampled, table
+from segsearch.search.evaluation.truth import read_truth
 
 
 def main() -> None:

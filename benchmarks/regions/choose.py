@@ -14,17 +14,24 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-from segsearch import ranking
-from segsearch.crops import CropRule
-from segsearch.decode import decode, read_file
-from segsearch.evaluation.methods import BOTH, CONTEXT, MASKED, Description, Regions, describe
-from segsearch.evaluation.metrics import Row, measure
-from segsearch.evaluation.run import sampled, with_article
-from segsearch.evaluation.truth import TruePicture, read_truth
+from segsearch.core.settings import Settings
+from segsearch.masks.crops import CropRule
+from segsearch.media.decode import decode, read_file
+from segsearch.models.loading import build_embedder, build_segmenter
+from segsearch.models.pipeline import Pipeline
 from segsearch.models.presets import DEFAULT_PRESET, Preset, preset
-from segsearch.pipeline import Pipeline
-from segsearch.settings import Settings
-from segsearch.wiring import build_embedder, build_segmenter
+from segsearch.search import ranking
+from segsearch.search.evaluation.methods import (
+    BOTH,
+    CONTEXT,
+    MASKED,
+    Description,
+    Regions,
+    describe,
+)
+from segsearch.search.evaluation.metrics import Row, measure
+from segsearch.search.evaluation.run import sampled, with_article
+from segsearch.search.evaluation.truth import TruePicture, read_truth
 
 GENERATOR = {
     "points_per_side": (6, 12),

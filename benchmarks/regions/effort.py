@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from segsearch.decode import decode, read_file
-from segsearch.domain import Mask
-from segsearch.evaluation.metrics import mask_recall
-from segsearch.evaluation.run import sampled
-from segsearch.evaluation.truth import TruePicture, read_truth
+from segsearch.core.settings import Settings
+from segsearch.core.types import Mask
+from segsearch.media.decode import decode, read_file
+from segsearch.models.loading import build_segmenter
 from segsearch.models.presets import preset
-from segsearch.ports import Segmenter
-from segsearch.settings import Settings
-from segsearch.wiring import build_segmenter
+from segsearch.models.protocols import Segmenter
+from segsearch.search.evaluation.metrics import mask_recall
+from segsearch.search.evaluation.run import sampled
+from segsearch.search.evaluation.truth import TruePicture, read_truth
 
 PRESETS = ("demo", "demo-fast")
 

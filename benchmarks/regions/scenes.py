@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from training.compose import SMALLEST, background, place, put_down
-from training.fetch import HELD_OUT, fetch, parser
-from training.make_demo import annotation
-from training.render import Drawings, load_drawings
-from training.scene import Region, finished
-from training.textures import Size
+from training.data.compose import SMALLEST, background, place, put_down
+from training.data.fetch import HELD_OUT, fetch, parser
+from training.data.make_demo import annotation
+from training.data.render import Drawings, load_drawings
+from training.data.scene import Region, finished
+from training.data.textures import Size
 
 SEED = 52_000
 SCENES, CHOOSING = 300, 60  # measured on, and chosen with: other seeds

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from segsearch.crops import CropRule
-from segsearch.domain import Recipe
-from segsearch.errors import ModelError
-from segsearch.models.registry import Model
+from segsearch.core.errors import ModelError
+from segsearch.core.types import Recipe
+from segsearch.masks.crops import CropRule
+from segsearch.models.zoo.registry import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.serving import BLUE, GREEN, HOSTILE, RED
-from tests.small_models import Shape, paint
+from tests.support.serving import BLUE, GREEN, HOSTILE, RED
+from tests.support.small_models import Shape, paint
 
 
 def chromium() -> str:

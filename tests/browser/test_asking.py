@@ -11,15 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Page, Route, expect
 
-from segsearch.catalog.sql import SqlCatalog
-from segsearch.jobs import UPDATE_SECONDS, JobLog
-from segsearch.pipeline import Pipeline
-from segsearch.ports import BoolArray
-from segsearch.prompts import Prompts
-from segsearch.worker import Step
-from tests.browser.serving import BLUE, RED, ready, search, served
-from tests.clicking_models import ClickModels, ClickSegmenter, Patches
-from tests.small_models import ColourEmbedder, Shape, SmallModels, open_small_service, paint
+from segsearch.core.arrays import BoolArray
+from segsearch.ingest.job_log import UPDATE_SECONDS, JobLog
+from segsearch.ingest.worker import Step
+from segsearch.models.pipeline import Pipeline
+from segsearch.models.segment.prompts import Prompts
+from segsearch.storage.catalog.sql_catalog import Catalog
+from tests.support.clicking_models import ClickModels, ClickSegmenter, Patches
+from tests.support.serving import BLUE, RED, ready, search, served
+from tests.support.small_models import ColourEmbedder, Shape, SmallModels, open_small_service, paint
 
 pytestmark = pytest.mark.browser
 
@@ -35,7 +35,7 @@ def test_what_is_being_indexed_is_shown_while_it_goes_on(
     new = paint(tmp_path / "new" / "d.png", [RED])
     with open_small_service(tmp_path / "library") as service:
         service.index([new.parent])
-        with JobLog(SqlCatalog(tmp_path / "library" / "catalog.sqlite"), tmp_path / "library",
+        with JobLog(Catalog(tmp_path / "library" / "catalog.sqlite"), tmp_path / "library",
                     "index", "small", [new]) as log:  # fmt: skip
             log.begin_work(7)
             expect(page.locator("#job")).to_have_text("Indexing 0 of 7 pictures · 0 regions")
@@ -55,7 +55,7 @@ def index_beside(page: Page, library: Path, new: Path) -> None:
     """Index one picture in another process's name, and wait until the page has heard of it."""
     with open_small_service(library) as service:
         service.index([new.parent])
-    catalog = SqlCatalog(library / "catalog.sqlite")
+    catalog = Catalog(library / "catalog.sqlite")
     with JobLog(catalog, library, "index", "small", [new]) as log:
         log.begin_work(1)
         time.sleep(UPDATE_SECONDS)  # more often it is not written down

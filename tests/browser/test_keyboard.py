@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.serving import BLUE, ready, served
-from tests.clicking_models import ClickModels
-from tests.small_models import Shape, paint
+from tests.support.clicking_models import ClickModels
+from tests.support.serving import BLUE, ready, served
+from tests.support.small_models import Shape, paint
 
 pytestmark = pytest.mark.browser
 

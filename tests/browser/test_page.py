@@ -11,10 +11,10 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from pycocotools import mask as coco
 
-from segsearch.errors import ModelError
-from segsearch.ports import Embedder
-from tests.browser.serving import BLUE, HOSTILE, ready, search, served
-from tests.small_models import SmallModels
+from segsearch.core.errors import ModelError
+from segsearch.models.protocols import Embedder
+from tests.support.serving import BLUE, HOSTILE, ready, search, served
+from tests.support.small_models import SmallModels
 
 pytestmark = pytest.mark.browser
 

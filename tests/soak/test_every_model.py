@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from segsearch.models.catalogue import TABLE, Entry
+from segsearch.core.settings import Settings
+from segsearch.models.loading import build_embedder, build_segmenter, model_store
 from segsearch.models.presets import preset
-from segsearch.segmenters.generator import GeneratorSettings
-from segsearch.segmenters.sam2 import Sam2Segmenter
-from segsearch.settings import Settings
-from segsearch.wiring import build_embedder, build_segmenter, model_store
-from tests.every_model import put
-from tests.unit.small_sam import patchwork
-from tests.unit.small_sam2 import small_sam2
+from segsearch.models.segment.automatic import GeneratorSettings
+from segsearch.models.segment.sam2 import Sam2Segmenter
+from segsearch.models.zoo.pullable import TABLE, PullableModel
+from tests.support.every_model import put
+from tests.support.small_sam import patchwork
+from tests.support.small_sam2 import small_sam2
 
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
-def test_every_row_loads_from_a_file_of_its_shape(entry: Entry, tmp_path: Path) -> None:
+def test_every_row_loads_from_a_file_of_its_shape(entry: PullableModel, tmp_path: Path) -> None:
     settings = Settings(models=tmp_path / "models", device="cpu")
     put(model_store(settings), entry, tmp_path)
     if entry.kind == "segmenter":

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from segsearch.settings import Settings
-from segsearch.wiring import open_service
-from segsearch.worker import Step
+from segsearch.core.settings import Settings
+from segsearch.ingest.worker import Step
+from segsearch.library import open_library
 
 PICTURES = int(os.environ.get("SOAK_PICTURES", "2000"))
 FIRST_LOOK = PICTURES // 10
@@ -58,7 +58,7 @@ def test_memory_after_all_pictures_is_within_a_tenth_of_that_after_a_tenth(tmp_p
             minutes = (time.monotonic() - started) / 60
             print(f"{done:5d} pictures, {minutes:5.1f} min, {resident[done] / 1e6:6.0f} MB")  # noqa: T201
 
-    with open_service(Settings(library=tmp_path / "library"), create=True) as service:
+    with open_library(Settings(library=tmp_path / "library"), create=True) as service:
         report = service.index([folder], report=look)
         assert (report.indexed, report.skipped) == (PICTURES, ())
         assert service.verify() == []

@@ -1,0 +1,130 @@
+"""Who may do what: API keys with scopes, and how often one caller may ask.
+
+A key comes as `Authorization: Bearer KEY`, or as the password of Basic, which a browser asks for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections import OrderedDict
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from segsearch.core.errors import AccessError, KeyMissingError, LibraryError, RateError, ScopeError
+from segsearch.storage.api_keys import Key, KeyRing
+from segsearch.storage.api_keys import Scope as KeyScope
+from segsearch_api.errors import (
+    ProblemResponse,
+    problem_of,
+)
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+# POST that changes nothing: the question does not fit into a URL.
+ASKING_PATHS = ("/v1/search", "/v1/segment", "/v1/export")
+PAGE_PATHS = frozenset({"/", "/docs", "/openapi.json"})
+CALLERS_KEPT = 10_000
+BURST_SECONDS = 10.0  # so much of a minute's requests may come at once
+
+
+def scope_for(method: str, path: str) -> KeyScope | None:
+    """What a request needs; None for what anyone may ask. Unknown routes count as changes."""
+    if path in OPEN_PATHS:
+        return None
+    if path == "/v1/keys" or path.startswith("/v1/keys/"):
+        return KeyScope.ADMIN
+    asks = any(path == one or path.startswith(f"{one}/") for one in ASKING_PATHS)
+    if method in {"GET", "HEAD", "OPTIONS"} or (method == "POST" and asks):
+        return KeyScope.READ
+    return KeyScope.WRITE
+
+
+class Rates:
+    """A bucket of requests a caller, filled so many times a minute."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_second = per_minute / 60
+        self._most = max(1.0, self._per_second * BURST_SECONDS)
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, caller: str, now: float) -> None:
+        """Note one request; RateError when the caller's bucket is empty."""
+        if not self._per_second:
+            return
+        left, since = self._buckets.pop(caller, (self._most, now))
+        left = min(self._most, left + (now - since) * self._per_second)
+        self._buckets[caller] = (max(0.0, left - 1) if left >= 1 else left, now)
+        while len(self._buckets) > CALLERS_KEPT:
+            self._buckets.popitem(last=False)
+        if left < 1:
+            seconds = (1 - left) / self._per_second
+            raise RateError(
+                f"More than {self._per_second * 60:.0f} requests a minute, allowed by "
+                f"SEGSEARCH_RATE_PER_MINUTE: the next one in {seconds:.1f} seconds.",
+                seconds=seconds,
+            )
+
+
+class Access:
+    """ASGI middleware; without `need_key` a caller who shows no key may do everything."""
+
+    def __init__(self, app: ASGIApp, *, keys: KeyRing, need_key: bool, per_minute: int) -> None:
+        self._app = app
+        self._keys = keys
+        self._need_key = need_key
+        self._rates = Rates(per_minute)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            refused = self._refused(scope)
+            if refused is not None:
+                await refused(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _refused(self, scope: Scope) -> ProblemResponse | None:
+        path = scope["path"]
+        wanted = scope_for(scope["method"], path)
+        if wanted is None:
+            return None
+        try:
+            key = self._key(Headers(scope=scope))
+            if key is not None:
+                self._rates.take(key.id, time.monotonic())
+                if not key.scope.allows(wanted):
+                    raise ScopeError(f"The key {key.name!r} may {key.scope}, this needs {wanted}.")
+            elif self._need_key:
+                raise KeyMissingError(
+                    "An API key is needed: send 'Authorization: Bearer KEY'; `segsearch keys "
+                    "create NAME` makes one."
+                )
+        except (AccessError, RateError, LibraryError) as problem:
+            on_page = path in PAGE_PATHS or path.startswith("/static/")
+            # A browser that opens the page asks its user for a password, and sends it from then on.
+            basic = {"WWW-Authenticate": 'Basic realm="segsearch", charset="UTF-8"'}
+            return problem_of(problem, basic if on_page and _lacks_key(problem) else None)
+        return None
+
+    def _key(self, headers: Headers) -> Key | None:
+        kind, _, rest = headers.get("authorization", "").partition(" ")
+        if not kind:
+            return None
+        text = rest.strip()
+        if kind.lower() == "basic":
+            text = _password(text)
+        elif kind.lower() != "bearer":
+            raise KeyMissingError(f"Expected 'Authorization: Bearer KEY', not {kind[:20]!r}.")
+        return self._keys.check(text)
+
+
+def _lacks_key(problem: Exception) -> bool:
+    return isinstance(problem, KeyMissingError)
+
+
+def _password(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode("utf-8").partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

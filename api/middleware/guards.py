@@ -1,0 +1,130 @@
+"""Refuses requests before they reach a route: foreign names and pages, too large bodies."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Set
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from segsearch_api.errors import (
+    refusal,
+)
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+MAX_JSON_BYTES = 65_536
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MULTIPART_OVERHEAD_BYTES = 1_048_576  # boundaries, headers and the other fields of an upload
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def hosts_for(address: str) -> frozenset[str] | None:
+    """Host names to answer to when listening on an address; None for any."""
+    if not is_loopback(address):
+        return None
+    own = f"[{address.strip('[]')}]" if ":" in address else address.lower()
+    return LOOPBACK_HOSTS | {own}
+
+
+def names_of(text: str | None) -> frozenset[str]:
+    """Names or origins separated by commas."""
+    return frozenset(one.strip().lower() for one in (text or "").split(",") if one.strip())
+
+
+class Guards:
+    """ASGI middleware around the whole application."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Set[str] | None,
+        origins: Set[str],
+        max_picture_bytes: int,
+    ) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._origins = origins
+        self._max_upload_bytes = max_picture_bytes + MULTIPART_OVERHEAD_BYTES
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._hosts is not None and _name(host) not in self._hosts:
+            # DNS rebinding: a page of another site, whose name was pointed at this machine.
+            detail = (
+                f"This server answers to {', '.join(sorted(self._hosts))} only, not to {host!r}."
+            )
+            await refusal(421, detail)(scope, receive, send)
+            return
+        origin = headers.get("origin")
+        if (
+            origin is not None
+            and scope["method"] not in SAFE_METHODS
+            and not self._own(origin, host)
+        ):
+            # A form on a page of another site, sent by a browser that reaches this server.
+            detail = (
+                f"Pages of {origin[:120]!r} may change nothing here: see SEGSEARCH_CORS_ORIGINS."
+            )
+            await refusal(403, detail)(scope, receive, send)
+            return
+        limit = self._limit(headers)
+        if _declared(headers) > limit:
+            # The connection stays: uvicorn drops what still comes, and closes when 5 seconds are
+            # over. Closed at once, it would break under a sender who has not read the answer yet.
+            await refusal(413, _too_large(limit))(scope, receive, send)
+            return
+        await self._app(scope, _counted(receive, limit), send)
+
+    def _own(self, origin: str, host: str) -> bool:
+        """Whether a page's origin is this server, or one that was allowed."""
+        return origin in self._origins or origin.partition("://")[2].lower() == host.lower()
+
+    def _limit(self, headers: Headers) -> int:
+        upload = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        return self._max_upload_bytes if upload else MAX_JSON_BYTES
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without its port; an IPv6 address keeps its brackets."""
+    if host.startswith("["):
+        return host.partition("]")[0].lower() + "]"
+    return host.partition(":")[0].lower()
+
+
+def _declared(headers: Headers) -> int:
+    length = headers.get("content-length", "0")
+    return int(length) if length.isdecimal() else 0
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    """`receive` that ends with 413 once a body without a declared length passes the limit."""
+    total = 0
+
+    async def receive_counted() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > limit:
+            raise HTTPException(413, _too_large(limit))
+        return message
+
+    return receive_counted
+
+
+def _too_large(limit: int) -> str:
+    return f"The body is larger than the {limit:,} bytes allowed here."

@@ -1,0 +1,184 @@
+"""The statuses a route can answer besides 200, written into OpenAPI with an example each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from segsearch.core.errors import (
+    BusyError,
+    ConflictError,
+    DamageError,
+    DiskFullError,
+    InputError,
+    KeyMissingError,
+    LibraryMissingError,
+    ModelError,
+    NotFoundError,
+    OverloadError,
+    PictureError,
+    PictureTooLargeError,
+    QueryError,
+    RateError,
+    ReadOnlyError,
+    RecipeError,
+    ScopeError,
+)
+from segsearch.search.schema import SearchRequest
+from segsearch_api.errors import (
+    MEDIA_TYPE,
+    ProblemResponse,
+    problem_of,
+    refusal,
+)
+from segsearch_api.middleware.auth import (
+    scope_for,
+)
+from segsearch_api.middleware.guards import (
+    MAX_JSON_BYTES,
+)
+from segsearch_api.schemas.images import (
+    Problem,
+)
+from segsearch_api.schemas.library import (
+    PolygonMask,
+)
+
+REFERENCE = "#/components/schemas/{model}"
+Responses = dict[int | str, dict[str, Any]]
+
+NOT_FOUND = problem_of(NotFoundError("There is no segment 9000 in the library."))
+INVALID = refusal(422, "query.limit: Input should be less than or equal to 1000.")
+BAD_QUERY = problem_of(QueryError("The query is empty: give words to look for."))
+BAD_TAG = problem_of(QueryError("The tag '' has to have 1 to 100 printable characters."))
+BAD_PICTURE = problem_of(PictureError("The file is empty (0 bytes)."))
+TOO_LARGE = problem_of(
+    PictureTooLargeError(
+        "The picture is 50,000 x 50,000 pixels, more than the 200,000,000 allowed by "
+        "SEGSEARCH_MAX_PIXELS."
+    )
+)
+BODY_TOO_LARGE = refusal(413, f"The body is larger than the {MAX_JSON_BYTES:,} bytes allowed here.")
+MALFORMED = refusal(400, "Missing boundary in multipart.")
+EMPTY = problem_of(
+    LibraryMissingError("The library '/library' is empty: run `segsearch index` first.")
+)
+OTHER_MODELS = problem_of(
+    RecipeError(
+        "The library's vectors come from clip-lite@1f0c..., here is clip-lite@77ab...: run "
+        "`segsearch index --rebuild` to make new ones."
+    )
+)
+OTHER_TYPE = refusal(415, "Expected application/json or multipart/form-data, not 'text/plain'.")
+HOST = refusal(421, "This server answers to localhost only, not to 'elsewhere.example'.")
+DAMAGED = problem_of(DamageError("The catalog cannot be read: database disk image is malformed."))
+BUSY = problem_of(BusyError("Another process has held the catalog's lock for 30 seconds."))
+OVERLOADED = problem_of(OverloadError("33 searches are under way already: try again shortly."))
+READ_ONLY = problem_of(
+    ReadOnlyError("The library '/library' is read-only for this user: it can be searched only.")
+)
+FULL = problem_of(DiskFullError("The disk under '/library/uploads' is full: make room."))
+NO_COLLECTION = problem_of(NotFoundError("There is no collection 'holidays' in the library."))
+TAKEN = problem_of(ConflictError("There is a collection 'holidays' already."))
+BAD_PROMPT = problem_of(InputError("Nothing is prompted: give points, boxes or a mask."))
+NO_PROMPTS = problem_of(ModelError("The segmenter takes no points or boxes."))
+UPLOAD_TOO_LARGE = refusal(413, "The body is larger than the 201,048,576 bytes allowed here.")
+NOT_ACCEPTABLE = refusal(406, "Expected image/png, image/svg+xml or application/json.")
+KEY_MISSING = problem_of(KeyMissingError("An API key is needed: send 'Authorization: Bearer KEY'."))
+SCOPE = problem_of(ScopeError("The key 'laptop' may read, this needs write."))
+ORIGIN = refusal(403, "Pages of 'https://elsewhere.example' may change nothing here.")
+TOO_OFTEN = problem_of(RateError("More than 1200 requests a minute: the next in 0.1 seconds."))
+ANYWHERE = (KEY_MISSING, SCOPE, TOO_OFTEN)
+
+
+def refusals(
+    *examples: ProblemResponse, library: bool = True, busy: bool | None = None
+) -> Responses:
+    """OpenAPI's `responses` for these problems; several of one status become named examples.
+
+    Any route can be asked under a foreign name. Those of the `library` need a key where keys are
+    asked for, and find it damaged or `busy`.
+    """
+    found: Responses = {}
+    places = ANYWHERE if library else ()
+    states = (DAMAGED, BUSY) if (library if busy is None else busy) else ()
+    for one in (*examples, HOST, *places, *states):
+        document = json.loads(bytes(one.body))
+        row = found.setdefault(
+            one.status_code,
+            {
+                "description": document["title"],
+                "content": {
+                    MEDIA_TYPE: {
+                        "schema": {"$ref": "#/components/schemas/Problem"},
+                        "examples": {},
+                    }
+                },
+            },
+        )
+        row["content"][MEDIA_TYPE]["examples"][document["code"]] = {"value": document}
+    return found
+
+
+def picture(media_type: str, description: str) -> dict[str, Any]:
+    """OpenAPI's words for an answer that is a picture."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    headers = {
+        "ETag": {
+            "description": "Send it back as If-None-Match: 304 when nothing has changed.",
+            "schema": {"type": "string"},
+        }
+    }
+    return {"description": description, "content": content, "headers": headers}
+
+
+NOT_MODIFIED: dict[str, Any] = {"description": "The caller's copy is still right; no body."}
+
+
+def describe(app: FastAPI) -> None:
+    """Let `app.openapi()` include documents that routes write themselves, and who may ask."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title, version=app.version, summary=app.summary,
+                description=app.description, routes=app.routes, tags=app.openapi_tags,
+            )  # fmt: skip
+            known = made.setdefault("components", {}).setdefault("schemas", {})
+            for unnamed in (Problem, SearchRequest, PolygonMask):
+                model = unnamed.model_json_schema(ref_template=REFERENCE)
+                known.update(model.pop("$defs", {}))
+                known[unnamed.__name__] = model
+            _say_who_may(made)
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _say_who_may(made: dict[str, Any]) -> None:
+    """Which scope each operation needs; the empty choice stands for a server on loopback."""
+    scheme = {"type": "http", "scheme": "bearer", "description": "An API key of the library."}
+    made["components"]["securitySchemes"] = {"key": scheme}
+    for path, methods in made["paths"].items():
+        for method, operation in methods.items():
+            scope = scope_for(method.upper(), path)
+            if scope is not None:
+                operation["security"] = [{"key": []}, {}]
+                operation["x-scope"] = scope.value
+            if method not in {"get", "head"}:
+                _add_example(operation, ORIGIN)  # a page of another site may not send it
+            if "requestBody" in operation:
+                _add_example(operation, MALFORMED)
+                _add_example(operation, BODY_TOO_LARGE)
+
+
+def _add_example(operation: dict[str, Any], problem: ProblemResponse) -> None:
+    for status, row in refusals(problem, library=False).items():
+        if status == problem.status_code:
+            known = operation["responses"].setdefault(str(status), row)
+            examples = known["content"][MEDIA_TYPE]["examples"]
+            examples.update(row["content"][MEDIA_TYPE]["examples"])

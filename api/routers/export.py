@@ -1,0 +1,144 @@
+"""Regions as a file for other programs: COCO, JSON lines, or a caption pack as a tar."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+
+from segsearch.core.errors import NotFoundError, QueryError
+from segsearch.core.query import MAX_LIMIT, Query, SegmentTerm, Term, TextTerm
+from segsearch.core.types import Hit
+from segsearch.export.packs import write_caption_pack, write_coco, write_json_lines
+from segsearch.library import SegSearch, sources
+from segsearch_api.deps import (
+    Here,
+)
+from segsearch_api.openapi import (
+    BAD_QUERY,
+    EMPTY,
+    INVALID,
+    NO_COLLECTION,
+    NOT_FOUND,
+    OTHER_MODELS,
+    OVERLOADED,
+    refusals,
+)
+from segsearch_api.schemas.library import (
+    ExportRequest,
+)
+
+router = APIRouter(prefix="/v1", tags=["library"])
+MEDIA_TYPES = {
+    "coco": ("application/json", "segsearch-coco.json"),
+    "jsonl": ("application/jsonl", "segsearch.jsonl"),
+    "parquet": ("application/vnd.apache.parquet", "segsearch.export.parquet"),
+    "caption-pack": ("application/x-tar", "segsearch-captions.tar"),
+}
+COCO_EXAMPLE: dict[str, Any] = {
+    "info": {"description": "Regions exported by segsearch."},
+    "images": [{"id": 31, "file_name": "/pictures/umbrella.jpg", "width": 640, "height": 480}],
+    "categories": [{"id": 1, "name": "region"}],
+    "annotations": [
+        {
+            "id": 812, "image_id": 31, "category_id": 1, "area": 21877, "iscrowd": 0,
+            "bbox": [37, 60, 174, 242], "score": 0.41,
+            "segmentation": {"size": [480, 640], "counts": "Zd81k>6L2N2N2N2N2N2N"},
+        }
+    ],
+}  # fmt: skip
+ANSWER: dict[str, Any] = {
+    "description": "The file.",
+    "content": {
+        "application/json": {"schema": {"type": "object", "examples": [COCO_EXAMPLE]}},
+        "application/jsonl": {"schema": {"type": "string", "format": "binary"}},
+        "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+        "application/x-tar": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+
+@router.post(
+    "/export",
+    response_class=FileResponse,
+    responses={
+        200: ANSWER,
+        **refusals(NOT_FOUND, NO_COLLECTION, INVALID, BAD_QUERY, EMPTY, OTHER_MODELS, OVERLOADED),
+    },
+)
+async def export(wanted: ExportRequest, here: Here) -> FileResponse:
+    """Write the regions of a query, of a collection, or of the whole library into one file.
+
+    A caption pack holds, a region, a crop, a cutout, the marked picture and chat messages.
+    """
+    _check(wanted)
+    folder = Path(tempfile.mkdtemp(prefix="segsearch-export-"))
+    try:
+        file = await here.exports.run(lambda: _write(here.service, wanted, folder))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    media_type, name = MEDIA_TYPES[wanted.format]
+    done = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    return FileResponse(file, media_type=media_type, filename=name, background=done)
+
+
+def _check(wanted: ExportRequest) -> None:
+    asked = wanted.text is not None or wanted.segment_id is not None
+    if asked and wanted.collection is not None:
+        raise QueryError("Give words or a segment, or a collection, not both.")
+    if wanted.text is not None and wanted.segment_id is not None:
+        raise QueryError("Give words or a segment, not both.")
+    if wanted.format == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise QueryError("The package pyarrow is missing: install segsearch with the extra 'data'.")
+    if (wanted.limit or 0) > MAX_LIMIT and (asked or wanted.format == "caption-pack"):
+        raise QueryError(
+            f"The limit is {wanted.limit}, expected at most {MAX_LIMIT} for a query or a pack."
+        )
+
+
+def _write(service: SegSearch, wanted: ExportRequest, folder: Path) -> Path:
+    hits = _hits(service, wanted)
+    file = folder / "export"
+    if wanted.format == "coco":
+        write_coco(hits, file, wanted.text or "region")
+    elif wanted.format == "jsonl":
+        write_json_lines(hits, file)
+    elif wanted.format == "parquet":
+        from segsearch.export.parquet import write_parquet  # loads pyarrow
+
+        write_parquet(hits, file)
+    else:
+        file = file.with_suffix(".tar")
+        written = write_caption_pack(hits, sources(service), file)
+        if written.skipped and not written.regions:
+            raise NotFoundError(f"No picture is there: {next(iter(written.skipped.values()))}")
+    return file
+
+
+def _hits(service: SegSearch, wanted: ExportRequest) -> Iterator[Hit]:
+    term: Term | None = None
+    if wanted.text is not None:
+        term = TextTerm(wanted.text)
+    elif wanted.segment_id is not None:
+        term = SegmentTerm(wanted.segment_id)
+    if term is not None:
+        floor = wanted.min_relevance
+        yield from service.search(
+            Query((term,), wanted.limit or MAX_LIMIT, wanted.per_image, min_relevance=floor)
+        )
+        return
+    chosen: set[int] | None = None
+    if wanted.collection is not None:
+        chosen = set(service.collections.image_ids_of(wanted.collection))
+    inside = (hit for hit in service.everything() if chosen is None or hit.image.id in chosen)
+    most = MAX_LIMIT if wanted.format == "caption-pack" else None
+    yield from itertools.islice(inside, wanted.limit or most)

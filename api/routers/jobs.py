@@ -1,0 +1,106 @@
+"""What fills the library: runs by id, newest first, and as a stream of events."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import anyio
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import StreamingResponse
+
+from segsearch.core.errors import NotFoundError, OverloadError, SegSearchError
+from segsearch.core.query import MAX_LIMIT
+from segsearch.core.types import MAX_ID
+from segsearch_api.deps import (
+    Here,
+    Shared,
+)
+from segsearch_api.errors import (
+    problem_of,
+)
+from segsearch_api.openapi import (
+    INVALID,
+    OVERLOADED,
+    refusals,
+)
+from segsearch_api.schemas.images import (
+    JobDocument,
+    JobPage,
+)
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+NO_JOB = problem_of(NotFoundError("There is no job 9000 in the library."))
+LOOK_SECONDS = 1.0
+SHUTDOWN_LOOK_SECONDS = 0.2
+SILENCE_SECONDS = 15.0  # proxies close a connection over which nothing comes
+MAX_STREAMS = 16
+STREAM = {
+    "description": "An event `jobs` with the running jobs, at once and at each change.",
+    "content": {"text/event-stream": {"schema": {"type": "string", "format": "event-stream"}}},
+}
+
+
+@router.get("", response_model=JobPage, responses=refusals(INVALID))
+def list_jobs(
+    here: Here,
+    before: Annotated[int | None, Query(ge=1, le=MAX_ID, description="For older ones.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50,
+) -> dict[str, Any]:
+    """Runs that fill the library, newest first, a page at a time."""
+    jobs = here.service.jobs(before=before, limit=limit)
+    following = jobs[-1].id if len(jobs) == limit else None
+    return {"jobs": [asdict(job) for job in jobs], "next_before": following}
+
+
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: STREAM, **refusals(OVERLOADED)},
+)
+async def stream_jobs(here: Here) -> StreamingResponse:
+    """Server-sent events: the running jobs as `{"jobs": [...]}`, at once and at each change."""
+    if here.streams.open >= MAX_STREAMS:
+        raise OverloadError(f"{MAX_STREAMS} pages follow the jobs already: try again later.")
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_events(here), media_type="text/event-stream", headers=headers)
+
+
+@router.get("/{job_id}", response_model=JobDocument, responses=refusals(NO_JOB, INVALID))
+def read_job(
+    job_id: Annotated[int, Path(ge=1, le=MAX_ID, examples=[12])], here: Here
+) -> dict[str, Any]:
+    """One run; it stays after it has ended."""
+    return asdict(here.service.job(job_id))
+
+
+async def _events(here: Shared) -> AsyncIterator[str]:
+    """Events until the caller leaves or the server ends."""
+    here.streams.open += 1
+    try:
+        said, spoken = "", time.monotonic()
+        while not here.streams.is_ending():
+            text = await to_thread.run_sync(_running, here)
+            if text is not None and text != said:
+                said, spoken = text, time.monotonic()
+                yield f"event: jobs\ndata: {text}\n\n"
+            elif time.monotonic() - spoken > SILENCE_SECONDS:
+                spoken = time.monotonic()
+                yield ": nothing new\n\n"
+            looked = time.monotonic()
+            while time.monotonic() - looked < LOOK_SECONDS and not here.streams.is_ending():
+                await anyio.sleep(SHUTDOWN_LOOK_SECONDS)
+    finally:
+        here.streams.open -= 1
+
+
+def _running(here: Shared) -> str | None:
+    try:
+        jobs = here.service.jobs(running=True)
+    except SegSearchError:  # busy for a moment; the next look will tell
+        return None
+    return json.dumps({"jobs": [asdict(job) for job in jobs]})

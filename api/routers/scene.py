@@ -1,0 +1,67 @@
+"""One route that answers several things at once, and how they lie, with pictures."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter
+
+from segsearch.core.query import SceneAnswer
+from segsearch.export.documents import scene_document
+from segsearch.search.schema import SceneRequest
+from segsearch_api.deps import (
+    Here,
+)
+from segsearch_api.openapi import (
+    BAD_QUERY,
+    BODY_TOO_LARGE,
+    EMPTY,
+    INVALID,
+    MALFORMED,
+    NOT_FOUND,
+    OTHER_MODELS,
+    OVERLOADED,
+    refusals,
+)
+from segsearch_api.schemas.search import (
+    SceneAnswerDocument,
+)
+
+router = APIRouter(prefix="/v1", tags=["search"])
+
+
+@router.post(
+    "/search/scene",
+    response_model=SceneAnswerDocument,
+    responses=refusals(
+        MALFORMED,
+        NOT_FOUND,
+        BODY_TOO_LARGE,
+        INVALID,
+        BAD_QUERY,
+        EMPTY,
+        OTHER_MODELS,
+        OVERLOADED,
+    ),
+)
+async def scene(wanted: SceneRequest, here: Here) -> dict[str, Any]:
+    """Pictures that hold several things, each where it should lie, and none that must not be there.
+
+    Each answer names the region that fills each slot.
+    """
+    started = time.monotonic()
+
+    def work() -> SceneAnswer:
+        return here.service.ask_scene(wanted.query())
+
+    answer = await here.searches.run(work)
+    return {
+        "scenes": [scene_document(hit) for hit in answer.hits],
+        "relevance": {
+            name: None if value is None else round(value, 4)
+            for name, value in answer.relevance.items()
+        },
+        "message": answer.message,
+        "seconds": round(time.monotonic() - started, 4),
+    }

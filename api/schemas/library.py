@@ -1,0 +1,306 @@
+"""The shapes of what fills, arranges and describes a library; see `schemas.py` for the rest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from segsearch.core.names import NAME
+from segsearch.core.query import MAX_LIMIT, MAX_TEXT_CHARACTERS, MIN_RELEVANCE
+from segsearch.models.segment.prompts import MAX_PROMPTS
+from segsearch.search.schema import Id
+from segsearch.storage.api_keys import Scope
+from segsearch_api.schemas.images import (
+    IMAGE,
+    CocoMask,
+    ImageDocument,
+)
+
+MAX_IDS = 5_000
+COLLECTION: dict[str, Any] = {
+    "name": "holidays", "created_at": "2026-01-31T12:00:00+00:00", "images": 48,
+}  # fmt: skip
+KEY: dict[str, Any] = {
+    "id": "5f0c21ab", "name": "laptop", "scope": "read",
+    "created_at": "2026-01-31T12:00:00+00:00", "revoked_at": None,
+}  # fmt: skip
+MASK: dict[str, Any] = {
+    "box": [37, 60, 211, 302],
+    "area": 21877,
+    "mask": {"size": [480, 640], "counts": "Zd81k>6L2N2N2N2N2N2N"},
+    "predicted_iou": 0.93,
+}
+PROMPT: dict[str, Any] = {"image_id": 31, "points": [[120.5, 200]], "labels": [1]}
+RING = [[37, 60], [211, 60], [211, 302], [37, 302]]
+
+
+def _strict(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+
+
+class UploadedImage(BaseModel):
+    """One file that was taken."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: str = Field(description="As the caller named it.")
+    created: bool = Field(description="False when the library held these bytes before.")
+    image: ImageDocument
+
+
+class RefusedFile(BaseModel):
+    """One file that was not taken, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: str
+    code: str
+    detail: str
+
+
+class UploadAnswer(BaseModel):
+    """Images that now wait for a worker (`state` says how far each is), and files refused."""
+
+    model_config = _strict(
+        {
+            "images": [{"filename": "umbrella.jpg", "created": True, "image": IMAGE}],
+            "refused": [
+                {"filename": "a.txt", "code": "picture_error", "detail": "The file is empty."}
+            ],
+        }
+    )
+
+    images: list[UploadedImage]
+    refused: list[RefusedFile]
+
+
+Corner = Annotated[list[int], Field(min_length=2, max_length=2)]
+
+
+class PolygonMask(BaseModel):
+    """A mask as polygons along pixel edges, exact. Each polygon is a list of rings, the outer one
+    first, then its holes; each ring a list of corners x, y in pixels of the upright image."""
+
+    model_config = _strict({"size": [480, 640], "polygons": [[RING]]})
+
+    size: list[int] = Field(description="[H, W]", min_length=2, max_length=2)
+    polygons: list[list[list[Corner]]]
+
+
+class CollectionRequest(BaseModel):
+    """A collection to make, or its new name."""
+
+    model_config = _strict({"name": "holidays"})
+
+    name: str = Field(pattern=NAME, description="Unique in the library.")
+
+
+class CollectionDocument(BaseModel):
+    """A named set of images."""
+
+    model_config = _strict(COLLECTION)
+
+    name: str
+    created_at: str = Field(description="ISO 8601, UTC.")
+    images: int = Field(description="How many it holds.")
+
+
+class CollectionList(BaseModel):
+    """All collections by name."""
+
+    model_config = _strict({"collections": [COLLECTION]})
+
+    collections: list[CollectionDocument]
+
+
+class ImageIds(BaseModel):
+    """Images by their ids."""
+
+    model_config = _strict({"image_ids": [31, 32]})
+
+    image_ids: list[Id] = Field(min_length=1, max_length=MAX_IDS)
+
+
+class Changed(BaseModel):
+    """How many images this put in or took out."""
+
+    model_config = _strict({"changed": 2})
+
+    changed: int
+
+
+class SegmentRequest(BaseModel):
+    """What is pointed at. All points belong to each box; without a box they mean one object."""
+
+    model_config = _strict(PROMPT)
+
+    image_id: Id | None = Field(None, description="A stored image; not with an uploaded picture.")
+    points: list[tuple[float, float]] = Field(
+        [], max_length=MAX_PROMPTS, description="x, y in pixels of the upright image."
+    )
+    labels: list[Literal[0, 1]] | None = Field(
+        None, description="1: of the object, 0: not of it, a label a point; without, all are 1."
+    )
+    boxes: list[tuple[float, float, float, float]] = Field(
+        [], max_length=MAX_PROMPTS, description="x0, y0, x1, y1: each is one object."
+    )
+    multimask: bool = Field(True, description="Up to three candidates an object, not one.")
+
+
+class PromptedMask(BaseModel):
+    """A candidate for what was pointed at."""
+
+    model_config = _strict(MASK)
+
+    box: list[int] = Field(description="x0, y0, x1, y1, half-open.", min_length=4, max_length=4)
+    area: int = Field(description="Pixels inside the mask.")
+    mask: CocoMask
+    predicted_iou: float = Field(description="The segmenter's own estimate of the mask's quality.")
+
+
+class PromptedObject(BaseModel):
+    """One object's candidates, the best by predicted IoU first; empty ones are left out."""
+
+    model_config = _strict({"masks": [MASK]})
+
+    masks: list[PromptedMask]
+
+
+class SegmentAnswer(BaseModel):
+    """An object for each box, or one for the points."""
+
+    model_config = _strict(
+        {"width": 640, "height": 480, "objects": [{"masks": [MASK]}], "seconds": 0.05}
+    )
+
+    width: int = Field(description="Of the upright image, in pixels.")
+    height: int = Field(description="Of the upright image, in pixels.")
+    objects: list[PromptedObject]
+    seconds: float = Field(description="Waiting for others included; the first call encodes.")
+
+
+class ExportRequest(BaseModel):
+    """Which regions to write, and how. Without words or a segment: all, by image and id."""
+
+    model_config = _strict({"format": "coco", "text": "a red umbrella", "limit": 100})
+
+    format: Literal["coco", "jsonl", "parquet", "caption-pack"] = "coco"
+    text: str | None = Field(None, max_length=MAX_TEXT_CHARACTERS, description="Words.")
+    segment_id: Id | None = Field(None, description="More like this one.")
+    collection: str | None = Field(
+        None, description="Only its images; not with words or a segment."
+    )
+    limit: Id | None = Field(
+        None,
+        description="How many regions at most; without a value all of a collection or the library. "
+        "Words, a segment and packs give at most 1,000, and that many without a value.",
+    )
+    per_image: int = Field(10, ge=1, le=MAX_LIMIT, description="Of one picture, for a query.")
+    min_relevance: float = Field(
+        MIN_RELEVANCE, ge=0, le=1,
+        description="Relevance the best region of a query must reach, or nothing is written.",
+    )  # fmt: skip
+
+
+class PresetDocument(BaseModel):
+    """Models that go together."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    summary: str
+    segmenter: str
+    embedder: str
+    here: bool = Field(description="Whether it can be used without fetching anything.")
+
+
+class ModelsDocument(BaseModel):
+    """The models in use, and those that could be."""
+
+    model_config = _strict(
+        {
+            "preset": "demo",
+            "segmenter": "sam-lite@1f0c",
+            "embedder": "clip-lite@77ab",
+            "dimension": 512,
+            "presets": [
+                {
+                    "name": "demo",
+                    "summary": "the small models that come with segsearch",
+                    "segmenter": "sam-lite",
+                    "embedder": "clip-lite",
+                    "here": True,
+                }
+            ],
+        }
+    )
+
+    preset: str | None = Field(description="Null in an empty library.")
+    segmenter: str | None = Field(description="Name and sha256 of the weights.")
+    embedder: str | None = Field(description="Name and sha256 of the weights.")
+    dimension: int | None = Field(description="Length of the vectors.")
+    presets: list[PresetDocument]
+
+
+class StatsDocument(BaseModel):
+    """Counts over the library, by what they are of."""
+
+    model_config = _strict(
+        {
+            "images": 48,
+            "segments": 913,
+            "collections": 2,
+            "states": {"done": 47, "failed": 1},
+            "formats": {"JPEG": 40, "PNG": 7},
+            "area_shares": [700, 110, 50, 20, 10, 8, 5, 4, 3, 3],
+        }
+    )
+
+    images: int
+    segments: int
+    collections: int
+    states: dict[str, int] = Field(description="Images by state under the recipe in use.")
+    formats: dict[str, int] = Field(description="Images by format, once looked at.")
+    area_shares: list[int] = Field(
+        description="Segments by tenths of their picture's area, smallest first.",
+        min_length=10,
+        max_length=10,
+    )
+
+
+class KeyRequest(BaseModel):
+    """A key to make."""
+
+    model_config = _strict({"name": "laptop", "scope": "read"})
+
+    name: str = Field(min_length=1, max_length=64, description="Who or what will use it.")
+    scope: Scope = Field(Scope.READ, description="Each allows what stands before it, too.")
+
+
+class KeyDocument(BaseModel):
+    """A key without what opens."""
+
+    model_config = _strict(KEY)
+
+    id: str
+    name: str
+    scope: Scope
+    created_at: str
+    revoked_at: str | None
+
+
+class MadeKey(KeyDocument):
+    """A new key, and its text, which is not shown again."""
+
+    model_config = _strict({**KEY, "key": "segsearch_5f0c21ab_(43 characters)"})
+
+    key: str
+
+
+class KeyList(BaseModel):
+    """Every key that was made."""
+
+    model_config = _strict({"keys": [KEY]})
+
+    keys: list[KeyDocument]

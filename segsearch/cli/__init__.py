@@ -1,0 +1,1 @@
+"""The command line: arguments to the library, answers to text or JSON."""

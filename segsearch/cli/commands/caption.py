@@ -1,0 +1,96 @@
+"""`segsearch caption`: regions described by a vision model, kept to be searched and exported."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from segsearch.cli.signals import INTERRUPTED, stopping
+from segsearch.core.errors import EXIT_CODES, AnswerError, QueryError
+from segsearch.core.query import MIN_RELEVANCE
+from segsearch.core.settings import Settings
+from segsearch.core.types import MAX_ID
+
+LISTED = 20  # failed regions shown one by one
+
+
+def caption(
+    context: typer.Context,
+    base_url: Annotated[
+        str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")
+    ],
+    model: Annotated[str, typer.Option(help="The model's name at that endpoint.")],
+    text: Annotated[str | None, typer.Argument(help="Words: caption what answers them.")] = None,
+    under: Annotated[
+        list[str] | None, typer.Option(help="Caption regions of pictures at or below a path.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Caption every region of the library.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(max=MAX_ID, help="How many regions at most; of words 100 unless told."),
+    ] = None,
+    per_image: Annotated[int, typer.Option(help="How many of one picture at most, of words.")] = 10,
+    min_relevance: Annotated[
+        float, typer.Option(help="Relevance the best region of words must reach; 0 takes all.")
+    ] = MIN_RELEVANCE,
+    most: Annotated[
+        int | None, typer.Option(help="Cost cap: requests at most that may be billed.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="What to ask of the two pictures shown of each region.")
+    ] = None,
+    at_once: Annotated[int, typer.Option(help="Requests under way at once.")] = 4,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 120,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Describe regions by a vision model; run again, it sends only what has no caption yet.
+
+    Each region is shown as a crop with its surroundings and outlined in its picture. The key comes
+    from SEGSEARCH_CAPTION_KEY.
+    """
+    from segsearch.cli.output import caption_bar
+    from segsearch.export.captioning import Order, caption_report_document
+    from segsearch.export.captioning import caption as caption_regions
+    from segsearch.export.packs import QUESTION
+    from segsearch.export.vision_chat import Endpoint
+    from segsearch.library import RegionSelection, open_library, sources
+
+    if sum((text is not None, bool(under), everything)) != 1:
+        raise QueryError("Say what to caption: words, --under PATH, or --everything.")
+    settings: Settings = context.obj
+    key = settings.caption_key.get_secret_value().strip() if settings.caption_key else None
+    endpoint = Endpoint(base_url, model, key or None, timeout)
+    order = Order(QUESTION if prompt is None else prompt, at_once, most)
+    err = Console(stderr=True)
+    with (
+        open_library(settings) as service,
+        stopping() as stop,
+        caption_bar(err, quiet=as_json) as report,
+    ):
+        chosen = RegionSelection(text, under or (), limit, per_image, min_relevance)
+        hits = chosen.hits(service, partial(typer.echo, err=True))
+        result = caption_regions(
+            hits, sources(service), service.captions, endpoint, order, stop=stop, report=report
+        )
+    if as_json:
+        print(json.dumps(caption_report_document(result)))
+    else:
+        print(
+            f"{result.captioned} regions captioned, {result.already} had a caption, "
+            f"{len(result.failed)} failed, {result.requests} requests, in {result.seconds:.1f} s."
+        )
+        for segment_id, reason in sorted(result.failed.items())[:LISTED]:
+            print(f"  segment {segment_id}: {reason}")
+    if stop.is_set():
+        err.print("segsearch: Stopped before the end; run the same command again to go on.")
+        raise typer.Exit(INTERRUPTED)
+    if result.is_spent:
+        err.print(f"segsearch: {most} requests were sent (--most); run it again to go on.")
+    if result.failed and not result.captioned + result.already:
+        raise typer.Exit(EXIT_CODES[AnswerError])

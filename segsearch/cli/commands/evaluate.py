@@ -1,0 +1,45 @@
+"""`segsearch eval`: the measures of `benchmarks/regions` on a user's own annotated pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from segsearch.core.settings import Settings
+
+
+def evaluate(
+    context: typer.Context,
+    coco: Annotated[Path, typer.Option(help="COCO instances file: names and masks.")],
+    images: Annotated[str, typer.Option(help="Folder of its pictures.")],
+    limit: Annotated[
+        int | None, typer.Option(help="Measure this many pictures, drawn at random once for all.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Measure search by region on annotated pictures, beside whole pictures, patches and boxes.
+
+    Nothing is stored. `--preset` picks the models, SEGSEARCH_CONTEXT_WEIGHT,
+    SEGSEARCH_MASKED_WEIGHT and SEGSEARCH_PICTURE_WEIGHT the mix of vectors, as in a search.
+    """
+    from segsearch.media.decode import Limits
+    from segsearch.media.sources.paths import normal
+    from segsearch.models.loading import build_pipeline
+    from segsearch.search.evaluation.run import check_present, sampled, table
+    from segsearch.search.evaluation.run import evaluate as run
+    from segsearch.search.evaluation.truth import read_truth
+
+    settings: Settings = context.obj
+    pictures = sampled(read_truth(coco, Path(normal(images))), limit)
+    check_present(pictures)
+    pipeline = build_pipeline(settings)
+    console = Console(stderr=True, quiet=as_json)
+    shown = track(pictures, "Describing", console=console)
+    limits = Limits(settings.max_bytes, settings.max_pixels)
+    result = run(pipeline, shown, settings.mix, limits=limits)
+    print(json.dumps(result.document) if as_json else table(result))

@@ -1,0 +1,59 @@
+"""`segsearch keys`: API keys of a library, for a server that others reach."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from segsearch.storage.api_keys import KeyRing, Scope
+
+app = typer.Typer(
+    help="Make, list and revoke the API keys of a library.", no_args_is_help=True,
+    rich_markup_mode=None,
+)  # fmt: skip
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Who or what will use it.")],
+    scope: Annotated[
+        Scope, typer.Option(help="read: search and look; write: change; admin: keys.")
+    ] = Scope.READ,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print it: this is the only time it can be seen."""
+    key, text = KeyRing(context.obj.library).create(name, scope)
+    if as_json:
+        print(json.dumps({**key.document, "key": text}))
+    else:
+        print(text)
+        Console(stderr=True).print(
+            f"Key {key.id} for {name!r} may {scope}. It is not shown again; send it as "
+            "'Authorization: Bearer KEY'.", markup=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+@app.command("list")
+def list_keys(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show every key that was made, without what opens."""
+    keys = KeyRing(context.obj.library).all()
+    if as_json:
+        print(json.dumps([key.document for key in keys]))
+        return
+    table = Table(*("id", "name", "scope", "made", "revoked"))
+    for key in keys:
+        table.add_row(key.id, key.name, key.scope, key.created_at, key.revoked_at or "")
+    Console().print(table)
+
+
+@app.command()
+def revoke(context: typer.Context, key_id: str, as_json: AsJson = False) -> None:
+    """End a key at once, for running servers too."""
+    key = KeyRing(context.obj.library).revoke(key_id)
+    print(json.dumps(key.document) if as_json else f"Key {key.id} ({key.name}) is revoked.")

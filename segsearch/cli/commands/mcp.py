@@ -1,0 +1,25 @@
+"""`segsearch mcp`: the library as tools for an assistant, over standard input and output."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import typer
+
+from segsearch.core.errors import InputError
+
+
+def mcp(context: typer.Context) -> None:
+    """Offer the library to an assistant over the Model Context Protocol, until it hangs up.
+
+    Needs the `mcp` extra. An assistant starts this itself: tell it the command
+    `segsearch --library DIR mcp`.
+    """
+    if importlib.util.find_spec("mcp") is None:
+        raise InputError("The package mcp is missing: install segsearch with the extra 'mcp'.")
+    from segsearch.library import open_library
+    from segsearch_api.mcp import create_server
+
+    with open_library(context.obj) as service:
+        service.warm()
+        create_server(service).run("stdio")

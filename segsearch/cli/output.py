@@ -1,0 +1,186 @@
+"""Shows progress, hits and counts on a terminal; makes no decisions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from segsearch.core.query import SceneAnswer
+from segsearch.core.types import Hit, IngestReport, Status
+from segsearch.export.captioning import CaptionReport
+from segsearch.ingest.run import Report
+from segsearch.ingest.worker import Step
+
+LISTED = 20  # skipped files shown one by one
+WIDE = 100  # columns of a terminal from which on there is room for more than the essential
+
+
+@contextmanager
+def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | None]:
+    """A report callback that draws images and masks done, how fast, what was skipped, time left."""
+    if quiet:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[masks]}"),
+        TextColumn("{task.fields[skipped]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[file]}"),
+    )
+    bar = Progress(*columns, console=console, speed_estimate_period=60)
+    task = bar.add_task("Indexing", total=None, rate="", masks="", skipped="", file="")
+    masks = skipped = 0
+
+    def report(done: int, total: int, step: Step) -> None:
+        nonlocal masks, skipped
+        masks += step.segments
+        skipped += step.reason is not None
+        elapsed = max(bar.tasks[0].elapsed or 0.0, 1e-9)
+        bar.update(
+            task,
+            completed=done,
+            total=total,
+            rate=f"{done / elapsed:.2f} images/s",
+            masks=f"{masks} masks, {masks / elapsed:.0f}/s",
+            skipped=f"{skipped} skipped",
+            file=escape(Path(step.path).name[-24:]) if console.width >= WIDE else "",
+        )
+        bar.start()  # from the first picture on: a run that is refused draws nothing
+
+    try:
+        yield report
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+@contextmanager
+def caption_bar(
+    console: Console, *, quiet: bool = False
+) -> Iterator[Callable[[CaptionReport], None] | None]:
+    """A report callback that says how many regions are captioned, and how fast."""
+    if quiet:
+        yield None
+        return
+    columns = (TextColumn("Captioning"), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=None, said="")
+
+        def report(found: CaptionReport) -> None:
+            rate = found.captioned / found.seconds if found.seconds > 0 else 0.0
+            said = f"{found.captioned} captioned, {len(found.failed)} failed, {rate:.1f}/s"
+            bar.update(task, said=said)
+
+        yield report
+
+
+def report_table(console: Console, report: IngestReport) -> None:
+    """What a run did, and each file it skipped with the reason."""
+    console.print(
+        f"{report.indexed} pictures indexed with {report.segments} segments, "
+        f"{report.unchanged} unchanged, {len(report.skipped)} skipped, "
+        f"in {report.seconds:.1f} s.",
+        highlight=False,
+    )
+    for one in report.skipped[:LISTED]:
+        console.print(
+            f"  skipped {one.path}: {one.reason}", markup=False, highlight=False, soft_wrap=True
+        )
+    more = Counter(one.reason for one in report.skipped[LISTED:])
+    for reason, count in more.most_common(LISTED):
+        console.print(f"  skipped {count} more: {reason}", markup=False, highlight=False)
+
+
+def hit_table(
+    console: Console,
+    hits: Sequence[Hit],
+    title: str | None = None,
+    *,
+    message: str | None = None,
+    cursor: str | None = None,
+) -> None:
+    """Hits, best first, and how to see more; without any, the message that says why.
+
+    Below `WIDE` columns boxes and areas are left out, so that most paths stay in one piece.
+    """
+    if not hits:
+        console.print(message or "Nothing found.", markup=False, highlight=False)
+        return
+    table = Table(title=title, title_justify="left")
+    is_wide = console.width >= WIDE
+    placed = ("box (x0, y0, x1, y1)", "area") if is_wide else ()
+    for name in ("rank", "score", "relevance", "segment", *placed):
+        table.add_column(name, justify="right")
+    table.add_column("picture", overflow="fold")
+    is_said = any(hit.captions for hit in hits)
+    if is_said:
+        table.add_column("caption", overflow="fold")
+    for hit in hits:
+        mask = hit.segment.mask
+        share = mask.area / (mask.height * mask.width)
+        path = hit.image.paths[0] if hit.image.paths else ""
+        box = ", ".join(map(str, mask.box.as_tuple()))
+        relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
+        number, score = str(hit.segment.id), f"{hit.score:.3f}"
+        sized = (box, f"{share:.1%}") if is_wide else ()
+        row = (str(hit.rank), score, relevance, number, *sized)
+        newest = [escape(hit.captions[0].text if hit.captions else "")] if is_said else []
+        table.add_row(*row, escape(_short(path)), *newest)
+    console.print(table)
+    if cursor:
+        console.print(f"More: --cursor {cursor}", markup=False, highlight=False, soft_wrap=True)
+
+
+def scene_table(console: Console, answer: SceneAnswer) -> None:
+    """Scenes, best first, each with the segment that fills each slot; or why there are none."""
+    if not answer.hits:
+        console.print(answer.message or "Nothing found.", markup=False, highlight=False)
+        return
+    table = Table()
+    for name in ("rank", "fit"):
+        table.add_column(name, justify="right")
+    names = tuple(answer.hits[0].regions)
+    for name in names:
+        table.add_column(escape(name), justify="right")
+    table.add_column("picture", overflow="fold")
+    for hit in answer.hits:
+        filled = [str(hit.regions[name].segment.id) for name in names]
+        path = hit.image.paths[0] if hit.image.paths else ""
+        table.add_row(str(hit.rank), f"{hit.fit:.2f}", *filled, escape(_short(path)))
+    console.print(table)
+
+
+def status_table(console: Console, status: Status) -> None:
+    """Counts of a library."""
+    table = Table(show_header=False)
+    jobs = [f"{one.kind} {one.id}: {one.done} of {one.total} pictures" for one in status.jobs]
+    for name, value in (asdict(status) | {"jobs": ", ".join(jobs) or "none"}).items():
+        table.add_row(name, escape(str(value)))
+    console.print(table)
+
+
+def _short(path: str) -> str:
+    """A path as the user would type it from here, when that is shorter."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

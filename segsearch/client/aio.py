@@ -1,0 +1,160 @@
+"""The client of `segsearch.client.sync` for programs on asyncio: the same calls, awaited.
+
+    async with AsyncClient("http://127.0.0.1:8000") as library:
+        found = await asyncio.gather(library.search("a dog"), library.search("a red umbrella"))
+
+Each call runs `Client`'s in a thread of its own pool, so that both mean the same for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial, wraps
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from segsearch.client.sync import Client
+from segsearch.client.transport import Document, Events, File
+
+P = ParamSpec("P")
+R = TypeVar("R")
+AT_ONCE = 32  # calls under way; more wait for one of these
+
+
+class _End:
+    """Stands behind the last item: a future cannot hold a StopIteration."""
+
+
+def _awaited(
+    method: Callable[Concatenate[Client, P], R],
+) -> Callable[Concatenate[AsyncClient, P], Awaitable[R]]:
+    """A call of `Client` as one to await."""
+
+    @wraps(method)
+    async def call(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._run(partial(method, self._client, *args, **kwargs))
+
+    return call
+
+
+def _stepped(
+    method: Callable[Concatenate[Client, P], Iterator[R]],
+) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[R]]:
+    """An iterator of `Client` as one for `async for`; leaving the loop early closes it."""
+
+    @wraps(method)
+    async def steps(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
+        source = method(self._client, *args, **kwargs)
+        if isinstance(source, Events):
+            self._events.add(source)
+        try:
+            while True:
+                item = await self._run(lambda: next(source, _End))
+                if item is _End:
+                    return
+                yield item  # type: ignore[misc]  # not the end, so one of the source's
+        finally:
+            self._events.discard(source)
+            if isinstance(source, Events):
+                source.close()
+            elif close := getattr(source, "close", None):
+                with suppress(ValueError):  # cancelled in the middle of a step, which still runs
+                    await self._run(close)
+
+    return steps
+
+
+class AsyncClient:
+    """One library behind one server; arguments and errors are `Client`'s.
+
+    Use as an asynchronous context manager, or await `close`. A call that is cancelled ends for its
+    caller at once; its request ends with its answer, or with the timeout. Streams of events end
+    with the loop over them, or when the client is closed.
+    """
+
+    def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
+        self._client = Client(url, **options)
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="segsearch-client")
+        self._events: set[Events[Any]] = set()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _problem: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connections once the calls under way have ended; streams are cut off."""
+        for one in tuple(self._events):
+            one.close()
+        await asyncio.to_thread(self._threads.shutdown)
+        self._client.close()
+
+    async def _run(self, call: Callable[[], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def search(
+        self, text: str | None = None, *, picture: File | None = None, **terms: Any
+    ) -> Document:
+        """See `Client.search`."""
+        return await self._run(partial(self._client.search, text, picture=picture, **terms))
+
+    async def scene(self, **wanted: Any) -> Document:
+        """See `Client.scene`."""
+        return await self._run(partial(self._client.scene, **wanted))
+
+    async def export(self, into: Path, **wanted: Any) -> Path:
+        """See `Client.export`."""
+        return await self._run(partial(self._client.export, into, **wanted))
+
+    segment = _awaited(Client.segment)
+
+    upload = _awaited(Client.upload)
+    wait = _awaited(Client.wait)
+    images = _stepped(Client.images)
+    image = _awaited(Client.image)
+    tag = _awaited(Client.tag)
+    delete_image = _awaited(Client.delete_image)
+    segments = _awaited(Client.segments)
+    thumbnail = _awaited(Client.thumbnail)
+    original = _awaited(Client.original)
+    file = _awaited(Client.file)
+
+    segment_of = _awaited(Client.segment_of)
+    delete_segment = _awaited(Client.delete_segment)
+    mask = _awaited(Client.mask)
+    mask_picture = _awaited(Client.mask_picture)
+    mask_png = _awaited(Client.mask_png)
+    cutout = _awaited(Client.cutout)
+    crop = _awaited(Client.crop)
+    overlay = _awaited(Client.overlay)
+
+    collections = _awaited(Client.collections)
+    collection = _awaited(Client.collection)
+    create_collection = _awaited(Client.create_collection)
+    rename_collection = _awaited(Client.rename_collection)
+    delete_collection = _awaited(Client.delete_collection)
+    add_to_collection = _awaited(Client.add_to_collection)
+    take_from_collection = _awaited(Client.take_from_collection)
+
+    jobs = _awaited(Client.jobs)
+    job = _awaited(Client.job)
+    job_events = _stepped(Client.job_events)
+    status = _awaited(Client.status)
+    stats = _awaited(Client.stats)
+    models = _awaited(Client.models)
+    api_keys = _awaited(Client.api_keys)
+    create_key = _awaited(Client.create_key)
+    revoke_key = _awaited(Client.revoke_key)
+    metrics = _awaited(Client.metrics)
+    is_alive = _awaited(Client.is_alive)
+    is_ready = _awaited(Client.is_ready)

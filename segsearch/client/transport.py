@@ -1,0 +1,211 @@
+"""Sends requests to a library's server: refusals become ApiError, silence UnreachableError.
+
+Asks again where the server says it is too busy, and sends files whole each time.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar, cast
+
+import httpx
+
+from segsearch.core.errors import ApiError, InputError, UnreachableError
+
+Document = dict[str, Any]
+T = TypeVar("T")
+File = Path | str | bytes  # a path, or a file's bytes
+Part = tuple[str, IO[bytes] | bytes]
+TOO_MANY = 429
+LONGEST_PAUSE_SECONDS = 60.0
+FORM_FILES, FORM_BYTES = 200, 50_000_000  # sent at once; the server's limit is for a whole form
+UNREACHED = (httpx.TransportError, httpx.DecodingError)
+
+
+class Connection:
+    """One server. Thread-safe."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        timeout_seconds: float,
+        retries: int,
+        transport: httpx.BaseTransport | None,
+    ) -> None:
+        key = (key or "").strip()  # from a file, with its line's end
+        if not (key.isascii() and key.isprintable()):
+            raise InputError("The API key holds characters that no key has.")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._retries = retries
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=timeout_seconds, transport=transport
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def says_ok(self, path: str) -> bool:
+        """Whether a GET is answered, and well."""
+        try:
+            return self._http.get(path).is_success
+        except UNREACHED:
+            return False
+
+    def document(self, method: str, path: str, **options: Any) -> Document:
+        """The JSON object of an answer; options are httpx's."""
+        answer = self.send(method, path, **options)
+        try:
+            document = answer.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise _stranger(answer)
+        return cast(Document, document)
+
+    def bytes_of(self, path: str, **params: Any) -> bytes:
+        """The body of a GET."""
+        return self.send("GET", path, params=params).content
+
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """An answer with its body."""
+        with self.streamed(method, path, **options) as answer:
+            answer.read()
+            return answer
+
+    @contextmanager
+    def streamed(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
+        """An answer whose body has not been read; refusals raise ApiError."""
+        try:
+            for left in range(self._retries, -1, -1):
+                with self._http.stream(method, path, **options) as answer:
+                    if answer.is_success:
+                        if answer.headers.get("content-type", "").startswith("text/html"):
+                            raise _stranger(answer)
+                        yield answer
+                        return
+                    answer.read()
+                    if answer.status_code != TOO_MANY or not left:
+                        raise _refusal(answer)
+                time.sleep(_pause(answer))
+                _rewind(options.get("files"))
+        except UNREACHED as problem:
+            where = f"{str(self._http.base_url).rstrip('/')}/{path.lstrip('/')}"
+            raise UnreachableError(f"{where} cannot be reached: {problem}.") from problem
+
+
+class Events(Generic[T]):
+    """What a stream of server-sent events holds, each as `read` makes it of its data.
+
+    `close` may come from another thread, and ends a read that is under way there.
+    """
+
+    def __init__(self, server: Connection, path: str, read: Callable[[str], T]) -> None:
+        self._answer: httpx.Response | None = None
+        self._is_closed = False
+        self._steps = self._read(server, path, read)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return next(self._steps)
+
+    def close(self) -> None:
+        """Let go of the stream."""
+        self._is_closed = True
+        network = self._answer.extensions.get("network_stream") if self._answer else None
+        connected = network.get_extra_info("socket") if network else None
+        if connected is not None:
+            with suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
+        with suppress(ValueError):  # another thread is in it, and about to end
+            self._steps.close()
+
+    def _read(
+        self, server: Connection, path: str, read: Callable[[str], T]
+    ) -> Generator[T, None, None]:
+        with server.streamed("GET", path) as answer:
+            self._answer = answer
+            for line in answer.iter_lines():
+                if self._is_closed:
+                    return
+                if line.startswith("data: "):
+                    yield read(line.removeprefix("data: "))
+
+
+def _stranger(answer: httpx.Response) -> UnreachableError:
+    """Something between us and the server answers, as a proxy's sign-in page does."""
+    return UnreachableError(f"{answer.url} does not answer as segsearch does.")
+
+
+def _refusal(answer: httpx.Response) -> ApiError:
+    try:
+        problem = answer.json()
+        code, detail = str(problem["code"]), str(problem["detail"])
+    except (ValueError, KeyError, TypeError):  # something between us and the server answers
+        code, detail = "unknown", f"{answer.status_code} {answer.reason_phrase}"
+    request_id = answer.headers.get("x-request-id")
+    return ApiError(detail, status=answer.status_code, code=code, request_id=request_id)
+
+
+def _pause(answer: httpx.Response) -> float:
+    given = answer.headers.get("retry-after", "")
+    return min(LONGEST_PAUSE_SECONDS, float(given)) if given.isdecimal() else 1.0
+
+
+def field(value: Any) -> str:
+    """A value as a form carries it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def forms(files: Sequence[File]) -> list[list[File]]:
+    """Files in as many forms as they need, at least one; a file larger than a form goes alone."""
+    made: list[list[File]] = [[]]
+    total = 0
+    for one in files:
+        size = len(one) if isinstance(one, bytes) else Path(one).stat().st_size
+        total += size
+        if made[-1] and (total > FORM_BYTES or len(made[-1]) == FORM_FILES):
+            made.append([])
+            total = size
+        made[-1].append(one)
+    return made
+
+
+def name_of(file: File) -> str:
+    """The name a file is sent under."""
+    return "picture" if isinstance(file, bytes) else Path(file).name
+
+
+@contextmanager
+def opened(file: File) -> Iterator[Part]:
+    """One file as the part of a form."""
+    with all_opened([file]) as (one,):
+        yield one
+
+
+@contextmanager
+def all_opened(files: Sequence[File]) -> Iterator[list[Part]]:
+    """Files as the parts of a form; paths are opened, and closed again."""
+    with ExitStack() as streams:
+
+        def part(one: File) -> Part:
+            if isinstance(one, bytes):
+                return name_of(one), one
+            return name_of(one), streams.enter_context(Path(one).open("rb"))
+
+        yield list(map(part, files))
+
+
+def _rewind(files: Mapping[str, Part] | Sequence[tuple[str, Part]] | None) -> None:
+    """Let files be sent once more from their start."""
+    parts = files.values() if isinstance(files, Mapping) else [one for _, one in files or ()]
+    for _, stream in parts:
+        if not isinstance(stream, bytes):
+            stream.seek(0)

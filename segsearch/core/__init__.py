@@ -1,0 +1,1 @@
+"""Values, arrays, queries, filters, errors, settings: what every room speaks in."""

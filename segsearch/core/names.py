@@ -1,0 +1,39 @@
+"""What a collection or a tag may be called."""
+
+from __future__ import annotations
+
+import re
+from unicodedata import category
+
+from segsearch.core.errors import InputError, QueryError
+
+MAX_CHARACTERS = 100
+NAME = r"^[\w][\w .,()+&'-]{0,99}$"  # no slash: a name stands in a path of the HTTP API
+_NAME = re.compile(NAME)
+JOINERS = "\u200c\u200d"  # shape letters of Persian and Indic scripts, and join emoji
+MAX_TAG_CHARACTERS = 100
+
+
+def checked_name(name: str) -> str:
+    """The name without surrounding space; InputError when it cannot name a collection."""
+    bare = name.strip()
+    # Python's \w is no vowel sign and no accent of its own, unlike that of the API's patterns.
+    letters = (one for one in bare if category(one)[0] != "M" and one not in JOINERS)
+    if len(bare) > MAX_CHARACTERS or not _NAME.match("".join(letters)):
+        raise InputError(
+            f"The name {name[:120]!r} cannot name a collection: expected up to 100 letters, "
+            "digits, spaces and . , ( ) + & ' - _, a letter or digit first."
+        )
+    return bare
+
+
+def check_tag(text: str) -> str:
+    """A tag without surrounding space; QueryError when it is empty, overlong or unprintable."""
+    tag = " ".join(text.split())
+    seen = tag.translate(dict.fromkeys(map(ord, JOINERS)))
+    if not seen or len(tag) > MAX_TAG_CHARACTERS or not seen.isprintable():
+        raise QueryError(
+            f"The tag {text[:MAX_TAG_CHARACTERS]!r} has to have 1 to {MAX_TAG_CHARACTERS} "
+            "printable characters."
+        )
+    return tag

@@ -1,0 +1,340 @@
+"""The values the whole program speaks in; nothing here imports more than the standard library."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+MAX_ID = 2**63 - 1  # SQLite's largest integer; beyond it a look-up would fail instead of miss
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the upright image, half-open: x0 <= x < x1, y0 <= y < y1."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def width(self) -> int:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        return self.y1 - self.y0
+
+    @property
+    def area(self) -> int:
+        return self.width * self.height
+
+    def as_tuple(self) -> tuple[int, int, int, int]:
+        return (self.x0, self.y0, self.x1, self.y1)
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A non-empty region of an image: its tight box, and the run lengths of the crop inside it.
+
+    `counts` is COCO's compressed encoding of the `box.height x box.width` crop (column-major),
+    thirty times cheaper to decode than the whole frame. `masks.to_coco` gives the usual
+    full-frame form, `masks.decode` an array.
+    """
+
+    height: int
+    width: int
+    box: Box
+    counts: bytes
+    area: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A region a segmenter believes in, before it is stored.
+
+    `predicted_iou` is the model's own estimate of the mask's quality; `stability` is the IoU of
+    the mask thresholded a little higher and a little lower. Both usually lie in [0, 1].
+    """
+
+    mask: Mask
+    predicted_iou: float
+    stability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stored region. Ids are given out once and never reused."""
+
+    id: int
+    image_id: int
+    mask: Mask
+    predicted_iou: float
+    stability: float
+
+
+LONGEST_PAUSE_SECONDS = 3600.0  # before a picture is tried again
+
+
+class State(StrEnum):
+    """Where an image stands under a recipe; quarantined ones have crashed the models twice."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+class JobState(StrEnum):
+    """Where a job stands; lost ones belonged to a process that died."""
+
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInfo:
+    """What decoding learnt about a picture besides its pixels; sizes are of the upright image.
+
+    `taken_at` is local time. `latitude` and `longitude` are degrees (WGS 84), north and east
+    positive. `orientation` is EXIF's, 1 to 8, of the pixels as they were stored. `icc_profile` is
+    the name of the colour profile that was converted to sRGB. `perceptual_hash` is `likeness`'s.
+    """
+
+    width: int
+    height: int
+    format: str
+    taken_at: datetime | None = None
+    camera: str | None = None
+    lens: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    orientation: int = 1
+    icc_profile: str | None = None
+    size_bytes: int = 0
+    perceptual_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture known to the catalog: identified by the sha256 of its bytes, found at `paths`.
+
+    `width` and `height` are 0 until the picture has been decoded once. Copies and renames of one
+    file are further entries in `paths`, not further images.
+    """
+
+    id: int
+    sha256: str
+    width: int
+    height: int
+    format: str
+    paths: tuple[str, ...]
+    state: State
+    reason: str | None = None
+    info: PictureInfo | None = None
+    tags: tuple[str, ...] = ()
+    near_duplicates: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that changes a mask or a vector; its fingerprint is stored beside each of them.
+
+    `segmenter` and `embedder` are `name@sha256-of-weights`; `generator`, `crop` and
+    `preprocessing` hold the settings that act between them.
+    """
+
+    preset: str
+    segmenter: str
+    embedder: str
+    dimension: int
+    generator: dict[str, Any] = field(hash=False)
+    crop: dict[str, Any] = field(hash=False)
+    preprocessing: dict[str, Any] = field(hash=False)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the canonical JSON of everything but the preset's name, as hex."""
+        content = {name: value for name, value in self.document.items() if name != "preset"}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who said a caption: the model, the host and port it ran on, the prompt's sha256 as hex."""
+
+    model: str
+    host: str
+    prompt_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What a vision model said of a segment; `created_at` is ISO 8601 in UTC."""
+
+    segment_id: int
+    text: str
+    origin: Origin
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A region that answers a query. `score` is a cosine, the higher the better; where
+    captions take part, it is what `hybrid` says. Captions come newest first.
+
+    `relevance` in [0, 1] is how unlikely it is that a library of this size has such a region by
+    chance. For words that is judged beside what everyday words find in it (`everyday`), and need
+    not fall with the score; else beside the query's own scores. None where the library is too
+    small to tell, and where captions take part.
+    """
+
+    rank: int
+    score: float
+    segment: Segment
+    image: Image
+    relevance: float | None = None
+    captions: tuple[Caption, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was refused, and why, in one sentence."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What one run of `index` did; `skipped` lists every file of the run that gave no segments."""
+
+    files: int
+    indexed: int
+    unchanged: int
+    segments: int
+    skipped: tuple[Skipped, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run that fills a library: what it does, how far it is, and how it ended.
+
+    Times are ISO 8601 in UTC by the catalog's clock. `total` and `done` count pictures; `skipped`
+    counts files that gave nothing; `current` is the last path dealt with; `report` is the file,
+    relative to the library, that lists what was skipped and why.
+    """
+
+    id: int
+    kind: str
+    state: JobState
+    preset: str | None
+    paths: tuple[str, ...]
+    total: int
+    done: int
+    segments: int
+    skipped: int
+    current: str | None
+    error: str | None
+    report: str | None
+    owner: str
+    started_at: str
+    updated_at: str
+    finished_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair put right, and what it could not, a sentence each."""
+
+    fixed: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """Paths whose files are gone and were forgotten, and how many images went with them; of a dry
+    run, what would be."""
+
+    paths: tuple[str, ...]
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Counts over a whole library. `bytes` is what its folder took on disk up to a minute ago.
+
+    `near_duplicates` counts images that look almost like another, `missing` paths whose files were
+    gone when last looked for; `jobs` are those under way.
+    """
+
+    images: int
+    segments: int
+    pending: int
+    failed: int
+    quarantined: int
+    near_duplicates: int
+    missing: int
+    preset: str | None
+    bytes: int
+    library: str
+    recipe: str | None
+    schema: str
+    jobs: tuple[Job, ...] = ()
+
+
+Setback = Literal["crashes", "interruptions", "errors"]  # counts of a `Claim`
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One picture lent to one worker; `attempt` fences a commit that comes too late."""
+
+    image_id: int
+    recipe_id: int
+    attempt: int
+    owner: str
+    sha256: str
+    paths: tuple[str, ...]
+    interruptions: int = 0  # workers that died, or were stopped, while they held it
+    crashes: int = 0  # model processes that died over it
+    errors: int = 0  # that the models raised over it
+
+
+UNKNOWN_MTIME_NS = -1  # a nanosecond before 1970: no file has it
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells an unchanged file without reading it, unless its source knows no time."""
+
+    size_bytes: int
+    mtime_ns: int
+
+    @property
+    def is_known(self) -> bool:
+        return self.mtime_ns != UNKNOWN_MTIME_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A named set of images; `created_at` is ISO 8601 in UTC, `images` counts its members."""
+
+    id: int
+    name: str
+    created_at: str
+    images: int

@@ -1,0 +1,1 @@
+"""Regions -> PNG, JSON, COCO, Parquet, caption packs, captions."""

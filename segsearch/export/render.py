@@ -1,0 +1,116 @@
+"""Turns pixels and masks into picture files: mask, cutout, crop, overlay; as PNG bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from segsearch.core.arrays import BoolArray, Pixels
+from segsearch.core.types import Mask
+from segsearch.masks.crops import CropRule, context_crop
+from segsearch.masks.rle import decode, decode_crop
+
+# Okabe & Ito's colours: told apart by colour-blind people too.
+PALETTE = (
+    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66),
+    (0, 114, 178), (213, 94, 0), (204, 121, 167),
+)  # fmt: skip
+SHADE = 0.45  # what is left of the brightness outside the regions
+TINT = 0.28
+
+
+def mask_png(mask: Mask, side_px: int | None = None) -> bytes:
+    """The mask over the whole frame (H, W): white inside, black outside; shrunk until the longer
+    side is at most `side_px`."""
+    drawn = Image.fromarray(decode(mask).astype(np.uint8) * 255)
+    if side_px is not None:
+        drawn.thumbnail((side_px, side_px), Image.Resampling.NEAREST)
+    return _png(drawn)
+
+
+def cutout_png(pixels: Pixels, mask: Mask, side_px: int | None = None) -> bytes:
+    """The region alone as RGBA, cut to its box; the mask is the alpha channel. Shrunk until the
+    longer side is at most `side_px`."""
+    box = mask.box
+    alpha = decode_crop(mask).astype(np.uint8)[..., None] * 255
+    part = pixels[box.y0 : box.y1, box.x0 : box.x1]
+    cut = Image.fromarray(np.concatenate((part, alpha), axis=2), "RGBA")
+    if side_px is not None:
+        cut.thumbnail((side_px, side_px))
+    return _png(cut)
+
+
+def crop_png(pixels: Pixels, mask: Mask, margin: float) -> bytes:
+    """The square around a region with `margin` (a share of its longer side) on each side."""
+    return _png(Image.fromarray(context_crop(pixels, mask, CropRule(margin=margin))))
+
+
+def overlay_png(pixels: Pixels, masks: Sequence[Mask], labels: Sequence[str] = ()) -> bytes:
+    """The whole picture, darkened outside the regions, each tinted, outlined and labelled."""
+    canvas = pixels.astype(np.float32)
+    inside = np.zeros(pixels.shape[:2], dtype=bool)
+    for number, mask in enumerate(masks):
+        shape = decode(mask)
+        inside |= shape
+        colour = np.array(PALETTE[number % len(PALETTE)], dtype=np.float32)
+        canvas[shape] = (1 - TINT) * canvas[shape] + TINT * colour
+    canvas[~inside] *= SHADE
+    thickness = max(1, round(max(pixels.shape[:2]) / 300))
+    for number, mask in enumerate(masks):
+        canvas[outline(decode(mask), thickness)] = PALETTE[number % len(PALETTE)]
+    picture = Image.fromarray(canvas.astype(np.uint8))
+    _label(picture, masks, labels)
+    return _png(picture)
+
+
+def marked_jpeg(pixels: Pixels, mask: Mask, side_px: int) -> bytes:
+    """The whole picture as JPEG with the region outlined, its longer side at most `side_px`."""
+    canvas = pixels.copy()
+    thickness = max(2, round(max(pixels.shape[:2]) / 200))
+    canvas[outline(decode(mask), thickness)] = PALETTE[5]
+    return thumbnail_jpeg(canvas, side_px)
+
+
+def outline(shape: BoolArray, thickness_px: int) -> BoolArray:
+    """The band (H, W) just inside a region's edge."""
+    inner = shape
+    for _ in range(thickness_px):
+        padded = np.pad(inner, 1, constant_values=False)
+        inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return shape & ~inner
+
+
+def picture_png(pixels: Pixels) -> bytes:
+    """The whole picture without loss."""
+    return _png(Image.fromarray(pixels))
+
+
+def thumbnail_jpeg(pixels: Pixels, side_px: int) -> bytes:
+    """The picture as JPEG, its longer side at most `side_px`."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def _label(picture: Image.Image, masks: Sequence[Mask], labels: Sequence[str]) -> None:
+    draw = ImageDraw.Draw(picture)
+    size = max(12, round(max(picture.size) / 40))
+    for number, (mask, text) in enumerate(zip(masks, labels, strict=False)):
+        left, _, right, bottom = draw.textbbox((0, 0), text, font_size=size)
+        width, height = right - left + 8, bottom + 8
+        x = min(mask.box.x0, max(0, picture.width - width))
+        y = max(0, mask.box.y0 - height)
+        colour = PALETTE[number % len(PALETTE)]
+        draw.rectangle((x, y, x + width, y + height), fill=colour)
+        draw.text((x + 4, y + 2), text, fill=(0, 0, 0), font_size=size)
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()

@@ -1,0 +1,251 @@
+"""Asks an OpenAI-compatible endpoint what it sees: paced, retried, within a budget of requests.
+
+It knows nothing of regions. Redirects are not followed: the key goes to the host that was named.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from segsearch.core.errors import AnswerError, EndpointError, QueryError
+
+LOG = logging.getLogger(__name__)
+ATTEMPTS = 5
+PAUSE_SECONDS = 1.0  # before the second attempt, doubled for each further one
+LONGEST_WAIT_SECONDS = 120.0  # what an endpoint may ask for; it is told to the user if it is more
+CONNECT_SECONDS = 10.0
+SAID_CHARACTERS = 200  # of an error's body
+RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+SLOW_DOWN = {429, 503, 529}  # meant for all requests, not for the one that was answered
+END_OF_RUN = {401, 402, 403, 404, 405}  # key, money, path or model: the next region fares the same
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to ask: `base_url` ends before `/chat/completions`.
+
+    QueryError when it is no URL, no model is named, or no header takes the key.
+    """
+
+    base_url: str
+    model: str
+    key: str | None = field(default=None, repr=False)
+    timeout_seconds: float = 120.0
+    pause_seconds: float = PAUSE_SECONDS
+
+    def __post_init__(self) -> None:
+        try:
+            url = httpx.URL(self.base_url)
+        except httpx.InvalidURL as problem:
+            raise QueryError(f"{self.base_url!r} is no URL: {problem}.") from problem
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise QueryError(f"{self.base_url!r} is no URL: expected http://HOST/v1 or https://.")
+        if url.userinfo:
+            raise QueryError("The URL holds a password: give the key by SEGSEARCH_CAPTION_KEY.")
+        if not self.model.strip():
+            raise QueryError("The model's name is empty.")
+        if self.key is not None and not (self.key.isascii() and self.key.isprintable()):
+            raise QueryError("SEGSEARCH_CAPTION_KEY holds characters that no header takes.")
+
+    @property
+    def host(self) -> str:
+        """Host, and the port where it is not the usual one."""
+        return httpx.URL(self.base_url).netloc.decode("ascii")
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody on the way can read along: by encryption, or because it is here."""
+        url = httpx.URL(self.base_url)
+        return url.scheme == "https" or url.host in {"localhost", "127.0.0.1", "::1"}
+
+    @property
+    def url(self) -> str:
+        return f"{self.base_url.rstrip('/')}/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """A request that may fare better: why, after how many seconds, whether all others wait too."""
+
+    reason: str
+    seconds: float
+    for_all: bool = False
+    unreachable: bool = False
+
+
+class VisionChat:
+    """One endpoint, asked from several threads. Use as a context manager.
+
+    `most` bounds the requests that may be billed: those that an error status answers, or that
+    reached nobody, do not count.
+    """
+
+    def __init__(self, endpoint: Endpoint, most: int | None = None) -> None:
+        self._endpoint = endpoint
+        self._most = most
+        self._lock = threading.Lock()
+        self._not_before = 0.0  # of the monotonic clock
+        self._halted = threading.Event()
+        self.requests = 0
+        if endpoint.key and not endpoint.is_private:
+            LOG.warning("The key goes to %s without encryption: use https.", endpoint.host)
+        key = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+        timeout = httpx.Timeout(endpoint.timeout_seconds, connect=CONNECT_SECONDS)
+        self._client = httpx.Client(headers=key, timeout=timeout, limits=httpx.Limits())
+
+    def __enter__(self) -> VisionChat:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def halt(self) -> None:
+        """Send nothing any more; what is under way is still answered."""
+        self._halted.set()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the budget holds no further request."""
+        with self._lock:
+            return self._most is not None and self.requests >= self._most
+
+    def ask(self, messages: list[dict[str, Any]]) -> str | None:
+        """What the endpoint answers; None when it was halted or the budget is spent.
+
+        Raises AnswerError when it gives no answer to this, EndpointError when it will give none
+        to anything; nothing is sent any more then.
+        """
+        try:
+            return self._ask(messages)
+        except EndpointError:
+            self.halt()
+            raise
+
+    def _ask(self, messages: list[dict[str, Any]]) -> str | None:
+        body = {"model": self._endpoint.model, "messages": messages}
+        again = _Again("it was never asked", 0.0)
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self._pause(again, self._endpoint.pause_seconds * 2 ** (attempt - 1))
+            if not self._is_my_turn() or not self._take():
+                return None
+            answer = self._attempt(body)
+            if isinstance(answer, str):
+                return answer
+            again = answer
+            LOG.info("Asked %s in vain: %s.", self._endpoint.host, again.reason)
+        said = f"{self._endpoint.url}: {again.reason}; tried {ATTEMPTS} times"
+        if again.unreachable:
+            raise EndpointError(f"{said}.")
+        raise AnswerError(f"{said}.")
+
+    def _attempt(self, body: dict[str, Any]) -> str | _Again:
+        try:
+            response = self._client.post(self._endpoint.url, json=body)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as problem:
+            self._give_back()
+            return _Again(f"nobody answers ({problem})", 0.0, unreachable=True)
+        except httpx.TimeoutException:
+            return _Again(f"no answer within {self._endpoint.timeout_seconds:g} s", 0.0)
+        except httpx.HTTPError as problem:
+            return _Again(f"the connection broke off ({problem})", 0.0)
+        if response.is_success:
+            return _caption(response)
+        self._give_back()
+        return self._refusal(response)
+
+    def _refusal(self, response: httpx.Response) -> _Again:
+        """Why to try again; AnswerError or EndpointError when that changes nothing."""
+        code = response.status_code
+        said = f"status {code} ({response.text[:SAID_CHARACTERS].strip() or 'no reason given'})"
+        if code in END_OF_RUN or response.is_redirect:
+            raise EndpointError(
+                f"{self._endpoint.url} answers with {said}: look at --base-url, --model and "
+                "SEGSEARCH_CAPTION_KEY."
+            )
+        if code not in RETRIED:
+            raise AnswerError(f"{self._endpoint.url} answers with {said}.")
+        seconds = retry_after_seconds(response.headers.get("Retry-After"))
+        if seconds > LONGEST_WAIT_SECONDS:
+            raise EndpointError(
+                f"{self._endpoint.url} wants to be asked again in {seconds:.0f} s at the earliest: "
+                "run the same command again then; it goes on where it was."
+            )
+        return _Again(said, seconds, for_all=code in SLOW_DOWN)
+
+    def _pause(self, again: _Again, backoff_seconds: float) -> None:
+        seconds = max(again.seconds, backoff_seconds)
+        if again.for_all:
+            with self._lock:
+                self._not_before = max(self._not_before, time.monotonic() + seconds)
+        else:
+            self._halted.wait(seconds)
+
+    def _is_my_turn(self) -> bool:
+        """Wait until the endpoint may be asked; False when it may not be asked any more."""
+        while not self._halted.is_set():
+            with self._lock:
+                left = self._not_before - time.monotonic()
+            if left <= 0:
+                return True
+            self._halted.wait(left)
+        return False
+
+    def _take(self) -> bool:
+        with self._lock:
+            if self._most is not None and self.requests >= self._most:
+                return False
+            self.requests += 1
+            return True
+
+    def _give_back(self) -> None:
+        with self._lock:
+            self.requests -= 1
+
+
+def retry_after_seconds(header: str | None) -> float:
+    """Seconds that a Retry-After header asks for: a number, or a date (RFC 9110, 10.2.3); 0 for
+    none, for one that has passed, and for what is neither."""
+    if not header:
+        return 0.0
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(header)
+        except ValueError:
+            return 0.0
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        seconds = (at - datetime.now(UTC)).total_seconds()
+    return max(0.0, seconds) if seconds == seconds else 0.0
+
+
+def _caption(response: httpx.Response) -> str | _Again:
+    """The text of the first choice; a reason to ask again when there is none."""
+    try:
+        choice = response.json()["choices"][0]
+        content = choice["message"]["content"]
+        if isinstance(content, list):  # parts, as in requests
+            content = "".join(part["text"] for part in content if part.get("type") == "text")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        said = response.text[:SAID_CHARACTERS]
+        return _Again(f"the answer is no chat completion: {said!r}", 0.0)
+    if choice.get("finish_reason") == "content_filter":
+        raise AnswerError("The endpoint's content filter keeps the caption back.")
+    # JSON may escape halves of surrogate pairs, which no database takes.
+    plain = str(content or "").encode("utf-8", "replace").decode().replace("\0", "").strip()
+    return plain or _Again("the answer is empty", 0.0)

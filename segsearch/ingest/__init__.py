@@ -1,0 +1,1 @@
+"""Scan -> claim -> describe -> commit: how pictures get into a library."""

@@ -1,0 +1,168 @@
+"""Stores pictures that are handed over as bytes in the library's folder, and takes them back.
+
+A picture lies at `uploads/ab/<sha256>.jpg`: handed over twice, it is there once. It is looked at
+before it is kept (format, size by its header), and described later by whoever works for the
+library.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from segsearch.core.errors import DiskFullError, LibraryError, NotFoundError, ReadOnlyError
+from segsearch.core.types import FileStamp, Image, Recipe
+from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES, Limits, inspect, read_file, too_large
+from segsearch.media.sources.paths import normal
+from segsearch.storage.catalog.sql_catalog import Catalog
+
+FOLDER = "uploads"
+PIECE_BYTES = 1_048_576
+STALE_SECONDS = 86_400  # after which an upload that has not ended was killed
+ENDINGS = {
+    "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif",
+    "BMP": ".bmp", "AVIF": ".avif", "PPM": ".ppm", "JPEG2000": ".jp2", "HEIF": ".heic",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """An image as the catalog has it, and whether these bytes were new to it."""
+
+    image: Image
+    created: bool
+
+
+class Uploads:
+    """Pictures that came as bytes. They wait under the library's recipe, or its first `recipe`."""
+
+    def __init__(
+        self, catalog: Catalog, library: Path, limits: Limits, recipe: Callable[[], Recipe]
+    ) -> None:
+        self._catalog = catalog
+        self._folder = Path(normal(library)) / FOLDER
+        self._limits = limits
+        self._recipe = recipe
+        self._lock = threading.Lock()  # nobody deletes a file that is being handed over again
+        self._swept = False
+
+    def add(self, file: BinaryIO, name: str = "", *, collection: str | None = None) -> Uploaded:
+        """Keep a picture and queue it; the same bytes again change nothing.
+
+        `name` only lends its ending. Raises PictureError for what is no picture,
+        PictureTooLargeError past the limits, NotFoundError for an unknown collection, DiskFullError
+        and ReadOnlyError when it cannot be kept.
+        """
+        if collection is not None:
+            self._catalog.collection(collection)
+        with _disk_errors_as_ours(self._folder):
+            self._folder.mkdir(exist_ok=True)
+            self._sweep()
+            with _partial(self._folder) as partial:
+                sha256 = self._copy(file, partial)
+                partial.flush()
+                os.fsync(partial.fileno())
+                with self._lock:
+                    known = self._catalog.image_with(sha256)
+                    self._keep(Path(partial.name), sha256, name)
+        image_id = self._catalog.image_with(sha256)
+        if image_id is None:
+            raise NotFoundError("The image was removed while it was stored: upload it again.")
+        if collection is not None:
+            self._catalog.add_to_collection(collection, [image_id])
+        return Uploaded(self._catalog.images(ids=[image_id], limit=1)[0], known is None)
+
+    def remove_image(self, image_id: int) -> None:
+        """Forget an image as `remove_images`; NotFoundError when there is none of this id."""
+        if not self.remove_images([image_id]):
+            raise NotFoundError(f"There is no image {image_id} in the library.")
+
+    def remove_images(self, image_ids: Sequence[int]) -> int:
+        """Forget images; how many there were. Files that were uploaded go too, no others."""
+        with self._lock, _disk_errors_as_ours(self._folder):
+            digests = self._catalog.digests(image_ids)
+            removed = self._catalog.remove_images(image_ids)
+            for digest in digests:
+                for path in (self._folder / digest[:2]).glob(f"{digest}.*"):
+                    path.unlink(missing_ok=True)
+        return removed
+
+    def remove_segment(self, segment_id: int) -> None:
+        """Forget one segment; NotFoundError when there is none of this id."""
+        if not self._catalog.remove_segments([segment_id]):
+            raise NotFoundError(f"There is no segment {segment_id} in the library.")
+
+    def _copy(self, file: BinaryIO, into: BinaryIO) -> str:
+        digest, total = hashlib.sha256(), 0
+        while piece := file.read(PIECE_BYTES):
+            total += len(piece)
+            if total > self._limits.max_bytes:
+                raise too_large(self._limits.max_bytes)
+            digest.update(piece)
+            into.write(piece)
+        return digest.hexdigest()
+
+    def _sweep(self) -> None:
+        """Once: delete what uploads left that were killed half-way."""
+        if self._swept:
+            return
+        self._swept = True
+        for left in self._folder.glob("*.partial"):
+            with suppress(OSError):  # another process's, just done; or not ours to delete
+                if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                    left.unlink()
+
+    def _keep(self, partial: Path, sha256: str, name: str) -> None:
+        """Give a picture its place, and tell the catalog."""
+        path = self._path(sha256, partial, name)
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            os.link(partial, path)  # whole or not at all
+        stat = path.stat()
+        stamp = FileStamp(stat.st_size, stat.st_mtime_ns)
+        active = self._catalog.active_recipe()
+        recipe_id = active[0] if active else self._catalog.register_recipe(self._recipe())
+        self._catalog.record_file(str(path), stamp, sha256, recipe_id)
+
+    def _path(self, sha256: str, partial: Path, name: str) -> Path:
+        """Where a picture is kept; PictureError when it is none."""
+        info = inspect(read_file(partial, self._limits), self._limits)
+        given = Path(name).suffix.lower()
+        ending = given if given in SUFFIXES | RAW_SUFFIXES else ENDINGS.get(info.format, ".img")
+        folder = self._folder / sha256[:2]
+        kept = sorted(folder.glob(f"{sha256}.*")) if folder.is_dir() else []
+        return kept[0] if kept else folder / f"{sha256}{ending}"
+
+
+@contextmanager
+def _partial(folder: Path) -> Iterator[BinaryIO]:
+    """A file that goes when the block ends; whoever may read the library may read it, which
+    `tempfile` would not let them."""
+    path = folder / f"{uuid.uuid4().hex}.partial"
+    try:
+        with path.open("xb") as file:
+            yield file
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk_errors_as_ours(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        why = problem.strerror or str(problem)
+        if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFullError(f"The disk under {str(folder)!r} is full: make room.") from problem
+        if problem.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise ReadOnlyError(f"Nothing can be kept in {str(folder)!r}: {why}.") from problem
+        raise LibraryError(f"Nothing can be kept in {str(folder)!r}: {why}.") from problem

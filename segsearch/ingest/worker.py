@@ -1,0 +1,216 @@
+"""Claims pictures from the catalog, has them described, commits; drains when told to stop.
+
+A claim that was not finished is given back; one of a process that died is picked up by the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from segsearch.core.arrays import DescribedPicture
+from segsearch.core.errors import (
+    FileGoneError,
+    LibraryError,
+    ModelCrashError,
+    PictureError,
+    SegSearchError,
+)
+from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback
+from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.owners import is_gone, owner_of_this_process
+
+LOG = logging.getLogger(__name__)
+CRASHES = 2  # a picture that ends this many model processes is quarantined
+OUTSIDE_KILLS = 8  # kills that nobody can tell from bad luck; past them it is the picture
+TRIES = 3  # of a picture over which the models raise an error
+LOOK_SECONDS = 0.2  # between two looks at `stop` while a picture is under way
+Described = Callable[[Claim], DescribedPicture]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One picture dealt with: how many segments it gave, or why none; `again` when it is put back
+    to be tried once more."""
+
+    path: str
+    segments: int
+    reason: str | None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many pictures side by side, and the times a worker keeps to, in seconds."""
+
+    lanes: int
+    lease_seconds: float = 60.0
+    picture_seconds: float = 900.0
+    retry_seconds: float = 5.0
+    drain_seconds: float = 60.0
+
+
+class Worker:
+    """One process's hands on one library and recipe.
+
+    `describe` is called for `pace.lanes` pictures side by side, each in its own thread: the models
+    are small against a processor, and two threads on one picture wait for each other more than
+    they help. Commits happen in the order of the claims, in the caller's thread. `abandon` is
+    called when draining takes too long; it makes every `describe` return or raise soon.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        recipe_id: int,
+        describe: Described,
+        pace: Pace,
+        *,
+        abandon: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._catalog = catalog
+        self._recipe_id = recipe_id
+        self._describe = describe
+        self._pace = pace
+        self._abandon = abandon
+        self._owner = f"{owner_of_this_process()}"
+        self._waiting: deque[tuple[Claim, Future[DescribedPicture]]] = deque()
+        self._since: dict[int, float] = {}  # image id -> when it was claimed
+
+    def run(self, report: Callable[[Step], None], stop: threading.Event) -> None:
+        """Deal with every waiting picture; `report` hears of each.
+
+        After `stop` is set, pictures under way are finished within `drain_seconds`; the others are
+        given back. Pictures put back for a pause are waited for.
+        """
+        self._catalog.release(self._recipe_id, is_gone, interrupted=True)
+        with ThreadPoolExecutor(self._pace.lanes, "lane") as threads, self._heartbeats():
+            try:
+                while self._fill(threads, stop):
+                    done = self._next(stop)
+                    if done:
+                        report(self._finish(*done))
+                self._drain(report)
+            finally:
+                for _, future in self._waiting:
+                    future.cancel()
+                with contextlib.suppress(LibraryError):  # whatever ended the run is what counts
+                    held = self._owner
+                    self._catalog.release(self._recipe_id, lambda owner: owner == held)
+                self._waiting.clear()
+
+    def _fill(self, threads: ThreadPoolExecutor, stop: threading.Event) -> bool:
+        """Claim for every lane, and one more so that none stands idle; False at the end."""
+        while not stop.is_set():
+            while len(self._waiting) <= self._pace.lanes:
+                claim = self._catalog.claim(self._recipe_id, self._owner, self._pace.lease_seconds)
+                if claim is None:
+                    break
+                self._since[claim.image_id] = time.monotonic()
+                self._waiting.append((claim, threads.submit(self._describe, claim)))
+            if self._waiting:
+                return True
+            pause = self._catalog.retry_seconds(self._recipe_id)
+            if pause is None:
+                return False
+            stop.wait(min(pause, 1.0) + 0.01)
+        return False
+
+    def _next(self, stop: threading.Event) -> tuple[Claim, Future[DescribedPicture]] | None:
+        """The oldest claim once it is described; None when `stop` comes first."""
+        claim, future = self._waiting[0]
+        while not wait([future], LOOK_SECONDS).done:
+            if stop.is_set():
+                return None
+        self._waiting.popleft()
+        return claim, future
+
+    def _drain(self, report: Callable[[Step], None]) -> None:
+        """Finish what is under way, within the time set for it."""
+        started = [one for one in self._waiting if not one[1].cancel()]
+        deadline = time.monotonic() + self._pace.drain_seconds
+        for claim, future in started:
+            left = max(0.0, deadline - time.monotonic())
+            if wait([future], left).done:
+                report(self._finish(claim, future))
+            else:
+                LOG.info("Gave up one picture: draining took too long.")
+        if any(not future.done() for _, future in started):
+            self._abandon()
+
+    @contextlib.contextmanager
+    def _heartbeats(self) -> Iterator[None]:
+        """Extend the leases of what is held, unless it has been held for far too long."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(self._pace.lease_seconds / 3):
+                latest = time.monotonic() - 2 * self._pace.picture_seconds
+                held = [one for one, _ in list(self._waiting)]
+                alive = [one for one in held if self._since.get(one.image_id, 0) > latest]
+                with contextlib.suppress(LibraryError):
+                    self._catalog.extend(alive, self._pace.lease_seconds)
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _finish(self, claim: Claim, future: Future[DescribedPicture]) -> Step:
+        path = claim.paths[0] if claim.paths else claim.sha256
+        self._since.pop(claim.image_id, None)
+        try:
+            picture = future.result()
+        except PictureError as problem:
+            self._catalog.fail(claim, str(problem), gone=isinstance(problem, FileGoneError))
+            return Step(path, 0, str(problem))
+        except ModelCrashError as crash:
+            return self._crashed(claim, path, crash)
+        except SegSearchError:
+            raise
+        except Exception as problem:  # the models' own errors, of any kind
+            LOG.exception("The models failed on %s.", path, extra={"action": "picture.error"})
+            return self._stumbled(claim, path, f"{problem}")
+        if not self._catalog.commit(claim, picture):
+            return Step(path, 0, "Another worker has taken this picture over.", again=True)
+        extra = {"action": "picture.done", "image_id": claim.image_id}
+        LOG.info("Indexed %s: %d segments.", path, len(picture.segments), extra=extra)
+        return Step(path, len(picture.segments), None)
+
+    def _crashed(self, claim: Claim, path: str, crash: ModelCrashError) -> Step:
+        """Try again later, once; a kill from outside is not held against the picture."""
+        said = f"The model process ended: {crash.kind}."
+        tries = claim.interruptions if crash.from_outside else claim.crashes
+        extra = {"action": "picture.crash", "image_id": claim.image_id, "kind": crash.kind}
+        LOG.warning("%s: the model process ended: %s.", path, crash.kind, extra=extra)
+        if tries + 1 < (OUTSIDE_KILLS if crash.from_outside else CRASHES):
+            pause = self._pause(tries)
+            counts: Setback = "interruptions" if crash.from_outside else "crashes"
+            self._catalog.put_back(claim, said, pause_seconds=pause, counts=counts)
+            return Step(path, 0, said, again=True)
+        reason = f"It crashed the models {tries + 1} times: {crash.kind}."
+        if crash.from_outside:
+            reason = f"It was under way {tries + 1} times when a process was killed: {crash.kind}."
+        self._catalog.quarantine(claim, reason)
+        return Step(path, 0, reason)
+
+    def _stumbled(self, claim: Claim, path: str, problem: str) -> Step:
+        if claim.errors + 1 < TRIES:
+            pause = self._pause(claim.errors)
+            self._catalog.put_back(claim, problem, pause_seconds=pause, counts="errors")
+            return Step(path, 0, problem, again=True)
+        reason = f"The models failed on it: {problem.rstrip('.')}."
+        self._catalog.fail(claim, reason)
+        return Step(path, 0, reason)
+
+    def _pause(self, tries: int) -> float:
+        return min(self._pace.retry_seconds * 2.0**tries, LONGEST_PAUSE_SECONDS)

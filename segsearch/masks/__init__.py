@@ -1,0 +1,1 @@
+"""Regions as geometry: run lengths, crops, relations, polygons, refinement."""

@@ -1,0 +1,1 @@
+"""Bytes anywhere -> upright sRGB pixels and what a file says of itself."""

@@ -1,0 +1,145 @@
+"""What a look into a source gives: entries; and which of them a user wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from pathspec import GitIgnoreSpec
+
+from segsearch.core.types import FileStamp, Skipped
+from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
+from segsearch.media.sources.paths import shown, suffix_of
+
+NO_PICTURE = "Not a picture file by its ending."
+BAD_NAME = "The file's name is not valid UTF-8: rename it."
+COMPANION = "Camera RAW beside a picture of the same name: that one is indexed instead."
+NO_RAW = 'Camera RAW needs an extra package: `pip install "segsearch[raw]"`.'
+NO_FILE = "Not a regular file."
+NOWHERE = "The link leads nowhere."
+MTIMES = 2**64  # as many as a catalog holds, half of them before 1970
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """Something that lies in a source: a file with its stamp, or a reason why it is none.
+
+    `below` is its name relative to what the user named, `""` when that is the entry itself.
+    """
+
+    name: str
+    below: str
+    stamp: FileStamp | None = None
+    reason: str | None = None
+
+
+def stamped(size_bytes: int, mtime_ns: int) -> FileStamp:
+    """A stamp that a catalog holds: a time after the year 2262 becomes one before 1970.
+
+    It need only be another when the file is.
+    """
+    return FileStamp(size_bytes, (mtime_ns + MTIMES // 2) % MTIMES - MTIMES // 2)
+
+
+class Source(Protocol):
+    """One kind of place where picture files lie."""
+
+    def entries(self, name: str) -> Iterator[SourceEntry]:
+        """Everything at or below a name, hidden files left out, in no particular order.
+
+        PathError when there is nothing of that name.
+        """
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """The bytes of one file from its start; OSError or PictureError when it cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceListing:
+    """Picture files by name, and those passed over; `listed` are all files that were seen, those
+    too that the globs leave out."""
+
+    files: dict[str, FileStamp]
+    skipped: tuple[Skipped, ...]
+    listed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class FileSelection:
+    """Globs as in a `.gitignore`, upper and lower case alike, below the folder that was named.
+
+    With `include` only what one of its globs matches is taken; `exclude` leaves out.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def compiled(self) -> Callable[[str], bool]:
+        """Whether a relative name is wanted."""
+        included = GitIgnoreSpec.from_lines(glob.lower() for glob in self.include)
+        excluded = GitIgnoreSpec.from_lines(glob.lower() for glob in self.exclude)
+
+        def wants(below: str) -> bool:
+            low = below.lower()
+            if self.include and not included.match_file(low):
+                return False
+            return not excluded.match_file(low)
+
+        return wants
+
+
+def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: bool) -> SourceListing:
+    """The picture files among entries, sorted by name, and the rest with a reason each.
+
+    A file that was named outright is taken whatever its ending. Of a camera RAW and a picture of
+    the same name beside it, only the picture is taken; without `raw` no RAW is.
+    """
+    files: dict[str, FileStamp] = {}
+    skipped: list[Skipped] = []
+    listed: set[str] = set()
+    wants = selection.compiled()
+    for entry in entries:
+        if entry.reason not in {NO_FILE, NOWHERE}:
+            listed.add(entry.name)
+        if entry.below and not wants(entry.below):
+            continue
+        reason = entry.reason or _refusal(entry, raw=raw)
+        if reason:
+            skipped.append(Skipped(shown(entry.name), reason))
+        elif entry.stamp:
+            files[entry.name] = entry.stamp
+    for name in _companions(files):
+        del files[name]
+        skipped.append(Skipped(name, COMPANION))
+    return SourceListing(
+        dict(sorted(files.items())),
+        tuple(sorted(skipped, key=lambda one: (one.path, one.reason))),
+        frozenset(listed),
+    )
+
+
+def _refusal(entry: SourceEntry, *, raw: bool) -> str | None:
+    try:
+        entry.name.encode()
+    except UnicodeEncodeError:
+        return BAD_NAME
+    suffix = suffix_of(entry.name)
+    if suffix in RAW_SUFFIXES and not raw:
+        return NO_RAW
+    if entry.below and suffix not in SUFFIXES and suffix not in RAW_SUFFIXES:
+        return NO_PICTURE
+    return None
+
+
+def _companions(files: Iterable[str]) -> list[str]:
+    """RAW files beside a developed picture of the same name."""
+    names = list(files)
+    developed = {_stem(name) for name in names if suffix_of(name) in SUFFIXES}  # no a.xmp
+    return [n for n in names if suffix_of(n) in RAW_SUFFIXES and _stem(n) in developed]
+
+
+def _stem(name: str) -> str:
+    folder, _, file = name.rpartition("/")
+    return f"{folder}/{file.rpartition('.')[0].lower()}"

@@ -1,0 +1,80 @@
+"""Names of picture files: absolute paths, URLs, and members of tar shards below their archive.
+
+A member is named as if its archive were a folder: `/data/000.tar/00017.jpg`. No file lies below
+another file, so the name is unambiguous, and whatever works on folders works on shards.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from segsearch.core.errors import PathError
+
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+SHARD = re.compile(r"\.tar/", re.IGNORECASE)
+UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}\.[^/]+$")  # in a library's folder
+WEB = frozenset({"http", "https"})
+
+
+def scheme_of(name: str) -> str | None:
+    """The scheme of a URL in lower case; None for a path."""
+    found = SCHEME.match(name)
+    return found[1].lower() if found else None
+
+
+def normal(name: str | Path) -> str:
+    """The one name that the catalog knows a place by: an absolute path, or a URL as it stands.
+
+    `file://` URLs become paths. Links stay as the user wrote them. PathError for an empty name:
+    Python takes it for the current folder, and a shell makes it of a variable that is not set.
+    """
+    text = str(name)
+    scheme = scheme_of(text)
+    if scheme not in {None, "file"}:
+        return text
+    path = text if scheme is None else unquote(urlsplit(text).path)
+    if not path.strip():
+        raise PathError(f"{text!r} names no path: for the current folder say '.'.")
+    return os.path.abspath(path)
+
+
+def shown(name: str) -> str:
+    """A name as text that can be stored and sent: what is not UTF-8 in it stands as `\\udcff`."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def split_shard(name: str) -> tuple[str, str] | None:
+    """Archive and member of a name; None when it names no member.
+
+    For paths the archive has to be a file: a folder may be called `a.tar` too.
+    """
+    for found in SHARD.finditer(name):
+        archive, member = name[: found.end() - 1], name[found.end() :]
+        if member and (scheme_of(name) or Path(archive).is_file()):
+            return archive, member
+    return None
+
+
+def folder_of(name: str) -> str:
+    """The folder, the prefix of a store, or the shard that a file lies in."""
+    return name.rpartition("/")[0] or "/"
+
+
+def suffix_of(name: str) -> str:
+    """The ending in lower case with its dot, without what a URL asks behind `?`; or empty."""
+    text = urlsplit(name).path if scheme_of(name) in WEB else name
+    return os.path.splitext(text)[1].lower()  # noqa: PTH122  a URL is no Path
+
+
+def album_of(name: str) -> str | None:
+    """The folder, or the shard, that a picture lies in: people name albums by folders.
+
+    None for an upload: nobody gave its folder a name.
+    """
+    if UPLOAD.search(name):
+        return None
+    parent = name.rpartition("/")[0].rpartition("/")[2]
+    return (parent[:-4] if parent.lower().endswith(".tar") else parent) or None

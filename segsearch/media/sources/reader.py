@@ -1,0 +1,162 @@
+"""Sources: finds and reads picture files wherever they lie; the one seam to their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import BinaryIO
+
+from segsearch.core.errors import PathError, PictureError
+from segsearch.core.settings import Settings
+from segsearch.media.decode import too_large
+from segsearch.media.sources.base import FileSelection, Source, SourceEntry, SourceListing, choose
+from segsearch.media.sources.fsspec_store import Stores
+from segsearch.media.sources.http import Web, WebRules
+from segsearch.media.sources.local import Folders
+from segsearch.media.sources.paths import WEB, folder_of, normal, scheme_of, split_shard
+from segsearch.media.sources.tar import ARCHIVE, COMPRESSED, NO_SEEKING, Shards
+
+PIECE_BYTES = 1 << 20
+
+
+class Sources:
+    """Every place that a name can point to, under one library's settings. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_bytes = settings.max_bytes
+        self._selection = FileSelection(settings.include or (), settings.exclude or ())
+        self._folders = Folders(settings.library)
+        self._stores = Stores()
+        self._web = Web(
+            WebRules(
+                allowed=settings.allow_urls,
+                private=settings.allow_private_urls,
+                seconds=settings.url_seconds,
+                max_bytes=settings.max_bytes,
+            )
+        )
+        self._shards = Shards(self._open_whole)
+
+    def check(self, names: Sequence[str | Path]) -> None:
+        """PathError for a path that does not exist, or an address that may not be fetched."""
+        for name in map(normal, names):
+            if scheme_of(name) is None or scheme_of(name) in WEB:  # stores are listed once, later
+                next(iter(self._source(name).entries(name)), None)
+
+    def find(self, names: Sequence[str | Path], *, within: Sequence[Path] = ()) -> SourceListing:
+        """Every picture file at or below these names, sorted; and what was passed over.
+
+        Of a path below one of the folders `within`, what a look at all of that folder would take.
+        PathError for a name that leads nowhere, or when nothing at all is found; never `within`.
+        """
+        raw = find_spec("rawpy") is not None
+        roots = [normal(root) for root in within]
+        entries = [entry for name in names for entry in self._entries(normal(name), roots)]
+        found = choose(entries, self._selection, raw=raw)
+        if not entries and not within:
+            raise PathError(f"There are no files in {', '.join(repr(str(n)) for n in names)}.")
+        return found
+
+    def holds(self, name: str) -> bool:
+        """Whether a file is still there; True when that cannot be told."""
+        scheme = scheme_of(name)
+        if scheme in WEB:
+            return True
+        shard = split_shard(name)
+        place = shard[0] if shard else name
+        there = self._folders.holds(place) if scheme is None else self._stores.holds(place)
+        return there and (shard is None or self._shards.holds(*shard))
+
+    def missing(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Of these files those that are gone, and those of which that cannot be told.
+
+        A folder of a store is listed once for all files in it; of archives there only whether
+        they are there themselves counts. Web addresses are not asked.
+        """
+        gone: list[str] = []
+        unknown: list[str] = []
+        stored: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for name in names:
+            scheme = scheme_of(name)
+            if scheme is None:
+                gone += [] if self.holds(name) else [name]
+            elif scheme not in WEB:
+                place = (split_shard(name) or (name,))[0]
+                stored[folder_of(place)].append((place, name))
+        for folder, files in stored.items():
+            there = self._stores.names_in(folder)
+            if there is None:
+                unknown += [name for _, name in files]
+            else:
+                gone += [name for place, name in files if place not in there]
+        return gone, unknown
+
+    def check_size(self, size_bytes: int) -> None:
+        """PictureTooLargeError for a file that `read` would refuse for its size."""
+        if size_bytes > self._max_bytes:
+            raise too_large(self._max_bytes)
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes; PictureError when they cannot be had, PictureTooLargeError past the
+        limit, before more than that is in memory."""
+        with self._reading(name) as file:
+            data = file.read(self._max_bytes + 1)
+        self.check_size(len(data))
+        return data
+
+    def digest(self, name: str) -> tuple[str, int]:
+        """sha256 as hex and size in bytes of a file, read in pieces; raises what `read` raises."""
+        sha256 = hashlib.sha256()
+        size = 0
+        with self._reading(name) as file:
+            while piece := file.read(PIECE_BYTES):
+                size += len(piece)
+                self.check_size(size)
+                sha256.update(piece)
+        return sha256.hexdigest(), size
+
+    def _entries(self, name: str, roots: Sequence[str]) -> Iterator[SourceEntry]:
+        root = max((one for one in roots if Path(name).is_relative_to(one)), key=len, default=None)
+        found = self._folders.changed(name, root) if root else self._source(name).entries(name)
+        for entry in found:
+            low = entry.name.lower()
+            if low.endswith(COMPRESSED):
+                yield SourceEntry(entry.name, entry.below, reason=NO_SEEKING)
+            elif low.endswith(ARCHIVE) and entry.stamp and scheme_of(name) not in WEB:
+                try:
+                    yield from self._shards.entries(entry)
+                except (OSError, PictureError) as problem:
+                    yield SourceEntry(entry.name, entry.below, reason=_unreadable(problem))
+            else:
+                yield entry
+
+    def _source(self, name: str) -> Source:
+        scheme = scheme_of(name)
+        if scheme is None:
+            return self._folders
+        return self._web if scheme in WEB else self._stores
+
+    def _open_whole(self, name: str) -> AbstractContextManager[BinaryIO]:
+        return self._source(name).open(name)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[BinaryIO]:
+        opener: Shards | Source = self._source(name)
+        if scheme_of(name) not in WEB and split_shard(name):
+            opener = self._shards
+        try:
+            with opener.open(name) as file:
+                yield file
+        except (OSError, io.UnsupportedOperation) as problem:
+            raise PictureError(_unreadable(problem)) from problem
+
+
+def _unreadable(problem: Exception) -> str:
+    if isinstance(problem, PictureError):
+        return str(problem)
+    return f"The file cannot be read: {getattr(problem, 'strerror', None) or problem}."

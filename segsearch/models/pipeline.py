@@ -1,0 +1,80 @@
+"""Turns decoded pictures into regions with vectors; returns values, stores nothing.
+
+What is no number, or no unit vector, is refused: stored, it would be found by no search.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from segsearch.core.arrays import DescribedPicture, DescribedSegment, Pixels, Vectors
+from segsearch.core.types import PictureInfo, Proposal
+from segsearch.masks.crops import CropRule, context_crop, masked_crop
+from segsearch.masks.rle import full
+from segsearch.media.phash import perceptual_hash
+from segsearch.models.protocols import Embedder, Segmenter
+
+UNIT_TOLERANCE = 1e-3  # of a vector's length; stricter than what `verify` asks of stored halves
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The models of one recipe, and the rule by which segments are cut out for the second."""
+
+    segmenter: Segmenter
+    embedder: Embedder
+    crop: CropRule
+
+    def regions(self, pixels: Pixels) -> list[Proposal]:
+        """Regions of a picture (H, W, 3) u8.
+
+        A picture in which nothing stands out gets one region that covers it all, with quality 0:
+        no picture becomes unfindable. FloatingPointError when the estimates are no numbers.
+        """
+        found = self.segmenter.propose(pixels)
+        _check_estimates(found, self.segmenter.identity)
+        return found or [Proposal(full(*pixels.shape[:2]), 0.0, 0.0)]
+
+    def describe(self, pixels: Pixels, info: PictureInfo) -> DescribedPicture:
+        """Regions of a picture (H, W, 3), two vectors each, and one vector of the whole.
+
+        FloatingPointError, which names the model, when what it gave is no number or no unit
+        vector.
+        """
+        proposals = self.regions(pixels)
+        crops = [pixels]
+        for one in proposals:
+            crops.append(context_crop(pixels, one.mask, self.crop))
+            crops.append(masked_crop(pixels, one.mask, self.crop))
+        vectors = self.embedder.embed_pictures(crops)
+        _check_units(vectors, self.embedder.identity)
+        segments = tuple(
+            DescribedSegment(one, vectors[1 + 2 * number], vectors[2 + 2 * number])
+            for number, one in enumerate(proposals)
+        )
+        known = replace(info, perceptual_hash=perceptual_hash(pixels))
+        return DescribedPicture(known, vectors[0], segments)
+
+
+def _check_estimates(proposals: Iterable[Proposal], identity: str) -> None:
+    for one in proposals:
+        if not (math.isfinite(one.predicted_iou) and math.isfinite(one.stability)):
+            raise _useless(identity, "masks whose quality is no number")
+
+
+def _check_units(vectors: Vectors, identity: str) -> None:
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not (np.abs(lengths - 1) < UNIT_TOLERANCE).all():  # NaN is not below either
+        raise _useless(identity, "vectors that are not of length 1")
+
+
+def _useless(identity: str, what: str) -> FloatingPointError:
+    name = identity.partition("@")[0]
+    return FloatingPointError(
+        f"The model {name} gives {what}: pull or import it again, or set SEGSEARCH_DTYPE to "
+        "float32."
+    )

@@ -1,0 +1,96 @@
+"""What the program asks of models: regions, masks of what is pointed at, and vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsearch.core.arrays import Pixels, Vectors
+from segsearch.core.types import Proposal
+from segsearch.models.segment.prompts import Prompts
+
+
+class Segmenter(Protocol):
+    """Cuts a picture into regions."""
+
+    @property
+    def identity(self) -> str:
+        """`name@sha256-of-weights`."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The generator settings that change a mask, as plain JSON values."""
+
+    def propose(self, pixels: Pixels) -> list[Proposal]:
+        """Regions of one picture (H, W, 3), best first; empty when nothing stands out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptedMasks:
+    """What a promptable segmenter says of B things with k masks each.
+
+    `masks` (B, k, H, W) bool at the picture's size, `predicted_iou` (B, k) float32, `logits`
+    (B, k, h, w) float32 as the model made them: one of them may be the next `mask_input`.
+    """
+
+    masks: NDArray[np.bool_]
+    predicted_iou: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+class Encoded(Protocol):
+    """A picture after the image encoder, on the model's device."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the picture."""
+
+    @property
+    def mask_size(self) -> tuple[int, int]:
+        """(h, w) of the model's logits."""
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+
+
+@runtime_checkable
+class Promptable(Protocol):
+    """Cuts out what is pointed at."""
+
+    @property
+    def looks_closer(self) -> bool:
+        """Whether it sees pictures coarsely: a click is worth several encodings, of crops around
+        it, and outlines are worth moving to edges."""
+
+    def encode(self, pixels: Pixels) -> Encoded:
+        """The slow half, once a picture (H, W, 3)."""
+
+    def answer(self, picture: Any, prompts: Prompts) -> PromptedMasks:
+        """The fast half; `picture` is what `encode` gave."""
+
+
+class Embedder(Protocol):
+    """Puts pictures and words into one space of unit vectors."""
+
+    @property
+    def identity(self) -> str:
+        """`name@sha256-of-weights`."""
+
+    @property
+    def dimension(self) -> int:
+        """Length d of every vector."""
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What is done to a crop before the model sees it, as plain JSON values."""
+
+    def embed_pictures(self, pictures: Sequence[Pixels]) -> Vectors:
+        """(n, d) unit rows for n pictures of any sizes, in order; (0, d) for none."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) unit rows for n texts, in order; (0, d) for none."""

@@ -1,0 +1,328 @@
+"""Turns a picture into every mask a promptable segmenter believes in, from a grid of points.
+
+The result is that of segment_anything's SamAutomaticMaskGenerator (automatic_mask_generator.py);
+the way there differs: masks that fail the predicted IoU are never enlarged, sizes and boxes come
+from the small logits, and only masks that survive everything become pixels. Repeats of a mask one
+pixel wide are dropped too: upstream's boxes of them have no area, so they overlap nothing there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.ops import nms  # type: ignore[import-untyped]  # it ships no types
+
+from segsearch.core.arrays import BoolArray, Pixels
+from segsearch.core.errors import InputError
+from segsearch.core.types import Box, Mask, Proposal
+from segsearch.masks import rle
+from segsearch.masks.refine import to_edges
+from segsearch.models.segment.mask_stats import measure
+from segsearch.models.segment.postprocess import drop_overlaps, tidy
+from segsearch.models.segment.upsampling import Upsampling
+
+EDGE_PX = 20  # masks that end this close to a crop's inner edge were cut by it (utils/amg.py)
+COPY_BYTES = 32 << 20  # of masks at a time from the device
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorSettings:
+    """What changes a mask; names and defaults are segment_anything's where they mean the same.
+
+    `points_per_batch` bounds memory and changes no mask. With `one_mask_per_thing`, a mask goes
+    when more than `overlap_thresh` of it, or of the better mask it meets, is shared.
+
+    With `coarse_points_per_side` the whole picture is asked in two passes: a coarse grid first,
+    then only those points of the grid that no mask found so far covers. Masks above
+    `settled_area_share` of the picture, mostly backgrounds, settle nothing. Parts of things found
+    in the first pass can be lost; upstream knows nothing of the kind.
+
+    With `edges_px`, outlines move to edges of the picture (`edges.to_edges`), each seen with its
+    surroundings' longer side reduced to that many pixels: for segmenters whose outlines are rough.
+    """
+
+    points_per_side: int = 32
+    points_per_batch: int = 64
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+    crop_n_layers: int = 0
+    crop_nms_thresh: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_n_points_downscale_factor: int = 1
+    min_mask_region_area: int = 0
+    one_mask_per_thing: bool = False
+    overlap_thresh: float = 0.7
+    coarse_points_per_side: int = 0
+    settled_area_share: float = 0.15
+    edges_px: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.points_per_side, self.points_per_batch) < 1:
+            raise InputError("points_per_side and points_per_batch must be 1 or more.")
+
+    def with_batch(self, points_per_batch: int) -> GeneratorSettings:
+        """The same masks in other batches."""
+        return replace(self, points_per_batch=points_per_batch)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything that changes a mask, as plain JSON values.
+
+        Without `edges_px` where it is off: recipes older than that setting stay what they are.
+        """
+        values = asdict(self)
+        del values["points_per_batch"]
+        if not self.edges_px:
+            del values["edges_px"]
+        return values
+
+
+class View(Protocol):
+    """One picture, or a crop of one, after the image encoder."""
+
+    @property
+    def upsampling(self) -> Upsampling:
+        """How this view's logits become its pixels."""
+
+    @property
+    def threshold(self) -> float:
+        """Logits above it belong to the mask."""
+
+    def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
+        """Logits (k, h, w) and predicted IoU (k,) of the masks above `min_iou`, by prompt.
+
+        `points` (n, 2) are x, y in pixels of this view; each gives up to three masks.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The masks of one view that passed every threshold, in the order of their prompts.
+
+    `logits` (k, h, w) float32, `predicted_iou` and `stability` (k,) float32, `boxes` (k, 4) int64
+    half-open in pixels of the view.
+    """
+
+    logits: Tensor
+    predicted_iou: Tensor
+    stability: Tensor
+    boxes: Tensor
+
+    def __getitem__(self, keep: Tensor) -> Found:
+        return Found(
+            self.logits[keep], self.predicted_iou[keep], self.stability[keep], self.boxes[keep]
+        )
+
+
+@torch.no_grad()
+def generate(
+    pixels: Pixels, look: Callable[[Pixels], View], settings: GeneratorSettings
+) -> list[Proposal]:
+    """Every mask of a picture (H, W, 3) that passes the settings, best first.
+
+    Best means the highest predicted IoU, then stability. `look` encodes a picture or a crop.
+    """
+    height, width = pixels.shape[:2]
+    whole = Box(0, 0, width, height)
+    proposals: list[Proposal] = []
+    crop_areas: list[int] = []
+    for crop, layer in crop_boxes(whole, settings):
+        view = look(np.ascontiguousarray(pixels[crop.y0 : crop.y1, crop.x0 : crop.x1]))
+        found = _in_view(view, crop, whole, (settings, layer))
+        proposals += _proposals(found, view, crop, whole)
+        crop_areas += [crop.area] * (len(proposals) - len(crop_areas))
+    if settings.crop_n_layers:
+        # A smaller crop shows the same thing larger, so its mask is preferred.
+        scores = [1 / area for area in crop_areas]
+        proposals = _without_duplicates(proposals, scores, settings.crop_nms_thresh)
+    if settings.edges_px:
+        proposals = [
+            replace(one, mask=to_edges(pixels, one.mask, settings.edges_px)) for one in proposals
+        ]
+    if settings.min_mask_region_area:
+        proposals = _tidied(proposals, settings)
+    proposals.sort(key=_rank)
+    if settings.one_mask_per_thing:
+        proposals = drop_overlaps(proposals, settings.overlap_thresh)
+    return proposals
+
+
+def crop_boxes(whole: Box, settings: GeneratorSettings) -> Iterator[tuple[Box, int]]:
+    """The picture itself as layer 0, then 4 ** n overlapping crops of each layer n.
+
+    Layer n has 2 ** n crops a side, and neighbours share `crop_overlap_ratio` of the picture's
+    shorter side, halved from layer to layer (utils/amg.py, generate_crop_boxes).
+    """
+    yield whole, 0
+    for layer in range(1, settings.crop_n_layers + 1):
+        count = 2**layer
+        shared = int(settings.crop_overlap_ratio * min(whole.width, whole.height) * 2 / count)
+        crop_w, crop_h = (
+            math.ceil((shared * (count - 1) + side) / count) for side in (whole.width, whole.height)
+        )
+        for column, row in product(range(count), repeat=2):
+            x0, y0 = (crop_w - shared) * column, (crop_h - shared) * row
+            crop = Box(x0, y0, min(x0 + crop_w, whole.width), min(y0 + crop_h, whole.height))
+            if crop.width > 0 and crop.height > 0:
+                yield crop, layer
+
+
+def point_grid(per_side: int) -> NDArray[np.float64]:
+    """(per_side ** 2, 2) x, y in [0, 1]: the centres of equal cells, row by row."""
+    margin = 1 / (2 * per_side)
+    side = np.linspace(margin, 1 - margin, per_side)
+    x, y = np.meshgrid(side, side)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def _in_view(
+    view: View, crop: Box, whole: Box, effort: tuple[GeneratorSettings, int]
+) -> Found | None:
+    """What the point grid finds in one crop, duplicates removed; None when that is nothing."""
+    settings, layer = effort
+    per_side = settings.points_per_side // settings.crop_n_points_downscale_factor**layer
+    points = point_grid(max(1, per_side)) * (crop.width, crop.height)
+    if settings.coarse_points_per_side and not layer:
+        coarse = point_grid(settings.coarse_points_per_side) * (crop.width, crop.height)
+        first = _asked(view, coarse, settings)
+        found = _joined(
+            [first, _asked(view, points[~_settled(view, first, points, settings)], settings)]
+        )
+    else:
+        found = _asked(view, points, settings)
+    found = found[~_cut_by_crop(found.boxes, crop, whole)]
+    if not found.boxes.shape[0]:
+        return None
+    return found[nms(_with_area(found.boxes), found.predicted_iou, settings.box_nms_thresh)]
+
+
+def _asked(view: View, points: NDArray[np.float64], settings: GeneratorSettings) -> Found:
+    """The masks of points (n, 2) that pass the thresholds, a batch at a time."""
+    starts = range(0, max(1, len(points)), settings.points_per_batch)
+    return _joined(
+        [_passing(view, points[start : start + settings.points_per_batch], settings)
+         for start in starts]
+    )  # fmt: skip
+
+
+def _joined(parts: list[Found]) -> Found:
+    return Found(
+        torch.cat([one.logits for one in parts]),
+        torch.cat([one.predicted_iou for one in parts]),
+        torch.cat([one.stability for one in parts]),
+        torch.cat([one.boxes for one in parts]),
+    )
+
+
+def _settled(
+    view: View, first: Found, points: NDArray[np.float64], settings: GeneratorSettings
+) -> NDArray[np.bool_]:
+    """(n,) bool: points (n, 2) that lie in a mask of the first pass which is no background."""
+    height, width = view.upsampling.size
+    last = torch.tensor([width - 1, height - 1])
+    places = torch.from_numpy(points).long().clamp(min=0).minimum(last)
+    inside = view.upsampling.at(first.logits, places.to(first.logits.device)) > view.threshold
+    share = measure(view.upsampling, first.logits, view.threshold, 0.0).area / (height * width)
+    return np.asarray(inside[share <= settings.settled_area_share].any(0).cpu())
+
+
+def _passing(view: View, points: NDArray[np.float64], settings: GeneratorSettings) -> Found:
+    """The masks of one batch of points that pass predicted IoU and stability."""
+    min_iou = settings.pred_iou_thresh if settings.pred_iou_thresh > 0 else -math.inf
+    logits, predicted_iou = view.candidates(points, min_iou)
+    measures = measure(view.upsampling, logits, view.threshold, settings.stability_score_offset)
+    stability = measures.stability
+    keep = measures.area > 0
+    if settings.stability_score_thresh > 0:
+        keep &= stability >= settings.stability_score_thresh
+    return Found(logits, predicted_iou, stability, measures.boxes)[keep]
+
+
+def _cut_by_crop(boxes: Tensor, crop: Box, whole: Box) -> Tensor:
+    """(k,) bool: boxes (k, 4) that end near the crop's edge where that is not the picture's."""
+    offset = torch.tensor([crop.x0, crop.y0, crop.x0, crop.y0], device=boxes.device)
+    edges = _inclusive(boxes + offset)
+    inner, outer = (
+        torch.tensor(box.as_tuple(), dtype=edges.dtype, device=boxes.device)
+        for box in (crop, whole)
+    )
+    return (((edges - inner).abs() <= EDGE_PX) & ((edges - outer).abs() > EDGE_PX)).any(1)
+
+
+def _inclusive(boxes: Tensor) -> Tensor:
+    """Boxes (k, 4) as float32 with x1, y1 inside: what upstream gives to NMS and edge tests."""
+    last = torch.tensor([0, 0, 1, 1], device=boxes.device)
+    return (boxes - last).float()
+
+
+def _with_area(boxes: Tensor) -> Tensor:
+    """Boxes as `_inclusive` gives them, none without width or height."""
+    found = _inclusive(boxes)
+    found[:, 2:] = torch.maximum(found[:, 2:], found[:, :2] + 1)
+    return found
+
+
+def _proposals(found: Found | None, view: View, crop: Box, whole: Box) -> Iterator[Proposal]:
+    """Pixels at last: the surviving masks of a view, as run lengths in the whole picture."""
+    if found is None:
+        return
+    boxes = found.boxes.tolist()
+    arrays = _cuts(found.logits, boxes, view)
+    scores = zip(found.predicted_iou.tolist(), found.stability.tolist(), strict=True)
+    for array, box, (predicted_iou, stability) in zip(arrays, boxes, scores, strict=True):
+        origin = (crop.x0 + box[0], crop.y0 + box[1])
+        mask = rle.encode(array, origin=origin, size=(whole.height, whole.width))
+        if mask is not None:
+            yield Proposal(mask, predicted_iou, stability)
+
+
+def _cuts(
+    logits: Tensor, boxes: list[tuple[int, int, int, int]], view: View
+) -> Iterator[BoolArray]:
+    """Each mask inside its box, (y1-y0, x1-x0); copied from the device many at a time."""
+    waiting: list[Tensor] = []
+    for index, (one, box) in enumerate(zip(logits, boxes, strict=True), 1):
+        waiting.append(view.upsampling.cut(one, box, view.threshold))
+        if index == len(boxes) or sum(cut.numel() for cut in waiting) > COPY_BYTES:
+            flat = torch.cat([cut.flatten() for cut in waiting]).cpu().numpy()
+            ends = np.cumsum([cut.numel() for cut in waiting])
+            parts = np.split(flat, ends[:-1])
+            yield from (part.reshape(cut.shape) for part, cut in zip(parts, waiting, strict=True))
+            waiting = []
+
+
+def _without_duplicates(
+    proposals: list[Proposal], scores: list[float], threshold: float
+) -> list[Proposal]:
+    """Box NMS over proposals; among equal scores the earlier one stays."""
+    if not proposals:
+        return []
+    boxes = torch.tensor([one.mask.box.as_tuple() for one in proposals])
+    keep = nms(_with_area(boxes), torch.tensor(scores), threshold)
+    return [proposals[index] for index in keep.tolist()]
+
+
+def _tidied(proposals: list[Proposal], settings: GeneratorSettings) -> list[Proposal]:
+    """Proposals without small holes and islands; untouched masks win over those changed."""
+    tidied: list[Mask] = [tidy(one.mask, settings.min_mask_region_area) for one in proposals]
+    unchanged = [float(new == old.mask) for new, old in zip(tidied, proposals, strict=True)]
+    renewed = [
+        Proposal(new, old.predicted_iou, old.stability)
+        for new, old in zip(tidied, proposals, strict=True)
+    ]
+    threshold = max(settings.box_nms_thresh, settings.crop_nms_thresh)
+    return _without_duplicates(renewed, unchanged, threshold)
+
+
+def _rank(proposal: Proposal) -> tuple[float, float, tuple[int, int, int, int]]:
+    return (-proposal.predicted_iou, -proposal.stability, proposal.mask.box.as_tuple())

@@ -1,0 +1,1 @@
+"""SAM's mask decoder, computing nothing twice; exact."""

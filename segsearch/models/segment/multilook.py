@@ -1,0 +1,166 @@
+"""Answers what is pointed at from several looks, each closer, which vote on the mask.
+
+A small segmenter sees a whole picture coarsely, and nobody knows beforehand how large the thing
+under a click is. So crops around the click are asked too, and then the surroundings of what the
+looks agree on most, with its box; the mask with the most votes wins. A box says how large its thing
+is: one look is enough. Where a thing ends is seen coarsely, too, so outlines move to edges of the
+picture (`edges.py`). `python -m benchmarks.looks` shows what each of the numbers does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from segsearch.core.arrays import BoolArray
+from segsearch.core.query import MaskCandidate
+from segsearch.core.types import Box
+from segsearch.masks.refine import to_edges
+from segsearch.masks.rle import decode_crop, encode, ious
+from segsearch.models.segment.prompts import Coordinates, Prompts, check_prompts
+from segsearch.models.segment.session import OpenPicture
+
+LOOKS = (1.0, 0.5, 0.25)  # sides of the windows around a click, of the picture's longer side
+LOOKED_AT_AGAIN = 2  # masks of these looks, each in a window around its box
+ROOM = 1.6  # side of the window around a box or several points, of their extent
+LEAST_SIDE_PX = 32
+CUT_COST = 0.4  # what a mask loses in predicted IoU when it ends at an edge of its window
+SAME_THING_IOU = 0.8  # masks that overlap this much are one candidate
+ISLAND_SHARE = 0.05  # of the largest island of a mask; smaller ones are specks
+EDGES_PX = 128  # longer side of a mask's surroundings where its edges are looked for
+MOST = 3  # candidates, as many as a SAM gives by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A mask of one look; `trust` is its predicted IoU in [0, 1], less when its window cut it."""
+
+    candidate: MaskCandidate
+    trust: float
+
+
+def candidates(
+    picture: OpenPicture,
+    points: Coordinates | None = None,
+    labels: Sequence[int] | NDArray[np.integer] | None = None,
+    box: Sequence[float] | None = None,
+    *,
+    multimask: bool = True,
+) -> list[MaskCandidate]:
+    """Masks of one thing, best first; empty when the segmenter finds none.
+
+    Prompts are those of `OpenPicture.segment`, which alone answers where the segmenter does not
+    gain by looking closer. Without `multimask` there is one mask at most. InputError as there.
+    """
+    boxes = None if box is None else [box]
+    prompts = check_prompts(picture.size, points, labels, boxes, multimask=multimask)
+    if not picture.segmenter.looks_closer:
+        found = [one.candidate for one in _offers(picture, prompts, whole(picture.size))]
+        return sorted(found, key=lambda one: -one.predicted_iou)
+    asked = replace(prompts, multimask=True)
+    looks = [
+        list(_offers(picture, asked, window)) for window in windows(picture.size, prompts, LOOKS)
+    ]
+    if not len(prompts.boxes):
+        likely = [tidied(one).mask.box for one in elected(looks)[:LOOKED_AT_AGAIN]]
+        looks += [_again(picture, asked, box) for box in likely]
+    found = elected(looks)[: MOST if multimask else 1]
+    return [tidied(_to_edges(picture, one)) for one in found]
+
+
+def _again(picture: OpenPicture, prompts: Prompts, box: Box) -> list[Offer]:
+    """The masks of points and the box that a mask of them fills, in a window around both."""
+    boxed = replace(prompts, boxes=np.array([box.as_tuple()], np.float64))
+    (window,) = windows(picture.size, boxed, LOOKS)
+    return list(_offers(picture, boxed, window))
+
+
+def _to_edges(picture: OpenPicture, found: MaskCandidate) -> MaskCandidate:
+    return replace(found, mask=to_edges(picture.read(), found.mask, EDGES_PX))
+
+
+def whole(size: tuple[int, int]) -> Box:
+    """All of a picture (H, W)."""
+    return Box(0, 0, size[1], size[0])
+
+
+def windows(size: tuple[int, int], prompts: Prompts, looks: Sequence[float]) -> list[Box]:
+    """Where in a picture (H, W) to look for the one thing of these prompts; none twice.
+
+    Around a box one window, around points one for each of `looks`, in order. All prompts lie in
+    every window.
+    """
+    places = np.concatenate([prompts.points, prompts.boxes.reshape(-1, 2)])
+    low, high = places.min(0), places.max(0)
+    least = max(ROOM * float((high - low).max()), LEAST_SIDE_PX)
+    sides = [least] if len(prompts.boxes) else [max(one * max(size), least) for one in looks]
+    found = [_window((low + high) / 2, round(side), size) for side in sides]
+    return list(dict.fromkeys(found))
+
+
+def _window(middle: NDArray[np.float64], side: int, size: tuple[int, int]) -> Box:
+    """A square moved into the picture (H, W), or cut where that is smaller."""
+    height, width = min(side, size[0]), min(side, size[1])
+    x0 = min(max(0, round(middle[0] - width / 2)), size[1] - width)
+    y0 = min(max(0, round(middle[1] - height / 2)), size[0] - height)
+    return Box(x0, y0, x0 + width, y0 + height)
+
+
+def _offers(picture: OpenPicture, prompts: Prompts, window: Box) -> Iterator[Offer]:
+    """The masks of one look, placed in the picture."""
+    look = picture if window == whole(picture.size) else picture.crop(window)
+    origin, limit = np.array([window.x0, window.y0]), np.array([window.width, window.height])
+    points = np.clip(prompts.points - origin, 0, limit)
+    boxes = np.clip(prompts.boxes.reshape(-1, 2, 2) - origin, 0, limit).reshape(-1, 4)
+    answer = look.segment(points, prompts.labels, boxes, multimask=prompts.multimask)
+    for array, estimate in zip(answer.masks[0], answer.predicted_iou[0].tolist(), strict=True):
+        mask = encode(array, origin=(window.x0, window.y0), size=picture.size)
+        if mask is not None:
+            cut = CUT_COST if _is_cut(array, window, picture.size) else 0.0
+            yield Offer(MaskCandidate(mask, estimate), min(max(estimate, 0.0), 1.0) - cut)
+
+
+def tidied(found: MaskCandidate) -> MaskCandidate:
+    """The same without specks, islands much smaller than the largest."""
+    mask = found.mask
+    labelled, count = ndimage.label(decode_crop(mask))
+    if count < 2:
+        return found
+    areas = np.bincount(labelled.ravel())
+    areas[0] = 0
+    kept = (areas >= ISLAND_SHARE * areas.max())[labelled]
+    origin, size = (mask.box.x0, mask.box.y0), (mask.height, mask.width)
+    return replace(found, mask=encode(kept, origin=origin, size=size) or mask)
+
+
+def _is_cut(array: BoolArray, window: Box, size: tuple[int, int]) -> bool:
+    """Whether a mask (h, w) reaches an edge of its window that is none of the picture's (H, W)."""
+    return bool(
+        (window.x0 > 0 and array[:, 0].any())
+        or (window.y0 > 0 and array[0].any())
+        or (window.x1 < size[1] and array[:, -1].any())
+        or (window.y1 < size[0] and array[-1].any())
+    )
+
+
+def elected(looks: Sequence[Sequence[Offer]]) -> list[MaskCandidate]:
+    """The offers of all looks, the most agreed on first, without those that repeat a better one.
+
+    Each look gives each mask its best vote: how much it overlaps (IoU) with a mask of that look,
+    times the trust in that one.
+    """
+    offers = [one for look in looks for one in look]
+    overlap = ious([one.candidate.mask for one in offers])
+    votes = overlap * np.array([one.trust for one in offers])
+    ends = np.cumsum([len(look) for look in looks])
+    shares = [part.max(1, initial=0.0) for part in np.split(votes, ends[:-1], axis=1)]
+    order = np.argsort(-np.sum(shares, axis=0), kind="stable").tolist() if offers else []
+    kept: list[int] = []
+    for row in order:
+        if not (overlap[row, kept] >= SAME_THING_IOU).any():
+            kept.append(row)
+    return [offers[row].candidate for row in kept]

@@ -1,0 +1,118 @@
+"""Opens a picture once for pointing at: the encoder runs once, answers come from a cache after."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsearch.core.arrays import Pixels
+from segsearch.core.types import Box
+from segsearch.masks.crops import cut
+from segsearch.models.protocols import Encoded, Promptable, PromptedMasks
+from segsearch.models.segment.prompts import Coordinates, check_prompts
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPicture:
+    """A picture that can be pointed at; stays usable when the cache has dropped it.
+
+    `read` gives its pixels (H, W, 3), `crop` opens a window of it as a picture of its own, encoded
+    when first asked for.
+    """
+
+    segmenter: Promptable
+    encoded: Encoded
+    read: Callable[[], Pixels]
+    crop: Callable[[Box], OpenPicture]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.encoded.size
+
+    def segment(
+        self,
+        points: Coordinates | None = None,
+        labels: Sequence[int] | NDArray[np.integer] | None = None,
+        boxes: Coordinates | None = None,
+        mask_input: NDArray[np.float32] | None = None,
+        *,
+        multimask: bool = True,
+    ) -> PromptedMasks:
+        """Masks of what is pointed at.
+
+        `points` (n, 2) are x, y in pixels of the upright picture with `labels` (n,) 1 for the
+        thing (so without labels) and 0 for what is not it. `boxes` (b, 4) are x0, y0, x1, y1, each
+        one thing. `mask_input` (h, w) float32 are logits of an earlier answer. With `multimask`
+        a thing has three masks, best for a single point; else one. InputError: `check_prompts`.
+        """
+        prompts = check_prompts(
+            self.size,
+            points,
+            labels,
+            boxes,
+            mask_input,
+            multimask=multimask,
+            mask_size=self.encoded.mask_size,
+        )
+        return self.segmenter.answer(self.encoded, prompts)
+
+
+class Prompter:
+    """Keeps encoded pictures on the model's device, the latest used, within `max_bytes`.
+
+    Thread-safe. Two callers that open the same picture at once wait for one encoding; the
+    encoder runs for one picture at a time.
+    """
+
+    def __init__(self, segmenter: Promptable, max_bytes: int) -> None:
+        self._segmenter = segmenter
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[Hashable, Encoded] = OrderedDict()
+        self._lock = threading.Lock()
+        self._encoding = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """What the kept encodings take."""
+        with self._lock:
+            return sum(one.nbytes for one in self._kept.values())
+
+    def open(self, key: Hashable, read: Callable[[], Pixels]) -> OpenPicture:
+        """The picture of a key; `read` gives its pixels (H, W, 3) when it is not kept.
+
+        `read` is called once at most, also for the picture's crops.
+        """
+        read = cache(read)
+        found = self._recent(key)
+        if found is None:
+            with self._encoding:
+                found = self._recent(key)
+                if found is None:
+                    found = self._segmenter.encode(read())
+                    self._keep(key, found)
+
+        def crop(window: Box) -> OpenPicture:
+            return self.open((key, window), lambda: cut(read(), window))
+
+        return OpenPicture(self._segmenter, found, read, crop)
+
+    def _recent(self, key: Hashable) -> Encoded | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def _keep(self, key: Hashable, encoded: Encoded) -> None:
+        with self._lock:
+            self._kept[key] = encoded
+            total = sum(one.nbytes for one in self._kept.values())
+            while total > self._max_bytes and self._kept:
+                _, dropped = self._kept.popitem(last=False)
+                total -= dropped.nbytes

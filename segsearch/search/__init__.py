@@ -1,0 +1,1 @@
+"""Query -> vector -> candidates -> ranked hits."""

@@ -1,0 +1,96 @@
+"""Describes a picture in every way that is compared: whole, in patches, by boxes, by masks.
+
+All ways share one embedder and, where they need it, one segmenter, so that they differ in what
+they show the embedder and in nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from segsearch.core.arrays import Pixels, Vectors
+from segsearch.core.types import Box, Mask
+from segsearch.masks.crops import context_crop, cut, masked_crop
+from segsearch.masks.rle import encode, full
+from segsearch.models.pipeline import Pipeline
+
+GRID = 3
+WHOLE, PATCHES, BOXES = "whole picture", "3 x 3 patches", "box crops"
+CONTEXT, MASKED, BOTH = "context crops", "masked crops", "both (ours)"
+METHODS = (WHOLE, PATCHES, BOXES, CONTEXT, MASKED, BOTH)
+BY_SEGMENT = (BOXES, CONTEXT, MASKED, BOTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """n regions of one picture: masks, unit-length vectors (n, d), and the seconds they took."""
+
+    masks: tuple[Mask, ...]
+    vectors: Vectors
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One picture described by each method; `quality` (n,) is the predicted IoU of each segment."""
+
+    regions: dict[str, Regions]
+    quality: tuple[float, ...]
+
+
+def describe(pipeline: Pipeline, pixels: Pixels, mix: tuple[float, float, float]) -> Description:
+    """Describe a picture (H, W, 3) u8.
+
+    `mix` weighs context, masked and picture vectors in `both`, as `Settings.mix` does in searches.
+    """
+    began = time.monotonic()
+    proposals = pipeline.regions(pixels)
+    segmenting = time.monotonic() - began
+    segments = tuple(one.mask for one in proposals)
+    rule = pipeline.crop
+    regions = {
+        WHOLE: _embedded(pipeline, (full(*pixels.shape[:2]),), [pixels]),
+        PATCHES: _patches(pipeline, pixels),
+        BOXES: _embedded(pipeline, segments, [cut(pixels, one.box) for one in segments]),
+        CONTEXT: _embedded(pipeline, segments, [context_crop(pixels, m, rule) for m in segments]),
+        MASKED: _embedded(pipeline, segments, [masked_crop(pixels, m, rule) for m in segments]),
+    }
+    parts = [regions[name] for name in (CONTEXT, MASKED, WHOLE)]
+    blended = mix[0] * parts[0].vectors + mix[1] * parts[1].vectors + mix[2] * parts[2].vectors
+    regions[BOTH] = Regions(segments, blended, sum(part.seconds for part in parts))
+    for name in BY_SEGMENT:
+        part = regions[name]
+        regions[name] = Regions(part.masks, part.vectors, part.seconds + segmenting)
+    return Description(regions, tuple(one.predicted_iou for one in proposals))
+
+
+def _patches(pipeline: Pipeline, pixels: Pixels) -> Regions:
+    """The picture cut into GRID x GRID equal rectangles, each a region."""
+    height, width = pixels.shape[:2]
+    rows = np.linspace(0, height, GRID + 1).astype(int).tolist()
+    columns = np.linspace(0, width, GRID + 1).astype(int).tolist()
+    boxes = [
+        Box(columns[j], rows[i], columns[j + 1], rows[i + 1])
+        for i in range(GRID)
+        for j in range(GRID)
+        if rows[i] < rows[i + 1] and columns[j] < columns[j + 1]
+    ]
+    masks = tuple(_rectangle(box, height, width) for box in boxes)
+    return _embedded(pipeline, masks, [cut(pixels, box) for box in boxes])
+
+
+def _rectangle(box: Box, height: int, width: int) -> Mask:
+    mask = encode(
+        np.ones((box.height, box.width), dtype=bool), origin=(box.x0, box.y0), size=(height, width)
+    )
+    assert mask is not None, "a box has pixels"  # noqa: S101
+    return mask
+
+
+def _embedded(pipeline: Pipeline, masks: tuple[Mask, ...], crops: list[Pixels]) -> Regions:
+    began = time.monotonic()
+    vectors = pipeline.embedder.embed_pictures(crops)
+    return Regions(masks, vectors, time.monotonic() - began)

@@ -1,0 +1,141 @@
+"""Runs an evaluation: decodes, describes and measures, and lays the rows out as a table."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from segsearch.core.arrays import Pixels
+from segsearch.core.errors import InputError, PathError, PictureError
+from segsearch.media.decode import DEFAULT_LIMITS, Limits, decode, read_file
+from segsearch.models.pipeline import Pipeline
+from segsearch.search.evaluation.methods import BY_SEGMENT, METHODS, Description, describe
+from segsearch.search.evaluation.metrics import ANSWERS, DEPTHS, PER_PICTURE, SIZES, Row, measure
+from segsearch.search.evaluation.truth import TruePicture
+
+SAMPLE_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was measured over how much; rows in the order of `methods.METHODS`."""
+
+    pictures: int
+    things: int
+    names: int
+    rows: tuple[Row, ...]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Plain JSON values; null where nothing could be measured, JSON has no nan."""
+        document: dict[str, Any] = _without_nan(asdict(self))
+        return document
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if value != value else value
+
+
+def sampled(pictures: Sequence[TruePicture], limit: int | None) -> list[TruePicture]:
+    """At most `limit` pictures, drawn with a fixed seed, in their order."""
+    if limit is None or limit >= len(pictures):
+        return list(pictures)
+    if limit < 1:
+        raise InputError(f"The limit is {limit}, expected at least 1.")
+    kept = random.Random(SAMPLE_SEED).sample(range(len(pictures)), limit)  # noqa: S311
+    return [pictures[index] for index in sorted(kept)]
+
+
+def check_present(pictures: Sequence[TruePicture]) -> None:
+    """PathError when files of these pictures are not there, before hours are spent on others."""
+    missing = [one.path for one in pictures if not one.path.is_file()]
+    if missing:
+        raise PathError(
+            f"{len(missing)} of {len(pictures)} pictures are not there, such as "
+            f"{str(missing[0])!r}."
+        )
+
+
+def evaluate(
+    pipeline: Pipeline,
+    wanted: Iterable[TruePicture],
+    mix: tuple[float, float, float],
+    *,
+    methods: Sequence[str] = METHODS,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Evaluation:
+    """Measure these methods on these pictures, one query "a NAME" for each category in them.
+
+    `mix` weighs context, masked and picture vectors. InputError when a picture has another size
+    than its truth says; PictureError when it is none, or one beyond `limits`.
+    """
+    pictures: list[TruePicture] = []
+    described: list[Description] = []
+    for picture in wanted:
+        pictures.append(picture)
+        described.append(describe(pipeline, _pixels(picture, limits), mix))
+    names = sorted({thing.name for picture in pictures for thing in picture.things})
+    if not names:
+        raise InputError("None of the pictures has annotated things.")
+    words = pipeline.embedder.embed_texts([with_article(name) for name in names])
+    rows = []
+    for method in methods:
+        regions = [one.regions[method] for one in described]
+        quality: list[Sequence[float]] = [
+            one.quality if method in BY_SEGMENT else [1.0] * len(part.masks)
+            for one, part in zip(described, regions, strict=True)
+        ]
+        rows.append(measure(method, pictures, regions, quality, (names, words)))
+    things = sum(len(picture.things) for picture in pictures)
+    return Evaluation(len(pictures), things, len(names), tuple(rows))
+
+
+def with_article(name: str) -> str:
+    """The words that ask for a category: "a dog", "an owl"."""
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _pixels(picture: TruePicture, limits: Limits) -> Pixels:
+    try:
+        pixels, info = decode(read_file(picture.path, limits), limits)
+    except PictureError as problem:
+        raise type(problem)(f"{str(picture.path)!r}: {problem}") from problem
+    if (info.width, info.height) != (picture.width, picture.height):
+        raise InputError(
+            f"{str(picture.path)!r} is {info.width} x {info.height} upright, its annotations say "
+            f"{picture.width} x {picture.height}."
+        )
+    return pixels
+
+
+def table(evaluation: Evaluation) -> str:
+    """The rows as plain text, one method a line; shares in percent."""
+    recall = [f"{size[0]}@{k}" for size in SIZES for k in DEPTHS]
+    head = ["", *recall, "first", "mAP50", "mAP75", "IoU", "AR100", "AR1000", "R70"]
+    head += ["regions", "sec"]
+    lines = [head]
+    for row in evaluation.rows:
+        found = [row.picture_recall[size][k] for size in SIZES for k in DEPTHS]
+        found += [row.first_right, row.map_50, row.map_75, row.right_iou]
+        found += [row.recall_100, row.recall_1000, row.reached]
+        percent = ["-" if value != value else f"{100 * value:.1f}" for value in found]
+        lines.append([row.method, *percent, f"{row.regions:.1f}", f"{row.seconds:.2f}"])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    laid = [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in lines
+    ]
+    told = (
+        f"{evaluation.pictures} pictures, {evaluation.things} things, {evaluation.names} names. "
+        "s@k, m@k, l@k: picture recall at k for small, medium and large things; first: the best "
+        f"region covers the thing (IoU 0.5); IoU: of those; mAP: of the first {ANSWERS} regions of "
+        f"each name, at most {PER_PICTURE} a picture; R70: things over 1 % of the picture that "
+        "some region meets at IoU 0.7; sec: seconds a picture. Shares in %."
+    )
+    return "\n".join([told, *laid])

@@ -1,0 +1,143 @@
+"""Turns scored regions into an answer's regions: no thing twice, wholes or parts, page by page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from segsearch.core.query import Prefer
+from segsearch.core.types import Segment
+from segsearch.masks import rle
+from segsearch.masks.relations import INSIDE_SHARE
+
+SAME_THING_IOU = 0.7  # two regions of one picture that overlap more are one answer
+SAME_THING_INSIDE = 0.92  # ... or where the smaller lies in the larger and is not much smaller
+SAME_THING_SIZE = 0.5
+# One region scored twice by different paths (index, exact) differs by rounding alone.
+SAME_SCORE = 1e-5
+
+Ranked = tuple[float, Segment]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where candidates come from: the best `k` (score, id), and segments by id."""
+
+    nearest: Callable[[int], tuple[list[float], list[int]]]
+    fetch: Callable[[list[int]], dict[int, Segment]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What may be in an answer.
+
+    At most `per_image` regions of one picture. On a later page: only regions that score below
+    `below`, or as much; `shown` before, which are not shown again, nor anything that is the same
+    thing; none of the images in `closed`; none newer than the id `newest`. `unwanted` ids never;
+    `accepts` has the last word.
+    """
+
+    per_image: int
+    below: float | None = None
+    shown: tuple[Segment, ...] = ()
+    closed: AbstractSet[int] = frozenset()
+    newest: int | None = None
+    unwanted: AbstractSet[int] = frozenset()
+    accepts: Callable[[float, Segment], bool] | None = None
+
+
+def rank(shelf: Shelf, limit: int, rules: Rules) -> list[Ranked]:
+    """The best `limit` regions under the rules, none twice the same thing, best first.
+
+    Asks for more candidates until enough are left, so that a picture with many overlapping
+    regions does not shorten the answer.
+    """
+    k = first_candidates(limit) + 4 * (len(rules.shown) + len(rules.closed))
+    while True:
+        scores, ids = shelf.nearest(k)
+        segments = shelf.fetch(ids)
+        pairs = [
+            (score, segments[one])
+            for score, one in zip(scores, ids, strict=True)
+            if one in segments
+        ]
+        kept = choose(pairs, limit, rules)
+        if len(kept) == limit or len(ids) < k:
+            return kept
+        k *= 4
+
+
+def first_candidates(limit: int) -> int:
+    """How many candidates are looked at before more are asked for."""
+    return limit * 4 + 16
+
+
+def choose(pairs: Sequence[Ranked], limit: int, rules: Rules) -> list[Ranked]:
+    """The first `limit` of these (score, region), best first, that the rules let through."""
+    kept: list[Ranked] = []
+    by_image: dict[int, list[Segment]] = defaultdict(list)
+    for segment in rules.shown:
+        by_image[segment.image_id].append(segment)
+    barred = {*rules.unwanted, *(segment.id for segment in rules.shown)}
+    for score, segment in pairs:
+        others = by_image[segment.image_id]
+        if (
+            _is_out(score, segment, rules)
+            or segment.id in barred
+            or len(others) >= rules.per_image
+            or any(same_thing(segment, other) for other in others)
+            or not (rules.accepts is None or rules.accepts(score, segment))
+        ):
+            continue
+        others.append(segment)
+        kept.append((score, segment))
+        if len(kept) == limit:
+            break
+    return kept
+
+
+def _is_out(score: float, segment: Segment, rules: Rules) -> bool:
+    return (
+        (rules.below is not None and score > rules.below + SAME_SCORE)
+        or (rules.newest is not None and segment.id > rules.newest)
+        or segment.image_id in rules.closed
+    )
+
+
+def same_thing(first: Segment, second: Segment) -> bool:
+    """Whether two regions of one picture would look like one answer given twice."""
+    small, large = sorted((first.mask, second.mask), key=lambda mask: mask.area)
+    shared = rle.intersection(small, large)
+    if shared >= SAME_THING_IOU * (small.area + large.area - shared):
+        return True
+    inside = shared >= SAME_THING_INSIDE * small.area
+    return inside and small.area >= SAME_THING_SIZE * large.area
+
+
+def preferred(
+    prefer: Prefer, slack: float, siblings: Callable[[int], Sequence[Ranked]]
+) -> Callable[[float, Segment], bool] | None:
+    """Whether a region may stand for its picture, given the regions it lies in or holds.
+
+    Under WHOLE a region gives way to one it lies in, under PART to one that lies in it, when that
+    one's score is at most `slack` below its own. `siblings` gives every scored region of an image.
+    """
+    if prefer is Prefer.ANY:
+        return None
+
+    def accepts(score: float, segment: Segment) -> bool:
+        return not any(
+            other_score >= score - slack and _gives_way(prefer, segment, other)
+            for other_score, other in siblings(segment.image_id)
+        )
+
+    return accepts
+
+
+def _gives_way(prefer: Prefer, segment: Segment, other: Segment) -> bool:
+    inner, outer = (segment, other) if prefer is Prefer.WHOLE else (other, segment)
+    if inner.mask.area >= outer.mask.area:
+        return False
+    return rle.intersection(inner.mask, outer.mask) >= INSIDE_SHARE * inner.mask.area

@@ -1,0 +1,70 @@
+"""Turns what is pointed at into masks, and a mask into the vector its stored region would have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from segsearch.core.arrays import Pixels, Vector, VectorRows
+from segsearch.core.errors import QueryError
+from segsearch.core.query import MaskCandidate, Pointed, RegionTerm
+from segsearch.core.types import Mask
+from segsearch.masks.crops import context_crop, masked_crop
+from segsearch.models.pipeline import Pipeline
+from segsearch.models.segment.multilook import candidates
+from segsearch.models.segment.session import OpenPicture
+
+Blend = Callable[[VectorRows], "np.ndarray[tuple[int, int], np.dtype[np.float32]]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointable:
+    """A picture to point at: its pixels (H, W, 3), and how to open it for the segmenter, which
+    costs the encoder's time and is left when a mask is given."""
+
+    pixels: Pixels
+    open: Callable[[], OpenPicture]
+
+
+def point(picture: Pointable, term: RegionTerm) -> Pointed:
+    """The masks a region term stands for, best first, and which one it takes.
+
+    QueryError when it points at nothing, or at a candidate that is not there.
+    """
+    if term.mask is not None:
+        _check_mask(picture.pixels, term.mask)
+        return Pointed((MaskCandidate(term.mask, 1.0),), 0)
+    if not term.points and term.box is None:
+        raise QueryError("A region needs points, a box or a mask.")
+    found = candidates(picture.open(), term.points or None, term.labels, term.box)
+    if not found:
+        raise QueryError("The segmenter finds no region there: point elsewhere, or give a box.")
+    chosen = term.candidate or 0
+    if not 0 <= chosen < len(found):
+        raise QueryError(f"There is no candidate {chosen}: the region has {len(found)}, from 0 on.")
+    return Pointed(tuple(found), chosen)
+
+
+def _check_mask(pixels: Pixels, mask: Mask) -> None:
+    height, width = pixels.shape[:2]
+    if (mask.height, mask.width) != (height, width):
+        raise QueryError(
+            f"The mask is of a picture of {mask.width} x {mask.height} pixels, this one has "
+            f"{width} x {height}."
+        )
+
+
+def region_vector(pipeline: Pipeline, blend: Blend, pixels: Pixels, mask: Mask) -> Vector:
+    """The unit vector (d,) of a region of a picture (H, W, 3), as if it had been indexed."""
+    crops = [
+        pixels,
+        context_crop(pixels, mask, pipeline.crop),
+        masked_crop(pixels, mask, pipeline.crop),
+    ]
+    vectors = pipeline.embedder.embed_pictures(crops)
+    ids = np.zeros(1, dtype=np.int64)
+    row = blend(VectorRows(ids, vectors[1:2], vectors[2:3], vectors[0:1]))[0]
+    unit: Vector = (row / np.linalg.norm(row)).astype(np.float32)
+    return unit

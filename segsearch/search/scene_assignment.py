@@ -1,0 +1,171 @@
+"""Scene queries: several things in one picture, each where it should lie, others not there.
+
+The assignment of one picture's regions to slots; `staging.py` finds the regions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from segsearch.core.errors import QueryError
+from segsearch.core.query import SceneQuery
+from segsearch.core.types import Mask, Segment
+from segsearch.masks.relations import Relation, relations
+from segsearch.search.ranking import same_thing
+
+MAX_SLOTS = 6
+MAX_LINKS = 16
+LARGER, SMALLER = "larger than", "smaller than"
+LINKS = (*(one.value for one in Relation), LARGER, SMALLER)
+MAX_STEPS = 20_000  # of one picture; what was best by then is taken, see `assign`
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """A region that may fill a slot: its cosine, and its worth, comparable between slots."""
+
+    segment: Segment
+    score: float
+    worth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One picture's regions for each slot, best first; `links` name slots by their number."""
+
+    present: tuple[tuple[Filling, ...], ...]
+    absent: tuple[tuple[Filling, ...], ...]
+    # Absent slots are numbered after the present ones.
+    links: tuple[tuple[int, str, int], ...]
+
+    @property
+    def bound(self) -> float:
+        """What the best assignment is worth at most; no stage without regions is made."""
+        return sum(one[0].worth for one in self.present)
+
+
+def check_scene(query: SceneQuery) -> None:
+    """QueryError with one sentence when a scene cannot be meant; terms are checked elsewhere."""
+    names = [slot.name for slot in query.slots]
+    if not any(not slot.absent for slot in query.slots):
+        raise QueryError("A scene needs a slot for something that is there.")
+    if len(names) > MAX_SLOTS or len(query.links) > MAX_LINKS:
+        raise QueryError(
+            f"The scene has {len(names)} slots and {len(query.links)} relations, expected at most "
+            f"{MAX_SLOTS} and {MAX_LINKS}."
+        )
+    if len(set(names)) < len(names) or not all(names):
+        raise QueryError(f"The slots are named {names}, expected names that differ.")
+    absent = {slot.name for slot in query.slots if slot.absent}
+    for link in query.links:
+        missing = {link.one, link.other} - set(names)
+        if missing:
+            raise QueryError(f"A relation names the slot {missing.pop()!r}, which there is not.")
+        if link.relation not in LINKS:
+            raise QueryError(
+                f"There is no relation {link.relation!r}: expected one of {', '.join(LINKS)}."
+            )
+        if link.one == link.other or {link.one, link.other} <= absent:
+            raise QueryError("A relation needs two slots, one of them for something that is there.")
+
+
+def holds(relation: str, one: Mask, other: Mask) -> bool:
+    """Whether two regions of one picture lie so to each other."""
+    if relation == LARGER:
+        return one.area > other.area
+    if relation == SMALLER:
+        return one.area < other.area
+    return Relation(relation) in relations(one, other)
+
+
+def assign(stage: Stage) -> tuple[Filling, ...] | None:
+    """The regions that fill the present slots and are worth most together; None without any.
+
+    No thing fills two slots, every link holds, and no other thing fills an absent slot as its
+    links allow. Among equals the smaller ids win, slot by slot. Gives up improving after
+    `MAX_STEPS` regions were tried, which takes six slots with dozens of regions each.
+    """
+    linked = _linked(stage)
+    best: tuple[float, tuple[int, ...]] | None = None
+    found: tuple[Filling, ...] | None = None
+    steps = 0
+    rest = [0.0]
+    for options in reversed(stage.present):
+        rest.append(rest[-1] + options[0].worth)
+    rest.reverse()
+
+    def grow(chosen: tuple[Filling, ...], worth: float) -> None:
+        nonlocal best, found, steps
+        number = len(chosen)
+        if number == len(stage.present):
+            key = (-worth, tuple(one.segment.id for one in chosen))
+            if (best is None or key < best) and not _is_spoilt(stage, chosen, linked):
+                best, found = key, chosen
+            return
+        for one in stage.present[number]:
+            steps += 1
+            if steps > MAX_STEPS:
+                return
+            if best is not None and worth + one.worth + rest[number + 1] < -best[0] - 1e-9:
+                return  # the options are sorted: no later one is worth more
+            if _fits(one, chosen) and linked(number, one, chosen):
+                grow((*chosen, one), worth + one.worth)
+
+    grow((), 0.0)
+    return found
+
+
+Linked = Callable[[int, Filling, Sequence[Filling]], bool]
+
+
+def _linked(stage: Stage) -> Linked:
+    """Whether a region for a slot keeps the links with the slots filled before it."""
+
+    @cache
+    def lies(relation: str, one: int, other: int) -> bool:
+        return holds(relation, masks[one], masks[other])
+
+    masks = {
+        filling.segment.id: filling.segment.mask
+        for options in (*stage.present, *stage.absent)
+        for filling in options
+    }
+
+    def linked(number: int, filling: Filling, chosen: Sequence[Filling]) -> bool:
+        own = filling.segment.id
+        return all(
+            lies(relation, own, chosen[other].segment.id)
+            if one == number
+            else lies(relation, chosen[one].segment.id, own)
+            for one, relation, other in _between(stage.links, number, len(chosen))
+        )
+
+    return linked
+
+
+def _between(
+    links: Sequence[tuple[int, str, int]], number: int, filled: int
+) -> Iterator[tuple[int, str, int]]:
+    """The links of a slot with those that are filled."""
+    for one, relation, other in links:
+        if (one == number and other < filled) or (other == number and one < filled):
+            yield one, relation, other
+
+
+def _fits(filling: Filling, chosen: Sequence[Filling]) -> bool:
+    """Whether a region is of another thing than those chosen."""
+    return not any(
+        filling.segment.id == other.segment.id or same_thing(filling.segment, other.segment)
+        for other in chosen
+    )
+
+
+def _is_spoilt(stage: Stage, chosen: Sequence[Filling], linked: Linked) -> bool:
+    """Whether something that must not be there is, beside what was chosen."""
+    return any(
+        linked(len(stage.present) + number, filling, chosen) and _fits(filling, chosen)
+        for number, options in enumerate(stage.absent)
+        for filling in options
+    )

@@ -1,0 +1,225 @@
+"""Captions in the catalog: kept with their origin, found by the words in them (SQLite's FTS5)."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from segsearch.core.types import Box, Caption, Mask, Origin
+from segsearch.masks.rle import iou
+from segsearch.storage.catalog.database import NOW, Database, portions
+from segsearch.storage.catalog.tables import CAPTION, IMAGE, RECIPE, SEGMENT
+
+MOST_WORDS = 32  # of a query, the first ones count
+LEAST_SHARE = 0.3  # of the words' weight, or a caption is no answer: "a" alone is none
+CARRIED_IOU = 0.8  # what was said of one mask holds for another that overlaps it so much
+COMMON_SHARE = 0.8  # of the captions; a word in more of them counts only where no other does
+MASK_COLUMNS = ("id", "x0", "y0", "x1", "y1", "area", "counts")
+WORDS = sa.table("caption_words", sa.column("rowid"), sa.column("caption_words"))
+
+
+class Captions(Database):
+    """The part of the catalog that holds what was said of segments."""
+
+    def add_caption(self, segment_id: int, text: str, origin: Origin) -> bool:
+        """Keep a caption, in place of what the same model said to the same prompt before.
+
+        False, with nothing kept, when there is no such segment any more.
+        """
+        key = {
+            "segment_id": segment_id,
+            "model": origin.model,
+            "prompt_sha256": origin.prompt_sha256,
+        }
+        said = {"text": text, "host": origin.host, "created_at": NOW}
+        upsert = insert(CAPTION).values(**key, **said)
+        upsert = upsert.on_conflict_do_update(index_elements=list(key), set_=said)
+        with self._writing() as db:
+            there = sa.select(SEGMENT.c.id).where(SEGMENT.c.id == segment_id)
+            if db.execute(there).first() is None:
+                return False
+            db.execute(upsert)
+        return True
+
+    def captions(self, segment_ids: Sequence[int]) -> dict[int, tuple[Caption, ...]]:
+        """The captions of those of these segments that have some, newest first."""
+        found: dict[int, list[Caption]] = defaultdict(list)
+        newest = sa.select(CAPTION).order_by(CAPTION.c.created_at.desc(), CAPTION.c.id.desc())
+        with self._reading() as db:
+            for some in portions(segment_ids):
+                for row in db.execute(newest.where(CAPTION.c.segment_id.in_(some))):
+                    found[row.segment_id].append(_caption(row))
+        return {one: tuple(said) for one, said in found.items()}
+
+    def captioned(self, segment_ids: Sequence[int], origin: Origin) -> set[int]:
+        """Which of these segments the model of an origin has captioned to its prompt."""
+        theirs = sa.select(CAPTION.c.segment_id).where(
+            CAPTION.c.model == origin.model, CAPTION.c.prompt_sha256 == origin.prompt_sha256
+        )
+        found: set[int] = set()
+        with self._reading() as db:
+            for some in portions(segment_ids):
+                found.update(db.execute(theirs.where(CAPTION.c.segment_id.in_(some))).scalars())
+        return found
+
+    def search_captions(self, words: str, k: int) -> tuple[list[float], list[int]]:
+        """Scores and ids of the `k` segments whose captions hold most of the words, best first.
+
+        A score is the share, in (0, 1], of the weight of the words that a caption holds; rare
+        words weigh more. Any text may be asked for; one without words finds nothing.
+        """
+        phrases = phrases_of(words)
+        with self._reading() as db:
+            total = db.execute(sa.select(sa.func.count()).select_from(CAPTION)).scalar_one()
+            counts = {phrase: _count(db, phrase) for phrase in phrases}
+            telling = [one for one, count in counts.items() if count <= COMMON_SHARE * total]
+            weights = {one: weight_of(counts[one], total) for one in telling or phrases}
+            wanted = {one: weight for one, weight in weights.items() if counts[one]}
+            if not wanted:
+                return [], []
+            found = db.execute(_best(wanted, sum(weights.values()), k)).all()
+        return [row.score for row in found], [row.segment_id for row in found]
+
+
+def phrases_of(words: str) -> list[str]:
+    """Each word as an FTS5 string, in which nothing is an operator, each once.
+
+    What FTS5's tokenizer takes apart, such as "sea-green", is looked for as a phrase.
+    """
+    plain = words.encode("utf-8", "ignore").decode().replace("\0", " ")  # no lone surrogates
+    each = dict.fromkeys(word.casefold() for word in plain.split())
+    return ['"' + word.replace('"', '""') + '"' for word in list(each)[:MOST_WORDS]]
+
+
+def weight_of(count: int, total: int) -> float:
+    """How much a word tells that stands in `count` of `total` captions; never below 0.
+
+    The inverse document frequency of BM25 as Lucene computes it (Robertson & Zaragoza 2009). A
+    word that stands in none weighs like one that stands in one: it may be a synonym, or misspelt.
+    """
+    known = min(max(count, 1), total)
+    return math.log1p((total - known + 0.5) / (known + 0.5))
+
+
+def carry_captions(db: sa.Connection, recipe_id: int) -> None:
+    """Give what was said of the active recipe's segments to those of another that they match.
+
+    The best match of a segment in its image takes its captions, from IoU `CARRIED_IOU` on; what
+    it has been told itself stays.
+    """
+    best: dict[int, tuple[float, int]] = {}
+    for row in db.execute(_alike(recipe_id)):
+        overlap = iou(_mask(row, "old"), _mask(row, "new"))
+        if overlap >= CARRIED_IOU and overlap > best.get(row.old_id, (0.0, 0))[0]:
+            best[row.old_id] = overlap, row.new_id
+    if best:
+        db.execute(_copied(), [{"from_id": old, "to_id": new} for old, (_, new) in best.items()])
+
+
+def _alike(recipe_id: int) -> sa.Select[Any]:
+    """Captioned segments of the active recipe beside each one of another recipe that may match:
+    neither areas nor boxes rule out that the masks reach `CARRIED_IOU`."""
+    old, new = SEGMENT.alias("old"), SEGMENT.alias("new")
+    least, most = sa.func.min, sa.func.max  # of two values, not of rows
+    across = least(old.c.x1, new.c.x1) - most(old.c.x0, new.c.x0)
+    down = least(old.c.y1, new.c.y1) - most(old.c.y0, new.c.y0)
+    needed = (CARRIED_IOU - 1e-6) * most(old.c.area, new.c.area)  # rounding rules out nothing
+    named = [
+        side.c[name].label(f"{side.name}_{name}") for side in (old, new) for name in MASK_COLUMNS
+    ]
+    active = sa.select(RECIPE.c.id).where(RECIPE.c.active).scalar_subquery()
+    return (
+        sa.select(*named, IMAGE.c.width, IMAGE.c.height)
+        .join_from(old, new, new.c.image_id == old.c.image_id)
+        .join(IMAGE, IMAGE.c.id == old.c.image_id)
+        .where(old.c.recipe_id == active, new.c.recipe_id == recipe_id)
+        .where(old.c.id.in_(sa.select(CAPTION.c.segment_id)))
+        .where(least(old.c.area, new.c.area) >= needed, across > 0, across * down >= needed)
+        .order_by(old.c.id, new.c.id)
+    )
+
+
+def _mask(row: sa.Row[Any], whose: str) -> Mask:
+    _, x0, y0, x1, y1, area, counts = (getattr(row, f"{whose}_{name}") for name in MASK_COLUMNS)
+    return Mask(row.height, row.width, Box(x0, y0, x1, y1), counts, area)
+
+
+def _copied() -> sa.Insert:
+    """A segment's captions, once more for another; what that one already has stays."""
+    held = [column for column in CAPTION.c if column.name not in ("id", "segment_id")]
+    names = ["segment_id", *(column.name for column in held)]
+    taker = sa.bindparam("to_id", type_=sa.Integer)
+    rows = sa.select(taker, *held).where(CAPTION.c.segment_id == sa.bindparam("from_id"))
+    return insert(CAPTION).from_select(names, rows).on_conflict_do_nothing()
+
+
+def caption_problems(db: sa.Connection) -> Iterator[str]:
+    """A sentence when the words do not stand for the captions that are there."""
+    missing = "SELECT count(*) FROM caption WHERE id NOT IN (SELECT id FROM caption_words_docsize)"
+    extra = "SELECT count(*) FROM caption_words_docsize WHERE id NOT IN (SELECT id FROM caption)"
+    counts = [db.exec_driver_sql(query).scalar_one() for query in (missing, extra)]
+    if any(counts):
+        yield f"The words of {counts[0]} captions are missing, {counts[1]} belong to none."
+
+
+def enter_words_again(db: sa.Connection) -> None:
+    """Build the index of words from the captions."""
+    db.exec_driver_sql("INSERT INTO caption_words (caption_words) VALUES ('rebuild')")
+
+
+def _matching(phrase: str) -> sa.ColumnElement[bool]:
+    return WORDS.c.caption_words.op("MATCH")(phrase)
+
+
+def _count(db: sa.Connection, phrase: str) -> int:
+    query = sa.select(sa.func.count()).select_from(WORDS).where(_matching(phrase))
+    return int(db.execute(query).scalar_one())
+
+
+def _best(weights: dict[str, float], total_weight: float, k: int) -> sa.Select[Any]:
+    """Segments of the active recipe by the share of the words' weight in one of their captions.
+
+    Of equal ones the shorter caption comes first: it says less besides.
+    """
+    each = [
+        sa.select(WORDS.c.rowid.label("id"), sa.literal(weight).label("weight")).where(
+            _matching(phrase)
+        )
+        for phrase, weight in weights.items()
+    ]
+    matches = sa.union_all(*each).subquery()
+    share = sa.func.sum(matches.c.weight) / total_weight
+    shares = (
+        sa.select(matches.c.id, share.label("share"))
+        .group_by(matches.c.id)
+        .having(share >= LEAST_SHARE)
+        .subquery()
+    )
+    by_caption = (
+        sa.select(CAPTION.c.segment_id, shares.c.share, sa.func.length(CAPTION.c.text))
+        .join(shares, shares.c.id == CAPTION.c.id)
+        .subquery()
+    )
+    segment_id, shared, length = by_caption.c
+    score = sa.func.max(shared).label("score")
+    return (
+        sa.select(segment_id, score)
+        .join(SEGMENT, SEGMENT.c.id == segment_id)
+        .join(RECIPE, RECIPE.c.id == SEGMENT.c.recipe_id)
+        .where(RECIPE.c.active)
+        .group_by(segment_id)
+        .order_by(score.desc(), sa.func.min(length), segment_id)
+        .limit(k)
+    )
+
+
+def _caption(row: sa.Row[Any]) -> Caption:
+    origin = Origin(row.model, row.host, row.prompt_sha256)
+    said_at = datetime.fromtimestamp(row.created_at, UTC).isoformat(timespec="milliseconds")
+    return Caption(row.segment_id, row.text, origin, said_at)

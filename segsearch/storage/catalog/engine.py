@@ -1,0 +1,149 @@
+"""Opens the catalog's database: pragmas, immediate write transactions, schema by Alembic."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import event
+
+from segsearch.core.errors import DamageError, LibraryVersionError
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+def is_writable(file: Path) -> bool:
+    """Whether this process may write a database: the file, and its folder for the log."""
+    there = not file.exists() or os.access(file, os.W_OK)
+    return there and os.access(file.parent, os.W_OK)
+
+
+def create_engine(file: Path, *, read_only: bool = False) -> sa.Engine:
+    """An engine over one SQLite file: WAL, full durability, foreign keys, writers queue up.
+
+    Where nothing can be written, each transaction opens the file anew: see `open_to_read`.
+    """
+    if not read_only:
+        waits = {"timeout": BUSY_TIMEOUT_MS / 1000}
+        engine = sa.create_engine(f"sqlite:///{file}", connect_args=waits)
+        event.listen(engine, "connect", _configure)
+    else:
+        opened = partial(open_to_read, file)
+        engine = sa.create_engine("sqlite://", creator=opened, poolclass=sa.pool.NullPool)
+        event.listen(engine, "connect", _configure_reader)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def open_to_read(file: Path) -> sqlite3.Connection:
+    """A connection to a file that this process may not write.
+
+    A log that lies beside the file is read; without one the file is opened as one that does not
+    change, the only way SQLite opens it then (https://www.sqlite.org/wal.html#read_only_databases).
+    Others may write all the same: such a connection kept would never see what they do.
+    """
+    still = "" if Path(f"{file}-wal").exists() else "&immutable=1"
+    name = f"file:{quote(str(file.absolute()))}?mode=ro{still}"
+    waits = BUSY_TIMEOUT_MS / 1000
+    return sqlite3.connect(name, uri=True, timeout=waits, check_same_thread=False)
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _configure_reader(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+
+
+def _begin(connection: sa.Connection) -> None:
+    # A writer that starts as a reader can fail halfway with SQLITE_BUSY; IMMEDIATE queues instead.
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN" if options.get("reader") else "BEGIN IMMEDIATE")
+
+
+def migrations_config() -> Config:
+    """Alembic's configuration for the migrations, from the checkout or the installed package."""
+    config = Config()
+    config.set_main_option("script_location", str(_migrations_folder()).replace("%", "%%"))
+    return config
+
+
+def _migrations_folder() -> Path:
+    spec = find_spec("segsearch_migrations")
+    if spec is None or not spec.submodule_search_locations:
+        raise DamageError("The package segsearch_migrations is missing: install segsearch again.")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def schema_revision(engine: sa.Engine) -> str | None:
+    """The revision the database stands at; None for an empty one.
+
+    DamageError for a file that is no database; SQLAlchemy's OperationalError where it cannot be
+    read now.
+    """
+    try:
+        with engine.connect().execution_options(reader=True) as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except sa.exc.OperationalError:
+        raise
+    except sa.exc.DatabaseError as problem:
+        raise DamageError(f"The catalog cannot be read: {problem.orig}.") from problem
+
+
+def check_schema(engine: sa.Engine) -> None:
+    """LibraryVersionError unless the schema is this version's; for what cannot be upgraded."""
+    script = ScriptDirectory.from_config(migrations_config())
+    head = script.get_current_head()
+    revision = schema_revision(engine)
+    _refuse_later(script, revision)
+    if revision != head:
+        raise LibraryVersionError(
+            f"The library is read-only and has schema {revision!r}, this segsearch reads "
+            f"{head!r}: open it once where it can be written."
+        )
+
+
+def upgrade(engine: sa.Engine) -> None:
+    """Bring the schema to this version's; LibraryVersionError when it comes from a later one."""
+    config = migrations_config()
+    script = ScriptDirectory.from_config(config)
+    revision = schema_revision(engine)
+    if revision == script.get_current_head():
+        return
+    _refuse_later(script, revision)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _refuse_later(script: ScriptDirectory, revision: str | None) -> None:
+    if revision is None:
+        return
+    try:
+        script.get_revision(revision)
+    except CommandError as problem:
+        raise LibraryVersionError(
+            f"The library has schema {revision!r}, this segsearch knows up to "
+            f"{script.get_current_head()!r}: update segsearch, or index into a new folder."
+        ) from problem

@@ -1,0 +1,204 @@
+"""Filters as SQL: which segments of a recipe pass, before anything is ranked."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from segsearch.core.arrays import Ids, Vector
+from segsearch.core.filters import ACROSS, DOWN, Filters, parse_place
+from segsearch.storage.catalog import rows
+from segsearch.storage.catalog.collections import refuse_unknown
+from segsearch.storage.catalog.database import Database
+from segsearch.storage.catalog.tables import (
+    COLLECTION,
+    COLLECTION_IMAGE,
+    IMAGE,
+    IMAGE_TAG,
+    INGEST,
+    SEGMENT,
+    SOURCE,
+)
+
+HEX = "[0-9a-f]"
+UPLOADED = f"*/uploads/{HEX * 2}/{HEX * 64}.*"  # as `sources.names.UPLOAD` has it
+EARTH_KM = 6371.0088  # mean radius (IUGG)
+Condition = sa.ColumnElement[bool]
+
+
+class Selecting(Database):
+    """Which segments pass, and what describes a whole picture."""
+
+    def select_segments(self, recipe_id: int, filters: Filters) -> Ids:
+        """Ids (n,) of a recipe's segments that pass the filters, ascending; NotFoundError when
+        they name a collection that does not exist."""
+        query = (
+            sa.select(SEGMENT.c.id)
+            .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
+            .where(SEGMENT.c.recipe_id == recipe_id, *_of_image(filters), *_of_region(filters))
+            .order_by(SEGMENT.c.id)
+        )
+        with self._reading() as db:
+            refuse_unknown(db, filters.collections)
+            if filters.near is not None:  # SQLite may be built without sine and cosine
+                driver: Any = db.connection.driver_connection
+                driver.create_function("kilometres", 4, kilometres, deterministic=True)
+            return np.array(db.execute(query).scalars().all(), np.int64)
+
+    def newest_segment(self) -> int:
+        """The highest id of a segment; 0 when there is none. Ids only ever grow."""
+        with self._reading() as db:
+            return int(db.execute(sa.select(sa.func.max(SEGMENT.c.id))).scalar() or 0)
+
+    def picture_vector(self, recipe_id: int, image_id: int) -> Vector | None:
+        """What describes an image as a whole (d,), at unit length; None when there is no such
+        image, or it has not been described yet."""
+        query = sa.select(INGEST.c.picture_vector).where(
+            INGEST.c.recipe_id == recipe_id, INGEST.c.image_id == image_id
+        )
+        with self._reading() as db:
+            found = db.execute(query).scalar()
+        return None if found is None else rows.unpack([found])[0]
+
+
+def sqlite_glob(pattern: str) -> str:
+    """A shell's glob as SQLite's GLOB has it; one that starts anywhere may begin in any folder."""
+    anywhere = pattern if pattern.startswith(("/", "*")) or "://" in pattern else f"*/{pattern}"
+    return re.sub(r"\[!", "[^", anywhere)
+
+
+def _of_image(filters: Filters) -> Iterator[Condition]:
+    if filters.image_ids is not None:
+        yield IMAGE.c.id.in_(filters.image_ids)
+    if filters.paths:
+        globs = [SOURCE.c.path.op("GLOB")(sqlite_glob(one)) for one in filters.paths]
+        yield _has_source(sa.or_(*globs))
+    if filters.albums:
+        yield _has_source(sa.or_(*(_in_album(name) for name in filters.albums)))
+    if filters.collections:
+        member = COLLECTION_IMAGE.join(COLLECTION)
+        named = sa.select(COLLECTION_IMAGE.c.image_id).select_from(member)
+        yield IMAGE.c.id.in_(named.where(COLLECTION.c.name.in_(filters.collections)))
+    yield from _between(IMAGE.c.width, filters.min_width, filters.max_width)
+    yield from _between(IMAGE.c.height, filters.min_height, filters.max_height)
+    if filters.taken_after is not None:
+        yield IMAGE.c.taken_at >= filters.taken_after
+    if filters.taken_before is not None:
+        yield IMAGE.c.taken_at < filters.taken_before
+    if filters.cameras:
+        wanted = [name.lower() for name in filters.cameras]
+        yield sa.func.lower(IMAGE.c.camera).in_(wanted)
+    yield from _of_tags(filters)
+    yield from _of_place(filters)
+
+
+def _of_tags(filters: Filters) -> Iterator[Condition]:
+    if filters.tags:
+        yield _is_tagged(filters.tags)
+    for name in filters.all_tags:
+        yield _is_tagged((name,))
+    if filters.no_tags:
+        yield ~_is_tagged(filters.no_tags)
+
+
+def _is_tagged(names: tuple[str, ...]) -> Condition:
+    return sa.exists().where(IMAGE_TAG.c.image_id == IMAGE.c.id, IMAGE_TAG.c.tag.in_(names))
+
+
+def _of_place(filters: Filters) -> Iterator[Condition]:
+    """Where on Earth; a picture that does not say passes neither."""
+    latitude, longitude = IMAGE.c.latitude, IMAGE.c.longitude
+    if filters.gps_box is not None:
+        south, west, north, east = filters.gps_box
+        yield latitude.between(south, north)
+        across = (longitude >= west, longitude <= east)
+        yield sa.and_(*across) if west <= east else sa.or_(*across)
+    if filters.near is not None:
+        there = (sa.literal(value) for value in filters.near[:2])
+        yield sa.Function[float]("kilometres", latitude, longitude, *there) <= filters.near[2]
+
+
+def kilometres(
+    latitude: float | None, longitude: float | None, other_latitude: float, other_longitude: float
+) -> float | None:
+    """The great-circle distance of two places in degrees (haversine); None without the first."""
+    if latitude is None or longitude is None:
+        return None
+    one, other = math.radians(latitude), math.radians(other_latitude)
+    turn = math.radians(other_longitude - longitude)
+    half = math.sin((other - one) / 2) ** 2
+    half += math.cos(one) * math.cos(other) * math.sin(turn / 2) ** 2
+    return 2 * EARTH_KM * math.asin(math.sqrt(min(1.0, half)))
+
+
+def _in_album(name: str) -> Condition:
+    """In a folder of this name, or in a shard of it, as `sources.names.album_of` has it."""
+    path = SOURCE.c.path
+    # Whatever is no slash is cut off the end, which leaves the folder with its slash.
+    folder = sa.func.rtrim(path, sa.func.replace(path, "/", ""))
+    ends = (f"*/{_literal(name)}/", f"*/{_literal(name)}.[tT][aA][rR]/")
+    return sa.or_(*(folder.op("GLOB")(end) for end in ends)) & path.bool_op("NOT GLOB")(UPLOADED)
+
+
+def _has_source(condition: Condition) -> Condition:
+    return sa.exists().where(SOURCE.c.image_id == IMAGE.c.id, condition)
+
+
+def _literal(name: str) -> str:
+    """A name with what GLOB would read as a pattern quoted."""
+    return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def _of_region(filters: Filters) -> Iterator[Condition]:
+    one = SEGMENT.c
+    if filters.segment_ids is not None:
+        yield one.id.in_(filters.segment_ids)
+    share = one.area * 1.0 / (IMAGE.c.width * IMAGE.c.height)
+    yield from _between(share, filters.min_area, filters.max_area)
+    if filters.box is not None:
+        x0, y0, x1, y1 = filters.box
+        across = _shared(one.x0, one.x1, x0 * IMAGE.c.width, x1 * IMAGE.c.width)
+        down = _shared(one.y0, one.y1, y0 * IMAGE.c.height, y1 * IMAGE.c.height)
+        own = (one.x1 - one.x0) * (one.y1 - one.y0)
+        yield across * down >= filters.min_box_overlap * own
+        yield across * down > 0
+    if filters.places:
+        yield sa.or_(*(_in_place(name) for name in filters.places))
+    yield from _between(one.predicted_iou, filters.min_predicted_iou, None)
+    yield from _between(one.stability, filters.min_stability, None)
+
+
+def _between(value: Any, least: float | None, most: float | None) -> Iterator[Condition]:
+    if least is not None:
+        yield value >= least
+    if most is not None:
+        yield value <= most
+
+
+def _shared(low: Any, high: Any, other_low: Any, other_high: Any) -> Any:
+    """The length two spans share."""
+    return sa.func.max(0.0, sa.func.min(high, other_high) - sa.func.max(low, other_low))
+
+
+def _in_place(name: str) -> Condition:
+    across, down = parse_place(name)
+    conditions: list[Condition] = []
+    if across is not None:
+        middle = SEGMENT.c.x0 + SEGMENT.c.x1
+        conditions.append(_third(middle, IMAGE.c.width, ACROSS.index(across)))
+    if down is not None:
+        middle = SEGMENT.c.y0 + SEGMENT.c.y1
+        conditions.append(_third(middle, IMAGE.c.height, DOWN.index(down)))
+    return sa.and_(*conditions)
+
+
+def _third(twice_middle: Any, length: Any, number: int) -> Condition:
+    """Whether a middle lies in third 0, 1 or 2 of a length; in whole numbers."""
+    return sa.and_(
+        3 * twice_middle >= 2 * number * length, 3 * twice_middle < 2 * (number + 1) * length
+    )

@@ -1,0 +1,89 @@
+"""Which runs fill the library, how far each is, and how it ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from segsearch.core.types import Job, JobState
+from segsearch.storage.catalog.database import NOW, Database
+from segsearch.storage.catalog.tables import JOB
+
+
+class Jobs(Database):
+    """The part of the catalog that says what is being done."""
+
+    def begin_job(self, kind: str, owner: str, preset: str | None, paths: Sequence[str]) -> int:
+        """Note that a run has begun; its id."""
+        values = {
+            "kind": kind,
+            "owner": owner,
+            "preset": preset,
+            "paths": json.dumps(list(paths)),
+            "state": JobState.RUNNING,
+        }
+        started = sa.insert(JOB).values(started_at=NOW, updated_at=NOW, **values)
+        with self._writing() as db:
+            return cast(int, db.execute(started.returning(JOB.c.id)).scalar_one())
+
+    def update_job(self, job_id: int, **values: Any) -> None:
+        """Note how far a run is: `total`, `done`, `segments`, `skipped`, `current`, `report`."""
+        changed = sa.update(JOB).where(JOB.c.id == job_id)
+        with self._writing() as db:
+            db.execute(changed.values(updated_at=NOW, **values))
+
+    def finish_job(self, job_id: int, state: JobState, **values: Any) -> None:
+        """Note how a run has ended."""
+        self.update_job(job_id, state=state, finished_at=NOW, current=None, **values)
+
+    def close_lost_jobs(self, is_lost: Callable[[Job], bool]) -> None:
+        """Mark those running jobs as lost that are."""
+        running = sa.select(JOB).where(JOB.c.state == JobState.RUNNING)
+        with self._reading() as db:
+            lost = [job.id for job in map(_job, db.execute(running)) if is_lost(job)]
+        for one in lost:
+            self.update_job(one, state=JobState.LOST, finished_at=NOW, current=None)
+
+    def jobs(
+        self, *, before: int | None = None, limit: int = 50, job_id: int | None = None,
+        running: bool = False,
+    ) -> list[Job]:  # fmt: skip
+        """Jobs, newest first; those `before` an id, only one, or only the running ones."""
+        query = sa.select(JOB).order_by(JOB.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(JOB.c.id < before)
+        if job_id is not None:
+            query = query.where(JOB.c.id == job_id)
+        if running:
+            query = query.where(JOB.c.state == JobState.RUNNING)
+        with self._reading() as db:
+            return [_job(row) for row in db.execute(query)]
+
+
+def _job(row: sa.Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        kind=row.kind,
+        state=JobState(row.state),
+        preset=row.preset,
+        paths=tuple(json.loads(row.paths)),
+        total=row.total,
+        done=row.done,
+        segments=row.segments,
+        skipped=row.skipped,
+        current=row.current,
+        error=row.error,
+        report=row.report,
+        owner=row.owner,
+        started_at=_moment(row.started_at),
+        updated_at=_moment(row.updated_at),
+        finished_at=None if row.finished_at is None else _moment(row.finished_at),
+    )
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,222 @@
+"""Who deals with which picture: leases, heartbeats, retries, quarantine.
+
+The lease stands on the picture's own row, and the database's clock decides about it, no other. A
+lease or a pause that ends far in the future stems from a clock that was set back, and counts as
+ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback, State
+from segsearch.storage.catalog.database import NOW, Database
+from segsearch.storage.catalog.tables import IMAGE, INGEST, SOURCE
+
+LONGEST_LEASE_SECONDS = 86_400.0  # that settings allow
+
+
+class Queue(Database):
+    """The part of the catalog that lends pictures to workers."""
+
+    def queue_all(self, recipe_id: int, *, retry_failed: bool = False) -> int:
+        """Queue every image that has no state under a recipe; how many wait now comes back."""
+        here = INGEST.c.recipe_id == recipe_id
+        with self._writing() as db:
+            queue_new(db, recipe_id)
+            if retry_failed:
+                given_up = INGEST.c.state.in_((State.FAILED, State.QUARANTINED))
+                db.execute(sa.update(INGEST).where(here, given_up).values(FRESH))
+            waiting = sa.select(sa.func.count()).where(here, INGEST.c.state == State.PENDING)
+            return db.execute(waiting).scalar_one()
+
+    def waiting(self, recipe_id: int) -> int:
+        """How many images wait or run under a recipe."""
+        with self._reading() as db:
+            return unfinished(db, recipe_id)
+
+    def retry_seconds(self, recipe_id: int) -> float | None:
+        """Seconds until the first picture that was put back is due; None when there is none."""
+        due = sa.select(sa.func.min(INGEST.c.retry_at) - NOW).where(
+            INGEST.c.recipe_id == recipe_id, INGEST.c.state == State.PENDING
+        )
+        with self._reading() as db:
+            found = db.execute(due).scalar()
+        return None if found is None else found if 0 < found <= LONGEST_PAUSE_SECONDS else 0.0
+
+    def claim(self, recipe_id: int, owner: str, lease_seconds: float) -> Claim | None:
+        """The next waiting image, or one whose lease ran out; None when there is none."""
+        rested = INGEST.c.retry_at.is_(None) | ~_ahead(INGEST.c.retry_at, LONGEST_PAUSE_SECONDS)
+        fresh = (INGEST.c.state == State.PENDING) & rested
+        expired = (INGEST.c.state == State.RUNNING) & ~_ahead(
+            INGEST.c.lease_until, LONGEST_LEASE_SECONDS
+        )
+        with self._writing() as db:
+            # One after the other: with OR, SQLite sorts everything that waits, for every claim.
+            row = _lend(db, recipe_id, owner, lease_seconds, fresh)
+            row = row or _lend(db, recipe_id, owner, lease_seconds, expired)
+            if row is None:
+                return None
+            here = sa.select(SOURCE.c.path).where(SOURCE.c.image_id == row.image_id)
+            paths = tuple(db.execute(here.order_by(SOURCE.c.path)).scalars())
+            sha256 = db.execute(sa.select(IMAGE.c.sha256).where(IMAGE.c.id == row.image_id))
+            return Claim(
+                row.image_id,
+                recipe_id,
+                row.attempt,
+                owner,
+                sha256.scalar_one(),
+                paths,
+                row.interruptions,
+                row.crashes,
+                row.errors,
+            )
+
+    def extend(self, claims: Sequence[Claim], lease_seconds: float) -> None:
+        """Heartbeat: the leases of these claims end so many seconds from now."""
+        with self._writing() as db:
+            for claim in claims:
+                longer = sa.update(INGEST).where(held(claim))
+                db.execute(longer.values(lease_until=NOW + lease_seconds))
+
+    def release(
+        self, recipe_id: int, is_gone: Callable[[str], bool], *, interrupted: bool = False
+    ) -> int:
+        """Give back what owners that are gone held; how many images that was comes back.
+
+        `interrupted` counts it against each picture: one of them may be why the owner is gone.
+        """
+        running = (INGEST.c.recipe_id == recipe_id) & (INGEST.c.state == State.RUNNING)
+        with self._reading() as db:
+            owners = db.execute(sa.select(INGEST.c.owner).where(running).distinct()).scalars()
+            gone = [owner for owner in owners if owner and is_gone(owner)]
+        if not gone:
+            return 0
+        with self._writing() as db:
+            back = sa.update(INGEST).where(running, INGEST.c.owner.in_(gone))
+            count = INGEST.c.interruptions + (1 if interrupted else 0)
+            return db.execute(
+                back.values(state=State.PENDING, owner=None, lease_until=None, interruptions=count)
+            ).rowcount
+
+    def put_back(self, claim: Claim, reason: str, *, pause_seconds: float, counts: Setback) -> bool:
+        """Let a picture be tried again after a pause, one more counted against it of what `counts`
+        names; False when the claim has passed on."""
+        values: dict[str, Any] = {
+            "state": State.PENDING,
+            "reason": reason,
+            "retry_at": NOW + pause_seconds,
+            counts: INGEST.c[counts] + 1,
+        }
+        with self._writing() as db:
+            return settle(db, claim, values)
+
+    def quarantine(self, claim: Claim, reason: str) -> bool:
+        """Set a picture that crashes the models aside; False when the claim has passed on."""
+        values = {
+            "state": State.QUARANTINED,
+            "reason": reason,
+            "crashes": INGEST.c.crashes + 1,
+        }
+        with self._writing() as db:
+            return settle(db, claim, values)
+
+    def fail(self, claim: Claim, reason: str, *, gone: bool = False) -> bool:
+        """Mark a picture as failed for a reason; False when the claim has passed on.
+
+        With `gone` its paths are marked as missing: it is tried again when one comes back.
+        """
+        with self._writing() as db:
+            settled = settle(db, claim, {"state": State.FAILED, "reason": reason})
+            if settled and gone:
+                here = SOURCE.c.image_id == claim.image_id
+                mark = sa.update(SOURCE).where(here, SOURCE.c.missing_since.is_(None))
+                db.execute(mark.values(missing_since=NOW))
+            return settled
+
+
+FRESH: dict[str, Any] = {
+    "state": State.PENDING,
+    "reason": None,
+    "owner": None,
+    "lease_until": None,
+    "crashes": 0,
+    "interruptions": 0,
+    "errors": 0,
+    "retry_at": None,
+}
+
+
+def queue_new(db: sa.Connection, recipe_id: int) -> None:
+    """Queue every image that has no state under a recipe."""
+    known = sa.exists().where(INGEST.c.image_id == IMAGE.c.id, INGEST.c.recipe_id == recipe_id)
+    pending = (sa.literal(recipe_id), sa.literal(State.PENDING.value))
+    missing = sa.select(IMAGE.c.id, *pending).where(~known)
+    columns = ["image_id", "recipe_id", "state"]
+    db.execute(sa.insert(INGEST).from_select(columns, missing))
+
+
+def unfinished(db: sa.Connection, recipe_id: int) -> int:
+    """How many images wait or run under a recipe."""
+    states = (State.PENDING, State.RUNNING)
+    here = (INGEST.c.recipe_id == recipe_id) & INGEST.c.state.in_(states)
+    return db.execute(sa.select(sa.func.count()).where(here)).scalar_one()
+
+
+def try_vanished_again(db: sa.Connection, image_id: int) -> None:
+    """Queue a failed image once more of which a file is known to be gone: that may be why it
+    failed, and a path is about to lead to it again."""
+    gone = sa.exists().where(SOURCE.c.image_id == image_id, SOURCE.c.missing_since.is_not(None))
+    failed = (INGEST.c.image_id == image_id) & (INGEST.c.state == State.FAILED)
+    db.execute(sa.update(INGEST).where(failed, gone).values(FRESH))
+
+
+def _ahead(column: sa.Column[Any], most_seconds: float) -> sa.ColumnElement[bool]:
+    """Whether a moment is still to come, and near enough to have been set by today's clock."""
+    return (column > NOW) & (column <= NOW + most_seconds)
+
+
+def _lend(
+    db: sa.Connection,
+    recipe_id: int,
+    owner: str,
+    lease_seconds: float,
+    wanted: sa.ColumnElement[bool],
+) -> sa.Row[Any] | None:
+    first = (
+        sa.select(INGEST.c.image_id)
+        .where(INGEST.c.recipe_id == recipe_id, wanted)
+        .order_by(INGEST.c.image_id)
+        .limit(1)
+    )
+    here = (INGEST.c.recipe_id == recipe_id) & (INGEST.c.image_id == first.scalar_subquery())
+    lend = sa.update(INGEST).where(here)
+    lend = lend.values(
+        state=State.RUNNING,
+        owner=owner,
+        attempt=INGEST.c.attempt + 1,
+        lease_until=NOW + lease_seconds,
+        retry_at=None,
+    )
+    counts = (INGEST.c.interruptions, INGEST.c.crashes, INGEST.c.errors)
+    return db.execute(lend.returning(INGEST.c.image_id, INGEST.c.attempt, *counts)).first()
+
+
+def held(claim: Claim) -> sa.ColumnElement[bool]:
+    """Whether a row of `ingest` is still lent as a claim says."""
+    return (
+        (INGEST.c.image_id == claim.image_id)
+        & (INGEST.c.recipe_id == claim.recipe_id)
+        & (INGEST.c.owner == claim.owner)
+        & (INGEST.c.attempt == claim.attempt)
+        & (INGEST.c.state == State.RUNNING)
+    )
+
+
+def settle(db: sa.Connection, claim: Claim, values: dict[str, Any]) -> bool:
+    """Write the outcome of a claim, unless it has passed to another worker meanwhile."""
+    outcome = sa.update(INGEST).where(held(claim)).values(owner=None, lease_until=None)
+    return db.execute(outcome.values(values)).rowcount == 1

@@ -1,0 +1,141 @@
+"""Keeps a library in order: verify, repair, prune, backup, restore."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from segsearch.core.errors import DamageError, PathError
+from segsearch.core.types import PruneReport, RepairReport
+from segsearch.media.sources.paths import folder_of
+from segsearch.media.sources.reader import Sources
+from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.index import snapshots
+from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.owners import is_gone, is_lost, is_running
+
+PIECE = 500  # images looked up at once
+
+
+class Maintenance:
+    """The housekeeping of one library; `SegSearch.upkeep` holds it."""
+
+    def __init__(
+        self, catalog: Catalog, projection: SyncedIndex, sources: Sources, library: Path
+    ) -> None:
+        self._catalog = catalog
+        self._projection = projection
+        self._sources = sources
+        self._library = library
+
+    def verify(self) -> list[str]:
+        """What is wrong with catalog, vectors, index and files, a sentence each."""
+        active = self._catalog.active_recipe()
+        if active is None:
+            return []
+        return [
+            *self._catalog.problems(active),
+            *self._projection.problems(active),
+            *(
+                f"The file {path.name} is of a restore that broke off."
+                for path in self._leftovers()
+            ),
+            *self._missing_files(),
+        ]
+
+    def _missing_files(self) -> list[str]:
+        """A sentence for each folder from which known files are gone, or which does not say so.
+
+        Web addresses are not asked for each file, an `index` of them looks at each.
+        """
+        gone, unknown = self._sources.missing(self._catalog.file_stamps())
+        told = [
+            f"{count} known {'file is' if count == 1 else 'files are'} gone from {folder!r}: "
+            "`segsearch index` and `segsearch prune` forget them, or `segsearch remove` where the "
+            "whole folder is gone or empty."
+            for folder, count in sorted(Counter(map(folder_of, gone)).items())
+        ]
+        return told + [
+            f"{folder!r} cannot be listed: its known files ({count}) were not looked for."
+            for folder, count in sorted(Counter(map(folder_of, unknown)).items())
+        ]
+
+    def _leftovers(self) -> list[Path]:
+        """What a `restore` whose process died has left beside the catalog."""
+        left = self._library.glob("restore.*.tmp*")
+        return sorted(path for path in left if not is_running(path.name.split(".")[1]))
+
+    def repair(self) -> RepairReport:
+        """Put right what can be; the pictures that were damaged wait for the next `index`."""
+        fixed: list[str] = []
+        active = self._catalog.active_recipe()
+        if active is None:
+            return RepairReport((), ())
+        self._catalog.close_lost_jobs(is_lost)
+        back = self._catalog.release(active[0], is_gone, interrupted=True)
+        if back:
+            fixed.append(f"{back} pictures held by processes that died wait again.")
+        try:
+            fixed += self._catalog.repair(active)
+        except DamageError as problem:
+            return RepairReport(tuple(fixed), (f"{problem} Restore a backup.",))
+        for name in snapshots.discard_damaged(self._library / "index"):
+            fixed.append(f"The damaged snapshot file index/{name} was deleted.")
+        for path in self._leftovers():
+            path.unlink(missing_ok=True)
+            fixed.append(f"The file {path.name} of a restore that broke off was deleted.")
+        if self._projection.rebuild_if_needed(active):
+            fixed.append("The index was built again from the catalog.")
+        self._projection.save(active)
+        return RepairReport(tuple(fixed), tuple(self.verify()))
+
+    def prune(self, *, dry_run: bool = False) -> PruneReport:
+        """Forget paths whose files are gone, and images that no path leads to any more.
+
+        Only files found to be gone by an `index` of their folder count, and each is looked for
+        once more. With `dry_run` nothing is forgotten, only counted.
+        """
+        gone = [path for path in self._catalog.missing_paths() if not self._sources.holds(path)]
+        if dry_run or not gone:
+            return PruneReport(tuple(gone), self._images_at_only(gone))
+        images = self._catalog.forget_paths(gone)
+        active = self._catalog.active_recipe()
+        if active:
+            self._projection.save(active)
+        return PruneReport(tuple(gone), images)
+
+    def _images_at_only(self, paths: Sequence[str]) -> int:
+        """How many images no other path than these leads to."""
+        ids, only = self._catalog.find_images(paths), set(paths)
+        pieces = (ids[start : start + PIECE] for start in range(0, len(ids), PIECE))
+        return sum(
+            only.issuperset(image.paths)
+            for some in pieces
+            for image in self._catalog.images(ids=some, limit=PIECE)
+        )
+
+    def backup(self, file: Path) -> None:
+        """Copy the catalog as of one moment to a file, while others index and search.
+
+        The index is not copied: it is built again from the catalog. Raises PathError when the
+        file is there already, its folder is not, or nothing can be written there, DiskFullError
+        when it does not fit.
+        """
+        if file.exists():
+            raise PathError(f"The file {str(file)!r} is there already: name another.")
+        if not file.parent.is_dir():
+            raise PathError(f"There is no folder {str(file.parent)!r}.")
+        self._catalog.backup(file)
+
+    def restore(self, file: Path) -> None:
+        """Take a backup's content instead of what the library holds.
+
+        Raises PathError when there is no such file, DamageError when it is no whole backup,
+        LibraryError when it is of an empty library, LibraryVersionError when a later version made
+        it; then nothing has changed.
+        """
+        self._catalog.restore(file)
+        active = self._catalog.active_recipe()
+        if active:
+            self._projection.save(active)

@@ -1,0 +1,67 @@
+"""Who holds a claim or runs a job: `host:process:start`, and whether that process still runs."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from segsearch.core.types import Job, JobState
+
+LONGEST_SILENCE = timedelta(days=1)
+
+
+def owner_of_this_process() -> str:
+    """`host:process:start`, unique for as long as the machine runs."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_gone(owner: str) -> bool:
+    """Whether an owner was a process of this machine that no longer runs."""
+    _, number, started = owner.rsplit(":", 2)
+    return not is_elsewhere(owner) and _started(int(number)) != started
+
+
+def is_elsewhere(owner: str) -> bool:
+    """Whether an owner is a process of another machine, or of another container on this one."""
+    return owner.rsplit(":", 2)[0] != socket.gethostname()
+
+
+def is_running(process: str) -> bool:
+    """Whether a process of this machine has that number; False for what is no number."""
+    return process.isdecimal() and bool(_started(int(process)))
+
+
+def as_it_is(job: Job) -> Job:
+    """The job, as lost when it runs by the catalog but its process does not."""
+    if job.state is JobState.RUNNING and is_lost(job):
+        return replace(job, state=JobState.LOST)
+    return job
+
+
+def is_lost(job: Job) -> bool:
+    """Whether a running job's process is gone: one of this machine that does not run, or one of
+    another, such as a container that was made anew, that has said nothing for a day."""
+    silent = datetime.now(UTC) - datetime.fromisoformat(job.updated_at)
+    return is_gone(job.owner) or (is_elsewhere(job.owner) and silent > LONGEST_SILENCE)
+
+
+def _started(process: int) -> str:
+    """When a process began, in clock ticks since boot; empty when it does not run.
+
+    A process number alone would do harm: numbers are given out again.
+    """
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[19]  # a zombie holds nothing
+    except (OSError, IndexError):
+        pass
+    try:
+        os.kill(process, 0)  # systems without /proc
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "running"

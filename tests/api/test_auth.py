@@ -1,0 +1,280 @@
+"""Who may do what: keys, scopes, rates, origins; and what every answer carries."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from segsearch.core.errors import RateError
+from segsearch.storage.api_keys import FILE, KeyRing, Scope
+from segsearch_api.app import create_app
+from segsearch_api.middleware.auth import Rates, scope_for
+from tests.support.small_models import Shape, open_small_service, paint
+
+Make = Callable[..., TestClient]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Makes a client of a server with one picture, with the settings given."""
+    picture = paint(tmp_path / "a.png", [Shape("red", (10, 10, 50, 40))])
+    opened = []
+
+    def made(*, need_key: bool = True, **settings: Any) -> TestClient:
+        service = open_small_service(tmp_path / "library", **settings)
+        opened.append(service)
+        service.index([picture])
+        app = create_app(service, need_key=need_key)
+        return TestClient(app, base_url="http://localhost")
+
+    yield made
+    for service in opened:
+        service.close()
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> dict[Scope, dict[str, str]]:
+    """A key of each scope, as the header that shows it."""
+    ring = KeyRing(tmp_path / "library")
+    made = {scope: ring.create(scope, scope)[1] for scope in Scope}
+    return {scope: {"Authorization": f"Bearer {text}"} for scope, text in made.items()}
+
+
+WANTS = [
+    ("GET", "/healthz", None),
+    ("GET", "/readyz", None),
+    ("GET", "/", Scope.READ),
+    ("GET", "/static/page.js", Scope.READ),
+    ("GET", "/openapi.json", Scope.READ),
+    ("GET", "/metrics", Scope.READ),
+    ("GET", "/v1/images", Scope.READ),
+    ("HEAD", "/v1/images/1/thumbnail", Scope.READ),
+    ("POST", "/v1/search", Scope.READ),
+    ("POST", "/v1/search/scene", Scope.READ),
+    ("POST", "/v1/searching", Scope.WRITE),
+    ("POST", "/v1/segment", Scope.READ),
+    ("POST", "/v1/export", Scope.READ),
+    ("POST", "/v1/images", Scope.WRITE),
+    ("DELETE", "/v1/images/1", Scope.WRITE),
+    ("DELETE", "/v1/segments/1", Scope.WRITE),
+    ("POST", "/v1/collections", Scope.WRITE),
+    ("PUT", "/v1/whatever/comes", Scope.WRITE),
+    ("GET", "/v1/keys", Scope.ADMIN),
+    ("POST", "/v1/keys", Scope.ADMIN),
+    ("DELETE", "/v1/keys/00000000", Scope.ADMIN),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), WANTS)
+def test_each_request_needs_a_scope(method: str, path: str, scope: Scope | None) -> None:
+    assert scope_for(method, path) is scope
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), WANTS)
+def test_a_key_of_less_scope_is_refused_and_none_gets_nothing(
+    make: Make, keys: dict[Scope, dict[str, str]], method: str, path: str, scope: Scope | None
+) -> None:
+    client = make()
+    without = client.request(method, path)
+    if scope is None:
+        assert without.status_code in {200, 503}
+        return
+    assert without.status_code == 401
+    assert "www-authenticate" in without.headers
+    for has, header in keys.items():
+        answer = client.request(method, path, headers=header)
+        assert (answer.status_code == 403) == (not has.allows(scope)), has
+        if not has.allows(scope):
+            assert answer.json()["code"] == "scope_error"
+        assert answer.status_code != 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer", "Bearer x", "Bearer segsearch_00000000_" + "A" * 43, "Digest a=b", "Basic !!",
+        "Basic " + base64.b64encode(b"me:wrong").decode(), "Bearer \xff",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("need_key", [True, False])
+def test_a_wrong_key_is_refused_even_where_none_is_needed(
+    make: Make, header: str, need_key: bool
+) -> None:
+    client = make(need_key=need_key)
+    answer = client.get("/v1/images", headers=[(b"Authorization", header.encode("latin-1"))])
+    assert (answer.status_code, answer.json()["code"]) == (401, "key_missing_error")
+    assert client.get("/v1/images").status_code == (401 if need_key else 200)
+
+
+def test_a_browser_is_asked_for_a_password_and_may_send_the_key_as_one(
+    make: Make, keys: dict[Scope, dict[str, str]]
+) -> None:
+    client = make()
+    assert client.get("/").headers["www-authenticate"].startswith("Basic ")
+    assert client.get("/v1/images").headers["www-authenticate"].startswith("Bearer ")
+    text = keys[Scope.READ]["Authorization"].removeprefix("Bearer ")
+    assert client.get("/", auth=("anybody", text)).status_code == 200
+    assert client.get("/v1/images", auth=("", text)).status_code == 200
+
+
+def test_damaged_keys_let_nobody_in(
+    make: Make, keys: dict[Scope, dict[str, str]], tmp_path: Path
+) -> None:
+    client = make()
+    (tmp_path / "library" / FILE).write_text("{}")
+    answer = client.get("/v1/images", headers=keys[Scope.ADMIN])
+    assert (answer.status_code, answer.json()["code"]) == (500, "damage_error")
+
+
+def test_keys_are_made_and_revoked_over_http(make: Make, keys: dict[Scope, dict[str, str]]) -> None:
+    client = make()
+    admin = keys[Scope.ADMIN]
+    made = client.post("/v1/keys", json={"name": "new", "scope": "write"}, headers=admin)
+    assert made.status_code == 201
+    header = {"Authorization": f"Bearer {made.json()['key']}"}
+    assert client.delete("/v1/images/1", headers=header).status_code == 204
+    listed = client.get("/v1/keys", headers=admin).json()["keys"]
+    assert [key["name"] for key in listed] == ["read", "write", "admin", "new"]
+    assert not any("key" in key or "hash" in key for key in listed)
+    key_id = made.json()["id"]
+    again = client.post("/v1/keys", json={"name": "new"}, headers=admin)
+    assert again.json()["code"] == "conflict_error"
+    assert client.delete(f"/v1/keys/{key_id}", headers=admin).json()["revoked_at"]
+    assert client.get("/v1/images", headers=header).status_code == 401
+    assert client.delete(f"/v1/keys/{key_id}", headers=admin).status_code == 404
+
+
+def test_one_key_may_ask_so_often_and_others_go_on(
+    make: Make, keys: dict[Scope, dict[str, str]]
+) -> None:
+    client = make(rate_per_minute=30)  # five at once
+    statuses = [
+        client.get("/v1/collections", headers=keys[Scope.READ]).status_code for _ in range(7)
+    ]
+    assert statuses[:5] == [200] * 5
+    assert statuses[-1] == 429
+    refused = client.get("/v1/collections", headers=keys[Scope.READ])
+    assert refused.json()["code"] == "rate_error"
+    assert 1 <= int(refused.headers["retry-after"]) <= 3
+    assert client.get("/v1/collections", headers=keys[Scope.WRITE]).status_code == 200
+
+
+def test_a_bucket_fills_again_with_time() -> None:
+    rates = Rates(60)
+    for _ in range(10):
+        rates.take("me", 100.0)
+    with pytest.raises(RateError) as refused:
+        rates.take("me", 100.5)
+    assert refused.value.seconds == pytest.approx(0.5)
+    rates.take("me", 101.0)
+    rates.take("other", 101.0)
+    Rates(0).take("me", 0.0)
+
+
+ORIGINS = [
+    (None, 201), ("http://localhost", 201), ("https://app.example", 201),
+    ("https://elsewhere.example", 403), ("null", 403), ("http://localhost.evil.example", 403),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("origin", "status"), ORIGINS)
+def test_pages_of_other_origins_change_nothing(make: Make, origin: str | None, status: int) -> None:
+    client = make(need_key=False, cors_origins="https://app.example")
+    headers = {"Origin": origin} if origin else {}
+    answer = client.post("/v1/collections", json={"name": "a"}, headers=headers)
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["code"] == "origin_not_allowed"
+    allowed = answer.headers.get("access-control-allow-origin")
+    assert allowed == (origin if origin == "https://app.example" else None)
+
+
+def test_cors_is_off_unless_it_is_set(make: Make) -> None:
+    asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    off = make(need_key=False)
+    assert off.options("/v1/search", headers=asked).status_code == 405
+    plain = off.get("/v1/images", headers={"Origin": "https://app.example"})
+    assert "access-control-allow-origin" not in plain.headers
+    # A browser asks first, without the key.
+    on = make(cors_origins="https://app.example, https://b.example")
+    preflight = on.options("/v1/search", headers=asked)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("abc-1.2:3", True), ("", False), ("a b", False), ("x" * 200, False), ("a\tb", False)],
+)
+@pytest.mark.parametrize("path", ["/healthz", "/v1/images/99", "/nowhere"])
+def test_every_answer_has_a_request_id(make: Make, given: str, kept: bool, path: str) -> None:
+    client = make(need_key=False)
+    answer = client.get(path, headers={"X-Request-Id": given})
+    assert (answer.headers["x-request-id"] == given) == kept
+    assert len(answer.headers["x-request-id"]) >= 9
+
+
+def test_an_unexpected_failure_is_logged_under_its_request_id(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make(need_key=False)
+    client.app.add_api_route("/broken", lambda: 1 / 0)  # type: ignore[attr-defined]  # FastAPI's
+    with caplog.at_level(logging.ERROR):
+        answer = client.get("/broken", headers={"X-Request-Id": "find-me"})
+    assert (answer.status_code, answer.headers["x-request-id"]) == (500, "find-me")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert any("find-me" in record.getMessage() for record in caplog.records)
+
+
+def test_documents_are_compressed_and_pictures_are_not(make: Make) -> None:
+    client = make(need_key=False)
+    answer = client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    with client.stream("GET", "/openapi.json", headers={"Accept-Encoding": "gzip"}) as raw:
+        packed = b"".join(raw.iter_raw())
+    assert gzip.decompress(packed) == answer.content
+    picture = client.get("/v1/images/1/original", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in picture.headers
+
+
+def metric(text: str, name: str) -> float:
+    return float(next(line for line in text.splitlines() if line.startswith(name)).split()[-1])
+
+
+def test_metrics_count_what_happened(make: Make, tmp_path: Path) -> None:
+    client = make(need_key=False)
+    client.get("/v1/images/1")
+    client.get("/v1/images/2")
+    client.get("/v1/images/99")
+    client.post("/v1/search", json={"text": ""})
+    paint(tmp_path / "b.png", [Shape("blue", (1, 1, 30, 30))])
+    with (tmp_path / "b.png").open("rb") as file:
+        client.post("/v1/images", files={"file": file})
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    labels = 'method="GET",route="/v1/images/{image_id}"'
+    name = "segsearch_request_seconds_count"
+    assert metric(answer.text, f'{name}{{{labels},status="200"}}') == 1
+    assert metric(answer.text, f'{name}{{{labels},status="404"}}') == 2
+    assert metric(answer.text, 'segsearch_problems_total{code="not_found_error"}') == 2
+    assert metric(answer.text, 'segsearch_problems_total{code="query_error"}') == 1
+    assert metric(answer.text, 'segsearch_images{state="done"}') == 1
+    assert metric(answer.text, 'segsearch_images{state="pending"}') == 1
+    assert metric(answer.text, 'segsearch_callers{lane="searches"}') == 0
+    assert metric(answer.text, "process_resident_memory_bytes") > 1e6
+
+
+def test_metrics_of_a_broken_library_say_so(make: Make, tmp_path: Path) -> None:
+    client = make(need_key=False)
+    for file in (tmp_path / "library").glob("catalog.sqlite*"):
+        file.write_bytes(b"no database" * 100)
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert metric(answer.text, "segsearch_catalog_up") == 0

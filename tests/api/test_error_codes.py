@@ -1,0 +1,248 @@
+"""Every code of the table is reached by a request that deserves it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import event
+
+from segsearch.core.errors import ModelMissingError
+from segsearch.core.types import Recipe
+from segsearch.library import SegSearch
+from segsearch.models.protocols import Embedder
+from segsearch.storage.api_keys import KeyRing, Scope
+from segsearch_api import codes
+from segsearch_api.app import create_app
+from segsearch_api.deps import Lane
+from tests.support.small_models import Shape, SmallModels, open_small_service, paint
+
+Answer = Any  # of whichever httpx the test client stands on
+LIMITS: dict[str, Any] = {"max_bytes": 100_000, "max_pixels": 50_000}
+
+
+@dataclass
+class Place:
+    """A server over a library of one picture, which a case may spoil."""
+
+    client: TestClient
+    service: SegSearch
+    library: Path
+
+
+Case = Callable[[Place], Answer]
+
+
+class OtherModels(SmallModels):
+    """Of the same preset's name, but another embedder."""
+
+    @property
+    def recipe(self) -> Recipe:
+        here = super().recipe
+        return Recipe(**{**here.document, "embedder": "another@1"})
+
+
+class AbsentModels(SmallModels):
+    def embedder(self) -> Embedder:
+        raise ModelMissingError("The model clip is not here: run `segsearch models pull clip`.")
+
+
+@contextmanager
+def served(folder: Path, models: SmallModels | None = None, **settings: Any) -> Iterator[Place]:
+    library = folder / "library"
+    picture = paint(folder / "a.png", [Shape("red", (10, 10, 50, 40))])
+    if not library.exists():
+        with open_small_service(library) as service:
+            service.index([picture])
+    with open_small_service(library, models=models, **LIMITS, **settings) as service:
+        app = create_app(service)
+        yield Place(TestClient(app, base_url="http://localhost"), service, library)
+
+
+def search(place: Place, **body: Any) -> Answer:
+    return place.client.post("/v1/search", json=body or {"text": "red"})
+
+
+def upload(place: Place, data: bytes) -> Answer:
+    return place.client.post("/v1/images", files={"file": ("a.png", data)})
+
+
+def picture(place: Place, **options: Any) -> bytes:
+    return paint(
+        place.library.parent / "b.png", [Shape("blue", (1, 1, 30, 30))], **options
+    ).read_bytes()
+
+
+def taken_name(place: Place) -> Answer:
+    place.client.post("/v1/collections", json={"name": "a"})
+    return place.client.post("/v1/collections", json={"name": "a"})
+
+
+def small_scope(place: Place) -> Answer:
+    _, text = KeyRing(place.library).create("a", Scope.READ)
+    return place.client.delete("/v1/images/1", headers={"Authorization": f"Bearer {text}"})
+
+
+def too_often(place: Place) -> Answer:
+    _, text = KeyRing(place.library).create("a", Scope.READ)
+    header = {"Authorization": f"Bearer {text}"}
+    for _ in range(30):
+        answer = place.client.get("/healthz2", headers=header)
+    return answer
+
+
+def file_where_a_folder_belongs(place: Place) -> Answer:
+    (place.library / "uploads").write_text("in the way")
+    return upload(place, picture(place))
+
+
+def spoilt_catalog(place: Place) -> Answer:
+    for file in place.library.glob("catalog.sqlite*"):
+        file.write_bytes(b"no database" * 100)
+    return place.client.get("/v1/images")
+
+
+def at_each_checkout(place: Place, pragma: str) -> None:
+    """Let every connection of the catalog start with a pragma."""
+    engine = place.service._catalog._engine  # type: ignore[attr-defined]  # the SQL catalog's
+    event.listen(engine, "checkout", lambda connection, *_: connection.execute(pragma))
+
+
+def full_disk(place: Place) -> Answer:
+    """SQLite may take no page more: to it a full disk is the same."""
+    at_each_checkout(place, "PRAGMA max_page_count = 1")
+    for number in range(500):  # until the pages it has are full
+        name = f"{number:04}" + "x" * 90
+        answer = place.client.post("/v1/collections", json={"name": name})
+        if not answer.is_success:
+            break
+    return answer
+
+
+def locked_catalog(place: Place) -> Answer:
+    """Another process writes, and ours has the patience of a millisecond."""
+    at_each_checkout(place, "PRAGMA busy_timeout = 1")
+    holder = sqlite3.connect(place.library / "catalog.sqlite", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        return place.client.post("/v1/collections", json={"name": "a"})
+    finally:
+        holder.close()
+
+
+def read_only(place: Place) -> Answer:
+    """Permissions do not bind root, so the catalog is told what it would have found."""
+    place.service._catalog.read_only = True  # type: ignore[attr-defined]  # the SQL catalog's
+    return place.client.post("/v1/collections", json={"name": "a"})
+
+
+def empty_library(place: Place) -> Answer:
+    with open_small_service(place.library.parent / "new") as service:
+        client = TestClient(create_app(service), base_url="http://localhost")
+        return client.post("/v1/search", json={"text": "red"})
+
+
+def with_models(models: SmallModels) -> Case:
+    def ask(place: Place) -> Answer:
+        with served(place.library.parent, models) as other:
+            return search(other)
+
+    return ask
+
+
+def full_line(place: Place) -> Answer:
+    app: Any = place.client.app
+    lane: Lane = app.state.shared.searches
+    lane.inside = 1_000
+    return search(place)
+
+
+class SlowModels(SmallModels):
+    """Models that are loaded when they are told to be."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def embedder(self) -> Embedder:
+        assert self.go.wait(60)
+        return super().embedder()
+
+
+def not_ready(place: Place) -> Answer:
+    models = SlowModels()
+    with served(place.library.parent, models) as other, other.client as client:
+        answer = client.get("/readyz")
+        models.go.set()
+    return answer
+
+
+def broken_route(place: Place) -> Answer:
+    app: Any = place.client.app
+    app.add_api_route("/broken", lambda: 1 / 0)
+    return place.client.get("/broken")
+
+
+CASES: dict[str, Case] = {
+    "bad_request": lambda at: at.client.post(
+        "/v1/images", content=b"x", headers={"Content-Type": "multipart/form-data"}
+    ),
+    "input_error": lambda at: at.client.post("/v1/segment", json={}),
+    "key_missing_error": lambda at: at.client.get(
+        "/v1/images", headers={"Authorization": "Bearer x"}
+    ),
+    "origin_not_allowed": lambda at: at.client.post(
+        "/v1/search", json={"text": "red"}, headers={"Origin": "https://elsewhere.example"}
+    ),
+    "scope_error": small_scope,
+    "not_found": lambda at: at.client.get("/nowhere"),
+    "not_found_error": lambda at: at.client.get("/v1/images/99"),
+    "method_not_allowed": lambda at: at.client.get("/v1/search"),
+    "not_acceptable": lambda at: at.client.get(
+        "/v1/segments/1/mask", headers={"Accept": "text/html"}
+    ),
+    "conflict_error": taken_name,
+    "body_too_large": lambda at: search(at, text="x" * 100_000),
+    "picture_too_large_error": lambda at: upload(at, picture(at, size=(400, 300))),
+    "unsupported_media_type": lambda at: at.client.post("/v1/search", content=b"x"),
+    "host_not_allowed": lambda at: at.client.get("/healthz", headers={"Host": "a.example"}),
+    "picture_error": lambda at: upload(at, b"no picture"),
+    "query_error": lambda at: search(at, limit=3),
+    "request_invalid": lambda at: search(at, limit=0),
+    "overload_error": full_line,
+    "rate_error": too_often,
+    "damage_error": spoilt_catalog,
+    "internal_server_error": broken_route,
+    "library_error": file_where_a_folder_belongs,
+    "busy_error": locked_catalog,
+    "library_missing_error": empty_library,
+    "model_error": lambda at: at.client.post(
+        "/v1/segment", json={"image_id": 1, "points": [[1, 1]]}
+    ),
+    "model_missing_error": with_models(AbsentModels()),
+    "read_only_error": read_only,
+    "recipe_error": with_models(OtherModels()),
+    "service_unavailable": not_ready,
+    "disk_full_error": full_disk,
+}
+
+
+def test_every_code_has_a_case() -> None:
+    assert sorted(CASES) == sorted(code.name for code in codes.ALL)
+
+
+@pytest.mark.parametrize("code", codes.ALL, ids=lambda code: code.name)
+def test_every_code_is_reached(code: codes.Code, tmp_path: Path) -> None:
+    with served(tmp_path, rate_per_minute=60) as place:
+        answer = CASES[code.name](place)
+    assert (answer.status_code, answer.json()["code"]) == (code.status, code.name), answer.text
+    assert answer.json()["title"] == code.title
+    assert answer.json()["type"] == f"urn:segsearch:problem:{code.name}"
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"]

@@ -1,0 +1,75 @@
+"""Jobs over HTTP: pages, one by id, and a stream of events that ends with the server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from segsearch_api.app import create_app
+from segsearch_api.deps import Shared
+from tests.api.test_server import serving
+from tests.support.ingesting import paint_many
+from tests.support.small_models import open_small_service
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    with open_small_service(tmp_path / "library") as service:
+        for _ in range(3):
+            service.index([paint_many(tmp_path / "pictures", 2)])
+    return tmp_path / "library"
+
+
+def test_jobs_come_newest_first_a_page_at_a_time(filled: Path) -> None:
+    with (
+        open_small_service(filled) as service,
+        TestClient(create_app(service), base_url="http://localhost") as client,
+    ):
+        first = client.get("/v1/jobs", params={"limit": 2}).json()
+        assert [job["id"] for job in first["jobs"]] == [3, 2]
+        rest = client.get("/v1/jobs", params={"before": first["next_before"]}).json()
+        assert [job["id"] for job in rest["jobs"]] == [1]
+        one = client.get("/v1/jobs/1").json()
+        assert (one["state"], one["done"], one["segments"]) == ("done", 2, 4)
+        assert (filled / one["report"]).is_file()
+        missing = client.get("/v1/jobs/9000")
+        assert (missing.status_code, missing.json()["code"]) == (404, "not_found_error")
+
+
+def test_a_folder_whose_name_is_no_text_is_told_all_the_same(tmp_path: Path) -> None:
+    folder = paint_many(tmp_path / "pictures", 1).rename(tmp_path / "p\udcff")
+    with (
+        open_small_service(tmp_path / "library") as service,
+        TestClient(create_app(service), base_url="http://localhost") as client,
+    ):
+        service.index([folder])
+        (job,) = client.get("/v1/jobs").json()["jobs"]
+        assert job["paths"] == [f"{tmp_path}/p\\udcff"]
+
+
+def test_events_tell_the_running_jobs(filled: Path) -> None:
+    with open_small_service(filled) as service:
+        app = create_app(service)
+        shared: Shared = app.state.shared
+        shared.streams.is_ending = lambda: True
+        with TestClient(app, base_url="http://localhost") as client:
+            answer = client.get("/v1/jobs/events")
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            assert shared.streams.open == 0
+
+
+def test_an_open_stream_ends_with_the_server(filled: Path) -> None:
+    with (
+        serving(filled, "--no-worker") as (process, url),
+        httpx.stream("GET", f"{url}/v1/jobs/events", timeout=60) as stream,
+    ):
+        lines = stream.iter_lines()
+        assert next(lines) == "event: jobs"
+        assert json.loads(next(lines).removeprefix("data: ")) == {"jobs": []}
+        process.terminate()
+        assert list(lines) == [""]  # it ends by itself: one that is cut off raises
+        assert process.wait(timeout=60) == 0

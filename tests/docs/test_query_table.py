@@ -1,0 +1,111 @@
+"""Every line of README's table of ways to ask is run, with the embedded models."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+import segsearch
+from segsearch import SegSearch, Settings, open_service
+from segsearch.cli.app import app
+from segsearch.cli.demo.run import PICTURES
+from segsearch.core import query
+from segsearch.export.packs import coco_document
+from segsearch.export.render import cutout_png
+from segsearch.search.scene_assignment import check_scene
+from segsearch.search.schema import SceneRequest
+from segsearch_api.app import create_app
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+SECTION = README.split("## Ways to ask\n")[1].split("\n## ")[0]
+ROWS = [row.split(" | ") for row in SECTION.splitlines() if row.startswith("| ") and "`" in row]
+SHOWN = ("photo-cat.jpg", "photo-coffee.jpg", "scene-00.jpg")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A library of three pictures, a folder to stand in, and a server's client."""
+
+    service: SegSearch
+    folder: Path
+    client: TestClient
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("ways")
+    for number, name in enumerate(SHOWN):
+        shutil.copy(PICTURES / name, folder / f"{number}.jpg")
+    shutil.copy(PICTURES / SHOWN[0], folder / "q.jpg")
+    (folder / "2.jpg").rename(folder / "photo.jpg")
+    with open_service(Settings(library=folder / "library"), create=True) as service:
+        service.index([folder / "0.jpg", folder / "1.jpg"])
+        service.index([folder / "photo.jpg"])
+        with TestClient(create_app(service), base_url="http://localhost") as client:
+            yield Place(service, folder, client)
+
+
+def code(cell: str) -> str | None:
+    found = re.fullmatch(r"`(.+)`", cell.strip(" |"))
+    return found[1] if found else None
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].strip("| "))
+def test_each_way_is_run(row: list[str], place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place.folder)
+    line, route, call = (code(cell) for cell in row[1:])
+    if call:
+        assert run_python(place, call) is not None
+    if route:
+        answer = run_http(place, route)
+        assert answer.is_success, answer.text
+    if line:
+        words = shlex.split(with_cursor(line, place))
+        done = CliRunner().invoke(app, ["--library", str(place.folder / "library"), *words])
+        assert done.exit_code == 0, done.output
+
+
+def with_cursor(text: str, place: Place) -> str:
+    """The text with a cursor of the query that it goes on with, where it holds one."""
+    if "CURSOR" not in text:
+        return text
+    first = place.service.ask(query.Query((query.TextTerm("a cup"),), limit=1))
+    assert first.next_cursor
+    return text.replace("CURSOR", first.next_cursor)
+
+
+def run_python(place: Place, call: str) -> Any:
+    names = {**vars(query), **{name: getattr(segsearch, name) for name in segsearch.__all__}}
+    names |= {"library": place.service, "Path": Path}
+    names |= {"coco_document": coco_document, "cutout_png": cutout_png}
+    return eval(with_cursor(call, place), names)  # noqa: S307  our own README
+
+
+def run_http(place: Place, route: str) -> Any:
+    method, path, *body = with_cursor(route, place).split(" ", 2)
+    if not body:
+        return place.client.request(method, path)
+    if body[0].startswith("{"):
+        return place.client.request(method, path, json=json.loads(body[0]))
+    field, _, name = body[0].partition("=@")
+    files = {field: (name, (place.folder / name).read_bytes())}
+    return place.client.request(method, path, files=files)
+
+
+def test_the_scene_is_understood() -> None:
+    (text,) = re.findall(r"```json\n(.*?)\n```", SECTION, re.DOTALL)
+    check_scene(SceneRequest.model_validate_json(text).query())
+
+
+def test_the_table_is_there() -> None:
+    assert len(ROWS) >= 20

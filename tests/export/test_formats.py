@@ -1,0 +1,94 @@
+"""What leaves a library loads in the programs it is meant for, and means the same there."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from segsearch.export.packs import (
+    Written,
+    coco_document,
+    json_lines,
+    neighbours,
+    write_caption_pack,
+)
+from segsearch.library import SegSearch, sources
+from segsearch.masks.rle import decode, from_coco
+from segsearch.search.evaluation.truth import read_truth
+from tests.support.small_models import Shape, open_small_service, paint
+
+RED, BLUE = Shape("red", (10, 10, 40, 40)), Shape("blue", (60, 20, 100, 70), "disc")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[SegSearch]:
+    paint(tmp_path / "pictures" / "both.png", [RED, BLUE])
+    paint(tmp_path / "pictures" / "red.png", [Shape("red", (50, 50, 90, 80))])
+    with open_small_service(tmp_path / "library") as made:
+        made.index([tmp_path / "pictures"])
+        yield made
+
+
+def test_coco_loads_in_pycocotools_and_comes_back_the_same(
+    service: SegSearch, tmp_path: Path
+) -> None:
+    hits = service.search_text("red", limit=10)
+    file = tmp_path / "coco.json"
+    file.write_text(json.dumps(coco_document(hits, "red thing")))
+    loaded = COCO(str(file))
+    assert len(loaded.anns) == len(hits) == 3
+    for hit in hits:
+        row = loaded.anns[hit.segment.id]
+        assert (loaded.annToMask(row).astype(bool) == decode(hit.segment.mask)).all()
+        box = hit.segment.mask.box
+        assert row["bbox"] == [box.x0, box.y0, box.width, box.height]
+    back = read_truth(file, tmp_path)
+    assert {thing.name for picture in back for thing in picture.things} == {"red thing"}
+    masks = {thing.mask for picture in back for thing in picture.things}
+    assert masks == {hit.segment.mask for hit in hits}
+
+
+def test_everything_can_be_exported(service: SegSearch) -> None:
+    hits = list(service.everything())
+    assert [hit.rank for hit in hits] == [1, 2, 3]
+    lines = [json.loads(line) for line in json_lines(hits)]
+    assert {line["segment_id"] for line in lines} == {hit.segment.id for hit in hits}
+    assert all(from_coco(line["mask"]).area == line["area"] for line in lines)
+
+
+def test_a_caption_pack_shows_each_region_three_times(service: SegSearch, tmp_path: Path) -> None:
+    hits = service.search_text("blue", limit=1)
+    pack = tmp_path / "new" / "pack"
+    assert write_caption_pack(hits, sources(service), pack) == Written(1, {})
+    (line,) = [json.loads(text) for text in (pack / "regions.jsonl").read_text().splitlines()]
+    with Image.open(pack / line["cutout"]) as picture:
+        cutout = np.asarray(picture)
+    box = hits[0].segment.mask.box
+    assert cutout.shape == (box.height, box.width, 4)
+    assert (cutout[..., 3] > 0).sum() == line["area"]
+    with Image.open(pack / line["marked"]) as marked:
+        assert marked.size == (120, 90)
+    (told,) = line["neighbours"]
+    assert told["this_is"] == ["right of"]
+    assert told["box"] == list(RED.box)
+    text, crop, whole = line["messages"][0]["content"]
+    assert text["type"] == "text"
+    for part, file in ((crop, line["crop"]), (whole, line["marked"])):
+        data = base64.b64decode(part["image_url"]["url"].partition(",")[2])
+        assert data == (pack / file).read_bytes()
+        Image.open(io.BytesIO(data)).verify()
+
+
+def test_neighbours_are_the_nearest_and_never_the_region_itself(service: SegSearch) -> None:
+    hit = service.search_text("red", limit=1)[0]
+    segments = service.segments(hit.image.id)
+    told = neighbours(hit.segment, segments)
+    assert hit.segment.id not in {one["segment_id"] for one in told}

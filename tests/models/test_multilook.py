@@ -1,0 +1,251 @@
+"""Looking closer at what is pointed at: windows, votes, and where they lead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from segsearch.core.arrays import Pixels
+from segsearch.core.errors import InputError
+from segsearch.core.query import MaskCandidate
+from segsearch.core.types import Box, Mask
+from segsearch.masks.rle import encode, full, iou, ious
+from segsearch.models.protocols import PromptedMasks
+from segsearch.models.segment import multilook
+from segsearch.models.segment.multilook import (
+    LOOKED_AT_AGAIN,
+    LOOKS,
+    Offer,
+    candidates,
+    elected,
+    tidied,
+    windows,
+)
+from segsearch.models.segment.prompts import Prompts, check_prompts
+from segsearch.models.segment.session import Prompter
+
+SIZE = (300, 400)
+
+
+def square(x0: int, y0: int, side: int) -> Mask:
+    frame = np.zeros(SIZE, bool)
+    frame[y0 : y0 + side, x0 : x0 + side] = True
+    mask = encode(frame)
+    assert mask is not None
+    return mask
+
+
+def offer(mask: Mask, trust: float) -> Offer:
+    return Offer(MaskCandidate(mask, trust), trust)
+
+
+def test_the_mask_that_the_looks_agree_on_comes_first() -> None:
+    thing, other, part = square(50, 50, 60), square(200, 100, 80), square(60, 60, 20)
+    looks = [
+        [offer(other, 0.9), offer(thing, 0.5)],
+        [offer(square(51, 50, 60), 0.5), offer(part, 0.6)],
+        [offer(square(50, 51, 60), 0.5)],
+    ]
+    found = [one.mask for one in elected(looks)]
+    assert iou(found[0], thing) > 0.95
+    assert set(found[1:]) == {other, part}  # the three that mean one thing are told once
+
+
+def test_a_cut_mask_loses_its_vote() -> None:
+    half, whole = square(0, 0, 30), square(0, 0, 60)
+    assert elected([[offer(half, 0.6 - 0.4)], [offer(whole, 0.6)]])[0].mask == whole
+    assert elected([[offer(half, 0.6)], [offer(whole, 0.6 - 0.4)]])[0].mask == half
+
+
+def test_nothing_is_elected_of_nothing() -> None:
+    assert elected([]) == []
+    assert elected([[], []]) == []
+    assert ious([]).shape == (0, 0)
+
+
+sides = st.integers(1, 500)
+
+
+@settings(deadline=None)
+@given(sides, sides, st.data())
+def test_every_prompt_lies_in_every_window_and_every_window_in_the_picture(
+    height: int, width: int, data: st.DataObject
+) -> None:
+    place = st.tuples(st.floats(0, width), st.floats(0, height))
+    points = data.draw(st.lists(place, max_size=4))
+    corners = data.draw(st.tuples(place, place))
+    box = np.concatenate([np.min(corners, 0), np.max(corners, 0)])
+    boxes = [box.tolist()] if (box[:2] < box[2:]).all() else []
+    if not points and not boxes:
+        return
+    prompts = check_prompts((height, width), points, None, boxes)
+    found = windows((height, width), prompts, multilook.LOOKS)
+    assert len(set(found)) == len(found) <= (1 if boxes else len(multilook.LOOKS))
+    places = np.concatenate([prompts.points, prompts.boxes.reshape(-1, 2)])
+    for one in found:
+        assert 0 <= one.x0 < one.x1 <= width
+        assert 0 <= one.y0 < one.y1 <= height
+        # Half a pixel may be lost to rounding; a prompt that lies outside is moved to the edge.
+        assert (places >= np.array([one.x0, one.y0]) - 0.5).all()
+        assert (places <= np.array([one.x1, one.y1]) + 0.5).all()
+
+
+def test_a_click_is_looked_at_in_the_whole_and_then_closer() -> None:
+    prompts = check_prompts(SIZE, [[390, 20]])
+    assert windows(SIZE, prompts, (1.0, 0.5, 0.25)) == [
+        Box(0, 0, 400, 300),
+        Box(200, 0, 400, 200),
+        Box(300, 0, 400, 100),
+    ]
+
+
+def test_a_small_picture_is_looked_at_once() -> None:
+    assert windows((20, 30), check_prompts((20, 30), [[5, 5]]), (1.0, 0.5)) == [Box(0, 0, 30, 20)]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Pixels, ready to be pointed at."""
+
+    pixels: Pixels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.pixels.shape[:2]
+        return height, width
+
+    mask_size = (8, 8)
+    nbytes = 0
+
+
+class ShortSighted:
+    """Cuts out the colour that is pointed at, if it fills enough of what is shown; else sees it
+    all as one thing, and is sure of that."""
+
+    def __init__(self, *, looks_closer: bool) -> None:
+        self.looks_closer = looks_closer
+
+    def encode(self, pixels: Pixels) -> Seen:
+        return Seen(pixels)
+
+    def answer(self, picture: Seen, prompts: Prompts) -> PromptedMasks:
+        height, width = picture.size
+        if len(prompts.boxes):
+            x0, y0, x1, y1 = prompts.boxes[0]
+            x, y = int((x0 + x1) / 2), int((y0 + y1) / 2)
+        else:
+            x, y = (int(value) for value in prompts.points[0])
+        same = (picture.pixels == picture.pixels[min(y, height - 1), min(x, width - 1)]).all(2)
+        blind = np.ones_like(same)
+        found = same if same.mean() > 0.01 else blind
+        masks = np.stack([found, blind, np.zeros_like(same)])[: 3 if prompts.multimask else 1]
+        estimates = np.array([0.8, 0.7, 0.9], np.float32)[: len(masks)]
+        return PromptedMasks(
+            masks[None], estimates[None], np.zeros((1, len(masks), 8, 8), np.float32)
+        )
+
+
+def picture_of(segmenter: Any) -> Any:
+    pixels = np.zeros((*SIZE, 3), np.uint8)
+    pixels[100:130, 200:230] = 255  # 0.75 % of the picture
+    return Prompter(segmenter, 1 << 30).open(1, lambda: pixels)
+
+
+THING = square(200, 100, 30)
+PROMPTS: dict[str, dict[str, Any]] = {
+    "a click": {"points": [[210, 110]]},
+    "two clicks": {"points": [[205, 105], [225, 125]]},
+    "a box": {"box": [198, 99, 231, 132]},
+}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
+def test_looking_closer_finds_what_the_whole_picture_hides(
+    prompt: dict[str, Any],
+) -> None:
+    far = candidates(picture_of(ShortSighted(looks_closer=False)), **prompt)
+    near = candidates(picture_of(ShortSighted(looks_closer=True)), **prompt)
+    assert far[0].mask == full(*SIZE)
+    assert near[0].mask == THING
+    assert near[0].predicted_iou == pytest.approx(0.8)
+    assert len(near) <= 3
+    alone = candidates(picture_of(ShortSighted(looks_closer=True)), **prompt, multimask=False)
+    assert [one.mask for one in alone] == [THING]
+
+
+class Recording(ShortSighted):
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(looks_closer=True)
+        self.asked: list[tuple[tuple[int, int], Prompts]] = []
+
+    def answer(self, picture: Seen, prompts: Prompts) -> PromptedMasks:
+        self.asked.append((picture.size, prompts))
+        return super().answer(picture, prompts)
+
+
+def test_what_the_looks_agree_on_is_looked_at_again_with_its_box() -> None:
+    segmenter = Recording()
+    candidates(picture_of(segmenter), [[210, 110]])
+    first, again = segmenter.asked[: len(LOOKS)], segmenter.asked[len(LOOKS) :]
+    assert [len(prompts.boxes) for _, prompts in first] == [0] * len(LOOKS)
+    size, prompts = again[0]
+    (x0, y0, x1, y1), ((x, y),) = prompts.boxes[0], prompts.points
+    assert (x1 - x0, y1 - y0) == (THING.box.width, THING.box.height)
+    assert (x - x0, y - y0) == (210 - THING.box.x0, 110 - THING.box.y0)
+    assert size == (48, 48)  # the thing measures 30, and there is room around it
+    assert len(again) <= LOOKED_AT_AGAIN
+    assert all(len(prompts.boxes) == 1 for _, prompts in again)
+
+
+def test_a_box_is_looked_at_once() -> None:
+    segmenter = Recording()
+    candidates(picture_of(segmenter), box=PROMPTS["a box"]["box"])
+    assert len(segmenter.asked) == 1
+
+
+class Rough(ShortSighted):
+    """Finds what is pointed at, too large by two pixels all around."""
+
+    def answer(self, picture: Seen, prompts: Prompts) -> PromptedMasks:
+        exact = super().answer(picture, prompts)
+        grown = ndimage.binary_dilation(exact.masks[0, 0], iterations=2)
+        masks = np.stack([grown, *exact.masks[0, 1:]])
+        return replace(exact, masks=masks[None])
+
+
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
+def test_outlines_move_to_edges(prompt: dict[str, Any]) -> None:
+    assert candidates(picture_of(Rough(looks_closer=True)), **prompt)[0].mask == THING
+    left = candidates(picture_of(Rough(looks_closer=False)), **prompt)
+    assert all(one.mask != THING for one in left)
+
+
+def test_specks_go_and_islands_stay() -> None:
+    frame = np.zeros(SIZE, bool)
+    frame[100:130, 200:230] = True
+    frame[150:160, 200:210] = True  # a ninth of the rest
+    speck = frame.copy()
+    speck[10:14, 10:14] = True
+    dirty, clean = encode(speck), encode(frame)
+    assert dirty is not None
+    assert clean is not None
+    assert tidied(MaskCandidate(dirty, 0.5)) == MaskCandidate(clean, 0.5)
+    whole = MaskCandidate(THING, 0.5)
+    assert tidied(whole) is whole
+
+
+@pytest.mark.parametrize("looks_closer", [True, False])
+def test_a_wrong_prompt_is_refused(looks_closer: bool) -> None:
+    picture = picture_of(ShortSighted(looks_closer=looks_closer))
+    with pytest.raises(InputError, match="outside the picture"):
+        candidates(picture, [[500, 5]])
+    with pytest.raises(InputError, match="Nothing is prompted"):
+        candidates(picture)

@@ -1,0 +1,101 @@
+"""Everyday words: relevance turns away its share of strange words, whatever regions score with all
+of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segsearch.core.arrays import Vectors
+from segsearch.search.everyday import PROBE, WORDS, Everyday, is_centred
+from segsearch.search.relevance import MIN_SAMPLE
+
+DIMENSION = 64
+
+
+def rows(rng: np.random.Generator, count: int) -> Vectors:
+    drawn = rng.standard_normal((count, DIMENSION)).astype(np.float32)
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
+
+
+def library(rng: np.random.Generator, words: Vectors, count: int = 2000) -> Vectors:
+    """Regions of this and that, shorter and longer rows; each a little like one of the words."""
+    mixed = rows(rng, count) + 0.3 * words[rng.integers(len(words), size=count)]
+    return np.asarray(mixed * rng.uniform(0.5, 1.0, (count, 1)), np.float32)
+
+
+@pytest.mark.parametrize("count", [30, 2000])
+def test_floors_turn_away_their_share_of_words_that_mean_nothing_here(count: int) -> None:
+    """Also where filters let only a few of the regions pass. Normal scores have no heavy tail, so
+    low floors turn away fewer here than they promise."""
+    rng = np.random.default_rng(0)
+    words = rows(rng, len(WORDS))
+    regions = library(rng, rows(rng, 40))
+    relevance = Everyday(words, regions).relevance(count)
+    best = []
+    for query in rows(rng, 300):
+        some = regions[rng.permutation(len(regions))[:count]]
+        best.append(relevance(some @ query, some).max())
+    for floor in (0.2, 0.5, 0.8):
+        assert np.mean(np.array(best) < floor) == pytest.approx(floor, abs=0.2)
+
+
+def test_what_is_there_is_relevant_and_less_so_among_more() -> None:
+    rng = np.random.default_rng(1)
+    words, query = rows(rng, len(WORDS)), rows(rng, 1)
+    regions = library(rng, rows(rng, 40))
+    regions[7] = query[0]
+    everyday = Everyday(words, regions)
+    itself, other = everyday.relevance(2000)(regions[[7, 8]] @ query[0], regions[[7, 8]])
+    assert itself > 0.99
+    assert other < itself
+    weak = (0.55 * query).astype(np.float32)
+    few, many = (everyday.relevance(n)(weak @ query[0], weak)[0] for n in (200, 200_000))
+    assert few > many
+
+
+def test_a_region_that_answers_everything_counts_less() -> None:
+    """Both score alike with the query; one of them scores high and low with all other words."""
+    rng = np.random.default_rng(2)
+    words, query = rows(rng, len(WORDS)), rows(rng, 1)[0]
+    everyday = Everyday(words, library(rng, words))
+    other = rows(rng, 1)[0]
+    other -= (other @ query) * query
+    loud = 0.5 * query + 3 * other
+    plain = 0.5 * query + 0.3 * other
+    pair = np.stack([loud, plain]).astype(np.float32)
+    scores = pair @ query
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+    of_loud, of_plain = everyday.relevance(2000)(scores, pair)
+    assert of_loud < of_plain
+
+
+def test_rows_that_score_with_nothing_divide_by_nothing() -> None:
+    rng = np.random.default_rng(3)
+    words = rows(rng, len(WORDS))
+    empty = np.zeros((MIN_SAMPLE, DIMENSION), np.float32)
+    found = Everyday(words, empty).relevance(MIN_SAMPLE)(np.array([0, 0.5], np.float32), empty[:2])
+    assert np.isfinite(found).all()
+    assert found[0] < found[1]
+
+
+def test_too_few_regions_are_refused() -> None:
+    rng = np.random.default_rng(4)
+    with pytest.raises(ValueError, match=f"expected {MIN_SAMPLE} regions or more, found 99"):
+        Everyday(rows(rng, 10), rows(rng, MIN_SAMPLE - 1))
+
+
+def test_pictures_in_a_cone_of_their_own_are_told_apart() -> None:
+    """As in models trained by contrast alone: every picture scores about 0.2 with every text."""
+    rng = np.random.default_rng(5)
+    words, regions = rows(rng, len(PROBE)), rows(rng, 500)
+    assert is_centred(words, regions)
+    axis = np.zeros(DIMENSION, np.float32)
+    axis[0] = 1.0
+    assert not is_centred(words + 0.7 * axis, regions + 0.7 * axis)
+
+
+def test_the_words_are_many_and_different() -> None:
+    assert len(WORDS) == len(set(WORDS)) == 108
+    assert set(PROBE) < set(WORDS)
+    assert len(PROBE) == 8

@@ -1,0 +1,132 @@
+"""Scenes over random libraries equal what trying every combination of every picture finds."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segsearch.core.arrays import Vector
+from segsearch.core.errors import QueryError
+from segsearch.core.filters import Filters
+from segsearch.core.query import Link, SceneQuery, Slot
+from segsearch.core.types import Segment
+from segsearch.search.scene_assignment import holds
+from segsearch.search.scenes import answer_scene
+from segsearch.storage.index.faiss import FaissIndexFactory
+from tests.search.test_engine_contract import ACTIVE, Library, opened, same, term
+from tests.support.random_library import Picture, Region, libraries, vectors
+
+RELATIONS = ("left of", "above", "inside", "larger than", "near")
+
+
+def naive(
+    made: Library, wanted: list[Vector], least: list[float], absent: Vector, relation: str | None
+) -> list[tuple[float, int, list[int]]]:
+    """(fit, image id, segment ids) of the best scene of each picture: two things, one not there."""
+    tables = [made.scores(one) for one in wanted]
+    barred = made.scores(absent)
+    found = []
+    segments = made.catalog.segments()
+    for image_id in {one.image_id for one in segments}:
+        mine = [one for one in segments if one.image_id == image_id]
+        scenes = [
+            (sum(table[one.id] for table, one in zip(tables, pair, strict=True)) / 2, pair)
+            for pair in itertools.product(mine, mine)
+            if allowed(pair, tables, least, relation)
+            and not any(
+                barred[one.id] >= 0.5 and not any(same(one, other) for other in pair)
+                for one in mine
+            )
+        ]
+        if scenes:
+            fit, pair = min(scenes, key=lambda scene: -scene[0])
+            found.append((fit, image_id, [one.id for one in pair]))
+    return sorted(found, key=lambda scene: -scene[0])
+
+
+def allowed(
+    pair: tuple[Segment, ...],
+    tables: list[dict[int, float]],
+    least: list[float],
+    relation: str | None,
+) -> bool:
+    one, other = pair
+    return (
+        all(
+            table[segment.id] >= score
+            for table, segment, score in zip(tables, pair, least, strict=True)
+        )
+        and not same(one, other)
+        and (relation is None or holds(relation, one.mask, other.mask))
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    library=libraries(),
+    wanted=st.lists(vectors, min_size=3, max_size=3, unique_by=lambda one: float(one[0])),
+    least=st.lists(st.sampled_from((-1.0, 0.0, 0.2)), min_size=2, max_size=2),
+    relation=st.none() | st.sampled_from(RELATIONS),
+)
+def test_a_scene_is_what_trying_everything_finds(
+    library: list[Picture], wanted: list[Vector], least: list[float], relation: str | None
+) -> None:
+    first, second, third = wanted
+    query = SceneQuery(
+        (
+            Slot("one", (term(first),), min_score=least[0]),
+            Slot("gone", (term(third),), absent=True, min_score=0.5),
+            Slot("other", (term(second),), min_score=least[1]),
+        ),
+        () if relation is None else (Link("one", relation, "other"),),
+    )
+    with opened(library, FaissIndexFactory()) as made:
+        answer = answer_scene(made.asking, ACTIVE, query)
+        expected = naive(made, [first, second], least, third, relation)
+        assert [hit.image.id for hit in answer.hits] == [image_id for _, image_id, _ in expected]
+        for hit, (fit, _, numbers) in zip(answer.hits, expected, strict=True):
+            assert [hit.regions[name].segment.id for name in ("one", "other")] == numbers
+            if len(made.scores(first)) < 30:  # else it is in spreads of the backgrounds
+                assert hit.fit == pytest.approx(fit, abs=1e-5)
+        assert (answer.message is None) == bool(expected)
+
+
+def grid() -> list[Picture]:
+    """Forty pictures with a small region left and a large one right."""
+    left, right = Region((0, 0, 2, 2), 0.5, 0.5), Region((4, 0, 9, 9), 0.5, 0.5)
+    return [Picture((9, 9), (left, right), f"/{n}.jpg", seed=n) for n in range(40)]
+
+
+def test_filters_of_slots_and_of_the_scene_hold() -> None:
+    vector = np.ones(8, dtype=np.float32)
+    large = Filters(min_area=0.5)
+    with opened(grid(), FaissIndexFactory()) as made:
+        one = Slot("a", (term(vector),), min_score=-1.0)
+        both = SceneQuery(
+            (one, Slot("b", (term(vector),), large, min_score=-1.0)), limit=50, min_relevance=0
+        )
+        answer = answer_scene(made.asking, ACTIVE, both)
+        assert len(answer.hits) == 40
+        assert all(
+            hit.regions["a"].segment.mask.area < hit.regions["b"].segment.mask.area
+            for hit in answer.hits
+        )
+        none = answer_scene(
+            made.asking, ACTIVE, SceneQuery(both.slots, filters=large, min_relevance=0)
+        )
+        assert none.hits == ()
+        assert none.message == "No picture holds all of it as asked for."
+
+
+def test_a_small_library_cannot_tell_what_is_not_there_without_a_score() -> None:
+    vector = np.ones(8, dtype=np.float32)
+    scene = SceneQuery((Slot("a", (term(vector),)), Slot("b", (term(vector),), absent=True)))
+    with (
+        opened(grid()[:3], FaissIndexFactory()) as made,
+        pytest.raises(QueryError, match="min_score"),
+    ):
+        answer_scene(made.asking, ACTIVE, scene)

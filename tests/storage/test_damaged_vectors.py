@@ -1,0 +1,40 @@
+"""Vectors that no index can be built of: told, and repaired, where no index is left."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from segsearch.core.errors import DamageError
+from tests.support.ingesting import paint_many
+from tests.support.small_models import open_small_service
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE segment SET context_vector = zeroblob(6) WHERE id = 3",
+        "UPDATE ingest SET picture_vector = zeroblob(5) WHERE image_id = 2",
+        "UPDATE ingest SET picture_vector = NULL WHERE image_id = 2",
+    ],
+)
+def test_vectors_that_no_index_can_be_built_of_are_told_and_repaired(
+    damage: str, tmp_path: Path
+) -> None:
+    library, pictures = tmp_path / "library", paint_many(tmp_path / "pictures", 3)
+    with open_small_service(library) as service:
+        service.index([pictures])
+    with closing(sqlite3.connect(library / "catalog.sqlite")) as db, db:
+        db.execute(damage)
+    shutil.rmtree(library / "index")
+    with open_small_service(library) as again:
+        assert any("index cannot be built" in problem for problem in again.verify())
+        with pytest.raises(DamageError, match="repair"):
+            again.search_text("red")
+        assert again.upkeep.repair().left == ()
+        again.index([pictures])
+        assert again.verify() == []

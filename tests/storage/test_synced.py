@@ -1,0 +1,218 @@
+"""The index follows the catalog, whatever happens to its files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segsearch.core.arrays import Ids, VectorRows
+from segsearch.core.errors import DamageError
+from segsearch.core.types import FileStamp, Recipe
+from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.index.faiss import FaissIndexFactory
+from segsearch.storage.index.protocol import IndexFactory
+from segsearch.storage.index.synced import Mix, SyncedIndex
+from tests.support.described import DIMENSION, RECIPE, describe
+from tests.support.exact_index import ExactIndexFactory
+
+MIX = Mix(0.4, 0.5, 0.1)
+ACTIVE = (1, RECIPE)
+
+
+class Library:
+    """A catalog and a projection over it; `reopen` forgets what is in memory."""
+
+    def __init__(self, folder: Path, factory: IndexFactory) -> None:
+        self.folder = folder
+        self.factory = factory
+        self.catalog = Catalog(folder / "catalog.sqlite")
+        self.catalog.register_recipe(RECIPE)
+        self.mix = MIX
+        self.reopen()
+
+    def reopen(self) -> None:
+        self.projection = SyncedIndex(self.catalog, self.factory, self.folder / "index", self.mix)
+
+    def store(self, seed: int) -> int:
+        self.catalog.record_file(f"/{seed}", FileStamp(1, 1), f"sha-{seed}", 1)
+        claim = self.catalog.claim(1, "me", 60)
+        assert claim is not None
+        assert self.catalog.commit(claim, describe(seed))
+        return claim.image_id
+
+    def agrees(self) -> bool:
+        """Whether the index holds the catalog's ids, and the very rows it should."""
+        if not np.array_equal(self.projection.ids(ACTIVE), self.catalog.segment_ids(1)):
+            return False
+        for query in np.eye(DIMENSION, dtype=np.float32):
+            expected: dict[int, float] = {}
+            for rows in self.catalog.vectors(1):
+                products = self.mix.blend(rows) @ query
+                expected.update(zip(rows.ids.tolist(), products.tolist(), strict=True))
+            scores, ids = self.projection.search(ACTIVE, query, 1000)
+            if dict(zip(ids, scores, strict=True)) != pytest.approx(expected, abs=2e-3):
+                return False
+        return True
+
+
+@pytest.fixture(params=[ExactIndexFactory(), FaissIndexFactory()], ids=lambda one: str(one.kind))
+def library(request: pytest.FixtureRequest, tmp_path: Path) -> Library:
+    made = Library(tmp_path, request.param)
+    for seed in range(4):
+        made.store(seed)
+    return made
+
+
+def test_every_change_reaches_the_index_before_the_next_search(library: Library) -> None:
+    assert library.agrees()
+    library.store(10)
+    assert library.agrees()
+    library.catalog.remove_images([1, 3])
+    assert library.agrees()
+
+
+def test_a_change_by_another_process_reaches_it_too(library: Library) -> None:
+    assert library.agrees()
+    other = Library(library.folder, library.factory)
+    other.store(11)
+    other.catalog.remove_images([2])
+    assert library.agrees()
+
+
+def test_a_snapshot_is_taken_up_and_the_tail_replayed(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    library.projection.save(ACTIVE)
+    library.store(12)
+    library.catalog.remove_images([2])
+    library.reopen()
+    with caplog.at_level(logging.INFO):
+        assert library.agrees()
+    assert "Built the index" not in caplog.text
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(data)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a flipped bit": flip,
+    "half a file": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "an empty file": lambda path: path.write_bytes(b""),
+    "no file": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("suffix", ["index", "json"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_snapshot_is_passed_over_and_lost_nothing(
+    damage: str, suffix: str, library: Library
+) -> None:
+    library.projection.save(ACTIVE)
+    library.store(13)
+    library.projection.save(ACTIVE)
+    newest = max((library.folder / "index").glob(f"g*.{suffix}"), key=lambda path: path.name)
+    DAMAGE[damage](newest)
+    library.reopen()
+    assert library.agrees()
+
+
+def test_losing_every_snapshot_loses_nothing(library: Library) -> None:
+    library.projection.save(ACTIVE)
+    for path in (library.folder / "index").iterdir():
+        path.unlink()
+    library.reopen()
+    assert library.agrees()
+
+
+def test_an_index_that_was_not_built_to_the_end_is_not_searched(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert library.agrees()
+    coming = Recipe("test", "s@2", "e@1", DIMENSION, {}, {}, {})
+    second = library.catalog.register_recipe(coming)
+    library.catalog.queue_all(second)
+    while claim := library.catalog.claim(second, "me", 60):
+        assert library.catalog.commit(claim, describe(claim.image_id + 50))
+    monkeypatch.setattr("segsearch.storage.catalog.sql_catalog.BATCH_ROWS", 5)
+    whole = library.catalog.vectors
+
+    def broken_off(recipe_id: int, ids: Ids | None = None) -> Iterator[VectorRows]:
+        yield next(whole(recipe_id, ids))
+        raise DamageError("The disk gave nothing more.")
+
+    with monkeypatch.context() as here, pytest.raises(DamageError):
+        here.setattr(library.catalog, "vectors", broken_off)
+        library.projection.ids((second, coming))
+    held = library.projection.ids((second, coming))
+    assert held.tolist() == library.catalog.segment_ids(second).tolist()
+
+
+def test_two_generations_are_kept_and_nothing_else(library: Library) -> None:
+    for seed in range(20, 24):
+        library.store(seed)
+        library.projection.save(ACTIVE)
+    names = {path.name for path in (library.folder / "index").iterdir()} - {"lock"}
+    assert len(names) == 4
+    assert {name.split(".")[1] for name in names} == {"index", "json"}
+
+
+def test_a_snapshot_of_another_mix_is_not_believed(library: Library) -> None:
+    library.projection.save(ACTIVE)
+    library.mix = Mix(1.0, 0.0, 0.0)
+    library.reopen()
+    assert library.agrees()
+
+
+def test_a_snapshot_of_another_library_is_not_believed(
+    library: Library, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    library.projection.save(ACTIVE)
+    folder = tmp_path_factory.mktemp("other")
+    other = Library(folder, library.factory)
+    for seed in range(4):
+        other.store(100 + seed)
+    (library.folder / "index").rename(folder / "index")
+    other.reopen()
+    assert other.agrees()
+
+
+def test_what_is_wrong_is_said(library: Library) -> None:
+    library.projection.save(ACTIVE)
+    assert library.projection.problems(ACTIVE) == []
+    flip(next((library.folder / "index").glob("g*.index")))
+    (problem,) = library.projection.problems(ACTIVE)
+    assert problem.startswith("Snapshot:")
+
+
+def test_what_another_process_writes_between_two_looks_is_no_damage(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, seeds = library.catalog.segment_ids, iter((20, 21))
+
+    def written_before(recipe_id: int) -> Ids:
+        for seed in seeds:
+            library.store(seed)
+            break
+        return look(recipe_id)
+
+    monkeypatch.setattr(library.catalog, "segment_ids", written_before)
+    assert library.projection.problems(ACTIVE) == []
+
+
+def test_mixing_before_the_search_scores_as_mixing_after_it(library: Library) -> None:
+    query = np.eye(DIMENSION, dtype=np.float32)[0]
+    scores, ids = library.projection.search(ACTIVE, query, 100)
+    after: dict[int, float] = {}
+    for rows in library.catalog.vectors(1):
+        products = (
+            0.4 * rows.context @ query + 0.5 * rows.masked @ query + 0.1 * rows.picture @ query
+        )
+        after.update(zip(rows.ids.tolist(), products.tolist(), strict=True))
+    assert dict(zip(ids, scores, strict=True)) == pytest.approx(after, abs=2e-3)

@@ -1,0 +1,45 @@
+"""A library of painted things whose captions can be known from their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segsearch.library import SegSearch
+from tests.support.small_models import COLOURS, Shape, open_small_service, paint
+
+SHOWN = [name for name in COLOURS if name != "white"]
+REGIONS = 10
+
+
+@contextmanager
+def painted(folder: Path) -> Iterator[SegSearch]:
+    """Five pictures with two things each."""
+    for number in range(REGIONS // 2):
+        first, second = SHOWN[number % len(SHOWN)], SHOWN[(number + 3) % len(SHOWN)]
+        shapes = [Shape(first, (5, 5, 45, 35)), Shape(second, (60, 40 + number, 100, 80), "disc")]
+        paint(folder / "pictures" / f"{number}.png", shapes)
+    with open_small_service(folder / "library") as made:
+        made.index([folder / "pictures"])
+        yield made
+
+
+def texts(service: SegSearch) -> dict[int, list[str]]:
+    return {
+        hit.segment.id: [one.text for one in hit.captions]
+        for hit in service.everything()
+        if hit.captions
+    }
+
+
+def truth(service: SegSearch) -> dict[int, list[str]]:
+    """What the endpoint must say of each region, from the pictures themselves."""
+    said = {}
+    for hit in service.everything():
+        box = hit.segment.mask.box
+        pixel = service.picture(hit.image.id)[(box.y0 + box.y1) // 2, (box.x0 + box.x1) // 2]
+        colour = next(name for name, rgb in COLOURS.items() if tuple(pixel) == rgb)
+        said[hit.segment.id] = [f"A {colour} thing on a white ground"]
+    assert len(said) == REGIONS
+    return said

@@ -1,0 +1,32 @@
+"""Makes described pictures with random unit vectors, for tests of what stores and indexes them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segsearch.core.arrays import DescribedPicture, DescribedSegment, Vector
+from segsearch.core.types import PictureInfo, Proposal, Recipe
+from segsearch.masks.rle import encode
+
+DIMENSION = 8
+RECIPE = Recipe(
+    "test", "s@1", "e@1", DIMENSION, {"points_per_side": 4}, {"margin": 0.1}, {"size": 8}
+)
+
+
+def unit(rng: np.random.Generator) -> Vector:
+    vector = rng.normal(size=DIMENSION).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def describe(seed: int, segments: int = 3) -> DescribedPicture:
+    """A 30 x 20 picture with `segments` small rectangles side by side."""
+    rng = np.random.default_rng(seed)
+    described = []
+    for number in range(segments):
+        window = np.ones((3, 2), dtype=bool)
+        mask = encode(window, origin=(3 * number, number), size=(20, 30))
+        assert mask is not None
+        proposal = Proposal(mask, 0.9 - 0.01 * number, 0.8)
+        described.append(DescribedSegment(proposal, unit(rng), unit(rng)))
+    return DescribedPicture(PictureInfo(30, 20, "PNG"), unit(rng), tuple(described))

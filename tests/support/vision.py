@@ -1,0 +1,152 @@
+"""A vision endpoint on the loopback address that speaks the chat-completions protocol.
+
+It really looks at the crop it is sent, and says its middle's colour; it misbehaves on demand.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+
+import numpy as np
+from PIL import Image
+
+from tests.support.small_models import NAMES, nearest_colours
+
+Script = list[Any]
+CUT, DROPPED, HANGING = "cut", "dropped", "hanging"
+
+
+@dataclass
+class Endpoint:
+    """What was asked, and how the next requests are answered.
+
+    Each entry of `script` takes one request: a status with headers, bytes as the body of a 200, or
+    CUT (half an answer), DROPPED (none), HANGING (none until the client leaves). After it, and
+    where it says None, regions are described, `seconds` each.
+    """
+
+    script: Script = field(default_factory=list)
+    seconds: float = 0.0
+    model: str = "eye-1"
+    key: str | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    at: list[float] = field(default_factory=list)
+    answered: int = 0
+    busiest: int = 0
+    url: str = ""
+    busy: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        server = cast(_Server, self.server)
+        end = server.endpoint
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with end.lock:
+            end.asked.append(body)
+            end.at.append(time.monotonic())
+            end.busy += 1
+            end.busiest = max(end.busiest, end.busy)
+            behaviour = end.script.pop(0) if end.script else None
+        try:
+            self._answer(end, body, behaviour)
+        finally:
+            with end.lock:
+                end.busy -= 1
+
+    def _answer(self, end: Endpoint, body: dict[str, Any], behaviour: Any) -> None:
+        if behaviour == HANGING:
+            self.connection.settimeout(20)
+            self.rfile.read(1)
+            self.close_connection = True
+        elif behaviour == DROPPED:
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+        elif isinstance(behaviour, tuple):
+            self._give(behaviour[0], b'{"error": {"message": "on demand"}}', behaviour[1])
+        elif isinstance(behaviour, bytes):
+            self._give(200, behaviour)
+        elif end.key and self.headers.get("Authorization") != f"Bearer {end.key}":
+            self._give(401, b'{"error": {"message": "wrong key"}}')
+        elif body["model"] != end.model or self.path != "/v1/chat/completions":
+            self._give(404, b'{"error": {"message": "no such model"}}')
+        else:
+            time.sleep(end.seconds)
+            data = completion(f"A {seen(body)} thing on a white ground")
+            self._give(200, data, cut=behaviour == CUT)
+            with end.lock:
+                end.answered += 1
+
+    def _give(
+        self, status: int, data: bytes, headers: dict[str, str] | None = None, cut: bool = False
+    ) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2] if cut else data)
+        self.close_connection = cut
+
+    def log_message(self, *_: object) -> None:
+        """Silence."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    endpoint: Endpoint
+
+    def handle_error(self, *_: object) -> None:
+        """Clients leave when they like."""
+
+
+def completion(text: object) -> bytes:
+    """An answer as the protocol has it."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}}
+    return json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
+
+
+def seen(body: dict[str, Any]) -> str:
+    """The colour in the middle of the first picture; the second must be a picture too."""
+    _, crop, whole = body["messages"][0]["content"]
+    with Image.open(io.BytesIO(_data(whole))) as picture:
+        assert picture.format == "JPEG"
+    with Image.open(io.BytesIO(_data(crop))) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    height, width = pixels.shape[:2]
+    middle = pixels[height // 2 : height // 2 + 1, width // 2 : width // 2 + 1]
+    return NAMES[int(nearest_colours(middle)[0, 0])]
+
+
+def _data(part: dict[str, Any]) -> bytes:
+    return base64.b64decode(part["image_url"]["url"].partition(",")[2], validate=True)
+
+
+@contextmanager
+def seeing(script: Script | None = None, **options: Any) -> Iterator[Endpoint]:
+    """An endpoint at `.url` that follows a script."""
+    server = _Server(("127.0.0.1", 0), _Handler)
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    server.endpoint = Endpoint(script or [], url=url, **options)
+    thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
+    thread.start()
+    try:
+        yield server.endpoint
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,1 @@
+"""How the image tower of the embedded CLIP is made."""

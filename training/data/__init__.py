@@ -1,0 +1,1 @@
+"""Drawings, scenes and photographs to learn from."""

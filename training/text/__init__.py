@@ -1,0 +1,1 @@
+"""How the text tower of the embedded CLIP is made."""
