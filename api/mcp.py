@@ -18,13 +18,13 @@ from pydantic import Field, FiniteFloat
 
 from segsearch import __version__
 from segsearch.core.errors import SegSearchError
-from segsearch.core.query import NOT_WEIGHT, Query, SegmentTerm, TextTerm
+from segsearch.core.query import NOT_WEIGHT, Query, RegionTerm, SegmentTerm, TextTerm
 from segsearch.core.types import MAX_ID, Caption, Hit
 from segsearch.export.documents import hit_document
 from segsearch.export.packs import neighbours
 from segsearch.export.render import crop_png, cutout_png, marked_jpeg, mask_png
 from segsearch.library import SegSearch
-from segsearch.search.click import Candidate, candidates, region_at
+from segsearch.search.click import ClickedMask
 
 MOST_HITS = 50
 MARGIN = 0.15
@@ -78,29 +78,35 @@ def create_server(service: SegSearch) -> MCPServer:
         same, if there is one; then the picture with the best one outlined.
         """
         with _told():
-            found = candidates(service, image_id, x, y)
+            found = service.masks_at(image_id, x, y)
             told = [_pointed(one) for one in found]
             if not found:
                 return [json.dumps(told)]
-            marked = marked_jpeg(service.picture(image_id), found[0].mask, SHOWN_SIDE_PX)
+            marked = marked_jpeg(service.pictures.pixels(image_id), found[0].mask, SHOWN_SIDE_PX)
         return [json.dumps(told), Image(data=marked, format="jpeg")]
 
     @server.tool()
     def click_search(
-        image_id: Id, x: FiniteFloat, y: FiniteFloat, limit: Most = 10, per_image: Most = 1
+        image_id: Id,
+        x: FiniteFloat,
+        y: FiniteFloat,
+        stored: bool = False,
+        limit: Most = 10,
+        per_image: Most = 1,
     ) -> list[dict[str, Any]]:
         """Find regions that look like what stands at a point of a picture (pixels, from the top
-        left); the stored region at that point may be among them."""
+        left), cut out afresh; with `stored`, like the stored region there. The stored region may be
+        among them."""
         with _told():
-            term = SegmentTerm(region_at(service, image_id, x, y).id)
+            term = RegionTerm(image_id, ((x, y),), stored=stored)
             return _found(service, Query((term,), limit, per_image))
 
     @server.tool(structured_output=False)
     def look(segment_id: Id) -> list[Any]:
         """Show a region: a crop with its surroundings, then its whole picture with it outlined."""
         with _told():
-            segment = service.segment(segment_id)
-            pixels = service.picture(segment.image_id)
+            segment = service.catalog.segment(segment_id)
+            pixels = service.pictures.pixels(segment.image_id)
             crop = Image(data=crop_png(pixels, segment.mask, MARGIN), format="png")
             whole = marked_jpeg(pixels, segment.mask, SHOWN_SIDE_PX)
         return [crop, Image(data=whole, format="jpeg")]
@@ -110,8 +116,8 @@ def create_server(service: SegSearch) -> MCPServer:
         """A region alone, cut to its box, as PNG of at most 1024 pixels a side; what does not
         belong to it is transparent."""
         with _told():
-            segment = service.segment(segment_id)
-            pixels = service.picture(segment.image_id)
+            segment = service.catalog.segment(segment_id)
+            pixels = service.pictures.pixels(segment.image_id)
             return Image(data=cutout_png(pixels, segment.mask, SHOWN_SIDE_PX), format="png")
 
     @server.tool()
@@ -119,16 +125,16 @@ def create_server(service: SegSearch) -> MCPServer:
         """A region's mask over its whole picture as PNG of at most 1024 pixels a side: white
         inside, black outside."""
         with _told():
-            mask = service.segment(segment_id).mask
+            mask = service.catalog.segment(segment_id).mask
             return Image(data=mask_png(mask, SHOWN_SIDE_PX), format="png")
 
     @server.tool()
     def surroundings(segment_id: Id) -> list[dict[str, Any]]:
         """The regions nearest to one in its picture, and how it lies to each of them."""
         with _told():
-            segment = service.segment(segment_id)
-            told = neighbours(segment, service.segments(segment.image_id))
-            said = service.captions.captions([one["segment_id"] for one in told])
+            segment = service.catalog.segment(segment_id)
+            told = neighbours(segment, service.catalog.segments_of(segment.image_id))
+            said = service.catalog.captions([one["segment_id"] for one in told])
         return [{**one, "captions": _texts(said.get(one["segment_id"], ()))} for one in told]
 
     @server.tool()
@@ -142,7 +148,7 @@ def create_server(service: SegSearch) -> MCPServer:
 
 def _found(service: SegSearch, query: Query) -> list[dict[str, Any]]:
     """The regions of an answer, or why there are none."""
-    answer = service.ask(query)
+    answer = service.search(query)
     return [_brief(hit) for hit in answer.hits] or [{"message": answer.message}]
 
 
@@ -156,7 +162,7 @@ def _texts(captions: Sequence[Caption]) -> list[str]:
     return [one.text for one in captions]
 
 
-def _pointed(candidate: Candidate) -> dict[str, Any]:
+def _pointed(candidate: ClickedMask) -> dict[str, Any]:
     mask = candidate.mask
     return {
         "box": list(mask.box.as_tuple()),

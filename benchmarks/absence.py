@@ -50,7 +50,7 @@ class Asked:
 
 def ask_all(service: SegSearch, folder: Path) -> list[Asked]:
     """Ask for every name of the drawings over an indexed library."""
-    indexed = {Path(one.paths[0]).name for one in service.images(limit=1000)}
+    indexed = {Path(one.paths[0]).name for one in service.catalog.images(limit=1000)}
     things: dict[str, list[tuple[str, Thing]]] = defaultdict(list)
     for picture in read_truth(folder / "annotations.json", folder / "images"):
         for thing in picture.things if picture.path.name in indexed else ():
@@ -60,7 +60,7 @@ def ask_all(service: SegSearch, folder: Path) -> list[Asked]:
     asked = []
     for name in sorted(row["name"] for row in document["categories"]):
         query = Query((TextTerm(with_article(name)),), limit=ANSWERS, min_relevance=0)
-        hits = service.search(query)
+        hits = service.search(query).hits
         right = [hit.relevance or 0.0 for hit in hits if covers(hit, things.get(name, []))]
         best = (hits[0].relevance or 0.0) if hits else 0.0
         stranger = not used & set(name.split())

@@ -31,12 +31,12 @@ def main() -> None:
         with open_library(Settings(library=library), create=True) as service:
             service.index([chosen.picture])
         with open_library(Settings(library=library)) as service:
-            image = service.image(1)
+            image = service.catalog.image(1)
             spent: list[float] = []
             while len(spent) < chosen.clicks:
                 x, y = rng.uniform(0, image.width), rng.uniform(0, image.height)
                 started = time.perf_counter()
-                service.ask(Query((RegionTerm(1, ((x, y),)),), min_relevance=0.0))
+                service.search(Query((RegionTerm(1, ((x, y),)),), min_relevance=0.0))
                 spent.append(1000 * (time.perf_counter() - started))
     later = np.array(spent[1:])
     print(f"{image.width} x {image.height} pixels, {chosen.clicks} clicks")

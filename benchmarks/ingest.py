@@ -126,7 +126,10 @@ def hits(run: Run, words: Vector) -> list[Region]:
     kept: list[Region] = []
     for number in np.argsort(-scores):
         one = run.regions[number]
-        if all(one.picture != other.picture or iou(one.mask, other.mask) < 0.7 for other in kept):
+        if all(
+            one.pictures.pixels != other.pictures.pixels or iou(one.mask, other.mask) < 0.7
+            for other in kept
+        ):
             kept.append(one)
         if len(kept) == LISTED:
             break
@@ -150,7 +153,7 @@ def agreement(first: Run, second: Run) -> str:
 
 
 def alike(one: Region, other: Region) -> bool:
-    return one.picture == other.picture and iou(one.mask, other.mask) >= 0.8
+    return one.pictures.pixels == other.pictures.pixels and iou(one.mask, other.mask) >= 0.8
 
 
 def decoded(path: Path) -> Pixels:

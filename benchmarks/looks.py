@@ -28,7 +28,7 @@ from segsearch.models.loading import build_segmenter
 from segsearch.models.presets import DEFAULT_PRESET, preset
 from segsearch.models.protocols import Promptable
 from segsearch.models.segment import multilook
-from segsearch.models.segment.session import OpenPicture, Prompter
+from segsearch.models.segment.session import EncodingCache, OpenPicture
 from segsearch.search.evaluation.run import sampled
 from segsearch.search.evaluation.truth import read_truth
 
@@ -122,8 +122,8 @@ def main() -> None:
         pixels, _ = decode_picture(read_file(picture.path))
         shares += [thing.share for thing in picture.things]
         for name, answer in answers():
-            prompter = Prompter(segmenter, KEPT_BYTES)
-            opened = prompter.open(number, lambda pixels=pixels: pixels)
+            cache = EncodingCache(KEPT_BYTES)
+            opened = cache.open(segmenter, number, lambda pixels=pixels: pixels)
             began = time.process_time()
             for thing in picture.things:
                 found = [iou(one.mask, thing.mask) for one in answer(opened, thing.mask)] or [0.0]

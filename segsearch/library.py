@@ -1,16 +1,23 @@
-"""SegSearch: what command line, API and Python callers use; each call is whole or nothing."""
+"""SegSearch: what command line, API and Python callers use; joins the rooms, decides nothing."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, cast
 
-from segsearch import curation
-from segsearch.core.errors import LibraryMissingError, NotFoundError, RecipeError
+from segsearch.core.errors import LibraryMissingError, NotFoundError, QueryError
+from segsearch.core.names import check_tag
 from segsearch.core.query import (
-    PictureTerm,
+    MAX_LIMIT,
+    MIN_RELEVANCE,
     Pointed,
     Query,
     RegionTerm,
@@ -20,71 +27,77 @@ from segsearch.core.query import (
     TextTerm,
 )
 from segsearch.core.settings import Settings
-from segsearch.core.types import Hit, IngestReport, Recipe
-from segsearch.ingest.job_log import JobLog
-from segsearch.ingest.run import (
-    Report,
-    can_make,
-    counted,
-    failures,
-    note_vanished,
-    recipe_to_fill,
-    record,
-    work,
-)
+from segsearch.core.types import Hit, IngestReport, Job, JobState, Recipe, Segment, Status
+from segsearch.export.packs import Sources as RegionSources
+from segsearch.ingest.run import BY_HAND, IndexOptions, Ingest, Report, RunMode
 from segsearch.ingest.uploads import Uploads
-from segsearch.ingest.worker import Step
-from segsearch.looking import Looking
-from segsearch.media.sources.base import SourceListing
+from segsearch.media.decode import Limits
 from segsearch.media.sources.paths import normal
 from segsearch.media.sources.reader import Sources
 from segsearch.models.loading import PresetModels, best_here, kind_of
+from segsearch.models.pipeline import ModelsOf
 from segsearch.models.presets import check_kinds, preset
-from segsearch.models.protocols import Embedder
-from segsearch.models.segment.prompters import Prompters
+from segsearch.models.segment.session import OpenPicture
+from segsearch.search.click import ClickedMask, masks_at, stored_region_at
 from segsearch.search.engine import SearchEngine
 from segsearch.search.scenes import answer_scene
-from segsearch.search.vectors import Reading, TermVectors
-from segsearch.storage.catalog.captions import Captions
-from segsearch.storage.catalog.collections import Collections
+from segsearch.search.vectors import QueryVectors
+from segsearch.storage.catalog.listing import everything
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.synced import Mix, SyncedIndex
 from segsearch.storage.maintenance import Maintenance
+from segsearch.storage.owners import as_it_is
+from segsearch.storage.pictures import StoredPictures
 
-SWITCH_LOOK_SECONDS = 0.5  # between two looks whether others are done with their last pictures
+FOOTPRINT_SECONDS = 60  # a library of many uploads takes a while to walk, and pages ask often
+USUAL_LIMIT = 100  # regions that answer words, when nobody says how many
 
 
-class SegSearch(Looking):
+@dataclass(frozen=True, slots=True)
+class RegionSelection:
+    """Regions that a command is about: those that answer words, those at or below paths, or all.
+
+    `limit` None: 100 of words, else all. `min_relevance` counts for words.
+    """
+
+    text: str | None = None
+    below: Sequence[str | Path] = ()
+    limit: int | None = None
+    per_image: int = 10
+    min_relevance: float = MIN_RELEVANCE
+
+
+ALL_REGIONS = RegionSelection()
+
+
+class SegSearch:
     """One library: a catalog, an index that follows it, and the models that fill both.
 
-    Use as a context manager, or call `close`. Calls may come from several threads.
+    `catalog` holds images, segments, tags, collections and captions; `pictures` reads their files;
+    `uploads` takes pictures as bytes; `maintenance` verifies, repairs, prunes, backs up and
+    restores. Use as a context manager, or call `close`. Calls may come from several threads.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        catalog: Catalog,
-        projection: SyncedIndex,
-        models: Callable[[str | None], PresetModels],
+        self, settings: Settings, catalog: Catalog, index: SyncedIndex, models_of: ModelsOf
     ) -> None:
-        prompters = Prompters(models, settings.preset, settings.prompt_cache_bytes)
-        super().__init__(settings, catalog, Sources(settings), prompters)
-        self._projection = projection
-        self._models = models
-        reading = Reading(
-            embedder=self._embedder,
-            pipeline=lambda recipe: models(recipe.preset).pipeline(),
-            stored=self._stored,
-            open=lambda recipe, key, read: prompters.of(recipe).open(key, read),
-            limits=self._limits,
+        sources = Sources(settings)
+        limits = Limits(settings.max_bytes, settings.max_pixels)
+        self.settings = settings
+        self.catalog = catalog
+        self.pictures = StoredPictures(catalog, sources, limits)
+        self.uploads = Uploads(
+            catalog, settings.library, limits, lambda: models_of(settings.preset).recipe
         )
-        self._terms = TermVectors(catalog, projection, reading)
-        self._asking = SearchEngine(catalog, projection, self._terms)
-        self.upkeep = Maintenance(catalog, projection, self._sources, settings.library)
-        self.collections: Collections = catalog
-        self.captions: Captions = catalog
-        recipe = lambda: models(settings.preset).recipe  # noqa: E731
-        self.uploads = Uploads(catalog, settings.library, self._limits, recipe)
+        self.maintenance = Maintenance(catalog, index, sources, settings.library)
+        self._index = index
+        self._ingest = Ingest(settings, catalog, sources, index, models_of)
+        self._vectors = QueryVectors(
+            catalog, index, self.pictures, models_of, settings.prompt_cache_bytes
+        )
+        self._engine = SearchEngine(catalog, index, self._vectors)
+        self._footprint = (-math.inf, 0)  # when it was measured, and bytes
 
     def __enter__(self) -> SegSearch:
         return self
@@ -94,11 +107,11 @@ class SegSearch(Looking):
 
     def close(self) -> None:
         """Let go of the database."""
-        self._catalog.close()
+        self.catalog.close()
 
     # Filling a library
 
-    def index(
+    def index(  # noqa: PLR0913  what a person may choose of one run
         self,
         paths: Sequence[Path | str],
         *,
@@ -108,97 +121,30 @@ class SegSearch(Looking):
         retry_failed: bool = False,
         keep_old: bool = False,
         preset: str | None = None,
-        background: str | None = None,
-        within: Sequence[Path] = (),
+        mode: RunMode = BY_HAND,
     ) -> IngestReport:
         """Segment and embed every new picture at or below `paths`, and all that still waits.
 
         A path is a file, a folder, a tar archive, or a URL that fsspec or the settings allow.
         Unchanged files cost a look at their size and time; copies cost no model call. Files that
         give nothing are listed in the report with their reason; those that are gone are marked.
+        `stop` ends the run between two pictures. `report` hears of each picture.
         With `rebuild`, or another preset, every picture goes through the present models, and
         searches switch over when all are done; `keep_old` keeps what the models before have made.
         Pictures that other workers hold are then waited for, and taken over when those stop.
-        `preset` counts instead of the settings'.
-        `background` names a job that is one pass of many: the models run in processes that may
-        die, and a pass that finds nothing to do leaves no trace. `within` are watched folders: of
-        a path below one counts what a look at the whole folder would take.
+        `preset` counts instead of the settings'. `mode` is for passes of a worker or a watch.
         Raises PathError, RecipeError (the library was made by other models), BusyError.
         """
-        started = time.monotonic()
-        stop = stop or threading.Event()
-        found = self._sources.find(paths, within=within) if paths else SourceListing({}, ())
-        models, recipe_id = recipe_to_fill(
-            self._catalog, self._models, preset or self.settings.preset, rebuild=rebuild
-        )
-        active = self._catalog.active_recipe()
-        takes_over = active is not None and active[0] != recipe_id
-        if takes_over:
-            self._catalog.begin_generation(recipe_id, keep_old=keep_old)
-        kind, quiet = background or "index", background is not None
-        name = models.recipe.preset
-        log = JobLog(self._catalog, self.settings.library, kind, name, paths, lazy=quiet)
-        steps: list[Step] = []
-        with log:
-            known = self._catalog.file_stamps()
-            here = (self._catalog, self._sources, known)
-            unreadable, unread = record(*here, found.files, recipe_id, stop)
-            note_vanished(*here, paths, found.listed)
-            log.begin_work(self._catalog.queue_all(recipe_id, retry_failed=retry_failed))
-            note = counted(log, steps, report)
-            parts = (self._catalog, self.settings, models, recipe_id)
-            while True:
-                work(*parts, apart=quiet, note=note, stop=stop)
-                if not takes_over or self._catalog.switch_recipe(recipe_id, keep_old=keep_old):
-                    break
-                # Others hold pictures: one of them switches, or leaves some that are taken over.
-                if quiet or stop.wait(SWITCH_LOOK_SECONDS):
-                    break
-            left = unread + self._catalog.waiting(recipe_id)  # by a stop, or with other workers
-            log.stopped = stop.is_set()
-            self._save_index()
-            # Paths of this run that gave nothing, now or in an earlier run.
-            failed = failures(self._catalog, found.files)
-            skipped = (*found.skipped, *unreadable, *failed)
-            log.skip(skipped)
-        indexed = [step for step in steps if step.reason is None]
-        tried = {step.path for step in steps}
-        earlier = sum(one.path not in tried for one in failed)
-        return IngestReport(
-            files=len(found.files),
-            indexed=len(indexed),
-            unchanged=max(0, len(found.files) - len(steps) - len(unreadable) - left - earlier),
-            segments=sum(step.segments for step in indexed),
-            skipped=skipped,
-            seconds=time.monotonic() - started,
-        )
+        ended = stop or threading.Event()
+        options = IndexOptions(report, ended, rebuild, retry_failed, keep_old, preset, mode)
+        return self._ingest.run(paths, options)
 
     def index_waiting(self, stop: threading.Event) -> bool:
         """Deal with what waits under the recipe in use, or the one that is to take over from it.
 
-        Whether there was anything.
+        Returns whether a picture was indexed.
         """
-        active = self._catalog.active_recipe()
-        if active is None:
-            return False
-        if self._catalog.waiting(active[0]):
-            name = active[1].preset
-            return self.index((), stop=stop, preset=name, background="worker").indexed > 0
-        coming = self._catalog.generation_under_way()
-        if coming is None or not can_make(self._models, coming[1]):
-            return False
-        _, recipe, keep_old = coming
-        report = self.index(
-            (), stop=stop, preset=recipe.preset, rebuild=True, keep_old=keep_old,
-            background="worker",
-        )  # fmt: skip
-        return report.indexed > 0
-
-    def _save_index(self) -> None:
-        """Write the index of the recipe in use down."""
-        active = self._catalog.active_recipe()
-        if active:
-            self._projection.save(active)
+        return self._ingest.run_waiting(stop)
 
     def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:
         """Forget images by id, and what is known at these paths or below; how many images went.
@@ -208,13 +154,13 @@ class SegSearch(Looking):
         """
         names = [normal(path) for path in paths]
         removed = self.uploads.remove_images(image_ids)
-        known = self._catalog.find_paths(names)
+        known = self.catalog.find_paths(names)
         if known:
-            removed += self._catalog.forget_paths(known)
+            removed += self.catalog.forget_paths(known)
         elif not removed:
-            wanted = ", ".join([*names, *map(str, image_ids)]) or "nothing"
-            raise NotFoundError(f"The library holds no image at {wanted}.")
-        self._projection.save(self._recipe_in_use())
+            named = ", ".join([*names, *map(str, image_ids)]) or "nothing"
+            raise NotFoundError(f"The library holds no image at {named}.")
+        self._index.save(self._recipe_in_use())
         return removed
 
     def tag(
@@ -225,18 +171,33 @@ class SegSearch(Looking):
         add: Sequence[str] = (),
         remove: Sequence[str] = (),
     ) -> list[int]:
-        """Tag images by id, path or folder, or take tags away; the ids; see `curation.tag`."""
-        return curation.tag(self._catalog, paths, image_ids, add=add, remove=remove)
+        """Add tags to images by id, by path, or below a folder, and take others away; their ids.
+
+        QueryError for a tag that `check_tag` refuses and without any path or id, NotFoundError when
+        nothing matches.
+        """
+        if not paths and not image_ids:
+            raise QueryError("Name what to tag: paths, or ids of images.")
+        added, removed = [check_tag(tag) for tag in add], [check_tag(tag) for tag in remove]
+        ids = sorted({*image_ids, *self.catalog.find_images([normal(path) for path in paths])})
+        known = self.catalog.tag_images(ids, add=added, remove=removed)
+        if not known:
+            named = ", ".join([*map(str, image_ids), *map(str, paths)])
+            raise NotFoundError(f"The library holds no image at {named}.")
+        return known
 
     def lacking(
         self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()
     ) -> list[str]:
-        """Those of these paths and ids that `remove` and `tag` would pass by: nothing is there."""
-        return curation.lacking(self._catalog, paths, image_ids)
+        """Those of these paths and ids, as they were given, at which the library holds no image:
+        `remove` and `tag` would pass them by."""
+        known = {image.id for image in self.catalog.images(ids=image_ids, limit=len(image_ids))}
+        nowhere = [str(path) for path in paths if not self.catalog.find_paths([normal(path)])]
+        return [*nowhere, *(str(number) for number in image_ids if number not in known)]
 
-    # Asking
+    # Searching
 
-    def ask(self, query: Query) -> SearchAnswer:
+    def search(self, query: Query) -> SearchAnswer:
         """One page of the regions that answer a query, best first, or a sentence that says why
         there are none.
 
@@ -244,49 +205,132 @@ class SegSearch(Looking):
         the library's vectors come from an embedder that is not here, ModelError when a region is
         pointed at and the segmenter takes no prompts.
         """
-        return self._asking.ask(self._recipe_in_use(), query)
+        return self._engine.search(self._recipe_in_use(), query)
 
-    def search(self, query: Query) -> list[Hit]:
-        """The hits of `ask`; empty when nothing matches."""
-        return list(self.ask(query).hits)
+    def search_text(self, words: str, *, limit: int = 10, per_image: int = 3) -> SearchAnswer:
+        """`search` for words."""
+        return self.search(Query((TextTerm(words),), limit, per_image))
 
-    def ask_scene(self, query: SceneQuery) -> SceneAnswer:
-        """Pictures that hold the things asked for in the places asked for; errors as `ask`."""
-        return answer_scene(self._asking, self._recipe_in_use(), query)
+    def search_scene(self, query: SceneQuery) -> SceneAnswer:
+        """Pictures that hold the things asked for in the places asked for; errors as `search`."""
+        return answer_scene(self._engine, self._recipe_in_use(), query)
 
     def point(self, region: RegionTerm) -> Pointed:
         """The masks that a region could mean, best first, and which one a search would take."""
-        return self._terms.point(self._recipe_in_use(), region)
+        return self._vectors.point(self._recipe_in_use(), region)
 
-    def search_text(self, text: str, *, limit: int = 10, per_image: int = 3) -> list[Hit]:
-        """Regions that answer words."""
-        return self.search(Query((TextTerm(text),), limit, per_image))
+    def masks_at(self, image_id: int, x: float, y: float) -> list[ClickedMask]:
+        """Masks of what stands at x, y in pixels of a stored image, best first, each with the
+        stored region that is the same; errors as `click.masks_at`."""
+        return masks_at(self.catalog, self.point, image_id, (x, y))
 
-    def search_picture(self, data: bytes, *, limit: int = 10, per_image: int = 3) -> list[Hit]:
-        """Regions that look like the picture in these bytes."""
-        return self.search(Query((PictureTerm(data),), limit, per_image))
+    def stored_region_at(self, image_id: int, x: float, y: float) -> Segment:
+        """The stored region that a click at x, y means; errors as `click.stored_region_at`."""
+        return stored_region_at(self.catalog, self.point, image_id, (x, y))
 
-    def _embedder(self, recipe: Recipe) -> Embedder:
-        """The embedder that made the library's vectors; RecipeError when it is not here."""
-        models = self._models(recipe.preset)
-        here = models.recipe
-        if (here.embedder, here.preprocessing) != (recipe.embedder, recipe.preprocessing):
-            raise RecipeError(
-                f"The library's vectors come from {recipe.embedder[:32]}..., here is "
-                f"{here.embedder[:32]}...: run `segsearch index --rebuild` to make new ones."
-            )
-        return models.embedder()
+    def open_picture(self, picture: int | bytes) -> OpenPicture:
+        """An image by its id, or a file's bytes, for pointing at: `.segment(points=[[x, y]])`.
+
+        It is encoded once, and kept within SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError,
+        PictureError, ModelError when the segmenter takes no prompts.
+        """
+        return self._vectors.open_picture(self.recipe(), picture)
+
+    def select(
+        self,
+        selection: RegionSelection = ALL_REGIONS,
+        say: Callable[[str], object] = lambda _: None,
+    ) -> Iterable[Hit]:
+        """The regions of a selection: best first of words, else by image and id, with score 0.
+
+        `say` hears why words have found nothing. Raises what `search` raises, NotFoundError for
+        paths at which there is no picture.
+        """
+        if selection.limit is not None and selection.limit < 1:
+            raise QueryError(f"The limit is {selection.limit}, expected 1 or more.")
+        if selection.text is None:
+            return itertools.islice(everything(self.catalog, selection.below), selection.limit)
+        if selection.below:
+            raise QueryError("Give words or --under, not both.")
+        terms = (TextTerm(selection.text),)
+        limit = selection.limit or USUAL_LIMIT
+        answer = self.search(
+            Query(terms, limit, selection.per_image, min_relevance=selection.min_relevance)
+        )
+        if answer.message:
+            say(answer.message)
+        return answer.hits
+
+    def region_sources(self) -> RegionSources:
+        """Pixels and segments of the library's pictures, the latest two kept: regions of one
+        picture follow each other."""
+        segments = lru_cache(2)(lambda image_id: self.catalog.segments_of(image_id))
+        return RegionSources(lru_cache(2)(self.pictures.pixels), segments)
 
     def warm(self) -> None:
         """Load what a search needs: the index and the embedder; nothing for an empty library."""
-        active = self._catalog.active_recipe()
+        active = self.catalog.active_recipe()
         if active:
-            self._projection.ids(active)
-            self._embedder(active[1]).embed_texts(["warm"])
+            self._index.ids(active)
+            self._vectors.words(active, ["warm"])
 
-    def verify(self) -> list[str]:
-        """What is wrong with catalog, vectors, index and files, a sentence each; else empty."""
-        return self.upkeep.verify()
+    # What there is
+
+    def recipe(self) -> Recipe | None:
+        """What searches use; None for an empty library."""
+        active = self.catalog.active_recipe()
+        return active[1] if active else None
+
+    def status(self) -> Status:
+        """Counts over the whole library; loads no model."""
+        recipe = self.recipe()
+        return Status(
+            **cast(Any, self.catalog.counts()),
+            preset=recipe.preset if recipe else None,
+            bytes=self._folder_bytes(),
+            library=str(self.settings.library),
+            recipe=recipe.fingerprint if recipe else None,
+            schema=self.catalog.schema(),
+            jobs=tuple(self.jobs(running=True)),
+        )
+
+    def _folder_bytes(self) -> int:
+        """Bytes of the library's folder; looked up again when the last look is a minute old."""
+        measured, size = self._footprint
+        if time.monotonic() - measured > FOOTPRINT_SECONDS:
+            size = 0
+            for file in self.settings.library.rglob("*"):
+                with suppress(FileNotFoundError):  # gone since it was listed
+                    size += file.stat().st_size if file.is_file() else 0
+            self._footprint = time.monotonic(), size
+        return size
+
+    def jobs(
+        self, *, before: int | None = None, limit: int = 50, running: bool = False
+    ) -> list[Job]:
+        """Runs that fill the library, newest first; those `before` an id, or only running ones.
+
+        One whose process has died counts as lost.
+        """
+        if not 1 <= limit <= MAX_LIMIT:
+            raise QueryError(f"The limit is {limit}, expected 1 to {MAX_LIMIT}.")
+        jobs = map(as_it_is, self.catalog.jobs(before=before, limit=limit, running=running))
+        return [job for job in jobs if not running or job.state is JobState.RUNNING]
+
+    def job(self, job_id: int) -> Job:
+        """One job; NotFoundError when there is none of this id."""
+        jobs = self.catalog.jobs(job_id=job_id)
+        if not jobs:
+            raise NotFoundError(f"There is no job {job_id} in the library.")
+        return as_it_is(jobs[0])
+
+    def _recipe_in_use(self) -> tuple[int, Recipe]:
+        active = self.catalog.active_recipe()
+        if active is None:
+            raise LibraryMissingError(
+                f"The library {str(self.settings.library)!r} is empty: run `segsearch index` first."
+            )
+        return active
 
 
 def open_library(settings: Settings, *, create: bool = False) -> SegSearch:
@@ -294,9 +338,6 @@ def open_library(settings: Settings, *, create: bool = False) -> SegSearch:
 
     None is made for a preset that cannot be: ModelError.
     """
-    from segsearch.storage.catalog.sql_catalog import Catalog  # loads sqlalchemy
-    from segsearch.storage.index.faiss import FaissIndexFactory  # loads faiss
-
     file = settings.library / "catalog.sqlite"
     if not file.is_file() and not create:
         raise LibraryMissingError(
@@ -312,14 +353,16 @@ def open_library(settings: Settings, *, create: bool = False) -> SegSearch:
             f"The library folder {str(settings.library)!r} cannot be made: {problem.strerror}."
         ) from problem
     catalog = Catalog(file)
-    mix = Mix(*settings.mix)
-    projection = SyncedIndex(catalog, FaissIndexFactory(), settings.library / "index", mix)
+    index = SyncedIndex(
+        catalog, FaissIndexFactory(), settings.library / "index", Mix(*settings.mix)
+    )
     loaded: dict[str, PresetModels] = {}
     lock = threading.Lock()
 
-    def models(name: str | None) -> PresetModels:
+    def models_of(name: str | None) -> PresetModels:
+        name = name or settings.preset
         chosen = preset(name) if name else best_here(settings)
         with lock:
             return loaded.setdefault(chosen.name, PresetModels(chosen, settings))
 
-    return SegSearch(settings, catalog, projection, models)
+    return SegSearch(settings, catalog, index, models_of)

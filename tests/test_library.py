@@ -18,7 +18,7 @@ from segsearch.core.errors import (
     PathError,
     RecipeError,
 )
-from segsearch.core.query import Query, SegmentTerm, TextTerm
+from segsearch.core.query import PictureTerm, Query, SegmentTerm, TextTerm
 from segsearch.core.types import JobState, Recipe
 from segsearch.ingest.worker import Step
 from segsearch.library import SegSearch
@@ -47,13 +47,13 @@ def service(tmp_path: Path) -> Iterator[SegSearch]:
 
 
 def names(service: SegSearch, text: str, **options: int) -> list[str]:
-    return [Path(hit.image.paths[0]).name for hit in service.search_text(text, **options)]
+    return [Path(hit.image.paths[0]).name for hit in service.search_text(text, **options).hits]
 
 
 def test_words_give_the_region_with_its_exact_mask(service: SegSearch, pictures: Path) -> None:
     report = service.index([pictures])
     assert (report.files, report.indexed, report.segments, report.skipped) == (3, 3, 4, ())
-    hit = service.search_text("something red", limit=1)[0]
+    hit = service.search_text("something red", limit=1).hits[0]
     assert hit.rank == 1
     assert Path(hit.image.paths[0]).name == "both.png"
     assert (decode(hit.segment.mask) == RED.mask(120, 90)).all()
@@ -63,16 +63,16 @@ def test_words_give_the_region_with_its_exact_mask(service: SegSearch, pictures:
 def test_a_picture_finds_its_like(service: SegSearch, pictures: Path, tmp_path: Path) -> None:
     service.index([pictures])
     query = paint(tmp_path / "query.png", [Shape("green", (0, 0, 60, 60))], size=(60, 60))
-    hit = service.search_picture(query.read_bytes())[0]
+    hit = service.search(Query((PictureTerm(query.read_bytes()),))).hits[0]
     assert Path(hit.image.paths[0]).name == "green.png"
 
 
 def test_terms_add_up_and_take_away(service: SegSearch, pictures: Path) -> None:
     service.index([pictures])
-    best = service.search_text("blue", limit=1)[0].segment.id
-    like = service.search(Query((SegmentTerm(best),), limit=2))
+    best = service.search_text("blue", limit=1).hits[0].segment.id
+    like = service.search(Query((SegmentTerm(best),), limit=2)).hits
     assert {hit.segment.mask.box for hit in like} == {like[0].segment.mask.box}
-    less = service.search(Query((TextTerm("blue"), TextTerm("red", -1.0)), limit=10))
+    less = service.search(Query((TextTerm("blue"), TextTerm("red", -1.0)), limit=10)).hits
     boxes = [hit.segment.mask.box.as_tuple() for hit in less]
     assert boxes[:2] == [BLUE.box, BLUE.box]
     assert boxes[-1] == RED.box
@@ -85,7 +85,7 @@ def test_copies_and_renames_run_no_model(service: SegSearch, pictures: Path) -> 
     report = service.index([pictures])
     assert report.indexed == 0
     assert service.status().images == 3
-    assert [Path(path).name for path in service.image(1).paths] == ["both.png", "copy.png"]
+    assert [Path(path).name for path in service.catalog.image(1).paths] == ["both.png", "copy.png"]
 
 
 def test_a_changed_file_replaces_its_old_content(service: SegSearch, pictures: Path) -> None:
@@ -95,8 +95,8 @@ def test_a_changed_file_replaces_its_old_content(service: SegSearch, pictures: P
     assert report.indexed == 1
     assert service.status().images == 3
     assert names(service, "yellow", limit=1) == ["green.png"]
-    assert service.search_text("green", limit=1)[0].score < 0.5
-    assert service.verify() == []
+    assert service.search_text("green", limit=1).hits[0].score < 0.5
+    assert service.maintenance.verify() == []
 
 
 def test_removed_pictures_are_never_found_again(service: SegSearch, pictures: Path) -> None:
@@ -106,7 +106,7 @@ def test_removed_pictures_are_never_found_again(service: SegSearch, pictures: Pa
     assert service.status().segments == 3
     with pytest.raises(NotFoundError):
         service.remove(paths=[pictures / "sub"])
-    assert service.verify() == []
+    assert service.maintenance.verify() == []
 
 
 def test_a_removed_path_takes_no_image_that_another_path_leads_to(
@@ -118,7 +118,7 @@ def test_a_removed_path_takes_no_image_that_another_path_leads_to(
     service.index([pictures])
     service.tag(paths=[pictures / "both.png"], add=["mine"])
     assert service.remove(paths=[pictures / "trash"]) == 1
-    (kept,) = [image for image in service.images() if image.tags]
+    (kept,) = [image for image in service.catalog.images() if image.tags]
     assert (kept.paths, kept.tags) == ((str(pictures / "both.png"),), ("mine",))
     assert names(service, "red", limit=1) == ["both.png"]
     assert service.status().images == 3
@@ -129,7 +129,7 @@ def test_a_removed_path_takes_no_image_that_another_path_leads_to(
     assert service.remove(paths=[copied.parent], image_ids=[kept.id]) == 2
     with pytest.raises(NotFoundError):
         service.remove(paths=[copied])
-    assert service.verify() == []
+    assert service.maintenance.verify() == []
 
 
 def test_a_stopped_run_keeps_what_was_under_way_and_goes_on_where_it_was(
@@ -157,7 +157,7 @@ def test_a_picture_in_which_nothing_stands_out_can_still_be_found(
     path = tmp_path / "plain.png"
     Image.new("RGB", (20, 10), (255, 255, 255)).save(path)
     service.index([path])
-    (hit,) = service.search_text("white")
+    (hit,) = service.search_text("white").hits
     assert hit.segment.mask.area == 200
     assert hit.segment.predicted_iou == 0
 
@@ -165,7 +165,7 @@ def test_a_picture_in_which_nothing_stands_out_can_still_be_found(
 def test_an_empty_library_says_what_to_do(service: SegSearch) -> None:
     with pytest.raises(LibraryMissingError, match="segsearch index"):
         service.search_text("red")
-    assert service.verify() == []
+    assert service.maintenance.verify() == []
     assert service.status().preset is None
 
 
@@ -178,11 +178,11 @@ def test_a_file_that_is_gone_keeps_its_segments_but_gives_no_pixels(
     service: SegSearch, pictures: Path
 ) -> None:
     service.index([pictures])
-    hit = service.search_text("green", limit=1)[0]
-    assert service.picture(hit.image.id).shape == (90, 120, 3)
+    hit = service.search_text("green", limit=1).hits[0]
+    assert service.pictures.pixels(hit.image.id).shape == (90, 120, 3)
     paint(pictures / "green.png", [RED])
     with pytest.raises(NotFoundError, match="gone or was changed"):
-        service.picture(hit.image.id)
+        service.pictures.pixels(hit.image.id)
 
 
 def test_a_file_that_changes_after_it_was_found_is_refused_once(
@@ -230,13 +230,13 @@ def test_models_that_made_nothing_give_way_to_others(tmp_path: Path, pictures: P
     with open_small_service(tmp_path / "library") as service:
         assert service.index([pictures]).indexed == 3
         assert names(service, "red", limit=1) == ["both.png"]
-        assert service.verify() == []
+        assert service.maintenance.verify() == []
 
 
 def test_a_library_of_other_models_is_not_mixed_with_these(tmp_path: Path, pictures: Path) -> None:
     with open_small_service(tmp_path / "library") as service:
         service.index([pictures])
-        catalog = service._catalog  # stands in for a library made elsewhere
+        catalog = service.catalog  # stands in for a library made elsewhere
         _, recipe = catalog.active_recipe() or (0, None)
         assert recipe is not None
         others = {"embedder": "other@2", "segmenter": "s@2", "dimension": DIMENSION}
@@ -252,4 +252,4 @@ def test_a_library_of_other_models_is_not_mixed_with_these(tmp_path: Path, pictu
             service.index([pictures])
         assert service.index([pictures], rebuild=True).indexed == 3
         assert names(service, "red", limit=1) == ["both.png"]
-        assert service.verify() == []
+        assert service.maintenance.verify() == []

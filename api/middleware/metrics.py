@@ -81,7 +81,7 @@ class _Library(Collector):
             lanes.add_metric([lane.what], lane.inside)
         yield lanes
         try:
-            held = self._shared.service.collections.statistics()["states"]
+            held = self._shared.service.catalog.statistics()["states"]
             jobs = self._shared.service.jobs(running=True)
         except SegSearchError as problem:
             yield GaugeMetricFamily("segsearch_catalog_up", "Whether it can be read.", 0)

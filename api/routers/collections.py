@@ -40,7 +40,7 @@ def _document(collection: Collection) -> dict[str, Any]:
 @router.get("", response_model=CollectionList, responses=refusals())
 def list_collections(here: Here) -> dict[str, Any]:
     """All collections by name. `GET /v1/images?collection=NAME` lists what is in one."""
-    return {"collections": [_document(one) for one in here.service.collections.collections()]}
+    return {"collections": [_document(one) for one in here.service.catalog.collections()]}
 
 
 @router.post(
@@ -51,7 +51,7 @@ def list_collections(here: Here) -> dict[str, Any]:
 )
 def create_collection(wanted: CollectionRequest, here: Here) -> dict[str, Any]:
     """Make an empty collection."""
-    return _document(here.service.collections.create_collection(wanted.name))
+    return _document(here.service.catalog.create_collection(wanted.name))
 
 
 @router.get(
@@ -59,7 +59,7 @@ def create_collection(wanted: CollectionRequest, here: Here) -> dict[str, Any]:
 )
 def read_collection(name: Name, here: Here) -> dict[str, Any]:
     """One collection."""
-    return _document(here.service.collections.collection(name))
+    return _document(here.service.catalog.collection(name))
 
 
 @router.patch(
@@ -69,7 +69,7 @@ def read_collection(name: Name, here: Here) -> dict[str, Any]:
 )
 def rename_collection(name: Name, wanted: CollectionRequest, here: Here) -> dict[str, Any]:
     """Give a collection another name."""
-    return _document(here.service.collections.rename_collection(name, wanted.name))
+    return _document(here.service.catalog.rename_collection(name, wanted.name))
 
 
 @router.delete(
@@ -80,7 +80,7 @@ def rename_collection(name: Name, wanted: CollectionRequest, here: Here) -> dict
 )
 def delete_collection(name: Name, here: Here) -> Response:
     """Forget a collection; its images stay in the library."""
-    here.service.collections.delete_collection(name)
+    here.service.catalog.delete_collection(name)
     return Response(status_code=204)
 
 
@@ -91,7 +91,7 @@ def delete_collection(name: Name, here: Here) -> Response:
 )
 def add_images(name: Name, wanted: ImageIds, here: Here) -> dict[str, Any]:
     """Put images into a collection: all of them, or none when one is unknown."""
-    return {"changed": here.service.collections.add_to_collection(name, wanted.image_ids)}
+    return {"changed": here.service.catalog.add_to_collection(name, wanted.image_ids)}
 
 
 @router.post(
@@ -101,4 +101,4 @@ def add_images(name: Name, wanted: ImageIds, here: Here) -> dict[str, Any]:
 )
 def take_images(name: Name, wanted: ImageIds, here: Here) -> dict[str, Any]:
     """Take images out of a collection; those that are not in it do no harm."""
-    return {"changed": here.service.collections.take_from_collection(name, wanted.image_ids)}
+    return {"changed": here.service.catalog.take_from_collection(name, wanted.image_ids)}

@@ -18,7 +18,7 @@ from segsearch.core.errors import NotFoundError, QueryError
 from segsearch.core.query import MAX_LIMIT, Query, SegmentTerm, Term, TextTerm
 from segsearch.core.types import Hit
 from segsearch.export.packs import write_caption_pack, write_coco, write_json_lines
-from segsearch.library import SegSearch, sources
+from segsearch.library import SegSearch
 from segsearch_api.deps import (
     Here,
 )
@@ -118,7 +118,7 @@ def _write(service: SegSearch, wanted: ExportRequest, folder: Path) -> Path:
         write_parquet(hits, file)
     else:
         file = file.with_suffix(".tar")
-        written = write_caption_pack(hits, sources(service), file)
+        written = write_caption_pack(hits, service.region_sources(), file)
         if written.skipped and not written.regions:
             raise NotFoundError(f"No picture is there: {next(iter(written.skipped.values()))}")
     return file
@@ -132,13 +132,12 @@ def _hits(service: SegSearch, wanted: ExportRequest) -> Iterator[Hit]:
         term = SegmentTerm(wanted.segment_id)
     if term is not None:
         floor = wanted.min_relevance
-        yield from service.search(
-            Query((term,), wanted.limit or MAX_LIMIT, wanted.per_image, min_relevance=floor)
-        )
+        query = Query((term,), wanted.limit or MAX_LIMIT, wanted.per_image, min_relevance=floor)
+        yield from service.search(query).hits
         return
     chosen: set[int] | None = None
     if wanted.collection is not None:
-        chosen = set(service.collections.image_ids_of(wanted.collection))
-    inside = (hit for hit in service.everything() if chosen is None or hit.image.id in chosen)
+        chosen = set(service.catalog.image_ids_of(wanted.collection))
+    inside = (hit for hit in service.select() if chosen is None or hit.image.id in chosen)
     most = MAX_LIMIT if wanted.format == "caption-pack" else None
     yield from itertools.islice(inside, wanted.limit or most)

@@ -60,7 +60,9 @@ def list_images(
     collection: Annotated[str | None, Query(pattern=NAME, description="Only its images.")] = None,
 ) -> dict[str, Any]:
     """Images by ascending id, a page at a time."""
-    images = here.service.images(after=after, limit=limit, state=state, collection=collection)
+    images = here.service.catalog.images(
+        after=after, limit=limit, state=state, collection=collection
+    )
     following = images[-1].id if len(images) == limit else None
     return {"images": [image_document(image) for image in images], "next_after": following}
 
@@ -68,7 +70,7 @@ def list_images(
 @router.get("/{image_id}", response_model=ImageDocument, responses=refusals(NOT_FOUND, INVALID))
 def read_image(image_id: ImageId, here: Here) -> dict[str, Any]:
     """One image."""
-    return image_document(here.service.image(image_id))
+    return image_document(here.service.catalog.image(image_id))
 
 
 @router.post(
@@ -79,7 +81,7 @@ def read_image(image_id: ImageId, here: Here) -> dict[str, Any]:
 def tag_image(image_id: ImageId, wanted: TagsRequest, here: Here) -> dict[str, Any]:
     """Give tags to an image and take some away; what already is so stays so."""
     here.service.tag(image_ids=[image_id], add=wanted.add, remove=wanted.remove)
-    return image_document(here.service.image(image_id))
+    return image_document(here.service.catalog.image(image_id))
 
 
 @router.get(
@@ -87,7 +89,9 @@ def tag_image(image_id: ImageId, wanted: TagsRequest, here: Here) -> dict[str, A
 )
 def list_segments(image_id: ImageId, here: Here) -> dict[str, Any]:
     """All segments of an image with their masks, by ascending id."""
-    return {"segments": [segment_document(one) for one in here.service.segments(image_id)]}
+    here.service.catalog.image(image_id)
+    segments = here.service.catalog.segments_of(image_id)
+    return {"segments": [segment_document(segment) for segment in segments]}
 
 
 @router.get(
@@ -101,7 +105,7 @@ def list_segments(image_id: ImageId, here: Here) -> dict[str, Any]:
 )
 async def thumbnail(image_id: ImageId, request: Request, here: Here, side: Side = 480) -> Response:
     """A small JPEG of an image."""
-    image = await run_in_threadpool(here.service.image, image_id)
+    image = await run_in_threadpool(here.service.catalog.image, image_id)
     return await drawn(
         request,
         here.drawings,
@@ -123,13 +127,13 @@ async def thumbnail(image_id: ImageId, request: Request, here: Here, side: Side 
 )
 async def original(image_id: ImageId, request: Request, here: Here) -> Response:
     """An image's upright pixels without loss: boxes and masks lie over exactly these."""
-    image = await run_in_threadpool(here.service.image, image_id)
+    image = await run_in_threadpool(here.service.catalog.image, image_id)
     return await drawn(
         request,
         here.drawings,
         tag_of("original", image.sha256),
         "image/png",
-        lambda: picture_png(here.service.picture(image_id)),
+        lambda: picture_png(here.service.pictures.pixels(image_id)),
     )
 
 
@@ -150,12 +154,12 @@ async def original(image_id: ImageId, request: Request, here: Here) -> Response:
 )
 async def file(image_id: ImageId, request: Request, here: Here) -> Response:
     """An image's file as it was found or uploaded: not turned, not converted."""
-    image = await run_in_threadpool(here.service.image, image_id)
+    image = await run_in_threadpool(here.service.catalog.image, image_id)
     kind = FILE_TYPES.get(image.format, OTHER_FILE)
-    work = lambda: here.service.original(image_id)  # noqa: E731  read like its neighbours
+    work = lambda: here.service.pictures.original(image_id)  # noqa: E731  read like its neighbours
     return await drawn(request, here.drawings, f'"{image.sha256}"', kind, work)
 
 
 def _small(service: SegSearch, image_id: int, side: int) -> bytes:
     limits = Limits(service.settings.max_bytes, service.settings.max_pixels)
-    return thumbnail_jpeg(decode_small(service.original(image_id), side, limits), side)
+    return thumbnail_jpeg(decode_small(service.pictures.original(image_id), side, limits), side)

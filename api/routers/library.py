@@ -53,8 +53,8 @@ def models(here: Here) -> dict[str, Any]:
 @router.get("/v1/stats", tags=["library"], response_model=StatsDocument, responses=refusals())
 def stats(here: Here) -> dict[str, Any]:
     """Counts by state, format and size; `/v1/status` says what is being done."""
-    found = here.service.collections.statistics()
-    return {**found, "collections": len(here.service.collections.collections())}
+    found = here.service.catalog.statistics()
+    return {**found, "collections": len(here.service.catalog.collections())}
 
 
 @router.get(

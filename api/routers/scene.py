@@ -53,7 +53,7 @@ async def scene(wanted: SceneRequest, here: Here) -> dict[str, Any]:
     started = time.monotonic()
 
     def work() -> SceneAnswer:
-        return here.service.ask_scene(wanted.query())
+        return here.service.search_scene(wanted.query())
 
     answer = await here.searches.run(work)
     return {

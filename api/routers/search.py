@@ -131,7 +131,7 @@ async def _answer(here: Shared, wanted: SearchRequest, picture: UploadFile | Non
     def work() -> SearchAnswer:
         # Read here, when it is this search's turn: until then the upload stays on disk.
         data = picture.file.read() if picture else None
-        return here.service.ask(wanted.query(data))
+        return here.service.search(wanted.query(data))
 
     return await here.searches.run(work)
 

@@ -128,7 +128,7 @@ def _png(description: str) -> dict[int | str, dict[str, Any]]:
 @router.get("/{segment_id}", response_model=SegmentDocument, responses=refusals(NOT_FOUND, INVALID))
 def read_segment(segment_id: SegmentId, here: Here) -> dict[str, Any]:
     """One segment with its mask."""
-    return segment_document(here.service.segment(segment_id))
+    return segment_document(here.service.catalog.segment(segment_id))
 
 
 @router.get(
@@ -154,7 +154,7 @@ async def mask(
     lengths for `application/json` and for anything.
     """
     chosen = wanted or _negotiated(request.headers.get("accept", "*/*"))
-    found = await run_in_threadpool(here.service.segment, segment_id)
+    found = await run_in_threadpool(here.service.catalog.segment, segment_id)
     media_type, draw = MASK_FORMATS[chosen]
     tag = tag_of("mask", chosen, found.mask)
     answer = await drawn(request, here.drawings, tag, media_type, lambda: draw(found.mask))
@@ -169,7 +169,7 @@ async def mask(
 )
 async def mask_png(segment_id: SegmentId, request: Request, here: Here) -> Response:
     """The mask over the whole frame."""
-    segment = await run_in_threadpool(here.service.segment, segment_id)
+    segment = await run_in_threadpool(here.service.catalog.segment, segment_id)
     tag = tag_of("mask", segment.mask)
     draw = lambda: render.mask_png(segment.mask)  # noqa: E731  read like its neighbours
     return await drawn(request, here.drawings, tag, "image/png", draw)
@@ -227,8 +227,8 @@ async def _drawn_from_picture(
     draw: Callable[[Pixels, Mask], bytes],
 ) -> Response:
     service = here.service
-    segment = await run_in_threadpool(service.segment, segment_id)
-    image = await run_in_threadpool(service.image, segment.image_id)
+    segment = await run_in_threadpool(service.catalog.segment, segment_id)
+    image = await run_in_threadpool(service.catalog.image, segment.image_id)
     tag = tag_of(what, image.sha256, segment.mask)
-    work = lambda: draw(service.picture(image.id), segment.mask)  # noqa: E731
+    work = lambda: draw(service.pictures.pixels(image.id), segment.mask)  # noqa: E731
     return await drawn(request, here.drawings, tag, "image/png", work)

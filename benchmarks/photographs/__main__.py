@@ -25,7 +25,7 @@ from segsearch.masks.rle import iou
 from segsearch.models.loading import build_segmenter
 from segsearch.models.presets import DEFAULT_PRESET, preset
 from segsearch.models.protocols import Promptable
-from segsearch.models.segment.session import Prompter
+from segsearch.models.segment.session import EncodingCache
 from segsearch.search.evaluation.truth import read_truth
 
 OUTLINES = TABLE.with_name("outlines.json")
@@ -45,7 +45,7 @@ def words(shown: list[Photograph]) -> str:
         service.index([one.path for one in shown])
         # What is measured is which comes first, however unlikely.
         hits = {
-            text: service.search(Query((TextTerm(text),), limit=1, min_relevance=0.0))[0]
+            text: service.search(Query((TextTerm(text),), limit=1, min_relevance=0.0)).hits[0]
             for text in [*asked, *absent()]
         }
     firsts = {text: names[hits[text].image.paths[0]] for text in asked}
@@ -95,8 +95,8 @@ def masks(shown: list[Photograph], overlays: Path | None) -> str:
             continue
         pixels = np.asarray(files[picture.path.name].open())
         found = [one.mask for one in segmenter.propose(pixels)]
-        opened = Prompter(segmenter, KEPT_BYTES).open(
-            picture.path.name, lambda pixels=pixels: pixels
+        opened = EncodingCache(KEPT_BYTES).open(
+            segmenter, picture.path.name, lambda pixels=pixels: pixels
         )
         for thing in picture.things:
             automatic.append(max((iou(thing.mask, mask) for mask in found), default=0.0))

@@ -65,7 +65,8 @@ class RegionTerm:
 
     It is pointed at by `points` (x, y in pixels of the upright picture) with `labels` (1 of the
     thing, 0 not of it; all 1 without), or by a `box` (x0, y0, x1, y1), or both; or it is given as
-    a `mask`. `candidate` picks one of the segmenter's masks, best first; None takes the best.
+    a `mask`. `candidate` picks one of the segmenter's masks, best first; None takes the best. With
+    `stored` the stored region that one point means is taken instead of a fresh mask.
     """
 
     image: int | bytes = field(repr=False)
@@ -75,6 +76,7 @@ class RegionTerm:
     mask: Mask | None = None
     candidate: int | None = None
     weight: float = 1.0
+    stored: bool = False
 
 
 CaptionUse = Literal["off", "join", "only"]

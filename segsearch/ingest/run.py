@@ -1,38 +1,203 @@
-"""Works through what waits under one recipe, and looks after files that have vanished."""
+"""Fills a library: finds picture files, enters them, works through what waits, switches recipes."""
 
 from __future__ import annotations
 
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsearch.core.arrays import DescribedPicture
 from segsearch.core.errors import PictureError, RecipeError, SegSearchError
 from segsearch.core.settings import Settings
-from segsearch.core.types import Claim, FileStamp, Recipe, Skipped, State
+from segsearch.core.types import Claim, FileStamp, IngestReport, Recipe, Skipped, State
 from segsearch.ingest.job_log import JobLog
 from segsearch.ingest.model_process import Lifetime, ModelProcesses
 from segsearch.ingest.worker import Pace, Step, Worker
+from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.paths import normal
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.verified import ClaimReader
-from segsearch.models.loading import PresetModels
+from segsearch.models.pipeline import Models, ModelsOf
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.index.synced import SyncedIndex
 
 LOG = logging.getLogger(__name__)
+SWITCH_LOOK_SECONDS = 0.5  # between two looks whether others are done with their last pictures
 MAX_LANES = 8  # a lane holds a whole picture in memory
 Report = Callable[[int, int, Step], None]  # pictures done, pictures in all, the last one
 
 
+@dataclass(frozen=True, slots=True)
+class RunMode:
+    """How a run goes about its work: by hand, or as one pass of a worker or watch.
+
+    `job_kind` names the job. With `isolates_models` they run in processes that may die. A run that
+    is `quiet` leaves no trace when it finds nothing to do. One that `waits_for_others` stays until
+    pictures that other workers hold are done, where searches switch to other models. `within` are
+    watched folders: of a path below one counts what a look at the whole folder would take.
+    """
+
+    job_kind: str = "index"
+    isolates_models: bool = False
+    quiet: bool = False
+    waits_for_others: bool = True
+    within: Sequence[Path] = ()
+
+
+BY_HAND = RunMode()
+
+
+def one_pass(job_kind: str, within: Sequence[Path] = ()) -> RunMode:
+    """The mode of a pass that is one of many: of `worker`, `watch`, or a server's own worker."""
+    return RunMode(
+        job_kind, isolates_models=True, quiet=True, waits_for_others=False, within=within
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """What a run of `index` may be told; `SegSearch.index` says what each means."""
+
+    report: Report | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    rebuild: bool = False
+    retry_failed: bool = False
+    keep_old: bool = False
+    preset: str | None = None
+    mode: RunMode = BY_HAND
+
+
+class Ingest:
+    """Fills one library: what its catalog, its files and its models make of paths."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        sources: Sources,
+        index: SyncedIndex,
+        models_of: ModelsOf,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._sources = sources
+        self._index = index
+        self._models_of = models_of
+
+    def run(self, paths: Sequence[Path | str], options: IndexOptions) -> IngestReport:
+        """Put every new picture at these paths, and all that waits, through the models."""
+        started = time.monotonic()
+        mode, stop = options.mode, options.stop
+        listing = SourceListing({}, ())
+        if paths:
+            listing = self._sources.find(paths, within=mode.within)
+        preset = options.preset or self._settings.preset
+        models, recipe_id = recipe_to_fill(
+            self._catalog, self._models_of, preset, rebuild=options.rebuild
+        )
+        takes_over = self._takes_over(recipe_id)
+        if takes_over:
+            self._catalog.begin_generation(recipe_id, keep_old=options.keep_old)
+        log = JobLog(
+            self._catalog, self._settings.library, mode.job_kind, models.recipe.preset, paths,
+            lazy=mode.quiet,
+        )  # fmt: skip
+        steps: list[Step] = []
+        with log:
+            unreadable, unread = self._enter(paths, listing, recipe_id, stop)
+            waiting = self._catalog.queue_all(recipe_id, retry_failed=options.retry_failed)
+            log.begin_work(waiting)
+            note = counted(log, steps, options.report)
+            while True:
+                work(
+                    self._catalog, self._settings, models, recipe_id,
+                    apart=mode.isolates_models, note=note, stop=stop,
+                )  # fmt: skip
+                if not takes_over or self._catalog.switch_recipe(
+                    recipe_id, keep_old=options.keep_old
+                ):
+                    break
+                # Others hold pictures: one of them switches, or leaves some that are taken over.
+                if not mode.waits_for_others or stop.wait(SWITCH_LOOK_SECONDS):
+                    break
+            left = unread + self._catalog.waiting(recipe_id)  # by a stop, or with other workers
+            log.stopped = stop.is_set()
+            self._save_index()
+            # Paths of this run that gave nothing, now or in an earlier run.
+            failed = failures(self._catalog, listing.files)
+            skipped = (*listing.skipped, *unreadable, *failed)
+            log.skip(skipped)
+        indexed = [step for step in steps if step.reason is None]
+        tried = {step.path for step in steps}
+        earlier = sum(skip.path not in tried for skip in failed)
+        not_new = len(listing.files) - len(steps) - len(unreadable) - left - earlier
+        return IngestReport(
+            files=len(listing.files),
+            indexed=len(indexed),
+            unchanged=max(0, not_new),
+            segments=sum(step.segments for step in indexed),
+            skipped=skipped,
+            seconds=time.monotonic() - started,
+        )
+
+    def run_waiting(self, stop: threading.Event) -> bool:
+        """Deal with what waits under the recipe in use, or the one that is to take over from it.
+
+        Returns whether a picture was indexed.
+        """
+        active = self._catalog.active_recipe()
+        if active is None:
+            return False
+        mode = one_pass("worker")
+        if self._catalog.waiting(active[0]):
+            options = IndexOptions(stop=stop, preset=active[1].preset, mode=mode)
+            return self.run((), options).indexed > 0
+        coming = self._catalog.generation_under_way()
+        if coming is None or not can_make(self._models_of, coming[1]):
+            return False
+        _, recipe, keep_old = coming
+        options = IndexOptions(
+            stop=stop, preset=recipe.preset, rebuild=True, keep_old=keep_old, mode=mode
+        )
+        return self.run((), options).indexed > 0
+
+    def _takes_over(self, recipe_id: int) -> bool:
+        """Whether searches are to switch to this recipe once it is complete."""
+        active = self._catalog.active_recipe()
+        return active is not None and active[0] != recipe_id
+
+    def _enter(
+        self,
+        paths: Sequence[Path | str],
+        listing: SourceListing,
+        recipe_id: int,
+        stop: threading.Event,
+    ) -> tuple[list[Skipped], int]:
+        """Enter what is new or changed, mark what has vanished; see `record`."""
+        known = self._catalog.file_stamps()
+        parts = (self._catalog, self._sources, known)
+        unreadable, unread = record(*parts, listing.files, recipe_id, stop)
+        note_vanished(*parts, paths, listing.listed)
+        return unreadable, unread
+
+    def _save_index(self) -> None:
+        """Write the index of the recipe in use down."""
+        active = self._catalog.active_recipe()
+        if active:
+            self._index.save(active)
+
+
 def recipe_to_fill(
     catalog: Catalog,
-    models_of: Callable[[str | None], PresetModels],
+    models_of: ModelsOf,
     preset: str | None,
     *,
     rebuild: bool,
-) -> tuple[PresetModels, int]:
+) -> tuple[Models, int]:
     """The models that pictures go through, and the id of their recipe.
 
     `preset` None is the library's own. RecipeError when the library was made by other models under
@@ -53,7 +218,7 @@ def recipe_to_fill(
     return models, catalog.register_recipe(models.recipe)
 
 
-def can_make(models_of: Callable[[str | None], PresetModels], recipe: Recipe) -> bool:
+def can_make(models_of: ModelsOf, recipe: Recipe) -> bool:
     """Whether the models and settings of a recipe are here."""
     try:
         return models_of(recipe.preset).recipe.fingerprint == recipe.fingerprint
@@ -96,7 +261,7 @@ def record(
 def work(
     catalog: Catalog,
     settings: Settings,
-    models: PresetModels,
+    models: Models,
     recipe_id: int,
     *,
     apart: bool,

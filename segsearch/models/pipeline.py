@@ -6,13 +6,14 @@ What is no number, or no unit vector, is refused: stored, it would be found by n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from segsearch.core.arrays import DescribedPicture, DescribedSegment, Pixels, Vectors
-from segsearch.core.types import PictureInfo, Proposal
+from segsearch.core.types import PictureInfo, Proposal, Recipe
 from segsearch.masks.crops import CropRule, context_crop, masked_crop
 from segsearch.masks.rle import full
 from segsearch.media.phash import perceptual_hash
@@ -78,3 +79,21 @@ def _useless(identity: str, what: str) -> FloatingPointError:
         f"The model {name} gives {what}: pull or import it again, or set SEGSEARCH_DTYPE to "
         "float32."
     )
+
+
+class Models(Protocol):
+    """The models of one preset; each is loaded when first asked for, and once."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What they and their settings amount to; known without loading them."""
+
+    def embedder(self) -> Embedder: ...
+
+    def pipeline(self) -> Pipeline: ...
+
+    def builder(self) -> Callable[[], Pipeline]:
+        """What loads the same pipeline in another process; picklable."""
+
+
+ModelsOf = Callable[[str | None], Models]  # a preset's name, or None for the usual one

@@ -63,6 +63,10 @@ class Promptable(Protocol):
     """Cuts out what is pointed at."""
 
     @property
+    def identity(self) -> str:
+        """`name@sha256-of-weights`."""
+
+    @property
     def looks_closer(self) -> bool:
         """Whether it sees pictures coarsely: a click is worth several encodings, of crops around
         it, and outlines are worth moving to edges."""

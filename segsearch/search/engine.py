@@ -22,11 +22,11 @@ from segsearch.core.query import (
 from segsearch.core.types import Hit, Image, Recipe, Segment
 from segsearch.search import cursor as cursors
 from segsearch.search import fusion, ranking, validate
-from segsearch.search.comparing import Comparing, Relevances
+from segsearch.search.calibration import Calibration, Relevances
 from segsearch.search.cursor import Cursor
 from segsearch.search.ranking import Ranked, Rules, Shelf
 from segsearch.search.relevance import Background, background, rounded
-from segsearch.search.vectors import TermVectors, with_feedback
+from segsearch.search.vectors import QueryVectors, with_feedback
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.synced import SyncedIndex
 
@@ -73,14 +73,14 @@ class Scored:
 class SearchEngine:
     """Answers over one library, brought up to date before each."""
 
-    def __init__(self, catalog: Catalog, projection: SyncedIndex, terms: TermVectors) -> None:
+    def __init__(self, catalog: Catalog, index: SyncedIndex, vectors: QueryVectors) -> None:
         self._catalog = catalog
-        self._projection = projection
-        self._terms = terms
-        self._comparing = Comparing(projection, terms)
+        self._index = index
+        self._vectors = vectors
+        self._calibration = Calibration(index, vectors)
 
-    def ask(self, recipe: Active, query: Query) -> SearchAnswer:
-        """One page of regions; `service.SegSearch.ask` says which errors are raised."""
+    def search(self, recipe: Active, query: Query) -> SearchAnswer:
+        """One page of regions; `SegSearch.search` says which errors are raised."""
         validate.check(query)
         fusion.check(query)
         question = cursors.question_of(query, f"{recipe[0]}/{recipe[1].fingerprint}")
@@ -142,12 +142,12 @@ class SearchEngine:
         self, recipe: Active, terms: Sequence[Term], like: Sequence[int], unlike: Sequence[int]
     ) -> tuple[Vector, tuple[Pointed, ...]]:
         """The unit vector (d,) regions are compared with, and what each region term stood for."""
-        found = [self._terms.vector(recipe, term) for term in terms]
+        found = [self._vectors.vector(recipe, term) for term in terms]
         pointed = tuple(one for _, one in found if one is not None)
         vectors = [vector for vector, _ in found]
         weights = [term.weight for term in terms]
         liked, unliked = (
-            [self._terms.stored(recipe, one) for one in ids] for ids in (like, unlike)
+            [self._vectors.stored(recipe, one) for one in ids] for ids in (like, unlike)
         )
         return with_feedback(vectors, weights, liked, unliked), pointed
 
@@ -164,16 +164,16 @@ class SearchEngine:
 
         `by_words`: words alone are asked for, and relevance compares them with everyday words.
         """
-        rows, count = self._projection.sample(recipe)
+        rows, count = self._index.sample(recipe)
         count = count if allowed is None else int(allowed.size)
         chance = background(rows @ wanted, count)
-        others = self._comparing.relevances(recipe, rows, wanted, count) if by_words else None
+        others = self._calibration.relevances(recipe, rows, wanted, count) if by_words else None
         if allowed is not None and allowed.size <= EXACT_IDS:
-            scores, ids = self._projection.scores(recipe, wanted, allowed)
+            scores, ids = self._index.scores(recipe, wanted, allowed)
             return Scored(lambda k: (scores[:k], ids[:k]), chance, others)
 
         def nearest(k: int) -> tuple[list[float], list[int]]:
-            return self._projection.search(recipe, wanted, k, allowed)
+            return self._index.search(recipe, wanted, k, allowed)
 
         return Scored(_remembered(nearest), chance, others)
 
@@ -182,7 +182,7 @@ class SearchEngine:
         found: dict[int, Segment] = {}
         for start in range(0, len(ids), IDS_AT_ONCE):
             some = ids[start : start + IDS_AT_ONCE]
-            found |= {one.id: one for one in self._catalog.segments(ids=some)}
+            found |= {one.id: one for one in self._catalog.segments(some)}
         return found
 
     def images_of(self, segments: Sequence[Segment]) -> dict[int, Image]:
@@ -195,11 +195,11 @@ class SearchEngine:
 
         @cache
         def siblings(image_id: int) -> list[Ranked]:
-            segments = {one.id: one for one in self._catalog.segments(image_id=image_id)}
+            segments = {one.id: one for one in self._catalog.segments_of(image_id)}
             ids = np.array(sorted(segments), dtype=np.int64)
             if allowed is not None:
                 ids = ids[np.isin(ids, allowed)]
-            scores, held = self._projection.scores(recipe, wanted, ids)
+            scores, held = self._index.scores(recipe, wanted, ids)
             return [(score, segments[one]) for score, one in zip(scores, held, strict=True)]
 
         return siblings

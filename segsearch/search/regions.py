@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,26 +18,19 @@ from segsearch.models.segment.session import OpenPicture
 Blend = Callable[[VectorRows], "np.ndarray[tuple[int, int], np.dtype[np.float32]]"]
 
 
-@dataclass(frozen=True, slots=True)
-class Pointable:
-    """A picture to point at: its pixels (H, W, 3), and how to open it for the segmenter, which
-    costs the encoder's time and is left when a mask is given."""
+def point(pixels: Pixels, opened: Callable[[], OpenPicture], term: RegionTerm) -> Pointed:
+    """The masks a region term of a picture (H, W, 3) stands for, best first, and which it takes.
 
-    pixels: Pixels
-    open: Callable[[], OpenPicture]
-
-
-def point(picture: Pointable, term: RegionTerm) -> Pointed:
-    """The masks a region term stands for, best first, and which one it takes.
+    `opened` gives the picture encoded for the segmenter; it is not called when a mask is given.
 
     QueryError when it points at nothing, or at a candidate that is not there.
     """
     if term.mask is not None:
-        _check_mask(picture.pixels, term.mask)
+        _check_mask(pixels, term.mask)
         return Pointed((MaskCandidate(term.mask, 1.0),), 0)
     if not term.points and term.box is None:
         raise QueryError("A region needs points, a box or a mask.")
-    found = candidates(picture.open(), term.points or None, term.labels, term.box)
+    found = candidates(opened(), term.points or None, term.labels, term.box)
     if not found:
         raise QueryError("The segmenter finds no region there: point elsewhere, or give a box.")
     chosen = term.candidate or 0

@@ -11,7 +11,7 @@ Where what is asked for is common, its own regions fill the tail. Start and scal
 bounded by the lower half of the scores, in which it has no part. Median and lower spread alone,
 as a normal distribution, underestimate the tail: skewed scores then call everything relevant.
 
-Queries by words alone are judged beside other words as well, where the models allow it: `everyday`.
+Queries by words alone are judged beside other words, too, where models allow it: `calibration`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ MAX_STEPS = 20_000  # of one picture; what was best by then is taken, see `assig
 
 
 @dataclass(frozen=True, slots=True)
-class Filling:
+class SlotCandidate:
     """A region that may fill a slot: its cosine, and its worth, comparable between slots."""
 
     segment: Segment
@@ -32,17 +32,17 @@ class Filling:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class SceneProblem:
     """One picture's regions for each slot, best first; `links` name slots by their number."""
 
-    present: tuple[tuple[Filling, ...], ...]
-    absent: tuple[tuple[Filling, ...], ...]
+    present: tuple[tuple[SlotCandidate, ...], ...]
+    absent: tuple[tuple[SlotCandidate, ...], ...]
     # Absent slots are numbered after the present ones.
     links: tuple[tuple[int, str, int], ...]
 
     @property
     def bound(self) -> float:
-        """What the best assignment is worth at most; no stage without regions is made."""
+        """What the best assignment is worth at most; no problem without regions is made."""
         return sum(one[0].worth for one in self.present)
 
 
@@ -80,31 +80,31 @@ def holds(relation: str, one: Mask, other: Mask) -> bool:
     return Relation(relation) in relations(one, other)
 
 
-def assign(stage: Stage) -> tuple[Filling, ...] | None:
+def assign(problem: SceneProblem) -> tuple[SlotCandidate, ...] | None:
     """The regions that fill the present slots and are worth most together; None without any.
 
     No thing fills two slots, every link holds, and no other thing fills an absent slot as its
     links allow. Among equals the smaller ids win, slot by slot. Gives up improving after
     `MAX_STEPS` regions were tried, which takes six slots with dozens of regions each.
     """
-    linked = _linked(stage)
+    linked = _linked(problem)
     best: tuple[float, tuple[int, ...]] | None = None
-    found: tuple[Filling, ...] | None = None
+    found: tuple[SlotCandidate, ...] | None = None
     steps = 0
     rest = [0.0]
-    for options in reversed(stage.present):
+    for options in reversed(problem.present):
         rest.append(rest[-1] + options[0].worth)
     rest.reverse()
 
-    def grow(chosen: tuple[Filling, ...], worth: float) -> None:
+    def grow(chosen: tuple[SlotCandidate, ...], worth: float) -> None:
         nonlocal best, found, steps
         number = len(chosen)
-        if number == len(stage.present):
+        if number == len(problem.present):
             key = (-worth, tuple(one.segment.id for one in chosen))
-            if (best is None or key < best) and not _is_spoilt(stage, chosen, linked):
+            if (best is None or key < best) and not _is_spoilt(problem, chosen, linked):
                 best, found = key, chosen
             return
-        for one in stage.present[number]:
+        for one in problem.present[number]:
             steps += 1
             if steps > MAX_STEPS:
                 return
@@ -117,10 +117,10 @@ def assign(stage: Stage) -> tuple[Filling, ...] | None:
     return found
 
 
-Linked = Callable[[int, Filling, Sequence[Filling]], bool]
+Linked = Callable[[int, SlotCandidate, Sequence[SlotCandidate]], bool]
 
 
-def _linked(stage: Stage) -> Linked:
+def _linked(problem: SceneProblem) -> Linked:
     """Whether a region for a slot keeps the links with the slots filled before it."""
 
     @cache
@@ -128,18 +128,18 @@ def _linked(stage: Stage) -> Linked:
         return holds(relation, masks[one], masks[other])
 
     masks = {
-        filling.segment.id: filling.segment.mask
-        for options in (*stage.present, *stage.absent)
-        for filling in options
+        candidate.segment.id: candidate.segment.mask
+        for options in (*problem.present, *problem.absent)
+        for candidate in options
     }
 
-    def linked(number: int, filling: Filling, chosen: Sequence[Filling]) -> bool:
-        own = filling.segment.id
+    def linked(number: int, candidate: SlotCandidate, chosen: Sequence[SlotCandidate]) -> bool:
+        own = candidate.segment.id
         return all(
             lies(relation, own, chosen[other].segment.id)
             if one == number
             else lies(relation, chosen[one].segment.id, own)
-            for one, relation, other in _between(stage.links, number, len(chosen))
+            for one, relation, other in _between(problem.links, number, len(chosen))
         )
 
     return linked
@@ -154,18 +154,18 @@ def _between(
             yield one, relation, other
 
 
-def _fits(filling: Filling, chosen: Sequence[Filling]) -> bool:
+def _fits(candidate: SlotCandidate, chosen: Sequence[SlotCandidate]) -> bool:
     """Whether a region is of another thing than those chosen."""
     return not any(
-        filling.segment.id == other.segment.id or same_thing(filling.segment, other.segment)
+        candidate.segment.id == other.segment.id or same_thing(candidate.segment, other.segment)
         for other in chosen
     )
 
 
-def _is_spoilt(stage: Stage, chosen: Sequence[Filling], linked: Linked) -> bool:
+def _is_spoilt(problem: SceneProblem, chosen: Sequence[SlotCandidate], linked: Linked) -> bool:
     """Whether something that must not be there is, beside what was chosen."""
     return any(
-        linked(len(stage.present) + number, filling, chosen) and _fits(filling, chosen)
-        for number, options in enumerate(stage.absent)
-        for filling in options
+        linked(len(problem.present) + number, candidate, chosen) and _fits(candidate, chosen)
+        for number, options in enumerate(problem.absent)
+        for candidate in options
     )

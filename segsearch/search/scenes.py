@@ -15,7 +15,7 @@ from segsearch.core.types import Hit
 from segsearch.search import validate
 from segsearch.search.engine import Active, Scored, SearchEngine, are_words
 from segsearch.search.relevance import rounded
-from segsearch.search.scene_assignment import Filling, Stage, assign, check_scene
+from segsearch.search.scene_assignment import SceneProblem, SlotCandidate, assign, check_scene
 
 # In lower spreads of a slot's scores. Measured on benchmarks/regions: from 2 on stand 92 to 94 %
 # of the pictures that show a thing; from 3 on 74 to 79 % of those, and 14 to 15 % of the others.
@@ -25,30 +25,30 @@ FIRST_CANDIDATES = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class SlotCandidates:
     """The regions that may fill one slot, by image, best first."""
 
     slot: Slot
     scored: Scored
     best: float | None
-    by_image: dict[int, tuple[Filling, ...]]
+    by_image: dict[int, tuple[SlotCandidate, ...]]
 
 
-def answer_scene(asking: SearchEngine, recipe: Active, query: SceneQuery) -> SceneAnswer:
+def answer_scene(engine: SearchEngine, recipe: Active, query: SceneQuery) -> SceneAnswer:
     """Pictures in which regions fill the slots as linked, best first."""
     check_scene(query)
     if not 1 <= query.limit <= MAX_LIMIT:
         raise QueryError(f"The limit is {query.limit}, expected 1 to {MAX_LIMIT}.")
     check_filters(query.filters)
-    everywhere = asking.allowed(recipe, query.filters)
-    casts = [_cast(asking, recipe, slot, everywhere) for slot in query.slots]
-    present = [one for one in casts if not one.slot.absent]
+    everywhere = engine.allowed(recipe, query.filters)
+    slots = [_slot_candidates(engine, recipe, slot, everywhere) for slot in query.slots]
+    present = [one for one in slots if not one.slot.absent]
     relevance = {one.slot.name: one.best for one in present}
     for name, value in relevance.items():
         if value is not None and value < query.min_relevance:
             return SceneAnswer((), relevance, _nothing_matches(name, value, query))
-    found = _fill(query, present, [one for one in casts if one.slot.absent])
-    hits = _hits(asking, present, found)
+    found = _fill(query, present, [one for one in slots if one.slot.absent])
+    hits = _hits(engine, present, found)
     message = None if hits else "No picture holds all of it as asked for."
     return SceneAnswer(hits, relevance, message)
 
@@ -60,26 +60,28 @@ def _nothing_matches(name: str, relevance: float, query: SceneQuery) -> str:
     )
 
 
-def _cast(asking: SearchEngine, recipe: Active, slot: Slot, everywhere: Ids | None) -> Cast:
+def _slot_candidates(
+    engine: SearchEngine, recipe: Active, slot: Slot, everywhere: Ids | None
+) -> SlotCandidates:
     validate.check_terms(slot.terms)
     check_filters(slot.filters)
-    wanted, _ = asking.wanted(recipe, slot.terms, (), ())
-    allowed = asking.allowed(recipe, slot.filters)
+    wanted, _ = engine.wanted(recipe, slot.terms, (), ())
+    allowed = engine.allowed(recipe, slot.filters)
     if allowed is None or everywhere is None:
         allowed = everywhere if allowed is None else allowed
     else:
         allowed = np.intersect1d(allowed, everywhere, assume_unique=True)
-    scored = asking.scored(recipe, wanted, allowed, by_words=are_words(slot.terms))
+    scored = engine.scored(recipe, wanted, allowed, by_words=are_words(slot.terms))
     scores, ids = _from(scored, _least(slot, scored))
-    segments = asking.fetch(ids)
-    by_image: dict[int, list[Filling]] = defaultdict(list)
+    segments = engine.fetch(ids)
+    by_image: dict[int, list[SlotCandidate]] = defaultdict(list)
     for score, one in zip(scores, ids, strict=True):
         if one in segments:
             worth = scored.background.spreads(score) if scored.background else score
-            by_image[segments[one].image_id].append(Filling(segments[one], score, worth))
+            by_image[segments[one].image_id].append(SlotCandidate(segments[one], score, worth))
     best = scored.relevance(scores[:1], ids[:1])[0] if scores else scored.best_relevance()
-    fillings = {image_id: tuple(some) for image_id, some in by_image.items()}
-    return Cast(slot, scored, best, fillings)
+    candidates = {image_id: tuple(some) for image_id, some in by_image.items()}
+    return SlotCandidates(slot, scored, best, candidates)
 
 
 def _least(slot: Slot, scored: Scored) -> float:
@@ -110,25 +112,25 @@ def _from(scored: Scored, least: float) -> tuple[list[float], list[int]]:
 
 
 def _fill(
-    query: SceneQuery, present: list[Cast], absent: list[Cast]
-) -> list[tuple[float, int, tuple[Filling, ...]]]:
+    query: SceneQuery, present: list[SlotCandidates], absent: list[SlotCandidates]
+) -> list[tuple[float, int, tuple[SlotCandidate, ...]]]:
     """(worth, image id, regions) of the best scenes, best first; ties go to the smaller image."""
     numbers = {one.slot.name: number for number, one in enumerate((*present, *absent))}
     links = tuple((numbers[one.one], one.relation, numbers[one.other]) for one in query.links)
     shared = set.intersection(*(set(one.by_image) for one in present))
-    stages = {
-        image_id: Stage(
+    problems = {
+        image_id: SceneProblem(
             tuple(one.by_image[image_id] for one in present),
             tuple(one.by_image.get(image_id, ()) for one in absent),
             links,
         )
         for image_id in shared
     }
-    found: list[tuple[float, int, tuple[Filling, ...]]] = []
-    for image_id, stage in sorted(stages.items(), key=lambda pair: (-pair[1].bound, pair[0])):
-        if len(found) == query.limit and stage.bound < -found[-1][0] - 1e-9:
+    found: list[tuple[float, int, tuple[SlotCandidate, ...]]] = []
+    for image_id, problem in sorted(problems.items(), key=lambda pair: (-pair[1].bound, pair[0])):
+        if len(found) == query.limit and problem.bound < -found[-1][0] - 1e-9:
             break  # nor can any later picture be better
-        chosen = assign(stage)
+        chosen = assign(problem)
         if chosen is not None:
             found.append((-sum(one.worth for one in chosen), image_id, chosen))
             found = sorted(found, key=lambda one: one[:2])[: query.limit]
@@ -136,23 +138,25 @@ def _fill(
 
 
 def _hits(
-    asking: SearchEngine, present: list[Cast], found: list[tuple[float, int, tuple[Filling, ...]]]
+    engine: SearchEngine,
+    present: list[SlotCandidates],
+    found: list[tuple[float, int, tuple[SlotCandidate, ...]]],
 ) -> tuple[SceneHit, ...]:
-    images = asking.images_of([one.segment for _, _, chosen in found for one in chosen])
+    images = engine.images_of([one.segment for _, _, chosen in found for one in chosen])
     hits: list[SceneHit] = []
     for worth, image_id, chosen in found:
         if image_id not in images:
             continue
         rank = len(hits) + 1
         regions = {
-            cast.slot.name: Hit(
+            filled.slot.name: Hit(
                 rank,
                 one.score,
                 one.segment,
                 images[image_id],
-                relevance=cast.scored.relevance([one.score], [one.segment.id])[0],
+                relevance=filled.scored.relevance([one.score], [one.segment.id])[0],
             )
-            for cast, one in zip(present, chosen, strict=True)
+            for filled, one in zip(present, chosen, strict=True)
         }
         hits.append(SceneHit(rank, worth / len(present), images[image_id], regions))
     return tuple(hits)

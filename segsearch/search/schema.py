@@ -147,13 +147,19 @@ class RegionRequest(BaseModel):
     candidate: int | None = Field(
         None, ge=0, le=63, description="Which of the masks, best first; without it the best."
     )
+    stored: bool = Field(
+        False,
+        description="The stored region that one point means, instead of a mask cut out afresh.",
+    )
 
     def term(self, image: int | bytes, weight: float = 1.0) -> RegionTerm:
         """The term over a stored image or a file's bytes; InputError for a wrong mask."""
         mask = None if self.mask is None else from_coco(self.mask.model_dump())
         labels = None if self.labels is None else tuple(self.labels)
         points = tuple(self.points)
-        return RegionTerm(image, points, labels, self.box, mask, self.candidate, weight)
+        return RegionTerm(
+            image, points, labels, self.box, mask, self.candidate, weight, self.stored
+        )
 
 
 class TermRequest(BaseModel):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.core.arrays import Pixels, Vector, Vectors
-from segsearch.core.errors import NotFoundError, QueryError
+from segsearch.core.errors import QueryError, RecipeError
 from segsearch.core.query import (
     ImageTerm,
+    MaskCandidate,
     PictureTerm,
     Pointed,
     RegionTerm,
@@ -22,15 +23,17 @@ from segsearch.core.query import (
     TextTerm,
     VectorTerm,
 )
-from segsearch.core.types import Recipe
-from segsearch.media.decode import Limits, decode
-from segsearch.models.pipeline import Pipeline
+from segsearch.core.types import Recipe, Segment
+from segsearch.media.decode import decode
+from segsearch.models.pipeline import ModelsOf
 from segsearch.models.protocols import Embedder
-from segsearch.models.segment.session import OpenPicture
-from segsearch.search import validate
-from segsearch.search.regions import Pointable, point, region_vector
+from segsearch.models.segment.session import EncodingCache, OpenPicture, promptable
+from segsearch.search.click import stored_region_at
+from segsearch.search.regions import point, region_vector
+from segsearch.search.validate import check_text, check_vector
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.pictures import StoredPictures
 
 Active = tuple[int, Recipe]
 # Rocchio's feedback with the usual weights (Manning et al., Introduction to Information
@@ -39,25 +42,25 @@ LIKE_WEIGHT = 0.75
 UNLIKE_WEIGHT = -0.15
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What terms are read with: models of a recipe, a stored picture's sha256 and pixels, and
-    `open`, which encodes the picture of a sha256 for a recipe's segmenter and keeps that."""
+class QueryVectors:
+    """The vectors of a query's terms, under the active recipe of one library.
 
-    embedder: Callable[[Recipe], Embedder]
-    pipeline: Callable[[Recipe], Pipeline]
-    stored: Callable[[int], tuple[str, Pixels]]
-    open: Callable[[Recipe, str, Callable[[], Pixels]], OpenPicture]
-    limits: Limits
+    Pictures that are pointed at are encoded once, and kept within `kept_bytes`.
+    """
 
-
-class TermVectors:
-    """The vectors of terms, under the active recipe of one library."""
-
-    def __init__(self, catalog: Catalog, projection: SyncedIndex, reading: Reading) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        index: SyncedIndex,
+        pictures: StoredPictures,
+        models_of: ModelsOf,
+        kept_bytes: int,
+    ) -> None:
         self._catalog = catalog
-        self._projection = projection
-        self._reading = reading
+        self._index = index
+        self._pictures = pictures
+        self._models_of = models_of
+        self._encodings = EncodingCache(kept_bytes)
 
     def vector(self, recipe: Active, term: Term) -> tuple[Vector, Pointed | None]:
         """A term's unit vector (d,), and for a region the masks it could have meant.
@@ -65,51 +68,87 @@ class TermVectors:
         QueryError, PictureError, NotFoundError, RecipeError, ModelError: what the term names
         cannot be used.
         """
+        if isinstance(term, RegionTerm) and term.stored:
+            segment = self.stored_region(recipe, term)
+            clicked = MaskCandidate(segment.mask, segment.predicted_iou)
+            return self.stored(recipe, segment.id), Pointed((clicked,), 0)
         if isinstance(term, RegionTerm):
             pointed, pixels = self._point(recipe[1], term)
             mask = pointed.candidates[pointed.chosen].mask
-            pipeline = self._reading.pipeline(recipe[1])
-            blend = self._projection.mix.blend
-            return region_vector(pipeline, blend, pixels, mask), pointed
+            pipeline = self._models_of(recipe[1].preset).pipeline()
+            return region_vector(pipeline, self._index.mix.blend, pixels, mask), pointed
         return self._plain(recipe, term), None
 
     def point(self, recipe: Active, term: RegionTerm) -> Pointed:
         """The masks a region term could mean, and which one it takes."""
         return self._point(recipe[1], term)[0]
 
+    def stored_region(self, recipe: Active, term: RegionTerm) -> Segment:
+        """The stored region that a click means; see `click.stored_region_at`."""
+        if isinstance(term.image, bytes) or len(term.points) != 1 or term.box or term.mask:
+            raise QueryError("A stored region is one point of a stored image.")
+        (point,), image_id = term.points, term.image
+        return stored_region_at(self._catalog, partial(self.point, recipe), image_id, point)
+
     def stored(self, recipe: Active, segment_id: int) -> Vector:
         """The unit vector (d,) of a stored segment."""
-        return self._projection.vector(recipe, segment_id)
+        return self._index.vector(recipe, segment_id)
 
     def words(self, recipe: Active, texts: Sequence[str]) -> Vectors:
         """The unit rows (n, d) of some texts."""
-        return self._reading.embedder(recipe[1]).embed_texts(texts)
+        return self._embedder(recipe[1]).embed_texts(texts)
+
+    def open_picture(self, recipe: Recipe | None, picture: int | bytes) -> OpenPicture:
+        """A stored image by its id, or a file's bytes, for pointing at.
+
+        `recipe` None is that of a library without pictures. NotFoundError, PictureError,
+        ModelError when the segmenter takes no prompts.
+        """
+        return self._open(recipe.preset if recipe else None, *self._source(picture))
 
     def _plain(self, recipe: Active, term: Term) -> Vector:
         if isinstance(term, SegmentTerm):
             return self.stored(recipe, term.segment_id)
         if isinstance(term, VectorTerm):
-            return validate.check_vector(term, recipe[1].dimension)
+            return check_vector(term, recipe[1].dimension)
         if isinstance(term, ImageTerm):
-            vector = self._catalog.picture_vector(recipe[0], term.image_id)
-            if vector is None:
-                raise NotFoundError(f"There is no described image {term.image_id} in the library.")
-            return vector
+            return self._index.picture_vector(recipe, term.image_id)
         if isinstance(term, TextTerm):
-            return cast(Vector, self.words(recipe, [validate.check_text(term.text)])[0])
-        embedder = self._reading.embedder(recipe[1])
-        pixels, _ = decode(cast(PictureTerm, term).data, self._reading.limits)
+            return cast(Vector, self.words(recipe, [check_text(term.text)])[0])
+        embedder = self._embedder(recipe[1])
+        pixels, _ = decode(cast(PictureTerm, term).data, self._pictures.limits)
         return cast(Vector, embedder.embed_pictures([pixels])[0])
 
     def _point(self, recipe: Recipe, term: RegionTerm) -> tuple[Pointed, Pixels]:
-        self._reading.embedder(recipe)  # RecipeError first, before a long look at the picture
-        if isinstance(term.image, bytes):
-            sha256 = hashlib.sha256(term.image).hexdigest()
-            pixels, _ = decode(term.image, self._reading.limits)
-        else:
-            sha256, pixels = self._reading.stored(term.image)
-        picture = Pointable(pixels, lambda: self._reading.open(recipe, sha256, lambda: pixels))
-        return point(picture, term), pixels
+        self._embedder(recipe)  # RecipeError first, before a long look at the picture
+        sha256, read = self._source(term.image)
+        pixels = read()
+        return point(
+            pixels, lambda: self._open(recipe.preset, sha256, lambda: pixels), term
+        ), pixels
+
+    def _open(self, preset: str | None, sha256: str, read: Callable[[], Pixels]) -> OpenPicture:
+        segmenter = self._models_of(preset).pipeline().segmenter
+        return self._encodings.open(promptable(segmenter), sha256, read)
+
+    def _source(self, picture: int | bytes) -> tuple[str, Callable[[], Pixels]]:
+        """The sha256 of a file as hex, the same for a stored image and its bytes, and what reads
+        its pixels (H, W, 3)."""
+        if isinstance(picture, bytes):
+            limits = self._pictures.limits
+            return hashlib.sha256(picture).hexdigest(), lambda: decode(picture, limits)[0]
+        return self._pictures.sha256(picture), lambda: self._pictures.pixels(picture)
+
+    def _embedder(self, recipe: Recipe) -> Embedder:
+        """The embedder that made the library's vectors; RecipeError when it is not here."""
+        models = self._models_of(recipe.preset)
+        present = models.recipe
+        if (present.embedder, present.preprocessing) != (recipe.embedder, recipe.preprocessing):
+            raise RecipeError(
+                f"The library's vectors come from {recipe.embedder[:32]}..., here is "
+                f"{present.embedder[:32]}...: run `segsearch index --rebuild` to make new ones."
+            )
+        return models.embedder()
 
 
 def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:

@@ -111,7 +111,7 @@ def spoilt_catalog(place: Place) -> Answer:
 
 def at_each_checkout(place: Place, pragma: str) -> None:
     """Let every connection of the catalog start with a pragma."""
-    engine = place.service._catalog._engine  # type: ignore[attr-defined]  # the SQL catalog's
+    engine = place.service.catalog._engine
     event.listen(engine, "checkout", lambda connection, *_: connection.execute(pragma))
 
 
@@ -139,7 +139,7 @@ def locked_catalog(place: Place) -> Answer:
 
 def read_only(place: Place) -> Answer:
     """Permissions do not bind root, so the catalog is told what it would have found."""
-    place.service._catalog.read_only = True  # type: ignore[attr-defined]  # the SQL catalog's
+    place.service.catalog.read_only = True
     return place.client.post("/v1/collections", json={"name": "a"})
 
 

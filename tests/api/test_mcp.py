@@ -59,7 +59,7 @@ def test_words_find_regions_that_can_be_looked_at(service: SegSearch) -> None:
     with picture(crop) as seen, picture(whole) as marked:
         assert seen.width == seen.height
         assert marked.size == (120, 90)
-    mask = decode(service.segment(hit["segment_id"]).mask)
+    mask = decode(service.catalog.segment(hit["segment_id"]).mask)
     with picture(call(service, "mask", segment_id=hit["segment_id"]).content[0]) as drawn:
         assert ((np.asarray(drawn) > 0) == mask).all()
     with picture(call(service, "cutout", segment_id=hit["segment_id"]).content[0]) as cut:

@@ -42,8 +42,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SegSearch]:
         paint(folder / "pictures" / f"{number}.png", [RED, BLUE], size=(120 + number, 90))
     with open_small_service(folder / "library", models=ClickModels(), max_bytes=100_000) as made:
         made.index([folder / "pictures"])
-        made.collections.create_collection("holidays")
-        made.collections.add_to_collection("holidays", [1, 2])
+        made.catalog.create_collection("holidays")
+        made.catalog.add_to_collection("holidays", [1, 2])
         yield made
 
 

@@ -202,7 +202,7 @@ def test_file_names_come_back_as_they_are(client: TestClient, pictures: Path) ->
 def test_the_embedded_models_answer_over_http_as_they_do_inside(
     demo_library: SegSearch, words: str
 ) -> None:
-    inside = demo_library.search_text(words, limit=5)
+    inside = demo_library.search_text(words, limit=5).hits
     with TestClient(create_app(demo_library), base_url="http://localhost") as client:
         over_http = hits_of(client, text=words, limit=5)
         assert [hit["segment_id"] for hit in over_http] == [hit.segment.id for hit in inside]

@@ -281,8 +281,8 @@ def test_a_collections_regions_are_exported_alone(tmp_path: Path) -> None:
         for name in ("a", "b"):
             shape = Shape("red" if name == "a" else "blue", (10, 10, 50, 40))
             service.index([paint(tmp_path / f"{name}.png", [shape])])
-        service.collections.create_collection("one")
-        service.collections.add_to_collection("one", [2])
+        service.catalog.create_collection("one")
+        service.catalog.add_to_collection("one", [2])
         client = TestClient(create_app(service), base_url="http://localhost")
         answer = client.post("/v1/export", json={"format": "coco", "collection": "one"})
         assert [one["id"] for one in answer.json()["images"]] == [2]

@@ -226,7 +226,7 @@ def test_a_deleted_segment_is_found_no_more_and_the_library_is_sound(
     assert client.delete(f"/v1/segments/{hits[0]['segment_id']}").status_code == 204
     assert client.get("/v1/images/1/segments").json() == {"segments": []}
     assert client.delete(f"/v1/segments/{red}").json()["code"] == "not_found_error"
-    assert service.verify() == []
+    assert service.maintenance.verify() == []
 
 
 def test_images_are_listed_by_state_and_collection(
@@ -317,8 +317,8 @@ def test_a_library_that_was_moved_takes_its_uploads_along(tmp_path: Path) -> Non
     with open_small_service(tmp_path / "after") as service:
         work(service)
         assert service.status().failed == 0
-        assert service.search_text("red", limit=1)[0].score > 0.7
-        assert service.original(image_id) == data
+        assert service.search_text("red", limit=1).hits[0].score > 0.7
+        assert service.pictures.original(image_id) == data
         assert not service.uploads.add(io.BytesIO(data), "a.png").created
         assert len(list((tmp_path / "after" / "uploads").rglob("*.png"))) == 1
         service.uploads.remove_image(image_id)

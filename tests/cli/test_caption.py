@@ -71,7 +71,7 @@ def test_killed_in_the_middle_it_goes_on_and_sends_nothing_twice_that_was_kept(
     assert (again["already"], again["captioned"]) == (len(kept), REGIONS - len(kept))
     assert len(at.asked) - sent == REGIONS - len(kept)
     assert texts(service) == truth(service)
-    assert service.verify() == []
+    assert service.maintenance.verify() == []
 
 
 def test_interrupted_it_keeps_every_answer_that_is_paid(service: SegSearch) -> None:

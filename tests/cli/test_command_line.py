@@ -233,7 +233,7 @@ def test_an_overlay_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     paint(tmp_path / "a.png", [Shape("red", (10, 10, 50, 40))])
     with open_small_service(tmp_path / "library") as service:
         service.index([tmp_path / "a.png"])
-        best = service.search_text("red", limit=1)[0]
+        best = service.search_text("red", limit=1).hits[0]
         _write_overlay(service, best, tmp_path / "best.png")
         assert (tmp_path / "best.png").read_bytes().startswith(b"\x89PNG")
         with pytest.raises(PathError, match=r"Cannot write to '.*none/best\.png': No such file"):

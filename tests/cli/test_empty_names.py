@@ -39,4 +39,4 @@ def test_it_is_not_taken_for_the_current_folder(arguments: list[str], library: P
     done = CliRunner().invoke(app, ["--library", str(library), *arguments])
     assert isinstance(done.exception, PathError), done.output
     with open_small_service(library) as service:
-        assert [one.tags for one in service.images()] == [()]
+        assert [one.tags for one in service.catalog.images()] == [()]

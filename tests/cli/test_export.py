@@ -22,7 +22,7 @@ from segsearch.core.types import Hit, Origin
 from segsearch.export.documents import hit_document
 from segsearch.export.packs import QUESTION, write_caption_pack
 from segsearch.export.parquet import ROWS_IN_GROUP, write_parquet
-from segsearch.library import RegionSelection, SegSearch, sources
+from segsearch.library import RegionSelection, SegSearch
 from segsearch.masks.rle import decode, from_coco
 from tests.support.small_models import Shape, open_small_service, paint
 
@@ -37,9 +37,9 @@ def service(tmp_path: Path) -> Iterator[SegSearch]:
     paint(tmp_path / "pictures" / "b" / "red.png", [Shape("red", (50, 50, 90, 80))])
     with open_small_service(tmp_path / "library") as made:
         made.index([tmp_path / "pictures"])
-        first = next(iter(made.everything())).segment.id
-        made.captions.add_caption(first, 'A "quoted" 🐕\nover two lines', ORIGIN)
-        made.captions.add_caption(first, "Another", Origin("eye-2", "h", "1" * 64))
+        first = next(iter(made.select())).segment.id
+        made.catalog.add_caption(first, 'A "quoted" 🐕\nover two lines', ORIGIN)
+        made.catalog.add_caption(first, "Another", Origin("eye-2", "h", "1" * 64))
         yield made
 
 
@@ -56,7 +56,7 @@ def test_parquet_holds_what_json_lines_hold(service: SegSearch, tmp_path: Path) 
     told = export(service, "--format", "parquet", "--into", tmp_path / "r.parquet")
     assert told.output.startswith("3 regions written")
     rows = pq.read_table(tmp_path / "r.parquet").to_pylist()
-    hits = list(service.everything())
+    hits = list(service.select())
     assert rows == [hit_document(hit) for hit in hits]
     assert [len(row["captions"]) for row in rows] == [2, 0, 0]
     assert [from_coco(row["mask"]) for row in rows] == [hit.segment.mask for hit in hits]
@@ -71,7 +71,7 @@ def test_parquet_holds_what_json_lines_hold(service: SegSearch, tmp_path: Path) 
 
 
 def test_parquet_is_written_in_groups_and_may_be_empty(service: SegSearch, tmp_path: Path) -> None:
-    hits = list(service.everything()) * 500
+    hits = list(service.select()) * 500
     assert write_parquet(hits, tmp_path / "many.parquet") == 1500
     file = pq.ParquetFile(tmp_path / "many.parquet")
     sizes = [file.metadata.row_group(one).num_rows for one in range(file.num_row_groups)]
@@ -86,7 +86,7 @@ def test_coco_loads_with_captions_and_every_mask_comes_back(
 ) -> None:
     export(service, "--everything", "--into", tmp_path / "coco.json")
     loaded = COCO(str(tmp_path / "coco.json"))
-    hits = list(service.everything())
+    hits = list(service.select())
     assert sorted(loaded.anns) == ids(hits)
     for hit in hits:
         row = loaded.anns[hit.segment.id]
@@ -124,7 +124,7 @@ def test_a_pack_is_the_same_as_a_folder_and_as_a_tar_file(
     assert len(tar) == 3 * 3 + 1
     assert (tmp_path / "new/one.tar").read_bytes() == (tmp_path / "new/two.tar").read_bytes()
     lines = lines_of(tar)
-    assert [line["segment_id"] for line in lines] == ids(list(service.everything()))
+    assert [line["segment_id"] for line in lines] == ids(list(service.select()))
     assert len(lines[0]["captions"]) == 2
     for line in lines:
         (message,) = line["messages"]
@@ -146,16 +146,16 @@ def test_words_paths_and_everything_choose_what_is_written(
         lines = (tmp_path / "out").read_text().splitlines()
         return [json.loads(line)["segment_id"] for line in lines]
 
-    everything = ids(list(service.everything()))
+    everything = ids(list(service.select()))
     assert written() == written("--everything") == everything
     assert written("--limit", "2") == everything[:2]
-    below = [hit for hit in service.everything() if "/b/" in hit.image.paths[0]]
+    below = [hit for hit in service.select() if "/b/" in hit.image.paths[0]]
     assert written("--under", tmp_path / "pictures" / "b") == ids(below)
     assert written("--under", tmp_path / "pictures") == everything
-    blue = RegionSelection("blue", limit=1).hits(
-        service
+    blue = service.select(
+        RegionSelection("blue", limit=1)
     )  # the command's own models know no colours
-    assert ids(list(blue)) == ids(service.search_text("blue", limit=1))
+    assert ids(list(blue)) == ids(list(service.search_text("blue", limit=1).hits))
 
 
 def test_words_that_find_nothing_say_why(
@@ -164,7 +164,7 @@ def test_words_that_find_nothing_say_why(
     answer = SearchAnswer((), 0.05, "Nothing in the library matches.")
     monkeypatch.setattr(service, "ask", lambda query: answer)
     said: list[str] = []
-    assert list(RegionSelection("a walrus").hits(service, said.append)) == []
+    assert list(service.select(RegionSelection("a walrus"), said.append)) == []
     assert said == ["Nothing in the library matches."]
 
 
@@ -178,7 +178,7 @@ def test_the_least_relevance_is_asked_for(
         return SearchAnswer(())
 
     monkeypatch.setattr(service, "ask", ask)
-    RegionSelection("a walrus", min_relevance=0.7).hits(service)
+    service.select(RegionSelection("a walrus", min_relevance=0.7))
     assert [query.min_relevance for query in asked] == [0.7]
 
 
@@ -186,32 +186,32 @@ def test_a_pack_takes_the_place_of_the_one_before_and_of_nothing_else(
     service: SegSearch, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pack"
-    write_caption_pack(service.everything(), sources(service), folder)
+    write_caption_pack(service.select(), service.region_sources(), folder)
     (folder / "notes.txt").write_text("mine")
     before = set(packed(folder))
-    (first,) = RegionSelection(limit=1).hits(service)
+    (first,) = service.select(RegionSelection(limit=1))
 
     def breaking() -> Iterator[Hit]:
         yield first
         raise NotFoundError("gone")
 
     with pytest.raises(NotFoundError):
-        write_caption_pack(breaking(), sources(service), folder)
+        write_caption_pack(breaking(), service.region_sources(), folder)
     left = set(packed(folder))
     assert left == {name for name in before if name.startswith(f"{first.segment.id}-")} | {
         "notes.txt"
     }
-    write_caption_pack([first], sources(service), folder)
+    write_caption_pack([first], service.region_sources(), folder)
     assert set(packed(folder)) == left | {"regions.jsonl"}
     (folder / "regions.jsonl").write_text('another\n{"segment_id": "../notes"}\n[]\n')
-    write_caption_pack([first], sources(service), folder)
+    write_caption_pack([first], service.region_sources(), folder)
     assert set(packed(folder)) == left | {"regions.jsonl"}
 
 
 def test_a_picture_that_is_gone_is_skipped_and_said(service: SegSearch, tmp_path: Path) -> None:
     (tmp_path / "pictures" / "a" / "both.png").unlink()
     target = tmp_path / "pack.tar"
-    written = write_caption_pack(service.everything(), sources(service), target)
+    written = write_caption_pack(service.select(), service.region_sources(), target)
     assert written.regions == 1
     assert len(written.skipped) == 2
     assert all("is gone or was changed" in reason for reason in written.skipped.values())
@@ -225,14 +225,14 @@ def test_a_picture_that_is_gone_is_skipped_and_said(service: SegSearch, tmp_path
 
 def test_what_breaks_off_leaves_no_file_of_that_name(service: SegSearch, tmp_path: Path) -> None:
     def breaking() -> Iterator[Hit]:
-        yield from RegionSelection(limit=1).hits(service)
+        yield from service.select(RegionSelection(limit=1))
         raise NotFoundError("gone")
 
     folder = tmp_path / "new"
     folder.mkdir()
     for name in (".", "pack.tar"):
         with pytest.raises(NotFoundError):
-            write_caption_pack(breaking(), sources(service), folder / name)
+            write_caption_pack(breaking(), service.region_sources(), folder / name)
     (folder / "regions.parquet").write_bytes(b"the old one")
     with pytest.raises(NotFoundError):
         write_parquet(breaking(), folder / "regions.parquet")
@@ -293,7 +293,7 @@ def test_paths_may_be_addresses_in_a_store(tmp_path: Path) -> None:
     memory.pipe("/under/a/red.png", made.read_bytes())
     with open_small_service(tmp_path / "library") as service:
         service.index(["memory://under"])
-        (name,) = service.image(1).paths
+        (name,) = service.catalog.image(1).paths
         told = export(service, "--under", name, "--into", tmp_path / "a.json")
         assert told.output.startswith("1 regions written")
     memory.rm("/under", recursive=True)

@@ -79,7 +79,7 @@ def with_cursor(text: str, place: Place) -> str:
     """The text with a cursor of the query that it goes on with, where it holds one."""
     if "CURSOR" not in text:
         return text
-    first = place.service.ask(query.Query((query.TextTerm("a cup"),), limit=1))
+    first = place.service.search(query.Query((query.TextTerm("a cup"),), limit=1))
     assert first.next_cursor
     return text.replace("CURSOR", first.next_cursor)
 

@@ -19,7 +19,7 @@ from segsearch.core.query import Query, TextTerm
 from segsearch.export.captioning import CaptionReport, Order, caption, origin_of
 from segsearch.export.packs import QUESTION, Sources
 from segsearch.export.vision_chat import ATTEMPTS, Endpoint, VisionChat, retry_after_seconds
-from segsearch.library import RegionSelection, SegSearch, sources
+from segsearch.library import RegionSelection, SegSearch
 from tests.support import vision
 from tests.support.captioned import REGIONS, painted, texts, truth
 from tests.support.small_models import Shape, open_small_service, paint
@@ -39,8 +39,8 @@ def endpoint(at: vision.Endpoint, **options: Any) -> Endpoint:
 def run(
     service: SegSearch, to: Endpoint, order: Order | None = None, **options: Any
 ) -> CaptionReport:
-    hits = RegionSelection().hits(service)
-    return caption(hits, sources(service), service.captions, to, order or Order(), **options)
+    hits = service.select(RegionSelection())
+    return caption(hits, service.region_sources(), service.catalog, to, order or Order(), **options)
 
 
 def test_every_region_is_shown_and_what_is_said_of_it_is_kept(service: SegSearch) -> None:
@@ -49,12 +49,12 @@ def test_every_region_is_shown_and_what_is_said_of_it_is_kept(service: SegSearch
     assert (found.captioned, found.requests, found.already, found.failed) == (10, 10, 0, {})
     assert texts(service) == truth(service)
     assert 1 < at.busiest <= 3
-    (first, *_) = service.everything()
+    (first, *_) = service.select()
     origin = first.captions[0].origin
     assert origin == origin_of(endpoint(at), QUESTION)
     assert origin.host == at.url.split("/")[2]
     assert at.asked[0]["messages"][0]["content"][0]["text"] == QUESTION
-    hits = service.search(Query((TextTerm("purple"),), captions="only"))
+    hits = service.search(Query((TextTerm("purple"),), captions="only")).hits
     assert hits
     assert all("purple" in hit.captions[0].text for hit in hits)
 
@@ -228,15 +228,15 @@ def test_a_picture_that_is_gone_costs_no_request(service: SegSearch, tmp_path: P
 
 def test_a_region_removed_meanwhile_is_said(service: SegSearch) -> None:
     def pixels(image_id: int) -> Any:
-        seen = service.picture(image_id)
+        seen = service.pictures.pixels(image_id)
         if image_id == 1:
             service.remove(image_ids=[1])
         return seen
 
-    hit = next(iter(service.everything()))
+    hit = next(iter(service.select()))
     with seeing() as at:
-        shown = Sources(pixels, service.segments)
-        found = caption([hit], shown, service.captions, endpoint(at), Order())
+        shown = Sources(pixels, service.catalog.segments_of)
+        found = caption([hit], shown, service.catalog, endpoint(at), Order())
     assert found.failed == {hit.segment.id: "The region was removed while it was described."}
 
 
@@ -264,7 +264,7 @@ def test_nonsense_is_refused_before_anything_is_sent(wrong: Any) -> None:
 def test_captions_are_shown_on_the_terminal(service: SegSearch) -> None:
     with seeing() as at:
         run(service, endpoint(at), Order(most=1, at_once=1))
-    hits = list(service.everything())
+    hits = list(service.select())
     console = Console(record=True, width=200, file=io.StringIO())
     hit_table(console, hits)
     assert console.export_text().count("thing on a white ground") == 1
@@ -273,7 +273,7 @@ def test_captions_are_shown_on_the_terminal(service: SegSearch) -> None:
 def test_a_path_stays_in_one_piece_on_a_narrow_terminal(
     service: SegSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hits = list(service.everything())
+    hits = list(service.select())
     path = Path(hits[0].image.paths[0])
     monkeypatch.chdir(path.parent.parent)
     shown = {}
@@ -306,9 +306,9 @@ def test_a_key_that_others_can_read_is_warned_of(
 
 def test_words_choose_what_is_captioned(service: SegSearch) -> None:
     with seeing() as at:
-        hits = RegionSelection("red", limit=1).hits(service)
-        caption(hits, sources(service), service.captions, endpoint(at), Order())
+        hits = service.select(RegionSelection("red", limit=1))
+        caption(hits, service.region_sources(), service.catalog, endpoint(at), Order())
     assert list(texts(service).values()) == [["A red thing on a white ground"]]
     assert replace(RegionSelection("red"), below=[Path("x")]).text == "red"
     with pytest.raises(QueryError, match="not both"):
-        RegionSelection("red", below=[Path("x")]).hits(service)
+        service.select(RegionSelection("red", below=[Path("x")]))

@@ -20,7 +20,7 @@ from segsearch.export.packs import (
     neighbours,
     write_caption_pack,
 )
-from segsearch.library import SegSearch, sources
+from segsearch.library import SegSearch
 from segsearch.masks.rle import decode, from_coco
 from segsearch.search.evaluation.truth import read_truth
 from tests.support.small_models import Shape, open_small_service, paint
@@ -40,7 +40,7 @@ def service(tmp_path: Path) -> Iterator[SegSearch]:
 def test_coco_loads_in_pycocotools_and_comes_back_the_same(
     service: SegSearch, tmp_path: Path
 ) -> None:
-    hits = service.search_text("red", limit=10)
+    hits = service.search_text("red", limit=10).hits
     file = tmp_path / "coco.json"
     file.write_text(json.dumps(coco_document(hits, "red thing")))
     loaded = COCO(str(file))
@@ -57,7 +57,7 @@ def test_coco_loads_in_pycocotools_and_comes_back_the_same(
 
 
 def test_everything_can_be_exported(service: SegSearch) -> None:
-    hits = list(service.everything())
+    hits = list(service.select())
     assert [hit.rank for hit in hits] == [1, 2, 3]
     lines = [json.loads(line) for line in json_lines(hits)]
     assert {line["segment_id"] for line in lines} == {hit.segment.id for hit in hits}
@@ -65,9 +65,9 @@ def test_everything_can_be_exported(service: SegSearch) -> None:
 
 
 def test_a_caption_pack_shows_each_region_three_times(service: SegSearch, tmp_path: Path) -> None:
-    hits = service.search_text("blue", limit=1)
+    hits = service.search_text("blue", limit=1).hits
     pack = tmp_path / "new" / "pack"
-    assert write_caption_pack(hits, sources(service), pack) == Written(1, {})
+    assert write_caption_pack(hits, service.region_sources(), pack) == Written(1, {})
     (line,) = [json.loads(text) for text in (pack / "regions.jsonl").read_text().splitlines()]
     with Image.open(pack / line["cutout"]) as picture:
         cutout = np.asarray(picture)
@@ -88,7 +88,7 @@ def test_a_caption_pack_shows_each_region_three_times(service: SegSearch, tmp_pa
 
 
 def test_neighbours_are_the_nearest_and_never_the_region_itself(service: SegSearch) -> None:
-    hit = service.search_text("red", limit=1)[0]
-    segments = service.segments(hit.image.id)
+    hit = service.search_text("red", limit=1).hits[0]
+    segments = service.catalog.segments_of(hit.image.id)
     told = neighbours(hit.segment, segments)
     assert hit.segment.id not in {one["segment_id"] for one in told}

@@ -15,6 +15,7 @@ from segsearch.core.errors import ModelCrashError, ModelError
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim, FileStamp, JobState, State
 from segsearch.ingest.model_process import Lifetime, ModelProcess, crash_kind
+from segsearch.ingest.run import one_pass
 from segsearch.ingest.worker import TRIES, Pace, Step, Worker
 from segsearch.models.pipeline import Pipeline
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -47,7 +48,7 @@ def test_a_picture_that_crashes_twice_is_set_aside_with_the_kind_of_crash(tmp_pa
         paint(pictures / f"{colour}.png", [Shape(colour, WHOLE)])
     models = HazardousModels()
     with open_small_service(tmp_path / "l", models=models, retry_seconds=0.01, lanes=1) as service:
-        report = service.index([pictures], background="worker")
+        report = service.index([pictures], mode=one_pass("worker"))
         reasons = {Path(one.path).name: one.reason for one in report.skipped}
         assert "signal 11 (SIGSEGV)" in reasons.pop("purple.png")
         assert "exit code 3" in reasons.pop("cyan.png")
@@ -55,10 +56,10 @@ def test_a_picture_that_crashes_twice_is_set_aside_with_the_kind_of_crash(tmp_pa
         assert reasons == {}
         found = service.status()
         assert (found.images, found.pending, found.quarantined) == (7, 0, 3)
-        assert service.index([pictures], background="worker").indexed == 0
-        assert service.index([pictures], background="worker", retry_failed=True).indexed == 0
+        assert service.index([pictures], mode=one_pass("worker")).indexed == 0
+        assert service.index([pictures], mode=one_pass("worker"), retry_failed=True).indexed == 0
         assert service.status().quarantined == 3
-        assert service.verify() == []
+        assert service.maintenance.verify() == []
 
 
 def test_a_picture_that_ends_the_whole_program_is_tried_apart_and_set_aside(
@@ -72,7 +73,7 @@ def test_a_picture_that_ends_the_whole_program_is_tried_apart_and_set_aside(
     assert first.returncode == -signal.SIGSEGV
     assert finish(start("index", library, pictures))["skipped"] == 1
     with open_small_service(library) as service:
-        (bad,) = [one for one in service.images() if one.state is State.QUARANTINED]
+        (bad,) = [one for one in service.catalog.images() if one.state is State.QUARANTINED]
         assert Path(bad.paths[0]).name == "000-purple.png"
         assert service.status().pending == 0
         assert [job.state for job in service.jobs()] == [JobState.DONE, JobState.LOST]
@@ -88,7 +89,9 @@ def test_a_model_process_is_renewed_and_a_kill_costs_one_try(tmp_path: Path) -> 
         assert process.pid is None  # after two pictures
         again = process.describe(claim_of(path))
         assert process.pid not in {None, before}
-        assert [one.proposal for one in again.segments] == [one.proposal for one in first.segments]
+        assert [one.proposal for one in again.catalog.segments] == [
+            one.proposal for one in first.segments
+        ]
         os.kill(process.pid or 0, signal.SIGKILL)
         with pytest.raises(ModelCrashError) as killed:
             process.describe(claim_of(path))

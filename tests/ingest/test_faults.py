@@ -21,7 +21,6 @@ from segsearch.core.types import State
 from segsearch.export.captioning import Order, caption
 from segsearch.export.vision_chat import Endpoint
 from segsearch.ingest.worker import Step
-from segsearch.library import sources
 from segsearch.storage.api_keys import KeyRing, Scope
 from segsearch.storage.catalog import database, queue
 from tests.support.ingesting import ask, content, finish, paint_many, start
@@ -56,8 +55,8 @@ def test_on_a_full_disk_nothing_is_called_damaged(small_disk: Path, tmp_path: Pa
     library, filler = small_disk / "library", small_disk / "filler"
     with open_small_service(library) as service:
         service.index([paint_many(tmp_path / "pictures", 3)])
-        service.upkeep.backup(tmp_path / "backup")
-        everything = list(service.everything())
+        service.maintenance.backup(tmp_path / "backup")
+        everything = list(service.select())
     fill_up(filler)
     with pytest.raises(DiskFullError, match="is full"), open_small_service(library):
         pass
@@ -67,10 +66,10 @@ def test_on_a_full_disk_nothing_is_called_damaged(small_disk: Path, tmp_path: Pa
     with open_small_service(library) as service:
         fill_up(filler)
         with pytest.raises(DiskFullError, match="nothing has changed"):
-            service.upkeep.restore(tmp_path / "backup")
+            service.maintenance.restore(tmp_path / "backup")
         filler.unlink()
-        assert list(service.everything()) == everything
-        assert service.verify() == []
+        assert list(service.select()) == everything
+        assert service.maintenance.verify() == []
 
 
 def test_a_disk_that_fills_up_loses_nothing_that_was_stored(
@@ -93,7 +92,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_stored(
         filler.unlink()
         time.sleep(1)  # the full disk kept what this process held from being given back
         assert service.index([pictures]).skipped == ()
-        assert service.verify() == []
+        assert service.maintenance.verify() == []
     with open_small_service(tmp_path / "calm") as calm:
         calm.index([pictures])
     assert content(library) == content(tmp_path / "calm")
@@ -114,19 +113,19 @@ def test_a_read_only_library_can_be_searched_and_says_it_cannot_be_changed(
     assert (library / "catalog.sqlite-wal").exists() == log_left
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with open_small_service(library) as service:
-        assert len(service.search_text("red", limit=3)) == 3
+        assert len(service.search_text("red", limit=3).hits) == 3
         assert service.status().images == 3
-        assert service.verify() == []
-        service.upkeep.backup(tmp_path / "backup")
+        assert service.maintenance.verify() == []
+        service.maintenance.backup(tmp_path / "backup")
         with pytest.raises(ReadOnlyError, match="can be searched, not changed"):
             service.index([pictures])
         with seeing() as at:
             to = Endpoint(at.url, at.model)
             with pytest.raises(ReadOnlyError, match="can be searched, not changed"):
-                caption(service.everything(), sources(service), service.captions, to, Order())
+                caption(service.select(), service.region_sources(), service.catalog, to, Order())
             assert at.asked == []  # nothing is paid for that cannot be kept
     with open_small_service(tmp_path / "restored") as other:
-        other.upkeep.restore(tmp_path / "backup")
+        other.maintenance.restore(tmp_path / "backup")
     assert content(tmp_path / "restored") == content(tmp_path / "library")
 
 
@@ -139,7 +138,7 @@ def test_a_log_left_behind_by_a_dead_process_is_read(tmp_path: Path) -> None:
         (left / "catalog.sqlite-shm").unlink()
         assert (left / "catalog.sqlite-wal").stat().st_size > 0
     with open_small_service(left) as service:
-        assert service.verify() == []
+        assert service.maintenance.verify() == []
         assert service.status().images == 4
     assert content(left) == content(tmp_path / "library")
 
@@ -157,7 +156,7 @@ def test_the_end_of_a_log_cut_off_by_a_power_cut_costs_only_what_it_held(tmp_pat
         db.execute("UPDATE ingest SET lease_until = 1 WHERE state = 'running'")
     with open_small_service(left) as service:
         service.index([pictures])
-        assert service.verify() == []
+        assert service.maintenance.verify() == []
     assert content(left) == content(tmp_path / "library")
 
 
@@ -171,7 +170,7 @@ def test_two_workers_share_one_library(tmp_path: Path) -> None:
     assert sum(shares) == 40
     assert content(library) == content(tmp_path / "calm")
     with open_small_service(library) as service:
-        assert service.verify() == []
+        assert service.maintenance.verify() == []
     logged = "SELECT count(*), count(DISTINCT segment_id) FROM change_log"
     assert ask(library, logged) == ask(library, "SELECT count(*), count(*) FROM segment")
 
@@ -190,7 +189,7 @@ def test_a_clock_that_jumps_holds_nothing_up_and_repeats_nothing(
                 monkeypatch.setattr(queue, "NOW", shifted)
 
         assert service.index([pictures], report=jump).indexed == 12
-        assert service.verify() == []
+        assert service.maintenance.verify() == []
     logged = "SELECT count(*), count(DISTINCT segment_id) FROM change_log"
     assert ask(tmp_path / "library", logged) == [(24, 24)]
 
@@ -246,7 +245,7 @@ def test_a_file_that_changes_while_it_is_read_gives_its_last_content(tmp_path: P
             thread.join()
         paint(turning, [Shape("purple", (5, 5, 60, 60))])
         service.index([pictures])
-        (image,) = service.images()
+        (image,) = service.catalog.images()
         assert image.state is State.DONE
-        assert service.search_text("purple", limit=1)[0].score > 0.9
-        assert service.verify() == []
+        assert service.search_text("purple", limit=1).hits[0].score > 0.9
+        assert service.maintenance.verify() == []

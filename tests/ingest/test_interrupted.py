@@ -46,7 +46,7 @@ def content(library: Path) -> dict[str, list[tuple[str, str, float]]]:
     found = {
         Path(image.paths[0]).name: sorted(
             (to_coco(segment.mask)["counts"], vectors[segment.id], segment.predicted_iou)
-            for segment in catalog.segments(image_id=image.id)
+            for segment in catalog.segments_of(image.id)
         )
         for image in catalog.images()
     }

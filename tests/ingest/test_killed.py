@@ -78,6 +78,6 @@ def test_thirty_kills_leave_no_trace(pictures: Path, tmp_path: Path) -> None:
     adds = ask(rough, "SELECT count(*), count(DISTINCT segment_id) FROM change_log")
     assert adds == ask(rough, "SELECT count(*), count(*) FROM segment")
     with open_small_service(rough) as service:
-        assert service.verify() == []
+        assert service.maintenance.verify() == []
         assert service.status().quarantined == 0
         assert {job.state.value for job in service.jobs()} <= {"lost", "done"}

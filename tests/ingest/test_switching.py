@@ -13,6 +13,7 @@ import pytest
 
 from segsearch.cli.commands.index import follow
 from segsearch.core.types import Claim
+from segsearch.ingest.run import one_pass
 from segsearch.ingest.watch import Watch
 from segsearch.library import SegSearch
 from tests.support.ingesting import ask, content, paint_many, until
@@ -42,18 +43,18 @@ def test_another_preset_is_built_beside_the_one_in_use_and_takes_over_when_compl
     service: SegSearch, pictures: Path, tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
-    old = [hit.segment.id for hit in service.search_text("red", limit=5)]
+    old = [hit.segment.id for hit in service.search_text("red", limit=5).hits]
     stop = threading.Event()
     with open_both(library, "other") as changed:
         changed.index([pictures], stop=stop, report=lambda *_: stop.set())
         assert service.status().preset == "small"
-        assert [hit.segment.id for hit in service.search_text("red", limit=5)] == old
+        assert [hit.segment.id for hit in service.search_text("red", limit=5).hits] == old
         partly = ask(library, "SELECT count(*) FROM ingest WHERE recipe_id = 2 AND state = 'done'")
         assert 1 <= partly[0][0] < 6
         assert changed.index([pictures]).indexed == 6 - partly[0][0]  # resumed
         assert changed.status().preset == "other"
         assert ask(library, "SELECT count(DISTINCT recipe_id) FROM segment") == [(1,)]
-        assert changed.verify() == []
+        assert changed.maintenance.verify() == []
 
 
 @pytest.mark.parametrize("keep_old", [False, True])
@@ -69,7 +70,7 @@ def test_a_worker_goes_on_with_the_models_that_are_to_take_over(
         assert worker.index_waiting(threading.Event())
         assert worker.status().preset == "other"
         assert not worker.index_waiting(threading.Event())
-        assert worker.verify() == []
+        assert worker.maintenance.verify() == []
     kept = ask(library, "SELECT count(DISTINCT recipe_id) FROM segment")
     assert kept == [(2 if keep_old else 1,)]
 
@@ -82,7 +83,7 @@ def holding(
     service: SegSearch, held: list[Claim], owner: str, lease_seconds: float = 600.0
 ) -> Callable[..., None]:
     """A report at whose first call another worker takes a picture of the models to come."""
-    catalog = service._catalog
+    catalog = service.catalog
 
     def hold(*_: object) -> None:
         coming = catalog.generation_under_way()
@@ -98,15 +99,15 @@ def test_searches_switch_when_the_last_worker_is_done(
 ) -> None:
     with open_both(tmp_path / "library", "other") as changed:
         held: list[Claim] = []
-        changed.index([pictures], report=holding(service, held, ELSEWHERE), background="worker")
+        changed.index([pictures], report=holding(service, held, ELSEWHERE), mode=one_pass("worker"))
         assert changed.status().preset == "small"
-        assert len(changed.search_text("red", limit=20)) >= 6
+        assert len(changed.search_text("red", limit=20).hits) >= 6
         assert not changed.index_waiting(threading.Event())
         assert changed.status().preset == "small"
-        assert service._catalog.fail(held[0], "It is damaged.")
+        assert service.catalog.fail(held[0], "It is damaged.")
         changed.index_waiting(threading.Event())
         assert changed.status().preset == "other"
-        assert changed.verify() == []
+        assert changed.maintenance.verify() == []
 
 
 def test_a_watch_in_which_nothing_changes_switches_once_the_last_worker_is_done(
@@ -116,19 +117,19 @@ def test_a_watch_in_which_nothing_changes_switches_once_the_last_worker_is_done(
     stop, held = threading.Event(), list[Claim]()
     pace: dict[str, Any] = {"settle_seconds": 0.5, "poll": False, "rescan": 600, "idle": 0.5}
     with open_both(tmp_path / "library", "other") as changed:
-        changed.index([pictures], report=holding(service, held, ELSEWHERE), background="watch")
+        changed.index([pictures], report=holding(service, held, ELSEWHERE), mode=one_pass("watch"))
         watcher = Watch([pictures], tmp_path / "library", **pace)
         thread = threading.Thread(target=follow, args=[changed, watcher, [pictures], stop])
         thread.start()
         try:
             until(lambda: any(vars(one).get("action") == "watch.pass" for one in caplog.records))
             assert changed.status().preset == "small"
-            assert service._catalog.fail(held[0], "It is damaged.")
+            assert service.catalog.fail(held[0], "It is damaged.")
             until(lambda: changed.status().preset == "other")
         finally:
             stop.set()
             thread.join()
-        assert changed.verify() == []
+        assert changed.maintenance.verify() == []
 
 
 @pytest.mark.parametrize(("owner", "lease_seconds"), [(ELSEWHERE, 1.0), (DEAD, 600.0)])
@@ -141,7 +142,7 @@ def test_an_index_takes_over_what_a_worker_leaves_and_switches(
         assert changed.index([pictures], report=report).indexed == 6
         assert len(held) == 1
         assert changed.status().preset == "other"
-        assert changed.verify() == []
+        assert changed.maintenance.verify() == []
 
 
 def test_a_run_for_the_models_before_does_not_switch_back(

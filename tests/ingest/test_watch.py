@@ -69,7 +69,7 @@ def test_new_changed_and_vanished_files_are_followed(poll: bool, tmp_path: Path)
             paint(folder / "new.png", [Shape("purple", (5, 5, 60, 60))])
             until(lambda: service.status().segments == 5)
             paint(folder / "new.png", [Shape("cyan", (5, 5, 60, 60))])
-            until(lambda: service.search_text("cyan", limit=1)[0].score > 0.9)
+            until(lambda: service.search_text("cyan", limit=1).hits[0].score > 0.9)
             (folder / "new.png").unlink()
             until(lambda: service.status().missing == 1)
         assert service.status().images == 3
@@ -173,7 +173,7 @@ def test_what_comes_while_another_process_holds_the_library_is_tried_again(
     folder = paint_many(tmp_path / "pictures", 1)
     with open_small_service(tmp_path / "library") as service:
         service.index([folder])
-        engine = service._catalog._engine  # type: ignore[attr-defined]  # the SQL catalog's
+        engine = service.catalog._engine
         event.listen(engine, "checkout", lambda one, *_: one.execute("PRAGMA busy_timeout = 1"))
         with watching(service, folder, poll=False) as seen:
             catalog = tmp_path / "library" / "catalog.sqlite"
@@ -181,7 +181,7 @@ def test_what_comes_while_another_process_holds_the_library_is_tried_again(
                 holder.execute("BEGIN IMMEDIATE")
                 shutil.copy(folder / "000.png", folder / "copy.png")  # needs no model
                 until(lambda: "Tried again shortly: Another process" in caplog.text)
-            until(lambda: len(service.image(1).paths) == 2)
+            until(lambda: len(service.catalog.image(1).paths) == 2)
         assert sum(folder / "copy.png" in paths for paths in seen) == 1
 
 

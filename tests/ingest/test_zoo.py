@@ -54,7 +54,7 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
     with open_small_service(folder.parent / "library", max_pixels=zoo.MAX_PIXELS) as service:
         report = service.index([folder])
         images: dict[str, list[Image]] = {}
-        for image in service.images(limit=1000):
+        for image in service.catalog.images(limit=1000):
             for path in image.paths:
                 images.setdefault(Path(path).name, []).append(image)
         yield Visit(service, report, images)
@@ -66,7 +66,7 @@ def test_there_are_more_than_forty_and_none_is_lost(visit: Visit) -> None:
     done = {name for name, images in visit.images.items() if images[0].state == "done"}
     assert done | (set(visit.reasons) & everything) == everything
     assert not done & set(visit.reasons)
-    assert visit.service.verify() == []
+    assert visit.service.maintenance.verify() == []
 
 
 @pytest.mark.parametrize("name", SHOWING)
@@ -76,7 +76,7 @@ def test_the_mask_lies_on_the_thing(name: str, visit: Visit) -> None:
     assert image.state == "done", image.reason
     truth = encode(THING.mask(WIDTH, HEIGHT))
     assert truth is not None
-    segments = visit.service.segments(image.id)
+    segments = visit.service.catalog.segments_of(image.id)
     scale = image.width // WIDTH
     assert (image.width, image.height) == (WIDTH * scale, HEIGHT * scale)
     if scale != 1:
@@ -84,14 +84,14 @@ def test_the_mask_lies_on_the_thing(name: str, visit: Visit) -> None:
         truth = encode(large)
         assert truth is not None
     assert max(iou(one.mask, truth) for one in segments) >= LEAST_IOU
-    assert visit.service.picture(image.id).shape == (image.height, image.width, 3)
+    assert visit.service.pictures.pixels(image.id).shape == (image.height, image.width, 3)
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_pictures_of_any_shape_are_indexed(name: str, visit: Visit) -> None:
     (image,) = visit.images[name]
     assert image.state == "done", image.reason
-    assert visit.service.segments(image.id)
+    assert visit.service.catalog.segments_of(image.id)
 
 
 @pytest.mark.parametrize("name", REFUSED)

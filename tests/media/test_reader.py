@@ -94,7 +94,7 @@ def test_pictures_elsewhere_are_indexed_found_and_shown(
 ) -> None:
     report = service.index(source)
     assert (report.files, report.indexed, report.skipped) == (2, 2, ())
-    hit = service.search_text("blue", limit=1)[0]
+    hit = service.search_text("blue", limit=1).hits[0]
     assert hit.segment.mask.box.as_tuple() == BLUE.box
     assert hit.image.paths[0].endswith("blue.png")
     client = TestClient(create_app(service), base_url="http://localhost")
@@ -107,7 +107,7 @@ def test_pictures_elsewhere_are_indexed_found_and_shown(
     assert (again.indexed, again.unchanged) == (0, 2)
     assert models.calls == 2
     assert service.index(source, rebuild=True).indexed == 0
-    assert service.verify() == []
+    assert service.maintenance.verify() == []
 
 
 def test_a_picture_is_one_image_wherever_it_lies(
@@ -116,7 +116,7 @@ def test_a_picture_is_one_image_wherever_it_lies(
     service.index([pictures])
     service.index(source)
     assert models.calls == 2
-    assert {len(image.paths) for image in service.images()} == {2}
+    assert {len(image.paths) for image in service.catalog.images()} == {2}
 
 
 def test_an_archive_is_removed_as_a_folder_is(tmp_path: Path, service: SegSearch) -> None:
@@ -150,7 +150,7 @@ def test_near_duplicates_are_linked_and_kept(tmp_path: Path, service: SegSearch)
         half = picture.resize((picture.width // 2, picture.height // 2))
         half.save(tmp_path / "small.png")
     service.index([tmp_path / name for name in (*names, "small.png")])
-    by_name = {Path(image.paths[0]).name: image for image in service.images()}
+    by_name = {Path(image.paths[0]).name: image for image in service.catalog.images()}
     cat, small = by_name["photo-cat.jpg"], by_name["small.png"]
     assert (cat.near_duplicates, small.near_duplicates) == ((small.id,), (cat.id,))
     assert by_name["photo-coffee.jpg"].near_duplicates == ()
@@ -166,7 +166,10 @@ def test_tags_by_path_folder_id_and_over_http(service: SegSearch, pictures: Path
     service.index([pictures])
     assert service.tag(paths=[pictures], add=["holiday", " two  words "]) == [1, 2]
     assert service.tag(paths=[pictures / "album"], remove=["holiday"]) == [1]
-    assert [image.tags for image in service.images()] == [("two words",), ("holiday", "two words")]
+    assert [image.tags for image in service.catalog.images()] == [
+        ("two words",),
+        ("holiday", "two words"),
+    ]
     client = TestClient(create_app(service), base_url="http://localhost")
     answer = client.post(
         "/v1/images/2/tags", json={"add": ["🌴", "خانه\u200cها"], "remove": ["two words"]}
@@ -198,15 +201,15 @@ def test_vanished_files_are_counted_found_still_and_forgotten_by_prune(
     aside = blue.rename(pictures.parent / "aside.png")
     service.index([pictures])
     assert service.status().missing == 1
-    assert service.upkeep.prune(dry_run=True).paths == (str(blue),)
-    assert len(service.search_text("blue", limit=5)) == 2
+    assert service.maintenance.prune(dry_run=True).paths == (str(blue),)
+    assert len(service.search_text("blue", limit=5).hits) == 2
     aside.rename(blue)
-    assert service.upkeep.prune() == PruneReport((), 0)
+    assert service.maintenance.prune() == PruneReport((), 0)
     blue.unlink()
     service.index([pictures])
-    assert (service.upkeep.prune().images, service.status().images) == (1, 1)
-    assert service.image(2).paths == (str(kept),)
-    assert service.verify() == []
+    assert (service.maintenance.prune().images, service.status().images) == (1, 1)
+    assert service.catalog.image(2).paths == (str(kept),)
+    assert service.maintenance.verify() == []
 
 
 def test_verify_says_what_is_gone_from_a_store_or_cannot_be_told(
@@ -215,14 +218,14 @@ def test_verify_says_what_is_gone_from_a_store_or_cannot_be_told(
     memory = fsspec.filesystem("memory")
     memory.put(str(pictures), "/looked-for", recursive=True)
     service.index(["memory://looked-for"])
-    assert service.verify() == []
+    assert service.maintenance.verify() == []
     memory.rm("/looked-for/album/blue.png")
-    (problem,) = service.verify()
+    (problem,) = service.maintenance.verify()
     assert problem.startswith("1 known file is gone from 'memory://")
     memory.rm("/looked-for", recursive=True)
     with closing(sqlite3.connect(tmp_path / "library" / "catalog.sqlite")) as db, db:
         db.execute("UPDATE source SET path = replace(path, 'memory://', 'nonsense://')")
-    told = sorted(service.verify())
+    told = sorted(service.maintenance.verify())
     assert all("cannot be listed: its known files (1)" in one for one in told)
     assert len(told) == 2
 
@@ -247,7 +250,7 @@ def test_a_damaged_archive_forgets_nothing(tmp_path: Path, service: SegSearch) -
     made.write_bytes(made.read_bytes()[:1600])
     service.index([made])
     assert service.status().missing == 0  # whether they are gone cannot be told
-    assert service.upkeep.prune().paths == ()
+    assert service.maintenance.prune().paths == ()
 
 
 def test_a_folder_that_is_gone_is_refused_and_forgets_nothing(

@@ -8,7 +8,7 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-from segsearch.core.query import Query, TextTerm
+from segsearch.core.query import PictureTerm, Query, TextTerm
 from segsearch.core.types import Mask
 from segsearch.library import SegSearch
 from segsearch.masks.crops import CropRule, context_crop
@@ -22,7 +22,7 @@ def test_words_find_the_thing_and_its_mask(demo_library: SegSearch, truth: Truth
     """Over every named thing of the drawn scenes: the best hit overlaps its true mask."""
     assert len(truth.things) >= 30
     right = {
-        name: truth.is_right(demo_library.search(best(f"a {name}"))[0], name)
+        name: truth.is_right(demo_library.search(best(f"a {name}")).hits[0], name)
         for name in truth.things
     }
     wrong = sorted(name for name, is_right in right.items() if not is_right)
@@ -54,7 +54,8 @@ def test_a_crop_finds_the_same_thing_in_another_picture(
         if all(other == picture for other, _ in places):
             continue
         asked.append(name)
-        hits = demo_library.search_picture(png_of(picture, mask), limit=20, per_image=1)
+        term = PictureTerm(png_of(picture, mask))
+        hits = demo_library.search(Query((term,), limit=20, per_image=1)).hits
         elsewhere = [hit for hit in hits if Path(hit.image.paths[0]).name != picture][:5]
         right += any(truth.is_right(hit, name) for hit in elsewhere)
     assert len(asked) >= 20
@@ -64,28 +65,30 @@ def test_a_crop_finds_the_same_thing_in_another_picture(
 def test_a_stored_segment_finds_itself_first(demo_library: SegSearch) -> None:
     from segsearch.core.query import SegmentTerm
 
-    hit = demo_library.search_text("a hamburger", limit=1)[0]
-    again = demo_library.search(Query((SegmentTerm(hit.segment.id),), limit=1))[0]
+    hit = demo_library.search_text("a hamburger", limit=1).hits[0]
+    again = demo_library.search(Query((SegmentTerm(hit.segment.id),), limit=1)).hits[0]
     assert again.segment.image_id == hit.segment.image_id
 
 
 def test_the_masks_of_a_picture_lie_in_it_and_their_numbers_agree(
     demo_library: SegSearch,
 ) -> None:
-    for image in demo_library.images(limit=100):
-        segments = demo_library.segments(image.id)
+    for image in demo_library.catalog.images(limit=100):
+        segments = demo_library.catalog.segments_of(image.id)
         assert segments
         for segment in segments:
             mask = segment.mask
             assert (mask.height, mask.width) == (image.height, image.width)
             assert 0 <= segment.predicted_iou <= 1.5
             assert 0 <= segment.stability <= 1
-    assert demo_library.verify() == []
+    assert demo_library.maintenance.verify() == []
 
 
 @pytest.mark.parametrize("name", ["photo-cat-turned.jpg"])
 def test_a_picture_turned_by_exif_is_stored_upright(demo_library: SegSearch, name: str) -> None:
-    (image,) = [one for one in demo_library.images(limit=100) if one.paths[0].endswith(name)]
+    (image,) = [
+        one for one in demo_library.catalog.images(limit=100) if one.paths[0].endswith(name)
+    ]
     with PIL.Image.open(DEMO / "pictures" / name) as stored:
         assert (image.width, image.height) == (stored.height, stored.width)
-    assert demo_library.picture(image.id).shape == (image.height, image.width, 3)
+    assert demo_library.pictures.pixels(image.id).shape == (image.height, image.width, 3)

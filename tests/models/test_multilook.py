@@ -28,7 +28,7 @@ from segsearch.models.segment.multilook import (
     windows,
 )
 from segsearch.models.segment.prompts import Prompts, check_prompts
-from segsearch.models.segment.session import Prompter
+from segsearch.models.segment.session import EncodingCache
 
 SIZE = (300, 400)
 
@@ -154,7 +154,7 @@ class ShortSighted:
 def picture_of(segmenter: Any) -> Any:
     pixels = np.zeros((*SIZE, 3), np.uint8)
     pixels[100:130, 200:230] = 255  # 0.75 % of the picture
-    return Prompter(segmenter, 1 << 30).open(1, lambda: pixels)
+    return EncodingCache(1 << 30).open(segmenter, 1, lambda: pixels)
 
 
 THING = square(200, 100, 30)

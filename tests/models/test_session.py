@@ -20,7 +20,7 @@ from segsearch.models.segment.automatic import GeneratorSettings
 from segsearch.models.segment.prompts import Prompts
 from segsearch.models.segment.sam import SamSegmenter
 from segsearch.models.segment.sam2 import Sam2Segmenter
-from segsearch.models.segment.session import OpenPicture, Prompter
+from segsearch.models.segment.session import EncodingCache, OpenPicture
 from tests.support.small_sam import patchwork, small_sam
 from tests.support.small_sam2 import IMAGE, small_edgetam, small_sam2
 
@@ -43,7 +43,7 @@ def sam2() -> Sam2Segmenter:
 
 
 def opened(segmenter: Promptable, pixels: Pixels) -> OpenPicture:
-    return Prompter(segmenter, 1 << 30).open(1, lambda: pixels)
+    return EncodingCache(1 << 30).open(segmenter, 1, lambda: pixels)
 
 
 @pytest.mark.parametrize("multimask", [True, False])
@@ -165,6 +165,8 @@ def test_a_wrong_prompt_is_refused_with_its_reason(prompt: dict[str, Any], reaso
 class Counting:
     """A real segmenter whose encodings are counted."""
 
+    identity = "counted"
+
     looks_closer = False
 
     def __init__(self) -> None:
@@ -183,18 +185,18 @@ def test_a_picture_is_encoded_once_and_the_least_used_goes_first() -> None:
     segmenter = Counting()
     pixels = patchwork(40, 60)
     size = segmenter.inner.encode(pixels).nbytes
-    prompter = Prompter(segmenter, max_bytes=2 * size)
+    cache = EncodingCache(2 * size)
     for key in (1, 1, 2, 1):
-        prompter.open(key, lambda: pixels).segment(points=[[5, 5]])
+        cache.open(segmenter, key, lambda: pixels).segment(points=[[5, 5]])
     assert segmenter.encoded == 2
-    prompter.open(3, lambda: pixels)  # 2 goes
-    assert prompter.nbytes == 2 * size
-    prompter.open(1, lambda: pixels)
+    cache.open(segmenter, 3, lambda: pixels)  # 2 goes
+    assert cache.nbytes == 2 * size
+    cache.open(segmenter, 1, lambda: pixels)
     assert segmenter.encoded == 3
-    still = prompter.open(2, lambda: pixels)
+    still = cache.open(segmenter, 2, lambda: pixels)
     assert segmenter.encoded == 4
     for key in (5, 6, 7):
-        prompter.open(key, lambda: pixels)
+        cache.open(segmenter, key, lambda: pixels)
     assert still.segment(points=[[5, 5]]).masks.any() in (True, False)  # usable after it went
 
 
@@ -207,7 +209,7 @@ def test_a_crop_is_a_picture_of_its_own_and_encoded_once() -> None:
         reads.append(1)
         return pixels
 
-    picture = Prompter(segmenter, 1 << 30).open(1, read)
+    picture = EncodingCache(1 << 30).open(segmenter, 1, read)
     first, again = (picture.crop(Box(20, 5, 50, 40)) for _ in range(2))
     assert segmenter.encoded == 2
     assert reads == [1]
@@ -218,6 +220,10 @@ def test_a_crop_is_a_picture_of_its_own_and_encoded_once() -> None:
 
 
 def test_a_picture_larger_than_the_cache_is_answered_all_the_same() -> None:
-    prompter = Prompter(sam(), max_bytes=1)
-    assert prompter.open(1, lambda: patchwork(40, 60)).segment(points=[[5, 5]]).masks.shape[1] == 3
-    assert prompter.nbytes == 0
+    segmenter = sam()
+    cache = EncodingCache(1)
+    assert (
+        cache.open(segmenter, 1, lambda: patchwork(40, 60)).segment(points=[[5, 5]]).masks.shape[1]
+        == 3
+    )
+    assert cache.nbytes == 0

@@ -35,21 +35,21 @@ def service(tmp_path: Path) -> Iterator[SegSearch]:
         paint(tmp_path / "pictures" / f"{name}.png", [Shape(colour, (10, 10, 40, 40))])
     with open_small_service(tmp_path / "library") as made:
         made.index([tmp_path / "pictures"])
-        for hit in list(made.everything()):
+        for hit in list(made.select()):
             text = said[Path(hit.image.paths[0]).stem][1]
-            assert made.captions.add_caption(hit.segment.id, text, ORIGIN)
+            assert made.catalog.add_caption(hit.segment.id, text, ORIGIN)
         yield made
 
 
 def names(service: SegSearch, query: Query) -> list[str]:
-    return [Path(hit.image.paths[0]).stem for hit in service.search(query)]
+    return [Path(hit.image.paths[0]).stem for hit in service.search(query).hits]
 
 
 def test_words_that_vectors_do_not_know_are_found_in_captions(service: SegSearch) -> None:
     query = Query((TextTerm("red house"),))
     assert names(service, query)[0] == "ball"
     assert set(names(service, replace(query, captions="only"))) == {"car", "bus"}
-    joined = service.search(replace(query, captions="join"))
+    joined = service.search(replace(query, captions="join")).hits
     assert len(joined) == 3
     assert all(0 < hit.score < 0.033 for hit in joined)
     assert [hit.score for hit in joined] == sorted((h.score for h in joined), reverse=True)
@@ -59,14 +59,14 @@ def test_words_that_vectors_do_not_know_are_found_in_captions(service: SegSearch
 def test_captions_alone_load_no_model_and_find_nothing_where_nothing_is_said(
     service: SegSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "_models", None)  # a call would fail
+    monkeypatch.setattr(service._vectors, "_models_of", None)  # a call would fail
     query = Query((TextTerm("bus"),), captions="only")
-    (hit,) = service.search(query)
+    (hit,) = service.search(query).hits
     assert hit.captions[0].text == "A bus by a house"
     assert hit.score == pytest.approx(1.0)
-    none = service.ask(replace(query, terms=(TextTerm("zebra"),)))
+    none = service.search(replace(query, terms=(TextTerm("zebra"),)))
     assert (none.hits, none.message) == ((), "No caption holds enough of these words.")
-    nowhere = service.ask(replace(query, filters=Filters(tags=("none",))))
+    nowhere = service.search(replace(query, filters=Filters(tags=("none",))))
     assert (nowhere.hits, nowhere.message) == ((), "No region passes the filters.")
 
 
@@ -79,7 +79,7 @@ def test_what_moves_up_because_a_hit_has_gone_is_on_a_later_page(service: SegSea
     query = Query((TextTerm("red"),), captions="join", limit=2)
     seen: list[str] = []
     while True:
-        answer = service.ask(query)
+        answer = service.search(query)
         for hit in answer.hits:
             seen.append(Path(hit.image.paths[0]).stem)
             service.remove(image_ids=[hit.image.id])
@@ -91,10 +91,10 @@ def test_what_moves_up_because_a_hit_has_gone_is_on_a_later_page(service: SegSea
 
 def test_removed_pictures_take_their_captions_along(service: SegSearch) -> None:
     query = Query((TextTerm("house"),), captions="only")
-    (car,) = [hit for hit in service.search(query) if "car" in hit.captions[0].text]
+    (car,) = [hit for hit in service.search(query).hits if "car" in hit.captions[0].text]
     service.remove(image_ids=[car.image.id])
     assert names(service, query) == ["bus"]
-    assert service.verify() == []
+    assert service.maintenance.verify() == []
 
 
 def test_the_route_takes_the_same_switch(service: SegSearch) -> None:

@@ -24,7 +24,6 @@ from segsearch.masks.rle import decode, iou
 from segsearch.models.pipeline import Pipeline
 from segsearch.models.protocols import PromptedMasks
 from segsearch.models.segment.prompts import Prompts
-from segsearch.search.click import candidates, region_at
 from segsearch_api.mcp import create_server
 from tests.conftest import Truth
 from tests.support.small_models import (
@@ -97,28 +96,28 @@ def call(service: SegSearch, tool: str, **arguments: Any) -> Any:
 
 
 def image_of(service: SegSearch, name: str) -> int:
-    return next(one.id for one in service.images() if one.paths[0].endswith(name))
+    return next(one.id for one in service.catalog.images() if one.paths[0].endswith(name))
 
 
 def test_a_click_finds_what_looks_like_what_was_clicked(service: SegSearch) -> None:
     both = image_of(service, "both.png")
-    hits = call(service, "click_search", image_id=both, x=20, y=20, limit=2)
+    hits = call(service, "click_search", image_id=both, x=20, y=20, stored=True, limit=2)
     found = hits.structured_content["result"]
     assert {tuple(hit["box"]) for hit in found} == {RED.box, ELSEWHERE.box}
-    assert region_at(service, both, 80, 45).mask.box.as_tuple() == BLUE.box
+    assert service.stored_region_at(both, 80, 45).mask.box.as_tuple() == BLUE.box
 
 
 def test_a_click_on_nothing_is_said(service: SegSearch) -> None:
     both = image_of(service, "both.png")
     with pytest.raises(NotFoundError, match="No region"):
-        region_at(service, both, 119, 89)
+        service.stored_region_at(both, 119, 89)
     with pytest.raises(NotFoundError, match="No region"):
-        region_at(service, both, 120, 90)  # on the edge, which /v1/segment takes, too
+        service.stored_region_at(both, 120, 90)  # on the edge, which /v1/segment takes, too
     for x, y in ((-1.0, 5.0), (120.5, 5.0), (5.0, float("nan"))):
         with pytest.raises(InputError, match="outside"):
-            region_at(service, both, x, y)
+            service.stored_region_at(both, x, y)
     with pytest.raises(NotFoundError):
-        region_at(service, 99, 5, 5)
+        service.stored_region_at(99, 5, 5)
     assert call(service, "click_search", image_id=99, x=5, y=5).is_error
 
 
@@ -130,12 +129,12 @@ def test_what_stands_at_a_point_is_cut_out_best_first(tmp_path: Path) -> None:
         whole, left = json.loads(text.text)
         assert whole["box"] == list(RED.box)
         assert whole["predicted_iou"] == pytest.approx(0.9)
-        stored = service.segment(whole["segment_id"])
+        stored = service.catalog.segment(whole["segment_id"])
         assert stored.mask.box.as_tuple() == RED.box
         assert (left["box"], left["segment_id"]) == ([10, 10, 15, 40], None)
         with Image.open(io.BytesIO(base64.b64decode(shown.data))) as picture:
             assert picture.size == (120, 90)
-        best = candidates(service, 1, 12, 12)[0]
+        best = service.masks_at(1, 12, 12)[0]
         assert (decode(best.mask) == decode(stored.mask)).all()
 
 
@@ -150,14 +149,14 @@ def test_a_segmenter_that_takes_no_points_is_said(tmp_path: Path) -> None:
 
 def test_answers_show_what_was_said_of_regions(service: SegSearch) -> None:
     origin = Origin("eye-1", "localhost", "0" * 64)
-    blue = service.search_text("blue", limit=1)[0].segment.id
-    service.captions.add_caption(blue, "A round window", origin)
+    blue = service.search_text("blue", limit=1).hits[0].segment.id
+    service.catalog.add_caption(blue, "A round window", origin)
     found = call(service, "search", words="window", captions="only")
     (hit,) = found.structured_content["result"]
     assert (hit["segment_id"], hit["captions"]) == (blue, ["A round window"])
     joined = call(service, "search", words="window", captions="join", limit=1)
     assert joined.structured_content["result"][0]["segment_id"] == blue
-    red = service.search_text("red", limit=2)
+    red = service.search_text("red", limit=2).hits
     (both,) = [hit for hit in red if hit.image.paths[0].endswith("both.png")]
     (near,) = call(service, "surroundings", segment_id=both.segment.id).structured_content["result"]
     assert near["captions"] == ["A round window"]
@@ -166,14 +165,14 @@ def test_answers_show_what_was_said_of_regions(service: SegSearch) -> None:
 def test_with_the_embedded_models_a_click_means_the_thing_clicked(
     demo_library: SegSearch, truth: Truth
 ) -> None:
-    images = {Path(one.paths[0]).name: one.id for one in demo_library.images(limit=100)}
+    images = {Path(one.paths[0]).name: one.id for one in demo_library.catalog.images(limit=100)}
     right = 0
     things = [named[0] for named in list(truth.things.values())[:40]]
     for name, mask in things:
         box = mask.box
         x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
         try:
-            found = region_at(demo_library, images[name], x, y)
+            found = demo_library.stored_region_at(images[name], x, y)
         except NotFoundError:
             continue
         right += iou(found.mask, mask) > 0.5

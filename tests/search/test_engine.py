@@ -209,12 +209,12 @@ def test_a_scene_that_cannot_be_meant_is_refused(
 def test_the_service_refuses_before_it_looks(tmp_path: Path) -> None:
     with open_small_service(tmp_path / "library") as service:
         with pytest.raises(LibraryMissingError):
-            service.ask_scene(SceneQuery((Slot("a", (TextTerm("a"),)),)))
+            service.search_scene(SceneQuery((Slot("a", (TextTerm("a"),)),)))
         service.index([paint(tmp_path / "a.png", [Shape("red", (10, 10, 40, 40))])])
         with pytest.raises(NotFoundError):
-            service.ask(Query((ImageTerm(9),)))
+            service.search(Query((ImageTerm(9),)))
         with pytest.raises(QueryError, match="makes 9"):
-            service.ask(Query((VectorTerm((1.0,)),)))
+            service.search(Query((VectorTerm((1.0,)),)))
         with pytest.raises(ModelError, match="takes no points"):
             service.point(RegionTerm(1, ((15.0, 15.0),)))
 
@@ -225,7 +225,7 @@ def test_the_service_refuses_before_it_looks(tmp_path: Path) -> None:
 def a_thing(service: SegSearch, truth: Truth, name: str) -> tuple[int, Mask]:
     """The image a named thing of the demo is in, and its true mask."""
     file, mask = truth.things[name][0]
-    images = {Path(one.paths[0]).name: one.id for one in service.images(limit=100)}
+    images = {Path(one.paths[0]).name: one.id for one in service.catalog.images(limit=100)}
     return images[file], mask
 
 
@@ -242,7 +242,7 @@ def test_a_click_offers_masks_and_finds_the_region_it_is_in(
         qualities = [one.predicted_iou for one in pointed.candidates]
         assert qualities == sorted(qualities, reverse=True)
         assert 1 <= len(qualities) <= 3
-        best = demo_library.ask(Query((region,), limit=1))
+        best = demo_library.search(Query((region,), limit=1))
         taken = best.pointed[0].candidates[best.pointed[0].chosen].mask
         hit = best.hits[0]
         right += hit.image.id == image_id and iou(hit.segment.mask, taken) > 0.5
@@ -253,7 +253,7 @@ def test_a_click_on_an_upload_equals_one_on_the_stored_picture(
     demo_library: SegSearch, truth: Truth
 ) -> None:
     image_id, mask = a_thing(demo_library, truth, sorted(truth.things)[0])
-    data = Path(demo_library.image(image_id).paths[0]).read_bytes()
+    data = Path(demo_library.catalog.image(image_id).paths[0]).read_bytes()
     x, y = np.argwhere(_decoded(mask))[mask.area // 2][::-1].tolist()
     stored, upload = (RegionTerm(image, ((x, y),)) for image in (image_id, data))
     assert demo_library.point(stored) == demo_library.point(upload)
@@ -273,12 +273,12 @@ def test_a_click_on_an_upload_equals_one_on_the_stored_picture(
 
 
 def test_relevances_stand_beside_scores(demo_library: SegSearch) -> None:
-    answer = demo_library.ask(Query((TextTerm("a cup of coffee"),), limit=20, per_image=20))
+    answer = demo_library.search(Query((TextTerm("a cup of coffee"),), limit=20, per_image=20))
     levels = [hit.relevance for hit in answer.hits]
     assert answer.relevance == levels[0]
     assert all(level is not None and 0 <= level <= 1 for level in levels)
     assert (levels[0] or 0) > 0.9 > (levels[-1] or 0)
-    itself = demo_library.ask(Query((SegmentTerm(answer.hits[0].segment.id),), limit=20))
+    itself = demo_library.search(Query((SegmentTerm(answer.hits[0].segment.id),), limit=20))
     alike = [hit.relevance or 0.0 for hit in itself.hits]
     assert alike[0] > 0.95
     assert alike == sorted(alike, reverse=True)  # beside the query's own scores it falls with them
@@ -292,11 +292,11 @@ def test_words_are_compared_with_everyday_words_and_nothing_else_is(
     words = "a hot drink"
     embedder = build_embedder(preset(DEFAULT_PRESET), demo_library.settings)
     vector = embedder.embed_texts([words])[0]
-    told = demo_library.ask(Query((TextTerm(words),), min_relevance=0))
-    given = demo_library.ask(Query((VectorTerm(tuple(vector.tolist())),), min_relevance=0))
+    told = demo_library.search(Query((TextTerm(words),), min_relevance=0))
+    given = demo_library.search(Query((VectorTerm(tuple(vector.tolist())),), min_relevance=0))
     assert [hit.segment.id for hit in told.hits] == [hit.segment.id for hit in given.hits]
     assert [hit.relevance for hit in told.hits] != [hit.relevance for hit in given.hits]
-    liked = demo_library.ask(
+    liked = demo_library.search(
         Query((TextTerm(words),), like=(told.hits[0].segment.id,), min_relevance=0)
     )
     levels = [hit.relevance or 0.0 for hit in liked.hits]
@@ -309,7 +309,7 @@ def test_what_is_shown_is_more_relevant_than_what_is_not(demo_library: SegSearch
     absent = ("a trombone", "a submarine", "a wardrobe", "a stapler", "a waterfall", "an igloo")
 
     def level(text: str) -> float:
-        return demo_library.ask(Query((TextTerm(text),), min_relevance=0)).relevance or 0.0
+        return demo_library.search(Query((TextTerm(text),), min_relevance=0)).relevance or 0.0
 
     there, gone = ([level(text) for text in texts] for texts in (present, absent))
     above = np.array(there)[:, None] > np.array(gone)[None]
@@ -319,32 +319,32 @@ def test_what_is_shown_is_more_relevant_than_what_is_not(demo_library: SegSearch
 def test_nothing_matches_is_an_answer(demo_library: SegSearch) -> None:
     noise = np.random.default_rng(4).standard_normal(demo_library_dimension(demo_library))
     term = VectorTerm(tuple(noise.tolist()))
-    answer = demo_library.ask(Query((term,), min_relevance=0.999))
+    answer = demo_library.search(Query((term,), min_relevance=0.999))
     assert answer.hits == ()
     assert answer.message is not None
     assert answer.message.startswith("Nothing in the library matches")
     assert answer.relevance is not None
     assert answer.relevance < 0.999
-    assert len(demo_library.ask(Query((term,), min_relevance=0)).hits) == 10
+    assert len(demo_library.search(Query((term,), min_relevance=0)).hits) == 10
 
 
 def test_what_is_in_the_library_is_found_however_common_it_looks(
     demo_library: SegSearch,
 ) -> None:
-    segment = demo_library.segment(1)
+    segment = demo_library.catalog.segment(1)
     for term in (SegmentTerm(1), ImageTerm(segment.image_id)):
         alone = Query((term,), min_relevance=1.0)
-        assert demo_library.ask(alone).hits
+        assert demo_library.search(alone).hits
         for other in (
             replace(alone, filters=Filters(min_area=1e-9)),
             replace(alone, terms=(term, TextTerm("a cup"))),
         ):
-            assert "matches" in (demo_library.ask(other).message or "")
+            assert "matches" in (demo_library.search(other).message or "")
 
 
 def demo_library_dimension(service: SegSearch) -> int:
     with pytest.raises(QueryError) as told:
-        service.ask(Query((VectorTerm((1.0,)),)))
+        service.search(Query((VectorTerm((1.0,)),)))
     return int(str(told.value).rstrip(".").rpartition(" ")[2])
 
 

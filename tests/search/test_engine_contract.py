@@ -18,16 +18,20 @@ from segsearch.core.arrays import Vector
 from segsearch.core.errors import QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.query import Prefer, Query, SearchAnswer, SegmentTerm, VectorTerm
+from segsearch.core.settings import Settings
 from segsearch.core.types import Hit, Segment
 from segsearch.masks.rle import decode
 from segsearch.media.decode import Limits
+from segsearch.media.sources.reader import Sources
+from segsearch.models.pipeline import Models
 from segsearch.search import engine as asking
 from segsearch.search.engine import SearchEngine
-from segsearch.search.vectors import Reading, TermVectors
+from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.protocol import IndexFactory
 from segsearch.storage.index.synced import Mix, SyncedIndex
+from segsearch.storage.pictures import StoredPictures
 from tests.support.described import RECIPE
 from tests.support.exact_index import ExactIndexFactory
 from tests.support.random_library import (
@@ -45,7 +49,7 @@ MIX = Mix(0.5, 0.5, 0.0)
 FACTORIES: list[IndexFactory] = [ExactIndexFactory(), FaissIndexFactory()]
 
 
-def no_model(*_: object) -> object:
+def no_model(_: str | None) -> Models:
     raise AssertionError("these queries need no model")
 
 
@@ -55,10 +59,10 @@ class Library:
 
     catalog: Catalog
     projection: SyncedIndex
-    asking: SearchEngine
+    engine: SearchEngine
 
     def ask(self, query: Query) -> SearchAnswer:
-        return self.asking.ask(ACTIVE, query)
+        return self.engine.search(ACTIVE, query)
 
     def scores(self, wanted: Vector) -> dict[int, float]:
         """Every segment's cosine, straight from the catalog's vectors."""
@@ -75,9 +79,9 @@ def opened(library: list[Picture], factory: IndexFactory) -> Iterator[Library]:
     with tempfile.TemporaryDirectory() as folder:
         catalog, _ = filled(Path(folder), library)
         projection = SyncedIndex(catalog, factory, Path(folder) / "index", MIX)
-        reading = Reading(no_model, no_model, no_model, no_model, Limits())  # type: ignore[arg-type]  # never called
-        terms = TermVectors(catalog, projection, reading)
-        yield Library(catalog, projection, SearchEngine(catalog, projection, terms))
+        pictures = StoredPictures(catalog, Sources(Settings()), Limits())
+        vectors = QueryVectors(catalog, projection, pictures, no_model, kept_bytes=0)
+        yield Library(catalog, projection, SearchEngine(catalog, projection, vectors))
         catalog.close()
 
 

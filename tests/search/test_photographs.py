@@ -11,8 +11,9 @@ import skimage.data
 import sklearn.datasets
 from PIL import Image
 
-from segsearch.core.query import Query, TextTerm
+from segsearch.core.query import PictureTerm, Query, TextTerm
 from segsearch.core.settings import Settings
+from segsearch.core.types import Hit
 from segsearch.library import SegSearch, open_library
 
 SKIMAGE = Path(skimage.data.__file__).parent
@@ -61,10 +62,15 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SegSearch]
         yield service
 
 
+def best_like(photographs: SegSearch, picture: Path) -> Hit:
+    """The region most like a picture."""
+    return photographs.search(Query((PictureTerm(picture.read_bytes()),), limit=1)).hits[0]
+
+
 def test_words_put_the_right_photograph_first(photographs: SegSearch) -> None:
     # The best, however unlikely: whether it is shown is measured by benchmarks/absence.py.
     answers = {
-        text: photographs.search(Query((TextTerm(text),), limit=1, min_relevance=0))[0]
+        text: photographs.search(Query((TextTerm(text),), limit=1, min_relevance=0)).hits[0]
         for text in RIGHT
     }
     names = {text: Path(hit.image.paths[0]).name for text, hit in answers.items()}
@@ -73,7 +79,7 @@ def test_words_put_the_right_photograph_first(photographs: SegSearch) -> None:
 
 
 def test_a_photograph_finds_itself(photographs: SegSearch) -> None:
-    hit = photographs.search_picture((SKIMAGE / "coffee.png").read_bytes(), limit=1)[0]
+    hit = best_like(photographs, SKIMAGE / "coffee.png")
     assert hit.image.paths == (str(SKIMAGE / "coffee.png"),)
 
 
@@ -83,5 +89,5 @@ def test_a_sixteen_bit_copy_is_the_same_to_search(photographs: SegSearch, tmp_pa
     with Image.open(SKIMAGE / "coins.png") as coins:
         deep = np.asarray(coins.convert("L")).astype(np.uint16) * 257
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    hit = photographs.search_picture((tmp_path / "deep.png").read_bytes(), limit=1)[0]
+    hit = best_like(photographs, tmp_path / "deep.png")
     assert Path(hit.image.paths[0]).name == "coins.png"

@@ -19,7 +19,7 @@ from tests.support.small_models import Shape, open_small_service, paint
 
 def test_a_click_on_a_thing_cuts_it_out(demo_library: SegSearch, truth: Truth) -> None:
     clicks: list[float] = []
-    images = {Path(one.paths[0]).name: one for one in demo_library.images(limit=100)}
+    images = {Path(one.paths[0]).name: one for one in demo_library.catalog.images(limit=100)}
     for things in list(truth.things.values())[:6]:
         name, mask = things[0]
         box = mask.box
@@ -33,7 +33,7 @@ def test_a_click_on_a_thing_cuts_it_out(demo_library: SegSearch, truth: Truth) -
 def test_a_click_answered_by_closer_looks_beats_one_look_on_small_things(
     demo_library: SegSearch, truth: Truth
 ) -> None:
-    images = {Path(one.paths[0]).name: one for one in demo_library.images(limit=100)}
+    images = {Path(one.paths[0]).name: one for one in demo_library.catalog.images(limit=100)}
     once, closer = [], []
     for name, mask in [place for places in truth.things.values() for place in places]:
         if mask.area > 0.05 * mask.width * mask.height:

@@ -15,7 +15,14 @@ from segsearch.core.types import Segment
 from segsearch.masks.relations import relations
 from segsearch.masks.rle import encode
 from segsearch.search.ranking import same_thing
-from segsearch.search.scene_assignment import LINKS, Filling, Stage, assign, check_scene, holds
+from segsearch.search.scene_assignment import (
+    LINKS,
+    SceneProblem,
+    SlotCandidate,
+    assign,
+    check_scene,
+    holds,
+)
 
 SIDE = 24
 
@@ -38,19 +45,19 @@ def segments(draw: st.DrawFn) -> list[Segment]:
 
 
 @st.composite
-def stages(draw: st.DrawFn) -> Stage:
+def problems(draw: st.DrawFn) -> SceneProblem:
     """One to three slots that are there and up to two that are not, over the same regions."""
     regions = draw(segments())
     present, absent = draw(st.integers(1, 3)), draw(st.integers(0, 2))
 
-    def options(least: int) -> tuple[Filling, ...]:
+    def options(least: int) -> tuple[SlotCandidate, ...]:
         chosen = draw(
             st.lists(st.sampled_from(regions), min_size=least, unique_by=lambda one: one.id)
         )
         # Tenths, so that sums tie: then the smaller ids have to win.
         worths = [draw(st.integers(0, 9)) / 8 for _ in chosen]
         pairs = sorted(zip(worths, chosen, strict=True), key=lambda pair: (-pair[0], pair[1].id))
-        return tuple(Filling(one, worth, worth) for worth, one in pairs)
+        return tuple(SlotCandidate(one, worth, worth) for worth, one in pairs)
 
     slots = range(present + absent)
     pairs = [(a, b) for a in slots for b in slots if a != b and min(a, b) < present]
@@ -59,16 +66,16 @@ def stages(draw: st.DrawFn) -> Stage:
         if pairs
         else st.just([])
     )
-    return Stage(
+    return SceneProblem(
         tuple(options(1) for _ in range(present)),
         tuple(options(0) for _ in range(absent)),
         tuple((one, relation, other) for (one, other), relation in links),
     )
 
 
-def tried_out(stage: Stage) -> tuple[Filling, ...] | None:
+def tried_out(problem: SceneProblem) -> tuple[SlotCandidate, ...] | None:
     """Every combination, one after the other."""
-    fitting = [chosen for chosen in itertools.product(*stage.present) if fits(stage, chosen)]
+    fitting = [chosen for chosen in itertools.product(*problem.present) if fits(problem, chosen)]
     return min(
         fitting,
         key=lambda chosen: (-sum(one.worth for one in chosen), [one.segment.id for one in chosen]),
@@ -76,16 +83,16 @@ def tried_out(stage: Stage) -> tuple[Filling, ...] | None:
     )
 
 
-def fits(stage: Stage, chosen: tuple[Filling, ...]) -> bool:
+def fits(problem: SceneProblem, chosen: tuple[SlotCandidate, ...]) -> bool:
     count = len(chosen)
     for one, other in itertools.combinations(chosen, 2):
         if one.segment.id == other.segment.id or same_thing(one.segment, other.segment):
             return False
-    for first, relation, second in stage.links:
+    for first, relation, second in problem.links:
         if max(first, second) < count and not lies(relation, chosen[first], chosen[second]):
             return False
-    for number, options in enumerate(stage.absent, start=count):
-        mine = [link for link in stage.links if number in (link[0], link[2])]
+    for number, options in enumerate(problem.absent, start=count):
+        mine = [link for link in problem.links if number in (link[0], link[2])]
         for option in options:
             everyone = {**dict(enumerate(chosen)), number: option}
             is_chosen = any(same_thing(option.segment, one.segment) for one in chosen)
@@ -96,7 +103,7 @@ def fits(stage: Stage, chosen: tuple[Filling, ...]) -> bool:
     return True
 
 
-def lies(relation: str, one: Filling, other: Filling) -> bool:
+def lies(relation: str, one: SlotCandidate, other: SlotCandidate) -> bool:
     a, b = one.segment.mask, other.segment.mask
     if relation == "larger than":
         return a.area > b.area
@@ -106,16 +113,18 @@ def lies(relation: str, one: Filling, other: Filling) -> bool:
 
 
 @settings(max_examples=300, deadline=None)
-@given(stages())
-def test_the_best_assignment_is_the_one_that_trying_all_finds(stage: Stage) -> None:
-    assert assign(stage) == tried_out(stage)
+@given(problems())
+def test_the_best_assignment_is_the_one_that_trying_all_finds(problem: SceneProblem) -> None:
+    assert assign(problem) == tried_out(problem)
 
 
 def test_a_second_mask_of_what_was_chosen_is_nothing_that_must_not_be_there() -> None:
     dog, again, other = (segment(number, x0, 0, 10, 10) for number, x0 in ((1, 0), (2, 1), (3, 14)))
-    chosen = (Filling(dog, 0.9, 3.0),)
-    assert assign(Stage((chosen,), ((*chosen, Filling(again, 0.8, 2.0)),), ())) == chosen
-    assert assign(Stage((chosen,), ((Filling(other, 0.8, 2.0),),), ())) is None
+    chosen = (SlotCandidate(dog, 0.9, 3.0),)
+    assert (
+        assign(SceneProblem((chosen,), ((*chosen, SlotCandidate(again, 0.8, 2.0)),), ())) == chosen
+    )
+    assert assign(SceneProblem((chosen,), ((SlotCandidate(other, 0.8, 2.0),),), ())) is None
 
 
 def test_relations_are_told_from_the_masks() -> None:
@@ -160,8 +169,8 @@ def test_a_link_may_be_with_what_must_not_be_there() -> None:
 def test_many_regions_end_soon() -> None:
     """Six slots, thirty regions each, and links that cannot all hold."""
     everyone = tuple(
-        Filling(segment(number, number % 20, number // 20 * 4, 2, 2), 1.0, 1.0)
+        SlotCandidate(segment(number, number % 20, number // 20 * 4, 2, 2), 1.0, 1.0)
         for number in range(1, 31)
     )
     links = tuple((n, "left of", (n + 1) % 6) for n in range(6))
-    assert assign(Stage((everyone,) * 6, (), links)) is None
+    assert assign(SceneProblem((everyone,) * 6, (), links)) is None

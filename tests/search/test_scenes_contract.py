@@ -85,7 +85,7 @@ def test_a_scene_is_what_trying_everything_finds(
         () if relation is None else (Link("one", relation, "other"),),
     )
     with opened(library, FaissIndexFactory()) as made:
-        answer = answer_scene(made.asking, ACTIVE, query)
+        answer = answer_scene(made.engine, ACTIVE, query)
         expected = naive(made, [first, second], least, third, relation)
         assert [hit.image.id for hit in answer.hits] == [image_id for _, image_id, _ in expected]
         for hit, (fit, _, numbers) in zip(answer.hits, expected, strict=True):
@@ -109,14 +109,14 @@ def test_filters_of_slots_and_of_the_scene_hold() -> None:
         both = SceneQuery(
             (one, Slot("b", (term(vector),), large, min_score=-1.0)), limit=50, min_relevance=0
         )
-        answer = answer_scene(made.asking, ACTIVE, both)
+        answer = answer_scene(made.engine, ACTIVE, both)
         assert len(answer.hits) == 40
         assert all(
             hit.regions["a"].segment.mask.area < hit.regions["b"].segment.mask.area
             for hit in answer.hits
         )
         none = answer_scene(
-            made.asking, ACTIVE, SceneQuery(both.slots, filters=large, min_relevance=0)
+            made.engine, ACTIVE, SceneQuery(both.slots, filters=large, min_relevance=0)
         )
         assert none.hits == ()
         assert none.message == "No picture holds all of it as asked for."
@@ -129,4 +129,4 @@ def test_a_small_library_cannot_tell_what_is_not_there_without_a_score() -> None
         opened(grid()[:3], FaissIndexFactory()) as made,
         pytest.raises(QueryError, match="min_score"),
     ):
-        answer_scene(made.asking, ACTIVE, scene)
+        answer_scene(made.engine, ACTIVE, scene)

@@ -61,5 +61,5 @@ def test_memory_after_all_pictures_is_within_a_tenth_of_that_after_a_tenth(tmp_p
     with open_library(Settings(library=tmp_path / "library"), create=True) as service:
         report = service.index([folder], report=look)
         assert (report.indexed, report.skipped) == (PICTURES, ())
-        assert service.verify() == []
+        assert service.maintenance.verify() == []
     assert resident[PICTURES] <= resident[FIRST_LOOK] * (1 + MOST_GROWTH)

@@ -72,7 +72,7 @@ def test_a_committed_picture_is_there_with_everything(catalog: Catalog) -> None:
     (image,) = catalog.images()
     assert (image.id, image.width, image.height, image.paths) == (image_id, 30, 20, ("/a/b.png",))
     assert image.state is State.DONE
-    segments = catalog.segments(image_id=image_id)
+    segments = catalog.segments_of(image_id)
     assert [one.mask for one in segments] == [one.proposal.mask for one in described.segments]
     assert [one.predicted_iou for one in segments] == [0.9, 0.89, 0.88]
     (rows,) = catalog.vectors(1)
@@ -151,11 +151,11 @@ def test_copies_share_one_image_and_a_changed_file_replaces_the_old_one(
 
 def test_ids_are_never_given_out_twice(catalog: Catalog) -> None:
     image_id = store(catalog, "/a", 1)
-    gone = {one.id for one in catalog.segments(image_id=image_id)}
+    gone = {one.id for one in catalog.segments_of(image_id)}
     assert catalog.remove_images([image_id]) == 1
     again = store(catalog, "/a", 1)
     assert again != image_id
-    assert not gone & {one.id for one in catalog.segments(image_id=again)}
+    assert not gone & {one.id for one in catalog.segments_of(again)}
 
 
 def test_the_log_tells_the_net_of_what_happened(catalog: Catalog) -> None:

@@ -32,9 +32,9 @@ def test_vectors_that_no_index_can_be_built_of_are_told_and_repaired(
         db.execute(damage)
     shutil.rmtree(library / "index")
     with open_small_service(library) as again:
-        assert any("index cannot be built" in problem for problem in again.verify())
+        assert any("index cannot be built" in problem for problem in again.maintenance.verify())
         with pytest.raises(DamageError, match="repair"):
             again.search_text("red")
-        assert again.upkeep.repair().left == ()
+        assert again.maintenance.repair().left == ()
         again.index([pictures])
-        assert again.verify() == []
+        assert again.maintenance.verify() == []

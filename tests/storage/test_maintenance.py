@@ -41,14 +41,16 @@ def test_vanished_files_are_marked_by_index_and_forgotten_by_prune(
     (pictures / "001.png").unlink()
     service.index([pictures])
     assert (service.status().missing, service.status().images) == (2, 6)
-    assert any("gone from" in problem and "remove" in problem for problem in service.verify())
-    looked = service.upkeep.prune(dry_run=True)
+    assert any(
+        "gone from" in problem and "remove" in problem for problem in service.maintenance.verify()
+    )
+    looked = service.maintenance.prune(dry_run=True)
     assert service.status().images == 6
-    report = service.upkeep.prune()
+    report = service.maintenance.prune()
     assert looked == report
     assert [Path(path).name for path in report.paths] == ["000.png", "001.png"]
     assert (report.images, service.status().images) == (1, 5)  # the copy keeps its image
-    assert service.verify() == []
+    assert service.maintenance.verify() == []
 
 
 @pytest.mark.parametrize("instead", [None, Path.mkdir, os.mkfifo], ids=["link", "folder", "pipe"])
@@ -64,10 +66,10 @@ def test_what_leads_to_no_file_any_more_has_vanished(
     else:
         place.unlink()
         instead(place)
-    assert any("gone from" in problem for problem in service.verify())
+    assert any("gone from" in problem for problem in service.maintenance.verify())
     service.index([pictures])
     assert service.status().missing == 1
-    assert service.upkeep.prune().paths == (str(place),)
+    assert service.maintenance.prune().paths == (str(place),)
 
 
 def test_a_folder_that_disappears_and_comes_back_loses_nothing(
@@ -85,7 +87,7 @@ def test_a_folder_that_disappears_and_comes_back_loses_nothing(
     (tmp_path / "away").rename(pictures)
     service.index([pictures])
     assert service.status().missing == 0
-    assert service.upkeep.prune().paths == ()
+    assert service.maintenance.prune().paths == ()
     after = content(tmp_path / "library")
     assert {name: after[name] for name in before} == before
 
@@ -149,13 +151,13 @@ def test_what_can_be_repaired_is_and_the_next_index_makes_it_whole(
     if name == "no path":
         before.pop("005.png")
         (pictures / "005.png").unlink()
-    assert service.verify()
-    report = service.upkeep.repair()
+    assert service.maintenance.verify()
+    report = service.maintenance.repair()
     assert report.fixed
     assert report.left == ()
     service.index([pictures])
     assert content(tmp_path / "library") == before
-    assert service.verify() == []
+    assert service.maintenance.verify() == []
 
 
 @pytest.mark.parametrize("how", ["truncated", "flipped", "gone", "leftover"])
@@ -174,12 +176,12 @@ def test_a_damaged_snapshot_is_found_passed_over_and_replaced(
         snapshot.unlink()
     else:
         (library / "index" / "g99.index.77.tmp").write_bytes(data)
-    best = service.search_text("red", limit=1)
+    best = service.search_text("red", limit=1).hits
     with open_small_service(library) as again:
-        assert again.search_text("red", limit=1) == best
-        assert again.verify()
-        assert again.upkeep.repair().left == ()
-        assert again.verify() == []
+        assert again.search_text("red", limit=1).hits == best
+        assert again.maintenance.verify()
+        assert again.maintenance.repair().left == ()
+        assert again.maintenance.verify() == []
 
 
 def test_what_a_killed_restore_left_is_found_and_deleted(
@@ -192,8 +194,8 @@ def test_what_a_killed_restore_left_is_found_and_deleted(
     under_way = library / f"restore.{os.getpid()}.tmp"
     for name in (*left, under_way.name):
         (library / name).write_bytes(b"half")
-    assert [problem.split()[2] for problem in service.verify()] == sorted(left)
-    assert service.upkeep.repair().left == ()
+    assert [problem.split()[2] for problem in service.maintenance.verify()] == sorted(left)
+    assert service.maintenance.repair().left == ()
     assert under_way.exists()
     assert not any((library / name).exists() for name in left)
 
@@ -207,14 +209,14 @@ def test_a_backup_made_while_indexing_is_whole_and_restores(
     def report(number: int, *_: object) -> None:
         if number in {5, 20}:
             files.append(tmp_path / f"backup-{number}")
-            service.upkeep.backup(files[-1])
+            service.maintenance.backup(files[-1])
 
     service.index([more], report=report)
     for file, least in zip(files, (5, 20), strict=True):
         library = tmp_path / f"restored-{least}"
         with open_small_service(library) as other:
-            other.upkeep.restore(file)
-            assert other.verify() == []
+            other.maintenance.restore(file)
+            assert other.maintenance.verify() == []
             assert least <= other.status().images - other.status().pending <= 40
             other.index([pictures, more])
         assert content(library) == content(tmp_path / "library")
@@ -223,30 +225,32 @@ def test_a_backup_made_while_indexing_is_whole_and_restores(
 def test_restore_goes_back_and_gives_no_id_out_again(
     service: SegSearch, pictures: Path, tmp_path: Path
 ) -> None:
-    service.upkeep.backup(tmp_path / "backup")
+    service.maintenance.backup(tmp_path / "backup")
     before = content(tmp_path / "library")
     paint(pictures / "new.png", [Shape("purple", (5, 5, 60, 60))])
     with open_small_service(tmp_path / "library") as reader:  # stands for another process
         service.index([pictures])
-        newest = reader.search_text("purple", limit=1)[0].segment.id
-        service.upkeep.restore(tmp_path / "backup")
+        newest = reader.search_text("purple", limit=1).hits[0].segment.id
+        service.maintenance.restore(tmp_path / "backup")
         assert content(tmp_path / "library") == before
-        assert reader.search_text("purple", limit=1)[0].score < 0.5
+        assert reader.search_text("purple", limit=1).hits[0].score < 0.5
         service.index([pictures])
-        again = reader.search_text("purple", limit=1)[0]
+        again = reader.search_text("purple", limit=1).hits[0]
         assert (again.score > 0.9, again.segment.id > newest) == (True, True)
-        assert reader.verify() == service.verify() == []
+        assert reader.maintenance.verify() == service.maintenance.verify() == []
 
 
 def test_what_is_no_backup_is_refused_and_changes_nothing(
     service: SegSearch, tmp_path: Path
 ) -> None:
     before = content(tmp_path / "library")
-    service.upkeep.backup(tmp_path / "backup")
+    service.maintenance.backup(tmp_path / "backup")
     with pytest.raises(PathError):
-        service.upkeep.backup(tmp_path / "backup")  # never over another file
+        service.maintenance.backup(tmp_path / "backup")  # never over another file
     with pytest.raises(PathError, match="cannot be written"):
-        service.upkeep.backup(tmp_path / ("b" * 250))  # no room in a name for what is half-made
+        service.maintenance.backup(
+            tmp_path / ("b" * 250)
+        )  # no room in a name for what is half-made
     whole = (tmp_path / "backup").read_bytes()
     for name, data in (
         ("text", b"rubbish" * 99),
@@ -255,19 +259,19 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(
     ):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DamageError):
-            service.upkeep.restore(tmp_path / name)
+            service.maintenance.restore(tmp_path / name)
     hollow = tmp_path / "hollow"
     hollow.write_bytes(whole)
     with closing(sqlite3.connect(hollow)) as db, db:
         db.execute("DROP TABLE ingest")
     with pytest.raises(DamageError, match="cannot be restored"):
-        service.upkeep.restore(hollow)
+        service.maintenance.restore(hollow)
     with pytest.raises(PathError):
-        service.upkeep.restore(tmp_path / "nowhere")
+        service.maintenance.restore(tmp_path / "nowhere")
     with open_small_service(tmp_path / "new") as nothing:
-        nothing.upkeep.backup(tmp_path / "nothing")
+        nothing.maintenance.backup(tmp_path / "nothing")
     with pytest.raises(LibraryError, match="empty library"):
-        service.upkeep.restore(tmp_path / "nothing")
+        service.maintenance.restore(tmp_path / "nothing")
     assert content(tmp_path / "library") == before
     assert not list((tmp_path / "library").glob("restore*"))
 
@@ -322,4 +326,6 @@ def test_a_run_leaves_a_report_of_every_skipped_file(service: SegSearch, picture
     listed = {(row["path"], row["reason"]) for row in rows if "reason" in row}
     assert listed == {(one.path, one.reason) for one in skipped}
     assert rows[-1]["state"] == "done"
-    assert [one.state for one in service.images() if one.state is not State.DONE] == [State.FAILED]
+    assert [one.state for one in service.catalog.images() if one.state is not State.DONE] == [
+        State.FAILED
+    ]

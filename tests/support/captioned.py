@@ -28,7 +28,7 @@ def painted(folder: Path) -> Iterator[SegSearch]:
 def texts(service: SegSearch) -> dict[int, list[str]]:
     return {
         hit.segment.id: [one.text for one in hit.captions]
-        for hit in service.everything()
+        for hit in service.select()
         if hit.captions
     }
 
@@ -36,9 +36,11 @@ def texts(service: SegSearch) -> dict[int, list[str]]:
 def truth(service: SegSearch) -> dict[int, list[str]]:
     """What the endpoint must say of each region, from the pictures themselves."""
     said = {}
-    for hit in service.everything():
+    for hit in service.select():
         box = hit.segment.mask.box
-        pixel = service.picture(hit.image.id)[(box.y0 + box.y1) // 2, (box.x0 + box.x1) // 2]
+        pixel = service.pictures.pixels(hit.image.id)[
+            (box.y0 + box.y1) // 2, (box.x0 + box.x1) // 2
+        ]
         colour = next(name for name, rgb in COLOURS.items() if tuple(pixel) == rgb)
         said[hit.segment.id] = [f"A {colour} thing on a white ground"]
     assert len(said) == REGIONS

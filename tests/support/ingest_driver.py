@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.types import Proposal
+from segsearch.ingest.run import BY_HAND, one_pass
 from segsearch.models.pipeline import Pipeline
 from tests.support.small_models import (
     ColourEmbedder,
@@ -80,11 +81,11 @@ def main(mode: str, library: Path, pictures: Path) -> None:
     }
     open_ = partial(open_small_service, library, models=HazardousModels(), **settings)
     with open_() as service:
-        background = None if mode == "index" else "worker"
+        run_mode = BY_HAND if mode == "index" else one_pass("worker")
         if mode == "serve":
             thread = threading.Thread(target=serve, args=[service], daemon=True)
             thread.start()
-        report = service.index([pictures], stop=stop, background=background)
+        report = service.index([pictures], stop=stop, mode=run_mode)
         sys.stdout.write(json.dumps({"indexed": report.indexed, "skipped": len(report.skipped)}))
 
 

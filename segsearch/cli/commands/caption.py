@@ -59,7 +59,7 @@ def caption(
     from segsearch.export.captioning import caption as caption_regions
     from segsearch.export.packs import QUESTION
     from segsearch.export.vision_chat import Endpoint
-    from segsearch.library import RegionSelection, open_library, sources
+    from segsearch.library import RegionSelection, open_library
 
     if sum((text is not None, bool(under), everything)) != 1:
         raise QueryError("Say what to caption: words, --under PATH, or --everything.")
@@ -74,9 +74,15 @@ def caption(
         caption_bar(err, quiet=as_json) as report,
     ):
         chosen = RegionSelection(text, under or (), limit, per_image, min_relevance)
-        hits = chosen.hits(service, partial(typer.echo, err=True))
+        hits = service.select(chosen, partial(typer.echo, err=True))
         result = caption_regions(
-            hits, sources(service), service.captions, endpoint, order, stop=stop, report=report
+            hits,
+            service.region_sources(),
+            service.catalog,
+            endpoint,
+            order,
+            stop=stop,
+            report=report,
         )
     if as_json:
         print(json.dumps(caption_report_document(result)))

@@ -69,7 +69,7 @@ def export(
     """
     from segsearch.core.atomic import is_stream
     from segsearch.export.packs import Written, write_caption_pack
-    from segsearch.library import RegionSelection, open_library, sources
+    from segsearch.library import RegionSelection, open_library
 
     if everything and (text is not None or under):
         raise QueryError("Give words, --under PATH or --everything, not several.")
@@ -82,10 +82,10 @@ def export(
         if into.is_dir() or not is_stream(into):
             check_target(service, into)
         chosen = RegionSelection(text, under or (), limit, per_image, min_relevance)
-        hits = chosen.hits(service, partial(typer.echo, err=True))
+        hits = service.select(chosen, partial(typer.echo, err=True))
         try:
             if kind is Format.CAPTION_PACK:
-                written = write_caption_pack(hits, sources(service), into)
+                written = write_caption_pack(hits, service.region_sources(), into)
             else:
                 written = Written(_write_file(hits, kind, into, text or "region"), {})
         except OSError as problem:

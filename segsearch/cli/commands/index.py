@@ -15,6 +15,7 @@ from rich.console import Console
 from segsearch.cli.signals import INTERRUPTED, stopping
 from segsearch.core.errors import EXIT_CODES, BusyError, PathError, PictureError
 from segsearch.core.settings import A_DAY_SECONDS, Settings
+from segsearch.ingest.run import one_pass
 
 if TYPE_CHECKING:
     from segsearch.ingest.watch import Watch
@@ -147,7 +148,7 @@ def keep_up(service: SegSearch, paths: Sequence[str | Path], stop: threading.Eve
             if path is None:
                 service.index_waiting(stop)
             else:
-                result = service.index([path], stop=stop, background="worker")
+                result = service.index([path], stop=stop, mode=one_pass("worker"))
                 LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"})
         except (PathError, BusyError) as problem:
             LOG.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
@@ -203,7 +204,7 @@ def follow(
         late = list(dict.fromkeys([*late, *changed]))
         try:
             if late:
-                result = service.index(late, stop=stop, background="watch", within=within)
+                result = service.index(late, stop=stop, mode=one_pass("watch", within))
                 LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "watch.pass"})
             else:
                 service.index_waiting(stop)

@@ -19,7 +19,7 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
     from segsearch.library import open_library
 
     with open_library(context.obj) as service:
-        problems = service.verify()
+        problems = service.maintenance.verify()
     if as_json:
         print(json.dumps({"ok": not problems, "problems": problems}))
     else:
@@ -36,7 +36,7 @@ def repair(context: typer.Context, as_json: AsJson = False) -> None:
     from segsearch.library import open_library
 
     with open_library(context.obj) as service:
-        report = service.upkeep.repair()
+        report = service.maintenance.repair()
     if as_json:
         print(json.dumps(asdict(report)))
     else:
@@ -62,7 +62,7 @@ def prune(
     from segsearch.library import open_library
 
     with open_library(context.obj) as service:
-        report = service.upkeep.prune(dry_run=dry_run)
+        report = service.maintenance.prune(dry_run=dry_run)
     if as_json:
         print(json.dumps(asdict(report)))
         return
@@ -84,7 +84,7 @@ def backup(
     from segsearch.library import open_library
 
     with open_library(context.obj) as service:
-        service.upkeep.backup(file)
+        service.maintenance.backup(file)
     size = file.stat().st_size
     print(json.dumps({"file": str(file), "bytes": size}) if as_json else f"{file}: {size:,} bytes.")
 
@@ -100,7 +100,7 @@ def restore(
     if not file.is_file():  # before a library is made for it
         raise PathError(f"There is no file {str(file)!r}.")
     with open_library(context.obj, create=True) as service:
-        service.upkeep.restore(file)
+        service.maintenance.restore(file)
         found = service.status()
     if as_json:
         print(json.dumps(asdict(found)))

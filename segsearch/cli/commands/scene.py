@@ -47,7 +47,7 @@ def scene(
         document["limit"] = limit
     query = _query(document)
     with open_library(context.obj) as service:
-        answer = service.ask_scene(query)
+        answer = service.search_scene(query)
     if not as_json:
         _show(answer)
         return

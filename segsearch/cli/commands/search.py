@@ -163,7 +163,7 @@ def _answer(context: typer.Context, query: Query, overlay: Path | None, *, as_js
     with open_library(context.obj) as service:
         if overlay:
             check_target(service, overlay)
-        answer = service.ask(query)
+        answer = service.search(query)
         if overlay and answer.hits:
             _write_overlay(service, answer.hits[0], overlay)
     if not as_json:
@@ -180,7 +180,7 @@ def _answer(context: typer.Context, query: Query, overlay: Path | None, *, as_js
 def _write_overlay(service: SegSearch, best: Hit, overlay: Path) -> None:
     from segsearch.export.render import overlay_png
 
-    pixels = service.picture(best.image.id)
+    pixels = service.pictures.pixels(best.image.id)
     drawn = overlay_png(pixels, [best.segment.mask], [f"{best.score:.2f}"])
     try:
         overlay.write_bytes(drawn)

@@ -36,7 +36,7 @@ def tag(
         ids = service.tag(
             paths=paths or (), image_ids=image_id or (), add=add or (), remove=remove or ()
         )
-        images = [service.image(one) for one in ids]
+        images = [service.catalog.image(one) for one in ids]
     if as_json:
         for image in images:
             print(json.dumps({"image_id": image.id, "tags": list(image.tags)}))

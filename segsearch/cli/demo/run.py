@@ -25,13 +25,13 @@ def run_demo(service: SegSearch, console: Console, stop: threading.Event) -> Non
     report_table(console, result)
     if stop.is_set():
         return
-    answers = {text: service.search_text(text, limit=3, per_image=1) for text in QUERIES}
+    answers = {text: service.search_text(text, limit=3, per_image=1).hits for text in QUERIES}
     folder = shlex.quote(str(service.settings.library))
     for text, hits in answers.items():
         hit_table(console, hits, title=f"segsearch --library {folder} search {text!r}")
     text, hits = max(answers.items(), key=lambda item: item[1][0].score if item[1] else -1.0)
     if hits:
         path = service.settings.library / OVERLAY
-        pixels = service.picture(hits[0].image.id)
+        pixels = service.pictures.pixels(hits[0].image.id)
         path.write_bytes(overlay_png(pixels, [hits[0].segment.mask], [text]))
         console.print(f"The best hit, for {text!r}, is drawn in {path}", markup=False)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from segsearch.core.arrays import Pixels
+from segsearch.core.errors import ModelError
 from segsearch.core.types import Box
 from segsearch.masks.crops import cut
-from segsearch.models.protocols import Encoded, Promptable, PromptedMasks
+from segsearch.models.protocols import Encoded, Promptable, PromptedMasks, Segmenter
 from segsearch.models.segment.prompts import Coordinates, check_prompts
 
 
@@ -64,17 +66,15 @@ class OpenPicture:
         return self.segmenter.answer(self.encoded, prompts)
 
 
-class Prompter:
+class EncodingCache:
     """Keeps encoded pictures on the model's device, the latest used, within `max_bytes`.
 
     Thread-safe. Two callers that open the same picture at once wait for one encoding; the
     encoder runs for one picture at a time.
     """
 
-    def __init__(self, segmenter: Promptable, max_bytes: int) -> None:
-        self._segmenter = segmenter
-        self._max_bytes = max_bytes
-        self._kept: OrderedDict[Hashable, Encoded] = OrderedDict()
+    def __init__(self, max_bytes: int) -> None:
+        self._kept: LRUCache[Hashable, Encoded] = LRUCache(max_bytes, lambda kept: kept.nbytes)
         self._lock = threading.Lock()
         self._encoding = threading.Lock()
 
@@ -82,37 +82,40 @@ class Prompter:
     def nbytes(self) -> int:
         """What the kept encodings take."""
         with self._lock:
-            return sum(one.nbytes for one in self._kept.values())
+            return int(self._kept.currsize)
 
-    def open(self, key: Hashable, read: Callable[[], Pixels]) -> OpenPicture:
-        """The picture of a key; `read` gives its pixels (H, W, 3) when it is not kept.
+    def open(self, segmenter: Promptable, key: Hashable, read: Callable[[], Pixels]) -> OpenPicture:
+        """The picture of a key for a segmenter; `read` gives its pixels (H, W, 3) when it is not
+        kept.
 
         `read` is called once at most, also for the picture's crops.
         """
         read = cache(read)
-        found = self._recent(key)
-        if found is None:
+        kept_as = (segmenter.identity, key)
+        encoded = self._recent(kept_as)
+        if encoded is None:
             with self._encoding:
-                found = self._recent(key)
-                if found is None:
-                    found = self._segmenter.encode(read())
-                    self._keep(key, found)
+                encoded = self._recent(kept_as)
+                if encoded is None:
+                    encoded = segmenter.encode(read())
+                    self._keep(kept_as, encoded)
 
         def crop(window: Box) -> OpenPicture:
-            return self.open((key, window), lambda: cut(read(), window))
+            return self.open(segmenter, (key, window), lambda: cut(read(), window))
 
-        return OpenPicture(self._segmenter, found, read, crop)
+        return OpenPicture(segmenter, encoded, read, crop)
 
     def _recent(self, key: Hashable) -> Encoded | None:
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def _keep(self, key: Hashable, encoded: Encoded) -> None:
-        with self._lock:
+        with self._lock, suppress(ValueError):  # larger than the whole cache
             self._kept[key] = encoded
-            total = sum(one.nbytes for one in self._kept.values())
-            while total > self._max_bytes and self._kept:
-                _, dropped = self._kept.popitem(last=False)
-                total -= dropped.nbytes
+
+
+def promptable(segmenter: Segmenter) -> Promptable:
+    """The segmenter as one that can be pointed with; ModelError when it takes no prompts."""
+    if not isinstance(segmenter, Promptable):
+        raise ModelError(f"{segmenter.identity[:40]} takes no points or boxes.")
+    return segmenter

@@ -25,7 +25,7 @@ def everything(catalog: Catalog, below: Sequence[str | Path] = ()) -> Iterator[H
         for image in page:
             if below and image.id not in chosen:
                 continue
-            segments = catalog.segments(image_id=image.id)
+            segments = catalog.segments_of(image.id)
             said = catalog.captions([one.id for one in segments])
             for segment in segments:
                 rank += 1

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.arrays import DescribedPicture, Ids, VectorRows
+from segsearch.core.errors import NotFoundError
 from segsearch.core.types import Claim, FileStamp, Image, Recipe, Segment, State
 from segsearch.storage.catalog import notes, rows
 from segsearch.storage.catalog.backup import Upkeep
@@ -233,8 +234,12 @@ class Catalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Selecting
         state: State | None = None,
         collection: str | None = None,
     ) -> list[Image]:
-        """Images by ascending id, `after` an id; with `ids`, only these; none of a `collection`
-        that is not there."""
+        """Images by ascending id, `after` an id; with `ids`, only these.
+
+        NotFoundError for a `collection` that is not there.
+        """
+        if collection is not None:
+            self.collection(collection)
         recipe = sa.select(RECIPE.c.id).where(RECIPE.c.active).scalar_subquery()
         joined = IMAGE.outerjoin(
             INGEST, (INGEST.c.image_id == IMAGE.c.id) & (INGEST.c.recipe_id == recipe)
@@ -252,21 +257,37 @@ class Catalog(Queue, Jobs, Upkeep, notes.Notes, Collections, Captions, Selecting
             beside = notes.beside(db, [row.id for row in found])
         return rows.images_from(found, beside)
 
-    def segments(
-        self, *, ids: Sequence[int] | None = None, image_id: int | None = None
-    ) -> list[Segment]:
-        """Segments by id, or all of an image under the active recipe, by ascending id."""
+    def image(self, image_id: int) -> Image:
+        """One image; NotFoundError when there is none of this id."""
+        images = self.images(ids=[image_id], limit=1)
+        if not images:
+            raise NotFoundError(f"There is no image {image_id} in the library.")
+        return images[0]
+
+    def segment(self, segment_id: int) -> Segment:
+        """One segment of the active recipe; NotFoundError when there is none of this id."""
+        segments = self.segments([segment_id])
+        if not segments:
+            raise NotFoundError(f"There is no segment {segment_id} in the library.")
+        return segments[0]
+
+    def segments_of(self, image_id: int) -> list[Segment]:
+        """Every segment of an image under the active recipe, by ascending id; none of an unknown
+        image."""
+        return self._segments(SEGMENT.c.image_id == image_id)
+
+    def segments(self, ids: Sequence[int] | None = None) -> list[Segment]:
+        """The segments with these ids under the active recipe, or all, by ascending id."""
+        return self._segments(sa.true() if ids is None else SEGMENT.c.id.in_(ids))
+
+    def _segments(self, condition: sa.ColumnElement[bool]) -> list[Segment]:
         query = (
             sa.select(SEGMENT, IMAGE.c.width, IMAGE.c.height)
             .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
             .join(RECIPE, RECIPE.c.id == SEGMENT.c.recipe_id)
-            .where(RECIPE.c.active)
+            .where(RECIPE.c.active, condition)
             .order_by(SEGMENT.c.id)
         )
-        if ids is not None:
-            query = query.where(SEGMENT.c.id.in_(ids))
-        if image_id is not None:
-            query = query.where(SEGMENT.c.image_id == image_id)
         with self._reading() as db:
             return [rows.segment_from(row) for row in db.execute(query)]
 

@@ -127,6 +127,14 @@ class SyncedIndex:
             return cast(Vector, row / np.linalg.norm(row))
         raise NotFoundError(f"There is no segment {segment_id} in the library.")
 
+    def picture_vector(self, recipe: tuple[int, Recipe], image_id: int) -> Vector:
+        """What describes an image as a whole (d,), at unit length; NotFoundError when there is no
+        such image, or it has not been described yet."""
+        vector = self._catalog.picture_vector(recipe[0], image_id)
+        if vector is None:
+            raise NotFoundError(f"There is no described image {image_id} in the library.")
+        return vector
+
     def ids(self, recipe: tuple[int, Recipe]) -> Ids:
         """Every segment id the index holds, once it is up to date, ascending."""
         with self._lock:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from segsearch.core.arrays import Vectors
-from segsearch.search.everyday import PROBE, WORDS, Everyday, is_centred
+from segsearch.search.calibration import PROBE, WORDS, EverydayScores, is_centred
 from segsearch.search.relevance import MIN_SAMPLE
 
 DIMENSION = 64
@@ -31,7 +31,7 @@ def test_floors_turn_away_their_share_of_words_that_mean_nothing_here(count: int
     rng = np.random.default_rng(0)
     words = rows(rng, len(WORDS))
     regions = library(rng, rows(rng, 40))
-    relevance = Everyday(words, regions).relevance(count)
+    relevance = EverydayScores(words, regions).relevance(count)
     best = []
     for query in rows(rng, 300):
         some = regions[rng.permutation(len(regions))[:count]]
@@ -45,7 +45,7 @@ def test_what_is_there_is_relevant_and_less_so_among_more() -> None:
     words, query = rows(rng, len(WORDS)), rows(rng, 1)
     regions = library(rng, rows(rng, 40))
     regions[7] = query[0]
-    everyday = Everyday(words, regions)
+    everyday = EverydayScores(words, regions)
     itself, other = everyday.relevance(2000)(regions[[7, 8]] @ query[0], regions[[7, 8]])
     assert itself > 0.99
     assert other < itself
@@ -58,7 +58,7 @@ def test_a_region_that_answers_everything_counts_less() -> None:
     """Both score alike with the query; one of them scores high and low with all other words."""
     rng = np.random.default_rng(2)
     words, query = rows(rng, len(WORDS)), rows(rng, 1)[0]
-    everyday = Everyday(words, library(rng, words))
+    everyday = EverydayScores(words, library(rng, words))
     other = rows(rng, 1)[0]
     other -= (other @ query) * query
     loud = 0.5 * query + 3 * other
@@ -74,7 +74,9 @@ def test_rows_that_score_with_nothing_divide_by_nothing() -> None:
     rng = np.random.default_rng(3)
     words = rows(rng, len(WORDS))
     empty = np.zeros((MIN_SAMPLE, DIMENSION), np.float32)
-    found = Everyday(words, empty).relevance(MIN_SAMPLE)(np.array([0, 0.5], np.float32), empty[:2])
+    found = EverydayScores(words, empty).relevance(MIN_SAMPLE)(
+        np.array([0, 0.5], np.float32), empty[:2]
+    )
     assert np.isfinite(found).all()
     assert found[0] < found[1]
 
@@ -82,7 +84,7 @@ def test_rows_that_score_with_nothing_divide_by_nothing() -> None:
 def test_too_few_regions_are_refused() -> None:
     rng = np.random.default_rng(4)
     with pytest.raises(ValueError, match=f"expected {MIN_SAMPLE} regions or more, found 99"):
-        Everyday(rows(rng, 10), rows(rng, MIN_SAMPLE - 1))
+        EverydayScores(rows(rng, 10), rows(rng, MIN_SAMPLE - 1))
 
 
 def test_pictures_in_a_cone_of_their_own_are_told_apart() -> None:

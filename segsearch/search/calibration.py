@@ -18,14 +18,16 @@ there words differ in what they score with anything, and a query is compared wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segsearch.core.arrays import Vectors
+from segsearch.core.arrays import Vector, Vectors
 from segsearch.search.relevance import MIN_SAMPLE, background
+from segsearch.search.vectors import Active, QueryVectors
+from segsearch.storage.index.synced import SyncedIndex
 
 # Things of every kind; no word that benchmarks/photographs asks for is among them.
 _WORDS = """
@@ -48,6 +50,7 @@ STEPS = 1024  # of the scores at which relevance is worked out
 CURVES = 32  # kept: one for each number of regions that filters let pass
 
 Relevance = Callable[[NDArray[np.float32], Vectors], NDArray[np.float64]]
+Relevances = Callable[[Sequence[int]], Sequence[float | None]]
 
 
 def is_centred(words: Vectors, sample: Vectors) -> bool:
@@ -56,7 +59,7 @@ def is_centred(words: Vectors, sample: Vectors) -> bool:
     return bool(abs(scores.mean()) <= CENTRED * scores.std())
 
 
-class Everyday:
+class EverydayScores:
     """How everyday words score in a library.
 
     `words` (m, d) are their unit rows, `sample` (n, d) rows of the library's regions; ValueError
@@ -97,6 +100,58 @@ class Everyday:
         one."""
         spreads = np.maximum(scores.std(axis=1), self._usual / 10)
         return np.asarray((self._usual / spreads) ** WEIGHED, np.float32)
+
+
+class Calibration:
+    """Judges finds by words beside everyday words, for the library's active recipe.
+
+    The words are embedded once a recipe, and scored again when the library's sample changes.
+    """
+
+    def __init__(self, index: SyncedIndex, vectors: QueryVectors) -> None:
+        self._index = index
+        self._vectors = vectors
+        self._words: dict[str, Vectors | None] = {}
+        self._kept: tuple[Vectors, EverydayScores] | None = None
+
+    def relevances(
+        self, recipe: Active, sample: Vectors, wanted: Vector, count: int
+    ) -> Relevances | None:
+        """What gives the relevances of segments, by id, for a query (d,) among `count` regions, of
+        which `sample` (n, d) are some.
+
+        None where the library is too small, or its models keep words and pictures apart. A segment
+        that is gone has None.
+        """
+        if len(sample) < MIN_SAMPLE:
+            return None
+        words = self._everyday_words(recipe, sample)
+        if words is None:
+            return None
+        kept = self._kept
+        if kept is None or kept[0] is not sample:
+            kept = self._kept = (sample, EverydayScores(words, sample))
+        relevance = kept[1].relevance(count)
+        known: dict[int, float] = {}
+
+        def relevances(ids: Sequence[int]) -> Sequence[float | None]:
+            new = [one for one in ids if one not in known]
+            if new:
+                held, rows = self._index.rows(recipe, np.array(new, dtype=np.int64))
+                found = relevance(rows @ wanted, rows).tolist()
+                known.update(zip(held.tolist(), found, strict=True))
+            return [known.get(one) for one in ids]
+
+        return relevances
+
+    def _everyday_words(self, recipe: Active, sample: Vectors) -> Vectors | None:
+        """The rows (m, d) of all everyday words; None where a few show that they tell nothing."""
+        fingerprint = recipe[1].fingerprint
+        if fingerprint not in self._words:
+            probe = self._vectors.words(recipe, PROBE)
+            fits = is_centred(probe, sample)
+            self._words[fingerprint] = self._vectors.words(recipe, WORDS) if fits else None
+        return self._words[fingerprint]
 
 
 def _shares(ascending: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:

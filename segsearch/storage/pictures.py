@@ -1,0 +1,30 @@
+"""The pictures of a library as bytes and pixels, from wherever their files still lie."""
+
+from __future__ import annotations
+
+from segsearch.core.arrays import Pixels
+from segsearch.media.decode import Limits, decode
+from segsearch.media.sources.reader import Sources
+from segsearch.media.sources.verified import read_original
+from segsearch.storage.catalog.sql_catalog import Catalog
+
+
+class StoredPictures:
+    """Reads the files that a catalog names; thread-safe."""
+
+    def __init__(self, catalog: Catalog, sources: Sources, limits: Limits) -> None:
+        self._catalog = catalog
+        self._sources = sources
+        self.limits = limits
+
+    def sha256(self, image_id: int) -> str:
+        """Of an image's bytes, as hex; NotFoundError for an unknown id."""
+        return self._catalog.image(image_id).sha256
+
+    def original(self, image_id: int) -> bytes:
+        """The bytes of an image's file; NotFoundError when it is gone or was changed since."""
+        return read_original(self._catalog.image(image_id), self._sources.read)
+
+    def pixels(self, image_id: int) -> Pixels:
+        """Upright RGB pixels (H, W, 3) u8 of an image; NotFoundError as `original`."""
+        return decode(self.original(image_id), self.limits)[0]
