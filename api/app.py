@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from segsearch import __version__
+from segsearch.core.version import __version__
 from segsearch.library import SegSearch
 from segsearch.storage.api_keys import KeyRing
 from segsearch_api import (

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fastapi import Request
 from fastapi.responses import Response
 
-from segsearch import __version__
+from segsearch.core.version import __version__
 from segsearch_api.deps import (
     Kept,
     Lane,

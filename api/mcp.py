@@ -16,7 +16,7 @@ from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field, FiniteFloat
 
-from segsearch import __version__
+from segsearch.core.version import __version__
 from segsearch.core.errors import SegSearchError
 from segsearch.core.query import NOT_WEIGHT, Query, RegionTerm, SegmentTerm, TextTerm
 from segsearch.core.types import MAX_ID, Caption, Hit

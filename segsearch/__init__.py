@@ -23,11 +23,11 @@ from segsearch.core.query import (
 )
 from segsearch.core.types import Box, Hit, Image, IngestReport, Mask, Segment, Status
 
+from segsearch.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from segsearch.core.settings import Settings
     from segsearch.library import SegSearch, open_library
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Box",

@@ -1,4 +1,4 @@
-"""What several tests stand on: libraries filled by the embedded models, once a run."""
+"""What several tests stand on: libraries filled by the embedded models, or of painted pictures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fastapi.testclient import TestClient
 from filelock import FileLock
 
 import segsearch.cli.demo
@@ -17,10 +18,16 @@ from segsearch.core.settings import Settings
 from segsearch.core.types import Hit, Mask
 from segsearch.library import SegSearch, open_library
 from segsearch.masks.rle import from_coco, iou
+from segsearch_api.app import create_app
+from tests.support.small_models import Shape, open_small_service, paint
 
 DEMO = Path(segsearch.cli.demo.__file__).parent
 
 torch.set_num_threads(1)  # lanes run side by side; more threads only get in each other's way
+RED = Shape("red", (10, 10, 50, 40))
+BLUE = Shape("blue", (60, 20, 100, 60), "disc")
+GREEN = Shape("green", (20, 30, 90, 80))
+FAR_RED = Shape("red", (70, 5, 100, 35), "disc")
 
 
 @dataclass(frozen=True)
@@ -62,3 +69,32 @@ def demo_library(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> It
         assert not service.index([DEMO / "pictures"]).skipped
     with open_library(settings) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three pictures of 120 x 90: red and blue, green, red alone; one has markup for a name."""
+    folder = tmp_path_factory.mktemp("pictures")
+    paint(folder / "a.png", [RED, BLUE])
+    paint(folder / "b.png", [GREEN])
+    paint(folder / "c <img src=x onerror=alert(1)> & c.png", [FAR_RED])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def client(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The API over these pictures, with models that know colours only."""
+    folder = tmp_path_factory.mktemp("api") / "library"
+    with open_small_service(folder, max_bytes=2_000_000, max_pixels=1_000_000) as service:
+        report = service.index([pictures])
+        assert (report.indexed, report.segments) == (3, 4)
+        with TestClient(create_app(service), base_url="http://localhost") as client:
+            yield client
+
+
+@pytest.fixture
+def service(tmp_path: Path, pictures: Path) -> Iterator[SegSearch]:
+    """A library of the module's `pictures`, with models that know colours only."""
+    with open_small_service(tmp_path / "library", retry_seconds=0.0) as made:
+        made.index([pictures])
+        yield made

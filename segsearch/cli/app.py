@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.logging import RichHandler
 
-from segsearch import __version__
+from segsearch.core.version import __version__
 from segsearch.cli.commands import keys, models
 from segsearch.cli.commands.caption import caption
 from segsearch.cli.commands.evaluate import evaluate

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from segsearch_api.app import create_app
-from tests.support.fixtures import BLUE
+from tests.conftest import BLUE
 from tests.support.small_models import Shape, open_small_service, paint
 
 DRAWINGS = [

@@ -18,7 +18,7 @@ from pycocotools import mask as coco
 from segsearch.library import SegSearch
 from segsearch.masks.rle import to_coco
 from segsearch_api.app import create_app
-from tests.support.fixtures import BLUE, FAR_RED, GREEN, RED
+from tests.conftest import BLUE, FAR_RED, GREEN, RED
 from tests.support.small_models import COLOURS, Shape
 
 FIELDS = [

@@ -24,7 +24,7 @@ from segsearch_api.routers import export
 from tests.conftest import DEMO, Truth
 from tests.masks.test_polygons import filled
 from tests.support.clicking_models import ClickModels
-from tests.support.fixtures import BLUE, RED
+from tests.conftest import BLUE, RED
 from tests.support.small_models import Shape, open_small_service, paint
 
 

@@ -24,7 +24,7 @@ from segsearch.masks.rle import from_coco
 from segsearch.storage.api_keys import KeyRing, Scope
 from segsearch_api.app import create_app
 from segsearch_api.server import bind
-from tests.support.fixtures import BLUE, RED
+from tests.conftest import BLUE, RED
 from tests.support.small_models import open_small_service, paint
 
 

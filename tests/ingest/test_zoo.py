@@ -114,7 +114,7 @@ def test_nothing_is_a_near_duplicate_but_the_same_scene(visit: Visit) -> None:
 CHILD = """
 import json, os, sys
 from pathlib import Path
-from segsearch.storage.catalog.sql_catalog import SqlCatalog
+from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.small_models import open_small_service
 with open_small_service(Path(sys.argv[2])) as service:  # loads everything while it may
     service.index([Path(sys.argv[3])])
