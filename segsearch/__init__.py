@@ -22,7 +22,6 @@ from segsearch.core.query import (
     VectorTerm,
 )
 from segsearch.core.types import Box, Hit, Image, IngestReport, Mask, Segment, Status
-
 from segsearch.core.version import __version__ as __version__
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ ones.
 Some regions answer everything, and their scores say less: a region's score is divided by a power of
 how far its scores with the everyday words spread (the spread itself trusts dim and tiny regions too
 much). What both gain beside the query's own scores, and what was tried beside them, is measured in
-benchmarks/RESULTS.md ("Nothing matches").
+docs/lab-notes.md ("Nothing matches").
 
 It takes a space in which a word and a picture that have nothing to do with each other score around
 0, as in the embedded one. Models trained by contrast alone keep pictures in a cone of their own;
@@ -115,7 +115,7 @@ class Calibration:
         self._kept: tuple[Vectors, EverydayScores] | None = None
 
     def relevances(
-        self, recipe: Active, sample: Vectors, wanted: Vector, count: int
+        self, recipe: Active, sample: Vectors, vector: Vector, count: int
     ) -> Relevances | None:
         """What gives the relevances of segments, by id, for a query (d,) among `count` regions, of
         which `sample` (n, d) are some.
@@ -135,12 +135,12 @@ class Calibration:
         known: dict[int, float] = {}
 
         def relevances(ids: Sequence[int]) -> Sequence[float | None]:
-            new = [one for one in ids if one not in known]
+            new = [segment_id for segment_id in ids if segment_id not in known]
             if new:
                 held, rows = self._index.rows(recipe, np.array(new, dtype=np.int64))
-                found = relevance(rows @ wanted, rows).tolist()
-                known.update(zip(held.tolist(), found, strict=True))
-            return [known.get(one) for one in ids]
+                new_relevances = relevance(rows @ vector, rows).tolist()
+                known.update(zip(held.tolist(), new_relevances, strict=True))
+            return [known.get(segment_id) for segment_id in ids]
 
         return relevances
 
@@ -165,6 +165,6 @@ def _shares(ascending: NDArray[np.float64], levels: NDArray[np.float64]) -> NDAr
     scale = max(float((ascending[-BEST:] - threshold).mean()), 1e-6)
     counted = 1 - np.searchsorted(ascending, levels) / ascending.size
     beyond = np.exp(np.minimum((threshold - levels) / scale, 0)) * BEST / ascending.size
-    found = np.where(levels > threshold, beyond, counted)
-    known = background(ascending.astype(np.float32), 1)
-    return found if known is None else np.minimum(found, known.shares(levels))
+    shares = np.where(levels > threshold, beyond, counted)
+    chance = background(ascending.astype(np.float32), 1)
+    return shares if chance is None else np.minimum(shares, chance.shares(levels))

@@ -71,7 +71,7 @@ def read(text: str, question: str) -> Cursor:
         version, asked, below, newest, steps = json.loads(_unpacked(text))
         shown = tuple(accumulate(int(step) for step in steps))
         cursor = Cursor(str(asked), float(below), int(newest), shown)
-        if not all(0 <= one <= MAX_ID for one in (cursor.newest, *shown)):
+        if not all(0 <= number <= MAX_ID for number in (cursor.newest, *shown)):
             raise ValueError("no ids")
         if not math.isfinite(cursor.below):
             raise ValueError("no score")

@@ -19,14 +19,14 @@ from segsearch.core.query import (
     Term,
     TextTerm,
 )
-from segsearch.core.types import Hit, Image, Recipe, Segment
+from segsearch.core.types import Hit, Image, Segment
 from segsearch.search import cursor as cursors
 from segsearch.search import fusion, ranking, validate
 from segsearch.search.calibration import Calibration, Relevances
 from segsearch.search.cursor import Cursor
-from segsearch.search.ranking import Ranked, Rules, Shelf
+from segsearch.search.ranking import Nearest, Ranked, Rules
 from segsearch.search.relevance import Background, background, rounded
-from segsearch.search.vectors import QueryVectors, with_feedback
+from segsearch.search.vectors import Active, QueryVectors, with_feedback
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.synced import SyncedIndex
 
@@ -36,14 +36,12 @@ IDS_AT_ONCE = 5_000  # SQLite takes 32,766 parameters
 PREFER_SPREADS = 1.0  # a whole or part may score so many spreads lower than what it stands for
 PREFER_SLACK = 0.05  # ... and this much, as a cosine, where the library is too small for a spread
 
-Active = tuple[int, Recipe]
-Nearest = Callable[[int], tuple[list[float], list[int]]]
 Siblings = Callable[[int], list[Ranked]]  # the scored regions of an image, best first
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """One vector against the segments that pass: the best k of them, and what chance would give.
+class Candidates:
+    """The segments that pass, scored by one vector: the best k, and what chance would give.
 
     `relevances`, where words alone were asked for, compares with everyday words instead.
     """
@@ -60,7 +58,7 @@ class Scored:
         return [known.relevance(score) if known else None for score in scores]
 
     def best_relevance(self) -> float | None:
-        """The best region's."""
+        """The relevance of the best region."""
         scores, ids = self.nearest(1)
         return self.relevance(scores, ids)[0] if scores else None
 
@@ -87,37 +85,31 @@ class SearchEngine:
         cursor = cursors.read(query.cursor, question) if query.cursor else None
         newest = cursor.newest if cursor else self._catalog.newest_segment()
         allowed = self.allowed(recipe, query.filters)
-        scored, siblings, pointed = self._by_vector_and_words(recipe, query, allowed)
-        best, ids = scored.nearest(ranking.first_candidates(query.limit + 1))
-        if not best:
+        candidates, siblings, pointed = self._candidates(recipe, query, allowed)
+        scores, ids = candidates.nearest(ranking.first_candidates(query.limit + 1))
+        if not scores:
             message = None if cursor else _nothing_to_rank(query, allowed)
             return SearchAnswer((), message=message, pointed=pointed)
-        relevance = scored.relevance(best[:1], ids[:1])[0]
+        relevance = candidates.relevance(scores[:1], ids[:1])[0]
         may_be_absent = cursor is None and not _is_there(query)
         if may_be_absent and relevance is not None and relevance < query.min_relevance:
             return SearchAnswer((), relevance, _nothing_matches(relevance, query), pointed)
-        rules = self._rules(
-            query, cursor, newest, ranking.preferred(query.prefer, scored.slack, siblings)
-        )
-        heads = ranking.rank(
-            Shelf(scored.nearest, self.fetch),
-            query.limit + 1,
-            replace(rules, per_image=1) if query.by_picture else rules,
-        )
-        page = heads[: query.limit]
-        before = len(cursor.shown) if cursor else 0
-        found = _grouped(page, rules, siblings) if query.by_picture else list(enumerate(page))
-        hits = self._hits(found, before + 1, scored)
-        ending = None
-        if len(heads) > query.limit:
-            ending = _ending(
-                query, Cursor(question, 0.0, newest, cursor.shown if cursor else ()), page
-            )
-        return SearchAnswer(tuple(hits), relevance, None, pointed, ending)
+        accepts = ranking.preferred(query.prefer, candidates.slack, siblings)
+        rules = self._rules(query, cursor, newest, accepts)
+        first_rules = replace(rules, per_image=1) if query.by_picture else rules
+        ranked = ranking.rank(candidates.nearest, self.fetch, query.limit + 1, first_rules)
+        page = ranked[: query.limit]
+        shown = cursor.shown if cursor else ()
+        numbered = _grouped(page, rules, siblings) if query.by_picture else list(enumerate(page))
+        hits = self._hits(numbered, len(shown) + 1, candidates)
+        following = None
+        if len(ranked) > query.limit:
+            following = _cursor_behind(query, Cursor(question, 0.0, newest, shown), page)
+        return SearchAnswer(tuple(hits), relevance, None, pointed, following)
 
-    def _by_vector_and_words(
+    def _candidates(
         self, recipe: Active, query: Query, allowed: Ids | None
-    ) -> tuple[Scored, Siblings, tuple[Pointed, ...]]:
+    ) -> tuple[Candidates, Siblings, tuple[Pointed, ...]]:
         """What vectors find, the words of captions, or both; for captions alone no model runs."""
 
         def by_words(words: str, k: int) -> fusion.Ranking:
@@ -125,29 +117,32 @@ class SearchEngine:
                 return self._catalog.search_captions(words, k)
             scores, ids = self._catalog.search_captions(words, fusion.ALL)
             passing = [pair for pair in zip(scores, ids, strict=True) if pair[1] in permitted]
-            return [score for score, _ in passing[:k]], [one for _, one in passing[:k]]
+            return [score for score, _ in passing[:k]], [
+                segment_id for _, segment_id in passing[:k]
+            ]
 
         permitted = frozenset(() if allowed is None else allowed.tolist())
         if query.captions == "only":
-            return Scored(fusion.by_captions(query, by_words), None), lambda _: [], ()
-        wanted, pointed = self.wanted(recipe, query.terms, query.like, query.unlike)
+            return Candidates(fusion.by_captions(query, by_words), None), lambda _: [], ()
+        vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
         judged = bool(query.like or query.unlike)
         alone = query.captions == "off" and not judged and are_words(query.terms)
-        scored = self.scored(recipe, wanted, allowed, by_words=alone)
+        candidates = self.candidates(recipe, vector, allowed, by_words=alone)
         if query.captions == "join":
-            scored = Scored(fusion.joined(query, scored.nearest, by_words), None)
-        return scored, self._siblings(recipe, wanted, allowed), pointed
+            candidates = Candidates(fusion.joined(query, candidates.nearest, by_words), None)
+        return candidates, self._siblings(recipe, vector, allowed), pointed
 
-    def wanted(
+    def query_vector(
         self, recipe: Active, terms: Sequence[Term], like: Sequence[int], unlike: Sequence[int]
     ) -> tuple[Vector, tuple[Pointed, ...]]:
         """The unit vector (d,) regions are compared with, and what each region term stood for."""
-        found = [self._vectors.vector(recipe, term) for term in terms]
-        pointed = tuple(one for _, one in found if one is not None)
-        vectors = [vector for vector, _ in found]
+        pairs = [self._vectors.vector(recipe, term) for term in terms]
+        pointed = tuple(region for _, region in pairs if region is not None)
+        vectors = [vector for vector, _ in pairs]
         weights = [term.weight for term in terms]
         liked, unliked = (
-            [self._vectors.stored(recipe, one) for one in ids] for ids in (like, unlike)
+            [self._vectors.stored(recipe, segment_id) for segment_id in ids]
+            for ids in (like, unlike)
         )
         return with_feedback(vectors, weights, liked, unliked), pointed
 
@@ -157,50 +152,50 @@ class SearchEngine:
             return None
         return self._catalog.select_segments(recipe[0], filters)
 
-    def scored(
-        self, recipe: Active, wanted: Vector, allowed: Ids | None, *, by_words: bool
-    ) -> Scored:
+    def candidates(
+        self, recipe: Active, vector: Vector, allowed: Ids | None, *, by_words: bool
+    ) -> Candidates:
         """How the segments that pass score, by whichever way is faster; both give the same.
 
         `by_words`: words alone are asked for, and relevance compares them with everyday words.
         """
         rows, count = self._index.sample(recipe)
         count = count if allowed is None else int(allowed.size)
-        chance = background(rows @ wanted, count)
-        others = self._calibration.relevances(recipe, rows, wanted, count) if by_words else None
+        chance = background(rows @ vector, count)
+        others = self._calibration.relevances(recipe, rows, vector, count) if by_words else None
         if allowed is not None and allowed.size <= EXACT_IDS:
-            scores, ids = self._index.scores(recipe, wanted, allowed)
-            return Scored(lambda k: (scores[:k], ids[:k]), chance, others)
+            scores, ids = self._index.scores(recipe, vector, allowed)
+            return Candidates(lambda k: (scores[:k], ids[:k]), chance, others)
 
         def nearest(k: int) -> tuple[list[float], list[int]]:
-            return self._index.search(recipe, wanted, k, allowed)
+            return self._index.search(recipe, vector, k, allowed)
 
-        return Scored(_remembered(nearest), chance, others)
+        return Candidates(_remembered(nearest), chance, others)
 
     def fetch(self, ids: Sequence[int]) -> dict[int, Segment]:
         """Segments by id; those that are gone are left out."""
-        found: dict[int, Segment] = {}
+        segments: dict[int, Segment] = {}
         for start in range(0, len(ids), IDS_AT_ONCE):
-            some = ids[start : start + IDS_AT_ONCE]
-            found |= {one.id: one for one in self._catalog.segments(some)}
-        return found
+            some = self._catalog.segments(ids[start : start + IDS_AT_ONCE])
+            segments |= {segment.id: segment for segment in some}
+        return segments
 
     def images_of(self, segments: Sequence[Segment]) -> dict[int, Image]:
         """The images of some segments by id."""
-        numbers = sorted({segment.image_id for segment in segments})
-        return {one.id: one for one in self._catalog.images(ids=numbers, limit=len(numbers))}
+        ids = sorted({segment.image_id for segment in segments})
+        return {image.id: image for image in self._catalog.images(ids=ids, limit=len(ids))}
 
-    def _siblings(self, recipe: Active, wanted: Vector, allowed: Ids | None) -> Siblings:
+    def _siblings(self, recipe: Active, vector: Vector, allowed: Ids | None) -> Siblings:
         """Every segment of an image that passes, best first; looked up once an image."""
 
         @cache
         def siblings(image_id: int) -> list[Ranked]:
-            segments = {one.id: one for one in self._catalog.segments_of(image_id)}
+            segments = {segment.id: segment for segment in self._catalog.segments_of(image_id)}
             ids = np.array(sorted(segments), dtype=np.int64)
             if allowed is not None:
                 ids = ids[np.isin(ids, allowed)]
-            scores, held = self._index.scores(recipe, wanted, ids)
-            return [(score, segments[one]) for score, one in zip(scores, held, strict=True)]
+            scores, held = self._index.scores(recipe, vector, ids)
+            return [(score, segments[number]) for score, number in zip(scores, held, strict=True)]
 
         return siblings
 
@@ -223,17 +218,17 @@ class SearchEngine:
         return replace(rules, shown=tuple(shown.values()))
 
     def _hits(
-        self, found: Sequence[tuple[int, Ranked]], first: int, scored: Scored
+        self, numbered: Sequence[tuple[int, Ranked]], first_rank: int, candidates: Candidates
     ) -> Iterator[Hit]:
-        ids = [segment.id for _, (_, segment) in found]
-        images = self.images_of([segment for _, (_, segment) in found])
-        said = self._catalog.captions(ids)
-        relevances = scored.relevance([score for _, (score, _) in found], ids)
-        for (number, (score, segment)), relevance in zip(found, relevances, strict=True):
-            if segment.image_id in images:
-                image = images[segment.image_id]
-                captions = said.get(segment.id, ())
-                yield Hit(first + number, score, segment, image, relevance, captions)
+        ids = [segment.id for _, (_, segment) in numbered]
+        images = self.images_of([segment for _, (_, segment) in numbered])
+        captions = self._catalog.captions(ids)
+        relevances = candidates.relevance([score for _, (score, _) in numbered], ids)
+        for (number, (score, segment)), relevance in zip(numbered, relevances, strict=True):
+            image = images.get(segment.image_id)
+            if image is not None:
+                said = captions.get(segment.id, ())
+                yield Hit(first_rank + number, score, segment, image, relevance, said)
 
 
 def are_words(terms: Sequence[Term]) -> bool:
@@ -243,9 +238,9 @@ def are_words(terms: Sequence[Term]) -> bool:
 
 def _is_there(query: Query) -> bool:
     """Whether all that is looked for is stored as it is, and no filter may leave it out."""
-    wanted = [term for term in query.terms if term.weight > 0]
-    stored = all(isinstance(term, SegmentTerm | ImageTerm) for term in wanted)
-    return stored and bool(wanted) and query.filters.is_empty
+    positive = [term for term in query.terms if term.weight > 0]
+    stored = all(isinstance(term, SegmentTerm | ImageTerm) for term in positive)
+    return stored and bool(positive) and query.filters.is_empty
 
 
 def _remembered(nearest: Nearest) -> Nearest:
@@ -267,15 +262,15 @@ def _grouped(heads: Sequence[Ranked], rules: Rules, siblings: Siblings) -> list[
     """The regions of each head's picture, beside the picture's number in the page."""
     alone = replace(rules, below=None, closed=frozenset())
     return [
-        (number, one)
+        (number, pair)
         for number, (_, head) in enumerate(heads)
-        for one in ranking.choose(siblings(head.image_id), rules.per_image, alone)
+        for pair in ranking.choose(siblings(head.image_id), rules.per_image, alone)
     ]
 
 
-def _ending(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str | None:
+def _cursor_behind(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str | None:
     """The cursor behind a page; None where it would grow too long."""
-    ids = (one.image_id if query.by_picture else one.id for _, one in page)
+    ids = (segment.image_id if query.by_picture else segment.id for _, segment in page)
     shown = (*cursor.shown, *ids)
     if len(shown) > cursors.MAX_SHOWN:
         return None

@@ -63,32 +63,35 @@ def fuse(rankings: Sequence[Sequence[int]], depth: int = DEPTH) -> Ranking:
     """
     scores: dict[int, float] = defaultdict(float)
     for ranking in rankings:
-        for rank, one in enumerate(ranking[:depth], start=1):
-            scores[one] += 1 / (RANK_OFFSET + rank)
+        for rank, segment_id in enumerate(ranking[:depth], start=1):
+            scores[segment_id] += 1 / (RANK_OFFSET + rank)
     behind: dict[int, float] = {}
     for ranking in rankings:
-        for rank, one in enumerate(ranking[depth:], start=depth + 1):
-            if one not in scores:
-                behind[one] = max(behind.get(one, 0.0), 1 / (RANK_OFFSET + rank))
+        for rank, segment_id in enumerate(ranking[depth:], start=depth + 1):
+            if segment_id not in scores:
+                best = behind.get(segment_id, 0.0)
+                behind[segment_id] = max(best, 1 / (RANK_OFFSET + rank))
     scores |= behind
-    ids = sorted(scores, key=lambda one: (-scores[one], one))
-    return [scores[one] for one in ids], ids
+    ids = sorted(scores, key=lambda segment_id: (-scores[segment_id], segment_id))
+    return [scores[segment_id] for segment_id in ids], ids
 
 
 def _by_captions(query: Query, by_words: ByWords, k: int) -> Ranking:
     """The best k of the captions that hold the words, without those that hold unwanted ones."""
-    wanted, unwanted = _words(query, 1), _words(query, -1)
-    if not wanted:
+    words, unwanted_words = _words(query, 1), _words(query, -1)
+    if not words:
         return [], []
-    if not unwanted:
-        return by_words(wanted, k)
-    scores, ids = by_words(wanted, ALL)
-    refused = set(by_words(unwanted, ALL)[1])
-    kept = [(score, one) for score, one in zip(scores, ids, strict=True) if one not in refused]
-    return [score for score, _ in kept[:k]], [one for _, one in kept[:k]]
+    if not unwanted_words:
+        return by_words(words, k)
+    refused = set(by_words(unwanted_words, ALL)[1])
+    pairs = zip(*by_words(words, ALL), strict=True)
+    kept = [(score, segment_id) for score, segment_id in pairs if segment_id not in refused][:k]
+    return [score for score, _ in kept], [segment_id for _, segment_id in kept]
 
 
 def _words(query: Query, sign: int) -> str:
     """The words of all terms whose weight has this sign."""
-    terms = [one for one in query.terms if isinstance(one, TextTerm) and one.weight * sign > 0]
-    return " ".join(" ".join(term.text for term in terms).split())
+    texts = [
+        term.text for term in query.terms if isinstance(term, TextTerm) and term.weight * sign > 0
+    ]
+    return " ".join(" ".join(texts).split())

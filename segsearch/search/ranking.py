@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -19,14 +19,8 @@ SAME_THING_SIZE = 0.5
 SAME_SCORE = 1e-5
 
 Ranked = tuple[float, Segment]
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """Where candidates come from: the best `k` (score, id), and segments by id."""
-
-    nearest: Callable[[int], tuple[list[float], list[int]]]
-    fetch: Callable[[list[int]], dict[int, Segment]]
+Nearest = Callable[[int], tuple[list[float], list[int]]]  # the best k: scores, ids
+Fetch = Callable[[list[int]], Mapping[int, Segment]]  # segments by id, without those gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +42,7 @@ class Rules:
     accepts: Callable[[float, Segment], bool] | None = None
 
 
-def rank(shelf: Shelf, limit: int, rules: Rules) -> list[Ranked]:
+def rank(nearest: Nearest, fetch: Fetch, limit: int, rules: Rules) -> list[Ranked]:
     """The best `limit` regions under the rules, none twice the same thing, best first.
 
     Asks for more candidates until enough are left, so that a picture with many overlapping
@@ -56,12 +50,12 @@ def rank(shelf: Shelf, limit: int, rules: Rules) -> list[Ranked]:
     """
     k = first_candidates(limit) + 4 * (len(rules.shown) + len(rules.closed))
     while True:
-        scores, ids = shelf.nearest(k)
-        segments = shelf.fetch(ids)
+        scores, ids = nearest(k)
+        segments = fetch(ids)
         pairs = [
-            (score, segments[one])
-            for score, one in zip(scores, ids, strict=True)
-            if one in segments
+            (score, segments[segment_id])
+            for score, segment_id in zip(scores, ids, strict=True)
+            if segment_id in segments
         ]
         kept = choose(pairs, limit, rules)
         if len(kept) == limit or len(ids) < k:

@@ -30,13 +30,13 @@ def point(pixels: Pixels, opened: Callable[[], OpenPicture], term: RegionTerm) -
         return Pointed((MaskCandidate(term.mask, 1.0),), 0)
     if not term.points and term.box is None:
         raise QueryError("A region needs points, a box or a mask.")
-    found = candidates(opened(), term.points or None, term.labels, term.box)
-    if not found:
+    masks = candidates(opened(), term.points or None, term.labels, term.box)
+    if not masks:
         raise QueryError("The segmenter finds no region there: point elsewhere, or give a box.")
     chosen = term.candidate or 0
-    if not 0 <= chosen < len(found):
-        raise QueryError(f"There is no candidate {chosen}: the region has {len(found)}, from 0 on.")
-    return Pointed(tuple(found), chosen)
+    if not 0 <= chosen < len(masks):
+        raise QueryError(f"There is no candidate {chosen}: the region has {len(masks)}, from 0 on.")
+    return Pointed(tuple(masks), chosen)
 
 
 def _check_mask(pixels: Pixels, mask: Mask) -> None:

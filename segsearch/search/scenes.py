@@ -13,9 +13,10 @@ from segsearch.core.filters import check_filters
 from segsearch.core.query import MAX_LIMIT, SceneAnswer, SceneHit, SceneQuery, Slot
 from segsearch.core.types import Hit
 from segsearch.search import validate
-from segsearch.search.engine import Active, Scored, SearchEngine, are_words
+from segsearch.search.engine import Candidates, SearchEngine, are_words
 from segsearch.search.relevance import rounded
 from segsearch.search.scene_assignment import SceneProblem, SlotCandidate, assign, check_scene
+from segsearch.search.vectors import Active
 
 # In lower spreads of a slot's scores. Measured on benchmarks/regions: from 2 on stand 92 to 94 %
 # of the pictures that show a thing; from 3 on 74 to 79 % of those, and 14 to 15 % of the others.
@@ -26,12 +27,24 @@ FIRST_CANDIDATES = 256
 
 @dataclass(frozen=True, slots=True)
 class SlotCandidates:
-    """The regions that may fill one slot, by image, best first."""
+    """The regions that may fill one slot, by image, best first.
+
+    `relevance` is that of the best region in the library, None where it is too small to tell.
+    """
 
     slot: Slot
-    scored: Scored
-    best: float | None
+    candidates: Candidates
+    relevance: float | None
     by_image: dict[int, tuple[SlotCandidate, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A picture in which regions fill the present slots, in their order; `worth` is their sum."""
+
+    worth: float
+    image_id: int
+    regions: tuple[SlotCandidate, ...]
 
 
 def answer_scene(engine: SearchEngine, recipe: Active, query: SceneQuery) -> SceneAnswer:
@@ -40,15 +53,15 @@ def answer_scene(engine: SearchEngine, recipe: Active, query: SceneQuery) -> Sce
     if not 1 <= query.limit <= MAX_LIMIT:
         raise QueryError(f"The limit is {query.limit}, expected 1 to {MAX_LIMIT}.")
     check_filters(query.filters)
-    everywhere = engine.allowed(recipe, query.filters)
-    slots = [_slot_candidates(engine, recipe, slot, everywhere) for slot in query.slots]
-    present = [one for one in slots if not one.slot.absent]
-    relevance = {one.slot.name: one.best for one in present}
+    allowed = engine.allowed(recipe, query.filters)
+    slots = [_slot_candidates(engine, recipe, slot, allowed) for slot in query.slots]
+    present = [slot for slot in slots if not slot.slot.absent]
+    absent = [slot for slot in slots if slot.slot.absent]
+    relevance = {slot.slot.name: slot.relevance for slot in present}
     for name, value in relevance.items():
         if value is not None and value < query.min_relevance:
             return SceneAnswer((), relevance, _nothing_matches(name, value, query))
-    found = _fill(query, present, [one for one in slots if one.slot.absent])
-    hits = _hits(engine, present, found)
+    hits = _hits(engine, present, _best_scenes(query, present, absent))
     message = None if hits else "No picture holds all of it as asked for."
     return SceneAnswer(hits, relevance, message)
 
@@ -61,37 +74,41 @@ def _nothing_matches(name: str, relevance: float, query: SceneQuery) -> str:
 
 
 def _slot_candidates(
-    engine: SearchEngine, recipe: Active, slot: Slot, everywhere: Ids | None
+    engine: SearchEngine, recipe: Active, slot: Slot, scene_allowed: Ids | None
 ) -> SlotCandidates:
     validate.check_terms(slot.terms)
     check_filters(slot.filters)
-    wanted, _ = engine.wanted(recipe, slot.terms, (), ())
+    vector, _ = engine.query_vector(recipe, slot.terms, (), ())
     allowed = engine.allowed(recipe, slot.filters)
-    if allowed is None or everywhere is None:
-        allowed = everywhere if allowed is None else allowed
+    if allowed is None or scene_allowed is None:
+        allowed = scene_allowed if allowed is None else allowed
     else:
-        allowed = np.intersect1d(allowed, everywhere, assume_unique=True)
-    scored = engine.scored(recipe, wanted, allowed, by_words=are_words(slot.terms))
-    scores, ids = _from(scored, _least(slot, scored))
+        allowed = np.intersect1d(allowed, scene_allowed, assume_unique=True)
+    candidates = engine.candidates(recipe, vector, allowed, by_words=are_words(slot.terms))
+    scores, ids = _from(candidates, _least_score(slot, candidates))
     segments = engine.fetch(ids)
     by_image: dict[int, list[SlotCandidate]] = defaultdict(list)
-    for score, one in zip(scores, ids, strict=True):
-        if one in segments:
-            worth = scored.background.spreads(score) if scored.background else score
-            by_image[segments[one].image_id].append(SlotCandidate(segments[one], score, worth))
-    best = scored.relevance(scores[:1], ids[:1])[0] if scores else scored.best_relevance()
-    candidates = {image_id: tuple(some) for image_id, some in by_image.items()}
-    return SlotCandidates(slot, scored, best, candidates)
+    for score, segment_id in zip(scores, ids, strict=True):
+        segment = segments.get(segment_id)
+        if segment is not None:
+            chance = candidates.background
+            worth = chance.spreads(score) if chance else score
+            by_image[segment.image_id].append(SlotCandidate(segment, score, worth))
+    relevance = (
+        candidates.relevance(scores[:1], ids[:1])[0] if scores else candidates.best_relevance()
+    )
+    regions = {image_id: tuple(some) for image_id, some in by_image.items()}
+    return SlotCandidates(slot, candidates, relevance, regions)
 
 
-def _least(slot: Slot, scored: Scored) -> float:
+def _least_score(slot: Slot, candidates: Candidates) -> float:
     """The score from which on a region may fill a slot."""
     if slot.min_score is not None:
         return slot.min_score
-    known = scored.background
-    if known is not None:
+    chance = candidates.background
+    if chance is not None:
         spreads = ABSENT_SPREADS if slot.absent else PRESENT_SPREADS
-        return known.middle + spreads * known.spread
+        return chance.middle + spreads * chance.spread
     if slot.absent:
         raise QueryError(
             f"The library is too small to tell whether {slot.name!r} is there: give the slot a "
@@ -100,63 +117,62 @@ def _least(slot: Slot, scored: Scored) -> float:
     return -1.0
 
 
-def _from(scored: Scored, least: float) -> tuple[list[float], list[int]]:
+def _from(candidates: Candidates, least: float) -> tuple[list[float], list[int]]:
     """Every region from a score on, best first."""
     k = FIRST_CANDIDATES
     while True:
-        scores, ids = scored.nearest(k)
+        scores, ids = candidates.nearest(k)
         if len(ids) < k or scores[-1] < least:
             count = sum(score >= least for score in scores)
             return scores[:count], ids[:count]
         k *= 4
 
 
-def _fill(
+def _best_scenes(
     query: SceneQuery, present: list[SlotCandidates], absent: list[SlotCandidates]
-) -> list[tuple[float, int, tuple[SlotCandidate, ...]]]:
-    """(worth, image id, regions) of the best scenes, best first; ties go to the smaller image."""
-    numbers = {one.slot.name: number for number, one in enumerate((*present, *absent))}
-    links = tuple((numbers[one.one], one.relation, numbers[one.other]) for one in query.links)
-    shared = set.intersection(*(set(one.by_image) for one in present))
+) -> list[Scene]:
+    """The best scenes, best first; ties go to the smaller image."""
+    numbers = {slot.slot.name: number for number, slot in enumerate((*present, *absent))}
+    links = tuple((numbers[link.one], link.relation, numbers[link.other]) for link in query.links)
+    shared = set.intersection(*(set(slot.by_image) for slot in present))
     problems = {
         image_id: SceneProblem(
-            tuple(one.by_image[image_id] for one in present),
-            tuple(one.by_image.get(image_id, ()) for one in absent),
+            tuple(slot.by_image[image_id] for slot in present),
+            tuple(slot.by_image.get(image_id, ()) for slot in absent),
             links,
         )
         for image_id in shared
     }
-    found: list[tuple[float, int, tuple[SlotCandidate, ...]]] = []
+    best: list[Scene] = []
     for image_id, problem in sorted(problems.items(), key=lambda pair: (-pair[1].bound, pair[0])):
-        if len(found) == query.limit and problem.bound < -found[-1][0] - 1e-9:
+        if len(best) == query.limit and problem.bound < best[-1].worth - 1e-9:
             break  # nor can any later picture be better
-        chosen = assign(problem)
-        if chosen is not None:
-            found.append((-sum(one.worth for one in chosen), image_id, chosen))
-            found = sorted(found, key=lambda one: one[:2])[: query.limit]
-    return [(-worth, image_id, chosen) for worth, image_id, chosen in found]
+        regions = assign(problem)
+        if regions is not None:
+            best.append(Scene(sum(region.worth for region in regions), image_id, regions))
+            best = sorted(best, key=lambda scene: (-scene.worth, scene.image_id))[: query.limit]
+    return best
 
 
 def _hits(
-    engine: SearchEngine,
-    present: list[SlotCandidates],
-    found: list[tuple[float, int, tuple[SlotCandidate, ...]]],
+    engine: SearchEngine, present: list[SlotCandidates], scenes: list[Scene]
 ) -> tuple[SceneHit, ...]:
-    images = engine.images_of([one.segment for _, _, chosen in found for one in chosen])
+    images = engine.images_of([region.segment for scene in scenes for region in scene.regions])
     hits: list[SceneHit] = []
-    for worth, image_id, chosen in found:
-        if image_id not in images:
+    for scene in scenes:
+        image = images.get(scene.image_id)
+        if image is None:  # gone since
             continue
         rank = len(hits) + 1
         regions = {
-            filled.slot.name: Hit(
+            slot.slot.name: Hit(
                 rank,
-                one.score,
-                one.segment,
-                images[image_id],
-                relevance=filled.scored.relevance([one.score], [one.segment.id])[0],
+                region.score,
+                region.segment,
+                image,
+                relevance=slot.candidates.relevance([region.score], [region.segment.id])[0],
             )
-            for filled, one in zip(present, chosen, strict=True)
+            for slot, region in zip(present, scene.regions, strict=True)
         }
-        hits.append(SceneHit(rank, worth / len(present), images[image_id], regions))
+        hits.append(SceneHit(rank, scene.worth / len(present), image, regions))
     return tuple(hits)

@@ -18,8 +18,8 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from segsearch.library import SegSearch
 from segsearch_api.app import create_app
-from tests.support.clicking_models import ClickModels
 from tests.conftest import BLUE, RED
+from tests.support.clicking_models import ClickModels
 from tests.support.small_models import open_small_service, paint
 
 EXAMPLES = 25  # an operation and kind of data; there are some forty operations

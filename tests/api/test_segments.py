@@ -21,10 +21,9 @@ from segsearch.library import open_library
 from segsearch.masks.rle import from_coco, iou
 from segsearch_api.app import create_app
 from segsearch_api.routers import export
-from tests.conftest import DEMO, Truth
+from tests.conftest import BLUE, DEMO, RED, Truth
 from tests.masks.test_polygons import filled
 from tests.support.clicking_models import ClickModels
-from tests.conftest import BLUE, RED
 from tests.support.small_models import Shape, open_small_service, paint
 
 

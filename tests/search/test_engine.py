@@ -31,8 +31,7 @@ from segsearch.masks.rle import iou, to_coco
 from segsearch.models.loading import build_embedder
 from segsearch.models.presets import DEFAULT_PRESET, preset
 from segsearch_api.app import create_app
-from tests.conftest import Truth
-from tests.conftest import BLUE, FAR_RED, GREEN, RED
+from tests.conftest import BLUE, FAR_RED, GREEN, RED, Truth
 from tests.support.small_models import Shape, open_small_service, paint
 
 

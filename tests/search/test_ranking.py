@@ -7,7 +7,7 @@ import pytest
 
 from segsearch.core.types import Segment
 from segsearch.masks.rle import encode
-from segsearch.search.ranking import Rules, Shelf, rank
+from segsearch.search.ranking import Fetch, Nearest, Rules, rank
 
 
 def segment(number: int, image_id: int, box: tuple[int, int, int, int]) -> Segment:
@@ -18,7 +18,7 @@ def segment(number: int, image_id: int, box: tuple[int, int, int, int]) -> Segme
     return Segment(number, image_id, mask, 0.9, 0.9)
 
 
-def shelf(segments: list[Segment]) -> tuple[Shelf, list[int]]:
+def source(segments: list[Segment]) -> tuple[tuple[Nearest, Fetch], list[int]]:
     """Segments in ranked order, and a note of how many were asked for each time."""
     asked: list[int] = []
 
@@ -27,11 +27,11 @@ def shelf(segments: list[Segment]) -> tuple[Shelf, list[int]]:
         some = segments[:k]
         return [1 - 0.001 * n for n in range(len(some))], [one.id for one in some]
 
-    return Shelf(nearest, lambda ids: {s.id: s for s in segments if s.id in ids}), asked
+    return (nearest, lambda ids: {s.id: s for s in segments if s.id in ids}), asked
 
 
 def ranked(segments: list[Segment], limit: int = 10, per_image: int = 3) -> list[int]:
-    return [one.id for _, one in rank(shelf(segments)[0], limit, Rules(per_image))]
+    return [one.id for _, one in rank(*source(segments)[0], limit, Rules(per_image))]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_picture_gives_at_most_its_share() -> None:
 def test_many_repeats_do_not_shorten_the_answer() -> None:
     repeats = [segment(n, 1, (0, 0, 20, 20)) for n in range(1, 200)]
     others = [segment(1000 + n, 2 + n, (0, 0, 20, 20)) for n in range(3)]
-    source, asked = shelf([*repeats, *others])
-    found = [one.id for _, one in rank(source, 4, Rules(3))]
+    candidates, asked = source([*repeats, *others])
+    found = [one.id for _, one in rank(*candidates, 4, Rules(3))]
     assert found == [1, 1000, 1001, 1002]
     assert len(asked) > 1

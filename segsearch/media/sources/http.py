@@ -20,9 +20,9 @@ from time import monotonic
 from typing import BinaryIO
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from segsearch.core.version import __version__
 from segsearch.core.errors import PathError, PictureError, PictureTooLargeError
 from segsearch.core.types import UNKNOWN_MTIME_NS, FileStamp
+from segsearch.core.version import __version__
 from segsearch.media.sources.base import SourceEntry
 from segsearch.media.sources.paths import WEB
 

@@ -25,7 +25,7 @@ from segsearch.core.types import Mask, Segment
 from segsearch.masks.rle import iou, to_coco
 from segsearch.search.evaluation.methods import Regions
 from segsearch.search.evaluation.truth import TruePicture
-from segsearch.search.ranking import Ranked, Rules, Shelf, rank
+from segsearch.search.ranking import Ranked, Rules, rank
 
 SMALL, LARGE = 0.05, 0.15  # shares of the picture's area where medium begins and ends
 SIZES = ("small", "medium", "large")
@@ -126,7 +126,7 @@ def _answers(scores: NDArray[np.float32], masks: list[Mask], owner: NDArray[Any]
     def fetch(ids: list[int]) -> dict[int, Segment]:
         return {one: Segment(one, int(owner[one]), masks[one], 0.0, 0.0) for one in ids}
 
-    return rank(Shelf(nearest, fetch), ANSWERS, Rules(PER_PICTURE))
+    return rank(nearest, fetch, ANSWERS, Rules(PER_PICTURE))
 
 
 def _first_overlap(pictures: Sequence[TruePicture], name: str, answers: list[Ranked]) -> float:
