@@ -65,15 +65,15 @@ def _drawn(ring: Ring) -> str:
 def _rings(shape: BoolArray) -> list[tuple[Ring, tuple[int, int]]]:
     """Rings with the region on their right, and a (row, column) inside beside each one's start."""
     edges = _edges(shape)
-    found: list[tuple[Ring, tuple[int, int]]] = []
+    rings: list[tuple[Ring, tuple[int, int]]] = []
     for start in sorted(edges, key=lambda at: (at[1], at[0])):
         while edges[start]:
             # The topmost, then leftmost corner of a ring: it leaves to the right or downwards.
             direction = min(edges[start])
             x, y = start
             inside = (y, x) if direction == RIGHT else (y, x - 1)
-            found.append((_walk(edges, start, direction), inside))
-    return found
+            rings.append((_walk(edges, start, direction), inside))
+    return rings
 
 
 def _walk(edges: dict[Point, set[int]], start: Point, direction: int) -> Ring:
@@ -103,8 +103,8 @@ def _edges(shape: BoolArray) -> dict[Point, set[int]]:
         (inner & ~padded[2:, 1:-1], LEFT, 1, 1),  # nothing below
         (inner & ~padded[1:-1, :-2], UP, 0, 1),  # nothing to the left
     )
-    for here, direction, dx, dy in sides:
-        rows, columns = np.nonzero(here)
+    for starts, direction, dx, dy in sides:
+        rows, columns = np.nonzero(starts)
         for x, y in zip((columns + dx).tolist(), (rows + dy).tolist(), strict=True):
             edges[(x, y)].add(direction)
     return edges

@@ -36,16 +36,16 @@ INVERSE = {
 }
 
 
-def relations(one: Mask, other: Mask) -> list[Relation]:
+def relations(first: Mask, second: Mask) -> list[Relation]:
     """Every relation of `one` to `other`, in the order of `Relation`; both of one picture.
 
     One region is left of another when each one's middle lies outside the other's box on that
     side. A region that lies inside another does not also overlap it, and is not near it.
     """
-    shared = intersection(one, other)
-    inside = shared >= INSIDE_SHARE * one.area
-    contains = shared >= INSIDE_SHARE * other.area
-    a, b = one.box, other.box
+    shared = intersection(first, second)
+    inside = shared >= INSIDE_SHARE * first.area
+    contains = shared >= INSIDE_SHARE * second.area
+    a, b = first.box, second.box
     holds = {
         Relation.LEFT_OF: _before(a.x0, a.x1, b.x0, b.x1),
         Relation.RIGHT_OF: _before(b.x0, b.x1, a.x0, a.x1),
@@ -54,15 +54,15 @@ def relations(one: Mask, other: Mask) -> list[Relation]:
         Relation.INSIDE: inside,
         Relation.CONTAINS: contains,
         Relation.OVERLAPPING: shared > 0 and not inside and not contains,
-        Relation.NEAR: not shared and gap(a, b) <= NEAR_SHARE * _diagonal(one),
+        Relation.NEAR: not shared and gap(a, b) <= NEAR_SHARE * _diagonal(first),
     }
     return [relation for relation in Relation if holds[relation]]
 
 
-def gap(one: Box, other: Box) -> float:
+def gap(first: Box, second: Box) -> float:
     """The distance in pixels between two boxes; 0 when they touch or overlap."""
-    across = max(one.x0 - other.x1, other.x0 - one.x1, 0)
-    down = max(one.y0 - other.y1, other.y0 - one.y1, 0)
+    across = max(first.x0 - second.x1, second.x0 - first.x1, 0)
+    down = max(first.y0 - second.y1, second.y0 - first.y1, 0)
     return float((across**2 + down**2) ** 0.5)
 
 

@@ -134,11 +134,11 @@ def iou(first: Mask, second: Mask) -> float:
     return shared / (first.area + second.area - shared)
 
 
-def ious(found: Sequence[Mask]) -> NDArray[np.float64]:
+def ious(masks: Sequence[Mask]) -> NDArray[np.float64]:
     """(n, n): intersection over union of every two of n masks of one frame."""
-    if not found:
+    if not masks:
         return np.zeros((0, 0))
-    rows = [to_coco(one) for one in found]
+    rows = [to_coco(mask) for mask in masks]
     return np.asarray(coco.iou(rows, rows, [0] * len(rows)), dtype=np.float64)
 
 
@@ -154,9 +154,9 @@ def intersection(first: Mask, second: Mask) -> int:
     x1, y1 = min(a.x1, b.x1), min(a.y1, b.y1)
     if x0 >= x1 or y0 >= y1:
         return 0
-    one = decode_crop(first)[y0 - a.y0 : y1 - a.y0, x0 - a.x0 : x1 - a.x0]
-    two = decode_crop(second)[y0 - b.y0 : y1 - b.y0, x0 - b.x0 : x1 - b.x0]
-    return int(np.count_nonzero(one & two))
+    first_crop = decode_crop(first)[y0 - a.y0 : y1 - a.y0, x0 - a.x0 : x1 - a.x0]
+    second_crop = decode_crop(second)[y0 - b.y0 : y1 - b.y0, x0 - b.x0 : x1 - b.x0]
+    return int(np.count_nonzero(first_crop & second_crop))
 
 
 def _mask_of_spans(

@@ -22,13 +22,13 @@ def picture_info(picture: Image.Image, exif: Image.Exif | None = None) -> Pictur
 
     `exif` replaces the picture's own, for a preview that stands for a RAW file.
     """
-    found = exif if exif is not None else _or_none(picture.getexif)
+    tags = exif if exif is not None else _or_none(picture.getexif)
     inner: dict[int, Any] = {}
     place: dict[int, Any] = {}
-    if found is not None:
-        inner = _or_none(lambda: found.get_ifd(ExifTags.IFD.Exif)) or {}
-        place = _or_none(lambda: found.get_ifd(ExifTags.IFD.GPSInfo)) or {}
-    outer = found if found is not None else {}
+    if tags is not None:
+        inner = _or_none(lambda: tags.get_ifd(ExifTags.IFD.Exif)) or {}
+        place = _or_none(lambda: tags.get_ifd(ExifTags.IFD.GPSInfo)) or {}
+    outer = tags if tags is not None else {}
     location = _location(place)
     return PictureInfo(
         *picture.size,
@@ -50,9 +50,9 @@ def _or_none(read: Callable[[], T]) -> T | None:
         return None
 
 
-def _joined(tags: Any, *wanted: int) -> str | None:
+def _joined(tags: Any, *numbers: int) -> str | None:
     """Maker and model as one text; the maker once, where the model repeats it."""
-    parts = [text for tag in wanted if (text := _text(_or_none(lambda tag=tag: tags.get(tag))))]  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+    parts = [text for tag in numbers if (text := _text(_or_none(lambda tag=tag: tags.get(tag))))]  # type: ignore[misc]  # mypy cannot infer a lambda with a default
     if len(parts) == 2 and parts[1].lower().startswith(parts[0].lower()):
         del parts[0]
     return " ".join(parts) or None
@@ -60,7 +60,7 @@ def _joined(tags: Any, *wanted: int) -> str | None:
 
 def _text(value: object) -> str:
     raw = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
-    clean = "".join(one for one in raw if one.isprintable()).strip()
+    clean = "".join(character for character in raw if character.isprintable()).strip()
     return clean.encode("utf-8", "replace").decode()[:MAX_TEXT_CHARACTERS]
 
 

@@ -18,7 +18,7 @@ from segsearch.search.ranking import same_thing
 MAX_SLOTS = 6
 MAX_LINKS = 16
 LARGER, SMALLER = "larger than", "smaller than"
-LINKS = (*(one.value for one in Relation), LARGER, SMALLER)
+LINKS = (*(relation.value for relation in Relation), LARGER, SMALLER)
 MAX_STEPS = 20_000  # of one picture; what was best by then is taken, see `assign`
 
 
@@ -43,7 +43,7 @@ class SceneProblem:
     @property
     def bound(self) -> float:
         """What the best assignment is worth at most; no problem without regions is made."""
-        return sum(one[0].worth for one in self.present)
+        return sum(options[0].worth for options in self.present)
 
 
 def check_scene(query: SceneQuery) -> None:
@@ -71,13 +71,13 @@ def check_scene(query: SceneQuery) -> None:
             raise QueryError("A relation needs two slots, one of them for something that is there.")
 
 
-def holds(relation: str, one: Mask, other: Mask) -> bool:
+def holds(relation: str, first: Mask, second: Mask) -> bool:
     """Whether two regions of one picture lie so to each other."""
     if relation == LARGER:
-        return one.area > other.area
+        return first.area > second.area
     if relation == SMALLER:
-        return one.area < other.area
-    return Relation(relation) in relations(one, other)
+        return first.area < second.area
+    return Relation(relation) in relations(first, second)
 
 
 def assign(problem: SceneProblem) -> tuple[SlotCandidate, ...] | None:
@@ -89,7 +89,7 @@ def assign(problem: SceneProblem) -> tuple[SlotCandidate, ...] | None:
     """
     linked = _linked(problem)
     best: tuple[float, tuple[int, ...]] | None = None
-    found: tuple[SlotCandidate, ...] | None = None
+    best_regions: tuple[SlotCandidate, ...] | None = None
     steps = 0
     rest = [0.0]
     for options in reversed(problem.present):
@@ -97,24 +97,24 @@ def assign(problem: SceneProblem) -> tuple[SlotCandidate, ...] | None:
     rest.reverse()
 
     def grow(chosen: tuple[SlotCandidate, ...], worth: float) -> None:
-        nonlocal best, found, steps
+        nonlocal best, best_regions, steps
         number = len(chosen)
         if number == len(problem.present):
-            key = (-worth, tuple(one.segment.id for one in chosen))
+            key = (-worth, tuple(region.segment.id for region in chosen))
             if (best is None or key < best) and not _is_spoilt(problem, chosen, linked):
-                best, found = key, chosen
+                best, best_regions = key, chosen
             return
-        for one in problem.present[number]:
+        for region in problem.present[number]:
             steps += 1
             if steps > MAX_STEPS:
                 return
-            if best is not None and worth + one.worth + rest[number + 1] < -best[0] - 1e-9:
+            if best is not None and worth + region.worth + rest[number + 1] < -best[0] - 1e-9:
                 return  # the options are sorted: no later one is worth more
-            if _fits(one, chosen) and linked(number, one, chosen):
-                grow((*chosen, one), worth + one.worth)
+            if _fits(region, chosen) and linked(number, region, chosen):
+                grow((*chosen, region), worth + region.worth)
 
     grow((), 0.0)
-    return found
+    return best_regions
 
 
 Linked = Callable[[int, SlotCandidate, Sequence[SlotCandidate]], bool]
@@ -124,8 +124,8 @@ def _linked(problem: SceneProblem) -> Linked:
     """Whether a region for a slot keeps the links with the slots filled before it."""
 
     @cache
-    def lies(relation: str, one: int, other: int) -> bool:
-        return holds(relation, masks[one], masks[other])
+    def lies(relation: str, first: int, second: int) -> bool:
+        return holds(relation, masks[first], masks[second])
 
     masks = {
         candidate.segment.id: candidate.segment.mask
@@ -136,10 +136,10 @@ def _linked(problem: SceneProblem) -> Linked:
     def linked(number: int, candidate: SlotCandidate, chosen: Sequence[SlotCandidate]) -> bool:
         own = candidate.segment.id
         return all(
-            lies(relation, own, chosen[other].segment.id)
-            if one == number
-            else lies(relation, chosen[one].segment.id, own)
-            for one, relation, other in _between(problem.links, number, len(chosen))
+            lies(relation, own, chosen[second].segment.id)
+            if first == number
+            else lies(relation, chosen[first].segment.id, own)
+            for first, relation, second in _between(problem.links, number, len(chosen))
         )
 
     return linked
@@ -149,9 +149,9 @@ def _between(
     links: Sequence[tuple[int, str, int]], number: int, filled: int
 ) -> Iterator[tuple[int, str, int]]:
     """The links of a slot with those that are filled."""
-    for one, relation, other in links:
-        if (one == number and other < filled) or (other == number and one < filled):
-            yield one, relation, other
+    for first, relation, second in links:
+        if (first == number and second < filled) or (second == number and first < filled):
+            yield first, relation, second
 
 
 def _fits(candidate: SlotCandidate, chosen: Sequence[SlotCandidate]) -> bool:

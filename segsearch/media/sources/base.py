@@ -115,7 +115,7 @@ def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: boo
         skipped.append(Skipped(name, COMPANION))
     return SourceListing(
         dict(sorted(files.items())),
-        tuple(sorted(skipped, key=lambda one: (one.path, one.reason))),
+        tuple(sorted(skipped, key=lambda skip: (skip.path, skip.reason))),
         frozenset(listed),
     )
 

@@ -23,16 +23,16 @@ class Stores:
         """An object, or everything below a prefix, parts that begin with a dot left out."""
         system, path = _connect(name)
         try:
-            found = system.find(path, detail=True)
+            files = system.find(path, detail=True)
         except Exception as problem:  # each file system has errors of its own
             raise PathError(f"{name!r} cannot be listed: {_sentence(problem)}.") from problem
-        if not found:
+        if not files:
             raise PathError(f"There is nothing at {name!r}.")
-        for one, info in found.items():
-            below = str(one)[len(path) :].strip("/")
+        for file, info in files.items():
+            below = str(file)[len(path) :].strip("/")
             if any(part.startswith(".") for part in below.split("/")):
                 continue
-            yield SourceEntry(system.unstrip_protocol(one), below, stamp_of(info))
+            yield SourceEntry(system.unstrip_protocol(file), below, stamp_of(info))
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
@@ -62,12 +62,12 @@ class Stores:
         try:
             system, path = _connect(folder)
             system.invalidate_cache(path)
-            found = system.ls(path, detail=False)
+            names = system.ls(path, detail=False)
         except FileNotFoundError:
             return frozenset()
         except Exception:  # noqa: BLE001  an outage is no proof that a picture is gone
             return None
-        return frozenset(system.unstrip_protocol(one) for one in found)
+        return frozenset(system.unstrip_protocol(name) for name in names)
 
 
 def stamp_of(info: dict[str, Any]) -> FileStamp:

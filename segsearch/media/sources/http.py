@@ -132,10 +132,10 @@ class _Running:
     def end(self) -> None:
         with self._lock:
             self.ended = True
-            for one in self._sockets:
+            for connection in self._sockets:
                 with suppress(OSError):  # not connected yet, or not any more
-                    one.shutdown(socket.SHUT_RDWR)
-                one.close()
+                    connection.shutdown(socket.SHUT_RDWR)
+                connection.close()
 
 
 def _parsed(address: str) -> SplitResult:
@@ -228,8 +228,8 @@ def checked_addresses(host: str, port: int, *, private: bool) -> list[str]:
     One private address among public ones is enough to refuse: which of them answers would be the
     name server's choice.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(row[4][0]) for row in found))
+    rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(row[4][0]) for row in rows))
     for address in addresses:
         if not private and not is_public(address):
             raise PictureError(

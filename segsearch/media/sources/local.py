@@ -51,13 +51,13 @@ class Folders:
         """Everything below a folder, named relative to `root`."""
         unreadable: list[OSError] = []
         for place, folders, names in os.walk(name, onerror=unreadable.append):
-            paths = {one: os.path.join(place, one) for one in folders}
+            paths = {name: os.path.join(place, name) for name in folders}
             folders[:] = [
-                one for one, path in paths.items() if not left_out(path, place, self._library)
+                name for name, path in paths.items() if not left_out(path, place, self._library)
             ]
-            for one in names:
-                if not one.startswith("."):
-                    path = os.path.join(place, one)
+            for name in names:
+                if not name.startswith("."):
+                    path = os.path.join(place, name)
                     yield _entry(path, os.path.relpath(path, root))
         for problem in unreadable:
             folder = str(problem.filename)
@@ -81,8 +81,8 @@ class Folders:
         """Where a file lies: what was uploaded to a library moves, and is copied, with its
         folder."""
         upload = UPLOAD.search(name)
-        here = f"{self._library}{upload[0]}" if upload else name
-        return here if Path(here).is_file() else name
+        moved = f"{self._library}{upload[0]}" if upload else name
+        return moved if Path(moved).is_file() else name
 
 
 def left_out(path: str, root: str, library: str) -> bool:
@@ -99,18 +99,18 @@ def _is_companion(path: str) -> bool:
         return False
     file = Path(path)
     return any(
-        one.stem.lower() == file.stem.lower() and one.suffix.lower() in SUFFIXES
-        for one in file.parent.iterdir()
+        sibling.stem.lower() == file.stem.lower() and sibling.suffix.lower() in SUFFIXES
+        for sibling in file.parent.iterdir()
     )
 
 
 def _entry(path: str, below: str) -> SourceEntry:
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except FileNotFoundError:
         return SourceEntry(path, below, reason=NOWHERE)
     except OSError as problem:
         return SourceEntry(path, below, reason=f"The file cannot be read: {problem.strerror}.")
-    if not stat.S_ISREG(found.st_mode):  # a pipe would wait for its writer for ever
+    if not stat.S_ISREG(status.st_mode):  # a pipe would wait for its writer for ever
         return SourceEntry(path, below, reason=NO_FILE)
-    return SourceEntry(path, below, stamped(found.st_size, found.st_mtime_ns))
+    return SourceEntry(path, below, stamped(status.st_size, status.st_mtime_ns))

@@ -21,8 +21,8 @@ WEB = frozenset({"http", "https"})
 
 def scheme_of(name: str) -> str | None:
     """The scheme of a URL in lower case; None for a path."""
-    found = SCHEME.match(name)
-    return found[1].lower() if found else None
+    scheme = SCHEME.match(name)
+    return scheme[1].lower() if scheme else None
 
 
 def normal(name: str | Path) -> str:
@@ -51,8 +51,8 @@ def split_shard(name: str) -> tuple[str, str] | None:
 
     For paths the archive has to be a file: a folder may be called `a.tar` too.
     """
-    for found in SHARD.finditer(name):
-        archive, member = name[: found.end() - 1], name[found.end() :]
+    for shard in SHARD.finditer(name):
+        archive, member = name[: shard.end() - 1], name[shard.end() :]
         if member and (scheme_of(name) or Path(archive).is_file()):
             return archive, member
     return None

@@ -57,10 +57,10 @@ class Sources:
         raw = find_spec("rawpy") is not None
         roots = [normal(root) for root in within]
         entries = [entry for name in names for entry in self._entries(normal(name), roots)]
-        found = choose(entries, self._selection, raw=raw)
+        listing = choose(entries, self._selection, raw=raw)
         if not entries and not within:
             raise PathError(f"There are no files in {', '.join(repr(str(n)) for n in names)}.")
-        return found
+        return listing
 
     def holds(self, name: str) -> bool:
         """Whether a file is still there; True when that cannot be told."""
@@ -121,9 +121,11 @@ class Sources:
         return sha256.hexdigest(), size
 
     def _entries(self, name: str, roots: Sequence[str]) -> Iterator[SourceEntry]:
-        root = max((one for one in roots if Path(name).is_relative_to(one)), key=len, default=None)
-        found = self._folders.changed(name, root) if root else self._source(name).entries(name)
-        for entry in found:
+        root = max(
+            (folder for folder in roots if Path(name).is_relative_to(folder)), key=len, default=None
+        )
+        entries = self._folders.changed(name, root) if root else self._source(name).entries(name)
+        for entry in entries:
             low = entry.name.lower()
             if low.endswith(COMPRESSED):
                 yield SourceEntry(entry.name, entry.below, reason=NO_SEEKING)

@@ -96,11 +96,11 @@ def _version(file: BinaryIO) -> tuple[int, int]:
     when it was `created`.
     """
     try:
-        found = os.fstat(file.fileno())
+        status = os.fstat(file.fileno())
     except OSError:  # none of this machine's
         said = getattr(file, "details", None) or {"created": getattr(file, "created", None)}
         return file.seek(0, io.SEEK_END), stamp_of(said).mtime_ns
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 class Window(io.RawIOBase):

@@ -31,11 +31,11 @@ class ClaimReader:
         for path in claim.paths:
             try:
                 data = self._sources.read(path)
-            except PictureTooLargeError as found:
-                problem = found
+            except PictureTooLargeError as error:
+                problem = error
                 continue
-            except PictureError as found:
-                problem = FileGoneError(str(found))
+            except PictureError as error:
+                problem = FileGoneError(str(error))
                 continue
             if hashlib.sha256(data).hexdigest() == claim.sha256:
                 return decode(data, self._limits)

@@ -49,12 +49,12 @@ def describe(pipeline: Pipeline, pixels: Pixels, mix: tuple[float, float, float]
     began = time.monotonic()
     proposals = pipeline.regions(pixels)
     segmenting = time.monotonic() - began
-    segments = tuple(one.mask for one in proposals)
+    segments = tuple(proposal.mask for proposal in proposals)
     rule = pipeline.crop
     regions = {
         WHOLE: _embedded(pipeline, (full(*pixels.shape[:2]),), [pixels]),
         PATCHES: _patches(pipeline, pixels),
-        BOXES: _embedded(pipeline, segments, [cut(pixels, one.box) for one in segments]),
+        BOXES: _embedded(pipeline, segments, [cut(pixels, mask.box) for mask in segments]),
         CONTEXT: _embedded(pipeline, segments, [context_crop(pixels, m, rule) for m in segments]),
         MASKED: _embedded(pipeline, segments, [masked_crop(pixels, m, rule) for m in segments]),
     }
@@ -64,7 +64,7 @@ def describe(pipeline: Pipeline, pixels: Pixels, mix: tuple[float, float, float]
     for name in BY_SEGMENT:
         part = regions[name]
         regions[name] = Regions(part.masks, part.vectors, part.seconds + segmenting)
-    return Description(regions, tuple(one.predicted_iou for one in proposals))
+    return Description(regions, tuple(proposal.predicted_iou for proposal in proposals))
 
 
 def _patches(pipeline: Pipeline, pixels: Pixels) -> Regions:

@@ -70,8 +70,11 @@ def picture_recall(
             share = max(t.share for t in pictures[column].things if t.name == name)
             ranks[size_of(share)].append(int((wrong >= scores[row, column]).sum()))
     return {
-        size: {k: float(np.mean(np.array(found) < k)) if found else float("nan") for k in DEPTHS}
-        for size, found in ranks.items()
+        size: {
+            k: float(np.mean(np.array(positions) < k)) if positions else float("nan")
+            for k in DEPTHS
+        }
+        for size, positions in ranks.items()
     }
 
 
@@ -97,8 +100,8 @@ def measure(
             best[:, column] = own.max(axis=1)
     flat = [mask for part in regions for mask in part.masks]
     answers = [_answers(row, flat, owner) for row in scores]
-    firsts = [_first_overlap(pictures, *one) for one in zip(names, answers, strict=True)]
-    right = [one for one in firsts if one >= RIGHT_IOU]
+    overlaps = [_first_overlap(pictures, *pair) for pair in zip(names, answers, strict=True)]
+    right = [overlap for overlap in overlaps if overlap >= RIGHT_IOU]
     truth = _coco_truth(pictures, names)
     at_50, at_75 = _mean_precision(truth, answers)
     recalls = _mask_recall(truth, regions, quality)
@@ -124,7 +127,9 @@ def _answers(scores: NDArray[np.float32], masks: list[Mask], owner: NDArray[Any]
         return scores[order[:k]].tolist(), order[:k].tolist()
 
     def fetch(ids: list[int]) -> dict[int, Segment]:
-        return {one: Segment(one, int(owner[one]), masks[one], 0.0, 0.0) for one in ids}
+        return {
+            number: Segment(number, int(owner[number]), masks[number], 0.0, 0.0) for number in ids
+        }
 
     return rank(nearest, fetch, ANSWERS, Rules(PER_PICTURE))
 
@@ -172,17 +177,17 @@ def _coco_truth(pictures: Sequence[TruePicture], names: Sequence[str]) -> COCO:
 
 def _mean_precision(truth: COCO, answers: Sequence[list[Ranked]]) -> tuple[float, float]:
     """mAP over names at IoU 0.5 and 0.75 of the regions that answer each name."""
-    found = [
+    rows = [
         {
             "image_id": segment.image_id + 1,
             "category_id": number,
             "segmentation": to_coco(segment.mask),
             "score": score,
         }
-        for number, one in enumerate(answers, 1)
-        for score, segment in one
+        for number, answer in enumerate(answers, 1)
+        for score, segment in answer
     ]
-    judged = _judged(truth, found, limits=[ANSWERS], overlaps=[0.5, 0.75], by_name=True)
+    judged = _judged(truth, rows, limits=[ANSWERS], overlaps=[0.5, 0.75], by_name=True)
     if judged is None:
         return 0.0, 0.0
     precision = judged["precision"][:, :, :, 0, 0]  # (IoU, recall, name)
@@ -207,7 +212,7 @@ def mask_recall(
     quality: Sequence[Sequence[float]],
 ) -> tuple[float, float]:
     """AR at 100 and 1000 masks a picture over IoU 0.5 to 0.95, best quality first."""
-    names = sorted({thing.name for one in pictures for thing in one.things})
+    names = sorted({thing.name for picture in pictures for thing in picture.things})
     nothing = np.empty((0, 0), dtype=np.float32)
     regions = [Regions(part, nothing, 0.0) for part in masks]
     return _mask_recall(_coco_truth(pictures, names), regions, quality)
@@ -217,13 +222,13 @@ def _mask_recall(
     truth: COCO, regions: Sequence[Regions], quality: Sequence[Sequence[float]]
 ) -> tuple[float, float]:
     """AR at 100 and 1000 regions a picture over IoU 0.5 to 0.95, whatever the name."""
-    found = [
+    rows = [
         {"image_id": index, "category_id": 1, "segmentation": to_coco(mask), "score": float(score)}
         for index, (part, scores) in enumerate(zip(regions, quality, strict=True), 1)
         for mask, score in zip(part.masks, scores, strict=True)
     ]
     overlaps = np.linspace(0.5, 0.95, 10).tolist()
-    judged = _judged(truth, found, limits=list(AR_LIMITS), overlaps=overlaps, by_name=False)
+    judged = _judged(truth, rows, limits=list(AR_LIMITS), overlaps=overlaps, by_name=False)
     if judged is None:
         return 0.0, 0.0
     recall = judged["recall"][:, 0, 0]  # (IoU, limit)
@@ -233,17 +238,17 @@ def _mask_recall(
 
 def _judged(
     truth: COCO,
-    found: list[dict[str, Any]],
+    rows: list[dict[str, Any]],
     *,
     limits: list[int],
     overlaps: list[float],
     by_name: bool,
 ) -> dict[str, Any] | None:
     """COCOeval's arrays for these detections; None when there are none."""
-    if not found:
+    if not rows:
         return None
     with contextlib.redirect_stdout(io.StringIO()):
-        judge = COCOeval(truth, truth.loadRes(found), "segm")
+        judge = COCOeval(truth, truth.loadRes(rows), "segm")
         judge.params.maxDets = limits
         judge.params.iouThrs = np.array(overlaps)
         judge.params.useCats = int(by_name)

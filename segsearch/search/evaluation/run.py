@@ -36,9 +36,9 @@ class Evaluation:
 
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
+        return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(one) for one in value]
+        return [_without_nan(item) for item in value]
     return None if value != value else value
 
 
@@ -54,7 +54,7 @@ def sampled(pictures: Sequence[TruePicture], limit: int | None) -> list[TruePict
 
 def check_present(pictures: Sequence[TruePicture]) -> None:
     """PathError when files of these pictures are not there, before hours are spent on others."""
-    missing = [one.path for one in pictures if not one.path.is_file()]
+    missing = [picture.path for picture in pictures if not picture.path.is_file()]
     if missing:
         raise PathError(
             f"{len(missing)} of {len(pictures)} pictures are not there, such as "
@@ -64,7 +64,7 @@ def check_present(pictures: Sequence[TruePicture]) -> None:
 
 def evaluate(
     pipeline: Pipeline,
-    wanted: Iterable[TruePicture],
+    truth_pictures: Iterable[TruePicture],
     mix: tuple[float, float, float],
     *,
     methods: Sequence[str] = METHODS,
@@ -77,7 +77,7 @@ def evaluate(
     """
     pictures: list[TruePicture] = []
     described: list[Description] = []
-    for picture in wanted:
+    for picture in truth_pictures:
         pictures.append(picture)
         described.append(describe(pipeline, _pixels(picture, limits), mix))
     names = sorted({thing.name for picture in pictures for thing in picture.things})
@@ -86,10 +86,10 @@ def evaluate(
     words = pipeline.embedder.embed_texts([with_article(name) for name in names])
     rows = []
     for method in methods:
-        regions = [one.regions[method] for one in described]
+        regions = [description.regions[method] for description in described]
         quality: list[Sequence[float]] = [
-            one.quality if method in BY_SEGMENT else [1.0] * len(part.masks)
-            for one, part in zip(described, regions, strict=True)
+            description.quality if method in BY_SEGMENT else [1.0] * len(part.masks)
+            for description, part in zip(described, regions, strict=True)
         ]
         rows.append(measure(method, pictures, regions, quality, (names, words)))
     things = sum(len(picture.things) for picture in pictures)
@@ -121,10 +121,10 @@ def table(evaluation: Evaluation) -> str:
     head += ["regions", "sec"]
     lines = [head]
     for row in evaluation.rows:
-        found = [row.picture_recall[size][k] for size in SIZES for k in DEPTHS]
-        found += [row.first_right, row.map_50, row.map_75, row.right_iou]
-        found += [row.recall_100, row.recall_1000, row.reached]
-        percent = ["-" if value != value else f"{100 * value:.1f}" for value in found]
+        figures = [row.picture_recall[size][k] for size in SIZES for k in DEPTHS]
+        figures += [row.first_right, row.map_50, row.map_75, row.right_iou]
+        figures += [row.recall_100, row.recall_1000, row.reached]
+        percent = ["-" if value != value else f"{100 * value:.1f}" for value in figures]
         lines.append([row.method, *percent, f"{row.regions:.1f}", f"{row.seconds:.2f}"])
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     laid = [

@@ -61,11 +61,11 @@ def read_truth(annotations: Path, images: Path) -> list[TruePicture]:
         rows = {row["id"]: row for row in document["images"]}
         if len(rows) < len(document["images"]):
             raise ValueError("two images have the same id")
-        sizes = {one: _size(row) for one, row in rows.items()}
+        sizes = {number: _size(row) for number, row in rows.items()}
         things = _things(document, sizes)
         pictures = [
-            TruePicture(images / row["file_name"], *sizes[one][::-1], tuple(things[one]))
-            for one, row in rows.items()
+            TruePicture(images / row["file_name"], *sizes[number][::-1], tuple(things[number]))
+            for number, row in rows.items()
         ]
     except WRONG as problem:
         raise InputError(
@@ -79,7 +79,7 @@ def read_truth(annotations: Path, images: Path) -> list[TruePicture]:
 def _things(document: dict[str, Any], sizes: dict[Any, tuple[int, int]]) -> dict[Any, list[Thing]]:
     """The things of each image by its id; `sizes` are H, W."""
     names = {row["id"]: str(row["name"]) for row in document["categories"]}
-    found: dict[Any, list[Thing]] = {one: [] for one in sizes}
+    things: dict[Any, list[Thing]] = {number: [] for number in sizes}
     empty = 0
     for row in document["annotations"]:
         if row.get("iscrowd"):
@@ -94,10 +94,10 @@ def _things(document: dict[str, Any], sizes: dict[Any, tuple[int, int]]) -> dict
         if mask is None:
             empty += 1
         else:
-            found[image_id].append(Thing(names[category_id], mask))
+            things[image_id].append(Thing(names[category_id], mask))
     if empty:
         LOG.warning("%d annotations cover no pixel of their picture and are left out.", empty)
-    return found
+    return things
 
 
 def _said(problem: Exception) -> str:
@@ -136,7 +136,7 @@ def _mask(segmentation: Any, height: int, width: int) -> Mask | None:
             )
         return mask
     # With fewer corners it encloses nothing; pycocotools would take two for a box.
-    polygons = [one for one in map(_polygon, segmentation) if len(one) >= 2 * CORNERS]
+    polygons = [corners for corners in map(_polygon, segmentation) if len(corners) >= 2 * CORNERS]
     if not polygons:
         return None
     return read_coco(run_lengths.merge(run_lengths.frPyObjects(polygons, height, width)))
@@ -144,8 +144,8 @@ def _mask(segmentation: Any, height: int, width: int) -> Mask | None:
 
 def _polygon(numbers: Any) -> list[float]:
     """x, y, x, y ... in pixels; ValueError for what is no such list."""
-    polygon = [float(one) for one in numbers]
-    if len(polygon) % 2 or not all(abs(one) <= FARTHEST_PX for one in polygon):
+    polygon = [float(number) for number in numbers]
+    if len(polygon) % 2 or not all(abs(number) <= FARTHEST_PX for number in polygon):
         raise ValueError(
             f"a polygon has {len(polygon)} numbers, expected x and y in turn, none beyond "
             f"{FARTHEST_PX:,} px"
