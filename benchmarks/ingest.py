@@ -44,7 +44,7 @@ LISTED = 5  # hits of a name that are compared
 
 
 @dataclass(frozen=True)
-class Region:
+class FoundRegion:
     """A segment as a search sees it: its picture's number, its mask, its unit vector (d,)."""
 
     picture: int
@@ -53,16 +53,16 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Run:
+class IngestRun:
     """Seconds and processor seconds over all pictures, their segments, FLOPs of one picture."""
 
     seconds: float
     processor: float
-    regions: list[Region]
+    regions: list[FoundRegion]
     flops: float
 
 
-def script(paths: list[Path], chosen: Preset) -> Run:
+def script(paths: list[Path], chosen: Preset) -> IngestRun:
     """What people write; generator clean-up left out, for it would need OpenCV."""
     options = {k: v for k, v in chosen.generator.items() if k != "min_mask_region_area"}
     sam = load_sam(build_sam_lite, model(chosen.segmenter).path("weights"))
@@ -70,48 +70,48 @@ def script(paths: list[Path], chosen: Preset) -> Run:
     embedder = build_embedder(chosen, Settings(device="cpu"))
     torch.set_num_threads(os.cpu_count() or 1)
 
-    def one(path: Path) -> list[Region]:
+    def one(path: Path) -> list[FoundRegion]:
         pixels = decoded(path)
         regions = []
         for row in generator.generate(pixels):
             mask = from_coco(row["segmentation"])
             context = embedder.embed_pictures([context_crop(pixels, mask, chosen.crop)])[0]
             masked = embedder.embed_pictures([masked_crop(pixels, mask, chosen.crop)])[0]
-            regions.append(Region(paths.index(path), mask, half(context, masked)))
+            regions.append(FoundRegion(paths.index(path), mask, half(context, masked)))
         return regions
 
     return timed(one, paths, lanes=1)
 
 
-def ours(paths: list[Path], chosen: Preset) -> Run:
+def ours(paths: list[Path], chosen: Preset) -> IngestRun:
     """The product's pipeline with one thread a picture, as `segsearch index` runs it."""
     settings = Settings(device="cpu")
     segmenter, embedder = build_segmenter(chosen, settings), build_embedder(chosen, settings)
     pipeline = Pipeline(segmenter, embedder, chosen.crop)
 
-    def one(path: Path) -> list[Region]:
+    def one(path: Path) -> list[FoundRegion]:
         pixels, info = decode(read_file(path))
         return [
-            Region(paths.index(path), found.proposal.mask, half(found.context, found.masked))
+            FoundRegion(paths.index(path), found.proposal.mask, half(found.context, found.masked))
             for found in pipeline.describe(pixels, info).segments
         ]
 
     return timed(one, paths, lanes=os.cpu_count() or 1)
 
 
-def ours_as_is(paths: list[Path], chosen: Preset) -> Run:
+def ours_as_is(paths: list[Path], chosen: Preset) -> IngestRun:
     """Ours without the clean-up that the script lacks: the same masks are wanted of both."""
     return ours(paths, replace(chosen, generator={**chosen.generator, "min_mask_region_area": 0}))
 
 
-def timed(one: Any, paths: list[Path], *, lanes: int) -> Run:
+def timed(one: Any, paths: list[Path], *, lanes: int) -> IngestRun:
     with FlopCounterMode(display=False) as counter:
         one(paths[0])  # counts, and warms up
     began, used = time.monotonic(), time.process_time()
     with ThreadPoolExecutor(lanes) as pool:
         regions = [region for some in pool.map(one, paths) for region in some]
     flops = float(counter.get_total_flops())
-    return Run(time.monotonic() - began, time.process_time() - used, regions, flops)
+    return IngestRun(time.monotonic() - began, time.process_time() - used, regions, flops)
 
 
 def half(context: Vector, masked: Vector) -> Vector:
@@ -120,23 +120,20 @@ def half(context: Vector, masked: Vector) -> Vector:
     return cast(Vector, mixed / np.linalg.norm(mixed))
 
 
-def hits(run: Run, words: Vector) -> list[Region]:
+def hits(run: IngestRun, words: Vector) -> list[FoundRegion]:
     """The best regions for words, none twice the same thing."""
     scores = np.stack([one.vector for one in run.regions]) @ words
-    kept: list[Region] = []
+    kept: list[FoundRegion] = []
     for number in np.argsort(-scores):
         one = run.regions[number]
-        if all(
-            one.pictures.pixels != other.pictures.pixels or iou(one.mask, other.mask) < 0.7
-            for other in kept
-        ):
+        if all(one.picture != other.picture or iou(one.mask, other.mask) < 0.7 for other in kept):
             kept.append(one)
         if len(kept) == LISTED:
             break
     return kept
 
 
-def agreement(first: Run, second: Run) -> str:
+def agreement(first: IngestRun, second: IngestRun) -> str:
     """How far the hit lists of both agree, over the names of all things in the demo pictures."""
     embedder = build_embedder(preset("demo"), Settings(device="cpu"))
     truth = json.loads(PICTURES.with_name("truth.json").read_text("utf-8"))
@@ -152,8 +149,8 @@ def agreement(first: Run, second: Run) -> str:
     )
 
 
-def alike(one: Region, other: Region) -> bool:
-    return one.pictures.pixels == other.pictures.pixels and iou(one.mask, other.mask) >= 0.8
+def alike(one: FoundRegion, other: FoundRegion) -> bool:
+    return one.picture == other.picture and iou(one.mask, other.mask) >= 0.8
 
 
 def decoded(path: Path) -> Pixels:
@@ -179,7 +176,7 @@ def main() -> None:
     chosen = options.parse_args()
     paths = sorted(PICTURES.glob("*.jpg"))[:: max(1, 48 // chosen.pictures)][: chosen.pictures]
     context: Any = multiprocessing.get_context("spawn")
-    runs: dict[str, Run] = {}
+    runs: dict[str, IngestRun] = {}
     for name, side in (("script", script), ("ours", ours), ("as is", ours_as_is)):
         with context.Pool(1) as pool:
             runs[name] = pool.apply(side, (paths, preset(chosen.preset)))

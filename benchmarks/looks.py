@@ -12,13 +12,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from segsearch.core.query import MaskCandidate
 from segsearch.core.settings import Settings
 from segsearch.core.types import Mask
 from segsearch.masks.rle import decode, iou
@@ -46,7 +49,7 @@ EDGES = (64, 96, 192)
 ROOMS = (1.3, 2.0, 3.0)
 SMALL = 0.01  # share of the picture's area
 KEPT_BYTES = 1 << 30
-Answer = Callable[[OpenPicture, Mask], list[multilook.Candidate]]
+Answer = Callable[[OpenPicture, Mask], list[MaskCandidate]]
 
 
 def middle(mask: Mask) -> tuple[float, float]:
@@ -56,12 +59,12 @@ def middle(mask: Mask) -> tuple[float, float]:
     return column + 0.5, row + 0.5
 
 
-def click(picture: OpenPicture, mask: Mask) -> list[multilook.Candidate]:
+def click(picture: OpenPicture, mask: Mask) -> list[MaskCandidate]:
     """The candidates of one click in the middle."""
     return multilook.candidates(picture, [middle(mask)])
 
 
-def boxed(picture: OpenPicture, mask: Mask) -> list[multilook.Candidate]:
+def boxed(picture: OpenPicture, mask: Mask) -> list[MaskCandidate]:
     """The candidates of a box around the thing, drawn a little carelessly."""
     box = np.array(mask.box.as_tuple(), np.float64)
     extent = np.array([mask.box.width, mask.box.height] * 2)
@@ -95,10 +98,10 @@ def as_it_is(_: object, mask: Mask, __: int) -> Mask:
     return mask
 
 
-def patched(answer: Answer, **constants: object) -> Answer:
-    """The same under other constants of `closer`."""
+def patched(answer: Answer, **constants: Any) -> Answer:
+    """The same under other constants of `multilook`."""
 
-    def ask(picture: OpenPicture, mask: Mask) -> list[multilook.Candidate]:
+    def ask(picture: OpenPicture, mask: Mask) -> list[MaskCandidate]:
         with patch.multiple(multilook, **constants):
             return answer(picture, mask)
 
@@ -123,16 +126,17 @@ def main() -> None:
         shares += [thing.share for thing in picture.things]
         for name, answer in answers():
             cache = EncodingCache(KEPT_BYTES)
-            opened = cache.open(segmenter, number, lambda pixels=pixels: pixels)
+            opened = cache.open(segmenter, number, partial(np.asarray, pixels))
             began = time.process_time()
             for thing in picture.things:
-                found = [iou(one.mask, thing.mask) for one in answer(opened, thing.mask)] or [0.0]
-                rows[name].append((found[0], max(found)))
+                masks = answer(opened, thing.mask)
+                overlaps = [iou(offer.mask, thing.mask) for offer in masks] or [0.0]
+                rows[name].append((overlaps[0], max(overlaps)))
             seconds[name] += time.process_time() - began
     print(f"{len(pictures)} pictures, {len(shares)} things")
     print(f"{'':44}{'first':>7}{'small':>7}{'>=0.5':>7}{'>=0.7':>7}{'best':>7}{'ms':>7}")
-    for name, found in rows.items():
-        print(line(name, np.array(found), np.array(shares) < SMALL, seconds[name]))
+    for name, pairs in rows.items():
+        print(line(name, np.array(pairs), np.array(shares) < SMALL, seconds[name]))
 
 
 def line(name: str, found: NDArray[np.float64], small: NDArray[np.bool_], seconds: float) -> str:

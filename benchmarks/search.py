@@ -13,12 +13,13 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from segsearch.core.arrays import DescribedPicture, DescribedSegment, Vectors
+from segsearch.core.arrays import DescribedPicture, DescribedSegment, Vector, Vectors
 from segsearch.core.query import Query as Question
 from segsearch.core.query import SegmentTerm
 from segsearch.core.settings import Settings
@@ -82,6 +83,19 @@ def main() -> None:
         measure(Path(folder), chosen.segments, chosen.dimension, chosen.queries, chosen.seed)
 
 
+def _index_ids(index: SyncedIndex, active: tuple[int, Recipe], query: Vector) -> list[int]:
+    return index.search(active, query, 10)[1]
+
+
+def _exact_ids(oracle: ExactIndex, query: Vector) -> list[int]:
+    ids: list[int] = oracle.search(query, 10)[1].tolist()
+    return ids
+
+
+def _keep(found: dict[str, list[int]], key: str, search: Callable[[], list[int]]) -> None:
+    found[key] = search()
+
+
 def measure(folder: Path, segments: int, dimension: int, queries: int, seed: int) -> None:
     """Fill a library, then ask it and NumPy in turn; prints a table."""
     settings = Settings(library=folder)
@@ -103,13 +117,13 @@ def measure(folder: Path, segments: int, dimension: int, queries: int, seed: int
         found: dict[str, list[int]] = {}
         timings = {
             "library": milliseconds(
-                lambda n=number: service.search(Question((SegmentTerm(n),), limit=10))
+                partial(service.search, Question((SegmentTerm(number),), limit=10))
             ),
             "FAISS index": milliseconds(
-                lambda q=query, f=found: f.update(a=projection.search(active, q, 10)[1])
+                partial(_keep, found, "a", partial(_index_ids, projection, active, query))
             ),
             "exact NumPy": milliseconds(
-                lambda q=query, f=found: f.update(b=oracle.search(q, 10)[1].tolist())
+                partial(_keep, found, "b", partial(_exact_ids, oracle, query))
             ),
         }
         if turn >= 3:  # warm

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from segsearch.core.atomic import sha256_of
 
 FOLDER = Path(__file__).parents[1] / "segsearch" / "models" / "embedded"
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "sam-lite": {
         "kind": "segmenter",
         "licence": "Apache-2.0",
@@ -33,7 +34,7 @@ MODELS = {
 
 
 def main() -> None:
-    manifest = {}
+    manifest: dict[str, dict[str, Any]] = {}
     for name, row in MODELS.items():
         files = {
             role: {
@@ -41,7 +42,7 @@ def main() -> None:
                 "sha256": sha256_of(FOLDER / file),
                 "bytes": (FOLDER / file).stat().st_size,
             }
-            for role, file in row["files"].items()  # type: ignore[attr-defined]
+            for role, file in row["files"].items()
         }
         manifest[name] = {**row, "files": files}
     (FOLDER / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")

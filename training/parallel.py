@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, multiprocessing
+from torch import Tensor, distributed
+from torch.multiprocessing.spawn import spawn
 
 LONGEST_WAIT = timedelta(hours=2)
 
@@ -26,7 +27,7 @@ def start(train: Callable[..., None], processes: int, *arguments: Any) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         given = (train, processes, Path(folder) / "meeting", torch.get_num_threads(), arguments)
-        multiprocessing.spawn(_joined, given, nprocs=processes)
+        spawn(_joined, given, nprocs=processes)
 
 
 def _joined(

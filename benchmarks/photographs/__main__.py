@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def masks(shown: list[Photograph], overlays: Path | None) -> str:
         pixels = np.asarray(files[picture.path.name].open())
         found = [one.mask for one in segmenter.propose(pixels)]
         opened = EncodingCache(KEPT_BYTES).open(
-            segmenter, picture.path.name, lambda pixels=pixels: pixels
+            segmenter, picture.path.name, partial(np.asarray, pixels)
         )
         for thing in picture.things:
             automatic.append(max((iou(thing.mask, mask) for mask in found), default=0.0))

@@ -154,7 +154,8 @@ def drawn(packed: Packed, cache: Path, style: str = HELD_OUT, seed: int = 11) ->
     names = drawings.names(style)
     icons = load_icons(drawings, (style,), names, cache)
     composer = Composer(icons, Backgrounds(seed, count=120), seed)
-    context, masked = [], []
+    context: list[Rows] = []
+    masked: list[Rows] = []
     for rows in torch.arange(len(names)).split(64):
         for kept, pixels in zip(
             (context, masked), composer.plain(rows, packed.rule["size"]), strict=True

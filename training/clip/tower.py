@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,8 +19,8 @@ class Tower(nn.Module):
 
     def __init__(self, visual: nn.Module) -> None:
         super().__init__()
-        self.visual = visual.eval().to(memory_format=torch.channels_last)
-        trunk = self.visual.trunk
+        self.visual: Any = visual.eval().to(memory_format=torch.channels_last)
+        trunk: Any = self.visual.trunk
         for part in (trunk.conv_stem, trunk.bn1, *trunk.blocks[:FROZEN_STAGES]):
             part.requires_grad_(False)
         fold_norms(trunk)
@@ -26,17 +28,18 @@ class Tower(nn.Module):
     @torch.no_grad()
     def early(self, pixels: Tensor) -> Tensor:
         """Pixels (n, 3, s, s) in 0..1 -> features (n, 40, s/8, s/8) f32."""
-        trunk = self.visual.trunk
+        trunk: Any = self.visual.trunk
         with torch.autocast(pixels.device.type, torch.bfloat16):
             states = normalised(pixels).contiguous(memory_format=torch.channels_last)
             states = trunk.bn1(trunk.conv_stem(states))
             for stage in trunk.blocks[:FROZEN_STAGES]:
                 states = stage(states)
-        return states.float()
+        early: Tensor = states.float()
+        return early
 
     def pooled(self, states: Tensor) -> Tensor:
         """Early features -> the trunk's pooled features (n, 1280)."""
-        trunk = self.visual.trunk
+        trunk: Any = self.visual.trunk
         for stage in trunk.blocks[FROZEN_STAGES:]:
             states = stage(states)
         features: Tensor = trunk.forward_head(trunk.bn2(trunk.conv_head(states)))

@@ -80,7 +80,7 @@ PAIR_WEIGHT, STRANGER_WEIGHT = 0.2, 0.1
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClipPlan:
     """How to train: how long, sides of the crops, learning rate, weight of the past.
 
     One step in `fresh_every` replays new patches, the others what was shown before.
@@ -107,7 +107,7 @@ class Shows:
 
 
 @dataclass
-class Run:
+class ClipRun:
     """Everything a training run holds; it began at step `first`, and went on for `seconds` before
     it was stopped."""
 
@@ -126,7 +126,7 @@ class Run:
     seconds: float = 0.0
 
 
-def prepare(cache: Path, plan: Plan, device: str, icons: Icons) -> Run:
+def prepare(cache: Path, plan: ClipPlan, device: str, icons: Icons) -> ClipRun:
     """The tower as a stopped run of this plan left it, or between its start and the last
     checkpoint; and a frozen copy of the start."""
     model = build()
@@ -154,13 +154,13 @@ def prepare(cache: Path, plan: Plan, device: str, icons: Icons) -> Run:
     known = (Patches(cache), memory, verdicts)
     held = (tower, start.to(device), *known, average, level, optimizer)
     step = state.get("step", 0)
-    run = Run(*held, device=device, chances=chances_of(icons), step=step, first=step)
+    run = ClipRun(*held, device=device, chances=chances_of(icons), step=step, first=step)
     if stopped:
         _go_on(run, stopped)
     return run
 
 
-def _go_on(run: Run, stopped: dict[str, Any]) -> None:
+def _go_on(run: ClipRun, stopped: dict[str, Any]) -> None:
     """Take over what a stopped run held beside the tower."""
     run.average = {name: value.to(run.device) for name, value in stopped["average"].items()}
     run.level.load_state_dict(stopped["level"])
@@ -187,7 +187,7 @@ def chances_of(icons: Icons) -> Tensor:
     ])  # fmt: skip
 
 
-def replayed(run: Run, composer: Composer, side: int, every: int) -> tuple[Tensor, Tensor]:
+def replayed(run: ClipRun, composer: Composer, side: int, every: int) -> tuple[Tensor, Tensor]:
     """Pictures (n, 3, side, side) that nobody named, patches of photographs and a few grounds, and
     what the start answers on them (n, 1280): new ones, or some that were shown before."""
     random, memory = composer.random, run.memory
@@ -211,7 +211,7 @@ def resized(pixels: Tensor, side: int) -> Tensor:
     return functional.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
 
 
-def learn(run: Run, shows: Shows, plan: Plan) -> tuple[float, ...]:
+def learn(run: ClipRun, shows: Shows, plan: ClipPlan) -> tuple[float, ...]:
     """One step; returns both naming losses, and how far replayed vectors and verdicts are off."""
     side = plan.sides[run.step % len(plan.sides)]
     composer, random = shows.composer, shows.composer.random
@@ -258,14 +258,16 @@ def _moved(pooled: Tensor, old: Tensor, classifier: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _average(run: Run) -> None:
+def _average(run: ClipRun) -> None:
     for name, value in run.tower.visual.state_dict().items():
         if value.is_floating_point():
             run.average[name].lerp_(value, 1 - min(AVERAGE_DECAY, run.step / (run.step + 9)))
 
 
 @torch.inference_mode()
-def validate(run: Run, icons: Icons, unseen: NamedPhotographs, meanings: Tensor, side: int) -> str:
+def validate(
+    run: ClipRun, icons: Icons, unseen: NamedPhotographs, meanings: Tensor, side: int
+) -> str:
     """Top-1 and top-5 of the averaged tower on a quarter of a style and on photographs never
     trained on."""
     tower = copy.deepcopy(run.tower)
@@ -291,7 +293,7 @@ def _tops(ranks: Tensor) -> str:
     return f"top-1 {first:.3f} top-5 {five:.3f}"
 
 
-def train(cache: Path, plan: Plan, device: str) -> None:
+def train(cache: Path, plan: ClipPlan, device: str) -> None:
     """Train for the plan's length, writing a checkpoint every few minutes."""
     torch.manual_seed(plan.seed)
     with parallel.first_alone():
@@ -333,14 +335,14 @@ def train(cache: Path, plan: Plan, device: str) -> None:
             saved = time.monotonic()
 
 
-def _set_rate(run: Run, plan: Plan, steps: int, share: float) -> None:
+def _set_rate(run: ClipRun, plan: ClipPlan, steps: int, share: float) -> None:
     warm = min(1.0, (steps + 1) / WARMUP_STEPS)
     level = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
     for group in run.optimizer.param_groups:
         group["lr"] = plan.rate * group["factor"] * level
 
 
-def _save(run: Run, path: Path, stopped: Plan | None) -> None:
+def _save(run: ClipRun, path: Path, stopped: ClipPlan | None) -> None:
     """Write the averaged weights, and all that a run of this plan needs to go on, if it is one."""
     content: dict[str, Any] = {"average": run.average, "step": run.step}
     if stopped is not None:
@@ -377,7 +379,7 @@ def main() -> None:
     place = choose(Settings(device=given.device, threads=given.threads))
     sides, length = tuple(given.sides), length_of(given)
     rates = (given.rate, given.remember, given.from_share)
-    plan = Plan(length, sides, *rates, given.seed, given.fresh_every)
+    plan = ClipPlan(length, sides, *rates, given.seed, given.fresh_every)
     parallel.start(train, given.processes, given.cache.expanduser(), plan, place.device)
 
 

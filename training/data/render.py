@@ -33,7 +33,8 @@ class Drawings:
 
     def picture(self, name: str, style: str) -> RGBA:
         """(256, 256, 4) uint8, straight alpha; KeyError when the style lacks the thing."""
-        return self.tables[style][self.rows[style][name]]
+        pixels: RGBA = self.tables[style][self.rows[style][name]]
+        return pixels
 
 
 def load_drawings(cache: Path, *, styles: tuple[str, ...] = tuple(STYLES)) -> Drawings:

@@ -42,11 +42,11 @@ class Scene:
 
     def mask(self, label: int) -> BoolArray:
         """(H, W): the visible pixels of a region and of its parts."""
-        found = self.labels == label
+        visible: BoolArray = self.labels == label
         for part, region in enumerate(self.regions):
             if region.parent == label:
-                found |= self.labels == part
-        return found
+                visible |= self.labels == part
+        return visible
 
     @property
     def instances(self) -> list[Instance]:
@@ -120,11 +120,11 @@ def shadow_of(rng: np.random.Generator, layer: Layer) -> Layer:
     spread = max(1.0, rng.uniform(0.01, 0.08) * max(height, width))
     margin = int(spread * 2)
     alpha = cv2.copyMakeBorder(layer.alpha, margin, margin, margin, margin, cv2.BORDER_CONSTANT)
-    alpha = cv2.blur(cv2.blur(alpha, (margin, margin)), (margin, margin))
+    blurred = cv2.blur(cv2.blur(alpha, (margin, margin)), (margin, margin)).astype(np.float32)
     angle, reach = rng.uniform(0, 2 * np.pi), spread * rng.uniform(0, 1.5)
     top = layer.top - margin + int(reach * np.sin(angle))
     left = layer.left - margin + int(reach * np.cos(angle))
-    return Layer(np.zeros((*alpha.shape, 3), np.float32), alpha, top, left)
+    return Layer(np.zeros((*blurred.shape, 3), np.float32), blurred, top, left)
 
 
 def lit(rng: np.random.Generator, layer: Layer) -> Layer:

@@ -88,11 +88,12 @@ def _shaped(rng: np.random.Generator, pixels: NDArray[np.uint8], drawings: Drawi
     wanted = int(SIDE_PX / rng.uniform(1.0, 2.5))
     times = (-(-wanted // pixels.shape[0]), -(-wanted // pixels.shape[1]), 1)
     sheet = np.tile(pixels, times)[:wanted, :wanted]
-    sheet = cv2.resize(sheet, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+    sheet = cv2.resize(sheet, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     alpha = np.ones((SIDE_PX, SIDE_PX), np.float32)
     if rng.random() < 0.7:
         outline = shapes.outline(rng, drawings, SIDE_PX)
-        alpha = cv2.resize(outline, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_LINEAR)
+        size = (SIDE_PX, SIDE_PX)
+        alpha = cv2.resize(outline, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
     return np.dstack([sheet, (alpha * 255).astype(np.uint8)])
 
 

@@ -72,7 +72,8 @@ def tiles(rng: np.random.Generator, size: Size) -> Field:
     row = np.floor(down * count)
     column = across * count * rng.uniform(0.5, 1.0) + 0.5 * (row % 2) * (rng.random() < 0.5)
     if rng.random() < 0.4:
-        return ((np.floor(column) + row) % 2).astype(np.float32)
+        checks: Field = ((np.floor(column) + row) % 2).astype(np.float32)
+        return checks
     joint = rng.uniform(0.04, 0.2)
     lines = ((column % 1) < joint) | ((down * count) % 1 < joint)
     tint = np.sin(np.floor(column) * 12.9898 + row * 78.233) * rng.uniform(0, 0.3)
@@ -111,7 +112,7 @@ def fur(rng: np.random.Generator, size: Size) -> Field:
     ends = [(round(reach + s * reach * np.cos(angle)), round(reach + s * reach * np.sin(angle)))
             for s in (-1, 1)]  # fmt: skip
     cv2.line(kernel, ends[0], ends[1], 1.0)
-    drawn = _stretched(cv2.filter2D(fine, -1, kernel / kernel.sum()))
+    drawn = _stretched(cv2.filter2D(fine, -1, kernel / kernel.sum()).astype(np.float32))
     return _stretched(drawn + rng.uniform(0.2, 1.0) * noise(rng, (height, width), 1.2))
 
 

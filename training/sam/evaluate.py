@@ -28,7 +28,7 @@ from segsearch.models.segment.automatic import GeneratorSettings
 from segsearch.models.segment.multilook import candidates
 from segsearch.models.segment.sam import SamSegmenter
 from segsearch.models.segment.sam_lite import IMAGE_SIZE, load_sam_lite
-from segsearch.models.segment.session import Prompter
+from segsearch.models.segment.session import EncodingCache
 from training.data.compose import compose_scene
 from training.data.fetch import HELD_OUT, parser
 from training.data.render import load_drawings
@@ -93,7 +93,9 @@ def looks_scores(sam: Sam, scenes: list[Scene]) -> dict[str, float]:
     """Mean IoU of the first and the best candidate of a click on the deepest point."""
     segmenter, rows = as_used(sam), []
     for number, scene in enumerate(scenes):
-        picture = Prompter(segmenter, KEPT_BYTES).open(number, lambda scene=scene: scene.pixels)
+        picture = EncodingCache(KEPT_BYTES).open(
+            segmenter, number, lambda scene=scene: scene.pixels
+        )
         for item in scene.instances:
             if item.mask.mean() > CLICK_SMALLEST:
                 x, y = deepest(item.mask)

@@ -49,7 +49,8 @@ def outlined(pixels: NDArray[np.uint8], propose: Callable[..., list[Proposal]]) 
     # The ground has label 0, which no photograph here has.
     for index in sorted(range(len(kept)), key=lambda index: -kept[index].area):
         labels[decode(kept[index])] = index + 1
-        row[index + 1] = NO_PARENT if parents[index] is None else parents[index] + 1
+        parent = parents[index]
+        row[index + 1] = NO_PARENT if parent is None else parent + 1
     return pixels, labels, row
 
 

@@ -1,8 +1,8 @@
 """Trains the embedded SAM on composed scenes; run again to go on from the checkpoint.
 
 `python -m training.sam.train --minutes 60` composes nothing itself: run `training.sam.pool` first,
-or beside it. Most steps see 256 px; the last ones the size the model ships with. `--only-quality` is
-for the end: it teaches the model to rank its masks, and changes none of them.
+or beside it. Most steps see 256 px; the last ones the size the model ships with. `--only-quality`
+is for the end: it teaches the model to rank its masks, and changes none of them.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def train(cache: Path, plan: Plan, place: Placement, half: bool, start: Path | N
             if plan.only_quality
             else loss_of(sam, affinity, batch, half=half)
         )
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         parallel.average_gradients(learning, images / plan.images)
         nn.utils.clip_grad_norm_(learning, 1.0)
         optim.step()

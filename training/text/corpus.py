@@ -97,7 +97,9 @@ def _uncoloured(concept: words.Concept) -> str:
 
 
 def _meaning(concept: words.Concept, rows: Vectors, row_of: dict[str, int]) -> Vectors:
-    return _unit(rows[[row_of[text] for text in _asked(concept)]].sum(0, keepdims=True))[0]
+    summed = rows[[row_of[text] for text in _asked(concept)]].sum(0, keepdims=True)
+    meaning: Vectors = _unit(summed)[0]
+    return meaning
 
 
 def _unit(rows: Vectors) -> Vectors:

@@ -47,7 +47,7 @@ class Progress:
     seconds: float = 0.0
 
 
-class Batches:
+class TextBatches:
     """Endless batches (tokens (n, length), wanted (n, 512)) of similar length, drawn by weight."""
 
     def __init__(
@@ -99,8 +99,8 @@ def start_embeddings(model: CLIP, tokens: list[str], cache: Path) -> None:
     projected = rows @ axes[:width].T
     projected *= 0.05 / projected.std()
     with torch.no_grad():
-        rows = torch.from_numpy(projected.astype(np.float32))
-        model.token_embedding.weight[plain] = rows.to(model.token_embedding.weight.device)
+        start = torch.from_numpy(projected.astype(np.float32))
+        model.token_embedding.weight[plain] = start.to(model.token_embedding.weight.device)
 
 
 def loss_of(made: Tensor, wanted: Tensor) -> Tensor:
@@ -161,7 +161,7 @@ def train(cache: Path, length: Length, seed: int, device: str) -> None:
     else:
         start_embeddings(model, list(tokenizer.encoder), cache)
     train_on, held_out = split(corpus)
-    batches = Batches(corpus, train_on, tokenizer, seed + progress.step)
+    batches = TextBatches(corpus, train_on, tokenizer, seed + progress.step)
     began, saved = time.monotonic() - progress.seconds, time.monotonic()
     while (share := length.done(progress.step, progress.seconds)) < 1:
         rate = PEAK_RATE * _schedule(progress.step, share)
