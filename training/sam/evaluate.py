@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def looks_scores(sam: Sam, scenes: list[Scene]) -> dict[str, float]:
     segmenter, rows = as_used(sam), []
     for number, scene in enumerate(scenes):
         picture = EncodingCache(KEPT_BYTES).open(
-            segmenter, number, lambda scene=scene: scene.pixels
+            segmenter, number, partial(np.asarray, scene.pixels)
         )
         for item in scene.instances:
             if item.mask.mean() > CLICK_SMALLEST:

@@ -175,6 +175,16 @@ def _coco_truth(pictures: Sequence[TruePicture], names: Sequence[str]) -> COCO:
     return truth
 
 
+def mean_precision(
+    pictures: Sequence[TruePicture], names: Sequence[str], answers: Sequence[list[Ranked]]
+) -> tuple[float, float]:
+    """mAP over names at IoU 0.5 and 0.75 of the regions that answer each name, best first.
+
+    A segment's `image_id` is the place of its picture in `pictures`.
+    """
+    return _mean_precision(_coco_truth(pictures, names), answers)
+
+
 def _mean_precision(truth: COCO, answers: Sequence[list[Ranked]]) -> tuple[float, float]:
     """mAP over names at IoU 0.5 and 0.75 of the regions that answer each name."""
     rows = [
