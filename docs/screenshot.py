@@ -1,6 +1,6 @@
-"""Draws the picture of the page in README: serves a library, searches it in Chromium, saves the view.
+"""Draws README's picture of the page: serves a library, searches it in Chromium, saves the view.
 
-python docs/screenshot.py --library segsearch-demo --text "a cup of coffee" --chromium /usr/bin/chromium
+python docs/screenshot.py --library segsearch-demo --text "a cup of coffee"
 """
 
 from __future__ import annotations
