@@ -1,6 +1,6 @@
 """Draws README's picture of the page: serves a library, searches it in Chromium, saves the view.
 
-python docs/screenshot.py --library segsearch-demo --text "a cat" --chromium /usr/bin/chromium
+python docs/screenshot.py --library segsearch-demo --text "a cup of coffee"
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TARGET = Path(__file__).parent / "page.png"
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--library", type=Path, default=Path("segsearch-demo"))
-    options.add_argument("--text", default="a cat")
+    options.add_argument("--text", default="a cup of coffee")
     options.add_argument("--chromium", default="/usr/bin/chromium")
     options.add_argument("--target", type=Path, default=TARGET)
     chosen = options.parse_args()
@@ -39,7 +39,7 @@ def draw(url: str, text: str, chromium: str, target: Path) -> None:
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page(viewport={"width": 1200, "height": 860})
+        page = browser.new_page(viewport={"width": 1200, "height": 640})
         for _ in range(600):  # until the models are loaded
             if page.request.get(f"{url}/readyz").ok:
                 break

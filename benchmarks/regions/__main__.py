@@ -1,4 +1,4 @@
-"""Prints the table of RESULTS.md: `python -m benchmarks.regions`, after `.scenes` has composed.
+"""Prints the drawings' table of RESULTS.md: `python -m benchmarks.regions`, after `.scenes`.
 
 Whole pictures are what rclip and clip-retrieval search, 3 x 3 patches what Marqo does, box crops
 what FiftyOne does; the same CLIP and the same masks for all, in one run.

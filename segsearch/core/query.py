@@ -11,7 +11,7 @@ from segsearch.core.filters import Filters
 from segsearch.core.types import Hit, Image, Mask
 
 # The best region must be this unlikely to be a chance find. Chosen on benchmarks/regions/choose,
-# measured by benchmarks/absence.py: see benchmarks/RESULTS.md.
+# measured by benchmarks/absence.py: see docs/lab-notes.md ("Nothing matches").
 MIN_RELEVANCE = 0.15
 NOT_WEIGHT = -0.5  # what "not WORDS" counts against the other terms
 MAX_LIMIT = 1000

@@ -1,9 +1,8 @@
-"""Every line of README's table of ways to ask is run, with the embedded models."""
+"""Every row of the table of ways to ask is run as it stands, with the embedded models."""
 
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 import segsearch
-from segsearch import SegSearch, Settings, open_service
+from segsearch import SegSearch, Settings, open_library
 from segsearch.cli.app import app
 from segsearch.cli.demo.run import PICTURES
 from segsearch.core import query
@@ -25,10 +24,10 @@ from segsearch.export.render import cutout_png
 from segsearch.search.scene_assignment import check_scene
 from segsearch.search.schema import SceneRequest
 from segsearch_api.app import create_app
+from tests.support.documents import ROOT, blocks, code, section, table
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-SECTION = README.split("## Ways to ask\n")[1].split("\n## ")[0]
-ROWS = [row.split(" | ") for row in SECTION.splitlines() if row.startswith("| ") and "`" in row]
+QUERIES = "docs/queries.md"
+ROWS = table(QUERIES, "Ways to ask")
 SHOWN = ("photo-cat.jpg", "photo-coffee.jpg", "scene-00.jpg")
 
 
@@ -48,22 +47,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         shutil.copy(PICTURES / name, folder / f"{number}.jpg")
     shutil.copy(PICTURES / SHOWN[0], folder / "q.jpg")
     (folder / "2.jpg").rename(folder / "photo.jpg")
-    with open_service(Settings(library=folder / "library"), create=True) as service:
+    with open_library(Settings(library=folder / "library"), create=True) as service:
         service.index([folder / "0.jpg", folder / "1.jpg"])
         service.index([folder / "photo.jpg"])
         with TestClient(create_app(service), base_url="http://localhost") as client:
             yield Place(service, folder, client)
 
 
-def code(cell: str) -> str | None:
-    found = re.fullmatch(r"`(.+)`", cell.strip(" |"))
-    return found[1] if found else None
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].strip("| "))
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_each_way_is_run(row: list[str], place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place.folder)
     line, route, call = (code(cell) for cell in row[1:])
+    assert line or route or call
     if call:
         assert run_python(place, call) is not None
     if route:
@@ -88,7 +83,7 @@ def run_python(place: Place, call: str) -> Any:
     names = {**vars(query), **{name: getattr(segsearch, name) for name in segsearch.__all__}}
     names |= {"library": place.service, "Path": Path}
     names |= {"coco_document": coco_document, "cutout_png": cutout_png}
-    return eval(with_cursor(call, place), names)  # noqa: S307  our own README
+    return eval(with_cursor(call, place), names)  # noqa: S307  our own table
 
 
 def run_http(place: Place, route: str) -> Any:
@@ -103,8 +98,31 @@ def run_http(place: Place, route: str) -> Any:
 
 
 def test_the_scene_is_understood() -> None:
-    (text,) = re.findall(r"```json\n(.*?)\n```", SECTION, re.DOTALL)
+    (text,) = blocks(section(QUERIES, "Scenes"), "json")
     check_scene(SceneRequest.model_validate_json(text).query())
+
+
+def test_a_hit_is_documented_as_it_is_printed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place.folder)
+    line = ["--library", "library", "search", "a cat", "--json"]
+    hit = json.loads(CliRunner().invoke(app, line).stdout.splitlines()[0])
+    (shown,) = blocks(section(QUERIES, "What an answer holds"), "json")
+    assert list(json.loads(shown)) == list(hit)
+
+
+@pytest.mark.parametrize("name", ["README.md", QUERIES])
+def test_the_python_example_runs(
+    name: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my-library").symlink_to(place.folder / "library")
+    (tmp_path / "Pictures").mkdir()
+    shutil.copy(place.folder / "0.jpg", tmp_path / "Pictures")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks((ROOT / name).read_text("utf-8"), "python")
+    exec(example, {})  # noqa: S102  our own example
 
 
 def test_the_table_is_there() -> None:
