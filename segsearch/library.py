@@ -42,7 +42,6 @@ from segsearch.search.click import ClickedMask, masks_at, stored_region_at
 from segsearch.search.engine import SearchEngine
 from segsearch.search.scenes import answer_scene
 from segsearch.search.vectors import QueryVectors
-from segsearch.storage.catalog.listing import everything
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.synced import Mix, SyncedIndex
@@ -249,7 +248,7 @@ class SegSearch:
         if selection.limit is not None and selection.limit < 1:
             raise QueryError(f"The limit is {selection.limit}, expected 1 or more.")
         if selection.text is None:
-            return itertools.islice(everything(self.catalog, selection.below), selection.limit)
+            return itertools.islice(self.catalog.regions(selection.below), selection.limit)
         if selection.below:
             raise QueryError("Give words or --under, not both.")
         terms = (TextTerm(selection.text),)

@@ -140,7 +140,7 @@ def test_an_index_that_was_not_built_to_the_end_is_not_searched(
     library.catalog.queue_all(second)
     while claim := library.catalog.claim(second, "me", 60):
         assert library.catalog.commit(claim, describe(claim.image_id + 50))
-    monkeypatch.setattr("segsearch.storage.catalog.sql_catalog.BATCH_ROWS", 5)
+    monkeypatch.setattr("segsearch.storage.catalog.segments.BATCH_ROWS", 5)
     whole = library.catalog.vectors
 
     def broken_off(recipe_id: int, ids: Ids | None = None) -> Iterator[VectorRows]:

@@ -1,11 +1,10 @@
-"""Vanished files, backup, restore and repair of a catalog."""
+"""Backup and restore: a catalog as of one moment in a file, and the way back."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import uuid
-from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -19,55 +18,14 @@ from segsearch.core.errors import (
     SegSearchError,
     tells_of_full_disk,
 )
-from segsearch.core.types import JobState, Recipe, State
-from segsearch.storage.catalog.captions import caption_problems, enter_words_again
-from segsearch.storage.catalog.database import (
-    NOW,
-    Database,
-    drop_images,
-    log_change,
-    portions,
-    without_source,
-)
+from segsearch.core.types import JobState, State
+from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.engine import create_engine, open_to_read, upgrade
-from segsearch.storage.catalog.integrity import broken_segments, misfits, not_logged
-from segsearch.storage.catalog.queue import FRESH
-from segsearch.storage.catalog.tables import INGEST, JOB, LIBRARY, METADATA, RECIPE, SEGMENT, SOURCE
+from segsearch.storage.catalog.tables import INGEST, JOB, LIBRARY, RECIPE
 
 
-class Upkeep(Database):
-    """The part of the catalog that keeps it in order."""
-
-    def missing_paths(self) -> list[str]:
-        """Paths marked as missing, sorted."""
-        gone = sa.select(SOURCE.c.path).where(SOURCE.c.missing_since.is_not(None))
-        with self._reading() as db:
-            return list(db.execute(gone.order_by(SOURCE.c.path)).scalars())
-
-    def mark_missing(self, paths: Sequence[str]) -> None:
-        """Note that files are gone; their images stay."""
-        with self._writing() as db:
-            for some in portions(paths):
-                here = SOURCE.c.path.in_(some) & SOURCE.c.missing_since.is_(None)
-                db.execute(sa.update(SOURCE).where(here).values(missing_since=NOW))
-
-    def mark_found(self, paths: Sequence[str]) -> None:
-        """Note that files are back; images among them that had failed wait again."""
-        with self._writing() as db:
-            for some in portions(paths):
-                here = SOURCE.c.path.in_(some) & SOURCE.c.missing_since.is_not(None)
-                back = sa.select(SOURCE.c.image_id).where(here)
-                # What failed may have failed because its file was away.
-                again = INGEST.c.image_id.in_(back) & (INGEST.c.state == State.FAILED)
-                db.execute(sa.update(INGEST).where(again).values(FRESH))
-                db.execute(sa.update(SOURCE).where(here).values(missing_since=None))
-
-    def forget_paths(self, paths: Sequence[str]) -> int:
-        """Forget paths, and images left without any; how many images that was."""
-        with self._writing() as db:
-            for some in portions(paths):
-                db.execute(sa.delete(SOURCE).where(SOURCE.c.path.in_(some)))
-            return drop_images(db, without_source())
+class BackupMixin(Database):
+    """The part of the catalog that copies it to a file and takes it from one."""
 
     def backup(self, file: Path) -> None:
         """Write a copy of one moment to a file, while others read and write; PathError,
@@ -116,37 +74,6 @@ class Upkeep(Database):
                 name.unlink(missing_ok=True)
         self._engine.dispose()
 
-    def repair(self, recipe: tuple[int, Recipe]) -> list[str]:
-        """Put right what can be, a sentence each; damaged pictures are queued again."""
-        fixed: list[str] = []
-        with self._writing() as db:
-            for row in db.exec_driver_sql("PRAGMA integrity_check").fetchall():
-                if "index" in row[0]:
-                    db.exec_driver_sql("REINDEX")
-                    fixed.append("The database's own indexes were built again.")
-                    break
-            fixed += _drop_orphans(db)
-            homeless = drop_images(db, without_source())
-            if homeless:
-                fixed.append(f"{homeless} images without a path were removed.")
-            if list(caption_problems(db)):
-                enter_words_again(db)
-                fixed.append("The words of the captions were entered again.")
-            unlogged = db.execute(not_logged()).scalars().all()
-            if unlogged:
-                log_change(db, "add", sa.select(SEGMENT.c.id).where(SEGMENT.c.id.in_(not_logged())))
-                fixed.append(f"{len(unlogged)} segments were entered in the change log again.")
-            again = sorted({*misfits(db), *broken_segments(db, *recipe)})
-            if again:
-                fixed.append(f"{len(again)} damaged pictures wait to be indexed again.")
-            for some in portions(again):
-                theirs = SEGMENT.c.image_id.in_(some)
-                log_change(db, "remove", sa.select(SEGMENT.c.id).where(theirs))
-                db.execute(sa.delete(SEGMENT).where(theirs))
-                here = INGEST.c.image_id.in_(some)
-                db.execute(sa.update(INGEST).where(here).values(FRESH))
-        return fixed
-
 
 def _failed_backup(file: Path, problem: sqlite3.Error | OSError) -> SegSearchError:
     text = f"The backup {str(file)!r} cannot be written: {problem}."
@@ -155,15 +82,6 @@ def _failed_backup(file: Path, problem: sqlite3.Error | OSError) -> SegSearchErr
     if isinstance(problem, OSError | sqlite3.OperationalError):
         return PathError(text)
     return DamageError(f"The catalog is damaged: {problem}.")
-
-
-def _drop_orphans(db: sa.Connection) -> list[str]:
-    """Delete rows whose parent row is gone."""
-    found = db.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-    for table, row_id, *_ in found:
-        one = sa.text(f'DELETE FROM "{METADATA.tables[table].name}" WHERE rowid = :row_id')  # noqa: S608  a name of our own
-        db.execute(one, {"row_id": row_id})
-    return [f"{len(found)} rows that pointed nowhere were deleted."] if found else []
 
 
 def _stage(file: Path, staged: Path) -> None:
