@@ -46,7 +46,7 @@ from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.synced import Mix, SyncedIndex
 from segsearch.storage.maintenance import Maintenance
-from segsearch.storage.owners import as_it_is
+from segsearch.storage.owners import with_real_state
 from segsearch.storage.pictures import StoredPictures
 
 FOOTPRINT_SECONDS = 60  # a library of many uploads takes a while to walk, and pages ask often
@@ -313,7 +313,7 @@ class SegSearch:
         """
         if not 1 <= limit <= MAX_LIMIT:
             raise QueryError(f"The limit is {limit}, expected 1 to {MAX_LIMIT}.")
-        jobs = map(as_it_is, self.catalog.jobs(before=before, limit=limit, running=running))
+        jobs = map(with_real_state, self.catalog.jobs(before=before, limit=limit, running=running))
         return [job for job in jobs if not running or job.state is JobState.RUNNING]
 
     def job(self, job_id: int) -> Job:
@@ -321,7 +321,7 @@ class SegSearch:
         jobs = self.catalog.jobs(job_id=job_id)
         if not jobs:
             raise NotFoundError(f"There is no job {job_id} in the library.")
-        return as_it_is(jobs[0])
+        return with_real_state(jobs[0])
 
     def _recipe_in_use(self) -> tuple[int, Recipe]:
         active = self.catalog.active_recipe()

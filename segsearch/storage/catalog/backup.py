@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from segsearch.core.atomic import whole
 from segsearch.core.errors import (
     DamageError,
     DiskFullError,
@@ -30,23 +31,16 @@ class BackupMixin(Database):
     def backup(self, file: Path) -> None:
         """Write a copy of one moment to a file, while others read and write; PathError,
         DiskFullError or DamageError when it cannot be."""
-        temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+        read = open_to_read if self.read_only else sqlite3.connect
         try:
-            with closing(sqlite3.connect(temporary)) as copy:
-                read = open_to_read if self.read_only else sqlite3.connect
+            with whole(file, durable=True) as partial, closing(sqlite3.connect(partial)) as copy:
                 with closing(read(self._file)) as source:
                     # In one step: under WAL a reader stops no writer, and a copy in several steps
                     # starts anew whenever another process commits.
                     source.backup(copy, pages=-1)
                 copy.execute("PRAGMA journal_mode=DELETE")  # one file, no log beside it
-            _sync(temporary)
-            temporary.replace(file)
-            _sync(file.parent)
         except (sqlite3.Error, OSError) as problem:
             raise _failed_backup(file, problem) from problem
-        finally:
-            with suppress(OSError):  # what could not be made cannot always be looked for
-                temporary.unlink()
 
     def restore(self, file: Path) -> None:
         """Take a backup's content in one transaction, under a new timeline.
@@ -70,8 +64,8 @@ class BackupMixin(Database):
                 ) from problem
             raise DamageError(f"{str(file)!r} cannot be restored: {problem}.") from problem
         finally:
-            for name in (staged, *(Path(f"{staged}{end}") for end in ("-wal", "-shm", "-journal"))):
-                name.unlink(missing_ok=True)
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                Path(f"{staged}{suffix}").unlink(missing_ok=True)
         self._engine.dispose()
 
 
@@ -89,7 +83,7 @@ def _stage(file: Path, staged: Path) -> None:
     if not file.is_file():
         raise PathError(f"There is no file {str(file)!r}.")
     with (
-        closing(sqlite3.connect(f"file:{_quoted(file)}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as source,
         closing(sqlite3.connect(staged)) as copy,
     ):
         verdict = source.execute("PRAGMA integrity_check").fetchone()[0]
@@ -101,11 +95,10 @@ def _stage(file: Path, staged: Path) -> None:
     try:
         upgrade(engine)
         with engine.begin() as db:
-            running = INGEST.c.state == State.RUNNING
-            free = {"state": State.PENDING, "owner": None, "lease_until": None}
-            db.execute(sa.update(INGEST).where(running).values(free))
-            under_way = JOB.c.state == JobState.RUNNING
-            db.execute(sa.update(JOB).where(under_way).values(state=JobState.LOST))
+            claims = sa.update(INGEST).where(INGEST.c.state == State.RUNNING)
+            db.execute(claims.values(state=State.PENDING, owner=None, lease_until=None))
+            jobs = sa.update(JOB).where(JOB.c.state == JobState.RUNNING)
+            db.execute(jobs.values(state=JobState.LOST))
             timeline = sa.update(LIBRARY).where(LIBRARY.c.key == "timeline")
             db.execute(timeline.values(value=uuid.uuid4().hex))
             if not db.execute(sa.select(sa.exists().where(RECIPE.c.active))).scalar():
@@ -118,9 +111,8 @@ def _start_timeline(staged: Path, live: sqlite3.Connection) -> None:
     """Ids go on where the live catalog's ended: none is ever given out twice."""
     with closing(sqlite3.connect(staged)) as copy, copy:
         copy.execute("PRAGMA journal_mode=DELETE")
-        if not live.execute(
-            "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'"
-        ).fetchone():
+        tables = live.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
+        if not tables.fetchone():
             return
         for name, seq in live.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
             known = copy.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (name,))
@@ -129,16 +121,3 @@ def _start_timeline(staged: Path, live: sqlite3.Connection) -> None:
                 copy.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, seq))
             elif row[0] < seq:
                 copy.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (seq, name))
-
-
-def _quoted(file: Path) -> str:
-    """A path inside an SQLite URI."""
-    return str(file.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
