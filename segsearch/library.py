@@ -74,8 +74,8 @@ class SegSearch:
     """One library: a catalog, an index that follows it, and the models that fill both.
 
     `catalog` holds images, segments, tags, collections and captions; `pictures` reads their files;
-    `uploads` takes pictures as bytes; `maintenance` verifies, repairs, prunes, backs up and
-    restores. Use as a context manager, or call `close`. Calls may come from several threads.
+    `uploads` takes pictures as bytes; `ingest` indexes what waits; `maintenance` verifies, repairs,
+    prunes, backs up and restores. Use as a context manager, or call `close`. Calls may come from several threads.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class SegSearch:
         )
         self.maintenance = Maintenance(catalog, index, sources, settings.library)
         self._index = index
-        self._ingest = Ingest(settings, catalog, sources, index, models_of)
+        self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(
             catalog, index, self.pictures, models_of, settings.prompt_cache_bytes
         )
@@ -136,14 +136,7 @@ class SegSearch:
         """
         ended = stop or threading.Event()
         options = IndexOptions(report, ended, rebuild, retry_failed, keep_old, preset, mode)
-        return self._ingest.run(paths, options)
-
-    def index_waiting(self, stop: threading.Event) -> bool:
-        """Deal with what waits under the recipe in use, or the one that is to take over from it.
-
-        Returns whether a picture was indexed.
-        """
-        return self._ingest.run_waiting(stop)
+        return self.ingest.run(paths, options)
 
     def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:
         """Forget images by id, and what is known at these paths or below; how many images went.

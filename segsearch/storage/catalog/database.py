@@ -50,6 +50,11 @@ class Database:
         with foreign_errors_as_ours(self._file), self._engine.connect() as connection:
             yield connection.execution_options(reader=True)
 
+    @property
+    def folder(self) -> Path:
+        """The library's folder, in which the file lies."""
+        return self._file.parent
+
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
