@@ -42,12 +42,11 @@ from segsearch.search.click import ClickedMask, masks_at, stored_region_at
 from segsearch.search.engine import SearchEngine
 from segsearch.search.scenes import answer_scene
 from segsearch.search.vectors import QueryVectors
-from segsearch.storage.catalog.listing import everything
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.synced import Mix, SyncedIndex
 from segsearch.storage.maintenance import Maintenance
-from segsearch.storage.owners import as_it_is
+from segsearch.storage.owners import with_real_state
 from segsearch.storage.pictures import StoredPictures
 
 FOOTPRINT_SECONDS = 60  # a library of many uploads takes a while to walk, and pages ask often
@@ -75,8 +74,8 @@ class SegSearch:
     """One library: a catalog, an index that follows it, and the models that fill both.
 
     `catalog` holds images, segments, tags, collections and captions; `pictures` reads their files;
-    `uploads` takes pictures as bytes; `maintenance` verifies, repairs, prunes, backs up and
-    restores. Use as a context manager, or call `close`. Calls may come from several threads.
+    `uploads` takes pictures as bytes; `ingest` indexes what waits; `maintenance` verifies, repairs,
+    prunes, backs up and restores. Use as a context manager, or call `close`. Calls may come from several threads.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class SegSearch:
         )
         self.maintenance = Maintenance(catalog, index, sources, settings.library)
         self._index = index
-        self._ingest = Ingest(settings, catalog, sources, index, models_of)
+        self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(
             catalog, index, self.pictures, models_of, settings.prompt_cache_bytes
         )
@@ -137,14 +136,7 @@ class SegSearch:
         """
         ended = stop or threading.Event()
         options = IndexOptions(report, ended, rebuild, retry_failed, keep_old, preset, mode)
-        return self._ingest.run(paths, options)
-
-    def index_waiting(self, stop: threading.Event) -> bool:
-        """Deal with what waits under the recipe in use, or the one that is to take over from it.
-
-        Returns whether a picture was indexed.
-        """
-        return self._ingest.run_waiting(stop)
+        return self.ingest.run(paths, options)
 
     def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:
         """Forget images by id, and what is known at these paths or below; how many images went.
@@ -249,7 +241,7 @@ class SegSearch:
         if selection.limit is not None and selection.limit < 1:
             raise QueryError(f"The limit is {selection.limit}, expected 1 or more.")
         if selection.text is None:
-            return itertools.islice(everything(self.catalog, selection.below), selection.limit)
+            return itertools.islice(self.catalog.regions(selection.below), selection.limit)
         if selection.below:
             raise QueryError("Give words or --under, not both.")
         terms = (TextTerm(selection.text),)
@@ -314,7 +306,7 @@ class SegSearch:
         """
         if not 1 <= limit <= MAX_LIMIT:
             raise QueryError(f"The limit is {limit}, expected 1 to {MAX_LIMIT}.")
-        jobs = map(as_it_is, self.catalog.jobs(before=before, limit=limit, running=running))
+        jobs = map(with_real_state, self.catalog.jobs(before=before, limit=limit, running=running))
         return [job for job in jobs if not running or job.state is JobState.RUNNING]
 
     def job(self, job_id: int) -> Job:
@@ -322,7 +314,7 @@ class SegSearch:
         jobs = self.catalog.jobs(job_id=job_id)
         if not jobs:
             raise NotFoundError(f"There is no job {job_id} in the library.")
-        return as_it_is(jobs[0])
+        return with_real_state(jobs[0])
 
     def _recipe_in_use(self) -> tuple[int, Recipe]:
         active = self.catalog.active_recipe()

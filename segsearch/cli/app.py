@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ from segsearch.cli.commands import keys, models
 from segsearch.cli.commands.caption import caption
 from segsearch.cli.commands.evaluate import evaluate
 from segsearch.cli.commands.export import export
-from segsearch.cli.commands.index import BackgroundWorker, index, watch, worker
+from segsearch.cli.commands.index import index, watch, worker
 from segsearch.cli.commands.maintenance import backup, prune, repair, restore, verify
 from segsearch.cli.commands.mcp import mcp
 from segsearch.cli.commands.presets import presets
@@ -225,12 +225,17 @@ def serve(
     """Serve the HTTP API and the page until Ctrl-C; index what waits meanwhile."""
     from importlib import import_module
 
+    from segsearch.ingest.background import working
     from segsearch.library import open_library
 
     settings: Settings = context.obj
     server = import_module("segsearch_api.server")
-    background = BackgroundWorker(settings, SERVE_POLL_SECONDS) if with_worker else nullcontext()
-    with open_library(settings, create=True) as service, background:
+    with ExitStack() as stack:
+        service = stack.enter_context(open_library(settings, create=True))
+        if with_worker:  # opened a second time: what it loads must not hold up a search
+            apart = settings.model_copy(update={"lanes": settings.lanes or 1})
+            ingest = stack.enter_context(open_library(apart, create=True)).ingest
+            stack.enter_context(working(ingest, SERVE_POLL_SECONDS))
         server.serve(
             service,
             settings.host if host is None else host,

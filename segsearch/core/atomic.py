@@ -13,13 +13,13 @@ OPEN_FILES = (Path("/proc"), Path("/dev/fd"))  # where /dev/stdout leads
 
 
 @contextmanager
-def whole(target: Path) -> Iterator[Path]:
+def whole(target: Path, *, durable: bool = False) -> Iterator[Path]:
     """A path beside `target` to write to: renamed to it when the block ends, removed when the
     block raises. What lay under `target` before stays until then; of several that write to one
     target, each writes its own file, and the last to end stays.
 
     A link keeps leading where it leads. What `is_stream` is written to as it is: a file may not
-    take its place.
+    take its place. `durable` has file and name reach the disk before the block ends.
     """
     if is_stream(target):
         yield target
@@ -28,9 +28,21 @@ def whole(target: Path) -> Iterator[Path]:
     partial = place.with_name(f"{place.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
+        if durable:
+            _sync(partial)
         partial.replace(place)
+        if durable:
+            _sync(place.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def is_stream(target: Path) -> bool:

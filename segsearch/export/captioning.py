@@ -26,7 +26,7 @@ from segsearch.core.errors import (
 from segsearch.core.types import Hit, Origin
 from segsearch.export.packs import QUESTION, Sources, messages, views
 from segsearch.export.vision_chat import Endpoint, VisionChat
-from segsearch.storage.catalog.captions import Captions
+from segsearch.storage.catalog.sql_catalog import Catalog
 
 LOG = logging.getLogger(__name__)
 BATCH = 500  # regions looked up at once
@@ -76,7 +76,7 @@ def origin_of(endpoint: Endpoint, prompt: str) -> Origin:
 def caption(
     hits: Iterable[Hit],
     sources: Sources,
-    captions: Captions,
+    captions: Catalog,
     endpoint: Endpoint,
     order: Order,
     *,
@@ -101,7 +101,7 @@ class _Run:
     """One run: threads ask, this one writes."""
 
     def __init__(
-        self, chat: VisionChat, sources: Sources, captions: Captions, origin: Origin, prompt: str
+        self, chat: VisionChat, sources: Sources, captions: Catalog, origin: Origin, prompt: str
     ) -> None:
         self._chat = chat
         self._sources = sources

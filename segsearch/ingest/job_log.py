@@ -1,4 +1,4 @@
-"""Says what a run is doing while it does it, and writes down every file it skipped, and why.
+"""Keeps a run's job up to date in the catalog, and writes down every file it skipped, and why.
 
 The report is `reports/job-<id>.jsonl` in the library's folder: one JSON object a line, written as
 the run goes, so that a killed run leaves what it knew. The last line of a whole one is a summary.
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from segsearch.core.errors import LibraryError
 from segsearch.core.types import JobState, Skipped
@@ -31,12 +31,15 @@ class JobLog:
     """One job's row in the catalog and its report. A `lazy` one begins with its first picture."""
 
     def __init__(
-        self, catalog: Catalog, library: Path, kind: str, preset: str | None,
+        self,
+        catalog: Catalog,
+        kind: str,
+        preset: str | None,
         paths: Sequence[str | Path],
-        *, lazy: bool = False,
-    ) -> None:  # fmt: skip
+        *,
+        lazy: bool = False,
+    ) -> None:
         self._catalog = catalog
-        self._library = library
         self._kind = kind
         self._preset = preset
         self._paths = [shown(str(path)) for path in paths]
@@ -44,11 +47,11 @@ class JobLog:
         self._file: TextIO | None = None
         self._updated = 0.0
         self._listed: set[str] = set()
+        self._lazy = lazy
         self.stopped = False
         self.counts: dict[str, int] = {"total": 0, "done": 0, "segments": 0, "skipped": 0}
-        self._lazy = lazy
 
-    def __enter__(self) -> JobLog:
+    def __enter__(self) -> Self:
         self._catalog.close_lost_jobs(is_lost)
         if not self._lazy:
             self._begin()
@@ -60,11 +63,11 @@ class JobLog:
         owner = owner_of_this_process()
         self._id = self._catalog.begin_job(self._kind, owner, self._preset, self._paths)
         name = f"reports/job-{self._id:06d}.jsonl"
+        path = self._catalog.folder / name
         try:
-            folder = self._library / "reports"
-            folder.mkdir(exist_ok=True)
-            _drop_old(folder)
-            self._file = (self._library / name).open("w", encoding="utf-8")
+            path.parent.mkdir(exist_ok=True)
+            _drop_old(path.parent)
+            self._file = path.open("w", encoding="utf-8")
         except OSError as problem:  # the run matters more than its report
             LOG.warning("No report can be written: %s.", problem, extra={"action": "job.report"})
             return
@@ -80,16 +83,14 @@ class JobLog:
 
     def skip(self, skipped: Iterable[Skipped]) -> None:
         """Write files that gave nothing into the report, each once."""
-        for one in skipped:
-            if self._id is not None and one.path not in self._listed:
-                self._listed.add(one.path)
+        for file in skipped:
+            if self._id is not None and file.path not in self._listed:
+                self._listed.add(file.path)
                 self.counts["skipped"] += 1
-                self._write({"path": one.path, "reason": one.reason})
+                self._write({"path": file.path, "reason": file.reason})
 
     def note(self, step: Step) -> None:
-        """One picture was dealt with."""
-        if step.again:
-            return
+        """One picture has ended; how far the run is goes into the catalog once a second."""
         self._begin()
         self.counts["done"] += 1
         self.counts["segments"] += step.segments
@@ -113,10 +114,10 @@ class JobLog:
     ) -> None:
         if self._id is None:
             return
-        state = JobState.STOPPED if self.stopped else JobState.DONE
-        if problem is not None:
-            state = JobState.FAILED if isinstance(problem, Exception) else JobState.STOPPED
-        error = str(problem) if problem is not None else None
+        state = JobState.STOPPED if self.stopped or problem else JobState.DONE
+        if isinstance(problem, Exception):
+            state = JobState.FAILED
+        error = None if problem is None else str(problem)
         with contextlib.suppress(LibraryError):
             self._catalog.finish_job(self._id, state, error=error, **self.counts)
         if self._file is not None:
@@ -132,6 +133,6 @@ class JobLog:
 
 
 def _drop_old(folder: Path) -> None:
-    names = sorted(folder.glob("job-*.jsonl"), key=lambda path: (len(path.name), path.name))
-    for path in names[: -REPORTS_KEPT + 1]:
+    paths = sorted(folder.glob("job-*.jsonl"), key=lambda path: (len(path.name), path.name))
+    for path in paths[: -REPORTS_KEPT + 1]:
         path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from segsearch.core.arrays import DescribedPicture
 from segsearch.core.errors import (
@@ -36,6 +36,7 @@ from segsearch.models.pipeline import Pipeline
 
 LOADING_SECONDS = 600.0
 OUT_OF_MEMORY = "out of memory"
+ENDED = "ended by its worker"
 OOM_PREFERENCE = "500"  # of -1000 to 1000: the kernel takes the model process before its parent
 
 
@@ -46,6 +47,11 @@ class Lifetime:
     picture_seconds: float = 900.0
     pictures: int = 1000
     growth_bytes: int = 1_000_000_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What settings say."""
+        return cls(settings.picture_seconds, settings.recycle_pictures, settings.recycle_bytes)
 
 
 class ModelProcess:
@@ -117,7 +123,7 @@ class ModelProcess:
     def _receive(self, seconds: float, oom_kills: int) -> Any:
         """(kind, content, bytes held) from the child; ModelCrashError when it died instead."""
         if self._process is None or self._connection is None:
-            raise ModelCrashError("ended by its worker", from_outside=True)
+            raise ModelCrashError(ENDED, from_outside=True)
         ready = connections.wait([self._connection, self._process.sentinel], seconds)
         if not ready:
             self.kill(f"took longer than {seconds:g} seconds")
@@ -155,9 +161,6 @@ class ModelProcess:
             process.kill()
             process.join()
             process.close()
-
-
-ENDED = "ended by its worker"
 
 
 class ModelProcesses:

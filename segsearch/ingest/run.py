@@ -1,24 +1,26 @@
-"""Fills a library: finds picture files, enters them, works through what waits, switches recipes."""
+"""Fills a library: scan -> claim -> describe -> commit, then the switch to other models.
+
+`scan` enters files, `worker` claims and commits, `model_process` describes where that may crash.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsearch.core.arrays import DescribedPicture
-from segsearch.core.errors import PictureError, RecipeError, SegSearchError
+from segsearch.core.errors import RecipeError, SegSearchError
 from segsearch.core.settings import Settings
-from segsearch.core.types import Claim, FileStamp, IngestReport, Recipe, Skipped, State
+from segsearch.core.types import Claim, IngestReport, Recipe
 from segsearch.ingest.job_log import JobLog
 from segsearch.ingest.model_process import Lifetime, ModelProcesses
+from segsearch.ingest.scan import Scan
 from segsearch.ingest.worker import Pace, Step, Worker
-from segsearch.media.sources.base import SourceListing
-from segsearch.media.sources.paths import normal
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.verified import ClaimReader
 from segsearch.models.pipeline import Models, ModelsOf
@@ -27,7 +29,6 @@ from segsearch.storage.index.synced import SyncedIndex
 
 LOG = logging.getLogger(__name__)
 SWITCH_LOOK_SECONDS = 0.5  # between two looks whether others are done with their last pictures
-MAX_LANES = 8  # a lane holds a whole picture in memory
 Report = Callable[[int, int, Step], None]  # pictures done, pictures in all, the last one
 
 
@@ -71,6 +72,16 @@ class IndexOptions:
     mode: RunMode = BY_HAND
 
 
+@dataclass(frozen=True, slots=True)
+class RunTarget:
+    """What a run fills: a recipe, by the models that make it. With `takes_over`, searches switch
+    to it once every picture has been through them."""
+
+    recipe_id: int
+    models: Models
+    takes_over: bool
+
+
 class Ingest:
     """Fills one library: what its catalog, its files and its models make of paths."""
 
@@ -84,61 +95,40 @@ class Ingest:
     ) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._sources = sources
+        self._scan = Scan(catalog, sources)
         self._index = index
         self._models_of = models_of
 
     def run(self, paths: Sequence[Path | str], options: IndexOptions) -> IngestReport:
-        """Put every new picture at these paths, and all that waits, through the models."""
+        """Put every new picture at these paths, and all that waits, through the models.
+
+        Raises PathError, RecipeError, BusyError.
+        """
         started = time.monotonic()
         mode, stop = options.mode, options.stop
-        listing = SourceListing({}, ())
-        if paths:
-            listing = self._sources.find(paths, within=mode.within)
-        preset = options.preset or self._settings.preset
-        models, recipe_id = recipe_to_fill(
-            self._catalog, self._models_of, preset, rebuild=options.rebuild
-        )
-        takes_over = self._takes_over(recipe_id)
-        if takes_over:
-            self._catalog.begin_generation(recipe_id, keep_old=options.keep_old)
-        log = JobLog(
-            self._catalog, self._settings.library, mode.job_kind, models.recipe.preset, paths,
-            lazy=mode.quiet,
-        )  # fmt: skip
-        steps: list[Step] = []
-        with log:
-            unreadable, unread = self._enter(paths, listing, recipe_id, stop)
-            waiting = self._catalog.queue_all(recipe_id, retry_failed=options.retry_failed)
-            log.begin_work(waiting)
-            note = counted(log, steps, options.report)
-            while True:
-                work(
-                    self._catalog, self._settings, models, recipe_id,
-                    apart=mode.isolates_models, note=note, stop=stop,
-                )  # fmt: skip
-                if not takes_over or self._catalog.switch_recipe(
-                    recipe_id, keep_old=options.keep_old
-                ):
-                    break
-                # Others hold pictures: one of them switches, or leaves some that are taken over.
-                if not mode.waits_for_others or stop.wait(SWITCH_LOOK_SECONDS):
-                    break
-            left = unread + self._catalog.waiting(recipe_id)  # by a stop, or with other workers
+        listing = self._scan.find(paths, mode.within)
+        target = self._target(options)
+        preset = target.models.recipe.preset
+        with JobLog(self._catalog, mode.job_kind, preset, paths, lazy=mode.quiet) as log:
+            entered = self._scan.enter(paths, listing, target.recipe_id, stop)
+            retry = options.retry_failed
+            log.begin_work(self._catalog.queue_all(target.recipe_id, retry_failed=retry))
+            steps = self._fill(target, options, log)
+            # Not described, by a stop or because other workers hold them.
+            left = entered.unread + self._catalog.waiting(target.recipe_id)
             log.stopped = stop.is_set()
             self._save_index()
-            # Paths of this run that gave nothing, now or in an earlier run.
-            failed = failures(self._catalog, listing.files)
-            skipped = (*listing.skipped, *unreadable, *failed)
+            failed = self._scan.failures(listing.files.keys())
+            skipped = (*listing.skipped, *entered.unreadable, *failed)
             log.skip(skipped)
-        indexed = [step for step in steps if step.reason is None]
         tried = {step.path for step in steps}
-        earlier = sum(skip.path not in tried for skip in failed)
-        not_new = len(listing.files) - len(steps) - len(unreadable) - left - earlier
+        failed_before = sum(file.path not in tried for file in failed)
+        dealt_with = len(steps) + len(entered.unreadable) + left + failed_before
+        indexed = [step for step in steps if step.reason is None]
         return IngestReport(
             files=len(listing.files),
             indexed=len(indexed),
-            unchanged=max(0, not_new),
+            unchanged=max(0, len(listing.files) - dealt_with),
             segments=sum(step.segments for step in indexed),
             skipped=skipped,
             seconds=time.monotonic() - started,
@@ -157,7 +147,7 @@ class Ingest:
             options = IndexOptions(stop=stop, preset=active[1].preset, mode=mode)
             return self.run((), options).indexed > 0
         coming = self._catalog.generation_under_way()
-        if coming is None or not can_make(self._models_of, coming[1]):
+        if coming is None or not self._can_make(coming[1]):
             return False
         _, recipe, keep_old = coming
         options = IndexOptions(
@@ -165,194 +155,89 @@ class Ingest:
         )
         return self.run((), options).indexed > 0
 
-    def _takes_over(self, recipe_id: int) -> bool:
-        """Whether searches are to switch to this recipe once it is complete."""
-        active = self._catalog.active_recipe()
-        return active is not None and active[0] != recipe_id
+    def _target(self, options: IndexOptions) -> RunTarget:
+        """What to fill: the preset that is asked for, or the library's own.
 
-    def _enter(
-        self,
-        paths: Sequence[Path | str],
-        listing: SourceListing,
-        recipe_id: int,
-        stop: threading.Event,
-    ) -> tuple[list[Skipped], int]:
-        """Enter what is new or changed, mark what has vanished; see `record`."""
-        known = self._catalog.file_stamps()
-        parts = (self._catalog, self._sources, known)
-        unreadable, unread = record(*parts, listing.files, recipe_id, stop)
-        note_vanished(*parts, paths, listing.listed)
-        return unreadable, unread
+        RecipeError when the library was made by other models under the same name, unless `rebuild`
+        says that they are to be replaced, or they have made nothing.
+        """
+        active = self._catalog.active_recipe()
+        asked = options.preset or self._settings.preset
+        preset = asked or (active[1].preset if active else None)
+        models = self._models_of(preset)
+        # Another preset by name is a wish; the same preset with other weights is a surprise.
+        if (
+            active
+            and preset == active[1].preset
+            and models.recipe.fingerprint != active[1].fingerprint
+            and not options.rebuild
+            and self._catalog.segment_ids(active[0]).size
+        ):
+            raise RecipeError(
+                f"The library was made with preset {preset!r} and other models or settings than "
+                f"{models.recipe.preset!r} has here: run `segsearch index --rebuild` to put every "
+                "picture through the present ones."
+            )
+        recipe_id = self._catalog.register_recipe(models.recipe)
+        active = self._catalog.active_recipe()
+        takes_over = active is not None and active[0] != recipe_id
+        if takes_over:
+            self._catalog.begin_generation(recipe_id, keep_old=options.keep_old)
+        return RunTarget(recipe_id, models, takes_over)
+
+    def _can_make(self, recipe: Recipe) -> bool:
+        """Whether the models and settings of a recipe are here."""
+        try:
+            return self._models_of(recipe.preset).recipe.fingerprint == recipe.fingerprint
+        except SegSearchError as problem:
+            LOG.info("The models of %r are not here: %s", recipe.preset, problem)
+            return False
+
+    def _fill(self, target: RunTarget, options: IndexOptions, log: JobLog) -> list[Step]:
+        """Deal with what waits, and switch searches over; the steps that ended a picture."""
+        steps: list[Step] = []
+
+        def note(step: Step) -> None:
+            if step.again:
+                return
+            steps.append(step)
+            log.note(step)
+            if options.report:
+                options.report(len(steps), log.counts["total"], step)
+
+        while True:
+            self._work(target, options, note)
+            if not target.takes_over or self._catalog.switch_recipe(
+                target.recipe_id, keep_old=options.keep_old
+            ):
+                return steps
+            # Others hold pictures: one of them switches, or leaves some that are taken over.
+            if not options.mode.waits_for_others or options.stop.wait(SWITCH_LOOK_SECONDS):
+                return steps
+
+    def _work(self, target: RunTarget, options: IndexOptions, note: Callable[[Step], None]) -> None:
+        """Deal with every picture that waits; `note` hears of each.
+
+        By hand, the models run in this process, but for pictures that a worker has died or failed
+        over before: one of them may be why.
+        """
+        settings, models = self._settings, target.models
+        reader = ClaimReader(settings)
+        processes = ModelProcesses(models.builder(), settings, Lifetime.of(settings))
+
+        def describe(claim: Claim) -> DescribedPicture:
+            is_suspect = claim.interruptions or claim.crashes or claim.errors
+            if options.mode.isolates_models or is_suspect:
+                return processes.describe(claim)
+            return models.pipeline().describe(*reader.read(claim))
+
+        pace = Pace.of(settings)
+        worker = Worker(self._catalog, target.recipe_id, describe, pace, abandon=processes.kill)
+        with closing(processes):
+            worker.run(note, options.stop)
 
     def _save_index(self) -> None:
-        """Write the index of the recipe in use down."""
+        """Write a snapshot of the index of the recipe in use."""
         active = self._catalog.active_recipe()
         if active:
             self._index.save(active)
-
-
-def recipe_to_fill(
-    catalog: Catalog,
-    models_of: ModelsOf,
-    preset: str | None,
-    *,
-    rebuild: bool,
-) -> tuple[Models, int]:
-    """The models that pictures go through, and the id of their recipe.
-
-    `preset` None is the library's own. RecipeError when the library was made by other models under
-    the same name, unless `rebuild` says that they are to be replaced, or they have made nothing.
-    """
-    active = catalog.active_recipe()
-    wanted = preset or (active[1].preset if active else None)
-    models = models_of(wanted)
-    # Another preset by name is a wish; the same preset with other weights is a surprise.
-    rebuild = rebuild or (active is not None and wanted != active[1].preset)
-    is_other = active is not None and active[1].fingerprint != models.recipe.fingerprint
-    if active and is_other and not rebuild and catalog.segment_ids(active[0]).size:
-        raise RecipeError(
-            f"The library was made with preset {active[1].preset!r} and other models or settings "
-            f"than {models.recipe.preset!r} has here: run `segsearch index --rebuild` to put every "
-            "picture through the present ones."
-        )
-    return models, catalog.register_recipe(models.recipe)
-
-
-def can_make(models_of: ModelsOf, recipe: Recipe) -> bool:
-    """Whether the models and settings of a recipe are here."""
-    try:
-        return models_of(recipe.preset).recipe.fingerprint == recipe.fingerprint
-    except SegSearchError as problem:
-        LOG.info("The models of %r are not here: %s", recipe.preset, problem)
-        return False
-
-
-def record(
-    catalog: Catalog,
-    sources: Sources,
-    known: Mapping[str, FileStamp],
-    files: Mapping[str, FileStamp],
-    recipe_id: int,
-    stop: threading.Event,
-) -> tuple[list[Skipped], int]:
-    """Enter what is new or changed since `known` into the catalog.
-
-    Unreadable files come back, and how many a stop has left unread.
-    """
-    unreadable: list[Skipped] = []
-    left = 0
-    for path, stamp in files.items():
-        if stamp.is_known and known.get(path) == stamp:
-            continue
-        if stop.is_set():
-            left += 1
-            continue
-        try:
-            sources.check_size(stamp.size_bytes)
-            sha256, size = sources.digest(path)
-        except PictureError as problem:
-            unreadable.append(Skipped(path, str(problem)))
-        else:
-            held = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
-            catalog.record_file(path, held, sha256, recipe_id)
-    return unreadable, left
-
-
-def work(
-    catalog: Catalog,
-    settings: Settings,
-    models: Models,
-    recipe_id: int,
-    *,
-    apart: bool,
-    note: Callable[[Step], None],
-    stop: threading.Event,
-) -> None:
-    """Deal with every picture that waits under a recipe; `note` hears of each.
-
-    With `apart` every picture goes through a model process of its own making; without, only those
-    that a worker has died or failed over before: one of them may be why.
-    """
-    reader = ClaimReader(settings)
-    lifetime = Lifetime(settings.picture_seconds, settings.recycle_pictures, settings.recycle_bytes)
-    processes = ModelProcesses(models.builder(), settings, lifetime)
-
-    def describe(claim: Claim) -> DescribedPicture:
-        if apart or claim.interruptions or claim.crashes or claim.errors:
-            return processes.describe(claim)
-        return models.pipeline().describe(*reader.read(claim))
-
-    worker = Worker(catalog, recipe_id, describe, pace_of(settings), abandon=processes.kill)
-    try:
-        worker.run(note, stop)
-    finally:
-        processes.close()
-
-
-def pace_of(settings: Settings) -> Pace:
-    """How a worker goes about its pictures under these settings."""
-    return Pace(
-        lanes=settings.lanes or min(os.cpu_count() or 1, MAX_LANES),
-        lease_seconds=settings.lease_seconds,
-        picture_seconds=settings.picture_seconds,
-        retry_seconds=settings.retry_seconds,
-        drain_seconds=settings.drain_seconds,
-    )
-
-
-def note_vanished(
-    catalog: Catalog,
-    sources: Sources,
-    known: Iterable[str],
-    places: Sequence[str | Path],
-    listed: Collection[str],
-) -> None:
-    """Mark `known` files at or below `places` that are gone, and unmark those that are back.
-
-    `listed` is what a look at those places has seen. Nothing is forgotten here: a share that is
-    not mounted looks just the same.
-    """
-    marked = set(catalog.missing_paths())
-    back = sorted(marked.intersection(listed))
-    if back:
-        catalog.mark_found(back)
-    roots = [normal(place).rstrip("/") for place in places]
-    below = tuple(f"{root}/" for root in roots)
-    gone = [
-        path
-        for path in known
-        if path not in listed
-        and path not in marked
-        and (path in roots or path.startswith(below))
-        and not sources.holds(path)
-    ]
-    if gone:
-        catalog.mark_missing(gone)
-
-
-def failures(catalog: Catalog, files: Iterable[str]) -> list[Skipped]:
-    """Paths of this run whose pictures gave nothing, now or in an earlier run, with the reason."""
-    ours = set(files)
-    found: list[Skipped] = []
-    for state in (State.FAILED, State.QUARANTINED):
-        after = 0
-        while page := catalog.images(state=state, after=after, limit=500):
-            for image in page:
-                reason = image.reason or "Unknown."
-                found.extend(Skipped(path, reason) for path in image.paths if path in ours)
-            after = page[-1].id
-    return found
-
-
-def counted(log: JobLog, steps: list[Step], report: Report | None) -> Callable[[Step], None]:
-    """A callback that adds to `steps`, the job and the caller's report; retries are not counted."""
-
-    def note(step: Step) -> None:
-        if step.again:
-            return
-        steps.append(step)
-        log.note(step)
-        if report:
-            report(len(steps), log.counts["total"], step)
-
-    return note

@@ -19,7 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from segsearch.core.errors import DiskFullError, LibraryError, NotFoundError, ReadOnlyError
+from segsearch.core.errors import (
+    DiskFullError,
+    LibraryError,
+    NotFoundError,
+    ReadOnlyError,
+    tells_of_full_disk,
+)
 from segsearch.core.types import FileStamp, Image, Recipe
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES, Limits, inspect, read_file, too_large
 from segsearch.media.sources.paths import normal
@@ -79,7 +85,7 @@ class Uploads:
             raise NotFoundError("The image was removed while it was stored: upload it again.")
         if collection is not None:
             self._catalog.add_to_collection(collection, [image_id])
-        return Uploaded(self._catalog.images(ids=[image_id], limit=1)[0], known is None)
+        return Uploaded(self._catalog.image(image_id), known is None)
 
     def remove_image(self, image_id: int) -> None:
         """Forget an image as `remove_images`; NotFoundError when there is none of this id."""
@@ -116,10 +122,10 @@ class Uploads:
         if self._swept:
             return
         self._swept = True
-        for left in self._folder.glob("*.partial"):
+        for partial in self._folder.glob("*.partial"):
             with suppress(OSError):  # another process's, just done; or not ours to delete
-                if time.time() - left.stat().st_mtime > STALE_SECONDS:
-                    left.unlink()
+                if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+                    partial.unlink()
 
     def _keep(self, partial: Path, sha256: str, name: str) -> None:
         """Give a picture its place, and tell the catalog."""
@@ -161,7 +167,7 @@ def _disk_errors_as_ours(folder: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         why = problem.strerror or str(problem)
-        if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if tells_of_full_disk(problem):
             raise DiskFullError(f"The disk under {str(folder)!r} is full: make room.") from problem
         if problem.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise ReadOnlyError(f"Nothing can be kept in {str(folder)!r}: {why}.") from problem

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from watchfiles import watch
@@ -25,6 +26,16 @@ REMOTE = frozenset(
 Stamp = tuple[int, int]  # size in bytes, mtime in nanoseconds
 
 
+@dataclass(frozen=True, slots=True)
+class WatchTimes:
+    """How long a changed file has to keep still before it is taken, when everything is looked at
+    again, and how often what waits in the library is."""
+
+    settle_seconds: float = 2.0
+    rescan_seconds: float = 600.0
+    idle_seconds: float = 10.0
+
+
 class Watch:
     """Folders under watch. `changes` gives what to index next, the whole folders first.
 
@@ -34,32 +45,28 @@ class Watch:
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        folders: Sequence[Path],
         library: Path,
+        times: WatchTimes,
         *,
-        settle_seconds: float,
-        poll: bool | None,
-        rescan: float,
-        idle: float,
+        poll: bool | None = None,
     ) -> None:
-        self._paths = [Path(os.path.abspath(path)) for path in paths]
+        self.folders = [Path(os.path.abspath(folder)) for folder in folders]
         self._library = os.path.abspath(library)
-        self._settle_seconds = settle_seconds
-        self._poll = any(map(is_remote, self._paths)) if poll is None else poll
-        self._rescan_seconds = rescan
-        self._idle_seconds = idle
+        self._times = times
+        self._poll = any(map(is_remote, self.folders)) if poll is None else poll
         self._moving: dict[Path, tuple[Stamp, float]] = {}  # what it was like, and since when
 
     def changes(self, stop: threading.Event) -> Iterator[list[Path]]:
-        """Paths to index: all folders at first and every `rescan` seconds, else the files that
-        changed and have kept still for `settle_seconds`; folders in which files vanished. None
-        every `idle` seconds: the time to look at what waits in the library."""
+        """Paths to index: all folders at first and at each rescan, else the files that changed and
+        keep still by now, and folders in which files vanished. An empty list when it is time to
+        look at what waits in the library."""
         while not stop.is_set():
             try:
                 yield from self._until_lost(stop)
             except (FileNotFoundError, RuntimeError) as problem:
                 LOG.warning("A watched folder is away: %s", problem, extra={"action": "watch.lost"})
-            stop.wait(self._settle_seconds)
+            stop.wait(self._times.settle_seconds)
 
     def _until_lost(self, stop: threading.Event) -> Iterator[list[Path]]:
         """Changes until a watched folder vanishes; events of one that comes back need a new
@@ -83,10 +90,10 @@ class Watch:
                 ready = self._settled()
                 if ready or vanished:
                     yield [*ready, *vanished]
-                if time.monotonic() - scanned > self._rescan_seconds:
+                if time.monotonic() - scanned > self._times.rescan_seconds:
                     scanned = time.monotonic()
                     yield present
-                if time.monotonic() - idled > self._idle_seconds:
+                if time.monotonic() - idled > self._times.idle_seconds:
                     yield []
                     idled = time.monotonic()
         except OSError as problem:
@@ -95,11 +102,11 @@ class Watch:
             ) from problem
 
     def _present(self) -> list[Path]:
-        return [path for path in self._paths if path.is_dir()]
+        return [folder for folder in self.folders if folder.is_dir()]
 
     def _is_ours(self, name: str) -> bool:
         """Whether a changed path is one that a look at its watched folder would not pass by."""
-        roots = [str(path) for path in self._paths if Path(name).is_relative_to(path)]
+        roots = [str(folder) for folder in self.folders if Path(name).is_relative_to(folder)]
         return any(not left_out(name, root, self._library) for root in roots)
 
     def _note(self, changed: set[Path]) -> list[Path]:
@@ -123,7 +130,7 @@ class Watch:
                 del self._moving[path]
             elif now != before:
                 self._moving[path] = (now, time.monotonic())
-            elif time.monotonic() - since >= self._settle_seconds:
+            elif time.monotonic() - since >= self._times.settle_seconds:
                 del self._moving[path]
                 ready.append(path)
         return ready

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Self
 
 from segsearch.core.arrays import DescribedPicture
 from segsearch.core.errors import (
@@ -22,6 +24,7 @@ from segsearch.core.errors import (
     PictureError,
     SegSearchError,
 )
+from segsearch.core.settings import Settings
 from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.owners import is_gone, owner_of_this_process
@@ -30,6 +33,7 @@ LOG = logging.getLogger(__name__)
 CRASHES = 2  # a picture that ends this many model processes is quarantined
 OUTSIDE_KILLS = 8  # kills that nobody can tell from bad luck; past them it is the picture
 TRIES = 3  # of a picture over which the models raise an error
+MAX_LANES = 8  # a lane holds a whole picture in memory
 LOOK_SECONDS = 0.2  # between two looks at `stop` while a picture is under way
 Described = Callable[[Claim], DescribedPicture]
 
@@ -55,6 +59,17 @@ class Pace:
     retry_seconds: float = 5.0
     drain_seconds: float = 60.0
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What settings say; without a number of lanes, one for each processor."""
+        return cls(
+            lanes=settings.lanes or min(os.cpu_count() or 1, MAX_LANES),
+            lease_seconds=settings.lease_seconds,
+            picture_seconds=settings.picture_seconds,
+            retry_seconds=settings.retry_seconds,
+            drain_seconds=settings.drain_seconds,
+        )
+
 
 class Worker:
     """One process's hands on one library and recipe.
@@ -79,7 +94,7 @@ class Worker:
         self._describe = describe
         self._pace = pace
         self._abandon = abandon
-        self._owner = f"{owner_of_this_process()}"
+        self._owner = owner_of_this_process()
         self._waiting: deque[tuple[Claim, Future[DescribedPicture]]] = deque()
         self._since: dict[int, float] = {}  # image id -> when it was claimed
 
@@ -101,8 +116,7 @@ class Worker:
                 for _, future in self._waiting:
                     future.cancel()
                 with contextlib.suppress(LibraryError):  # whatever ended the run is what counts
-                    held = self._owner
-                    self._catalog.release(self._recipe_id, lambda owner: owner == held)
+                    self._catalog.release(self._recipe_id, lambda owner: owner == self._owner)
                 self._waiting.clear()
 
     def _fill(self, threads: ThreadPoolExecutor, stop: threading.Event) -> bool:
@@ -133,7 +147,7 @@ class Worker:
 
     def _drain(self, report: Callable[[Step], None]) -> None:
         """Finish what is under way, within the time set for it."""
-        started = [one for one in self._waiting if not one[1].cancel()]
+        started = [(claim, future) for claim, future in self._waiting if not future.cancel()]
         deadline = time.monotonic() + self._pace.drain_seconds
         for claim, future in started:
             left = max(0.0, deadline - time.monotonic())
@@ -152,8 +166,8 @@ class Worker:
         def beat() -> None:
             while not ended.wait(self._pace.lease_seconds / 3):
                 latest = time.monotonic() - 2 * self._pace.picture_seconds
-                held = [one for one, _ in list(self._waiting)]
-                alive = [one for one in held if self._since.get(one.image_id, 0) > latest]
+                held = [claim for claim, _ in list(self._waiting)]
+                alive = [claim for claim in held if self._since.get(claim.image_id, 0) > latest]
                 with contextlib.suppress(LibraryError):
                     self._catalog.extend(alive, self._pace.lease_seconds)
 
@@ -166,6 +180,7 @@ class Worker:
             thread.join()
 
     def _finish(self, claim: Claim, future: Future[DescribedPicture]) -> Step:
+        """Commit a picture that is described, or note why it is not."""
         path = claim.paths[0] if claim.paths else claim.sha256
         self._since.pop(claim.image_id, None)
         try:
@@ -179,7 +194,7 @@ class Worker:
             raise
         except Exception as problem:  # the models' own errors, of any kind
             LOG.exception("The models failed on %s.", path, extra={"action": "picture.error"})
-            return self._stumbled(claim, path, f"{problem}")
+            return self._failed(claim, path, str(problem))
         if not self._catalog.commit(claim, picture):
             return Step(path, 0, "Another worker has taken this picture over.", again=True)
         extra = {"action": "picture.done", "image_id": claim.image_id}
@@ -188,29 +203,29 @@ class Worker:
 
     def _crashed(self, claim: Claim, path: str, crash: ModelCrashError) -> Step:
         """Try again later, once; a kill from outside is not held against the picture."""
-        said = f"The model process ended: {crash.kind}."
-        tries = claim.interruptions if crash.from_outside else claim.crashes
         extra = {"action": "picture.crash", "image_id": claim.image_id, "kind": crash.kind}
         LOG.warning("%s: the model process ended: %s.", path, crash.kind, extra=extra)
+        counts: Setback = "interruptions" if crash.from_outside else "crashes"
+        tries = claim.interruptions if crash.from_outside else claim.crashes
         if tries + 1 < (OUTSIDE_KILLS if crash.from_outside else CRASHES):
-            pause = self._pause(tries)
-            counts: Setback = "interruptions" if crash.from_outside else "crashes"
-            self._catalog.put_back(claim, said, pause_seconds=pause, counts=counts)
-            return Step(path, 0, said, again=True)
+            reason = f"The model process ended: {crash.kind}."
+            return self._again(claim, path, reason, tries, counts)
         reason = f"It crashed the models {tries + 1} times: {crash.kind}."
         if crash.from_outside:
             reason = f"It was under way {tries + 1} times when a process was killed: {crash.kind}."
         self._catalog.quarantine(claim, reason)
         return Step(path, 0, reason)
 
-    def _stumbled(self, claim: Claim, path: str, problem: str) -> Step:
+    def _failed(self, claim: Claim, path: str, problem: str) -> Step:
+        """Try again later, twice."""
         if claim.errors + 1 < TRIES:
-            pause = self._pause(claim.errors)
-            self._catalog.put_back(claim, problem, pause_seconds=pause, counts="errors")
-            return Step(path, 0, problem, again=True)
+            return self._again(claim, path, problem, claim.errors, "errors")
         reason = f"The models failed on it: {problem.rstrip('.')}."
         self._catalog.fail(claim, reason)
         return Step(path, 0, reason)
 
-    def _pause(self, tries: int) -> float:
-        return min(self._pace.retry_seconds * 2.0**tries, LONGEST_PAUSE_SECONDS)
+    def _again(self, claim: Claim, path: str, reason: str, tries: int, counts: Setback) -> Step:
+        """Put a picture back for a pause that doubles with each try."""
+        pause = min(self._pace.retry_seconds * 2.0**tries, LONGEST_PAUSE_SECONDS)
+        self._catalog.put_back(claim, reason, pause_seconds=pause, counts=counts)
+        return Step(path, 0, reason, again=True)

@@ -1,33 +1,35 @@
 """API keys: made once, shown once, kept as sha256 in the library's `keys.json`.
 
-A key has 256 random bits, so one round of sha256 keeps it: there is nothing to guess from.
+A key has 256 random bits, so one round of sha256 keeps it: there is nothing to guess from. The
+keys are no table of the catalog: a backup would carry them along, and a restored one would let
+revoked keys in again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
+from segsearch.core.atomic import whole
 from segsearch.core.errors import (
     ConflictError,
     DamageError,
     DiskFullError,
     InputError,
     KeyMissingError,
-    LibraryError,
     NotFoundError,
     ReadOnlyError,
     tells_of_full_disk,
@@ -46,9 +48,10 @@ class Scope(StrEnum):
     WRITE = "write"
     ADMIN = "admin"
 
-    def allows(self, wanted: Scope) -> bool:
+    def allows(self, needed: Scope) -> bool:
+        """Whether a key of this scope may do what needs another."""
         order = list(Scope)
-        return order.index(self) >= order.index(wanted)
+        return order.index(self) >= order.index(needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +105,11 @@ class KeyRing:
             )
         secret = secrets.token_urlsafe(32)
         with self._changing():
-            if any(one.name == name and one.revoked_at is None for one in self._keys.values()):
+            if any(key.name == name and key.revoked_at is None for key in self._keys.values()):
                 raise ConflictError(f"There is a key {name!r} already: revoke it first.")
-            made = Key(secrets.token_hex(4), name, scope, _hash(secret), _now())
-            self._keys[made.id] = made
-        return made, f"{PREFIX}_{made.id}_{secret}"
+            key = Key(secrets.token_hex(4), name, scope, _hash(secret), _now())
+            self._keys[key.id] = key
+        return key, f"{PREFIX}_{key.id}_{secret}"
 
     def revoke(self, key_id: str) -> Key:
         """End a key; NotFoundError when there is none of this id that still works."""
@@ -114,9 +117,8 @@ class KeyRing:
             key = self._keys.get(key_id)
             if key is None or key.revoked_at is not None:
                 raise NotFoundError(f"There is no key {key_id[:20]!r} that still works.")
-            ended = Key(key.id, key.name, key.scope, key.hash, key.created_at, _now())
-            self._keys[key_id] = ended
-        return ended
+            self._keys[key_id] = replace(key, revoked_at=_now())
+        return self._keys[key_id]
 
     def check(self, text: str) -> Key:
         """The key behind a text; KeyMissingError when there is none, or none that still works."""
@@ -125,8 +127,8 @@ class KeyRing:
             self._refresh()
             key = self._keys.get(match[1]) if match else None
         # Compared in any case: the time it takes must not tell whether an id is known.
-        wanted = key.hash if key else _hash("")
-        fits = hmac.compare_digest(wanted, _hash(match[2] if match else "-"))
+        expected = key.hash if key else _hash("")
+        fits = hmac.compare_digest(expected, _hash(match[2] if match else "-"))
         if key is None or not fits or key.revoked_at is not None:
             raise KeyMissingError(
                 "The API key is not known here, or was revoked: `segsearch keys create NAME` makes "
@@ -153,14 +155,9 @@ class KeyRing:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Change `_keys` and write them: one process at a time, whole or not at all."""
-        with self._lock:
-            try:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                guard = self._file.with_suffix(".lock").open("a")
-            except OSError as problem:
-                raise _unwritable(self._file, problem) from problem
-            with guard:
-                fcntl.flock(guard, fcntl.LOCK_EX)
+        with self._lock, _disk_errors_as_ours(self._file):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._file.with_suffix(".lock")):
                 self._refresh()
                 before = dict(self._keys)
                 try:
@@ -172,24 +169,19 @@ class KeyRing:
 
     def _write(self) -> None:
         text = json.dumps({"keys": [asdict(key) for key in self._keys.values()]}, indent=1)
-        partial = self._file.with_suffix(".partial")
-        try:
-            partial.unlink(missing_ok=True)
-            # Readable by its owner only, from its first byte on.
-            handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._file)
-        except OSError as problem:
-            raise _unwritable(self._file, problem) from problem
+        with whole(self._file, durable=True) as partial:
+            partial.touch(0o600, exist_ok=False)  # its owner's alone, from the first byte on
+            partial.write_text(f"{text}\n", encoding="utf-8")
         self._stamp = None
 
 
-def _unwritable(file: Path, problem: OSError) -> LibraryError:
-    kind = DiskFullError if tells_of_full_disk(problem) else ReadOnlyError
-    return kind(f"The keys cannot be written to {str(file)!r}: {problem.strerror}.")
+@contextmanager
+def _disk_errors_as_ours(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        kind = DiskFullError if tells_of_full_disk(problem) else ReadOnlyError
+        raise kind(f"The keys cannot be written to {str(file)!r}: {problem.strerror}.") from problem
 
 
 def _hash(secret: str) -> str:

@@ -19,13 +19,13 @@ PIECE = 500  # images looked up at once
 
 
 class Maintenance:
-    """The housekeeping of one library; `SegSearch.upkeep` holds it."""
+    """The housekeeping of one library; `SegSearch.maintenance` holds it."""
 
     def __init__(
-        self, catalog: Catalog, projection: SyncedIndex, sources: Sources, library: Path
+        self, catalog: Catalog, index: SyncedIndex, sources: Sources, library: Path
     ) -> None:
         self._catalog = catalog
-        self._projection = projection
+        self._index = index
         self._sources = sources
         self._library = library
 
@@ -36,7 +36,7 @@ class Maintenance:
             return []
         return [
             *self._catalog.problems(active),
-            *self._projection.problems(active),
+            *self._index.problems(active),
             *(
                 f"The file {path.name} is of a restore that broke off."
                 for path in self._leftovers()
@@ -50,13 +50,13 @@ class Maintenance:
         Web addresses are not asked for each file, an `index` of them looks at each.
         """
         gone, unknown = self._sources.missing(self._catalog.file_stamps())
-        told = [
+        sentences = [
             f"{count} known {'file is' if count == 1 else 'files are'} gone from {folder!r}: "
             "`segsearch index` and `segsearch prune` forget them, or `segsearch remove` where the "
             "whole folder is gone or empty."
             for folder, count in sorted(Counter(map(folder_of, gone)).items())
         ]
-        return told + [
+        return sentences + [
             f"{folder!r} cannot be listed: its known files ({count}) were not looked for."
             for folder, count in sorted(Counter(map(folder_of, unknown)).items())
         ]
@@ -85,9 +85,9 @@ class Maintenance:
         for path in self._leftovers():
             path.unlink(missing_ok=True)
             fixed.append(f"The file {path.name} of a restore that broke off was deleted.")
-        if self._projection.rebuild_if_needed(active):
+        if self._index.rebuild_if_needed(active):
             fixed.append("The index was built again from the catalog.")
-        self._projection.save(active)
+        self._index.save(active)
         return RepairReport(tuple(fixed), tuple(self.verify()))
 
     def prune(self, *, dry_run: bool = False) -> PruneReport:
@@ -102,7 +102,7 @@ class Maintenance:
         images = self._catalog.forget_paths(gone)
         active = self._catalog.active_recipe()
         if active:
-            self._projection.save(active)
+            self._index.save(active)
         return PruneReport(tuple(gone), images)
 
     def _images_at_only(self, paths: Sequence[str]) -> int:
@@ -111,8 +111,8 @@ class Maintenance:
         pieces = (ids[start : start + PIECE] for start in range(0, len(ids), PIECE))
         return sum(
             only.issuperset(image.paths)
-            for some in pieces
-            for image in self._catalog.images(ids=some, limit=PIECE)
+            for piece in pieces
+            for image in self._catalog.images(ids=piece, limit=PIECE)
         )
 
     def backup(self, file: Path) -> None:
@@ -138,4 +138,4 @@ class Maintenance:
         self._catalog.restore(file)
         active = self._catalog.active_recipe()
         if active:
-            self._projection.save(active)
+            self._index.save(active)

@@ -34,7 +34,7 @@ def is_running(process: str) -> bool:
     return process.isdecimal() and bool(_started(int(process)))
 
 
-def as_it_is(job: Job) -> Job:
+def with_real_state(job: Job) -> Job:
     """The job, as lost when it runs by the catalog but its process does not."""
     if job.state is JobState.RUNNING and is_lost(job):
         return replace(job, state=JobState.LOST)

@@ -35,8 +35,8 @@ def test_what_is_being_indexed_is_shown_while_it_goes_on(
     new = paint(tmp_path / "new" / "d.png", [RED])
     with open_small_service(tmp_path / "library") as service:
         service.index([new.parent])
-        with JobLog(Catalog(tmp_path / "library" / "catalog.sqlite"), tmp_path / "library",
-                    "index", "small", [new]) as log:  # fmt: skip
+        catalog = Catalog(tmp_path / "library" / "catalog.sqlite")
+        with JobLog(catalog, "index", "small", [new]) as log:
             log.begin_work(7)
             expect(page.locator("#job")).to_have_text("Indexing 0 of 7 pictures · 0 regions")
             time.sleep(UPDATE_SECONDS)  # more often it is not written down
@@ -56,7 +56,7 @@ def index_beside(page: Page, library: Path, new: Path) -> None:
     with open_small_service(library) as service:
         service.index([new.parent])
     catalog = Catalog(library / "catalog.sqlite")
-    with JobLog(catalog, library, "index", "small", [new]) as log:
+    with JobLog(catalog, "index", "small", [new]) as log:
         log.begin_work(1)
         time.sleep(UPDATE_SECONDS)  # more often it is not written down
         log.note(Step(str(new), 1, None))

@@ -89,9 +89,7 @@ def test_a_model_process_is_renewed_and_a_kill_costs_one_try(tmp_path: Path) -> 
         assert process.pid is None  # after two pictures
         again = process.describe(claim_of(path))
         assert process.pid not in {None, before}
-        assert [one.proposal for one in again.catalog.segments] == [
-            one.proposal for one in first.segments
-        ]
+        assert [one.proposal for one in again.segments] == [one.proposal for one in first.segments]
         os.kill(process.pid or 0, signal.SIGKILL)
         with pytest.raises(ModelCrashError) as killed:
             process.describe(claim_of(path))

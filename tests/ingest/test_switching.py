@@ -7,14 +7,13 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from segsearch.cli.commands.index import follow
 from segsearch.core.types import Claim
+from segsearch.ingest.background import index_changes
 from segsearch.ingest.run import one_pass
-from segsearch.ingest.watch import Watch
+from segsearch.ingest.watch import Watch, WatchTimes
 from segsearch.library import SegSearch
 from tests.support.ingesting import ask, content, paint_many, until
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
@@ -67,9 +66,9 @@ def test_a_worker_goes_on_with_the_models_that_are_to_take_over(
         changed.index([pictures], stop=stop, report=lambda *_: stop.set(), keep_old=keep_old)
     with open_both(library) as worker:
         assert worker.status().preset == "small"
-        assert worker.index_waiting(threading.Event())
+        assert worker.ingest.run_waiting(threading.Event())
         assert worker.status().preset == "other"
-        assert not worker.index_waiting(threading.Event())
+        assert not worker.ingest.run_waiting(threading.Event())
         assert worker.maintenance.verify() == []
     kept = ask(library, "SELECT count(DISTINCT recipe_id) FROM segment")
     assert kept == [(2 if keep_old else 1,)]
@@ -102,10 +101,10 @@ def test_searches_switch_when_the_last_worker_is_done(
         changed.index([pictures], report=holding(service, held, ELSEWHERE), mode=one_pass("worker"))
         assert changed.status().preset == "small"
         assert len(changed.search_text("red", limit=20).hits) >= 6
-        assert not changed.index_waiting(threading.Event())
+        assert not changed.ingest.run_waiting(threading.Event())
         assert changed.status().preset == "small"
         assert service.catalog.fail(held[0], "It is damaged.")
-        changed.index_waiting(threading.Event())
+        changed.ingest.run_waiting(threading.Event())
         assert changed.status().preset == "other"
         assert changed.maintenance.verify() == []
 
@@ -115,14 +114,16 @@ def test_a_watch_in_which_nothing_changes_switches_once_the_last_worker_is_done(
 ) -> None:
     caplog.set_level(logging.INFO)
     stop, held = threading.Event(), list[Claim]()
-    pace: dict[str, Any] = {"settle_seconds": 0.5, "poll": False, "rescan": 600, "idle": 0.5}
     with open_both(tmp_path / "library", "other") as changed:
         changed.index([pictures], report=holding(service, held, ELSEWHERE), mode=one_pass("watch"))
-        watcher = Watch([pictures], tmp_path / "library", **pace)
-        thread = threading.Thread(target=follow, args=[changed, watcher, [pictures], stop])
+        times = WatchTimes(0.5, idle_seconds=0.5)
+        watcher = Watch([pictures], tmp_path / "library", times, poll=False)
+        thread = threading.Thread(target=index_changes, args=[changed.ingest, watcher, stop])
         thread.start()
         try:
-            until(lambda: any(vars(one).get("action") == "watch.pass" for one in caplog.records))
+            until(
+                lambda: any(vars(record).get("action") == "watch.pass" for record in caplog.records)
+            )
             assert changed.status().preset == "small"
             assert service.catalog.fail(held[0], "It is damaged.")
             until(lambda: changed.status().preset == "other")
@@ -164,7 +165,7 @@ def test_a_worker_without_the_models_that_are_to_take_over_leaves_them_waiting(
     stop = threading.Event()
     with open_both(tmp_path / "library", "other") as changed:
         changed.index([pictures], stop=stop, report=lambda *_: stop.set())
-    assert not service.index_waiting(threading.Event())
+    assert not service.ingest.run_waiting(threading.Event())
     assert service.status().preset == "small"
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from segsearch.cli.commands.index import follow, keep_up
 from segsearch.core.errors import RecipeError
 from segsearch.core.settings import Settings
 from segsearch.core.types import Recipe, Skipped
-from segsearch.ingest.watch import Watch, is_remote
+from segsearch.ingest.background import index_changes, index_in_turn
+from segsearch.ingest.watch import Watch, WatchTimes, is_remote
 from segsearch.library import SegSearch
 from segsearch.media.sources.base import COMPANION
 from segsearch.media.sources.reader import Sources
@@ -39,7 +39,7 @@ class Seeing(Watch):
 
 def seeing(service: SegSearch, folder: Path, *, poll: bool) -> Seeing:
     library = service.settings.library
-    watcher = Seeing([folder], library, settle_seconds=0.5, poll=poll, rescan=600, idle=1.0)
+    watcher = Seeing([folder], library, WatchTimes(0.5, idle_seconds=1.0), poll=poll)
     watcher.seen = []
     return watcher
 
@@ -49,7 +49,7 @@ def watching(service: SegSearch, folder: Path, *, poll: bool) -> Iterator[list[l
     """A watch that indexes; what it was told to look at."""
     stop = threading.Event()
     watcher = seeing(service, folder, poll=poll)
-    thread = threading.Thread(target=follow, args=[service, watcher, [folder], stop])
+    thread = threading.Thread(target=index_changes, args=[service.ingest, watcher, stop])
     thread.start()
     until(lambda: bool(watcher.seen))
     time.sleep(0.5)  # the watch itself begins right after
@@ -118,7 +118,7 @@ def test_folders_that_are_away_keep_nothing_waiting(watched: bool, tmp_path: Pat
                 until(lambda: service.status().segments == 1)
         else:
             paths = [tmp_path / "away", tmp_path / "empty", there]
-            keep_up(service, paths, threading.Event())
+            index_in_turn(service.ingest, paths, threading.Event())
             assert service.status().segments == 3
 
 
@@ -174,7 +174,9 @@ def test_what_comes_while_another_process_holds_the_library_is_tried_again(
     with open_small_service(tmp_path / "library") as service:
         service.index([folder])
         engine = service.catalog._engine
-        event.listen(engine, "checkout", lambda one, *_: one.execute("PRAGMA busy_timeout = 1"))
+        event.listen(
+            engine, "checkout", lambda connection, *_: connection.execute("PRAGMA busy_timeout = 1")
+        )
         with watching(service, folder, poll=False) as seen:
             catalog = tmp_path / "library" / "catalog.sqlite"
             with closing(sqlite3.connect(catalog, isolation_level=None)) as holder:
@@ -202,4 +204,4 @@ def test_a_watch_of_a_library_made_by_other_models_of_that_name_ends(tmp_path: P
         pytest.raises(RecipeError, match="--rebuild"),
     ):
         watcher = seeing(changed, folder, poll=False)
-        follow(changed, watcher, [folder], threading.Event())
+        index_changes(changed.ingest, watcher, threading.Event())

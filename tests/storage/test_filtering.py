@@ -69,9 +69,15 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def conditions(draw: st.DrawFn) -> Filters:
-    """One to three conditions, so that something is left."""
+    """One to three conditions, so that something is left; no span is empty."""
     names = draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=3, unique=True))
-    return Filters(**{name: draw(VALUES[name]) for name in names})
+    chosen = {name: draw(VALUES[name]) for name in names}
+    for measure in ("area", "width", "height"):
+        ends = {f"min_{measure}", f"max_{measure}"}
+        if ends <= chosen.keys():
+            values = sorted(chosen[end] for end in ends)
+            chosen[f"min_{measure}"], chosen[f"max_{measure}"] = values
+    return Filters(**chosen)
 
 
 @settings(max_examples=30, deadline=None)
@@ -87,7 +93,7 @@ def test_filters_pass_what_a_naive_look_passes(
             catalog.add_to_collection(name, sorted(pictures)[step])
         segments = catalog.segments()
         numbers = {
-            image_id: [one.id for one in segments if one.image_id == image_id]
+            image_id: [segment.id for segment in segments if segment.image_id == image_id]
             for image_id in pictures
         }
         for filters in (Filters(), *some_filters):
@@ -144,8 +150,8 @@ def lies_near(place: tuple[float, float] | None, near: tuple[float, float, float
     """By the angle between two directions from the middle of the Earth: another formula."""
     if place is None:
         return False
-    one, other = direction(*place), direction(*near[:2])
-    return 6371.0088 * math.acos(max(-1.0, min(1.0, float(one @ other)))) <= near[2]
+    cosine = float(direction(*place) @ direction(*near[:2]))
+    return 6371.0088 * math.acos(max(-1.0, min(1.0, cosine))) <= near[2]
 
 
 def direction(latitude: float, longitude: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -191,7 +197,7 @@ def is_in(box: tuple[int, int, int, int], name: str, size: tuple[int, int]) -> b
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "expected"),
+    ("place", "other", "expected"),
     [
         ((52.52, 13.405), (48.1375, 11.575), 504.4),  # Berlin, Munich
         ((0.0, 179.5), (0.0, -179.5), 111.2),
@@ -199,9 +205,9 @@ def is_in(box: tuple[int, int, int, int], name: str, size: tuple[int, int]) -> b
     ],
 )
 def test_distances_are_those_of_a_globe(
-    one: tuple[float, float], other: tuple[float, float], expected: float
+    place: tuple[float, float], other: tuple[float, float], expected: float
 ) -> None:
-    assert kilometres(*one, *other) == pytest.approx(expected, rel=2e-3)
+    assert kilometres(*place, *other) == pytest.approx(expected, rel=2e-3)
     assert kilometres(None, None, *other) is None
 
 
@@ -237,6 +243,6 @@ def test_every_filter_is_empty_by_default_and_counts_when_given() -> None:
             "max_area": 1.0, "box": (0.0, 0.0, 1.0, 1.0), "places": ("left",),
             "min_predicted_iou": 0.0, "min_stability": 0.0,
     }  # fmt: skip
-    assert {*given, "min_box_overlap"} == {one.name for one in fields(Filters)}
+    assert {*given, "min_box_overlap"} == {field.name for field in fields(Filters)}
     for name, value in given.items():
         assert not Filters(**{name: value}).is_empty, name

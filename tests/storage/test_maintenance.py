@@ -29,8 +29,8 @@ def pictures(tmp_path: Path) -> Path:
 
 def change(library: Path, *statements: str) -> None:
     with closing(sqlite3.connect(library / "catalog.sqlite")) as db, db:
-        for one in statements:
-            db.execute(one)
+        for statement in statements:
+            db.execute(statement)
 
 
 def test_vanished_files_are_marked_by_index_and_forgotten_by_prune(
@@ -175,7 +175,7 @@ def test_a_damaged_snapshot_is_found_passed_over_and_replaced(
     elif how == "gone":
         snapshot.unlink()
     else:
-        (library / "index" / "g99.index.77.tmp").write_bytes(data)
+        (library / "index" / "g99.index.77.partial").write_bytes(data)
     best = service.search_text("red", limit=1).hits
     with open_small_service(library) as again:
         assert again.search_text("red", limit=1).hits == best
@@ -248,9 +248,7 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(
     with pytest.raises(PathError):
         service.maintenance.backup(tmp_path / "backup")  # never over another file
     with pytest.raises(PathError, match="cannot be written"):
-        service.maintenance.backup(
-            tmp_path / ("b" * 250)
-        )  # no room in a name for what is half-made
+        service.maintenance.backup(tmp_path / ("b" * 250))  # no room in a name for a half-made one
     whole = (tmp_path / "backup").read_bytes()
     for name, data in (
         ("text", b"rubbish" * 99),
@@ -324,8 +322,7 @@ def test_a_run_leaves_a_report_of_every_skipped_file(service: SegSearch, picture
     lines = (service.settings.library / (job.report or "")).read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     listed = {(row["path"], row["reason"]) for row in rows if "reason" in row}
-    assert listed == {(one.path, one.reason) for one in skipped}
+    assert listed == {(file.path, file.reason) for file in skipped}
     assert rows[-1]["state"] == "done"
-    assert [one.state for one in service.catalog.images() if one.state is not State.DONE] == [
-        State.FAILED
-    ]
+    states = [image.state for image in service.catalog.images()]
+    assert [state for state in states if state is not State.DONE] == [State.FAILED]

@@ -60,7 +60,7 @@ def test_what_is_written_after_a_restore_stays_though_its_number_is_lower(tmp_pa
 
 
 def test_what_a_dead_process_left_goes_with_the_next_write(tmp_path: Path) -> None:
-    (tmp_path / "g3.index.77.tmp").write_bytes(b"half")
+    (tmp_path / "g3.index.77.partial").write_bytes(b"half")
     (tmp_path / "g4.index").write_bytes(b"no manifest")
     snapshots.write(tmp_path, index(), 5, NOW)
     assert generations(tmp_path) == ["g5.index", "g5.json"]
@@ -83,8 +83,8 @@ def test_a_generation_that_is_being_written_is_no_damage(tmp_path: Path) -> None
 
 def test_what_is_no_generation_is_said(tmp_path: Path) -> None:
     snapshots.write(tmp_path, index(), 4, NOW)
-    (tmp_path / "g3.index.77.tmp").write_bytes(b"half")
+    (tmp_path / "g3.index.77.partial").write_bytes(b"half")
     (tmp_path / "g4.index").write_bytes(b"another")
     damaged, left = problems(tmp_path)
     assert damaged.startswith("Snapshot: g4.index is missing or not what g4.json says")
-    assert left == f"The file {tmp_path.name}/g3.index.77.tmp belongs to no snapshot."
+    assert left == f"The file {tmp_path.name}/g3.index.77.partial belongs to no snapshot."

@@ -24,7 +24,7 @@ ACTIVE = (1, RECIPE)
 
 
 class Library:
-    """A catalog and a projection over it; `reopen` forgets what is in memory."""
+    """A catalog and the index that follows it; `reopen` forgets what is in memory."""
 
     def __init__(self, folder: Path, factory: IndexFactory) -> None:
         self.folder = folder
@@ -35,7 +35,7 @@ class Library:
         self.reopen()
 
     def reopen(self) -> None:
-        self.projection = SyncedIndex(self.catalog, self.factory, self.folder / "index", self.mix)
+        self.index = SyncedIndex(self.catalog, self.factory, self.folder / "index", self.mix)
 
     def store(self, seed: int) -> int:
         self.catalog.record_file(f"/{seed}", FileStamp(1, 1), f"sha-{seed}", 1)
@@ -46,14 +46,14 @@ class Library:
 
     def agrees(self) -> bool:
         """Whether the index holds the catalog's ids, and the very rows it should."""
-        if not np.array_equal(self.projection.ids(ACTIVE), self.catalog.segment_ids(1)):
+        if not np.array_equal(self.index.ids(ACTIVE), self.catalog.segment_ids(1)):
             return False
         for query in np.eye(DIMENSION, dtype=np.float32):
             expected: dict[int, float] = {}
             for rows in self.catalog.vectors(1):
                 products = self.mix.blend(rows) @ query
                 expected.update(zip(rows.ids.tolist(), products.tolist(), strict=True))
-            scores, ids = self.projection.search(ACTIVE, query, 1000)
+            scores, ids = self.index.search(ACTIVE, query, 1000)
             if dict(zip(ids, scores, strict=True)) != pytest.approx(expected, abs=2e-3):
                 return False
         return True
@@ -86,7 +86,7 @@ def test_a_change_by_another_process_reaches_it_too(library: Library) -> None:
 def test_a_snapshot_is_taken_up_and_the_tail_replayed(
     library: Library, caplog: pytest.LogCaptureFixture
 ) -> None:
-    library.projection.save(ACTIVE)
+    library.index.save(ACTIVE)
     library.store(12)
     library.catalog.remove_images([2])
     library.reopen()
@@ -114,9 +114,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 def test_a_damaged_snapshot_is_passed_over_and_lost_nothing(
     damage: str, suffix: str, library: Library
 ) -> None:
-    library.projection.save(ACTIVE)
+    library.index.save(ACTIVE)
     library.store(13)
-    library.projection.save(ACTIVE)
+    library.index.save(ACTIVE)
     newest = max((library.folder / "index").glob(f"g*.{suffix}"), key=lambda path: path.name)
     DAMAGE[damage](newest)
     library.reopen()
@@ -124,7 +124,7 @@ def test_a_damaged_snapshot_is_passed_over_and_lost_nothing(
 
 
 def test_losing_every_snapshot_loses_nothing(library: Library) -> None:
-    library.projection.save(ACTIVE)
+    library.index.save(ACTIVE)
     for path in (library.folder / "index").iterdir():
         path.unlink()
     library.reopen()
@@ -140,7 +140,7 @@ def test_an_index_that_was_not_built_to_the_end_is_not_searched(
     library.catalog.queue_all(second)
     while claim := library.catalog.claim(second, "me", 60):
         assert library.catalog.commit(claim, describe(claim.image_id + 50))
-    monkeypatch.setattr("segsearch.storage.catalog.sql_catalog.BATCH_ROWS", 5)
+    monkeypatch.setattr("segsearch.storage.catalog.segments.BATCH_ROWS", 5)
     whole = library.catalog.vectors
 
     def broken_off(recipe_id: int, ids: Ids | None = None) -> Iterator[VectorRows]:
@@ -149,22 +149,22 @@ def test_an_index_that_was_not_built_to_the_end_is_not_searched(
 
     with monkeypatch.context() as here, pytest.raises(DamageError):
         here.setattr(library.catalog, "vectors", broken_off)
-        library.projection.ids((second, coming))
-    held = library.projection.ids((second, coming))
+        library.index.ids((second, coming))
+    held = library.index.ids((second, coming))
     assert held.tolist() == library.catalog.segment_ids(second).tolist()
 
 
 def test_two_generations_are_kept_and_nothing_else(library: Library) -> None:
     for seed in range(20, 24):
         library.store(seed)
-        library.projection.save(ACTIVE)
+        library.index.save(ACTIVE)
     names = {path.name for path in (library.folder / "index").iterdir()} - {"lock"}
     assert len(names) == 4
     assert {name.split(".")[1] for name in names} == {"index", "json"}
 
 
 def test_a_snapshot_of_another_mix_is_not_believed(library: Library) -> None:
-    library.projection.save(ACTIVE)
+    library.index.save(ACTIVE)
     library.mix = Mix(1.0, 0.0, 0.0)
     library.reopen()
     assert library.agrees()
@@ -173,7 +173,7 @@ def test_a_snapshot_of_another_mix_is_not_believed(library: Library) -> None:
 def test_a_snapshot_of_another_library_is_not_believed(
     library: Library, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    library.projection.save(ACTIVE)
+    library.index.save(ACTIVE)
     folder = tmp_path_factory.mktemp("other")
     other = Library(folder, library.factory)
     for seed in range(4):
@@ -184,10 +184,10 @@ def test_a_snapshot_of_another_library_is_not_believed(
 
 
 def test_what_is_wrong_is_said(library: Library) -> None:
-    library.projection.save(ACTIVE)
-    assert library.projection.problems(ACTIVE) == []
+    library.index.save(ACTIVE)
+    assert library.index.problems(ACTIVE) == []
     flip(next((library.folder / "index").glob("g*.index")))
-    (problem,) = library.projection.problems(ACTIVE)
+    (problem,) = library.index.problems(ACTIVE)
     assert problem.startswith("Snapshot:")
 
 
@@ -203,12 +203,12 @@ def test_what_another_process_writes_between_two_looks_is_no_damage(
         return look(recipe_id)
 
     monkeypatch.setattr(library.catalog, "segment_ids", written_before)
-    assert library.projection.problems(ACTIVE) == []
+    assert library.index.problems(ACTIVE) == []
 
 
 def test_mixing_before_the_search_scores_as_mixing_after_it(library: Library) -> None:
     query = np.eye(DIMENSION, dtype=np.float32)[0]
-    scores, ids = library.projection.search(ACTIVE, query, 100)
+    scores, ids = library.index.search(ACTIVE, query, 100)
     after: dict[int, float] = {}
     for rows in library.catalog.vectors(1):
         products = (

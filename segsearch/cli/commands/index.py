@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
-import threading
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from segsearch.cli.signals import INTERRUPTED, stopping
-from segsearch.core.errors import EXIT_CODES, BusyError, PathError, PictureError
+from segsearch.core.errors import EXIT_CODES, PathError, PictureError
 from segsearch.core.settings import A_DAY_SECONDS, Settings
-from segsearch.ingest.run import one_pass
 
-if TYPE_CHECKING:
-    from segsearch.ingest.watch import Watch
-    from segsearch.library import SegSearch
-
-LOG = logging.getLogger(__name__)
 POLL_SECONDS = 10.0
 
 
@@ -127,6 +118,7 @@ def worker(
     The models run in processes of their own: one that crashes costs one try of one picture, and a
     picture that crashes two is set aside.
     """
+    from segsearch.ingest.background import index_in_turn
     from segsearch.library import open_library
 
     given = {"lanes": processes, "drain_seconds": drain_seconds}
@@ -134,24 +126,8 @@ def worker(
     settings: Settings = context.obj.model_copy(update=chosen)
     with open_library(settings, create=True) as service, stopping() as stop:
         while not stop.is_set():
-            keep_up(service, paths or (), stop)
+            index_in_turn(service.ingest, paths or (), stop)
             stop.wait(poll_seconds)
-
-
-def keep_up(service: SegSearch, paths: Sequence[str | Path], stop: threading.Event) -> None:
-    """Index these folders one by one, then what waits: one that is away or empty keeps from no
-    other, nor from uploads."""
-    for path in (*paths, None):
-        if stop.is_set():
-            return
-        try:
-            if path is None:
-                service.index_waiting(stop)
-            else:
-                result = service.index([path], stop=stop, mode=one_pass("worker"))
-                LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"})
-        except (PathError, BusyError) as problem:
-            LOG.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
 
 
 def watch(
@@ -175,7 +151,8 @@ def watch(
 
     Vanished files are marked, and forgotten by `segsearch prune`.
     """
-    from segsearch.ingest.watch import Watch
+    from segsearch.ingest.background import index_changes
+    from segsearch.ingest.watch import Watch, WatchTimes
     from segsearch.library import open_library
     from segsearch.media.sources.paths import normal
     from segsearch.models.loading import check_models
@@ -186,66 +163,5 @@ def watch(
             raise PathError(f"There is no folder {path!r}.")
     check_models(context.obj)
     with open_library(context.obj, create=True) as service, stopping() as stop:
-        pace = {"settle_seconds": settle_seconds, "rescan": rescan_seconds, "idle": POLL_SECONDS}
-        watcher = Watch(folders, context.obj.library, poll=poll, **pace)
-        follow(service, watcher, folders, stop)
-
-
-def follow(
-    service: SegSearch, watcher: Watch, within: Sequence[Path], stop: threading.Event
-) -> None:
-    """Index what a watch of the folders `within` tells of, and what waits, until `stop`.
-
-    What comes while another process holds the library, or switches its models, is tried again.
-    RecipeError when the library was made by other models than are here under their name.
-    """
-    late: list[Path] = []
-    for changed in watcher.changes(stop):
-        late = list(dict.fromkeys([*late, *changed]))
-        try:
-            if late:
-                result = service.index(late, stop=stop, mode=one_pass("watch", within))
-                LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "watch.pass"})
-            else:
-                service.index_waiting(stop)
-        except PathError as problem:
-            LOG.info("Nothing to do: %s", problem, extra={"action": "watch.idle"})
-        except BusyError as problem:
-            LOG.warning("Tried again shortly: %s", problem, extra={"action": "watch.late"})
-            continue
-        late = []
-
-
-class BackgroundWorker:
-    """A thread beside the server that deals with what waits; its models run in processes."""
-
-    def __init__(self, settings: Settings, poll_seconds: float = POLL_SECONDS) -> None:
-        self._settings = settings.model_copy(update={"lanes": settings.lanes or 1})
-        self._poll_seconds = poll_seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="worker")
-
-    def __enter__(self) -> BackgroundWorker:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        from segsearch.core.errors import SegSearchError
-        from segsearch.library import open_library
-
-        # A service of its own: what the worker loads must not hold up a search.
-        with open_library(self._settings, create=True) as service:
-            while not self._stop.is_set():
-                try:
-                    service.index_waiting(self._stop)
-                except SegSearchError as problem:
-                    extra = {"action": "worker.failed"}
-                    LOG.warning("The worker stands still: %s", problem, extra=extra)
-                except Exception:  # uploads wait for this thread: it must not end before the server
-                    extra = {"action": "worker.failed"}
-                    LOG.exception("The worker stumbled; it tries again.", extra=extra)
-                self._stop.wait(self._poll_seconds)
+        times = WatchTimes(settle_seconds, rescan_seconds, POLL_SECONDS)
+        index_changes(service.ingest, Watch(folders, context.obj.library, times, poll=poll), stop)

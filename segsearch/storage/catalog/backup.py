@@ -1,16 +1,16 @@
-"""Vanished files, backup, restore and repair of a catalog."""
+"""Backup and restore: a catalog as of one moment in a file, and the way back."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import uuid
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from segsearch.core.atomic import whole
 from segsearch.core.errors import (
     DamageError,
     DiskFullError,
@@ -19,76 +19,28 @@ from segsearch.core.errors import (
     SegSearchError,
     tells_of_full_disk,
 )
-from segsearch.core.types import JobState, Recipe, State
-from segsearch.storage.catalog.captions import caption_problems, enter_words_again
-from segsearch.storage.catalog.database import (
-    NOW,
-    Database,
-    drop_images,
-    log_change,
-    portions,
-    without_source,
-)
+from segsearch.core.types import JobState, State
+from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.engine import create_engine, open_to_read, upgrade
-from segsearch.storage.catalog.integrity import broken_segments, misfits, not_logged
-from segsearch.storage.catalog.queue import FRESH
-from segsearch.storage.catalog.tables import INGEST, JOB, LIBRARY, METADATA, RECIPE, SEGMENT, SOURCE
+from segsearch.storage.catalog.tables import INGEST, JOB, LIBRARY, RECIPE
 
 
-class Upkeep(Database):
-    """The part of the catalog that keeps it in order."""
-
-    def missing_paths(self) -> list[str]:
-        """Paths marked as missing, sorted."""
-        gone = sa.select(SOURCE.c.path).where(SOURCE.c.missing_since.is_not(None))
-        with self._reading() as db:
-            return list(db.execute(gone.order_by(SOURCE.c.path)).scalars())
-
-    def mark_missing(self, paths: Sequence[str]) -> None:
-        """Note that files are gone; their images stay."""
-        with self._writing() as db:
-            for some in portions(paths):
-                here = SOURCE.c.path.in_(some) & SOURCE.c.missing_since.is_(None)
-                db.execute(sa.update(SOURCE).where(here).values(missing_since=NOW))
-
-    def mark_found(self, paths: Sequence[str]) -> None:
-        """Note that files are back; images among them that had failed wait again."""
-        with self._writing() as db:
-            for some in portions(paths):
-                here = SOURCE.c.path.in_(some) & SOURCE.c.missing_since.is_not(None)
-                back = sa.select(SOURCE.c.image_id).where(here)
-                # What failed may have failed because its file was away.
-                again = INGEST.c.image_id.in_(back) & (INGEST.c.state == State.FAILED)
-                db.execute(sa.update(INGEST).where(again).values(FRESH))
-                db.execute(sa.update(SOURCE).where(here).values(missing_since=None))
-
-    def forget_paths(self, paths: Sequence[str]) -> int:
-        """Forget paths, and images left without any; how many images that was."""
-        with self._writing() as db:
-            for some in portions(paths):
-                db.execute(sa.delete(SOURCE).where(SOURCE.c.path.in_(some)))
-            return drop_images(db, without_source())
+class BackupMixin(Database):
+    """The part of the catalog that copies it to a file and takes it from one."""
 
     def backup(self, file: Path) -> None:
         """Write a copy of one moment to a file, while others read and write; PathError,
         DiskFullError or DamageError when it cannot be."""
-        temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+        read = open_to_read if self.read_only else sqlite3.connect
         try:
-            with closing(sqlite3.connect(temporary)) as copy:
-                read = open_to_read if self.read_only else sqlite3.connect
+            with whole(file, durable=True) as partial, closing(sqlite3.connect(partial)) as copy:
                 with closing(read(self._file)) as source:
                     # In one step: under WAL a reader stops no writer, and a copy in several steps
                     # starts anew whenever another process commits.
                     source.backup(copy, pages=-1)
                 copy.execute("PRAGMA journal_mode=DELETE")  # one file, no log beside it
-            _sync(temporary)
-            temporary.replace(file)
-            _sync(file.parent)
         except (sqlite3.Error, OSError) as problem:
             raise _failed_backup(file, problem) from problem
-        finally:
-            with suppress(OSError):  # what could not be made cannot always be looked for
-                temporary.unlink()
 
     def restore(self, file: Path) -> None:
         """Take a backup's content in one transaction, under a new timeline.
@@ -112,40 +64,9 @@ class Upkeep(Database):
                 ) from problem
             raise DamageError(f"{str(file)!r} cannot be restored: {problem}.") from problem
         finally:
-            for name in (staged, *(Path(f"{staged}{end}") for end in ("-wal", "-shm", "-journal"))):
-                name.unlink(missing_ok=True)
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                Path(f"{staged}{suffix}").unlink(missing_ok=True)
         self._engine.dispose()
-
-    def repair(self, recipe: tuple[int, Recipe]) -> list[str]:
-        """Put right what can be, a sentence each; damaged pictures are queued again."""
-        fixed: list[str] = []
-        with self._writing() as db:
-            for row in db.exec_driver_sql("PRAGMA integrity_check").fetchall():
-                if "index" in row[0]:
-                    db.exec_driver_sql("REINDEX")
-                    fixed.append("The database's own indexes were built again.")
-                    break
-            fixed += _drop_orphans(db)
-            homeless = drop_images(db, without_source())
-            if homeless:
-                fixed.append(f"{homeless} images without a path were removed.")
-            if list(caption_problems(db)):
-                enter_words_again(db)
-                fixed.append("The words of the captions were entered again.")
-            unlogged = db.execute(not_logged()).scalars().all()
-            if unlogged:
-                log_change(db, "add", sa.select(SEGMENT.c.id).where(SEGMENT.c.id.in_(not_logged())))
-                fixed.append(f"{len(unlogged)} segments were entered in the change log again.")
-            again = sorted({*misfits(db), *broken_segments(db, *recipe)})
-            if again:
-                fixed.append(f"{len(again)} damaged pictures wait to be indexed again.")
-            for some in portions(again):
-                theirs = SEGMENT.c.image_id.in_(some)
-                log_change(db, "remove", sa.select(SEGMENT.c.id).where(theirs))
-                db.execute(sa.delete(SEGMENT).where(theirs))
-                here = INGEST.c.image_id.in_(some)
-                db.execute(sa.update(INGEST).where(here).values(FRESH))
-        return fixed
 
 
 def _failed_backup(file: Path, problem: sqlite3.Error | OSError) -> SegSearchError:
@@ -157,21 +78,12 @@ def _failed_backup(file: Path, problem: sqlite3.Error | OSError) -> SegSearchErr
     return DamageError(f"The catalog is damaged: {problem}.")
 
 
-def _drop_orphans(db: sa.Connection) -> list[str]:
-    """Delete rows whose parent row is gone."""
-    found = db.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-    for table, row_id, *_ in found:
-        one = sa.text(f'DELETE FROM "{METADATA.tables[table].name}" WHERE rowid = :row_id')  # noqa: S608  a name of our own
-        db.execute(one, {"row_id": row_id})
-    return [f"{len(found)} rows that pointed nowhere were deleted."] if found else []
-
-
 def _stage(file: Path, staged: Path) -> None:
     """A copy of a backup beside the catalog, checked, and of this version's schema."""
     if not file.is_file():
         raise PathError(f"There is no file {str(file)!r}.")
     with (
-        closing(sqlite3.connect(f"file:{_quoted(file)}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as source,
         closing(sqlite3.connect(staged)) as copy,
     ):
         verdict = source.execute("PRAGMA integrity_check").fetchone()[0]
@@ -183,11 +95,10 @@ def _stage(file: Path, staged: Path) -> None:
     try:
         upgrade(engine)
         with engine.begin() as db:
-            running = INGEST.c.state == State.RUNNING
-            free = {"state": State.PENDING, "owner": None, "lease_until": None}
-            db.execute(sa.update(INGEST).where(running).values(free))
-            under_way = JOB.c.state == JobState.RUNNING
-            db.execute(sa.update(JOB).where(under_way).values(state=JobState.LOST))
+            claims = sa.update(INGEST).where(INGEST.c.state == State.RUNNING)
+            db.execute(claims.values(state=State.PENDING, owner=None, lease_until=None))
+            jobs = sa.update(JOB).where(JOB.c.state == JobState.RUNNING)
+            db.execute(jobs.values(state=JobState.LOST))
             timeline = sa.update(LIBRARY).where(LIBRARY.c.key == "timeline")
             db.execute(timeline.values(value=uuid.uuid4().hex))
             if not db.execute(sa.select(sa.exists().where(RECIPE.c.active))).scalar():
@@ -200,9 +111,8 @@ def _start_timeline(staged: Path, live: sqlite3.Connection) -> None:
     """Ids go on where the live catalog's ended: none is ever given out twice."""
     with closing(sqlite3.connect(staged)) as copy, copy:
         copy.execute("PRAGMA journal_mode=DELETE")
-        if not live.execute(
-            "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'"
-        ).fetchone():
+        tables = live.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
+        if not tables.fetchone():
             return
         for name, seq in live.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
             known = copy.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (name,))
@@ -211,16 +121,3 @@ def _start_timeline(staged: Path, live: sqlite3.Connection) -> None:
                 copy.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, seq))
             elif row[0] < seq:
                 copy.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (seq, name))
-
-
-def _quoted(file: Path) -> str:
-    """A path inside an SQLite URI."""
-    return str(file.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

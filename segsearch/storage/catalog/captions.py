@@ -1,11 +1,10 @@
-"""Captions in the catalog: kept with their origin, found by the words in them (SQLite's FTS5)."""
+"""Captions: kept with their origin, found by the words in them (SQLite's FTS5)."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +13,8 @@ from sqlalchemy.dialects.sqlite import insert
 from segsearch.core.types import Box, Caption, Mask, Origin
 from segsearch.masks.rle import iou
 from segsearch.storage.catalog.database import NOW, Database, portions
-from segsearch.storage.catalog.tables import CAPTION, IMAGE, RECIPE, SEGMENT
+from segsearch.storage.catalog.rows import iso
+from segsearch.storage.catalog.tables import ACTIVE_RECIPE, CAPTION, IMAGE, RECIPE, SEGMENT
 
 MOST_WORDS = 32  # of a query, the first ones count
 LEAST_SHARE = 0.3  # of the words' weight, or a caption is no answer: "a" alone is none
@@ -24,8 +24,8 @@ MASK_COLUMNS = ("id", "x0", "y0", "x1", "y1", "area", "counts")
 WORDS = sa.table("caption_words", sa.column("rowid"), sa.column("caption_words"))
 
 
-class Captions(Database):
-    """The part of the catalog that holds what was said of segments."""
+class CaptionMixin(Database):
+    """The part of the catalog that holds captions."""
 
     def add_caption(self, segment_id: int, text: str, origin: Origin) -> bool:
         """Keep a caption, in place of what the same model said to the same prompt before.
@@ -37,36 +37,38 @@ class Captions(Database):
             "model": origin.model,
             "prompt_sha256": origin.prompt_sha256,
         }
-        said = {"text": text, "host": origin.host, "created_at": NOW}
-        upsert = insert(CAPTION).values(**key, **said)
-        upsert = upsert.on_conflict_do_update(index_elements=list(key), set_=said)
+        content = {"text": text, "host": origin.host, "created_at": NOW}
+        upsert = insert(CAPTION).values(**key, **content)
+        upsert = upsert.on_conflict_do_update(index_elements=list(key), set_=content)
         with self._writing() as db:
-            there = sa.select(SEGMENT.c.id).where(SEGMENT.c.id == segment_id)
-            if db.execute(there).first() is None:
+            segment = sa.select(SEGMENT.c.id).where(SEGMENT.c.id == segment_id)
+            if db.execute(segment).first() is None:
                 return False
             db.execute(upsert)
         return True
 
     def captions(self, segment_ids: Sequence[int]) -> dict[int, tuple[Caption, ...]]:
         """The captions of those of these segments that have some, newest first."""
-        found: dict[int, list[Caption]] = defaultdict(list)
+        captions: dict[int, list[Caption]] = defaultdict(list)
         newest = sa.select(CAPTION).order_by(CAPTION.c.created_at.desc(), CAPTION.c.id.desc())
         with self._reading() as db:
-            for some in portions(segment_ids):
-                for row in db.execute(newest.where(CAPTION.c.segment_id.in_(some))):
-                    found[row.segment_id].append(_caption(row))
-        return {one: tuple(said) for one, said in found.items()}
+            for portion in portions(segment_ids):
+                for row in db.execute(newest.where(CAPTION.c.segment_id.in_(portion))):
+                    captions[row.segment_id].append(_caption(row))
+        return {segment_id: tuple(texts) for segment_id, texts in captions.items()}
 
     def captioned(self, segment_ids: Sequence[int], origin: Origin) -> set[int]:
         """Which of these segments the model of an origin has captioned to its prompt."""
         theirs = sa.select(CAPTION.c.segment_id).where(
             CAPTION.c.model == origin.model, CAPTION.c.prompt_sha256 == origin.prompt_sha256
         )
-        found: set[int] = set()
+        captioned: set[int] = set()
         with self._reading() as db:
-            for some in portions(segment_ids):
-                found.update(db.execute(theirs.where(CAPTION.c.segment_id.in_(some))).scalars())
-        return found
+            for portion in portions(segment_ids):
+                captioned.update(
+                    db.execute(theirs.where(CAPTION.c.segment_id.in_(portion))).scalars()
+                )
+        return captioned
 
     def search_captions(self, words: str, k: int) -> tuple[list[float], list[int]]:
         """Scores and ids of the `k` segments whose captions hold most of the words, best first.
@@ -78,13 +80,13 @@ class Captions(Database):
         with self._reading() as db:
             total = db.execute(sa.select(sa.func.count()).select_from(CAPTION)).scalar_one()
             counts = {phrase: _count(db, phrase) for phrase in phrases}
-            telling = [one for one, count in counts.items() if count <= COMMON_SHARE * total]
-            weights = {one: weight_of(counts[one], total) for one in telling or phrases}
-            wanted = {one: weight for one, weight in weights.items() if counts[one]}
-            if not wanted:
+            rare = [phrase for phrase in phrases if counts[phrase] <= COMMON_SHARE * total]
+            weights = {phrase: weight_of(counts[phrase], total) for phrase in rare or phrases}
+            known = {phrase: weight for phrase, weight in weights.items() if counts[phrase]}
+            if not known:
                 return [], []
-            found = db.execute(_best(wanted, sum(weights.values()), k)).all()
-        return [row.score for row in found], [row.segment_id for row in found]
+            best = db.execute(_best(known, sum(weights.values()), k)).all()
+        return [row.score for row in best], [row.segment_id for row in best]
 
 
 def phrases_of(words: str) -> list[str]:
@@ -133,12 +135,11 @@ def _alike(recipe_id: int) -> sa.Select[Any]:
     named = [
         side.c[name].label(f"{side.name}_{name}") for side in (old, new) for name in MASK_COLUMNS
     ]
-    active = sa.select(RECIPE.c.id).where(RECIPE.c.active).scalar_subquery()
     return (
         sa.select(*named, IMAGE.c.width, IMAGE.c.height)
         .join_from(old, new, new.c.image_id == old.c.image_id)
         .join(IMAGE, IMAGE.c.id == old.c.image_id)
-        .where(old.c.recipe_id == active, new.c.recipe_id == recipe_id)
+        .where(old.c.recipe_id == ACTIVE_RECIPE, new.c.recipe_id == recipe_id)
         .where(old.c.id.in_(sa.select(CAPTION.c.segment_id)))
         .where(least(old.c.area, new.c.area) >= needed, across > 0, across * down >= needed)
         .order_by(old.c.id, new.c.id)
@@ -221,5 +222,4 @@ def _best(weights: dict[str, float], total_weight: float, k: int) -> sa.Select[A
 
 def _caption(row: sa.Row[Any]) -> Caption:
     origin = Origin(row.model, row.host, row.prompt_sha256)
-    said_at = datetime.fromtimestamp(row.created_at, UTC).isoformat(timespec="milliseconds")
-    return Caption(row.segment_id, row.text, origin, said_at)
+    return Caption(row.segment_id, row.text, origin, iso(row.created_at))

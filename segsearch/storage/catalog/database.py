@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -18,9 +18,7 @@ from segsearch.core.errors import (
     ReadOnlyError,
     tells_of_full_disk,
 )
-from segsearch.media.sources.paths import shown
 from segsearch.storage.catalog.engine import create_engine, is_writable
-from segsearch.storage.catalog.tables import CHANGE_LOG, IMAGE, SEGMENT, SOURCE
 
 # SQLite's names for a write that came to nothing, whatever the reason; `-shm` is its log's index.
 FAILED_WRITES = frozenset({"SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE", "SQLITE_CANTOPEN"})
@@ -28,6 +26,8 @@ LOG_INDEX_BYTES = 65_536  # twice what a new one takes
 IDS_PER_STATEMENT = 5_000  # SQLite takes 32,766 parameters
 # The database's clock in seconds since 1970.
 NOW: sa.ColumnElement[float] = sa.literal_column("(julianday('now') - 2440587.5) * 86400.0")
+
+Value = TypeVar("Value")
 
 
 class Database:
@@ -50,7 +50,13 @@ class Database:
         with foreign_errors_as_ours(self._file), self._engine.connect() as connection:
             yield connection.execution_options(reader=True)
 
+    @property
+    def folder(self) -> Path:
+        """The library's folder, in which the file lies."""
+        return self._file.parent
+
     def close(self) -> None:
+        """Let go of the file."""
         self._engine.dispose()
 
 
@@ -102,37 +108,7 @@ def _has_no_room(file: Path, problem: BaseException | None) -> bool:
     return disk.f_bavail * disk.f_frsize < LOG_INDEX_BYTES
 
 
-def portions(ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def portions(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
     """A long list in pieces that one statement takes."""
-    for start in range(0, len(ids), IDS_PER_STATEMENT):
-        yield ids[start : start + IDS_PER_STATEMENT]
-
-
-def at_or_below(place: str) -> sa.ColumnElement[bool]:
-    """Sources at a path, or anywhere below it as a folder.
-
-    A span of the paths' order, from `/` up to the character behind it: SQLite's LIKE takes upper
-    and lower case for the same, and other folders with it.
-    """
-    bare = shown(place).rstrip("/")
-    below = (SOURCE.c.path > f"{bare}/") & (SOURCE.c.path < f"{bare}0")
-    return (SOURCE.c.path == bare) | below
-
-
-def log_change(db: sa.Connection, op: str, segment_ids: sa.Select[Any]) -> None:
-    """Append to the change log what the same transaction does to these segments."""
-    chosen = segment_ids.with_only_columns(
-        SEGMENT.c.recipe_id, sa.literal(op), SEGMENT.c.id
-    ).order_by(SEGMENT.c.id)
-    db.execute(sa.insert(CHANGE_LOG).from_select(["recipe_id", "op", "segment_id"], chosen))
-
-
-def without_source() -> sa.Select[Any]:
-    """Ids of images that no path leads to."""
-    return sa.select(IMAGE.c.id).where(~sa.exists().where(SOURCE.c.image_id == IMAGE.c.id))
-
-
-def drop_images(db: sa.Connection, chosen: sa.Select[Any]) -> int:
-    """Forget images with all that hangs on them; how many there were comes back."""
-    log_change(db, "remove", sa.select(SEGMENT.c.id).where(SEGMENT.c.image_id.in_(chosen)))
-    return db.execute(sa.delete(IMAGE).where(IMAGE.c.id.in_(chosen))).rowcount
+    for start in range(0, len(values), IDS_PER_STATEMENT):
+        yield values[start : start + IDS_PER_STATEMENT]

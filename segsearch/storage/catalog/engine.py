@@ -8,7 +8,6 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from alembic import command
@@ -25,8 +24,7 @@ BUSY_TIMEOUT_MS = 30_000
 
 def is_writable(file: Path) -> bool:
     """Whether this process may write a database: the file, and its folder for the log."""
-    there = not file.exists() or os.access(file, os.W_OK)
-    return there and os.access(file.parent, os.W_OK)
+    return (not file.exists() or os.access(file, os.W_OK)) and os.access(file.parent, os.W_OK)
 
 
 def create_engine(file: Path, *, read_only: bool = False) -> sa.Engine:
@@ -54,9 +52,9 @@ def open_to_read(file: Path) -> sqlite3.Connection:
     Others may write all the same: such a connection kept would never see what they do.
     """
     still = "" if Path(f"{file}-wal").exists() else "&immutable=1"
-    name = f"file:{quote(str(file.absolute()))}?mode=ro{still}"
+    address = f"{file.absolute().as_uri()}?mode=ro{still}"
     waits = BUSY_TIMEOUT_MS / 1000
-    return sqlite3.connect(name, uri=True, timeout=waits, check_same_thread=False)
+    return sqlite3.connect(address, uri=True, timeout=waits, check_same_thread=False)
 
 
 def _configure(connection: Any, _record: Any) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from segsearch.core.arrays import Ids, Vector
+from segsearch.core.arrays import Ids
 from segsearch.core.filters import ACROSS, DOWN, Filters, parse_place
-from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.collections import refuse_unknown
 from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.tables import (
@@ -20,19 +19,18 @@ from segsearch.storage.catalog.tables import (
     COLLECTION_IMAGE,
     IMAGE,
     IMAGE_TAG,
-    INGEST,
     SEGMENT,
     SOURCE,
-)
+)  # fmt: skip
 
 HEX = "[0-9a-f]"
-UPLOADED = f"*/uploads/{HEX * 2}/{HEX * 64}.*"  # as `sources.names.UPLOAD` has it
+UPLOADED = f"*/uploads/{HEX * 2}/{HEX * 64}.*"  # as `sources.paths.UPLOAD` has it
 EARTH_KM = 6371.0088  # mean radius (IUGG)
 Condition = sa.ColumnElement[bool]
 
 
-class Selecting(Database):
-    """Which segments pass, and what describes a whole picture."""
+class FilterMixin(Database):
+    """The part of the catalog that says which segments pass."""
 
     def select_segments(self, recipe_id: int, filters: Filters) -> Ids:
         """Ids (n,) of a recipe's segments that pass the filters, ascending; NotFoundError when
@@ -50,21 +48,6 @@ class Selecting(Database):
                 driver.create_function("kilometres", 4, kilometres, deterministic=True)
             return np.array(db.execute(query).scalars().all(), np.int64)
 
-    def newest_segment(self) -> int:
-        """The highest id of a segment; 0 when there is none. Ids only ever grow."""
-        with self._reading() as db:
-            return int(db.execute(sa.select(sa.func.max(SEGMENT.c.id))).scalar() or 0)
-
-    def picture_vector(self, recipe_id: int, image_id: int) -> Vector | None:
-        """What describes an image as a whole (d,), at unit length; None when there is no such
-        image, or it has not been described yet."""
-        query = sa.select(INGEST.c.picture_vector).where(
-            INGEST.c.recipe_id == recipe_id, INGEST.c.image_id == image_id
-        )
-        with self._reading() as db:
-            found = db.execute(query).scalar()
-        return None if found is None else rows.unpack([found])[0]
-
 
 def sqlite_glob(pattern: str) -> str:
     """A shell's glob as SQLite's GLOB has it; one that starts anywhere may begin in any folder."""
@@ -76,7 +59,7 @@ def _of_image(filters: Filters) -> Iterator[Condition]:
     if filters.image_ids is not None:
         yield IMAGE.c.id.in_(filters.image_ids)
     if filters.paths:
-        globs = [SOURCE.c.path.op("GLOB")(sqlite_glob(one)) for one in filters.paths]
+        globs = [SOURCE.c.path.op("GLOB")(sqlite_glob(glob)) for glob in filters.paths]
         yield _has_source(sa.or_(*globs))
     if filters.albums:
         yield _has_source(sa.or_(*(_in_album(name) for name in filters.albums)))
@@ -91,8 +74,8 @@ def _of_image(filters: Filters) -> Iterator[Condition]:
     if filters.taken_before is not None:
         yield IMAGE.c.taken_at < filters.taken_before
     if filters.cameras:
-        wanted = [name.lower() for name in filters.cameras]
-        yield sa.func.lower(IMAGE.c.camera).in_(wanted)
+        cameras = [name.lower() for name in filters.cameras]
+        yield sa.func.lower(IMAGE.c.camera).in_(cameras)
     yield from _of_tags(filters)
     yield from _of_place(filters)
 
@@ -119,8 +102,9 @@ def _of_place(filters: Filters) -> Iterator[Condition]:
         across = (longitude >= west, longitude <= east)
         yield sa.and_(*across) if west <= east else sa.or_(*across)
     if filters.near is not None:
-        there = (sa.literal(value) for value in filters.near[:2])
-        yield sa.Function[float]("kilometres", latitude, longitude, *there) <= filters.near[2]
+        *place, radius = filters.near
+        middle = map(sa.literal, place)
+        yield sa.Function[float]("kilometres", latitude, longitude, *middle) <= radius
 
 
 def kilometres(
@@ -129,15 +113,15 @@ def kilometres(
     """The great-circle distance of two places in degrees (haversine); None without the first."""
     if latitude is None or longitude is None:
         return None
-    one, other = math.radians(latitude), math.radians(other_latitude)
+    north, other_north = math.radians(latitude), math.radians(other_latitude)
     turn = math.radians(other_longitude - longitude)
-    half = math.sin((other - one) / 2) ** 2
-    half += math.cos(one) * math.cos(other) * math.sin(turn / 2) ** 2
-    return 2 * EARTH_KM * math.asin(math.sqrt(min(1.0, half)))
+    haversine = math.sin((other_north - north) / 2) ** 2
+    haversine += math.cos(north) * math.cos(other_north) * math.sin(turn / 2) ** 2
+    return 2 * EARTH_KM * math.asin(math.sqrt(min(1.0, haversine)))
 
 
 def _in_album(name: str) -> Condition:
-    """In a folder of this name, or in a shard of it, as `sources.names.album_of` has it."""
+    """In a folder of this name, or in a shard of it, as `sources.paths.album_of` has it."""
     path = SOURCE.c.path
     # Whatever is no slash is cut off the end, which leaves the folder with its slash.
     folder = sa.func.rtrim(path, sa.func.replace(path, "/", ""))
@@ -155,22 +139,22 @@ def _literal(name: str) -> str:
 
 
 def _of_region(filters: Filters) -> Iterator[Condition]:
-    one = SEGMENT.c
+    segment = SEGMENT.c
     if filters.segment_ids is not None:
-        yield one.id.in_(filters.segment_ids)
-    share = one.area * 1.0 / (IMAGE.c.width * IMAGE.c.height)
+        yield segment.id.in_(filters.segment_ids)
+    share = segment.area * 1.0 / (IMAGE.c.width * IMAGE.c.height)
     yield from _between(share, filters.min_area, filters.max_area)
     if filters.box is not None:
         x0, y0, x1, y1 = filters.box
-        across = _shared(one.x0, one.x1, x0 * IMAGE.c.width, x1 * IMAGE.c.width)
-        down = _shared(one.y0, one.y1, y0 * IMAGE.c.height, y1 * IMAGE.c.height)
-        own = (one.x1 - one.x0) * (one.y1 - one.y0)
+        across = _shared(segment.x0, segment.x1, x0 * IMAGE.c.width, x1 * IMAGE.c.width)
+        down = _shared(segment.y0, segment.y1, y0 * IMAGE.c.height, y1 * IMAGE.c.height)
+        own = (segment.x1 - segment.x0) * (segment.y1 - segment.y0)
         yield across * down >= filters.min_box_overlap * own
         yield across * down > 0
     if filters.places:
         yield sa.or_(*(_in_place(name) for name in filters.places))
-    yield from _between(one.predicted_iou, filters.min_predicted_iou, None)
-    yield from _between(one.stability, filters.min_stability, None)
+    yield from _between(segment.predicted_iou, filters.min_predicted_iou, None)
+    yield from _between(segment.stability, filters.min_stability, None)
 
 
 def _between(value: Any, least: float | None, most: float | None) -> Iterator[Condition]:

@@ -1,4 +1,4 @@
-"""Looks for what contradicts itself in a catalog; says it, changes nothing."""
+"""Integrity: what contradicts itself in a catalog is said, and put right where it can be."""
 
 from __future__ import annotations
 
@@ -12,30 +12,84 @@ from segsearch.core.errors import InputError
 from segsearch.core.types import Recipe, Segment, State
 from segsearch.masks import rle
 from segsearch.storage.catalog import rows
-from segsearch.storage.catalog.captions import caption_problems
-from segsearch.storage.catalog.tables import CHANGE_LOG, IMAGE, INGEST, RECIPE, SEGMENT, SOURCE
+from segsearch.storage.catalog.captions import caption_problems, enter_words_again
+from segsearch.storage.catalog.change_log import log_change
+from segsearch.storage.catalog.database import Database, portions
+from segsearch.storage.catalog.images import drop_images, without_path
+from segsearch.storage.catalog.queue import FRESH
+from segsearch.storage.catalog.tables import CHANGE_LOG, IMAGE, INGEST, METADATA, RECIPE, SEGMENT
 
 UNIT_TOLERANCE = 5e-3  # float16 rows of unit length
 
 
-def catalog_problems(db: sa.Connection, recipe_id: int, recipe: Recipe) -> Iterator[str]:
-    """One sentence for each contradiction: database pages, keys, states, run lengths, vectors."""
-    for (verdict,) in db.exec_driver_sql("PRAGMA integrity_check"):
-        if verdict != "ok":
-            yield f"The database says: {verdict}."
-    for row in db.exec_driver_sql("PRAGMA foreign_key_check"):
-        yield f"A row of {row[0]} points at a {row[2]} that does not exist."
-    yield from _homeless_images(db)
-    yield from _state_problems(db)
-    yield from caption_problems(db)
-    for _, problem in _segment_problems(db, recipe_id, recipe.dimension):
-        yield problem
+class IntegrityMixin(Database):
+    """The part of the catalog that looks it through."""
+
+    def problems(self, recipe: tuple[int, Recipe]) -> Iterator[str]:
+        """What contradicts itself, one sentence each: database pages, keys, states, run lengths,
+        vectors. Changes nothing."""
+        recipe_id, document = recipe
+        with self._reading() as db:
+            for (verdict,) in db.exec_driver_sql("PRAGMA integrity_check"):
+                if verdict != "ok":
+                    yield f"The database says: {verdict}."
+            for row in db.exec_driver_sql("PRAGMA foreign_key_check"):
+                yield f"A row of {row[0]} points at a {row[2]} that does not exist."
+            for image_id in db.execute(without_path()).scalars():
+                yield f"Image {image_id} has no path."
+            yield from _state_problems(db)
+            yield from caption_problems(db)
+            for _, problem in _segment_problems(db, recipe_id, document.dimension):
+                yield problem
+
+    def repair(self, recipe: tuple[int, Recipe]) -> list[str]:
+        """Put right what can be, a sentence each; damaged pictures are queued again."""
+        fixed: list[str] = []
+        with self._writing() as db:
+            for row in db.exec_driver_sql("PRAGMA integrity_check").fetchall():
+                if "index" in row[0]:
+                    db.exec_driver_sql("REINDEX")
+                    fixed.append("The database's own indexes were built again.")
+                    break
+            orphans = _drop_orphans(db)
+            if orphans:
+                fixed.append(f"{orphans} rows that pointed nowhere were deleted.")
+            images = drop_images(db, without_path())
+            if images:
+                fixed.append(f"{images} images without a path were removed.")
+            if list(caption_problems(db)):
+                enter_words_again(db)
+                fixed.append("The words of the captions were entered again.")
+            unlogged = len(db.execute(_not_logged()).all())
+            if unlogged:
+                log_change(db, "add", _not_logged())
+                fixed.append(f"{unlogged} segments were entered in the change log again.")
+            again = _queue_damaged(db, *recipe)
+            if again:
+                fixed.append(f"{again} damaged pictures wait to be indexed again.")
+        return fixed
 
 
-def _homeless_images(db: sa.Connection) -> Iterator[str]:
-    homeless = sa.select(IMAGE.c.id).where(~sa.exists().where(SOURCE.c.image_id == IMAGE.c.id))
-    for image_id in db.execute(homeless).scalars():
-        yield f"Image {image_id} has no path."
+def _drop_orphans(db: sa.Connection) -> int:
+    """Delete rows whose parent row is gone; how many there were."""
+    orphans = db.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    for table, row_id, *_ in orphans:
+        delete = sa.text(f'DELETE FROM "{METADATA.tables[table].name}" WHERE rowid = :row_id')  # noqa: S608  a name of our own
+        db.execute(delete, {"row_id": row_id})
+    return len(orphans)
+
+
+def _queue_damaged(db: sa.Connection, recipe_id: int, recipe: Recipe) -> int:
+    """Drop the segments of images that are damaged, and queue those; how many there were."""
+    broken = {image_id for image_id, _ in _segment_problems(db, recipe_id, recipe.dimension)}
+    misfits = {*db.execute(_unfinished()).scalars(), *db.execute(_hollow()).scalars()}
+    damaged = sorted(broken | misfits)
+    for portion in portions(damaged):
+        segments = SEGMENT.c.image_id.in_(portion)
+        log_change(db, "remove", sa.select(SEGMENT.c.id).where(segments))
+        db.execute(sa.delete(SEGMENT).where(segments))
+        db.execute(sa.update(INGEST).where(INGEST.c.image_id.in_(portion)).values(FRESH))
+    return len(damaged)
 
 
 def _state_problems(db: sa.Connection) -> Iterator[str]:
@@ -43,11 +97,11 @@ def _state_problems(db: sa.Connection) -> Iterator[str]:
         yield f"Image {image_id} has segments but is not marked as done."
     for image_id in db.execute(_hollow()).scalars():
         yield f"Image {image_id} is marked as done but has no segments or no vector of its own."
-    for segment_id in db.execute(not_logged()).scalars():
+    for segment_id in db.execute(_not_logged()).scalars():
         yield f"Segment {segment_id} is missing from the change log."
 
 
-def not_logged() -> sa.Select[Any]:
+def _not_logged() -> sa.Select[int]:
     """Ids of segments of which no index would ever hear."""
     added = sa.exists().where(CHANGE_LOG.c.segment_id == SEGMENT.c.id, CHANGE_LOG.c.op == "add")
     return sa.select(SEGMENT.c.id).where(~added)
@@ -77,16 +131,6 @@ def _hollow() -> sa.Select[Any]:
     return sa.select(INGEST.c.image_id).where(INGEST.c.state == State.DONE, empty).distinct()
 
 
-def misfits(db: sa.Connection) -> set[int]:
-    """Ids of images whose state and segments contradict each other."""
-    return {*db.execute(_unfinished()).scalars(), *db.execute(_hollow()).scalars()}
-
-
-def broken_segments(db: sa.Connection, recipe_id: int, recipe: Recipe) -> set[int]:
-    """Ids of images with a segment whose mask or vectors are damaged."""
-    return {image_id for image_id, _ in _segment_problems(db, recipe_id, recipe.dimension)}
-
-
 def _segment_problems(
     db: sa.Connection, recipe_id: int, dimension: int
 ) -> Iterator[tuple[int, str]]:
@@ -102,9 +146,8 @@ def _segment_problems(
         for name in ("context_vector", "masked_vector"):
             blob = getattr(row, name)
             if len(blob) != 2 * dimension:
-                got = len(blob) / 2
-                said = f"{name} has {got:g} numbers, expected {dimension}"
-                yield row.image_id, f"Segment {row.id}: {said}."
+                numbers = f"{len(blob) / 2:g} numbers, expected {dimension}"
+                yield row.image_id, f"Segment {row.id}: {name} has {numbers}."
                 continue
             vector = np.frombuffer(blob, dtype="<f2").astype(np.float32)
             if not abs(float(np.linalg.norm(vector)) - 1) < UNIT_TOLERANCE:

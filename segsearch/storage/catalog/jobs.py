@@ -1,21 +1,21 @@
-"""Which runs fill the library, how far each is, and how it ended."""
+"""Jobs: which runs fill the library, how far each is, and how it ended."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
 
 from segsearch.core.types import Job, JobState
 from segsearch.storage.catalog.database import NOW, Database
+from segsearch.storage.catalog.rows import iso
 from segsearch.storage.catalog.tables import JOB
 
 
-class Jobs(Database):
-    """The part of the catalog that says what is being done."""
+class JobMixin(Database):
+    """The part of the catalog that holds jobs."""
 
     def begin_job(self, kind: str, owner: str, preset: str | None, paths: Sequence[str]) -> int:
         """Note that a run has begun; its id."""
@@ -45,8 +45,8 @@ class Jobs(Database):
         running = sa.select(JOB).where(JOB.c.state == JobState.RUNNING)
         with self._reading() as db:
             lost = [job.id for job in map(_job, db.execute(running)) if is_lost(job)]
-        for one in lost:
-            self.update_job(one, state=JobState.LOST, finished_at=NOW, current=None)
+        for job_id in lost:
+            self.update_job(job_id, state=JobState.LOST, finished_at=NOW, current=None)
 
     def jobs(
         self, *, before: int | None = None, limit: int = 50, job_id: int | None = None,
@@ -79,11 +79,7 @@ def _job(row: sa.Row[Any]) -> Job:
         error=row.error,
         report=row.report,
         owner=row.owner,
-        started_at=_moment(row.started_at),
-        updated_at=_moment(row.updated_at),
-        finished_at=None if row.finished_at is None else _moment(row.finished_at),
+        started_at=iso(row.started_at),
+        updated_at=iso(row.updated_at),
+        finished_at=None if row.finished_at is None else iso(row.finished_at),
     )
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

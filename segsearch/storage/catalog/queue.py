@@ -1,4 +1,4 @@
-"""Who deals with which picture: leases, heartbeats, retries, quarantine.
+"""The queue: claims, leases, heartbeats and commits; retries, failures and quarantine.
 
 The lease stands on the picture's own row, and the database's clock decides about it, no other. A
 lease or a pause that ends far in the future stems from a clock that was set back, and counts as
@@ -12,25 +12,29 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from segsearch.core.arrays import DescribedPicture
 from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback, State
+from segsearch.storage.catalog import rows
+from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.database import NOW, Database
-from segsearch.storage.catalog.tables import IMAGE, INGEST, SOURCE
+from segsearch.storage.catalog.near_duplicates import link_near_duplicates
+from segsearch.storage.catalog.tables import IMAGE, INGEST, SEGMENT, SOURCE
 
 LONGEST_LEASE_SECONDS = 86_400.0  # that settings allow
 
 
-class Queue(Database):
+class QueueMixin(Database):
     """The part of the catalog that lends pictures to workers."""
 
     def queue_all(self, recipe_id: int, *, retry_failed: bool = False) -> int:
         """Queue every image that has no state under a recipe; how many wait now comes back."""
-        here = INGEST.c.recipe_id == recipe_id
+        of_recipe = INGEST.c.recipe_id == recipe_id
         with self._writing() as db:
             queue_new(db, recipe_id)
             if retry_failed:
                 given_up = INGEST.c.state.in_((State.FAILED, State.QUARANTINED))
-                db.execute(sa.update(INGEST).where(here, given_up).values(FRESH))
-            waiting = sa.select(sa.func.count()).where(here, INGEST.c.state == State.PENDING)
+                db.execute(sa.update(INGEST).where(of_recipe, given_up).values(FRESH))
+            waiting = sa.select(sa.func.count()).where(of_recipe, INGEST.c.state == State.PENDING)
             return db.execute(waiting).scalar_one()
 
     def waiting(self, recipe_id: int) -> int:
@@ -44,42 +48,36 @@ class Queue(Database):
             INGEST.c.recipe_id == recipe_id, INGEST.c.state == State.PENDING
         )
         with self._reading() as db:
-            found = db.execute(due).scalar()
-        return None if found is None else found if 0 < found <= LONGEST_PAUSE_SECONDS else 0.0
+            seconds = db.execute(due).scalar()
+        return seconds if seconds is None or 0 < seconds <= LONGEST_PAUSE_SECONDS else 0.0
 
     def claim(self, recipe_id: int, owner: str, lease_seconds: float) -> Claim | None:
         """The next waiting image, or one whose lease ran out; None when there is none."""
         rested = INGEST.c.retry_at.is_(None) | ~_ahead(INGEST.c.retry_at, LONGEST_PAUSE_SECONDS)
         fresh = (INGEST.c.state == State.PENDING) & rested
-        expired = (INGEST.c.state == State.RUNNING) & ~_ahead(
-            INGEST.c.lease_until, LONGEST_LEASE_SECONDS
-        )
+        ended = ~_ahead(INGEST.c.lease_until, LONGEST_LEASE_SECONDS)
+        expired = (INGEST.c.state == State.RUNNING) & ended
         with self._writing() as db:
             # One after the other: with OR, SQLite sorts everything that waits, for every claim.
-            row = _lend(db, recipe_id, owner, lease_seconds, fresh)
-            row = row or _lend(db, recipe_id, owner, lease_seconds, expired)
+            lease = {"owner": owner, "lease_until": NOW + lease_seconds}
+            row = _lend(db, recipe_id, fresh, lease) or _lend(db, recipe_id, expired, lease)
             if row is None:
                 return None
-            here = sa.select(SOURCE.c.path).where(SOURCE.c.image_id == row.image_id)
-            paths = tuple(db.execute(here.order_by(SOURCE.c.path)).scalars())
-            sha256 = db.execute(sa.select(IMAGE.c.sha256).where(IMAGE.c.id == row.image_id))
+            paths = sa.select(SOURCE.c.path).where(SOURCE.c.image_id == row.image_id)
+            sha256 = sa.select(IMAGE.c.sha256).where(IMAGE.c.id == row.image_id)
             return Claim(
-                row.image_id,
-                recipe_id,
-                row.attempt,
-                owner,
-                sha256.scalar_one(),
-                paths,
-                row.interruptions,
-                row.crashes,
-                row.errors,
+                recipe_id=recipe_id,
+                owner=owner,
+                sha256=db.execute(sha256).scalar_one(),
+                paths=tuple(db.execute(paths.order_by(SOURCE.c.path)).scalars()),
+                **row._mapping,
             )
 
     def extend(self, claims: Sequence[Claim], lease_seconds: float) -> None:
         """Heartbeat: the leases of these claims end so many seconds from now."""
         with self._writing() as db:
             for claim in claims:
-                longer = sa.update(INGEST).where(held(claim))
+                longer = sa.update(INGEST).where(_held(claim))
                 db.execute(longer.values(lease_until=NOW + lease_seconds))
 
     def release(
@@ -102,6 +100,34 @@ class Queue(Database):
                 back.values(state=State.PENDING, owner=None, lease_until=None, interruptions=count)
             ).rowcount
 
+    def commit(self, claim: Claim, picture: DescribedPicture) -> bool:
+        """Store a picture's segments, vectors and change log, and mark it done.
+
+        False, with nothing stored, when the claim has passed to another worker.
+        """
+        done = {
+            "state": State.DONE,
+            "reason": None,
+            "retry_at": None,
+            "picture_vector": rows.pack(picture.vector),
+        }
+        segments = [
+            rows.segment_values(claim.image_id, claim.recipe_id, segment)
+            for segment in picture.segments
+        ]
+        with self._writing() as db:
+            if not _settle(db, claim, done):
+                return False
+            image = sa.update(IMAGE).where(IMAGE.c.id == claim.image_id)
+            db.execute(image.values(rows.info_values(picture.info)))
+            link_near_duplicates(db, claim.image_id, picture.info.perceptual_hash)
+            if segments:
+                db.execute(sa.insert(SEGMENT), segments)
+                of_recipe = SEGMENT.c.recipe_id == claim.recipe_id
+                stored = sa.select(SEGMENT.c.id).where(SEGMENT.c.image_id == claim.image_id)
+                log_change(db, "add", stored.where(of_recipe))
+        return True
+
     def put_back(self, claim: Claim, reason: str, *, pause_seconds: float, counts: Setback) -> bool:
         """Let a picture be tried again after a pause, one more counted against it of what `counts`
         names; False when the claim has passed on."""
@@ -112,17 +138,14 @@ class Queue(Database):
             counts: INGEST.c[counts] + 1,
         }
         with self._writing() as db:
-            return settle(db, claim, values)
+            return _settle(db, claim, values)
 
     def quarantine(self, claim: Claim, reason: str) -> bool:
         """Set a picture that crashes the models aside; False when the claim has passed on."""
-        values = {
-            "state": State.QUARANTINED,
-            "reason": reason,
-            "crashes": INGEST.c.crashes + 1,
-        }
+        crashes = INGEST.c.crashes + 1
+        values = {"state": State.QUARANTINED, "reason": reason, "crashes": crashes}
         with self._writing() as db:
-            return settle(db, claim, values)
+            return _settle(db, claim, values)
 
     def fail(self, claim: Claim, reason: str, *, gone: bool = False) -> bool:
         """Mark a picture as failed for a reason; False when the claim has passed on.
@@ -130,12 +153,11 @@ class Queue(Database):
         With `gone` its paths are marked as missing: it is tried again when one comes back.
         """
         with self._writing() as db:
-            settled = settle(db, claim, {"state": State.FAILED, "reason": reason})
-            if settled and gone:
-                here = SOURCE.c.image_id == claim.image_id
-                mark = sa.update(SOURCE).where(here, SOURCE.c.missing_since.is_(None))
-                db.execute(mark.values(missing_since=NOW))
-            return settled
+            is_held = _settle(db, claim, {"state": State.FAILED, "reason": reason})
+            if is_held and gone:
+                known = (SOURCE.c.image_id == claim.image_id) & SOURCE.c.missing_since.is_(None)
+                db.execute(sa.update(SOURCE).where(known).values(missing_since=NOW))
+            return is_held
 
 
 FRESH: dict[str, Any] = {
@@ -162,16 +184,8 @@ def queue_new(db: sa.Connection, recipe_id: int) -> None:
 def unfinished(db: sa.Connection, recipe_id: int) -> int:
     """How many images wait or run under a recipe."""
     states = (State.PENDING, State.RUNNING)
-    here = (INGEST.c.recipe_id == recipe_id) & INGEST.c.state.in_(states)
-    return db.execute(sa.select(sa.func.count()).where(here)).scalar_one()
-
-
-def try_vanished_again(db: sa.Connection, image_id: int) -> None:
-    """Queue a failed image once more of which a file is known to be gone: that may be why it
-    failed, and a path is about to lead to it again."""
-    gone = sa.exists().where(SOURCE.c.image_id == image_id, SOURCE.c.missing_since.is_not(None))
-    failed = (INGEST.c.image_id == image_id) & (INGEST.c.state == State.FAILED)
-    db.execute(sa.update(INGEST).where(failed, gone).values(FRESH))
+    open_rows = (INGEST.c.recipe_id == recipe_id) & INGEST.c.state.in_(states)
+    return db.execute(sa.select(sa.func.count()).where(open_rows)).scalar_one()
 
 
 def _ahead(column: sa.Column[Any], most_seconds: float) -> sa.ColumnElement[bool]:
@@ -180,32 +194,19 @@ def _ahead(column: sa.Column[Any], most_seconds: float) -> sa.ColumnElement[bool
 
 
 def _lend(
-    db: sa.Connection,
-    recipe_id: int,
-    owner: str,
-    lease_seconds: float,
-    wanted: sa.ColumnElement[bool],
+    db: sa.Connection, recipe_id: int, free: sa.ColumnElement[bool], lease: dict[str, Any]
 ) -> sa.Row[Any] | None:
-    first = (
-        sa.select(INGEST.c.image_id)
-        .where(INGEST.c.recipe_id == recipe_id, wanted)
-        .order_by(INGEST.c.image_id)
-        .limit(1)
-    )
-    here = (INGEST.c.recipe_id == recipe_id) & (INGEST.c.image_id == first.scalar_subquery())
-    lend = sa.update(INGEST).where(here)
-    lend = lend.values(
-        state=State.RUNNING,
-        owner=owner,
-        attempt=INGEST.c.attempt + 1,
-        lease_until=NOW + lease_seconds,
-        retry_at=None,
-    )
+    """Lend the first image that is free; its columns of `ingest` that a claim holds."""
+    of_recipe = INGEST.c.recipe_id == recipe_id
+    images = sa.select(INGEST.c.image_id).where(of_recipe, free)
+    first = images.order_by(INGEST.c.image_id).limit(1).scalar_subquery()
+    lend = sa.update(INGEST).where(of_recipe, INGEST.c.image_id == first)
+    lend = lend.values(state=State.RUNNING, attempt=INGEST.c.attempt + 1, retry_at=None, **lease)
     counts = (INGEST.c.interruptions, INGEST.c.crashes, INGEST.c.errors)
     return db.execute(lend.returning(INGEST.c.image_id, INGEST.c.attempt, *counts)).first()
 
 
-def held(claim: Claim) -> sa.ColumnElement[bool]:
+def _held(claim: Claim) -> sa.ColumnElement[bool]:
     """Whether a row of `ingest` is still lent as a claim says."""
     return (
         (INGEST.c.image_id == claim.image_id)
@@ -216,7 +217,7 @@ def held(claim: Claim) -> sa.ColumnElement[bool]:
     )
 
 
-def settle(db: sa.Connection, claim: Claim, values: dict[str, Any]) -> bool:
+def _settle(db: sa.Connection, claim: Claim, values: dict[str, Any]) -> bool:
     """Write the outcome of a claim, unless it has passed to another worker meanwhile."""
-    outcome = sa.update(INGEST).where(held(claim)).values(owner=None, lease_until=None)
+    outcome = sa.update(INGEST).where(_held(claim)).values(owner=None, lease_until=None)
     return db.execute(outcome.values(values)).rowcount == 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,6 @@ from segsearch.core.errors import DamageError
 from segsearch.core.types import Box, Image, Mask, PictureInfo, Recipe, Segment, State
 
 DAMAGED = "Vectors in the catalog are damaged: run `segsearch repair`."
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What other tables say of images, by image id."""
-
-    paths: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
-    tags: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
-    near_duplicates: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
 
 def pack(vector: Vector) -> bytes:
@@ -38,13 +29,19 @@ def unpack(blobs: Iterable[bytes]) -> Any:
     return np.stack(rows).astype(np.float32)
 
 
+def iso(seconds: float, timespec: str = "milliseconds") -> str:
+    """A moment in seconds since 1970 as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=timespec)
+
+
 def recipe_from(document: str) -> Recipe:
+    """The recipe that is stored as this JSON."""
     return Recipe(**json.loads(document))
 
 
-def segment_values(image_id: int, recipe_id: int, one: DescribedSegment) -> dict[str, Any]:
+def segment_values(image_id: int, recipe_id: int, segment: DescribedSegment) -> dict[str, Any]:
     """The columns of a segment that is about to be stored."""
-    mask = one.proposal.mask
+    mask = segment.proposal.mask
     return {
         "image_id": image_id,
         "recipe_id": recipe_id,
@@ -54,10 +51,10 @@ def segment_values(image_id: int, recipe_id: int, one: DescribedSegment) -> dict
         "y1": mask.box.y1,
         "area": mask.area,
         "counts": mask.counts,
-        "predicted_iou": float(one.proposal.predicted_iou),
-        "stability": float(one.proposal.stability),
-        "context_vector": pack(one.context),
-        "masked_vector": pack(one.masked),
+        "predicted_iou": float(segment.proposal.predicted_iou),
+        "stability": float(segment.proposal.stability),
+        "context_vector": pack(segment.context),
+        "masked_vector": pack(segment.masked),
     }
 
 
@@ -68,7 +65,7 @@ def segment_from(row: sa.Row[Any]) -> Segment:
     return Segment(row.id, row.image_id, mask, row.predicted_iou, row.stability)
 
 
-INFO_COLUMNS = tuple(one.name for one in fields(PictureInfo))  # the table calls them the same
+INFO_COLUMNS = tuple(field.name for field in fields(PictureInfo))  # the table calls them the same
 
 
 def info_values(info: PictureInfo) -> dict[str, Any]:
@@ -76,26 +73,24 @@ def info_values(info: PictureInfo) -> dict[str, Any]:
     return {name: getattr(info, name) for name in INFO_COLUMNS}
 
 
-def images_from(rows: Sequence[sa.Row[Any]], beside: Beside) -> list[Image]:
-    """Images from rows joined with their state, and what other tables say of them."""
-    return [
-        Image(
-            id=row.id,
-            sha256=row.sha256,
-            width=row.width,
-            height=row.height,
-            format=row.format,
-            paths=tuple(sorted(beside.paths[row.id])),
-            state=State(row.state or State.PENDING),
-            reason=row.reason,
-            info=PictureInfo(**{name: getattr(row, name) for name in INFO_COLUMNS})
-            if row.width
-            else None,
-            tags=tuple(sorted(beside.tags[row.id])),
-            near_duplicates=tuple(beside.near_duplicates[row.id]),
-        )
-        for row in rows
-    ]
+def image_from(
+    row: sa.Row[Any], paths: Iterable[str], tags: Iterable[str], near_duplicates: Iterable[int]
+) -> Image:
+    """An image from its row joined with its state, and what other tables say of it."""
+    info = PictureInfo(**{name: getattr(row, name) for name in INFO_COLUMNS})
+    return Image(
+        id=row.id,
+        sha256=row.sha256,
+        width=row.width,
+        height=row.height,
+        format=row.format,
+        paths=tuple(sorted(paths)),
+        state=State(row.state or State.PENDING),
+        reason=row.reason,
+        info=info if row.width else None,
+        tags=tuple(sorted(tags)),
+        near_duplicates=tuple(near_duplicates),
+    )
 
 
 def vectors_from(rows: Sequence[Any]) -> VectorRows:

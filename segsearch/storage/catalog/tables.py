@@ -190,3 +190,6 @@ COLLECTION_IMAGE = sa.Table(
         "image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True, index=True
     ),
 )
+
+# Id of the recipe that searches use.
+ACTIVE_RECIPE = sa.select(RECIPE.c.id).where(RECIPE.c.active).scalar_subquery()

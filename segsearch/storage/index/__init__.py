@@ -1,1 +1,1 @@
-"""Vector indexes: nearest rows by inner product. Each is a projection of the catalog."""
+"""Vector indexes: nearest rows by inner product; each follows the catalog and is built from it."""

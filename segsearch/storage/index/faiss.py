@@ -68,8 +68,8 @@ class FaissIndex:
         # thread has woken: 100,000 rows took 4 ms on one thread, 24 ms on two busy cores.
         faiss.omp_set_num_threads(1 if len(self) < MANY_ROWS else os.cpu_count() or 1)
         scores, ids = self._index.search(rows, min(k + 1, len(self)), params=parameters)
-        found = ids[0] >= 0
-        scores, ids = scores[0][found], ids[0][found]
+        held = ids[0] >= 0  # FAISS fills up with -1
+        scores, ids = scores[0][held], ids[0][held]
         if len(ids) > k and scores[k] == scores[k - 1]:  # FAISS takes any of those that tie
             least = float(np.nextafter(scores[k], -np.inf))
             _, scores, ids = self._index.range_search(rows, least, params=parameters)
@@ -77,11 +77,11 @@ class FaissIndex:
         return scores[order], ids[order]
 
     def rows(self, ids: Ids) -> tuple[Ids, Vectors]:
-        wanted = np.ascontiguousarray(ids, dtype=np.int64)
+        ids = np.ascontiguousarray(ids, dtype=np.int64)
         try:
-            return wanted, self._index.reconstruct_batch(wanted)
+            return ids, self._index.reconstruct_batch(ids)
         except RuntimeError:  # one of them is not held; FAISS does not say which
-            held = wanted[np.isin(wanted, self.ids())]
+            held = ids[np.isin(ids, self.ids())]
             return held, self._index.reconstruct_batch(held)
 
     def save(self, path: Path) -> None:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
-from segsearch.core.atomic import sha256_of
+from segsearch.core.atomic import sha256_of, whole
 from segsearch.core.errors import DamageError, DiskFullError
 from segsearch.storage.index.protocol import IndexFactory, VectorIndex
 
@@ -49,13 +49,14 @@ class Manifest:
 def write(folder: Path, index: VectorIndex, seq: int, binding: Binding) -> None:
     """Store an index that has applied the change log up to `seq`; of the others the newest of the
     same catalog stays."""
-    with _alone(folder):
+    with _locked(folder):
         data = folder / f"g{seq}.index"
-        _publish(data, index.save)
+        with _published(data) as partial:
+            index.save(partial)
         files = {data.name: (data.stat().st_size, sha256_of(data))}
         manifest = Manifest(seq, len(index), binding, files)
-        text = json.dumps(asdict(manifest), indent=1)
-        _publish(folder / f"g{seq}.json", lambda path: _write_text(path, text))
+        with _published(folder / f"g{seq}.json") as partial:
+            partial.write_text(json.dumps(asdict(manifest), indent=1))
         _prune(folder, seq, binding.catalog)
 
 
@@ -101,21 +102,21 @@ def problems(folder: Path) -> list[str]:
     Nobody writes meanwhile, where this process may keep others from it: a generation that is being
     written is no damage.
     """
-    found: list[str] = []
-    with _alone(folder) if os.access(folder, os.W_OK) else nullcontext():
+    damages: list[str] = []
+    with _locked(folder) if os.access(folder, os.W_OK) else nullcontext():
         for path in manifests(folder):
             try:
                 check(path)
             except DamageError as problem:
-                found.append(f"Snapshot: {problem}")
+                damages.append(f"Snapshot: {problem}")
         left = orphans(folder)
-    return found + [f"The file {folder.name}/{name} belongs to no snapshot." for name in left]
+    return damages + [f"The file {folder.name}/{name} belongs to no snapshot." for name in left]
 
 
 def manifests(folder: Path) -> list[Path]:
     """Paths of the manifests in a folder, newest first."""
-    found = [path for path in folder.glob("g*.json") if path.stem[1:].isdigit()]
-    return sorted(found, key=lambda path: int(path.stem[1:]), reverse=True)
+    paths = [path for path in folder.glob("g*.json") if path.stem[1:].isdigit()]
+    return sorted(paths, key=lambda path: int(path.stem[1:]), reverse=True)
 
 
 def _read(path: Path) -> Manifest:
@@ -136,13 +137,13 @@ def orphans(folder: Path) -> list[str]:
     """Names of files that belong to no generation: a process died before it named them."""
     kept = {path.stem for path in manifests(folder)}
     data = [path for path in folder.glob("g*.index") if path.stem not in kept]
-    return sorted(path.name for path in (*data, *folder.glob("g*.tmp")))
+    return sorted(path.name for path in (*data, *folder.glob("g*.partial")))
 
 
 def discard_damaged(folder: Path) -> list[str]:
     """Delete generations that are not whole, and files of none; the names of what is gone."""
     gone: list[str] = []
-    with _alone(folder):
+    with _locked(folder):
         for path in manifests(folder):
             try:
                 check(path)
@@ -156,7 +157,7 @@ def discard_damaged(folder: Path) -> list[str]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """The folder, there, and no other process writing in it."""
     lock = FileLock(folder / "lock")
     try:
@@ -170,29 +171,17 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _publish(path: Path, write_to: Callable[[Path], None]) -> None:
-    """Write beside a name, sync, take the name, sync the folder: whole or not there at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+@contextmanager
+def _published(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes this one when it is whole and on the disk."""
     try:
-        write_to(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        with whole(path, durable=True) as partial:
+            yield partial
     except (OSError, RuntimeError) as problem:  # FAISS raises RuntimeError for a short write
-        temporary.unlink(missing_ok=True)
         raise DiskFullError(
             f"The snapshot {path.name} cannot be written: {problem}. Nothing is lost: the index is "
             "built from the catalog."
         ) from problem
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text)
 
 
 def _prune(folder: Path, written: int, catalog: str) -> None:
@@ -206,8 +195,8 @@ def _prune(folder: Path, written: int, catalog: str) -> None:
     for path in manifests(folder):
         if path.stem not in names:
             path.unlink(missing_ok=True)
-    for path in [*folder.glob("g*.index"), *folder.glob("g*.tmp")]:
-        if path.suffix == ".tmp" or path.stem not in names:
+    for path in [*folder.glob("g*.index"), *folder.glob("g*.partial")]:
+        if path.suffix == ".partial" or path.stem not in names:
             path.unlink(missing_ok=True)
 
 

@@ -159,15 +159,15 @@ class SyncedIndex:
 
     def problems(self, recipe: tuple[int, Recipe]) -> list[str]:
         """What is wrong with the snapshots on disk, and ids that differ from the catalog's."""
-        found = snapshots.problems(self._folder)
+        problems = snapshots.problems(self._folder)
         try:
             held, known = self._at_one_point(recipe)
         except DamageError as problem:
-            return [*found, f"The index cannot be built: {problem}"]
+            return [*problems, f"The index cannot be built: {problem}"]
         if not np.array_equal(held, known):
             extra, missing = np.setdiff1d(held, known).size, np.setdiff1d(known, held).size
-            found.append(f"The index misses {missing} segments and holds {extra} unknown ones.")
-        return found
+            problems.append(f"The index misses {missing} segments and holds {extra} unknown ones.")
+        return problems
 
     def _at_one_point(self, recipe: tuple[int, Recipe]) -> tuple[Ids, Ids]:
         """The index's ids and the catalog's, between which no other process has written.
@@ -205,11 +205,11 @@ class SyncedIndex:
         return cast(VectorIndex, self._index)  # _load has set it
 
     def _load(self, recipe: tuple[int, Recipe]) -> None:
-        found = snapshots.newest(self._folder, self._factory, self._binding(recipe))
-        if found is None:
+        snapshot = snapshots.newest(self._folder, self._factory, self._binding(recipe))
+        if snapshot is None:
             self._rebuild(recipe)
         else:
-            self._index, self._seq = found
+            self._index, self._seq = snapshot
             self._saved_seq = self._seq
         self._recipe_id = recipe[0]
 

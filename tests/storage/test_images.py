@@ -1,4 +1,4 @@
-"""What the catalog keeps beside pictures: metadata, tags, near-duplicates, vanished files."""
+"""What the catalog keeps of an image: metadata, tags, near-duplicates, files that vanish."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alembic import command
 from segsearch.core.arrays import DescribedPicture
 from segsearch.core.types import FileStamp, Image, PictureInfo, State
 from segsearch.media.phash import distance
-from segsearch.storage.catalog import notes
+from segsearch.storage.catalog import near_duplicates
 from segsearch.storage.catalog.engine import create_engine, migrations_config
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, describe
@@ -95,7 +95,7 @@ def test_near_duplicates_are_exactly_those_a_comparison_of_all_pairs_finds(
 def test_a_band_that_many_pictures_share_hides_no_near_duplicate(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notes, "CANDIDATES", 3)
+    monkeypatch.setattr(near_duplicates, "CANDIDATES", 3)
     rng = np.random.default_rng(1)
     under_flat_sky = ["0000" + rng.bytes(14).hex() for _ in range(6)]
     for number, value in enumerate(under_flat_sky):

@@ -1,0 +1,121 @@
+"""Finds the picture files of a run and enters them: new ones, changed ones, those that are gone.
+
+Reads each new file once for its sha256; runs no model, and forgets nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsearch.core.errors import PictureError
+from segsearch.core.types import FileStamp, Skipped, State
+from segsearch.media.sources.base import SourceListing
+from segsearch.media.sources.paths import normal
+from segsearch.media.sources.reader import Sources
+from segsearch.storage.catalog.sql_catalog import Catalog
+
+PAGE = 500  # images looked up at once
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What came of new and changed files that gave nothing: `unreadable` ones with the reason,
+    and how many a stop left `unread`."""
+
+    unreadable: list[Skipped]
+    unread: int
+
+
+class Scan:
+    """Looks at the files of one library; the catalog hears what has changed."""
+
+    def __init__(self, catalog: Catalog, sources: Sources) -> None:
+        self._catalog = catalog
+        self._sources = sources
+
+    def find(self, paths: Sequence[Path | str], within: Sequence[Path] = ()) -> SourceListing:
+        """Every picture file at or below these paths, of none where there are no paths; of a path
+        below one of the folders `within` what a look at all of that folder would take.
+
+        PathError for a path that leads nowhere, or when nothing at all is found.
+        """
+        return self._sources.find(paths, within=within) if paths else SourceListing({}, ())
+
+    def enter(
+        self,
+        paths: Sequence[Path | str],
+        listing: SourceListing,
+        recipe_id: int,
+        stop: threading.Event,
+    ) -> Entered:
+        """Enter what is new or changed in the listing of these paths, and mark what is gone."""
+        known = self._catalog.file_stamps()
+        entered = self._record(known, listing.files, recipe_id, stop)
+        self._mark_vanished(known, paths, listing.listed)
+        return entered
+
+    def _record(
+        self,
+        known: Mapping[str, FileStamp],
+        files: Mapping[str, FileStamp],
+        recipe_id: int,
+        stop: threading.Event,
+    ) -> Entered:
+        unreadable: list[Skipped] = []
+        unread = 0
+        for path, stamp in files.items():
+            if stamp.is_known and known.get(path) == stamp:
+                continue
+            if stop.is_set():
+                unread += 1
+                continue
+            try:
+                self._sources.check_size(stamp.size_bytes)
+                sha256, size = self._sources.digest(path)
+            except PictureError as problem:
+                unreadable.append(Skipped(path, str(problem)))
+            else:
+                stored = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
+                self._catalog.record_file(path, stored, sha256, recipe_id)
+        return Entered(unreadable, unread)
+
+    def _mark_vanished(
+        self, known: Iterable[str], paths: Sequence[Path | str], listed: Collection[str]
+    ) -> None:
+        """Mark `known` files at or below `paths` that are gone, and unmark those that are back.
+
+        `listed` are the files that were seen there. Nothing is forgotten: a share that is not
+        mounted looks just the same.
+        """
+        marked = set(self._catalog.missing_paths())
+        back = sorted(marked.intersection(listed))
+        if back:
+            self._catalog.mark_found(back)
+        roots = [normal(path).rstrip("/") for path in paths]
+        below = tuple(f"{root}/" for root in roots)
+        gone = [
+            path
+            for path in known
+            if path not in listed
+            and path not in marked
+            and (path in roots or path.startswith(below))
+            and not self._sources.holds(path)
+        ]
+        if gone:
+            self._catalog.mark_missing(gone)
+
+    def failures(self, files: Collection[str]) -> list[Skipped]:
+        """Those of these files whose pictures gave nothing, now or in an earlier run, with the
+        reason."""
+        failures: list[Skipped] = []
+        for state in (State.FAILED, State.QUARANTINED):
+            after = 0
+            while page := self._catalog.images(state=state, after=after, limit=PAGE):
+                for image in page:
+                    reason = image.reason or "Unknown."
+                    failures += (Skipped(path, reason) for path in image.paths if path in files)
+                after = page[-1].id
+        return failures

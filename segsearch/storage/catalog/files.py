@@ -1,0 +1,129 @@
+"""Files: the paths at which images lie, when each was last seen, and those that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from segsearch.core.types import FileStamp, State
+from segsearch.media.sources.paths import shown
+from segsearch.storage.catalog.database import NOW, Database, portions
+from segsearch.storage.catalog.images import drop_images, without_path
+from segsearch.storage.catalog.queue import FRESH
+from segsearch.storage.catalog.tables import COLLECTION_IMAGE, IMAGE, IMAGE_TAG, INGEST, SOURCE
+
+IS_MISSING = SOURCE.c.missing_since.is_not(None)
+
+
+class FileMixin(Database):
+    """The part of the catalog that holds paths."""
+
+    def file_stamps(self) -> dict[str, FileStamp]:
+        """The stamp of every known path."""
+        stamps = sa.select(SOURCE.c.path, SOURCE.c.size_bytes, SOURCE.c.mtime_ns)
+        with self._reading() as db:
+            return {path: FileStamp(size, mtime) for path, size, mtime in db.execute(stamps)}
+
+    def record_file(self, path: str, stamp: FileStamp, sha256: str, recipe_id: int) -> None:
+        """Note that a path holds these bytes now, and queue them unless they are known.
+
+        When the path held other bytes before, the image takes over the tags and collections of
+        that one, which goes when it is left without any path. An image that had failed waits
+        again when the path is new to it, or back, and any of its files is marked as missing.
+        """
+        with self._writing() as db:
+            db.execute(insert(IMAGE).values(sha256=sha256).on_conflict_do_nothing())
+            same = sa.select(IMAGE.c.id).where(IMAGE.c.sha256 == sha256)
+            image_id = db.execute(same).scalar_one()
+            known = db.execute(sa.select(SOURCE).where(SOURCE.c.path == path)).first()
+            before = known.image_id if known else None
+            if known is None or before != image_id or known.missing_since is not None:
+                _try_vanished_again(db, image_id)
+            values = {
+                "image_id": image_id,
+                "size_bytes": stamp.size_bytes,
+                "mtime_ns": stamp.mtime_ns,
+                "missing_since": None,
+            }
+            upsert = insert(SOURCE).values(path=path, **values)
+            db.execute(upsert.on_conflict_do_update(index_elements=["path"], set_=values))
+            state = {"image_id": image_id, "recipe_id": recipe_id, "state": State.PENDING}
+            db.execute(insert(INGEST).values(state).on_conflict_do_nothing())
+            if before is not None and before != image_id:
+                _inherit(db, before, image_id)
+                drop_images(db, without_path().where(IMAGE.c.id == before))
+
+    def find_images(self, places: Sequence[str]) -> list[int]:
+        """Ids of images at these places, or anywhere below them, ascending."""
+        return sorted(self._find(SOURCE.c.image_id, places))
+
+    def find_paths(self, places: Sequence[str]) -> list[str]:
+        """The known paths at these places, or anywhere below them, sorted."""
+        return sorted(self._find(SOURCE.c.path, places))
+
+    def _find(self, column: sa.Column[Any], places: Sequence[str]) -> set[Any]:
+        queries = [sa.select(column).where(_at_or_below(place)) for place in places]
+        with self._reading() as db:
+            return {value for query in queries for value in db.execute(query).scalars()}
+
+    def missing_paths(self) -> list[str]:
+        """Paths marked as missing, sorted."""
+        with self._reading() as db:
+            missing = sa.select(SOURCE.c.path).where(IS_MISSING).order_by(SOURCE.c.path)
+            return list(db.execute(missing).scalars())
+
+    def mark_missing(self, paths: Sequence[str]) -> None:
+        """Note that files are gone; their images stay."""
+        with self._writing() as db:
+            for portion in portions(paths):
+                there = SOURCE.c.path.in_(portion) & ~IS_MISSING
+                db.execute(sa.update(SOURCE).where(there).values(missing_since=NOW))
+
+    def mark_found(self, paths: Sequence[str]) -> None:
+        """Note that files are back; images among them that had failed wait again."""
+        with self._writing() as db:
+            for portion in portions(paths):
+                gone = SOURCE.c.path.in_(portion) & IS_MISSING
+                images = sa.select(SOURCE.c.image_id).where(gone)
+                # What failed may have failed because its file was away.
+                failed = INGEST.c.image_id.in_(images) & (INGEST.c.state == State.FAILED)
+                db.execute(sa.update(INGEST).where(failed).values(FRESH))
+                db.execute(sa.update(SOURCE).where(gone).values(missing_since=None))
+
+    def forget_paths(self, paths: Sequence[str]) -> int:
+        """Forget paths, and images left without any; how many images that was."""
+        with self._writing() as db:
+            for portion in portions(paths):
+                db.execute(sa.delete(SOURCE).where(SOURCE.c.path.in_(portion)))
+            return drop_images(db, without_path())
+
+
+def _at_or_below(place: str) -> sa.ColumnElement[bool]:
+    """Whether a file lies at a path, or anywhere below it as a folder.
+
+    A span of the paths' order, from `/` up to the character behind it: SQLite's LIKE takes upper
+    and lower case for the same, and other folders with it.
+    """
+    bare = shown(place).rstrip("/")
+    below = (SOURCE.c.path > f"{bare}/") & (SOURCE.c.path < f"{bare}0")
+    return (SOURCE.c.path == bare) | below
+
+
+def _try_vanished_again(db: sa.Connection, image_id: int) -> None:
+    """Queue a failed image once more of which a file is known to be gone: that may be why it
+    failed, and a path is about to lead to it again."""
+    gone = sa.exists().where(SOURCE.c.image_id == image_id, IS_MISSING)
+    failed = (INGEST.c.image_id == image_id) & (INGEST.c.state == State.FAILED)
+    db.execute(sa.update(INGEST).where(failed, gone).values(FRESH))
+
+
+def _inherit(db: sa.Connection, old_id: int, new_id: int) -> None:
+    """An edited file keeps what people said about it: its tags and its collections."""
+    for table, name in ((IMAGE_TAG, "tag"), (COLLECTION_IMAGE, "collection_id")):
+        rows: sa.Select[Any] = sa.select(sa.literal(new_id), table.c[name])
+        rows = rows.where(table.c.image_id == old_id)
+        copy = insert(table).from_select(["image_id", name], rows)
+        db.execute(copy.on_conflict_do_nothing())

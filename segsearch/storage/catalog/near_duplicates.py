@@ -1,0 +1,51 @@
+"""Near-duplicates: images whose perceptual hashes differ in a few bits, linked when stored."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from segsearch.media.phash import NEAR_BITS, bands, distance
+from segsearch.storage.catalog.tables import HASH_BAND, IMAGE, NEAR_DUPLICATE
+
+CANDIDATES = 1_000  # of a series of hundreds of equal frames the first stand for all
+LINKS = 50  # near-duplicates noted for one image
+
+
+def link_near_duplicates(db: sa.Connection, image_id: int, value: str | None) -> None:
+    """Note an image's perceptual hash, and link it with the images whose hash is near.
+
+    Hashes that differ in at most 7 of 128 bits agree in one of eight bands at least, so candidates
+    come from an index. A band of flat sky is common to thousands, so those that agree in the most
+    bands come first.
+    """
+    db.execute(sa.delete(HASH_BAND).where(HASH_BAND.c.image_id == image_id))
+    either = (NEAR_DUPLICATE.c.image_id == image_id) | (NEAR_DUPLICATE.c.other_id == image_id)
+    db.execute(sa.delete(NEAR_DUPLICATE).where(either))
+    if value is None:
+        return
+    parts = list(enumerate(bands(value)))
+    same_band = sa.tuple_(HASH_BAND.c.band, HASH_BAND.c.value).in_(parts)
+    candidates = (
+        sa.select(IMAGE.c.id, IMAGE.c.perceptual_hash)
+        .join(HASH_BAND, HASH_BAND.c.image_id == IMAGE.c.id)
+        .where(same_band)
+        .group_by(IMAGE.c.id)
+        .order_by(sa.func.count().desc(), IMAGE.c.id)
+        .limit(CANDIDATES)
+    )
+    near = sorted(
+        (bits, row.id)
+        for row in db.execute(candidates)
+        if row.perceptual_hash and (bits := distance(row.perceptual_hash, value)) <= NEAR_BITS
+    )
+    links = [
+        {"image_id": first, "other_id": second, "bits": bits}
+        for bits, other_id in near[:LINKS]
+        for first, second in ((image_id, other_id), (other_id, image_id))
+    ]
+    db.execute(
+        sa.insert(HASH_BAND),
+        [{"image_id": image_id, "band": band, "value": part} for band, part in parts],
+    )
+    if links:
+        db.execute(sa.insert(NEAR_DUPLICATE), links)

@@ -1,0 +1,112 @@
+"""Segments: their masks, their vectors, and how one goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import sqlalchemy as sa
+
+from segsearch.core.arrays import Ids, Vector, VectorRows
+from segsearch.core.errors import NotFoundError
+from segsearch.core.types import Segment
+from segsearch.storage.catalog.change_log import log_change
+from segsearch.storage.catalog.database import Database, portions
+from segsearch.storage.catalog.rows import segment_from, unpack, vectors_from
+from segsearch.storage.catalog.tables import ACTIVE_RECIPE, IMAGE, INGEST, RECIPE, SEGMENT
+
+BATCH_ROWS = 2_000
+
+
+class SegmentMixin(Database):
+    """The part of the catalog that holds segments and vectors."""
+
+    def segment(self, segment_id: int) -> Segment:
+        """One segment of the active recipe; NotFoundError when there is none of this id."""
+        segments = self.segments([segment_id])
+        if not segments:
+            raise NotFoundError(f"There is no segment {segment_id} in the library.")
+        return segments[0]
+
+    def segments_of(self, image_id: int) -> list[Segment]:
+        """Every segment of an image under the active recipe, by ascending id; none of an unknown
+        image."""
+        return self._segments(SEGMENT.c.image_id == image_id)
+
+    def segments(self, ids: Sequence[int] | None = None) -> list[Segment]:
+        """The segments with these ids under the active recipe, or all, by ascending id."""
+        return self._segments(sa.true() if ids is None else SEGMENT.c.id.in_(ids))
+
+    def _segments(self, condition: sa.ColumnElement[bool]) -> list[Segment]:
+        query = (
+            sa.select(SEGMENT, IMAGE.c.width, IMAGE.c.height)
+            .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
+            .join(RECIPE, RECIPE.c.id == SEGMENT.c.recipe_id)
+            .where(RECIPE.c.active, condition)
+            .order_by(SEGMENT.c.id)
+        )
+        with self._reading() as db:
+            return [segment_from(row) for row in db.execute(query)]
+
+    def segment_ids(self, recipe_id: int) -> Ids:
+        """Every segment id (n,) of a recipe, ascending."""
+        query = sa.select(SEGMENT.c.id).where(SEGMENT.c.recipe_id == recipe_id)
+        with self._reading() as db:
+            return np.array(db.execute(query.order_by(SEGMENT.c.id)).scalars().all(), np.int64)
+
+    def newest_segment(self) -> int:
+        """The highest id of a segment; 0 when there is none. Ids only ever grow."""
+        with self._reading() as db:
+            return int(db.execute(sa.select(sa.func.max(SEGMENT.c.id))).scalar() or 0)
+
+    def remove_segments(self, segment_ids: Sequence[int]) -> int:
+        """Forget segments of the active recipe; how many there were."""
+        removed = 0
+        with self._writing() as db:
+            for portion in portions(segment_ids):
+                chosen = sa.select(SEGMENT.c.id).where(
+                    SEGMENT.c.recipe_id == ACTIVE_RECIPE, SEGMENT.c.id.in_(portion)
+                )
+                log_change(db, "remove", chosen)
+                theirs = sa.exists().where(
+                    SEGMENT.c.id.in_(chosen),
+                    SEGMENT.c.image_id == INGEST.c.image_id,
+                    SEGMENT.c.recipe_id == INGEST.c.recipe_id,
+                )
+                more = INGEST.c.removed_segments + 1
+                db.execute(sa.update(INGEST).where(theirs).values(removed_segments=more))
+                removed += db.execute(sa.delete(SEGMENT).where(SEGMENT.c.id.in_(chosen))).rowcount
+        return removed
+
+    def vectors(self, recipe_id: int, ids: Ids | None = None) -> Iterator[VectorRows]:
+        """Vectors of all segments of a recipe, or of some, in batches by ascending id."""
+        joined = SEGMENT.join(
+            INGEST,
+            (INGEST.c.image_id == SEGMENT.c.image_id) & (INGEST.c.recipe_id == SEGMENT.c.recipe_id),
+        )
+        columns = (SEGMENT.c.id, SEGMENT.c.context_vector, SEGMENT.c.masked_vector)
+        query = (
+            sa.select(*columns, INGEST.c.picture_vector)
+            .select_from(joined)
+            .where(SEGMENT.c.recipe_id == recipe_id)
+            .order_by(SEGMENT.c.id)
+        )
+        with self._reading() as db:
+            if ids is None:
+                for rows in db.execute(query).partitions(BATCH_ROWS):
+                    yield vectors_from(rows)
+                return
+            for portion in portions(ids.tolist()):
+                rows = db.execute(query.where(SEGMENT.c.id.in_(portion))).all()
+                if rows:
+                    yield vectors_from(rows)
+
+    def picture_vector(self, recipe_id: int, image_id: int) -> Vector | None:
+        """What describes an image as a whole (d,), at unit length; None when there is no such
+        image, or it has not been described yet."""
+        query = sa.select(INGEST.c.picture_vector).where(
+            INGEST.c.recipe_id == recipe_id, INGEST.c.image_id == image_id
+        )
+        with self._reading() as db:
+            blob = db.execute(query).scalar()
+        return None if blob is None else unpack([blob])[0]
