@@ -112,6 +112,12 @@ def test_a_cut_connection_is_resumed_where_it_broke(hub: Hub, tmp_path: Path) ->
     assert [wanted for _, wanted in hub.asked] == [None, "bytes=1000000-", "bytes=1500000-"]
 
 
+def test_attempts_that_bring_bytes_do_not_count(hub: Hub, tmp_path: Path) -> None:
+    hub.cuts = [200_000] * 9
+    fetch(hub.url + FILE, tmp_path / "w", sha256=SHA256, pause_seconds=0)
+    assert len(hub.asked) == 10
+
+
 def test_a_later_run_goes_on_with_what_an_earlier_one_got(hub: Hub, tmp_path: Path) -> None:
     hub.cuts = [700_000] + [0] * 5
     with pytest.raises(DownloadError, match="run the same command again"):

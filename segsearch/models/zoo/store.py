@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from segsearch.core.atomic import sha256_of
 from segsearch.core.errors import ChecksumError, ModelError, ModelMissingError, PathError
-from segsearch.models.zoo.download import fetch, no_room, settle
+from segsearch.models.zoo.download import fetch, settle, write_error
 from segsearch.models.zoo.pullable import TOKENIZER, ModelSource, PullableModel
 from segsearch.models.zoo.registry import Model
 
@@ -264,7 +264,7 @@ class Store:
                 LOG.warning("Another process is changing the model %s: waiting for it.", name)
                 lock.acquire()
         except OSError as problem:
-            raise no_room(problem, file) from problem
+            raise write_error(problem, file) from problem
         try:
             yield
         finally:
@@ -292,7 +292,7 @@ def _copied(entry: PullableModel, file: Path, folder: Path, pinned: str | None) 
     except OSError as problem:
         if problem.filename == str(file):
             raise PathError(f"{str(file)!r} cannot be read: {problem.strerror}.") from problem
-        raise no_room(problem, target) from problem
+        raise write_error(problem, target) from problem
     found = sha256_of(target)
     if pinned and found != pinned:
         raise ChecksumError(
@@ -325,5 +325,5 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     try:
         part.write_text(json.dumps(document, indent=1) + "\n")
     except OSError as problem:
-        raise no_room(problem, part) from problem
+        raise write_error(problem, part) from problem
     settle(part, path)
