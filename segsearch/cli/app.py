@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.logging import RichHandler
 
-from segsearch.core.version import __version__
 from segsearch.cli.commands import keys, models
 from segsearch.cli.commands.caption import caption
 from segsearch.cli.commands.evaluate import evaluate
@@ -34,6 +33,7 @@ from segsearch.cli.signals import INTERRUPTED, stopping
 from segsearch.core.errors import EXIT_CODES, DiskFullError, PathError, QueryError, SegSearchError
 from segsearch.core.settings import Settings
 from segsearch.core.types import MAX_ID
+from segsearch.core.version import __version__
 
 SERVE_POLL_SECONDS = 1.0  # who uploads a picture waits for it
 EVERYWHERE = ("--library", "--preset")

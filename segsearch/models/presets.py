@@ -10,7 +10,7 @@ from typing import Any
 from segsearch.core.errors import ModelError
 from segsearch.core.types import Recipe
 from segsearch.masks.crops import CropRule
-from segsearch.models.zoo.registry import Model
+from segsearch.models.zoo.installed import InstalledModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def check_kinds(chosen: Preset, kind_of: Callable[[str], str]) -> None:
             )
 
 
-def recipe_of(chosen: Preset, find: Callable[[str], Model]) -> Recipe:
+def recipe_of(chosen: Preset, find: Callable[[str], InstalledModel]) -> Recipe:
     """The recipe a preset stands for with the weights that are here; loads no model.
 
     `find` gives the model of a name; its ModelMissingError passes through. ModelError as

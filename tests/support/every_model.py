@@ -15,7 +15,7 @@ from segsearch.models.segment.sam import build_sam
 from segsearch.models.segment.sam2 import build_sam2
 from segsearch.models.segment.state_dict import sam2_from_hub
 from segsearch.models.zoo.pullable import PullableModel
-from segsearch.models.zoo.store import Store
+from segsearch.models.zoo.store import ModelStore
 
 
 def checkpoint(entry: PullableModel, folder: Path) -> Path:
@@ -56,7 +56,7 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 
 
-def put(store: Store, entry: PullableModel, folder: Path) -> None:
+def put(store: ModelStore, entry: PullableModel, folder: Path) -> None:
     """Import a row's untrained checkpoint, whatever sha256 the row names."""
     from dataclasses import replace
 

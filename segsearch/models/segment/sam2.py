@@ -7,6 +7,7 @@ Preprocessing is Meta's: both sides to 1024 pixels, whatever the shape.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -176,13 +177,14 @@ def build_sam2(architecture: str) -> Any:
     return Sam2Model(Sam2Config(vision_config=vision)).eval()
 
 
-def load_sam2(architecture: str, path: Path) -> Any:
-    """A SAM 2 with the weights of Meta's .pt or the hub's safetensors, on the CPU.
+def load_sam2(build: Callable[[], Any], path: Path) -> Any:
+    """A SAM 2 of `build()`'s shape with the weights of Meta's .pt or the hub's safetensors, on the
+    CPU; video tensors are left out.
 
     ModelError when the file is missing, damaged, or of another architecture.
     """
     weights = read_weights(path)
-    model = build_sam2(architecture)
+    model = build()
     fit(model, sam2_to_hub(weights), path.name)
     return model
 
