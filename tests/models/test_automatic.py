@@ -90,7 +90,7 @@ def test_a_whole_random_sam_gives_upstreams_masks() -> None:
 def test_the_embedded_sam_gives_upstreams_masks() -> None:
     package = Path(segsearch.__file__).parent
     model = load_sam(build_sam_lite, package / "models/embedded/sam-lite.safetensors")
-    with Image.open(sorted((package / "demo/pictures").glob("*.jpg"))[0]) as opened:
+    with Image.open(sorted((package / "cli/demo/pictures").glob("*.jpg"))[0]) as opened:
         pixels = np.asarray(opened.convert("RGB").resize((300, 220)))
     settings = GeneratorSettings(points_per_side=6, pred_iou_thresh=0.2, stability_score_thresh=0.2)
     expected = [one["segmentation"] for one in upstream(model, pixels, settings)]
@@ -229,9 +229,9 @@ class CountingView:
         self._view, self._asked = view, asked
         self.upsampling, self.threshold = view.upsampling, view.threshold
 
-    def candidates(self, points: Any, min_iou: float) -> Any:
+    def answer(self, points: Any, min_iou: float) -> Any:
         self._asked.append(len(points))
-        return self._view.candidates(points, min_iou)
+        return self._view.answer(points, min_iou)
 
 
 def test_two_passes_ask_less_and_leave_out_no_mask_of_the_first() -> None:

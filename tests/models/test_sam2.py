@@ -73,14 +73,14 @@ def test_the_generator_s_candidates_are_the_decoder_s_masks_above_the_threshold(
     ours = segmenter()
     view = ours.look(pixels)
     points = point_grid(5) * (130, 90)
-    logits, predicted_iou = view.candidates(points, -1.0)
+    logits, predicted_iou = view.answer(points, -1.0)
     where = view.picture.scaled(points)[None, :, None]
     prompt = {"input_points": where, "input_labels": torch.ones(1, 25, 1, dtype=torch.int64)}
     all_logits, all_iou = decode(ours._model, view.picture, prompt, CPU)
     assert torch.allclose(logits, all_logits.flatten(0, 1), atol=1e-4)
     assert torch.allclose(predicted_iou, all_iou.flatten(), atol=1e-5)
     middle = float(all_iou.flatten().sort().values[37:39].mean())  # of 75, so none is equal to it
-    assert len(view.candidates(points, middle)[1]) == int((all_iou > middle).sum())
+    assert len(view.answer(points, middle)[1]) == int((all_iou > middle).sum())
 
 
 @pytest.mark.parametrize("build", [small_sam2, small_edgetam])

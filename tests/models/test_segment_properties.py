@@ -59,7 +59,7 @@ class Fixed:
     upsampling: Upsampling
     threshold: float = 0.0
 
-    def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
+    def answer(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
         keep = self.predicted_iou > min_iou
         times = len(points)
         return self.logits[keep].repeat(times, 1, 1), self.predicted_iou[keep].repeat(times)
@@ -164,9 +164,9 @@ def test_a_grid_of_no_points_left_asks_for_nothing_more() -> None:
 
     @dataclass(frozen=True)
     class Counted(Fixed):
-        def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
+        def answer(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
             asked.append(len(points))
-            return super().candidates(points, min_iou)
+            return super().answer(points, min_iou)
 
     counted = Counted(view.logits, view.predicted_iou, view.upsampling)
     found = generate(np.zeros((30, 40, 3), np.uint8), lambda _: counted, chosen)
