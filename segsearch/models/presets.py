@@ -121,7 +121,7 @@ def preset(name: str) -> Preset:
 def best_present(is_here: Callable[[str], bool]) -> Preset:
     """The best preset whose models are here; `demo` always is."""
     for name in BEST_FIRST:
-        if all(is_here(one) for one in PRESETS[name].models):
+        if all(map(is_here, PRESETS[name].models)):
             return PRESETS[name]
     return PRESETS[DEFAULT_PRESET]
 
@@ -129,12 +129,12 @@ def best_present(is_here: Callable[[str], bool]) -> Preset:
 def advice(is_here: Callable[[str], bool]) -> str:
     """Which preset a new library takes, and what to run for the next better one."""
     best = best_present(is_here).name
-    said = f"A new library takes {best}, the best preset whose models are here."
+    sentence = f"A new library takes {best}, the best preset whose models are here."
     better = BEST_FIRST[: BEST_FIRST.index(best)] if best in BEST_FIRST else BEST_FIRST
     if not better:
-        return said
-    missing = [one for one in PRESETS[better[-1]].models if not is_here(one)]
-    return f"{said} For {better[-1]}, run `segsearch models pull {' '.join(missing)}`."
+        return sentence
+    missing = [model for model in PRESETS[better[-1]].models if not is_here(model)]
+    return f"{sentence} For {better[-1]}, run `segsearch models pull {' '.join(missing)}`."
 
 
 def check_kinds(chosen: Preset, kind_of: Callable[[str], str]) -> None:

@@ -52,9 +52,9 @@ def test_the_mask_that_the_looks_agree_on_comes_first() -> None:
         [look_mask(square(51, 50, 60), 0.5), look_mask(part, 0.6)],
         [look_mask(square(50, 51, 60), 0.5)],
     ]
-    found = [one.mask for one in elect(looks)]
-    assert iou(found[0], thing) > 0.95
-    assert set(found[1:]) == {other, part}  # the three that mean one thing are told once
+    masks = [candidate.mask for candidate in elect(looks)]
+    assert iou(masks[0], thing) > 0.95
+    assert set(masks[1:]) == {other, part}  # the three that mean one thing are told once
 
 
 def test_a_cut_mask_loses_its_vote() -> None:
@@ -85,15 +85,15 @@ def test_every_prompt_lies_in_every_window_and_every_window_in_the_picture(
     if not points and not boxes:
         return
     prompts = check_prompts((height, width), points, None, boxes)
-    found = windows((height, width), prompts, multilook.LOOKS)
-    assert len(set(found)) == len(found) <= (1 if boxes else len(multilook.LOOKS))
+    views = windows((height, width), prompts, multilook.LOOKS)
+    assert len(set(views)) == len(views) <= (1 if boxes else len(multilook.LOOKS))
     places = np.concatenate([prompts.points, prompts.boxes.reshape(-1, 2)])
-    for one in found:
-        assert 0 <= one.x0 < one.x1 <= width
-        assert 0 <= one.y0 < one.y1 <= height
+    for window in views:
+        assert 0 <= window.x0 < window.x1 <= width
+        assert 0 <= window.y0 < window.y1 <= height
         # Half a pixel may be lost to rounding; a prompt that lies outside is moved to the edge.
-        assert (places >= np.array([one.x0, one.y0]) - 0.5).all()
-        assert (places <= np.array([one.x1, one.y1]) + 0.5).all()
+        assert (places >= np.array([window.x0, window.y0]) - 0.5).all()
+        assert (places <= np.array([window.x1, window.y1]) + 0.5).all()
 
 
 def test_a_click_is_looked_at_in_the_whole_and_then_closer() -> None:
@@ -145,8 +145,8 @@ class ShortSighted:
             x, y = (int(value) for value in prompts.points[0])
         same = (picture.pixels == picture.pixels[min(y, height - 1), min(x, width - 1)]).all(2)
         blind = np.ones_like(same)
-        found = same if same.mean() > 0.01 else blind
-        masks = np.stack([found, blind, np.zeros_like(same)])[: 3 if prompts.multimask else 1]
+        thing = same if same.mean() > 0.01 else blind
+        masks = np.stack([thing, blind, np.zeros_like(same)])[: 3 if prompts.multimask else 1]
         estimates = np.array([0.8, 0.7, 0.9], np.float32)[: len(masks)]
         return PromptedMasks(
             masks[None], estimates[None], np.zeros((1, len(masks), 8, 8), np.float32)
@@ -178,7 +178,7 @@ def test_looking_closer_finds_what_the_whole_picture_hides(
     assert near[0].predicted_iou == pytest.approx(0.8)
     assert len(near) <= 3
     alone = find_masks(picture_of(ShortSighted(looks_closer=True)), **prompt, multimask=False)
-    assert [one.mask for one in alone] == [THING]
+    assert [candidate.mask for candidate in alone] == [THING]
 
 
 class Recording(ShortSighted):
@@ -227,7 +227,7 @@ class Rough(ShortSighted):
 def test_outlines_move_to_edges(prompt: dict[str, Any]) -> None:
     assert find_masks(picture_of(Rough(looks_closer=True)), **prompt)[0].mask == THING
     left = find_masks(picture_of(Rough(looks_closer=False)), **prompt)
-    assert all(one.mask != THING for one in left)
+    assert all(candidate.mask != THING for candidate in left)
 
 
 def test_specks_go_and_islands_stay() -> None:

@@ -58,11 +58,11 @@ def row(
 
 def test_a_file_comes_whole_with_its_progress(hub: Hub, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
-    got = fetch(
+    fetched = fetch(
         hub.url + FILE, tmp_path / "w", sha256=SHA256, report=lambda *step: seen.append(step)
     )
     assert (tmp_path / "w").read_bytes() == DATA
-    assert (got.sha256, got.size_bytes) == (SHA256, len(DATA))
+    assert (fetched.sha256, fetched.size_bytes) == (SHA256, len(DATA))
     assert seen[-1] == (len(DATA), len(DATA))
     assert leftovers(tmp_path) == ["w"]
 
@@ -109,7 +109,11 @@ def test_a_cut_connection_is_resumed_where_it_broke(hub: Hub, tmp_path: Path) ->
     hub.cuts = [1_000_000, 500_000]
     fetch(hub.url + FILE, tmp_path / "w", sha256=SHA256, pause_seconds=0)
     assert (tmp_path / "w").read_bytes() == DATA
-    assert [wanted for _, wanted in hub.asked] == [None, "bytes=1000000-", "bytes=1500000-"]
+    assert [bytes_range for _, bytes_range in hub.asked] == [
+        None,
+        "bytes=1000000-",
+        "bytes=1500000-",
+    ]
 
 
 def test_attempts_that_bring_bytes_do_not_count(hub: Hub, tmp_path: Path) -> None:
@@ -339,8 +343,8 @@ def test_a_user_without_a_home_hears_which_setting_helps(
 
 def test_the_table_names_each_model_once_and_pins_no_invented_hash() -> None:
     assert len({row.name for row in TABLE}) == len(TABLE) == 18
-    for one in TABLE:
-        for source in one.weights:
+    for model in TABLE:
+        for source in model.weights:
             assert source.sha256 is None or len(bytes.fromhex(source.sha256)) == 32
             assert source.url("https://hub").startswith("https://")
     assert not find_pullable("mobileclip2-s0").commercial

@@ -30,7 +30,7 @@ from segsearch.models.presets import preset, recipe_of
 from segsearch.models.zoo.installed import EMBEDDED, embedded_model
 from segsearch.models.zoo.pullable import find_pullable
 from tests.cli.test_models import siglip_shape
-from tests.support.every_model import checkpoint, write_tokenizer
+from tests.support.every_model import HostilePickle, checkpoint, write_tokenizer
 from tests.support.small_models import (
     ColourEmbedder,
     ColourSegmenter,
@@ -121,7 +121,7 @@ class UnsureSegmenter(ColourSegmenter):
     """Estimates no mask's quality."""
 
     def propose(self, pixels: Pixels) -> list[Proposal]:
-        return [replace(one, predicted_iou=math.nan) for one in super().propose(pixels)]
+        return [replace(proposal, predicted_iou=math.nan) for proposal in super().propose(pixels)]
 
 
 def nan_pipeline() -> Pipeline:
@@ -195,15 +195,8 @@ def junk(_: Path, to: Path) -> Path:
 
 
 def hostile(_: Path, to: Path) -> Path:
-    torch.save({"weight": Evil()}, to.with_suffix(".pt"), pickle_protocol=4)
+    torch.save({"weight": HostilePickle()}, to.with_suffix(".pt"), pickle_protocol=4)
     return to.with_suffix(".pt")
-
-
-class Evil:
-    """What unpickling would run."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (print, ("a pickle ran",))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +222,7 @@ def test_an_import_that_does_not_fit_leaves_the_weights_that_are_here(
     assert models(["verify", "edgetam"]).exit_code == 0
     kept = folder / f"m-{make.__name__}"
     assert (kept / "edgetam" / edgetam.name).read_bytes() == edgetam.read_bytes()
-    assert sorted(one.name for one in kept.iterdir()) == [".edgetam.lock", "edgetam"]
+    assert sorted(file.name for file in kept.iterdir()) == [".edgetam.lock", "edgetam"]
 
 
 @pytest.fixture(scope="module")

@@ -103,10 +103,10 @@ class ModelStore:
         weights = entry.source(format)
         with self._alone(entry.name):
             earlier = self._record(entry.name)
-            here = earlier["weights"].name if earlier else None
+            present = earlier["weights"].name if earlier else None
             if format is None:
-                weights = next((one for one in entry.weights if one.name == here), weights)
-            same = here and (format is None or here == weights.name)
+                weights = next((row for row in entry.weights if row.name == present), weights)
+            same = present and (format is None or present == weights.name)
             if same and not self.model(entry).problems():
                 return False
             sources = [("weights", weights), *entry.companions]
@@ -133,7 +133,7 @@ class ModelStore:
         """
         _check_complete(entry, file)
         pinned = next(
-            (one.sha256 for one in entry.weights if file.suffix == f".{one.format}"), None
+            (row.sha256 for row in entry.weights if file.suffix == f".{row.format}"), None
         )
         home = self._home(entry.name)
         apart = home.with_name(f".{home.name}.import")  # beside the model's folder: no copy later
@@ -255,7 +255,7 @@ def _check_complete(entry: PullableModel, file: Path) -> None:
     """Refuse an import that lacks a file, before gigabytes are copied."""
     if not file.is_file():
         raise PathError(f"There is no file {str(file)!r}.")
-    formats = {".safetensors", ".pt", ".pth", ".bin", *(f".{one.format}" for one in entry.weights)}
+    formats = {".safetensors", ".pt", ".pth", ".bin", *(f".{row.format}" for row in entry.weights)}
     if file.suffix not in formats:
         raise ModelError(f"{file.name} is no weights file: expected .safetensors, .pt or .pth.")
     for _, source in entry.companions:
