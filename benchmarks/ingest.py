@@ -36,7 +36,7 @@ from segsearch.models.pipeline import Pipeline
 from segsearch.models.presets import Preset, preset
 from segsearch.models.segment.sam import load_sam
 from segsearch.models.segment.sam_lite import build_sam_lite
-from segsearch.models.zoo.registry import model
+from segsearch.models.zoo.installed import embedded_model
 
 PICTURES = Path(segsearch.cli.demo.__file__).parent / "pictures"
 MATRIX_SIDE = 2048
@@ -65,7 +65,7 @@ class IngestRun:
 def script(paths: list[Path], chosen: Preset) -> IngestRun:
     """What people write; generator clean-up left out, for it would need OpenCV."""
     options = {k: v for k, v in chosen.generator.items() if k != "min_mask_region_area"}
-    sam = load_sam(build_sam_lite, model(chosen.segmenter).path("weights"))
+    sam = load_sam(build_sam_lite, embedded_model(chosen.segmenter).path("weights"))
     generator = SamAutomaticMaskGenerator(sam, **options, output_mode="coco_rle")
     embedder = build_embedder(chosen, Settings(device="cpu"))
     torch.set_num_threads(os.cpu_count() or 1)

@@ -61,7 +61,7 @@ def middle(mask: Mask) -> tuple[float, float]:
 
 def click(picture: OpenPicture, mask: Mask) -> list[MaskCandidate]:
     """The candidates of one click in the middle."""
-    return multilook.candidates(picture, [middle(mask)])
+    return multilook.find_masks(picture, [middle(mask)])
 
 
 def boxed(picture: OpenPicture, mask: Mask) -> list[MaskCandidate]:
@@ -70,7 +70,7 @@ def boxed(picture: OpenPicture, mask: Mask) -> list[MaskCandidate]:
     extent = np.array([mask.box.width, mask.box.height] * 2)
     careless = box + np.random.default_rng(mask.area).uniform(-0.05, 0.05, 4) * extent
     limits = (mask.width, mask.height) * 2
-    return multilook.candidates(picture, box=np.clip(careless, 0, limits).tolist())
+    return multilook.find_masks(picture, box=np.clip(careless, 0, limits).tolist())
 
 
 def answers() -> Iterator[tuple[str, Answer]]:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from segsearch.core.errors import InputError
 from segsearch.export.documents import candidate_document
 from segsearch.library import SegSearch
-from segsearch.models.segment.multilook import candidates
+from segsearch.models.segment.multilook import find_masks
 from segsearch.models.segment.prompts import check_prompts
 from segsearch_api.deps import (
     Here,
@@ -136,7 +136,7 @@ def _answer(service: SegSearch, picture: int | bytes, wanted: SegmentRequest) ->
     check_prompts(opened.size, wanted.points, wanted.labels, wanted.boxes)
     boxes: list[tuple[float, ...] | None] = [*wanted.boxes] or [None]
     found = [
-        candidates(opened, wanted.points, wanted.labels, box, multimask=wanted.multimask)
+        find_masks(opened, wanted.points, wanted.labels, box, multimask=wanted.multimask)
         for box in boxes
     ]
     objects = [{"masks": [candidate_document(one) for one in masks]} for masks in found]

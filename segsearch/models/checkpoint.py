@@ -71,12 +71,12 @@ def check_fit(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> N
     It names the first tensors that are missing, not expected, or of another shape than the
     model's, or the first parameter that holds NaN or infinity.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     differing = [
-        f"{name} is {_shown(given.get(name))}, expected {_shown(wanted.get(name))}"
-        for name in sorted({*wanted, *given})
-        if wanted.get(name) != given.get(name)
+        f"{name} is {_shown(given.get(name))}, expected {_shown(expected.get(name))}"
+        for name in sorted({*expected, *given})
+        if expected.get(name) != given.get(name)
     ]
     if differing:
         more = f" ({len(differing) - NAMED} more differ)" if len(differing) > NAMED else ""
@@ -108,16 +108,17 @@ def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
 def _refused(path: Path) -> ModelError:
     """Tell a pickle that wants more than tensors from one that is damaged.
 
-    Torch's own words advise loading either without protection.
+    Torch's own words advise loading either without protection, and its
+    `get_unsafe_globals_in_checkpoint` reads zip files of pickle protocol 2 only.
     """
-    wanted = next((name for name in _imports(path) if not OF_TENSORS.fullmatch(name)), None)
-    if wanted is None:
+    unsafe = next((name for name in _imports(path) if not OF_TENSORS.fullmatch(name)), None)
+    if unsafe is None:
         return ModelError(
             f"{path.name} is no checkpoint or is damaged: expected .safetensors, or tensors by "
             "name as torch.save writes them by default."
         )
     return UnsafeWeightsError(
-        f"{path.name} is refused: loading it would run {wanted}, and weights are tensors only. "
+        f"{path.name} is refused: loading it would run {unsafe}, and weights are tensors only. "
         "Get the model as safetensors."
     )
 
@@ -157,8 +158,8 @@ def _names(file: IO[bytes]) -> Iterator[str]:
                 latest = recalled.get(argument or 0)
             if latest is not None:
                 strings = [*strings[-1:], latest]
-            found = ".".join(strings) if name == "STACK_GLOBAL" else ""
+            imported = ".".join(strings) if name == "STACK_GLOBAL" else ""
             if name in ("GLOBAL", "INST"):
-                found = str(argument).replace(" ", ".")
-            if A_NAME.fullmatch(found):
-                yield found
+                imported = str(argument).replace(" ", ".")
+            if A_NAME.fullmatch(imported):
+                yield imported

@@ -45,18 +45,18 @@ CPU = Placement()
 
 
 def choose(settings: Settings) -> Placement:
-    """The place that the settings stand for here; also applies the thread count: see Worker.
+    """The place that the settings stand for on this machine; also sets torch's thread count.
 
     `auto` takes CUDA, then MPS, then the CPU; and bfloat16 where CUDA has it, float32 elsewhere.
     ModelError for a device that is not here.
     """
     torch.set_num_threads(settings.threads)
-    here = {"cpu": True, "cuda": torch.cuda.is_available()}
-    here["mps"] = torch.backends.mps.is_available()
-    device = settings.device
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available["cpu"] = True
+    device: str = settings.device
     if device == "auto":
-        device = next(name for name in ("cuda", "mps", "cpu") if here[name])
-    if not here[device]:
+        device = next(name for name in available if available[name])
+    if not available[device]:
         raise ModelError(f"There is no {device} here: set SEGSEARCH_DEVICE to auto or cpu.")
     if settings.dtype != "auto":
         return Placement(device, DTYPES[settings.dtype])

@@ -36,9 +36,9 @@ class Pipeline:
         A picture in which nothing stands out gets one region that covers it all, with quality 0:
         no picture becomes unfindable. FloatingPointError when the estimates are no numbers.
         """
-        found = self.segmenter.propose(pixels)
-        _check_estimates(found, self.segmenter.identity)
-        return found or [Proposal(full(*pixels.shape[:2]), 0.0, 0.0)]
+        proposals = self.segmenter.propose(pixels)
+        _check_estimates(proposals, self.segmenter.identity)
+        return proposals or [Proposal(full(*pixels.shape[:2]), 0.0, 0.0)]
 
     def describe(self, pixels: Pixels, info: PictureInfo) -> DescribedPicture:
         """Regions of a picture (H, W, 3), two vectors each, and one vector of the whole.
@@ -48,22 +48,22 @@ class Pipeline:
         """
         proposals = self.regions(pixels)
         crops = [pixels]
-        for one in proposals:
-            crops.append(context_crop(pixels, one.mask, self.crop))
-            crops.append(masked_crop(pixels, one.mask, self.crop))
+        for proposal in proposals:
+            crops.append(context_crop(pixels, proposal.mask, self.crop))
+            crops.append(masked_crop(pixels, proposal.mask, self.crop))
         vectors = self.embedder.embed_pictures(crops)
         _check_units(vectors, self.embedder.identity)
         segments = tuple(
-            DescribedSegment(one, vectors[1 + 2 * number], vectors[2 + 2 * number])
-            for number, one in enumerate(proposals)
+            DescribedSegment(proposal, vectors[1 + 2 * row], vectors[2 + 2 * row])
+            for row, proposal in enumerate(proposals)
         )
         known = replace(info, perceptual_hash=perceptual_hash(pixels))
         return DescribedPicture(known, vectors[0], segments)
 
 
 def _check_estimates(proposals: Iterable[Proposal], identity: str) -> None:
-    for one in proposals:
-        if not (math.isfinite(one.predicted_iou) and math.isfinite(one.stability)):
+    for proposal in proposals:
+        if not (math.isfinite(proposal.predicted_iou) and math.isfinite(proposal.stability)):
             raise _useless(identity, "masks whose quality is no number")
 
 
@@ -82,7 +82,8 @@ def _useless(identity: str, what: str) -> FloatingPointError:
 
 
 class Models(Protocol):
-    """The models of one preset; each is loaded when first asked for, and once."""
+    """The models of one preset; each is loaded when first asked for, and once. `loading` makes
+    them of weights, tests of colours."""
 
     @property
     def recipe(self) -> Recipe:

@@ -10,7 +10,7 @@ from typing import Any
 from segsearch.core.errors import ModelError
 from segsearch.core.types import Recipe
 from segsearch.masks.crops import CropRule
-from segsearch.models.zoo.registry import Model
+from segsearch.models.zoo.installed import InstalledModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def preset(name: str) -> Preset:
 def best_present(is_here: Callable[[str], bool]) -> Preset:
     """The best preset whose models are here; `demo` always is."""
     for name in BEST_FIRST:
-        if all(is_here(one) for one in PRESETS[name].models):
+        if all(map(is_here, PRESETS[name].models)):
             return PRESETS[name]
     return PRESETS[DEFAULT_PRESET]
 
@@ -129,12 +129,12 @@ def best_present(is_here: Callable[[str], bool]) -> Preset:
 def advice(is_here: Callable[[str], bool]) -> str:
     """Which preset a new library takes, and what to run for the next better one."""
     best = best_present(is_here).name
-    said = f"A new library takes {best}, the best preset whose models are here."
+    sentence = f"A new library takes {best}, the best preset whose models are here."
     better = BEST_FIRST[: BEST_FIRST.index(best)] if best in BEST_FIRST else BEST_FIRST
     if not better:
-        return said
-    missing = [one for one in PRESETS[better[-1]].models if not is_here(one)]
-    return f"{said} For {better[-1]}, run `segsearch models pull {' '.join(missing)}`."
+        return sentence
+    missing = [model for model in PRESETS[better[-1]].models if not is_here(model)]
+    return f"{sentence} For {better[-1]}, run `segsearch models pull {' '.join(missing)}`."
 
 
 def check_kinds(chosen: Preset, kind_of: Callable[[str], str]) -> None:
@@ -146,7 +146,7 @@ def check_kinds(chosen: Preset, kind_of: Callable[[str], str]) -> None:
             )
 
 
-def recipe_of(chosen: Preset, find: Callable[[str], Model]) -> Recipe:
+def recipe_of(chosen: Preset, find: Callable[[str], InstalledModel]) -> Recipe:
     """The recipe a preset stands for with the weights that are here; loads no model.
 
     `find` gives the model of a name; its ModelMissingError passes through. ModelError as

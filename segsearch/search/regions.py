@@ -12,7 +12,7 @@ from segsearch.core.query import MaskCandidate, Pointed, RegionTerm
 from segsearch.core.types import Mask
 from segsearch.masks.crops import context_crop, masked_crop
 from segsearch.models.pipeline import Pipeline
-from segsearch.models.segment.multilook import candidates
+from segsearch.models.segment.multilook import find_masks
 from segsearch.models.segment.session import OpenPicture
 
 Blend = Callable[[VectorRows], "np.ndarray[tuple[int, int], np.dtype[np.float32]]"]
@@ -30,7 +30,7 @@ def point(pixels: Pixels, opened: Callable[[], OpenPicture], term: RegionTerm) -
         return Pointed((MaskCandidate(term.mask, 1.0),), 0)
     if not term.points and term.box is None:
         raise QueryError("A region needs points, a box or a mask.")
-    masks = candidates(opened(), term.points or None, term.labels, term.box)
+    masks = find_masks(opened(), term.points or None, term.labels, term.box)
     if not masks:
         raise QueryError("The segmenter finds no region there: point elsewhere, or give a box.")
     chosen = term.candidate or 0

@@ -17,7 +17,7 @@ from segsearch.ingest.worker import Step
 from segsearch.models.pipeline import Pipeline
 from segsearch.models.segment.prompts import Prompts
 from segsearch.storage.catalog.sql_catalog import Catalog
-from tests.support.clicking_models import ClickModels, ClickSegmenter, Patches
+from tests.support.clicking_models import ClickModels, ClickSegmenter, ColourPatches
 from tests.support.serving import BLUE, RED, ready, search, served
 from tests.support.small_models import ColourEmbedder, Shape, SmallModels, open_small_service, paint
 
@@ -172,7 +172,7 @@ class HalfBlindSegmenter(ClickSegmenter):
     """As the one that can be pointed at, but there is nothing in the left half."""
 
     def _thing(
-        self, picture: Patches, prompts: Prompts, box: NDArray[np.float64] | None
+        self, picture: ColourPatches, prompts: Prompts, box: NDArray[np.float64] | None
     ) -> BoolArray:
         if prompts.points[0][0] < picture.size[1] / 2:
             return np.zeros(picture.size, dtype=bool)

@@ -28,7 +28,7 @@ from segsearch.models.embed.open_clip import resize
 from segsearch.models.embed.open_clip_zoo import build, describe, entry_of, load_model
 from segsearch.models.loading import best_here, build_segmenter, find_model, model_store
 from segsearch.models.presets import PRESETS, advice, preset, recipe_of
-from segsearch.models.zoo.pullable import entry
+from segsearch.models.zoo.pullable import find_pullable
 from tests.support.every_model import put, write_tokenizer
 from tests.support.hub import serving
 from tests.support.small_sam import patchwork
@@ -173,7 +173,7 @@ def test_a_row_loads_from_meta_s_layout_and_the_best_preset_here_is_taken(tmp_pa
     chosen = preset("sam2.1-tiny+clip-lite")
     with pytest.raises(ModelMissingError, match=r"models pull sam2\.1-tiny"):
         build_segmenter(chosen, settings)
-    put(model_store(settings), entry("sam2.1-tiny"), tmp_path)
+    put(model_store(settings), find_pullable("sam2.1-tiny"), tmp_path)
     segmenter = build_segmenter(chosen, settings)
     recipe = recipe_of(chosen, lambda name: find_model(settings, name))
     assert recipe.segmenter == segmenter.identity

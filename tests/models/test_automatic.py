@@ -39,16 +39,16 @@ OURS_ONLY = (
 
 def upstream(model: Sam, pixels: Pixels, settings: GeneratorSettings) -> list[dict[str, Any]]:
     options = {key: value for key, value in asdict(settings).items() if key not in OURS_ONLY}
-    found = SamAutomaticMaskGenerator(model, **options).generate(pixels)
-    return sorted(found, key=lambda one: (-one["predicted_iou"], -one["stability_score"]))
+    masks = SamAutomaticMaskGenerator(model, **options).generate(pixels)
+    return sorted(masks, key=lambda mask: (-mask["predicted_iou"], -mask["stability_score"]))
 
 
 def ours(model: Sam, pixels: Pixels, settings: GeneratorSettings) -> list[Proposal]:
     return SamSegmenter(model, identity="small@0", settings=settings).propose(pixels)
 
 
-def iou(one: BoolArray, other: BoolArray) -> float:
-    return float((one & other).sum() / (one | other).sum())
+def iou(mask: BoolArray, other: BoolArray) -> float:
+    return float((mask & other).sum() / (mask | other).sum())
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_every_mask_is_one_that_upstream_makes(
 ) -> None:
     model, pixels = small_sam(blobs=True), patchwork(*size)
     settings = replace(SETTINGS, **changes)
-    expected, found = upstream(model, pixels, settings), ours(model, pixels, settings)
-    assert len(found) == len(expected) > 5
-    for one, other in zip(found, expected, strict=True):
-        assert one.predicted_iou == pytest.approx(other["predicted_iou"], abs=1e-5)
-        assert one.stability == pytest.approx(other["stability_score"], abs=1e-2)
-        assert iou(rle.decode(one.mask), other["segmentation"]) > 0.99
+    expected, proposals = upstream(model, pixels, settings), ours(model, pixels, settings)
+    assert len(proposals) == len(expected) > 5
+    for proposal, other in zip(proposals, expected, strict=True):
+        assert proposal.predicted_iou == pytest.approx(other["predicted_iou"], abs=1e-5)
+        assert proposal.stability == pytest.approx(other["stability_score"], abs=1e-2)
+        assert iou(rle.decode(proposal.mask), other["segmentation"]) > 0.99
 
 
 def test_a_whole_random_sam_gives_upstreams_masks() -> None:
@@ -80,32 +80,32 @@ def test_a_whole_random_sam_gives_upstreams_masks() -> None:
     settings = GeneratorSettings(
         points_per_side=6, pred_iou_thresh=0.9, stability_score_thresh=0.5, box_nms_thresh=1.0
     )
-    expected = [one["segmentation"] for one in upstream(model, pixels, settings)]
-    found = [rle.decode(one.mask) for one in ours(model, pixels, settings)]
-    assert len(found) == len(expected) > 9
-    assert min(max(iou(one, other) for other in expected) for one in found) > 0.99
-    assert min(max(iou(one, other) for other in found) for one in expected) > 0.99
+    expected = [mask["segmentation"] for mask in upstream(model, pixels, settings)]
+    masks = [rle.decode(mask.mask) for mask in ours(model, pixels, settings)]
+    assert len(masks) == len(expected) > 9
+    assert min(max(iou(mask, other) for other in expected) for mask in masks) > 0.99
+    assert min(max(iou(mask, other) for other in masks) for mask in expected) > 0.99
 
 
 def test_the_embedded_sam_gives_upstreams_masks() -> None:
     package = Path(segsearch.__file__).parent
     model = load_sam(build_sam_lite, package / "models/embedded/sam-lite.safetensors")
-    with Image.open(sorted((package / "demo/pictures").glob("*.jpg"))[0]) as opened:
+    with Image.open(sorted((package / "cli/demo/pictures").glob("*.jpg"))[0]) as opened:
         pixels = np.asarray(opened.convert("RGB").resize((300, 220)))
     settings = GeneratorSettings(points_per_side=6, pred_iou_thresh=0.2, stability_score_thresh=0.2)
-    expected = [one["segmentation"] for one in upstream(model, pixels, settings)]
-    found = [rle.decode(one.mask) for one in ours(model, pixels, settings)]
-    assert len(found) == len(expected) > 2
-    assert min(max(iou(one, other) for other in expected) for one in found) > 0.99
+    expected = [mask["segmentation"] for mask in upstream(model, pixels, settings)]
+    masks = [rle.decode(mask.mask) for mask in ours(model, pixels, settings)]
+    assert len(masks) == len(expected) > 2
+    assert min(max(iou(mask, other) for other in expected) for mask in masks) > 0.99
 
 
 def test_proposals_come_best_first_with_tight_boxes() -> None:
-    found = ours(small_sam(blobs=True), patchwork(150, 203), SETTINGS)
-    scores = [(one.predicted_iou, one.stability) for one in found]
+    proposals = ours(small_sam(blobs=True), patchwork(150, 203), SETTINGS)
+    scores = [(proposal.predicted_iou, proposal.stability) for proposal in proposals]
     assert scores == sorted(scores, reverse=True)
-    for one in found:
-        assert one.mask == rle.encode(rle.decode(one.mask))
-    assert found == ours(small_sam(blobs=True), patchwork(150, 203), SETTINGS)
+    for proposal in proposals:
+        assert proposal.mask == rle.encode(rle.decode(proposal.mask))
+    assert proposals == ours(small_sam(blobs=True), patchwork(150, 203), SETTINGS)
 
 
 def test_one_mask_per_thing_keeps_the_better_of_two_that_overlap() -> None:
@@ -113,14 +113,14 @@ def test_one_mask_per_thing_keeps_the_better_of_two_that_overlap() -> None:
     settings = replace(SETTINGS, one_mask_per_thing=True, overlap_thresh=0.4)
     everything, few = ours(model, pixels, SETTINGS), ours(model, pixels, settings)
     kept: list[Proposal] = []
-    for one in everything:
-        frame = rle.decode(one.mask)
+    for proposal in everything:
+        frame = rle.decode(proposal.mask)
         shares = [
-            (frame & rle.decode(other.mask)).sum() / min(one.mask.area, other.mask.area)
+            (frame & rle.decode(other.mask)).sum() / min(proposal.mask.area, other.mask.area)
             for other in kept
         ]
         if max(shares, default=0) <= 0.4:
-            kept.append(one)
+            kept.append(proposal)
     assert few == kept
     assert 1 < len(few) < len(everything)
 
@@ -131,10 +131,12 @@ def test_outlines_move_to_edges_where_that_is_set() -> None:
         ours(model, pixels, SETTINGS),
         ours(model, pixels, replace(SETTINGS, edges_px=96)),
     )
-    assert [one.mask for one in moved] == [to_edges(pixels, one.mask, 96) for one in rough]
-    assert [one.mask for one in moved] != [one.mask for one in rough]
-    for one, other in zip(moved, rough, strict=True):
-        assert replace(one, mask=other.mask) == other
+    assert [proposal.mask for proposal in moved] == [
+        to_edges(pixels, proposal.mask, 96) for proposal in rough
+    ]
+    assert [proposal.mask for proposal in moved] != [proposal.mask for proposal in rough]
+    for proposal, other in zip(moved, rough, strict=True):
+        assert replace(proposal, mask=other.mask) == other
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (70, 1)])
@@ -143,19 +145,19 @@ def test_tiny_and_narrow_pictures_are_cut_too(size: tuple[int, int]) -> None:
         points_per_side=2, pred_iou_thresh=0.0, stability_score_thresh=0.0, crop_n_layers=1
     )
     for blobs in (True, False):
-        found = ours(small_sam(blobs=blobs), patchwork(*size), settings)
-        for one in found:
-            assert (one.mask.height, one.mask.width) == size
-        assert len({one.mask for one in found}) == len(found)
+        proposals = ours(small_sam(blobs=blobs), patchwork(*size), settings)
+        for proposal in proposals:
+            assert (proposal.mask.height, proposal.mask.width) == size
+        assert len({proposal.mask for proposal in proposals}) == len(proposals)
 
 
 @pytest.mark.parametrize("crop_n_layers", [0, 1])
 @pytest.mark.parametrize("size", [(1, 1), (1, 30), (30, 1)])
 def test_masks_one_pixel_wide_do_not_repeat(size: tuple[int, int], crop_n_layers: int) -> None:
     settings = GeneratorSettings(4, 64, 0.0, 0.0, crop_n_layers=crop_n_layers)
-    found = ours(small_sam(), patchwork(*size), settings)
-    assert found
-    assert len({one.mask.box for one in found}) == len(found)
+    proposals = ours(small_sam(), patchwork(*size), settings)
+    assert proposals
+    assert len({proposal.mask.box for proposal in proposals}) == len(proposals)
 
 
 @pytest.mark.parametrize("blobs", [True, False])
@@ -169,9 +171,9 @@ def test_a_picture_in_which_nothing_stands_out_has_no_proposals(blobs: bool) -> 
 def test_crops_are_those_of_upstream(size: tuple[int, int], ratio: float) -> None:
     settings = GeneratorSettings(crop_n_layers=3, crop_overlap_ratio=ratio)
     boxes, layers = amg.generate_crop_boxes(size, 3, ratio)
-    found = list(crop_boxes(Box(0, 0, size[1], size[0]), settings))
-    assert [list(box.as_tuple()) for box, _ in found] == boxes
-    assert [layer for _, layer in found] == layers
+    crops = list(crop_boxes(Box(0, 0, size[1], size[0]), settings))
+    assert [list(box.as_tuple()) for box, _ in crops] == boxes
+    assert [layer for _, layer in crops] == layers
 
 
 @pytest.mark.parametrize("per_side", [1, 2, 7, 32])
@@ -229,9 +231,9 @@ class CountingView:
         self._view, self._asked = view, asked
         self.upsampling, self.threshold = view.upsampling, view.threshold
 
-    def candidates(self, points: Any, min_iou: float) -> Any:
+    def answer(self, points: Any, min_iou: float) -> Any:
         self._asked.append(len(points))
-        return self._view.candidates(points, min_iou)
+        return self._view.answer(points, min_iou)
 
 
 def test_two_passes_ask_less_and_leave_out_no_mask_of_the_first() -> None:
@@ -239,14 +241,14 @@ def test_two_passes_ask_less_and_leave_out_no_mask_of_the_first() -> None:
     fast = replace(SETTINGS, coarse_points_per_side=5, settled_area_share=1.0)
     segmenter = SamSegmenter(model, identity="small@0", settings=fast)
     asked: list[int] = []
-    found = generate(pixels, lambda part: CountingView(segmenter.look(part), asked), fast)
+    proposals = generate(pixels, lambda part: CountingView(segmenter.look(part), asked), fast)
     assert asked[0] == 25
     assert sum(asked) < 100
     coarse = ours(model, pixels, replace(SETTINGS, points_per_side=5))
-    everything = [rle.decode(one.mask) for one in found]
-    for one in coarse:
+    everything = [rle.decode(proposal.mask) for proposal in proposals]
+    for proposal in coarse:
         # A better mask of the second pass may stand for one of the first.
-        assert max(iou(rle.decode(one.mask), mask) for mask in everything) > 0.5
+        assert max(iou(rle.decode(proposal.mask), mask) for mask in everything) > 0.5
 
 
 def test_two_passes_with_nothing_settled_are_both_grids() -> None:

@@ -26,7 +26,7 @@ class HeldEmbedder(ColourEmbedder):
         if len(self.calls) == 1:
             self.began.set()
             assert self.go.wait(30)
-        if any(one.shape[:2] == (1, 1) for one in pictures):
+        if any(picture.shape[:2] == (1, 1) for picture in pictures):
             raise ValueError("one pixel")
         return super().embed_pictures(pictures)
 
@@ -35,7 +35,7 @@ def crops(count: int, colour: str) -> list[Pixels]:
     return [np.full((4 + n, 5, 3), COLOURS[colour], dtype=np.uint8) for n in range(count)]
 
 
-def asked(
+def outcomes(
     held: HeldEmbedder, first: list[Pixels], others: list[list[Pixels]]
 ) -> list[Vectors | BaseException]:
     """What each caller gets when the others come while the first is under way."""
@@ -53,18 +53,18 @@ def asked(
 def test_what_comes_while_the_model_is_busy_goes_through_it_together() -> None:
     held = HeldEmbedder()
     others = [crops(3, "blue"), crops(2, "green"), crops(0, "red"), crops(4, "red")]
-    found = asked(held, crops(1, "red"), others)
+    rows = outcomes(held, crops(1, "red"), others)
     assert held.calls == [1, 9]
-    for got, pictures in zip(found, [crops(1, "red"), *others], strict=True):
-        assert isinstance(got, np.ndarray)
-        np.testing.assert_array_equal(got, ColourEmbedder().embed_pictures(pictures))
+    for vectors, pictures in zip(rows, [crops(1, "red"), *others], strict=True):
+        assert isinstance(vectors, np.ndarray)
+        np.testing.assert_array_equal(vectors, ColourEmbedder().embed_pictures(pictures))
 
 
 def test_an_error_reaches_only_the_caller_whose_crops_raise_it() -> None:
     bad: list[Pixels] = [np.zeros((1, 1, 3), dtype=np.uint8)]
-    found = asked(HeldEmbedder(), crops(1, "red"), [crops(2, "blue"), bad])
-    assert isinstance(found[1], np.ndarray)
-    assert isinstance(found[2], ValueError)
+    rows = outcomes(HeldEmbedder(), crops(1, "red"), [crops(2, "blue"), bad])
+    assert isinstance(rows[1], np.ndarray)
+    assert isinstance(rows[2], ValueError)
 
 
 def test_words_and_what_is_said_of_the_model_go_through() -> None:

@@ -16,9 +16,11 @@ from transformers import EdgeTamVideoConfig, EdgeTamVideoModel, SamConfig, SamMo
 
 from segsearch.core.errors import ModelError, UnsafeWeightsError
 from segsearch.models.checkpoint import fit, read_weights
-from segsearch.models.segment.edgetam import BACKBONE, build_edgetam, load_edgetam
+from segsearch.models.segment.edgetam import BACKBONE, build_edgetam
 from segsearch.models.segment.sam import load_sam
+from segsearch.models.segment.sam2 import load_sam2
 from segsearch.models.segment.state_dict import sam2_from_hub, sam2_to_hub, sam_from_hub, sam_to_hub
+from tests.support.every_model import HostilePickle
 from tests.support.small_sam import small_sam
 from tests.support.small_sam2 import small_sam2
 
@@ -124,16 +126,9 @@ def test_edgetam_s_video_file_holds_every_tensor_of_the_image_model(tmp_path: Pa
     weights = {name: torch.zeros(2) for name in video.state_dict()}
     weights |= {name: tensor.clone() for name, tensor in model.state_dict().items()}
     save_file(weights, tmp_path / "model.safetensors")
-    back = load_edgetam(tmp_path / "model.safetensors").state_dict()
+    back = load_sam2(build_edgetam, tmp_path / "model.safetensors").state_dict()
     assert len(weights) > len(back) == len(model.state_dict())
-    assert all(torch.equal(back[name], one) for name, one in model.state_dict().items())
-
-
-class Evil:
-    """What unpickling would run."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (print, ("a pickle ran",))
+    assert all(torch.equal(back[name], tensor) for name, tensor in model.state_dict().items())
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -143,10 +138,10 @@ def test_a_pickle_that_wants_more_than_tensors_is_refused(
 ) -> None:
     path, zipped = tmp_path / "evil.pt", kind == "zip"
     if kind == "raw":
-        path.write_bytes(pickle.dumps({"weight": Evil()}, protocol=protocol))
+        path.write_bytes(pickle.dumps({"weight": HostilePickle()}, protocol=protocol))
     else:
         torch.save(
-            {"weight": torch.zeros(2), "extra": Evil()}, path,
+            {"weight": torch.zeros(2), "extra": HostilePickle()}, path,
             pickle_protocol=protocol, _use_new_zipfile_serialization=zipped,
         )  # fmt: skip
     with pytest.raises(UnsafeWeightsError, match=r"would run \w+\.print, and weights") as problem:

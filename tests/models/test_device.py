@@ -47,11 +47,11 @@ def test_out_of_memory_halves_the_batch_and_then_goes_to_the_cpu(
     tried: list[int] = []
 
     def work(room: int) -> int:
-        def one(batch: int) -> int:
+        def run(batch: int) -> int:
             tried.append(batch)
             return needs(room, tried)
 
-        return with_less_memory(one, 8, lambda: -1, what="testing")
+        return with_less_memory(run, 8, lambda: -1, what="testing")
 
     with caplog.at_level(logging.WARNING):
         assert work(3) == 2

@@ -87,7 +87,7 @@ def test_the_masks_of_a_picture_lie_in_it_and_their_numbers_agree(
 @pytest.mark.parametrize("name", ["photo-cat-turned.jpg"])
 def test_a_picture_turned_by_exif_is_stored_upright(demo_library: SegSearch, name: str) -> None:
     (image,) = [
-        one for one in demo_library.catalog.images(limit=100) if one.paths[0].endswith(name)
+        image for image in demo_library.catalog.images(limit=100) if image.paths[0].endswith(name)
     ]
     with PIL.Image.open(DEMO / "pictures" / name) as stored:
         assert (image.width, image.height) == (stored.height, stored.width)

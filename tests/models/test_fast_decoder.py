@@ -9,7 +9,7 @@ from torch import Tensor
 
 from segsearch.models.segment.fast_decoder import decoder as fast
 from segsearch.models.segment.fast_decoder.decoder import ExactDecoder
-from segsearch.models.segment.fast_decoder.parts import is_upstream
+from segsearch.models.segment.fast_decoder.parts import is_known_decoder
 from tests.support.small_sam import BlobDecoder, small_decoder
 
 Picture = tuple[Tensor, Tensor, Tensor]
@@ -83,5 +83,5 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_decoders_of_a_known_build_are_taken_over() -> None:
-    assert is_upstream(small_decoder())
-    assert not is_upstream(BlobDecoder())
+    assert is_known_decoder(small_decoder())
+    assert not is_known_decoder(BlobDecoder())

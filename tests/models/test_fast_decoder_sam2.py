@@ -10,7 +10,7 @@ from torch import Tensor
 
 from segsearch.models.segment.fast_decoder import decoder as fast
 from segsearch.models.segment.fast_decoder.decoder import ExactDecoder
-from segsearch.models.segment.fast_decoder.parts import is_upstream
+from segsearch.models.segment.fast_decoder.parts import is_known_decoder
 
 # Told by name: the package is not needed to use SAM 1.
 sam2 = pytest.importorskip("transformers.models.sam2.modeling_sam2")
@@ -94,5 +94,5 @@ def test_early_exit_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_build_is_known_by_its_two_layers() -> None:
-    assert is_upstream(decoder())
-    assert not is_upstream(decoder(layers=3))
+    assert is_known_decoder(decoder())
+    assert not is_known_decoder(decoder(layers=3))

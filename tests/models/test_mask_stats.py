@@ -48,12 +48,12 @@ def test_measures_equal_those_of_the_enlarged_masks(
     upsampling = Upsampling.through_square(low, square, inside, size)
     full = enlarged(logits, square, inside, size)
     measures = measure(upsampling, logits, threshold, offset=1.0)
-    for found, at in (
+    for areas, at in (
         (measures.area, threshold),
         (measures.stable_area, threshold + 1),
         (measures.wide_area, threshold - 1),
     ):
-        assert found.tolist() == (full > at).flatten(1).sum(1).tolist()
+        assert areas.tolist() == (full > at).flatten(1).sum(1).tolist()
     boxes = amg.batched_mask_to_box(full > threshold)
     half_open = boxes + torch.tensor([0, 0, 1, 1]) * (measures.area > 0)[:, None]
     assert measures.boxes.tolist() == half_open.tolist()
@@ -66,10 +66,10 @@ def test_a_cut_is_the_part_of_the_enlarged_mask_inside_its_box(
     logits = smooth(9, low)
     upsampling = Upsampling.through_square(low, square, inside, size)
     full = enlarged(logits, square, inside, size) > 0.0
-    for one, whole, box in zip(logits, full, measure(upsampling, logits, 0.0).boxes, strict=True):
+    for small, whole, box in zip(logits, full, measure(upsampling, logits, 0.0).boxes, strict=True):
         x0, y0, x1, y1 = box.tolist()
         if x1 > x0:
-            assert torch.equal(upsampling.cut(one, (x0, y0, x1, y1), 0.0), whole[y0:y1, x0:x1])
+            assert torch.equal(upsampling.cut(small, (x0, y0, x1, y1), 0.0), whole[y0:y1, x0:x1])
 
 
 def test_no_masks_have_no_measures() -> None:

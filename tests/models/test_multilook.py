@@ -21,10 +21,10 @@ from segsearch.models.segment import multilook
 from segsearch.models.segment.multilook import (
     LOOKED_AT_AGAIN,
     LOOKS,
-    Offer,
-    candidates,
-    elected,
-    tidied,
+    LookMask,
+    drop_specks,
+    elect,
+    find_masks,
     windows,
 )
 from segsearch.models.segment.prompts import Prompts, check_prompts
@@ -41,31 +41,31 @@ def square(x0: int, y0: int, side: int) -> Mask:
     return mask
 
 
-def offer(mask: Mask, trust: float) -> Offer:
-    return Offer(MaskCandidate(mask, trust), trust)
+def look_mask(mask: Mask, trust: float) -> LookMask:
+    return LookMask(MaskCandidate(mask, trust), trust)
 
 
 def test_the_mask_that_the_looks_agree_on_comes_first() -> None:
     thing, other, part = square(50, 50, 60), square(200, 100, 80), square(60, 60, 20)
     looks = [
-        [offer(other, 0.9), offer(thing, 0.5)],
-        [offer(square(51, 50, 60), 0.5), offer(part, 0.6)],
-        [offer(square(50, 51, 60), 0.5)],
+        [look_mask(other, 0.9), look_mask(thing, 0.5)],
+        [look_mask(square(51, 50, 60), 0.5), look_mask(part, 0.6)],
+        [look_mask(square(50, 51, 60), 0.5)],
     ]
-    found = [one.mask for one in elected(looks)]
-    assert iou(found[0], thing) > 0.95
-    assert set(found[1:]) == {other, part}  # the three that mean one thing are told once
+    masks = [candidate.mask for candidate in elect(looks)]
+    assert iou(masks[0], thing) > 0.95
+    assert set(masks[1:]) == {other, part}  # the three that mean one thing are told once
 
 
 def test_a_cut_mask_loses_its_vote() -> None:
     half, whole = square(0, 0, 30), square(0, 0, 60)
-    assert elected([[offer(half, 0.6 - 0.4)], [offer(whole, 0.6)]])[0].mask == whole
-    assert elected([[offer(half, 0.6)], [offer(whole, 0.6 - 0.4)]])[0].mask == half
+    assert elect([[look_mask(half, 0.6 - 0.4)], [look_mask(whole, 0.6)]])[0].mask == whole
+    assert elect([[look_mask(half, 0.6)], [look_mask(whole, 0.6 - 0.4)]])[0].mask == half
 
 
 def test_nothing_is_elected_of_nothing() -> None:
-    assert elected([]) == []
-    assert elected([[], []]) == []
+    assert elect([]) == []
+    assert elect([[], []]) == []
     assert ious([]).shape == (0, 0)
 
 
@@ -85,15 +85,15 @@ def test_every_prompt_lies_in_every_window_and_every_window_in_the_picture(
     if not points and not boxes:
         return
     prompts = check_prompts((height, width), points, None, boxes)
-    found = windows((height, width), prompts, multilook.LOOKS)
-    assert len(set(found)) == len(found) <= (1 if boxes else len(multilook.LOOKS))
+    views = windows((height, width), prompts, multilook.LOOKS)
+    assert len(set(views)) == len(views) <= (1 if boxes else len(multilook.LOOKS))
     places = np.concatenate([prompts.points, prompts.boxes.reshape(-1, 2)])
-    for one in found:
-        assert 0 <= one.x0 < one.x1 <= width
-        assert 0 <= one.y0 < one.y1 <= height
+    for window in views:
+        assert 0 <= window.x0 < window.x1 <= width
+        assert 0 <= window.y0 < window.y1 <= height
         # Half a pixel may be lost to rounding; a prompt that lies outside is moved to the edge.
-        assert (places >= np.array([one.x0, one.y0]) - 0.5).all()
-        assert (places <= np.array([one.x1, one.y1]) + 0.5).all()
+        assert (places >= np.array([window.x0, window.y0]) - 0.5).all()
+        assert (places <= np.array([window.x1, window.y1]) + 0.5).all()
 
 
 def test_a_click_is_looked_at_in_the_whole_and_then_closer() -> None:
@@ -110,7 +110,7 @@ def test_a_small_picture_is_looked_at_once() -> None:
 
 
 @dataclass(frozen=True)
-class Seen:
+class OpenPixels:
     """Pixels, ready to be pointed at."""
 
     pixels: Pixels
@@ -128,13 +128,15 @@ class ShortSighted:
     """Cuts out the colour that is pointed at, if it fills enough of what is shown; else sees it
     all as one thing, and is sure of that."""
 
+    identity = "short-sighted@1"
+
     def __init__(self, *, looks_closer: bool) -> None:
         self.looks_closer = looks_closer
 
-    def encode(self, pixels: Pixels) -> Seen:
-        return Seen(pixels)
+    def encode(self, pixels: Pixels) -> OpenPixels:
+        return OpenPixels(pixels)
 
-    def answer(self, picture: Seen, prompts: Prompts) -> PromptedMasks:
+    def answer(self, picture: OpenPixels, prompts: Prompts) -> PromptedMasks:
         height, width = picture.size
         if len(prompts.boxes):
             x0, y0, x1, y1 = prompts.boxes[0]
@@ -143,8 +145,8 @@ class ShortSighted:
             x, y = (int(value) for value in prompts.points[0])
         same = (picture.pixels == picture.pixels[min(y, height - 1), min(x, width - 1)]).all(2)
         blind = np.ones_like(same)
-        found = same if same.mean() > 0.01 else blind
-        masks = np.stack([found, blind, np.zeros_like(same)])[: 3 if prompts.multimask else 1]
+        thing = same if same.mean() > 0.01 else blind
+        masks = np.stack([thing, blind, np.zeros_like(same)])[: 3 if prompts.multimask else 1]
         estimates = np.array([0.8, 0.7, 0.9], np.float32)[: len(masks)]
         return PromptedMasks(
             masks[None], estimates[None], np.zeros((1, len(masks), 8, 8), np.float32)
@@ -169,14 +171,14 @@ PROMPTS: dict[str, dict[str, Any]] = {
 def test_looking_closer_finds_what_the_whole_picture_hides(
     prompt: dict[str, Any],
 ) -> None:
-    far = candidates(picture_of(ShortSighted(looks_closer=False)), **prompt)
-    near = candidates(picture_of(ShortSighted(looks_closer=True)), **prompt)
+    far = find_masks(picture_of(ShortSighted(looks_closer=False)), **prompt)
+    near = find_masks(picture_of(ShortSighted(looks_closer=True)), **prompt)
     assert far[0].mask == full(*SIZE)
     assert near[0].mask == THING
     assert near[0].predicted_iou == pytest.approx(0.8)
     assert len(near) <= 3
-    alone = candidates(picture_of(ShortSighted(looks_closer=True)), **prompt, multimask=False)
-    assert [one.mask for one in alone] == [THING]
+    alone = find_masks(picture_of(ShortSighted(looks_closer=True)), **prompt, multimask=False)
+    assert [candidate.mask for candidate in alone] == [THING]
 
 
 class Recording(ShortSighted):
@@ -186,14 +188,14 @@ class Recording(ShortSighted):
         super().__init__(looks_closer=True)
         self.asked: list[tuple[tuple[int, int], Prompts]] = []
 
-    def answer(self, picture: Seen, prompts: Prompts) -> PromptedMasks:
+    def answer(self, picture: OpenPixels, prompts: Prompts) -> PromptedMasks:
         self.asked.append((picture.size, prompts))
         return super().answer(picture, prompts)
 
 
 def test_what_the_looks_agree_on_is_looked_at_again_with_its_box() -> None:
     segmenter = Recording()
-    candidates(picture_of(segmenter), [[210, 110]])
+    find_masks(picture_of(segmenter), [[210, 110]])
     first, again = segmenter.asked[: len(LOOKS)], segmenter.asked[len(LOOKS) :]
     assert [len(prompts.boxes) for _, prompts in first] == [0] * len(LOOKS)
     size, prompts = again[0]
@@ -207,14 +209,14 @@ def test_what_the_looks_agree_on_is_looked_at_again_with_its_box() -> None:
 
 def test_a_box_is_looked_at_once() -> None:
     segmenter = Recording()
-    candidates(picture_of(segmenter), box=PROMPTS["a box"]["box"])
+    find_masks(picture_of(segmenter), box=PROMPTS["a box"]["box"])
     assert len(segmenter.asked) == 1
 
 
 class Rough(ShortSighted):
     """Finds what is pointed at, too large by two pixels all around."""
 
-    def answer(self, picture: Seen, prompts: Prompts) -> PromptedMasks:
+    def answer(self, picture: OpenPixels, prompts: Prompts) -> PromptedMasks:
         exact = super().answer(picture, prompts)
         grown = ndimage.binary_dilation(exact.masks[0, 0], iterations=2)
         masks = np.stack([grown, *exact.masks[0, 1:]])
@@ -223,9 +225,9 @@ class Rough(ShortSighted):
 
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
 def test_outlines_move_to_edges(prompt: dict[str, Any]) -> None:
-    assert candidates(picture_of(Rough(looks_closer=True)), **prompt)[0].mask == THING
-    left = candidates(picture_of(Rough(looks_closer=False)), **prompt)
-    assert all(one.mask != THING for one in left)
+    assert find_masks(picture_of(Rough(looks_closer=True)), **prompt)[0].mask == THING
+    left = find_masks(picture_of(Rough(looks_closer=False)), **prompt)
+    assert all(candidate.mask != THING for candidate in left)
 
 
 def test_specks_go_and_islands_stay() -> None:
@@ -237,15 +239,15 @@ def test_specks_go_and_islands_stay() -> None:
     dirty, clean = encode(speck), encode(frame)
     assert dirty is not None
     assert clean is not None
-    assert tidied(MaskCandidate(dirty, 0.5)) == MaskCandidate(clean, 0.5)
+    assert drop_specks(MaskCandidate(dirty, 0.5)) == MaskCandidate(clean, 0.5)
     whole = MaskCandidate(THING, 0.5)
-    assert tidied(whole) is whole
+    assert drop_specks(whole) is whole
 
 
 @pytest.mark.parametrize("looks_closer", [True, False])
 def test_a_wrong_prompt_is_refused(looks_closer: bool) -> None:
     picture = picture_of(ShortSighted(looks_closer=looks_closer))
     with pytest.raises(InputError, match="outside the picture"):
-        candidates(picture, [[500, 5]])
+        find_masks(picture, [[500, 5]])
     with pytest.raises(InputError, match="Nothing is prompted"):
-        candidates(picture)
+        find_masks(picture)

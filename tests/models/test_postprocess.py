@@ -31,8 +31,8 @@ def tidied_slowly(frame: BoolArray, min_area: int) -> BoolArray:
         if hole.sum() < min_area:
             filled |= hole
     islands = regions(filled)
-    kept = [one for one in islands if one.sum() >= min_area]
-    kept = kept or [max(islands, key=lambda one: one.sum())]
+    kept = [island for island in islands if island.sum() >= min_area]
+    kept = kept or [max(islands, key=lambda island: island.sum())]
     tidy_frame: BoolArray = np.logical_or.reduce(kept)
     return tidy_frame
 
@@ -50,12 +50,12 @@ def test_tidy_masks_equal_those_worked_out_on_the_frame(frame: BoolArray, min_ar
     assume(mask is not None)
     assert mask is not None
     expected = tidied_slowly(frame, min_area)
-    found = rle.decode(tidy(mask, min_area))
-    areas = sorted(int(one.sum()) for one in regions(tidied_slowly(frame, 1)))
+    tidied = rle.decode(tidy(mask, min_area))
+    areas = sorted(int(region.sum()) for region in regions(tidied_slowly(frame, 1)))
     if len(areas) > 1 and areas[-1] == areas[-2]:
-        assert found.sum() == expected.sum()  # of two equal islands either may stay
+        assert tidied.sum() == expected.sum()  # of two equal islands either may stay
     else:
-        assert np.array_equal(found, expected)
+        assert np.array_equal(tidied, expected)
 
 
 def test_a_strip_cut_off_at_the_border_is_a_hole_by_its_whole_area() -> None:

@@ -49,23 +49,23 @@ def every_mask_of_transformers(
     """(predicted IoU, mask) of three masks a point that are not empty, best first: the oracle."""
     side = {"height": IMAGE, "width": IMAGE}
     processor = Sam2Processor(Sam2ImageProcessorFast(size=side), target_size=IMAGE)
-    wanted = [[[one] for one in points.tolist()]]
+    prompts = [[[one] for one in points.tolist()]]
     inputs = processor(
         images=pixels,
-        input_points=wanted,
+        input_points=prompts,
         input_labels=[[[1] for _ in points]],
         return_tensors="pt",
     )
     sizes = inputs.pop("original_sizes")
     with torch.no_grad():
-        found = build()(**inputs, multimask_output=True)
-    answers = processor.post_process_masks(found.pred_masks, sizes)[0].flatten(0, 1).numpy()
-    pairs = zip(found.iou_scores.flatten().tolist(), answers, strict=True)
+        output = build()(**inputs, multimask_output=True)
+    answers = processor.post_process_masks(output.pred_masks, sizes)[0].flatten(0, 1).numpy()
+    pairs = zip(output.iou_scores.flatten().tolist(), answers, strict=True)
     return sorted((one for one in pairs if one[1].any()), key=lambda one: -one[0])
 
 
-def iou(one: BoolArray, other: BoolArray) -> float:
-    return float((one & other).sum() / (one | other).sum())
+def iou(mask: BoolArray, other: BoolArray) -> float:
+    return float((mask & other).sum() / (mask | other).sum())
 
 
 def test_the_generator_s_candidates_are_the_decoder_s_masks_above_the_threshold() -> None:
@@ -73,14 +73,14 @@ def test_the_generator_s_candidates_are_the_decoder_s_masks_above_the_threshold(
     ours = segmenter()
     view = ours.look(pixels)
     points = point_grid(5) * (130, 90)
-    logits, predicted_iou = view.candidates(points, -1.0)
+    logits, predicted_iou = view.answer(points, -1.0)
     where = view.picture.scaled(points)[None, :, None]
     prompt = {"input_points": where, "input_labels": torch.ones(1, 25, 1, dtype=torch.int64)}
     all_logits, all_iou = decode(ours._model, view.picture, prompt, CPU)
     assert torch.allclose(logits, all_logits.flatten(0, 1), atol=1e-4)
     assert torch.allclose(predicted_iou, all_iou.flatten(), atol=1e-5)
     middle = float(all_iou.flatten().sort().values[37:39].mean())  # of 75, so none is equal to it
-    assert len(view.candidates(points, middle)[1]) == int((all_iou > middle).sum())
+    assert len(view.answer(points, middle)[1]) == int((all_iou > middle).sum())
 
 
 @pytest.mark.parametrize("build", [small_sam2, small_edgetam])
@@ -93,22 +93,22 @@ def test_automatic_masks_are_those_of_the_whole_model_of_transformers(
     everything = replace(
         LOOSE, stability_score_thresh=0.0, box_nms_thresh=1.0, min_mask_region_area=0
     )
-    found = segmenter(everything, build).propose(pixels)
+    proposals = segmenter(everything, build).propose(pixels)
     expected = every_mask_of_transformers(build, pixels, point_grid(6) * (size[1], size[0]))
-    assert len(found) == len(expected) > 40
-    for one, (predicted_iou, _) in zip(found, expected, strict=True):
-        assert one.predicted_iou == pytest.approx(predicted_iou, abs=1e-5)
-        alike = [other for score, other in expected if abs(score - one.predicted_iou) < 1e-4]
-        assert max(iou(rle.decode(one.mask), other) for other in alike) > 0.99
+    assert len(proposals) == len(expected) > 40
+    for proposal, (predicted_iou, _) in zip(proposals, expected, strict=True):
+        assert proposal.predicted_iou == pytest.approx(predicted_iou, abs=1e-5)
+        alike = [other for score, other in expected if abs(score - proposal.predicted_iou) < 1e-4]
+        assert max(iou(rle.decode(proposal.mask), other) for other in alike) > 0.99
 
 
 @pytest.mark.parametrize("size", [(90, 130), (30, 200), (1, 1)])
 def test_proposals_are_masks_of_the_picture_best_first(size: tuple[int, int]) -> None:
-    found = segmenter().propose(patchwork(*size))
-    assert all((one.mask.height, one.mask.width) == size for one in found)
-    scores = [one.predicted_iou for one in found]
+    proposals = segmenter().propose(patchwork(*size))
+    assert all((proposal.mask.height, proposal.mask.width) == size for proposal in proposals)
+    scores = [proposal.predicted_iou for proposal in proposals]
     assert scores == sorted(scores, reverse=True)
-    assert size != (90, 130) or len(found) >= 1
+    assert size != (90, 130) or len(proposals) >= 1
 
 
 def test_batches_change_no_mask() -> None:
@@ -121,7 +121,7 @@ def test_batches_change_no_mask() -> None:
 def test_encoding_is_bounded_and_of_the_input() -> None:
     picture = segmenter().encode(patchwork(90, 130))
     assert picture.mask_size == (32, 32)
-    assert picture.nbytes == sum(4 * one.numel() for one in picture.features)
+    assert picture.nbytes == sum(4 * tensor.numel() for tensor in picture.features)
     other = segmenter().encode(patchwork(90, 130, seed=1))
     assert not np.allclose(picture.features[-1], other.features[-1])
 
@@ -130,7 +130,7 @@ def test_encoding_is_bounded_and_of_the_input() -> None:
 def test_every_size_has_the_published_number_of_parameters(architecture: str) -> None:
     with torch.device("meta"):
         model = build_sam2(architecture)
-    count = sum(one.numel() for one in model.parameters()) / 1e6
+    count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     assert abs(count - PARAMETERS[architecture]) < 1.5
 
 

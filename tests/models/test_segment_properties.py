@@ -59,7 +59,7 @@ class Fixed:
     upsampling: Upsampling
     threshold: float = 0.0
 
-    def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
+    def answer(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
         keep = self.predicted_iou > min_iou
         times = len(points)
         return self.logits[keep].repeat(times, 1, 1), self.predicted_iou[keep].repeat(times)
@@ -131,16 +131,16 @@ def test_every_mask_is_the_enlarged_one_whatever_the_logits(
     noise = torch.randn(2, LOW, LOW)
     logits = scale * torch.cat([noise, torch.ones(1, LOW, LOW), -torch.ones(1, LOW, LOW)])
     view = Fixed(logits, torch.tensor([0.9, 0.8, 0.7, 0.6]), upsampling_of(height, width))
-    found = generate(np.zeros((height, width, 3), np.uint8), lambda _: view, EVERYTHING)
+    proposals = generate(np.zeros((height, width, 3), np.uint8), lambda _: view, EVERYTHING)
     full = enlarged(logits, height, width) > 0
-    assert {round(one.predicted_iou, 1) for one in found} == {
+    assert {round(proposal.predicted_iou, 1) for proposal in proposals} == {
         score for score, mask in zip((0.9, 0.8, 0.7, 0.6), full, strict=True) if mask.any()
     }
-    for one in found:
-        same = full[round(9 - 10 * one.predicted_iou)].numpy()
+    for proposal in proposals:
+        same = full[round(9 - 10 * proposal.predicted_iou)].numpy()
         # Where both ways round a value near zero to another side, a pixel may differ.
-        assert (rle.decode(one.mask) != same).mean() <= 0.01
-        assert one.mask.area == rle.decode(one.mask).sum()
+        assert (rle.decode(proposal.mask) != same).mean() <= 0.01
+        assert proposal.mask.area == rle.decode(proposal.mask).sum()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1)])
@@ -152,8 +152,8 @@ def test_pictures_of_a_pixel_or_a_line_are_covered(
         return Fixed(CERTAIN, torch.tensor([0.9]), upsampling_of(*pixels.shape[:2]))
 
     chosen = GeneratorSettings(points_per_side=1, box_nms_thresh=0.7, **changes)
-    found = generate(np.zeros((*size, 3), np.uint8), look, chosen)
-    assert any(one.mask.area == size[0] * size[1] for one in found)
+    proposals = generate(np.zeros((*size, 3), np.uint8), look, chosen)
+    assert any(proposal.mask.area == size[0] * size[1] for proposal in proposals)
 
 
 def test_a_grid_of_no_points_left_asks_for_nothing_more() -> None:
@@ -164,13 +164,13 @@ def test_a_grid_of_no_points_left_asks_for_nothing_more() -> None:
 
     @dataclass(frozen=True)
     class Counted(Fixed):
-        def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
+        def answer(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
             asked.append(len(points))
-            return super().candidates(points, min_iou)
+            return super().answer(points, min_iou)
 
     counted = Counted(view.logits, view.predicted_iou, view.upsampling)
-    found = generate(np.zeros((30, 40, 3), np.uint8), lambda _: counted, chosen)
-    assert len(found) == 1
+    proposals = generate(np.zeros((30, 40, 3), np.uint8), lambda _: counted, chosen)
+    assert len(proposals) == 1
     assert sum(asked) == 1
     assert point_grid(8).shape == (64, 2)
 

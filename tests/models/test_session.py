@@ -68,11 +68,11 @@ def test_sam_answers_as_its_predictor_does(
         mask_input=None if mask is None else mask[None],
         multimask_output=multimask,
     )
-    found = picture.segment(**prompt, mask_input=mask, multimask=multimask)
-    assert np.abs(found.logits[0] - logits).max() < 1e-3
-    assert np.abs(found.predicted_iou[0] - predicted_iou).max() < 1e-4
-    assert (found.masks[0] == masks).mean() > 0.9999
-    assert 0 < found.masks.mean() < 1
+    answer = picture.segment(**prompt, mask_input=mask, multimask=multimask)
+    assert np.abs(answer.logits[0] - logits).max() < 1e-3
+    assert np.abs(answer.predicted_iou[0] - predicted_iou).max() < 1e-4
+    assert (answer.masks[0] == masks).mean() > 0.9999
+    assert 0 < answer.masks.mean() < 1
 
 
 def oracle(
@@ -93,9 +93,9 @@ def oracle(
         inputs["input_masks"] = torch.from_numpy(mask)[None, None]
     sizes = inputs.pop("original_sizes")
     with torch.no_grad():
-        found = model(**inputs, multimask_output=multimask)
-    masks = processor.post_process_masks(found.pred_masks, sizes)
-    return masks[0].numpy(), found.iou_scores[0].numpy(), found.pred_masks[0].numpy()
+        output = model(**inputs, multimask_output=multimask)
+    masks = processor.post_process_masks(output.pred_masks, sizes)
+    return masks[0].numpy(), output.iou_scores[0].numpy(), output.pred_masks[0].numpy()
 
 
 @pytest.mark.parametrize("multimask", [True, False])
@@ -115,10 +115,10 @@ def test_sam2_answers_as_the_whole_model_of_transformers_does(
     picture = opened(segmenter, pixels)
     mask = picture.segment(points=[[40, 30]]).logits[0, 1] if with_mask else None
     masks, predicted_iou, logits = oracle(build(), pixels, prompt, mask, multimask)
-    found = picture.segment(**prompt, mask_input=mask, multimask=multimask)
-    assert np.abs(found.logits - logits).max() < 1e-3
-    assert np.abs(found.predicted_iou - predicted_iou).max() < 1e-4
-    assert (found.masks == masks).mean() > 0.9999
+    answer = picture.segment(**prompt, mask_input=mask, multimask=multimask)
+    assert np.abs(answer.logits - logits).max() < 1e-3
+    assert np.abs(answer.predicted_iou - predicted_iou).max() < 1e-4
+    assert (answer.masks == masks).mean() > 0.9999
 
 
 @pytest.mark.parametrize("build", [sam, sam2])
@@ -162,7 +162,7 @@ def test_a_wrong_prompt_is_refused_with_its_reason(prompt: dict[str, Any], reaso
         opened(sam(), patchwork(90, 130)).segment(**prompt)
 
 
-class Counting:
+class CountingSegmenter:
     """A real segmenter whose encodings are counted."""
 
     identity = "counted"
@@ -182,7 +182,7 @@ class Counting:
 
 
 def test_a_picture_is_encoded_once_and_the_least_used_goes_first() -> None:
-    segmenter = Counting()
+    segmenter = CountingSegmenter()
     pixels = patchwork(40, 60)
     size = segmenter.inner.encode(pixels).nbytes
     cache = EncodingCache(2 * size)
@@ -201,7 +201,7 @@ def test_a_picture_is_encoded_once_and_the_least_used_goes_first() -> None:
 
 
 def test_a_crop_is_a_picture_of_its_own_and_encoded_once() -> None:
-    segmenter = Counting()
+    segmenter = CountingSegmenter()
     pixels = patchwork(40, 60)
     reads: list[int] = []
 
@@ -215,8 +215,8 @@ def test_a_crop_is_a_picture_of_its_own_and_encoded_once() -> None:
     assert reads == [1]
     assert first.size == (35, 30)
     alone = opened(segmenter, cut(pixels, Box(20, 5, 50, 40))).segment(points=[[7, 9]])
-    for one in (first, again):
-        assert (one.segment(points=[[7, 9]]).logits == alone.logits).all()
+    for crop in (first, again):
+        assert (crop.segment(points=[[7, 9]]).logits == alone.logits).all()
 
 
 def test_a_picture_larger_than_the_cache_is_answered_all_the_same() -> None:

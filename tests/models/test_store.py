@@ -26,8 +26,8 @@ from segsearch.core.errors import (
     PathError,
 )
 from segsearch.models.zoo.download import fetch
-from segsearch.models.zoo.pullable import TABLE, ModelSource, PullableModel, entry, names
-from segsearch.models.zoo.store import Store
+from segsearch.models.zoo.pullable import TABLE, ModelSource, PullableModel, find_pullable
+from segsearch.models.zoo.store import ModelStore
 from tests.support.hub import Hub, serving
 
 DATA = bytes(range(256)) * 8192  # 2 MiB
@@ -58,11 +58,11 @@ def row(
 
 def test_a_file_comes_whole_with_its_progress(hub: Hub, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
-    got = fetch(
+    fetched = fetch(
         hub.url + FILE, tmp_path / "w", sha256=SHA256, report=lambda *step: seen.append(step)
     )
     assert (tmp_path / "w").read_bytes() == DATA
-    assert (got.sha256, got.size_bytes) == (SHA256, len(DATA))
+    assert (fetched.sha256, fetched.size_bytes) == (SHA256, len(DATA))
     assert seen[-1] == (len(DATA), len(DATA))
     assert leftovers(tmp_path) == ["w"]
 
@@ -73,12 +73,12 @@ def test_of_pulls_at_once_one_fetches_and_the_others_wait_for_it(hub: Hub, tmp_p
 
     def pull(_: int) -> bool:
         start.wait()
-        return Store(tmp_path, hub.url).pull(row(SHA256), None)
+        return ModelStore(tmp_path, hub.url).pull(row(SHA256), None)
 
     with ThreadPoolExecutor(4) as threads:
         assert sorted(threads.map(pull, range(4))) == [False, False, False, True]
     assert len(hub.asked) == 1
-    assert Store(tmp_path, hub.url).problems(row(SHA256)) == []
+    assert ModelStore(tmp_path, hub.url).model(row(SHA256)).problems() == []
 
 
 def test_a_pull_waits_while_another_process_changes_the_model(
@@ -96,7 +96,7 @@ def test_a_pull_waits_while_another_process_changes_the_model(
     ):
         assert other.stdout
         assert other.stdout.readline() == b"held\n"
-        pulled = threads.submit(Store(tmp_path, hub.url).pull, row(SHA256), None)
+        pulled = threads.submit(ModelStore(tmp_path, hub.url).pull, row(SHA256), None)
         while "waiting for it" not in caplog.text and not pulled.done():
             time.sleep(0.01)
         asked = list(hub.asked)
@@ -109,7 +109,17 @@ def test_a_cut_connection_is_resumed_where_it_broke(hub: Hub, tmp_path: Path) ->
     hub.cuts = [1_000_000, 500_000]
     fetch(hub.url + FILE, tmp_path / "w", sha256=SHA256, pause_seconds=0)
     assert (tmp_path / "w").read_bytes() == DATA
-    assert [wanted for _, wanted in hub.asked] == [None, "bytes=1000000-", "bytes=1500000-"]
+    assert [bytes_range for _, bytes_range in hub.asked] == [
+        None,
+        "bytes=1000000-",
+        "bytes=1500000-",
+    ]
+
+
+def test_attempts_that_bring_bytes_do_not_count(hub: Hub, tmp_path: Path) -> None:
+    hub.cuts = [200_000] * 9
+    fetch(hub.url + FILE, tmp_path / "w", sha256=SHA256, pause_seconds=0)
+    assert len(hub.asked) == 10
 
 
 def test_a_later_run_goes_on_with_what_an_earlier_one_got(hub: Hub, tmp_path: Path) -> None:
@@ -191,7 +201,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(hub: Hub, tmp_path: Path) ->
 
 def test_a_pulled_model_is_recorded_and_found(hub: Hub, tmp_path: Path) -> None:
     hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
-    store = Store(tmp_path, hub.url)
+    store = ModelStore(tmp_path, hub.url)
     assert not store.holds(row())
     assert store.pull(row(), None)
     assert store.holds(row())
@@ -206,7 +216,7 @@ def test_a_pulled_model_is_recorded_and_found(hub: Hub, tmp_path: Path) -> None:
 def test_what_was_recorded_at_first_pull_binds_every_later_one(hub: Hub, tmp_path: Path) -> None:
     path = "/owner/name/resolve/abc/weights.safetensors"
     hub.files[path] = DATA
-    store = Store(tmp_path, hub.url)
+    store = ModelStore(tmp_path, hub.url)
     store.pull(row(), None)
     store.model(row()).path("weights").unlink()
     hub.files[path] = DATA[::-1]
@@ -218,7 +228,7 @@ def test_what_was_recorded_at_first_pull_binds_every_later_one(hub: Hub, tmp_pat
 
 def test_another_pull_mends_what_is_damaged(hub: Hub, tmp_path: Path) -> None:
     hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
-    store = Store(tmp_path, hub.url)
+    store = ModelStore(tmp_path, hub.url)
     store.pull(row(), None)
     store.model(row()).path("weights").write_bytes(DATA[:-1] + b"x")
     with pytest.raises(ChecksumError, match="run `segsearch models pull tiny`"):
@@ -231,7 +241,7 @@ def test_a_pull_without_a_format_keeps_the_weights_that_are_here(hub: Hub, tmp_p
     hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
     official = ModelSource(hub.url + "/weights.pth")
     both = replace(row(), weights=(official, *row().weights))
-    store = Store(tmp_path / "models", hub.url)
+    store = ModelStore(tmp_path / "models", hub.url)
     assert store.pull(both, None, format="safetensors")
     hub.files["/weights.pth"] = DATA[::-1]
     assert not store.pull(both, None)
@@ -244,12 +254,12 @@ def test_a_pull_without_a_format_keeps_the_weights_that_are_here(hub: Hub, tmp_p
 
 def test_damage_is_found_and_said(hub: Hub, tmp_path: Path) -> None:
     hub.files["/owner/name/resolve/abc/weights.safetensors"] = DATA
-    store = Store(tmp_path, hub.url)
+    store = ModelStore(tmp_path, hub.url)
     store.pull(row(), {"model_cfg": {"embed_dim": 3}})
-    assert store.problems(row()) == []
+    assert store.model(row()).problems() == []
     path = store.model(row()).path("weights")
     path.write_bytes(DATA[:-1] + b"x")
-    assert len(store.problems(row())) == 1
+    assert len(store.model(row()).problems()) == 1
     with pytest.raises(ChecksumError, match="damaged or was replaced"):
         store.model(row()).path("weights")
     assert store.kept() == ["tiny"]
@@ -264,7 +274,7 @@ def test_damage_is_found_and_said(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_an_imported_file_must_be_the_one_the_row_names(tmp_path: Path) -> None:
-    store = Store(tmp_path / "models", "http://127.0.0.1:1")
+    store = ModelStore(tmp_path / "models", "http://127.0.0.1:1")
     file = tmp_path / "weights.safetensors"
     with pytest.raises(PathError):
         store.put(row(), file, None)
@@ -282,7 +292,7 @@ def test_an_imported_file_must_be_the_one_the_row_names(tmp_path: Path) -> None:
 
 def test_a_tokenizer_is_imported_with_its_model(tmp_path: Path) -> None:
     words = replace(row(), companions=(("tokenizer.json", ModelSource("tokenizer.json", "o/n")),))
-    store = Store(tmp_path / "models", "http://127.0.0.1:1")
+    store = ModelStore(tmp_path / "models", "http://127.0.0.1:1")
     file = tmp_path / "weights.safetensors"
     file.write_bytes(DATA)
     with pytest.raises(ModelMissingError, match=r"tokenizer\.json of o/n"):
@@ -295,7 +305,7 @@ def test_a_tokenizer_is_imported_with_its_model(tmp_path: Path) -> None:
 
 def test_a_model_that_is_here_outlives_an_import_that_lacks_a_file(tmp_path: Path) -> None:
     words = replace(row(), companions=(("tokenizer.json", ModelSource("tokenizer.json", "o/n")),))
-    store = Store(tmp_path / "models", "http://127.0.0.1:1")
+    store = ModelStore(tmp_path / "models", "http://127.0.0.1:1")
     file = tmp_path / "weights.safetensors"
     file.write_bytes(DATA)
     (tmp_path / "tokenizer.json").write_text("{}")
@@ -304,13 +314,13 @@ def test_a_model_that_is_here_outlives_an_import_that_lacks_a_file(tmp_path: Pat
     file.write_bytes(DATA[::-1])
     with pytest.raises(ModelMissingError, match=r"tokenizer\.json of o/n"):
         store.put(words, file, None)
-    assert store.problems(words) == []
+    assert store.model(words).problems() == []
 
 
 def test_a_file_that_cannot_be_read_is_no_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store(tmp_path / "models", "http://127.0.0.1:1")
+    store = ModelStore(tmp_path / "models", "http://127.0.0.1:1")
     file = tmp_path / "weights.safetensors"
     file.write_bytes(DATA)
 
@@ -328,15 +338,15 @@ def test_a_user_without_a_home_hears_which_setting_helps(
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
     with pytest.raises(ModelError, match="SEGSEARCH_MODELS"):
-        Store(Path("~/.cache/segsearch/models"), "http://127.0.0.1:1")
+        ModelStore(Path("~/.cache/segsearch/models"), "http://127.0.0.1:1")
 
 
 def test_the_table_names_each_model_once_and_pins_no_invented_hash() -> None:
-    assert len(set(names())) == len(TABLE) == 18
-    for one in TABLE:
-        for source in one.weights:
+    assert len({row.name for row in TABLE}) == len(TABLE) == 18
+    for model in TABLE:
+        for source in model.weights:
             assert source.sha256 is None or len(bytes.fromhex(source.sha256)) == 32
             assert source.url("https://hub").startswith("https://")
-    assert not entry("mobileclip2-s0").commercial
+    assert not find_pullable("mobileclip2-s0").commercial
     with pytest.raises(ModelError, match="open_clip:ARCHITECTURE/TAG"):
-        entry("sam9")
+        find_pullable("sam9")

@@ -13,7 +13,7 @@ from segsearch.models.embed.text_cache import CachedTextEmbedder
 from tests.support.small_models import ColourEmbedder
 
 
-class Counting(ColourEmbedder):
+class CountingEmbedder(ColourEmbedder):
     def __init__(self) -> None:
         self.asked: list[str] = []
 
@@ -29,27 +29,27 @@ WORDS = some.lists(
 
 @given(some.lists(WORDS, max_size=6), some.integers(1, 3))
 def test_the_answers_are_those_of_the_model(calls: list[list[str]], kept: int) -> None:
-    remembering, plain = CachedTextEmbedder(Counting(), kept), ColourEmbedder()
+    cached, plain = CachedTextEmbedder(CountingEmbedder(), kept), ColourEmbedder()
     for texts in calls:
-        got, wanted = remembering.embed_texts(texts), plain.embed_texts(texts)
-        assert got.shape == wanted.shape
-        assert np.array_equal(got, wanted)
-        assert len(remembering._known) <= kept
+        vectors, expected = cached.embed_texts(texts), plain.embed_texts(texts)
+        assert vectors.shape == expected.shape
+        assert np.array_equal(vectors, expected)
+        assert len(cached._known) <= kept
 
 
 def test_known_words_cost_no_model_call_until_others_push_them_out() -> None:
-    model = Counting()
-    remembering = CachedTextEmbedder(model, 2)
-    remembering.embed_texts(["red", "red"])
-    remembering.embed_texts(["blue", "red"])
+    model = CountingEmbedder()
+    cached = CachedTextEmbedder(model, 2)
+    cached.embed_texts(["red", "red"])
+    cached.embed_texts(["blue", "red"])
     assert model.asked == ["red", "blue"]
-    remembering.embed_texts(["green"])  # pushes blue out: red was asked for after it
-    remembering.embed_texts(["red"])
-    remembering.embed_texts(["blue"])
+    cached.embed_texts(["green"])  # pushes blue out: red was asked for after it
+    cached.embed_texts(["red"])
+    cached.embed_texts(["blue"])
     assert model.asked == ["red", "blue", "green", "blue"]
 
 
 def test_what_is_given_out_may_be_changed() -> None:
-    remembering = CachedTextEmbedder(ColourEmbedder())
-    remembering.embed_texts(["red"])[:] = 0
-    assert remembering.embed_texts(["red"]).any()
+    cached = CachedTextEmbedder(ColourEmbedder())
+    cached.embed_texts(["red"])[:] = 0
+    assert cached.embed_texts(["red"]).any()

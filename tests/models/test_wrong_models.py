@@ -27,10 +27,10 @@ from segsearch.models.embed.open_clip_zoo import build, check_model, tokenizer
 from segsearch.models.loading import check_weights, find_model
 from segsearch.models.pipeline import Pipeline
 from segsearch.models.presets import preset, recipe_of
-from segsearch.models.zoo.pullable import entry
-from segsearch.models.zoo.registry import EMBEDDED, model
+from segsearch.models.zoo.installed import EMBEDDED, embedded_model
+from segsearch.models.zoo.pullable import find_pullable
 from tests.cli.test_models import siglip_shape
-from tests.support.every_model import checkpoint, write_tokenizer
+from tests.support.every_model import HostilePickle, checkpoint, write_tokenizer
 from tests.support.small_models import (
     ColourEmbedder,
     ColourSegmenter,
@@ -121,7 +121,7 @@ class UnsureSegmenter(ColourSegmenter):
     """Estimates no mask's quality."""
 
     def propose(self, pixels: Pixels) -> list[Proposal]:
-        return [replace(one, predicted_iou=math.nan) for one in super().propose(pixels)]
+        return [replace(proposal, predicted_iou=math.nan) for proposal in super().propose(pixels)]
 
 
 def nan_pipeline() -> Pipeline:
@@ -195,15 +195,8 @@ def junk(_: Path, to: Path) -> Path:
 
 
 def hostile(_: Path, to: Path) -> Path:
-    torch.save({"weight": Evil()}, to.with_suffix(".pt"), pickle_protocol=4)
+    torch.save({"weight": HostilePickle()}, to.with_suffix(".pt"), pickle_protocol=4)
     return to.with_suffix(".pt")
-
-
-class Evil:
-    """What unpickling would run."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (print, ("a pickle ran",))
 
 
 @pytest.mark.parametrize(
@@ -229,21 +222,21 @@ def test_an_import_that_does_not_fit_leaves_the_weights_that_are_here(
     assert models(["verify", "edgetam"]).exit_code == 0
     kept = folder / f"m-{make.__name__}"
     assert (kept / "edgetam" / edgetam.name).read_bytes() == edgetam.read_bytes()
-    assert sorted(one.name for one in kept.iterdir()) == [".edgetam.lock", "edgetam"]
+    assert sorted(file.name for file in kept.iterdir()) == [".edgetam.lock", "edgetam"]
 
 
 @pytest.fixture(scope="module")
 def edgetam(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(entry("edgetam"), tmp_path_factory.mktemp("edgetam"))
+    return checkpoint(find_pullable("edgetam"), tmp_path_factory.mktemp("edgetam"))
 
 
 @pytest.mark.parametrize("name", ["sam-vit-b", "sam2.1-tiny", "mobileclip2-s0"])
 def test_what_fits_is_taken_and_a_neighbour_s_file_is_not(name: str, tmp_path: Path) -> None:
-    file = checkpoint(entry(name), tmp_path)
-    check_weights(entry(name), file)
+    file = checkpoint(find_pullable(name), tmp_path)
+    check_weights(find_pullable(name), file)
     others = {"sam-vit-b": "sam-vit-l", "sam2.1-tiny": "sam2.1-small"}
     with pytest.raises(ModelError, match="is of another architecture"):
-        check_weights(entry(others.get(name, "mobileclip2-s2")), file)
+        check_weights(find_pullable(others.get(name, "mobileclip2-s2")), file)
 
 
 def test_a_tokenizer_that_does_not_load_is_not_imported(tmp_path: Path) -> None:
@@ -286,8 +279,8 @@ def test_models_that_come_with_segsearch_are_held_against_their_manifest(
         done = models(["verify", "--json", *names])
         assert json.loads(done.stdout) == {"sam-lite": [], "clip-lite": []}
     copied = shutil.copytree(EMBEDDED, tmp_path / "embedded")
-    (copied / model("sam-lite").files["weights"][0]).write_bytes(b"other")
-    damaged = replace(model("sam-lite"), folder=copied)
+    (copied / embedded_model("sam-lite").files["weights"][0]).write_bytes(b"other")
+    damaged = replace(embedded_model("sam-lite"), folder=copied)
     monkeypatch.setattr("segsearch.models.loading.embedded_model", lambda _: damaged)
     done = models(["verify", "sam-lite"])
     assert done.exit_code == EXIT_CODES[ChecksumError]

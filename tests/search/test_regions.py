@@ -12,7 +12,7 @@ from segsearch.core.errors import ModelError, NotFoundError
 from segsearch.core.types import Mask
 from segsearch.library import SegSearch
 from segsearch.masks.rle import decode, encode, iou
-from segsearch.models.segment.multilook import candidates
+from segsearch.models.segment.multilook import find_masks
 from tests.conftest import Truth
 from tests.support.small_models import Shape, open_small_service, paint
 
@@ -43,7 +43,7 @@ def test_a_click_answered_by_closer_looks_beats_one_look_on_small_things(
         answer = picture.segment(points=[point])
         first = encode(answer.masks[0, int(answer.predicted_iou[0].argmax())])
         once.append(iou(first, mask) if first else 0.0)
-        offered = candidates(picture, [point])
+        offered = find_masks(picture, [point])
         closer.append(iou(offered[0].mask, mask))
         assert len(offered) <= 3
     assert len(once) >= 20

@@ -18,7 +18,7 @@ MASKS = 3
 
 
 @dataclass(frozen=True)
-class Patches:
+class ColourPatches:
     """A picture as the number of each pixel's patch (H, W)."""
 
     numbers: NDArray[np.int32]
@@ -42,15 +42,15 @@ class ClickSegmenter(ColourSegmenter):
 
     looks_closer = False
 
-    def encode(self, pixels: Pixels) -> Patches:
+    def encode(self, pixels: Pixels) -> ColourPatches:
         nearest = nearest_colours(pixels)
         numbers = np.zeros(nearest.shape, dtype=np.int32)
         for colour in np.unique(nearest):
             labels, _ = ndimage.label(nearest == colour)
             numbers[labels > 0] = labels[labels > 0] + numbers.max()
-        return Patches(numbers)
+        return ColourPatches(numbers)
 
-    def answer(self, picture: Patches, prompts: Prompts) -> PromptedMasks:
+    def answer(self, picture: ColourPatches, prompts: Prompts) -> PromptedMasks:
         things = [self._thing(picture, prompts, box) for box in prompts.boxes]
         if not things:
             things = [self._thing(picture, prompts, None)]
@@ -62,7 +62,7 @@ class ClickSegmenter(ColourSegmenter):
 
     def _thing(
         self,
-        picture: Patches,
+        picture: ColourPatches,
         prompts: Prompts,
         box: NDArray[np.float64] | None,
     ) -> BoolArray:

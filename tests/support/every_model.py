@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -15,7 +17,14 @@ from segsearch.models.segment.sam import build_sam
 from segsearch.models.segment.sam2 import build_sam2
 from segsearch.models.segment.state_dict import sam2_from_hub
 from segsearch.models.zoo.pullable import PullableModel
-from segsearch.models.zoo.store import Store
+from segsearch.models.zoo.store import ModelStore
+
+
+class HostilePickle:
+    """Prints something when it is unpickled: what a checkpoint must not be able to do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (print, ("a pickle ran",))
 
 
 def checkpoint(entry: PullableModel, folder: Path) -> Path:
@@ -56,10 +65,8 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 
 
-def put(store: Store, entry: PullableModel, folder: Path) -> None:
+def put(store: ModelStore, entry: PullableModel, folder: Path) -> None:
     """Import a row's untrained checkpoint, whatever sha256 the row names."""
-    from dataclasses import replace
-
-    unpinned = replace(entry, weights=tuple(replace(one, sha256=None) for one in entry.weights))
+    unpinned = replace(entry, weights=tuple(replace(row, sha256=None) for row in entry.weights))
     config = describe(entry.architecture) if entry.kind == "embedder" else None
     store.put(unpinned, checkpoint(entry, folder), config)

@@ -28,9 +28,9 @@ class Hub:
     url: str = ""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _HubHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        hub: Hub = cast(_Server, self.server).hub
+        hub: Hub = cast(_HubServer, self.server).hub
         hub.asked.append((self.path, self.headers.get("Range")))
         if hub.failures:
             self.send_error(hub.failures.pop(0))
@@ -51,9 +51,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _give(self, hub: Hub, data: bytes) -> None:
         mark = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
-        wanted, start = self.headers.get("Range"), 0
-        if wanted and self.headers.get("If-Range") == mark:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        requested, start = self.headers.get("Range"), 0
+        if requested and self.headers.get("If-Range") == mark:
+            start = int(requested.removeprefix("bytes=").rstrip("-"))
             if start >= len(data):
                 self.send_error(416)
                 return
@@ -72,14 +72,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Silence."""
 
 
-class _Server(ThreadingHTTPServer):
+class _HubServer(ThreadingHTTPServer):
     hub: Hub
 
 
 @contextmanager
 def serving(files: dict[str, bytes]) -> Iterator[Hub]:
     """A hub that has `files` by path, at `hub.url`."""
-    server = _Server(("127.0.0.1", 0), _Handler)
+    server = _HubServer(("127.0.0.1", 0), _HubHandler)
     server.hub = Hub(files, url=f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -26,7 +26,7 @@ from segment_anything.modeling import Sam
 from segsearch.masks.rle import decode
 from segsearch.models.presets import DEMO
 from segsearch.models.segment.automatic import GeneratorSettings
-from segsearch.models.segment.multilook import candidates
+from segsearch.models.segment.multilook import find_masks
 from segsearch.models.segment.sam import SamSegmenter
 from segsearch.models.segment.sam_lite import IMAGE_SIZE, load_sam_lite
 from segsearch.models.segment.session import EncodingCache
@@ -100,7 +100,7 @@ def looks_scores(sam: Sam, scenes: list[Scene]) -> dict[str, float]:
         for item in scene.instances:
             if item.mask.mean() > CLICK_SMALLEST:
                 x, y = deepest(item.mask)
-                offered = candidates(picture, [(x + 0.5, y + 0.5)])
+                offered = find_masks(picture, [(x + 0.5, y + 0.5)])
                 found = [iou(item.mask, decode(one.mask)) for one in offered] or [0.0]
                 rows.append((found[0], max(found)))
     first, best = np.mean(rows, axis=0)

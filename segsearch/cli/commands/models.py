@@ -96,7 +96,7 @@ def verify(
 ) -> None:
     """Read every byte of models and compare with what was recorded; exit code 0 if all agree."""
     from segsearch.models.loading import find_model, model_store
-    from segsearch.models.zoo.registry import embedded_names
+    from segsearch.models.zoo.installed import embedded_names
 
     here = [*embedded_names(), *model_store(context.obj).kept()]
     checked = {name: find_model(context.obj, name).problems() for name in names or here}
@@ -132,10 +132,10 @@ def remove(context: typer.Context, names: Names) -> None:
 
 
 def _embedded() -> Iterator[dict[str, Any]]:
-    from segsearch.models.zoo.registry import embedded_names, model
+    from segsearch.models.zoo.installed import embedded_model, embedded_names
 
     for name in embedded_names():
-        one = model(name)
+        one = embedded_model(name)
         path = one.folder / one.files["weights"][0]
         yield {
             "name": name,

@@ -57,7 +57,7 @@ class BatchingEmbedder:
         if not group:
             return
         try:
-            rows = self._embedder.embed_pictures([one for pictures, _ in group for one in pictures])
+            rows = self._embedder.embed_pictures([crop for crops, _ in group for crop in crops])
         except Exception:  # noqa: BLE001  whose fault it is shows one by one
             for pictures, future in group:
                 self._serve_alone(pictures, future)

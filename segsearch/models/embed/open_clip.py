@@ -1,22 +1,17 @@
-"""Embeds pictures and words with an open_clip model built from a config and safetensors weights."""
+"""Embeds pictures and words with a model of open_clip's classes; it reads no file."""
 
 from __future__ import annotations
 
 import copy
-import json
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import open_clip
 import PIL.Image
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 
 from segsearch.core.arrays import Pixels, Vectors
-from segsearch.models.checkpoint import fit, read_weights
 from segsearch.models.device import CPU, Placement, with_less_memory
 
 BATCH = 64  # words, and pictures where a GPU has much to do at once
@@ -24,16 +19,19 @@ BATCH_ON_CPU = 16  # pictures: more of them leave the cache between two layers
 
 
 class OpenClipEmbedder:
-    """Both towers of one open_clip model on one device."""
+    """Both towers of one open_clip model on one device.
+
+    `config` is open_clip's: `model_cfg` says how the model is built, `preprocess_cfg` what a
+    picture goes through.
+    """
 
     def __init__(
         self,
         model: Any,
         tokenizer: Any,
+        config: dict[str, Any],
         *,
         identity: str,
-        dimension: int,
-        preprocessing: dict[str, Any],
         place: Placement = CPU,
     ) -> None:
         # Pictures come channels last from `_picture_batch`; so no weight is reordered at each call.
@@ -43,13 +41,14 @@ class OpenClipEmbedder:
             .requires_grad_(requires_grad=False)
         )
         self._tokenizer = tokenizer
+        self._config = config
         self._identity = identity
-        self._dimension = dimension
-        self._preprocessing = preprocessing
+        self._preprocessing: dict[str, Any] = config["preprocess_cfg"]
         self._place = place
         shape, device = (1, 3, 1, 1), place.device
-        self._mean = torch.tensor(preprocessing["mean"], device=device).view(shape) * 255
-        self._std = torch.tensor(preprocessing["std"], device=device).view(shape) * 255
+        mean, std = self._preprocessing["mean"], self._preprocessing["std"]
+        self._mean = torch.tensor(mean, device=device).view(shape) * 255
+        self._std = torch.tensor(std, device=device).view(shape) * 255
         self._spare: OpenClipEmbedder | None = None
         self._lock = threading.Lock()
 
@@ -59,7 +58,7 @@ class OpenClipEmbedder:
 
     @property
     def dimension(self) -> int:
-        return self._dimension
+        return int(self._config["model_cfg"]["embed_dim"])
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -91,12 +90,9 @@ class OpenClipEmbedder:
         """The same on the CPU, made once; the other keeps its device for other pictures."""
         with self._lock:
             if self._spare is None:
+                model = copy.deepcopy(self._model).cpu()
                 self._spare = OpenClipEmbedder(
-                    copy.deepcopy(self._model).cpu(),
-                    self._tokenizer,
-                    identity=self._identity,
-                    dimension=self._dimension,
-                    preprocessing=self._preprocessing,
+                    model, self._tokenizer, self._config, identity=self._identity
                 )
             return self._spare
 
@@ -149,27 +145,3 @@ def resize(picture: Pixels, side: int, preprocessing: dict[str, Any]) -> Pixels:
     canvas = PIL.Image.new("RGB", (side, side), tuple(preprocessing["fill_color"]))
     canvas.paste(small, ((side - size[0]) // 2, (side - size[1]) // 2))
     return np.asarray(canvas)
-
-
-def load(
-    config: Path, weights: Path, merges: Path, *, identity: str, place: Placement
-) -> OpenClipEmbedder:
-    """An embedder from open_clip's config JSON, safetensors and a merges file of its tokenizer.
-
-    Raises ModelError when the weights do not fit the config, naming the first that differ.
-    """
-    document = json.loads(config.read_text())
-    shape = document["model_cfg"]
-    model = open_clip.CLIP(**shape)
-    fit(model, read_weights(weights), weights.name)
-    tokenizer = SimpleTokenizer(
-        bpe_path=str(merges), context_length=shape["text_cfg"]["context_length"]
-    )
-    return OpenClipEmbedder(
-        model,
-        tokenizer,
-        identity=identity,
-        dimension=int(shape["embed_dim"]),
-        preprocessing=document["preprocess_cfg"],
-        place=place,
-    )

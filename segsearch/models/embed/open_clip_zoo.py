@@ -33,16 +33,20 @@ def entry_of(name: str) -> PullableModel:
     architecture = name.removeprefix(OPEN_CLIP)
     config = describe(architecture)
     model, _, tag = architecture.partition("/")
-    found = open_clip.get_pretrained_cfg(model, tag)
-    repository, _, file = (found.get("hf_hub") or "").rpartition("/")
+    pretrained = open_clip.get_pretrained_cfg(model, tag)
+    repository, _, file = (pretrained.get("hf_hub") or "").rpartition("/")
     if repository:
         weights = ModelSource(file or HUB_FILE, repository)
-    elif found.get("url"):
-        weights = ModelSource(found["url"])
+    elif pretrained.get("url"):
+        weights = ModelSource(pretrained["url"])
     else:
         raise ModelError(f"open_clip does not say where {architecture} is: import its file.")
     words = config["model_cfg"]["text_cfg"].get("hf_tokenizer_name")
-    companions = tuple((one, ModelSource(one, words)) for one in TOKENIZER) if words else ()
+    companions = (
+        tuple((json_file, ModelSource(json_file, words)) for json_file in TOKENIZER)
+        if words
+        else ()
+    )
     return PullableModel(
         name,
         "embedder",
@@ -63,8 +67,8 @@ def describe(architecture: str) -> dict[str, Any]:
     """
     model, _, tag = architecture.partition("/")
     shape = open_clip.get_model_config(model)
-    found = open_clip.get_pretrained_cfg(model, tag) if shape else None
-    if not shape or not found:
+    pretrained = open_clip.get_pretrained_cfg(model, tag) if shape else None
+    if not shape or not pretrained:
         raise ModelError(
             f"open_clip has no model {architecture!r}: `open_clip.list_pretrained()` lists "
             "architecture and tag of each."
@@ -72,16 +76,16 @@ def describe(architecture: str) -> dict[str, Any]:
     shape = copy.deepcopy(shape)
     if "hf_model_name" in shape["text_cfg"] or "multimodal_cfg" in shape:
         raise ModelError(f"{model} takes parts from other libraries, which is not supported.")
-    if found.get("quick_gelu"):
+    if pretrained.get("quick_gelu"):
         shape["quick_gelu"] = True
     size = shape["vision_cfg"]["image_size"]
     side = size if isinstance(size, int) else size[0]
     preprocessing = {
         "size": side,
-        "mean": list(found.get("mean") or open_clip.OPENAI_DATASET_MEAN),
-        "std": list(found.get("std") or open_clip.OPENAI_DATASET_STD),
-        "interpolation": found.get("interpolation") or "bicubic",
-        "resize_mode": found.get("resize_mode") or "shortest",
+        "mean": list(pretrained.get("mean") or open_clip.OPENAI_DATASET_MEAN),
+        "std": list(pretrained.get("std") or open_clip.OPENAI_DATASET_STD),
+        "interpolation": pretrained.get("interpolation") or "bicubic",
+        "resize_mode": pretrained.get("resize_mode") or "shortest",
     }
     return {"model_cfg": shape, "preprocess_cfg": preprocessing}
 
@@ -89,22 +93,16 @@ def describe(architecture: str) -> dict[str, Any]:
 def load_model(
     config: Path, weights: Path, words: Path | None, *, identity: str, place: Placement
 ) -> OpenClipEmbedder:
-    """An embedder from what `describe` gave, a checkpoint, and the folder of its tokenizer.
+    """An embedder from what `describe` gave, a checkpoint, and `words`, its tokenizer.
 
-    Without the folder it is open_clip's own CLIP tokenizer. ModelError when a file is missing,
-    damaged or does not fit.
+    That is the folder of its files, or the merges file of open_clip's own CLIP tokenizer; with
+    None that one has its usual merges. ModelError when a file is missing, damaged or does not fit.
     """
     document = json.loads(config.read_text())
     model = build(document["model_cfg"])
     fit(model, _as_this_version_names_them(read_weights(weights), model), weights.name)
-    return OpenClipEmbedder(
-        model,
-        tokenizer(document["model_cfg"]["text_cfg"], words),
-        identity=identity,
-        dimension=int(document["model_cfg"]["embed_dim"]),
-        preprocessing=document["preprocess_cfg"],
-        place=place,
-    )
+    encode = tokenizer(document["model_cfg"]["text_cfg"], words)
+    return OpenClipEmbedder(model, encode, document, identity=identity, place=place)
 
 
 def check_model(config: dict[str, Any], weights: Path, words: Path) -> None:
@@ -125,19 +123,20 @@ def build(shape: dict[str, Any]) -> nn.Module:
     return model.eval()
 
 
-def tokenizer(text: dict[str, Any], folder: Path | None) -> Any:
+def tokenizer(text: dict[str, Any], words: Path | None) -> Any:
     """The tokenizer of a `text_cfg`; ModelError when its files are not here, or are no tokenizer.
 
-    Code that they name is never run.
+    `words` as in `load_model`. Code that the files name is never run.
     """
     length, options = text.get("context_length", 77), text.get("tokenizer_kwargs", {})
     if not text.get("hf_tokenizer_name"):
-        return SimpleTokenizer(context_length=length, **options)
-    if folder is None:
+        merges = {"bpe_path": str(words)} if words and words.is_file() else {}
+        return SimpleTokenizer(context_length=length, **merges, **options)
+    if words is None:
         raise ModelError(f"The tokenizer of {text['hf_tokenizer_name']} is not here.")
     try:
         made = HFTokenizer(
-            str(folder),
+            str(words),
             context_length=length,
             local_files_only=True,
             trust_remote_code=False,  # without it a person is asked, and may say yes
@@ -147,7 +146,7 @@ def tokenizer(text: dict[str, Any], folder: Path | None) -> Any:
     except Exception as problem:  # tokenizers raises it bare
         reason = (str(problem) or type(problem).__name__).splitlines()[0]
         raise ModelError(
-            f"The tokenizer in {folder} does not load ({reason}): pull the model again, or import "
+            f"The tokenizer in {words} does not load ({reason}): pull the model again, or import "
             "it with its own tokenizer files beside the weights."
         ) from problem
     return made
@@ -157,8 +156,8 @@ def _as_this_version_names_them(weights: dict[str, Tensor], model: nn.Module) ->
     """Older checkpoints keep the text tower at the top, and scale and bias as one-element rows."""
     if "positional_embedding" in weights and not hasattr(model, "positional_embedding"):
         weights = convert_to_custom_text_state_dict(weights)
-    wanted = model.state_dict()
+    state = model.state_dict()
     for name in ("logit_scale", "logit_bias"):
-        if name in weights and name in wanted and weights[name].numel() == 1:
-            weights[name] = weights[name].reshape(wanted[name].shape)
+        if name in weights and name in state and weights[name].numel() == 1:
+            weights[name] = weights[name].reshape(state[name].shape)
     return weights

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 
 from segsearch.core.arrays import Pixels, Vector, Vectors
 from segsearch.models.protocols import Embedder
@@ -20,8 +20,7 @@ class CachedTextEmbedder:
 
     def __init__(self, embedder: Embedder, texts_kept: int = TEXTS_KEPT) -> None:
         self._embedder = embedder
-        self._texts_kept = texts_kept
-        self._known: OrderedDict[str, Vector] = OrderedDict()
+        self._known: LRUCache[str, Vector] = LRUCache(texts_kept)
         self._lock = threading.Lock()
 
     @property
@@ -42,19 +41,15 @@ class CachedTextEmbedder:
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, d) unit rows for n texts, in order; only unknown ones go through the model."""
+        if not texts:
+            return self._embedder.embed_texts(texts)
         with self._lock:
-            found = {text: self._known[text] for text in texts if text in self._known}
-        missing = list(dict.fromkeys(text for text in texts if text not in found))
-        if missing or not texts:
-            made = self._embedder.embed_texts(missing)
-            if not texts:
-                return made
-            # A copy: a row of `made` would keep all of it in memory.
-            found |= {text: row.copy() for text, row in zip(missing, made, strict=True)}
+            rows = {text: self._known[text] for text in texts if text in self._known}
+        missing = list(dict.fromkeys(text for text in texts if text not in rows))
+        if missing:
+            vectors = self._embedder.embed_texts(missing)
+            # A copy: a row of `vectors` would keep all of it in memory.
+            rows |= {text: row.copy() for text, row in zip(missing, vectors, strict=True)}
         with self._lock:
-            for text in texts:
-                self._known[text] = found[text]
-                self._known.move_to_end(text)
-            while len(self._known) > self._texts_kept:
-                self._known.popitem(last=False)
-        return np.stack([found[text] for text in texts])
+            self._known.update((text, rows[text]) for text in texts)
+        return np.stack([rows[text] for text in texts])

@@ -22,7 +22,7 @@ from torchvision.ops import nms  # type: ignore[import-untyped]  # it ships no t
 
 from segsearch.core.arrays import BoolArray, Pixels
 from segsearch.core.errors import InputError
-from segsearch.core.types import Box, Mask, Proposal
+from segsearch.core.types import Box, Proposal
 from segsearch.masks import rle
 from segsearch.masks.refine import to_edges
 from segsearch.models.segment.mask_stats import measure
@@ -41,11 +41,11 @@ class GeneratorSettings:
     when more than `overlap_thresh` of it, or of the better mask it meets, is shared.
 
     With `coarse_points_per_side` the whole picture is asked in two passes: a coarse grid first,
-    then only those points of the grid that no mask found so far covers. Masks above
-    `settled_area_share` of the picture, mostly backgrounds, settle nothing. Parts of things found
-    in the first pass can be lost; upstream knows nothing of the kind.
+    then only those points of the grid that no mask of the first pass covers. Masks above
+    `settled_area_share` of the picture, mostly backgrounds, do not count. Parts of things that the
+    first pass has can be lost; upstream knows nothing of the kind.
 
-    With `edges_px`, outlines move to edges of the picture (`edges.to_edges`), each seen with its
+    With `edges_px`, outlines move to edges of the picture (`refine.to_edges`), each seen with its
     surroundings' longer side reduced to that many pixels: for segmenters whose outlines are rough.
     """
 
@@ -98,7 +98,7 @@ class View(Protocol):
     def threshold(self) -> float:
         """Logits above it belong to the mask."""
 
-    def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
+    def answer(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
         """Logits (k, h, w) and predicted IoU (k,) of the masks above `min_iou`, by prompt.
 
         `points` (n, 2) are x, y in pixels of this view; each gives up to three masks.
@@ -106,8 +106,8 @@ class View(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The masks of one view that passed every threshold, in the order of their prompts.
+class ScoredMasks:
+    """Masks of one view that passed every threshold, in the order of their prompts.
 
     `logits` (k, h, w) float32, `predicted_iou` and `stability` (k,) float32, `boxes` (k, 4) int64
     half-open in pixels of the view.
@@ -118,8 +118,8 @@ class Found:
     stability: Tensor
     boxes: Tensor
 
-    def __getitem__(self, keep: Tensor) -> Found:
-        return Found(
+    def __getitem__(self, keep: Tensor) -> ScoredMasks:
+        return ScoredMasks(
             self.logits[keep], self.predicted_iou[keep], self.stability[keep], self.boxes[keep]
         )
 
@@ -138,8 +138,8 @@ def generate(
     crop_areas: list[int] = []
     for crop, layer in crop_boxes(whole, settings):
         view = look(np.ascontiguousarray(pixels[crop.y0 : crop.y1, crop.x0 : crop.x1]))
-        found = _in_view(view, crop, whole, (settings, layer))
-        proposals += _proposals(found, view, crop, whole)
+        masks = _masks_of_view(view, crop, whole, (settings, layer))
+        proposals += _proposals(masks, view, crop, whole)
         crop_areas += [crop.area] * (len(proposals) - len(crop_areas))
     if settings.crop_n_layers:
         # A smaller crop shows the same thing larger, so its mask is preferred.
@@ -147,10 +147,11 @@ def generate(
         proposals = _without_duplicates(proposals, scores, settings.crop_nms_thresh)
     if settings.edges_px:
         proposals = [
-            replace(one, mask=to_edges(pixels, one.mask, settings.edges_px)) for one in proposals
+            replace(proposal, mask=to_edges(pixels, proposal.mask, settings.edges_px))
+            for proposal in proposals
         ]
     if settings.min_mask_region_area:
-        proposals = _tidied(proposals, settings)
+        proposals = _tidy_all(proposals, settings)
     proposals.sort(key=_rank)
     if settings.one_mask_per_thing:
         proposals = drop_overlaps(proposals, settings.overlap_thresh)
@@ -185,47 +186,46 @@ def point_grid(per_side: int) -> NDArray[np.float64]:
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def _in_view(
+def _masks_of_view(
     view: View, crop: Box, whole: Box, effort: tuple[GeneratorSettings, int]
-) -> Found | None:
-    """What the point grid finds in one crop, duplicates removed; None when that is nothing."""
+) -> ScoredMasks:
+    """What the point grid finds in one crop, duplicates removed."""
     settings, layer = effort
     per_side = settings.points_per_side // settings.crop_n_points_downscale_factor**layer
     points = point_grid(max(1, per_side)) * (crop.width, crop.height)
     if settings.coarse_points_per_side and not layer:
         coarse = point_grid(settings.coarse_points_per_side) * (crop.width, crop.height)
-        first = _asked(view, coarse, settings)
-        found = _joined(
-            [first, _asked(view, points[~_settled(view, first, points, settings)], settings)]
-        )
+        first = _ask(view, coarse, settings)
+        uncovered = points[~_covered(view, first, points, settings)]
+        masks = _join([first, _ask(view, uncovered, settings)])
     else:
-        found = _asked(view, points, settings)
-    found = found[~_cut_by_crop(found.boxes, crop, whole)]
-    if not found.boxes.shape[0]:
-        return None
-    return found[nms(_with_area(found.boxes), found.predicted_iou, settings.box_nms_thresh)]
+        masks = _ask(view, points, settings)
+    masks = masks[~_cut_by_crop(masks.boxes, crop, whole)]
+    return masks[nms(_with_area(masks.boxes), masks.predicted_iou, settings.box_nms_thresh)]
 
 
-def _asked(view: View, points: NDArray[np.float64], settings: GeneratorSettings) -> Found:
+def _ask(view: View, points: NDArray[np.float64], settings: GeneratorSettings) -> ScoredMasks:
     """The masks of points (n, 2) that pass the thresholds, a batch at a time."""
     starts = range(0, max(1, len(points)), settings.points_per_batch)
-    return _joined(
-        [_passing(view, points[start : start + settings.points_per_batch], settings)
-         for start in starts]
-    )  # fmt: skip
-
-
-def _joined(parts: list[Found]) -> Found:
-    return Found(
-        torch.cat([one.logits for one in parts]),
-        torch.cat([one.predicted_iou for one in parts]),
-        torch.cat([one.stability for one in parts]),
-        torch.cat([one.boxes for one in parts]),
+    return _join(
+        [
+            _ask_batch(view, points[start : start + settings.points_per_batch], settings)
+            for start in starts
+        ]
     )
 
 
-def _settled(
-    view: View, first: Found, points: NDArray[np.float64], settings: GeneratorSettings
+def _join(parts: list[ScoredMasks]) -> ScoredMasks:
+    return ScoredMasks(
+        torch.cat([masks.logits for masks in parts]),
+        torch.cat([masks.predicted_iou for masks in parts]),
+        torch.cat([masks.stability for masks in parts]),
+        torch.cat([masks.boxes for masks in parts]),
+    )
+
+
+def _covered(
+    view: View, first: ScoredMasks, points: NDArray[np.float64], settings: GeneratorSettings
 ) -> NDArray[np.bool_]:
     """(n,) bool: points (n, 2) that lie in a mask of the first pass which is no background."""
     height, width = view.upsampling.size
@@ -236,16 +236,16 @@ def _settled(
     return np.asarray(inside[share <= settings.settled_area_share].any(0).cpu())
 
 
-def _passing(view: View, points: NDArray[np.float64], settings: GeneratorSettings) -> Found:
+def _ask_batch(view: View, points: NDArray[np.float64], settings: GeneratorSettings) -> ScoredMasks:
     """The masks of one batch of points that pass predicted IoU and stability."""
     min_iou = settings.pred_iou_thresh if settings.pred_iou_thresh > 0 else -math.inf
-    logits, predicted_iou = view.candidates(points, min_iou)
-    measures = measure(view.upsampling, logits, view.threshold, settings.stability_score_offset)
-    stability = measures.stability
-    keep = measures.area > 0
+    logits, predicted_iou = view.answer(points, min_iou)
+    stats = measure(view.upsampling, logits, view.threshold, settings.stability_score_offset)
+    stability = stats.stability
+    keep = stats.area > 0
     if settings.stability_score_thresh > 0:
         keep &= stability >= settings.stability_score_thresh
-    return Found(logits, predicted_iou, stability, measures.boxes)[keep]
+    return ScoredMasks(logits, predicted_iou, stability, stats.boxes)[keep]
 
 
 def _cut_by_crop(boxes: Tensor, crop: Box, whole: Box) -> Tensor:
@@ -267,18 +267,16 @@ def _inclusive(boxes: Tensor) -> Tensor:
 
 def _with_area(boxes: Tensor) -> Tensor:
     """Boxes as `_inclusive` gives them, none without width or height."""
-    found = _inclusive(boxes)
-    found[:, 2:] = torch.maximum(found[:, 2:], found[:, :2] + 1)
-    return found
+    edges = _inclusive(boxes)
+    edges[:, 2:] = torch.maximum(edges[:, 2:], edges[:, :2] + 1)
+    return edges
 
 
-def _proposals(found: Found | None, view: View, crop: Box, whole: Box) -> Iterator[Proposal]:
+def _proposals(masks: ScoredMasks, view: View, crop: Box, whole: Box) -> Iterator[Proposal]:
     """Pixels at last: the surviving masks of a view, as run lengths in the whole picture."""
-    if found is None:
-        return
-    boxes = found.boxes.tolist()
-    arrays = _cuts(found.logits, boxes, view)
-    scores = zip(found.predicted_iou.tolist(), found.stability.tolist(), strict=True)
+    boxes = masks.boxes.tolist()
+    arrays = _cut_all(masks.logits, boxes, view)
+    scores = zip(masks.predicted_iou.tolist(), masks.stability.tolist(), strict=True)
     for array, box, (predicted_iou, stability) in zip(arrays, boxes, scores, strict=True):
         origin = (crop.x0 + box[0], crop.y0 + box[1])
         mask = rle.encode(array, origin=origin, size=(whole.height, whole.width))
@@ -286,13 +284,13 @@ def _proposals(found: Found | None, view: View, crop: Box, whole: Box) -> Iterat
             yield Proposal(mask, predicted_iou, stability)
 
 
-def _cuts(
+def _cut_all(
     logits: Tensor, boxes: list[tuple[int, int, int, int]], view: View
 ) -> Iterator[BoolArray]:
     """Each mask inside its box, (y1-y0, x1-x0); copied from the device many at a time."""
     waiting: list[Tensor] = []
-    for index, (one, box) in enumerate(zip(logits, boxes, strict=True), 1):
-        waiting.append(view.upsampling.cut(one, box, view.threshold))
+    for index, (mask_logits, box) in enumerate(zip(logits, boxes, strict=True), 1):
+        waiting.append(view.upsampling.cut(mask_logits, box, view.threshold))
         if index == len(boxes) or sum(cut.numel() for cut in waiting) > COPY_BYTES:
             flat = torch.cat([cut.flatten() for cut in waiting]).cpu().numpy()
             ends = np.cumsum([cut.numel() for cut in waiting])
@@ -307,21 +305,20 @@ def _without_duplicates(
     """Box NMS over proposals; among equal scores the earlier one stays."""
     if not proposals:
         return []
-    boxes = torch.tensor([one.mask.box.as_tuple() for one in proposals])
+    boxes = torch.tensor([proposal.mask.box.as_tuple() for proposal in proposals])
     keep = nms(_with_area(boxes), torch.tensor(scores), threshold)
     return [proposals[index] for index in keep.tolist()]
 
 
-def _tidied(proposals: list[Proposal], settings: GeneratorSettings) -> list[Proposal]:
+def _tidy_all(proposals: list[Proposal], settings: GeneratorSettings) -> list[Proposal]:
     """Proposals without small holes and islands; untouched masks win over those changed."""
-    tidied: list[Mask] = [tidy(one.mask, settings.min_mask_region_area) for one in proposals]
-    unchanged = [float(new == old.mask) for new, old in zip(tidied, proposals, strict=True)]
-    renewed = [
-        Proposal(new, old.predicted_iou, old.stability)
-        for new, old in zip(tidied, proposals, strict=True)
+    tidied = [
+        replace(proposal, mask=tidy(proposal.mask, settings.min_mask_region_area))
+        for proposal in proposals
     ]
+    unchanged = [float(new.mask == old.mask) for new, old in zip(tidied, proposals, strict=True)]
     threshold = max(settings.box_nms_thresh, settings.crop_nms_thresh)
-    return _without_duplicates(renewed, unchanged, threshold)
+    return _without_duplicates(tidied, unchanged, threshold)
 
 
 def _rank(proposal: Proposal) -> tuple[float, float, tuple[int, int, int, int]]:

@@ -13,8 +13,8 @@ from segsearch.models.device import CPU, Placement, with_less_memory
 from segsearch.models.segment.automatic import GeneratorSettings, View, generate
 
 
-class Framed:
-    """The Segmenter port over a model; `look` is what differs from one SAM to the next."""
+class BaseSegmenter:
+    """A `Segmenter` over a model; `look` is what differs from one SAM to the next."""
 
     def __init__(
         self, model: Any, *, identity: str, settings: GeneratorSettings, place: Placement = CPU

@@ -18,8 +18,8 @@ CHUNK_BYTES = {"cpu": 4 << 20, "cuda": 256 << 20}
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
-    """What thresholds and boxes need to know of k masks.
+class MaskStats:
+    """Areas and boxes of k masks.
 
     `area`, `stable_area` and `wide_area` (k,) int64 count the picture's pixels above the
     threshold, above threshold + offset and above threshold - offset. `boxes` (k, 4) int64 are
@@ -39,7 +39,7 @@ class Measures:
 
 def measure(
     upsampling: Upsampling, logits: Tensor, threshold: float, offset: float = 1.0
-) -> Measures:
+) -> MaskStats:
     """Areas and boxes of k masks from logits (k, h, w), without pixels away from boundaries."""
     rows, columns = upsampling.rows, upsampling.columns
     thresholds = (threshold, threshold + offset, threshold - offset)
@@ -53,12 +53,12 @@ def measure(
     step = max(1, CHUNK_BYTES.get(logits.device.type, CHUNK_BYTES["cpu"]) // each)
     for part in torch.split(undecided, step):
         values = _enlarged(logits, upsampling, part)  # (u, step, step)
-        for total, at in zip(areas, thresholds, strict=True):
-            total.index_add_(0, part[:, 0], _counted(values, at))
-        found = _edges_inside(values, threshold, part)
-        edges.scatter_reduce_(0, part[:, :1].expand(-1, 4), found, "amin")
+        for total, limit in zip(areas, thresholds, strict=True):
+            total.index_add_(0, part[:, 0], _counted(values, limit))
+        inside = _edges_inside(values, threshold, part)
+        edges.scatter_reduce_(0, part[:, :1].expand(-1, 4), inside, "amin")
     boxes = torch.cat([edges[:, :2], -edges[:, 2:]], dim=1) * (areas[0] > 0)[:, None]
-    return Measures(areas[0], areas[1], areas[2], boxes)
+    return MaskStats(areas[0], areas[1], areas[2], boxes)
 
 
 def _ranges(logits: Tensor, rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
@@ -111,24 +111,24 @@ def _counted(values: Tensor, threshold: float) -> Tensor:
 def _edges_of_full_blocks(full: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """Least x0, y0, -x1, -y1 (k, 4) of the full blocks; far beyond the picture where none is."""
     far = torch.iinfo(torch.int64).max
-    found = []
+    edges = []
     for axis, touched in ((columns, full.any(1)), (rows, full.any(2))):
         start = torch.arange(len(axis.lengths), device=full.device) * axis.step
-        found.append(torch.where(touched, start, far).amin(1))
-        found.append(torch.where(touched, -(start + axis.lengths), far).amin(1))
-    x0, x1, y0, y1 = found
+        edges.append(torch.where(touched, start, far).amin(1))
+        edges.append(torch.where(touched, -(start + axis.lengths), far).amin(1))
+    x0, x1, y0, y1 = edges
     return torch.stack([x0, y0, x1, y1], dim=1)
 
 
 def _edges_inside(values: Tensor, threshold: float, part: Tensor) -> Tensor:
     """Least x0, y0, -x1, -y1 (u, 4) of the pixels above the threshold in blocks (u, step, step)."""
     far = torch.iinfo(torch.int64).max
-    found = []
+    edges = []
     for axis in (1, 2):
         touched = values.amax(axis) > threshold  # (u, step) along the other axis
         step = touched.shape[1]
         pixel = part[:, 3 - axis, None] * step + torch.arange(step, device=part.device)
-        found.append(torch.where(touched, pixel, far).amin(1))
-        found.append(torch.where(touched, -(pixel + 1), far).amin(1))
-    x0, x1, y0, y1 = found
+        edges.append(torch.where(touched, pixel, far).amin(1))
+        edges.append(torch.where(touched, -(pixel + 1), far).amin(1))
+    x0, x1, y0, y1 = edges
     return torch.stack([x0, y0, x1, y1], dim=1)

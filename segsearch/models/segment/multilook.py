@@ -1,10 +1,10 @@
-"""Answers what is pointed at from several looks, each closer, which vote on the mask.
+"""Turns a click or a box into masks: several looks, each closer, vote on what is meant.
 
 A small segmenter sees a whole picture coarsely, and nobody knows beforehand how large the thing
 under a click is. So crops around the click are asked too, and then the surroundings of what the
 looks agree on most, with its box; the mask with the most votes wins. A box says how large its thing
-is: one look is enough. Where a thing ends is seen coarsely, too, so outlines move to edges of the
-picture (`edges.py`). `python -m benchmarks.looks` shows what each of the numbers does.
+is: a single look is enough. Where a thing ends is seen coarsely, too, so outlines move to edges of
+the picture (`masks.refine`). `python -m benchmarks.looks` shows what each of the numbers does.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ MOST = 3  # candidates, as many as a SAM gives by itself
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class LookMask:
     """A mask of one look; `trust` is its predicted IoU in [0, 1], less when its window cut it."""
 
     candidate: MaskCandidate
     trust: float
 
 
-def candidates(
+def find_masks(
     picture: OpenPicture,
     points: Coordinates | None = None,
     labels: Sequence[int] | NDArray[np.integer] | None = None,
@@ -56,34 +56,33 @@ def candidates(
     Prompts are those of `OpenPicture.segment`, which alone answers where the segmenter does not
     gain by looking closer. Without `multimask` there is one mask at most. InputError as there.
     """
-    boxes = None if box is None else [box]
-    prompts = check_prompts(picture.size, points, labels, boxes, multimask=multimask)
+    prompts = check_prompts(picture.size, points, labels, None if box is None else [box])
     if not picture.segmenter.looks_closer:
-        found = [one.candidate for one in _offers(picture, prompts, whole(picture.size))]
-        return sorted(found, key=lambda one: -one.predicted_iou)
-    asked = replace(prompts, multimask=True)
+        prompts = replace(prompts, multimask=multimask)
+        candidates = [mask.candidate for mask in _look(picture, prompts, _frame(picture.size))]
+        return sorted(candidates, key=lambda candidate: -candidate.predicted_iou)
     looks = [
-        list(_offers(picture, asked, window)) for window in windows(picture.size, prompts, LOOKS)
+        list(_look(picture, prompts, window)) for window in windows(picture.size, prompts, LOOKS)
     ]
     if not len(prompts.boxes):
-        likely = [tidied(one).mask.box for one in elected(looks)[:LOOKED_AT_AGAIN]]
-        looks += [_again(picture, asked, box) for box in likely]
-    found = elected(looks)[: MOST if multimask else 1]
-    return [tidied(_to_edges(picture, one)) for one in found]
+        likely = [drop_specks(mask).mask.box for mask in elect(looks)[:LOOKED_AT_AGAIN]]
+        looks += [_look_again(picture, prompts, box) for box in likely]
+    winners = elect(looks)[: MOST if multimask else 1]
+    return [drop_specks(_to_edges(picture, candidate)) for candidate in winners]
 
 
-def _again(picture: OpenPicture, prompts: Prompts, box: Box) -> list[Offer]:
+def _look_again(picture: OpenPicture, prompts: Prompts, box: Box) -> list[LookMask]:
     """The masks of points and the box that a mask of them fills, in a window around both."""
     boxed = replace(prompts, boxes=np.array([box.as_tuple()], np.float64))
     (window,) = windows(picture.size, boxed, LOOKS)
-    return list(_offers(picture, boxed, window))
+    return list(_look(picture, boxed, window))
 
 
-def _to_edges(picture: OpenPicture, found: MaskCandidate) -> MaskCandidate:
-    return replace(found, mask=to_edges(picture.read(), found.mask, EDGES_PX))
+def _to_edges(picture: OpenPicture, candidate: MaskCandidate) -> MaskCandidate:
+    return replace(candidate, mask=to_edges(picture.read(), candidate.mask, EDGES_PX))
 
 
-def whole(size: tuple[int, int]) -> Box:
+def _frame(size: tuple[int, int]) -> Box:
     """All of a picture (H, W)."""
     return Box(0, 0, size[1], size[0])
 
@@ -91,15 +90,14 @@ def whole(size: tuple[int, int]) -> Box:
 def windows(size: tuple[int, int], prompts: Prompts, looks: Sequence[float]) -> list[Box]:
     """Where in a picture (H, W) to look for the one thing of these prompts; none twice.
 
-    Around a box one window, around points one for each of `looks`, in order. All prompts lie in
-    every window.
+    Around a box a single window, around points a window for each of `looks`, in order. All prompts
+    lie in every window.
     """
     places = np.concatenate([prompts.points, prompts.boxes.reshape(-1, 2)])
     low, high = places.min(0), places.max(0)
     least = max(ROOM * float((high - low).max()), LEAST_SIDE_PX)
-    sides = [least] if len(prompts.boxes) else [max(one * max(size), least) for one in looks]
-    found = [_window((low + high) / 2, round(side), size) for side in sides]
-    return list(dict.fromkeys(found))
+    sides = [least] if len(prompts.boxes) else [max(look * max(size), least) for look in looks]
+    return list(dict.fromkeys(_window((low + high) / 2, round(side), size) for side in sides))
 
 
 def _window(middle: NDArray[np.float64], side: int, size: tuple[int, int]) -> Box:
@@ -110,9 +108,9 @@ def _window(middle: NDArray[np.float64], side: int, size: tuple[int, int]) -> Bo
     return Box(x0, y0, x0 + width, y0 + height)
 
 
-def _offers(picture: OpenPicture, prompts: Prompts, window: Box) -> Iterator[Offer]:
+def _look(picture: OpenPicture, prompts: Prompts, window: Box) -> Iterator[LookMask]:
     """The masks of one look, placed in the picture."""
-    look = picture if window == whole(picture.size) else picture.crop(window)
+    look = picture if window == _frame(picture.size) else picture.crop(window)
     origin, limit = np.array([window.x0, window.y0]), np.array([window.width, window.height])
     points = np.clip(prompts.points - origin, 0, limit)
     boxes = np.clip(prompts.boxes.reshape(-1, 2, 2) - origin, 0, limit).reshape(-1, 4)
@@ -121,20 +119,20 @@ def _offers(picture: OpenPicture, prompts: Prompts, window: Box) -> Iterator[Off
         mask = encode(array, origin=(window.x0, window.y0), size=picture.size)
         if mask is not None:
             cut = CUT_COST if _is_cut(array, window, picture.size) else 0.0
-            yield Offer(MaskCandidate(mask, estimate), min(max(estimate, 0.0), 1.0) - cut)
+            yield LookMask(MaskCandidate(mask, estimate), min(max(estimate, 0.0), 1.0) - cut)
 
 
-def tidied(found: MaskCandidate) -> MaskCandidate:
+def drop_specks(candidate: MaskCandidate) -> MaskCandidate:
     """The same without specks, islands much smaller than the largest."""
-    mask = found.mask
+    mask = candidate.mask
     labelled, count = ndimage.label(decode_crop(mask))
     if count < 2:
-        return found
+        return candidate
     areas = np.bincount(labelled.ravel())
     areas[0] = 0
     kept = (areas >= ISLAND_SHARE * areas.max())[labelled]
     origin, size = (mask.box.x0, mask.box.y0), (mask.height, mask.width)
-    return replace(found, mask=encode(kept, origin=origin, size=size) or mask)
+    return replace(candidate, mask=encode(kept, origin=origin, size=size) or mask)
 
 
 def _is_cut(array: BoolArray, window: Box, size: tuple[int, int]) -> bool:
@@ -147,20 +145,20 @@ def _is_cut(array: BoolArray, window: Box, size: tuple[int, int]) -> bool:
     )
 
 
-def elected(looks: Sequence[Sequence[Offer]]) -> list[MaskCandidate]:
-    """The offers of all looks, the most agreed on first, without those that repeat a better one.
+def elect(looks: Sequence[Sequence[LookMask]]) -> list[MaskCandidate]:
+    """The masks of all looks, the most agreed on first, without those that repeat a better one.
 
     Each look gives each mask its best vote: how much it overlaps (IoU) with a mask of that look,
     times the trust in that one.
     """
-    offers = [one for look in looks for one in look]
-    overlap = ious([one.candidate.mask for one in offers])
-    votes = overlap * np.array([one.trust for one in offers])
+    masks = [mask for look in looks for mask in look]
+    overlap = ious([mask.candidate.mask for mask in masks])
+    votes = overlap * np.array([mask.trust for mask in masks])
     ends = np.cumsum([len(look) for look in looks])
     shares = [part.max(1, initial=0.0) for part in np.split(votes, ends[:-1], axis=1)]
-    order = np.argsort(-np.sum(shares, axis=0), kind="stable").tolist() if offers else []
+    order = np.argsort(-np.sum(shares, axis=0), kind="stable").tolist() if masks else []
     kept: list[int] = []
     for row in order:
         if not (overlap[row, kept] >= SAME_THING_IOU).any():
             kept.append(row)
-    return [offers[row].candidate for row in kept]
+    return [masks[row].candidate for row in kept]

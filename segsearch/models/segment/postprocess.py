@@ -40,15 +40,15 @@ def drop_overlaps(proposals: list[Proposal], threshold: float) -> list[Proposal]
     A proposal goes when it shares more than `threshold` of the smaller of the two areas.
     """
     kept: list[Proposal] = []
-    for one in proposals:
-        if all(_shared(one.mask, better.mask) <= threshold for better in kept):
-            kept.append(one)
+    for proposal in proposals:
+        if all(_shared(proposal.mask, better.mask) <= threshold for better in kept):
+            kept.append(proposal)
     return kept
 
 
-def _shared(one: Mask, other: Mask) -> float:
+def _shared(mask: Mask, other: Mask) -> float:
     """The intersection's share of the smaller mask, in [0, 1]."""
-    return rle.intersection(one, other) / min(one.area, other.area)
+    return rle.intersection(mask, other) / min(mask.area, other.area)
 
 
 def _window(mask: Mask) -> tuple[BoolArray, NDArray[np.int64], NDArray[np.int64]]:

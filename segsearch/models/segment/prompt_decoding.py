@@ -34,7 +34,7 @@ class EncodedPicture:
     @property
     def nbytes(self) -> int:
         """What the features take in memory."""
-        return sum(one.numel() * one.element_size() for one in self.features)
+        return sum(tensor.nbytes for tensor in self.features)
 
     @property
     def mask_size(self) -> tuple[int, int]:

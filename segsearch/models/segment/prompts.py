@@ -27,8 +27,8 @@ class Prompts:
     points: NDArray[np.float64]
     labels: NDArray[np.int64]
     boxes: NDArray[np.float64]
-    mask_input: NDArray[np.float32] | None
-    multimask: bool
+    mask_input: NDArray[np.float32] | None = None
+    multimask: bool = True
 
 
 def check_prompts(
@@ -37,28 +37,37 @@ def check_prompts(
     labels: Sequence[int] | NDArray[np.integer] | None = None,
     boxes: Coordinates | None = None,
     mask_input: NDArray[np.float32] | None = None,
-    *,
-    multimask: bool = True,
-    mask_size: tuple[int, int] | None = None,
 ) -> Prompts:
     """Prompts for a picture of `size` (H, W); without `labels` every point is of the thing.
 
-    InputError for coordinates outside the picture or not finite, labels other than 0 and 1, boxes
-    without area, more than 64 prompts, none at all, or logits of another size than `mask_size`.
+    `mask_input` is what `check_logits` gave. InputError for coordinates outside the picture or not
+    finite, labels other than 0 and 1, boxes without area, more than 64 prompts, or none at all.
     """
     where = _array(points, 2, "points")
     around = _array(boxes, 4, "boxes")
-    if where.shape[0] + around.shape[0] > MAX_PROMPTS:
-        raise InputError(
-            f"{where.shape[0] + around.shape[0]} points and boxes, expected at most {MAX_PROMPTS}."
-        )
-    if not where.size and not around.size and mask_input is None:
+    count = len(where) + len(around)
+    if count > MAX_PROMPTS:
+        raise InputError(f"{count} points and boxes, expected at most {MAX_PROMPTS}.")
+    if not count and mask_input is None:
         raise InputError("Nothing is prompted: give points, boxes or a mask.")
     _check_inside(np.concatenate([where, around.reshape(-1, 2)]), size)
     if (around[:, :2] >= around[:, 2:]).any():
         raise InputError("A box is x0, y0, x1, y1 with x0 < x1 and y0 < y1.")
-    logits = None if mask_input is None else _check_mask(mask_input, mask_size)
-    return Prompts(where, _check_labels(labels, len(where)), around, logits, multimask)
+    return Prompts(where, _check_labels(labels, len(where)), around, mask_input)
+
+
+def check_logits(
+    mask_input: NDArray[np.float32] | None, mask_size: tuple[int, int]
+) -> NDArray[np.float32] | None:
+    """The logits of an earlier answer, if any; InputError unless (h, w) of `mask_size`, finite."""
+    if mask_input is None:
+        return None
+    logits = np.asarray(mask_input, dtype=np.float32)
+    if logits.shape != mask_size:
+        raise InputError(f"The mask has shape {logits.shape}, expected logits of {mask_size}.")
+    if not np.isfinite(logits).all():
+        raise InputError("The mask's logits are not all finite.")
+    return logits
 
 
 def _array(given: Coordinates | None, width: int, name: str) -> NDArray[np.float64]:
@@ -92,14 +101,3 @@ def _check_labels(
     if not np.isin(given, (0, 1)).all():
         raise InputError("A label is 1 (of the thing) or 0 (not of it).")
     return given.astype(np.int64)
-
-
-def _check_mask(
-    mask_input: NDArray[np.float32], mask_size: tuple[int, int] | None
-) -> NDArray[np.float32]:
-    logits = np.asarray(mask_input, dtype=np.float32)
-    if logits.ndim != 2 or mask_size not in (None, logits.shape):
-        raise InputError(f"The mask has shape {logits.shape}, expected logits of {mask_size}.")
-    if not np.isfinite(logits).all():
-        raise InputError("The mask's logits are not all finite.")
-    return logits

@@ -1,7 +1,7 @@
 """Turns pictures into mask proposals with any SAM built from segment_anything's modules.
 
-Preprocessing is that of segment_anything's SamPredictor; generation is `generator`, decoding is
-`decoder`. It neither downloads nor chooses weights.
+Preprocessing is that of segment_anything's SamPredictor; generation is `automatic`, decoding is
+`fast_decoder`. It neither downloads nor chooses weights.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from segsearch.models.checkpoint import fit, read_weights
 from segsearch.models.device import CPU, Placement
 from segsearch.models.protocols import PromptedMasks
 from segsearch.models.segment.automatic import GeneratorSettings
-from segsearch.models.segment.base import Framed
+from segsearch.models.segment.base import BaseSegmenter
 from segsearch.models.segment.fast_decoder.decoder import Decode, ExactDecoder
-from segsearch.models.segment.fast_decoder.parts import is_upstream
+from segsearch.models.segment.fast_decoder.parts import is_known_decoder
 from segsearch.models.segment.prompt_decoding import EncodedPicture, answer_sam
 from segsearch.models.segment.prompts import Prompts
 from segsearch.models.segment.state_dict import sam_from_hub
@@ -49,7 +49,7 @@ class SamView:
     upsampling: Upsampling
     threshold: float
 
-    def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
+    def answer(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
         """Logits (k, h, w) and predicted IoU (k,) of the masks above `min_iou`, by prompt."""
         device = self.upsampling.device
         exact = torch.float32 if device.type == "mps" else torch.float64  # mps knows no float64
@@ -59,14 +59,16 @@ class SamView:
         return self.decode(sparse, min_iou)
 
 
-class SamSegmenter(Framed):
-    """The Segmenter and Promptable ports over one SAM."""
+class SamSegmenter(BaseSegmenter):
+    """`Segmenter` and `Promptable` over one SAM."""
 
     def __init__(
         self, model: Sam, *, identity: str, settings: GeneratorSettings, place: Placement = CPU
     ) -> None:
         super().__init__(model, identity=identity, settings=settings, place=place)
-        self._fast = ExactDecoder(model.mask_decoder) if is_upstream(model.mask_decoder) else None
+        self._fast = (
+            ExactDecoder(model.mask_decoder) if is_known_decoder(model.mask_decoder) else None
+        )
 
     @property
     def looks_closer(self) -> bool:

@@ -1,12 +1,13 @@
 """Turns pictures into mask proposals and answers prompts with SAM 2 or 2.1.
 
 The modules are those of transformers (models/sam2), used one by one: image encoder once a picture,
-mask decoder a prompt; automatic masks take the decoder of `decoder`, which reads the same weights.
+mask decoder a prompt; automatic masks take `fast_decoder`, which reads the same weights.
 Preprocessing is Meta's: both sides to 1024 pixels, whatever the shape.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from segsearch.models.checkpoint import fit, read_weights
 from segsearch.models.device import CPU, Placement
 from segsearch.models.protocols import PromptedMasks
 from segsearch.models.segment.automatic import GeneratorSettings
-from segsearch.models.segment.base import Framed
+from segsearch.models.segment.base import BaseSegmenter
 from segsearch.models.segment.fast_decoder.decoder import Decode, ExactDecoder
 from segsearch.models.segment.prompt_decoding import EncodedPicture, bilinear, finished
 from segsearch.models.segment.prompts import Prompts
@@ -71,7 +72,7 @@ class Sam2View:
     upsampling: Upsampling
     threshold: float = 0.0
 
-    def candidates(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
+    def answer(self, points: NDArray[np.float64], min_iou: float) -> tuple[Tensor, Tensor]:
         """Logits (k, h, w) and predicted IoU (k,) of the masks above `min_iou`, by prompt."""
         where = self.picture.scaled(points)[None, :, None].to(self.upsampling.device)
         labels = torch.ones(where.shape[:3], dtype=torch.int64, device=where.device)
@@ -81,8 +82,8 @@ class Sam2View:
         return self.decode(sparse[0], min_iou)
 
 
-class Sam2Segmenter(Framed):
-    """The Segmenter and Promptable ports over one SAM 2 or 2.1."""
+class Sam2Segmenter(BaseSegmenter):
+    """`Segmenter` and `Promptable` over one SAM 2 or 2.1."""
 
     def __init__(
         self, model: Any, *, identity: str, settings: GeneratorSettings, place: Placement = CPU
@@ -116,18 +117,18 @@ class Sam2Segmenter(Framed):
         image = torch.from_numpy(np.array(pixels)).to(self._model.device).permute(2, 0, 1)
         # On whole numbers, as transformers does it; Meta resizes after the division by 255.
         resized = images.resize(image, [side, side], antialias=True).float()
-        mean, std = (torch.tensor(one).view(3, 1, 1) * 255 for one in (PIXEL_MEAN, PIXEL_STD))
+        mean, std = (torch.tensor(rgb).view(3, 1, 1) * 255 for rgb in (PIXEL_MEAN, PIXEL_STD))
         batch = ((resized - mean.to(resized)) / std.to(resized))[None]
         with self._place.computing():
             features = self._model.get_image_embeddings(batch)
         inside = (side, side)
-        kept = tuple(one.float() for one in features)
+        kept = tuple(tensor.float() for tensor in features)
         return EncodedPicture((pixels.shape[0], pixels.shape[1]), inside, side, kept)
 
     @torch.inference_mode()
     def answer(self, picture: EncodedPicture, prompts: Prompts) -> PromptedMasks:
         """Masks of B things, B one or the number of boxes."""
-        prompt = _prompt(self._model, picture, prompts)
+        prompt = _tensors(self._model, picture, prompts)
         logits, predicted_iou = decode(
             self._model, picture, prompt, self._place, multimask=prompts.multimask
         )
@@ -176,33 +177,34 @@ def build_sam2(architecture: str) -> Any:
     return Sam2Model(Sam2Config(vision_config=vision)).eval()
 
 
-def load_sam2(architecture: str, path: Path) -> Any:
-    """A SAM 2 with the weights of Meta's .pt or the hub's safetensors, on the CPU.
+def load_sam2(build: Callable[[], Any], path: Path) -> Any:
+    """A SAM 2 of `build()`'s shape with the weights of Meta's .pt or the hub's safetensors, on the
+    CPU; video tensors are left out.
 
     ModelError when the file is missing, damaged, or of another architecture.
     """
     weights = read_weights(path)
-    model = build_sam2(architecture)
+    model = build()
     fit(model, sam2_to_hub(weights), path.name)
     return model
 
 
-def _prompt(model: Any, picture: EncodedPicture, prompts: Prompts) -> dict[str, Tensor]:
+def _tensors(model: Any, picture: EncodedPicture, prompts: Prompts) -> dict[str, Tensor]:
     """Prompts as the modules take them; without point and box, upstream's empty point."""
     device = model.device
     things = max(1, len(prompts.boxes))
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     if len(prompts.points):
         where = picture.scaled(prompts.points).to(device)
-        found["input_points"] = where.expand(1, things, -1, -1)
+        tensors["input_points"] = where.expand(1, things, -1, -1)
         labels = torch.as_tensor(prompts.labels, device=device)
-        found["input_labels"] = labels.expand(1, things, -1)
+        tensors["input_labels"] = labels.expand(1, things, -1)
     if len(prompts.boxes):
         corners = picture.scaled(prompts.boxes.reshape(-1, 2, 2)).to(device)
-        found["input_boxes"] = corners.reshape(1, -1, 4)
-    if not found:
-        found["input_points"] = torch.zeros(1, 1, 1, 2, device=device)
-        found["input_labels"] = torch.full((1, 1, 1), -1, device=device)
+        tensors["input_boxes"] = corners.reshape(1, -1, 4)
+    if not tensors:
+        tensors["input_points"] = torch.zeros(1, 1, 1, 2, device=device)
+        tensors["input_labels"] = torch.full((1, 1, 1), -1, device=device)
     if prompts.mask_input is not None:
-        found["input_masks"] = torch.as_tensor(prompts.mask_input, device=device)[None, None]
-    return found
+        tensors["input_masks"] = torch.as_tensor(prompts.mask_input, device=device)[None, None]
+    return tensors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -17,7 +17,7 @@ from segsearch.core.errors import ModelError
 from segsearch.core.types import Box
 from segsearch.masks.crops import cut
 from segsearch.models.protocols import Encoded, Promptable, PromptedMasks, Segmenter
-from segsearch.models.segment.prompts import Coordinates, check_prompts
+from segsearch.models.segment.prompts import Coordinates, check_logits, check_prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,12 @@ class OpenPicture:
         `points` (n, 2) are x, y in pixels of the upright picture with `labels` (n,) 1 for the
         thing (so without labels) and 0 for what is not it. `boxes` (b, 4) are x0, y0, x1, y1, each
         one thing. `mask_input` (h, w) float32 are logits of an earlier answer. With `multimask`
-        a thing has three masks, best for a single point; else one. InputError: `check_prompts`.
+        a thing has three masks, best for a single point; else one. InputError for what
+        `check_prompts` or `check_logits` refuses.
         """
-        prompts = check_prompts(
-            self.size,
-            points,
-            labels,
-            boxes,
-            mask_input,
-            multimask=multimask,
-            mask_size=self.encoded.mask_size,
-        )
-        return self.segmenter.answer(self.encoded, prompts)
+        logits = check_logits(mask_input, self.encoded.mask_size)
+        prompts = check_prompts(self.size, points, labels, boxes, logits)
+        return self.segmenter.answer(self.encoded, replace(prompts, multimask=multimask))
 
 
 class EncodingCache:

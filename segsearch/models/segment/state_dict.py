@@ -89,9 +89,9 @@ def sam2_to_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The hub's names for a SAM 2, video tensors left out, whichever names the file has."""
     kept = {name: tensor for name, tensor in weights.items() if not VIDEO.match(name)}
     if not any(name.startswith("image_encoder.") for name in kept):
-        for one, other in ((PROMPT_GRID, WHOLE_GRID), (WHOLE_GRID, PROMPT_GRID)):
-            if one in kept:  # files may keep tensors that are shared only once
-                kept.setdefault(other, kept[one])
+        for grid, other in ((PROMPT_GRID, WHOLE_GRID), (WHOLE_GRID, PROMPT_GRID)):
+            if grid in kept:  # files may keep tensors that are shared only once
+                kept.setdefault(other, kept[grid])
         return kept
     renamed: dict[str, Tensor] = {}
     rows: list[Tensor] = []
@@ -116,8 +116,8 @@ def sam2_from_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in weights.items():
         if name == "prompt_encoder.point_embed.weight":
             for row in range(len(tensor)):
-                one = f"sam_prompt_encoder.point_embeddings.{row}.weight"
-                renamed[one] = tensor[row : row + 1]
+                label = f"sam_prompt_encoder.point_embeddings.{row}.weight"
+                renamed[label] = tensor[row : row + 1]
         elif name != WHOLE_GRID:
             old = re.sub(r"neck\.convs\.(\d+)\.", r"neck.convs.\1.conv.", name)
             old = re.sub(BLOCK_MLP + r"proj_in\.", r"\1layers.0.", old)

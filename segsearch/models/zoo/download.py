@@ -1,7 +1,8 @@
 """Fetches one file over HTTP: progress, resume, retry; it takes its name only when it is proven.
 
 What has arrived lies in `NAME.part`, with the server's mark of the version beside it, so that a
-later run goes on. It knows nothing of models.
+later run goes on. It knows nothing of models. Written here because huggingface_hub asks no other
+servers than hubs, checks no sha256, and only warns of a full disk; pooch resumes nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import json
 import logging
 import os
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import tenacity
 
 from segsearch.core.atomic import sha256_of
 from segsearch.core.errors import ChecksumError, DownloadError, NoRoomError
@@ -26,9 +27,10 @@ Report = Callable[[int, int | None], None]  # bytes here, bytes in all when the 
 
 ATTEMPTS = 5  # in a row without a single new byte
 PAUSE_SECONDS = 1.0  # before the second attempt, doubled for each further one
+LONGEST_PAUSE_SECONDS = 8.0
 TIMEOUT_SECONDS = 30.0  # without any byte
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-RETRIED = {408, 425, 429, 500, 502, 503, 504}
+RETRIED = {408, 416, 425, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,6 @@ class Fetched:
 
     sha256: str
     size_bytes: int
-    revision: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """One response: bytes in all if known, and what the hub says of the file."""
-
-    total: int | None
-    announced: str | None
     revision: str | None
 
 
@@ -64,36 +57,26 @@ def fetch(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    idle = 0
-    while True:
-        before = _size(part)
-        try:
-            answer = _receive(url, part, report)
-            break
-        except httpx.HTTPError as problem:
-            idle = 0 if _size(part) > before else idle + 1
-            if idle >= ATTEMPTS:
-                raise DownloadError(
-                    f"{url} cannot be fetched ({_reason(problem)}); tried {ATTEMPTS} times. What "
-                    "has arrived is kept: run the same command again to go on, or bring the file "
-                    "by `segsearch models import`."
-                ) from problem
-            LOG.info("Fetching %s goes on after %s.", url, _reason(problem))
-            time.sleep(pause_seconds * 2 ** max(0, idle - 1))
-        except OSError as problem:
-            raise no_room(problem, part) from problem
-    found = sha256_of(part)
-    expected = sha256 or answer.announced
-    if expected and found != expected:
+    try:
+        announced, revision = _retrying(part, pause_seconds)(_receive, url, part, report)
+    except httpx.HTTPError as problem:
+        raise DownloadError(
+            f"{url} cannot be fetched ({str(problem) or type(problem).__name__}); tried {ATTEMPTS} "
+            "times. What has arrived is kept: run the same command again to go on, or bring the "
+            "file by `segsearch models import`."
+        ) from problem
+    except OSError as problem:
+        raise write_error(problem, part) from problem
+    digest, expected, size = sha256_of(part), sha256 or announced, _size(part)
+    if expected and digest != expected:
         _forget(part)
         raise ChecksumError(
-            f"{url} has sha256 {found[:16]}..., expected {expected[:16]}...: the bytes are not "
+            f"{url} has sha256 {digest[:16]}..., expected {expected[:16]}...: the bytes are not "
             "those of this model and were thrown away."
         )
-    size = _size(part)
     settle(part, target)
     _mark(part).unlink(missing_ok=True)
-    return Fetched(found, size, answer.revision)
+    return Fetched(digest, size, revision)
 
 
 def settle(part: Path, target: Path) -> None:
@@ -108,34 +91,58 @@ def settle(part: Path, target: Path) -> None:
         os.close(folder)
 
 
-def no_room(problem: OSError, part: Path) -> NoRoomError | DownloadError:
+def write_error(problem: OSError, part: Path) -> NoRoomError | DownloadError:
     """What a failed write means; half a file that found no room is removed to give room back."""
     if problem.errno not in NO_ROOM:
         return DownloadError(f"{part} cannot be written: {problem.strerror or problem}.")
     _forget(part)
+    return _no_room_error(part, str(problem.strerror))
+
+
+def _no_room_error(part: Path, why: str) -> NoRoomError:
     return NoRoomError(
-        f"No room for {part.name.removesuffix('.part')} in {part.parent}: {problem.strerror}. Make "
-        "room, or name another folder with SEGSEARCH_MODELS."
+        f"No room for {part.name.removesuffix('.part')} in {part.parent}: {why}. Make room, or "
+        "name another folder with SEGSEARCH_MODELS."
     )
 
 
-def _receive(url: str, part: Path, report: Report | None) -> _Answer:
-    """Append to `part` what is missing; httpx.HTTPError when the connection ends too early."""
-    here, version = _size(part), _version(part, url)
+def _retrying(part: Path, pause_seconds: float) -> tenacity.Retrying:
+    """Asks again until several attempts in a row have left `part` as long as it was."""
+    sizes = [_size(part)]
+
+    def stalled(_: tenacity.RetryCallState) -> bool:
+        sizes.append(_size(part))
+        return len(sizes) > ATTEMPTS and len(set(sizes[-ATTEMPTS - 1 :])) == 1
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(httpx.HTTPError),
+        stop=stalled,
+        wait=tenacity.wait_exponential(pause_seconds, max=LONGEST_PAUSE_SECONDS),
+        before_sleep=tenacity.before_sleep_log(LOG, logging.INFO),
+        reraise=True,
+    )
+
+
+def _receive(url: str, part: Path, report: Report | None) -> tuple[str | None, str | None]:
+    """Append to `part` what is missing; the sha256 and the commit that the hub names, if it does.
+
+    httpx.HTTPError when the connection ends too early.
+    """
+    start, version = _size(part), _version(part, url)
     headers = {"Accept-Encoding": "identity"}
-    if here and version:
-        headers |= {"Range": f"bytes={here}-", "If-Range": version}
-    timeout = httpx.Timeout(TIMEOUT_SECONDS)
+    if start and version:
+        headers |= {"Range": f"bytes={start}-", "If-Range": version}
     with (
-        httpx.Client(follow_redirects=True, timeout=timeout) as client,
+        httpx.Client(follow_redirects=True, timeout=TIMEOUT_SECONDS) as client,
         client.stream("GET", url, headers=headers) as response,
     ):
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             _forget(part)  # what is here is longer than the file: begin anew
         _check(response, url)
-        start = here if response.status_code == httpx.codes.PARTIAL_CONTENT else 0
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length and length.isdigit() else None
+        if response.status_code != httpx.codes.PARTIAL_CONTENT:
+            start = 0
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if length.isdigit() else None
         _check_room(part, start, total)
         version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         if version.startswith("W/"):
@@ -148,15 +155,15 @@ def _receive(url: str, part: Path, report: Report | None) -> _Answer:
                 start += len(chunk)
                 if report:
                     report(start, total)
-        return _answer(response, total)
+        return _announced(response)
 
 
 def _check(response: httpx.Response, url: str) -> None:
-    """DownloadError for an answer that trying again does not change."""
+    """DownloadError for an answer that trying again does not change, else httpx.HTTPError."""
     code = response.status_code
     if url.startswith("https:") and response.url.scheme != "https":
         raise DownloadError(f"{url} leads to {response.url.host} without encryption: refused.")
-    if code in RETRIED or code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+    if code in RETRIED:
         raise httpx.HTTPStatusError(f"status {code}", request=response.request, response=response)
     if not response.is_success:
         raise DownloadError(f"{url} answers with status {code} {response.reason_phrase}.")
@@ -165,22 +172,19 @@ def _check(response: httpx.Response, url: str) -> None:
 def _check_room(part: Path, start: int, total: int | None) -> None:
     free = shutil.disk_usage(part.parent).free
     if total is not None and total - start > free:
-        raise NoRoomError(
-            f"No room for {part.name.removesuffix('.part')} in {part.parent}: it needs "
-            f"{(total - start) / 1e6:.0f} MB, {free / 1e6:.0f} MB are free. Make room, or name "
-            "another folder with SEGSEARCH_MODELS."
-        )
+        needed = (total - start) / 1e6
+        raise _no_room_error(part, f"it needs {needed:.0f} MB, {free / 1e6:.0f} MB are free")
 
 
-def _answer(response: httpx.Response, total: int | None) -> _Answer:
+def _announced(response: httpx.Response) -> tuple[str | None, str | None]:
     """The hub says sha256 (as the mark of the large file) and commit before it redirects."""
-    announced = revision = None
-    for one in (*response.history, response):
-        mark = one.headers.get("X-Linked-Etag", "").strip('"')
+    digest = revision = None
+    for answer in (*response.history, response):
+        mark = answer.headers.get("X-Linked-Etag", "").strip('"')
         if len(mark) == 64 and all(letter in "0123456789abcdef" for letter in mark):
-            announced = mark
-        revision = one.headers.get("X-Repo-Commit") or revision
-    return _Answer(total, announced, revision)
+            digest = mark
+        revision = answer.headers.get("X-Repo-Commit") or revision
+    return digest, revision
 
 
 def _version(part: Path, url: str) -> str | None:
@@ -203,7 +207,3 @@ def _forget(part: Path) -> None:
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
-
-
-def _reason(problem: httpx.HTTPError) -> str:
-    return str(problem) or type(problem).__name__

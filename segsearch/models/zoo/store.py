@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 
 from segsearch.core.atomic import sha256_of
 from segsearch.core.errors import ChecksumError, ModelError, ModelMissingError, PathError
-from segsearch.models.zoo.download import fetch, no_room, settle
+from segsearch.models.zoo.download import fetch, settle, write_error
+from segsearch.models.zoo.installed import InstalledModel
 from segsearch.models.zoo.pullable import TOKENIZER, ModelSource, PullableModel
-from segsearch.models.zoo.registry import Model
 
 LOG = logging.getLogger(__name__)
 RECORD = "record.json"
@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int | None], None]  # file name, bytes here, byte
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredFile:
     """One file of a model here: its name in the model's folder, what it is, and where from."""
 
     name: str
@@ -42,7 +42,7 @@ class Stored:
     revision: str | None
 
 
-class Store:
+class ModelStore:
     """The models in one folder; `hub` is the address that repositories are asked at."""
 
     def __init__(self, folder: Path, hub: str) -> None:
@@ -59,10 +59,10 @@ class Store:
         """Whether all files of a model are here; looks at names, not at bytes."""
         files = self._record(entry.name)
         return bool(files) and all(
-            (self._home(entry.name) / one.name).is_file() for one in files.values()
+            (self._home(entry.name) / file.name).is_file() for file in files.values()
         )
 
-    def files(self, entry: PullableModel) -> dict[str, Stored]:
+    def files(self, entry: PullableModel) -> dict[str, StoredFile]:
         """What is here of a model by role; ModelMissingError when it is not here."""
         files = self._record(entry.name)
         if not files:
@@ -72,15 +72,16 @@ class Store:
             )
         return files
 
-    def model(self, entry: PullableModel) -> Model:
+    def model(self, entry: PullableModel) -> InstalledModel:
         """A model that is here, for loading; ModelMissingError otherwise."""
-        files = {role: (one.name, one.sha256) for role, one in self.files(entry).items()}
-        return Model(
+        files = self.files(entry)
+        weights = files["weights"]
+        return InstalledModel(
             entry.name,
             entry.kind,
             entry.licence,
-            files_source(self.files(entry)),
-            files,
+            f"{weights.source}@{weights.revision}" if weights.revision else weights.source,
+            {role: (file.name, file.sha256) for role, file in files.items()},
             folder=self._home(entry.name),
             remedy=f"run `segsearch models pull {entry.name}`",
         )
@@ -99,30 +100,22 @@ class Store:
         to their sha256. `config` is what the model is built from, kept beside it. Raises
         DownloadError, ChecksumError, NoRoomError.
         """
-        with self._alone(entry.name):
-            return self._pull(entry, config, format, report)
-
-    def _pull(
-        self,
-        entry: PullableModel,
-        config: dict[str, Any] | None,
-        format: str | None,  # noqa: A002 - the command's own word
-        report: Progress | None,
-    ) -> bool:
         weights = entry.source(format)
-        earlier = self._record(entry.name)
-        here = earlier["weights"].name if earlier else None
-        if format is None:
-            weights = next((one for one in entry.weights if one.name == here), weights)
-        if here and (format is None or here == weights.name) and not self.problems(entry):
-            return False
-        wanted = [("weights", weights), *entry.companions]
-        files = {
-            role: self._fetched(entry, role, source, earlier.get(role), report)
-            for role, source in wanted
-        }
-        self._finish(entry, files, config)
-        return True
+        with self._alone(entry.name):
+            earlier = self._record(entry.name)
+            present = earlier["weights"].name if earlier else None
+            if format is None:
+                weights = next((row for row in entry.weights if row.name == present), weights)
+            same = present and (format is None or present == weights.name)
+            if same and not self.model(entry).problems():
+                return False
+            sources = [("weights", weights), *entry.companions]
+            files = {
+                role: self._fetch(entry, role, source, earlier.get(role), report)
+                for role, source in sources
+            }
+            self._finish(entry, files, config)
+            return True
 
     def put(
         self,
@@ -138,48 +131,25 @@ class Store:
         raises what is wrong with them; the files that are here stay until all is proven. Raises
         PathError, ChecksumError (the row names another sha256), NoRoomError.
         """
-        if not file.is_file():
-            raise PathError(f"There is no file {str(file)!r}.")
-        known = {one.format: one for one in entry.weights}
-        ending = file.suffix.removeprefix(".")
-        if ending not in known and ending not in ("safetensors", "pt", "pth", "bin"):
-            raise ModelError(f"{file.name} is no weights file: expected .safetensors, .pt or .pth.")
-        for _, source in entry.companions:  # before gigabytes are copied
-            if not (file.parent / source.name).is_file():
-                raise ModelMissingError(
-                    f"{entry.name} needs {source.name} of {source.repository} too: put it beside "
-                    f"{file.name}."
-                )
-        pinned = known[ending].sha256 if ending in known else None
-        with self._alone(entry.name):
-            self._put(entry, file, pinned, config, check)
-
-    def _put(
-        self,
-        entry: PullableModel,
-        file: Path,
-        pinned: str | None,
-        config: dict[str, Any] | None,
-        check: Callable[[Path], None],
-    ) -> None:
+        _check_complete(entry, file)
+        pinned = next(
+            (row.sha256 for row in entry.weights if file.suffix == f".{row.format}"), None
+        )
         home = self._home(entry.name)
         apart = home.with_name(f".{home.name}.import")  # beside the model's folder: no copy later
-        shutil.rmtree(apart, ignore_errors=True)  # of an import that was killed
-        try:
-            files = {"weights": _copied(entry, file, apart, pinned)}
-            for role, source in entry.companions:
-                files[role] = _copied(entry, file.parent / source.name, apart, source.sha256)
-            check(apart / file.name)
-            home.mkdir(exist_ok=True)
-            for one in files.values():
-                settle(apart / one.name, home / one.name)
-        finally:
-            shutil.rmtree(apart, ignore_errors=True)
-        self._finish(entry, files, config)
-
-    def problems(self, entry: PullableModel) -> list[str]:
-        """What is wrong with a model's files, a sentence each; every byte is read."""
-        return self.model(entry).problems()
+        with self._alone(entry.name):
+            shutil.rmtree(apart, ignore_errors=True)  # of an import that was killed
+            try:
+                files = {"weights": _copied(entry, file, apart, pinned)}
+                for role, source in entry.companions:
+                    files[role] = _copied(entry, file.parent / source.name, apart, source.sha256)
+                check(apart / file.name)
+                home.mkdir(exist_ok=True)
+                for stored in files.values():
+                    settle(apart / stored.name, home / stored.name)
+            finally:
+                shutil.rmtree(apart, ignore_errors=True)
+            self._finish(entry, files, config)
 
     def begun(self, entry: PullableModel) -> Path:
         """The folder of a model, whole or not; ModelMissingError when there is none."""
@@ -192,22 +162,22 @@ class Store:
         """Delete a model, and what was begun of it; the bytes freed come back."""
         home = self.begun(entry)
         with self._alone(entry.name):
-            size = sum(one.stat().st_size for one in home.iterdir())
+            size = sum(file.stat().st_size for file in home.iterdir())
             shutil.rmtree(home)
         return size
 
     def kept(self) -> list[str]:
         """Names of all models here, in the table or not."""
-        return [_read(one)[0] for one in sorted(self.folder.glob(f"*/{RECORD}"))]
+        return [_read(record)[0] for record in sorted(self.folder.glob(f"*/{RECORD}"))]
 
-    def _fetched(
+    def _fetch(
         self,
         entry: PullableModel,
         role: str,
         source: ModelSource,
-        earlier: Stored | None,
+        earlier: StoredFile | None,
         report: Progress | None,
-    ) -> Stored:
+    ) -> StoredFile:
         """Fetch one file; what an earlier record says of it holds where the row says nothing."""
         url = source.url(self._hub)
         same = earlier is not None and earlier.source == url
@@ -219,10 +189,12 @@ class Store:
                 report(f"{entry.name} {role}", here, total)
 
         got = fetch(url, target, sha256=pinned, report=progress)
-        return Stored(source.name, got.sha256, got.size_bytes, url, got.revision or source.revision)
+        return StoredFile(
+            source.name, got.sha256, got.size_bytes, url, got.revision or source.revision
+        )
 
     def _finish(
-        self, entry: PullableModel, files: dict[str, Stored], config: dict[str, Any] | None
+        self, entry: PullableModel, files: dict[str, StoredFile], config: dict[str, Any] | None
     ) -> None:
         """Write the record, and drop files that no role names any more."""
         home = self._home(entry.name)
@@ -230,15 +202,17 @@ class Store:
             written = home / CONFIG
             _write(written, config)
             size = written.stat().st_size
-            files["config"] = Stored(CONFIG, sha256_of(written), size, "made from open_clip", None)
-        rows = {role: asdict(one) for role, one in files.items()}
+            files["config"] = StoredFile(
+                CONFIG, sha256_of(written), size, "made from open_clip", None
+            )
+        rows = {role: asdict(file) for role, file in files.items()}
         _write(home / RECORD, {"name": entry.name, "files": rows})
-        named = {RECORD, *(one.name for one in files.values())}
-        for one in home.iterdir():
-            if one.name not in named:
-                one.unlink()
+        named = {RECORD, *(file.name for file in files.values())}
+        for file in home.iterdir():
+            if file.name not in named:
+                file.unlink()
 
-    def _record(self, name: str) -> dict[str, Stored]:
+    def _record(self, name: str) -> dict[str, StoredFile]:
         try:
             return _read(self._home(name) / RECORD)[1]
         except FileNotFoundError:
@@ -264,26 +238,35 @@ class Store:
                 LOG.warning("Another process is changing the model %s: waiting for it.", name)
                 lock.acquire()
         except OSError as problem:
-            raise no_room(problem, file) from problem
+            raise write_error(problem, file) from problem
         try:
             yield
         finally:
             lock.release()
 
 
-def files_source(files: dict[str, Stored]) -> str:
-    """Where a model's weights came from, with the commit when the hub named one."""
-    weights = files["weights"]
-    return f"{weights.source}@{weights.revision}" if weights.revision else weights.source
-
-
-def tokenizer_folder(model: Model) -> Path | None:
+def tokenizer_folder(model: InstalledModel) -> Path | None:
     """Where a model's tokenizer files lie, their bytes checked; None when it has none."""
     folders = [model.path(role).parent for role in TOKENIZER if role in model.files]
     return folders[0] if folders else None
 
 
-def _copied(entry: PullableModel, file: Path, folder: Path, pinned: str | None) -> Stored:
+def _check_complete(entry: PullableModel, file: Path) -> None:
+    """Refuse an import that lacks a file, before gigabytes are copied."""
+    if not file.is_file():
+        raise PathError(f"There is no file {str(file)!r}.")
+    formats = {".safetensors", ".pt", ".pth", ".bin", *(f".{row.format}" for row in entry.weights)}
+    if file.suffix not in formats:
+        raise ModelError(f"{file.name} is no weights file: expected .safetensors, .pt or .pth.")
+    for _, source in entry.companions:
+        if not (file.parent / source.name).is_file():
+            raise ModelMissingError(
+                f"{entry.name} needs {source.name} of {source.repository} too: put it beside "
+                f"{file.name}."
+            )
+
+
+def _copied(entry: PullableModel, file: Path, folder: Path, pinned: str | None) -> StoredFile:
     """Copy one file of a model into a folder; ChecksumError unless it has the pinned sha256."""
     target = folder / file.name
     try:
@@ -292,24 +275,24 @@ def _copied(entry: PullableModel, file: Path, folder: Path, pinned: str | None) 
     except OSError as problem:
         if problem.filename == str(file):
             raise PathError(f"{str(file)!r} cannot be read: {problem.strerror}.") from problem
-        raise no_room(problem, target) from problem
-    found = sha256_of(target)
-    if pinned and found != pinned:
+        raise write_error(problem, target) from problem
+    digest = sha256_of(target)
+    if pinned and digest != pinned:
         raise ChecksumError(
-            f"{file.name} has sha256 {found[:16]}..., expected {pinned[:16]}...: it is not the "
+            f"{file.name} has sha256 {digest[:16]}..., expected {pinned[:16]}...: it is not the "
             f"file of {entry.name}, or it is damaged."
         )
-    return Stored(file.name, found, target.stat().st_size, f"imported {file.name}", None)
+    return StoredFile(file.name, digest, target.stat().st_size, f"imported {file.name}", None)
 
 
-def _read(record: Path) -> tuple[str, dict[str, Stored]]:
+def _read(record: Path) -> tuple[str, dict[str, StoredFile]]:
     """The name of the model that a record is of, and its files by role.
 
     FileNotFoundError when there is none, ModelError when it is damaged.
     """
     try:
         document = json.loads(record.read_text())
-        files = {role: Stored(**row) for role, row in document["files"].items()}
+        files = {role: StoredFile(**row) for role, row in document["files"].items()}
         return str(document["name"]), files
     except FileNotFoundError:
         raise
@@ -325,5 +308,5 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     try:
         part.write_text(json.dumps(document, indent=1) + "\n")
     except OSError as problem:
-        raise no_room(problem, part) from problem
+        raise write_error(problem, part) from problem
     settle(part, path)

@@ -1,1 +1,1 @@
-"""SAM's mask decoder, computing nothing twice; exact."""
+"""SAM's mask decoder with the same answers, faster: what prompts share is computed once."""

@@ -13,7 +13,7 @@ from what all prompts share by a sum of few vectors, so here they are never writ
 with `base` (N, C) shared, `lead` (B, N) one number a token, and `mix` (B, r, N), `told` (B, r, C)
 of the low rank r = H n after layer 1 and 2 H n + 1 after layer 2. Whatever is linear in the tokens
 is computed from these parts; layer norm needs their mean and variance only (`normalised`).
-Letters in shapes are those of `decoder_parts`.
+Letters in shapes are those of `parts`.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.models.segment.fast_decoder.image_terms import (
-    Base,
-    Seen,
+    ImageBase,
+    KeysAndValues,
+    Projection,
     SharedTerms,
-    Sight,
     centred,
+    compute_shared_terms,
     out_weights,
-    share,
 )
 from segsearch.models.segment.fast_decoder.parts import (
     Attention,
     DecoderParts,
-    Layer,
+    TwoWayLayer,
     by_head,
     by_prompt,
     join_heads,
@@ -87,7 +87,9 @@ class ExactDecoder:
         high-resolution features too, already through conv_s0 and conv_s1, finest first: `details`
         (1, C/8, 4 gh, 4 gw) and (1, C/4, 2 gh, 2 gw).
         """
-        return share(self._parts, self._upscaler, (embedding, place, no_mask), details)
+        return compute_shared_terms(
+            self._parts, self._upscaler, (embedding, place, no_mask), details
+        )
 
     def decode(self, shared: SharedTerms, prompts: Tensor, min_iou: float) -> tuple[Tensor, Tensor]:
         """Logits (k, 4 gh, 4 gw) and predicted IoU (k,) of the masks above `min_iou`, by prompt.
@@ -104,7 +106,8 @@ class ExactDecoder:
             self._decode_chunk(shared, prompts[start : start + step], min_iou)
             for start in range(0, prompts.shape[0], step)
         ]
-        return torch.cat([one for one, _ in parts]), torch.cat([one for _, one in parts])
+        logits, predicted_iou = zip(*parts, strict=True)
+        return torch.cat(logits), torch.cat(predicted_iou)
 
     def _decode_chunk(
         self, shared: SharedTerms, prompts: Tensor, min_iou: float
@@ -114,9 +117,9 @@ class ExactDecoder:
         tokens = torch.cat([parts.tokens.expand(prompts.shape[0], -1, -1), prompts], dim=1)
         queries, image, values = first_layer(parts.first, shared, tokens)
         queries, image = second_layer(parts, shared, (tokens, queries), image, values)
-        asking = _read_at_the_end(queries + tokens, parts.iou_at)
-        seen = look(parts.final, asking, image, shared.final)
-        queries = parts.final_norm(_read_at_the_end(queries, parts.iou_at) + seen)
+        last = _tokens_read(queries + tokens, parts.iou_at)
+        seen = attend_to_image(parts.final, last, image, shared.final)
+        queries = parts.final_norm(_tokens_read(queries, parts.iou_at) + seen)
         predicted_iou = parts.iou_head(queries[:, 0])[:, 1:]
         passing = predicted_iou > min_iou  # (B, 3)
         some = passing.any(1).nonzero()[:, 0]
@@ -134,8 +137,8 @@ class ExactDecoder:
         step = _affordable(UPSCALING_BYTES, 4 * 4 * width, hyper.device)  # tokens at a time
         products = hyper.new_empty(prompts, hyper.shape[1], 16 * tokens)
         several = max(1, step // tokens)
-        for one in range(0, prompts, several):
-            some = slice(one, one + several)
+        for first in range(0, prompts, several):
+            some = slice(first, first + several)
             for start in range(0, tokens, step):
                 part = slice(start, start + step)
                 lifted = self._lifted(shared, image, told, (some, part))
@@ -160,7 +163,7 @@ class ExactDecoder:
 
 
 def first_layer(
-    layer: Layer, shared: SharedTerms, tokens: Tensor
+    layer: TwoWayLayer, shared: SharedTerms, tokens: Tensor
 ) -> tuple[Tensor, ImageTokens, Tensor]:
     """Tokens (B, n, C) and image tokens after layer 1, and the values the image was told.
 
@@ -206,7 +209,7 @@ def second_layer(
     prompts = tokens.shape[0]
     placed = queries + tokens
     queries = layer.norms[0](queries + layer.itself(placed, placed, queries))
-    seen = look(layer.to_image, queries + tokens, image, shared.to_image)
+    seen = attend_to_image(layer.to_image, queries + tokens, image, shared.to_image)
     queries = after_seeing(layer, queries, seen)
 
     own = scaled_keys(layer.to_tokens, queries + tokens)
@@ -229,7 +232,9 @@ def second_layer(
     return queries, normalised(both, on_base, base, layer.image_norm)
 
 
-def normalised(image: ImageTokens, on_base: Tensor, base: Base, norm: nn.LayerNorm) -> ImageTokens:
+def normalised(
+    image: ImageTokens, on_base: Tensor, base: ImageBase, norm: nn.LayerNorm
+) -> ImageTokens:
     """Layer norm of image tokens whose base and told vectors are centred already.
 
     A sum of centred vectors is centred, so only the variance is missing:
@@ -245,14 +250,16 @@ def normalised(image: ImageTokens, on_base: Tensor, base: Base, norm: nn.LayerNo
     return ImageTokens(image.lead * scale, image.mix * scale[:, None], image.told * norm.weight)
 
 
-def look(attention: Attention, asking: Tensor, image: ImageTokens, sight: Sight) -> Tensor:
+def attend_to_image(
+    attention: Attention, tokens: Tensor, image: ImageTokens, sight: KeysAndValues
+) -> Tensor:
     """Cross attention (B, n, C) of tokens to low-rank image tokens.
 
     P X W_v = (P lead) (base W_v) + ((P mix^T) told) W_v; rows of P sum to 1, so what is added to
     every token passes through unchanged.
     """
-    prompts, values = asking.shape[0], sight.values
-    weights = scores_of(scaled_queries(attention, asking), image, sight.keys).softmax(-1)
+    prompts, values = tokens.shape[0], sight.values
+    weights = scores_of(scaled_queries(attention, tokens), image, sight.keys).softmax(-1)
     mixed = (weights @ image.mix.mT) @ image.told  # (B, H n, C)
     on_base = by_head(weights * image.lead[:, None], attention.heads) @ values.base
     seen = on_base + by_head(mixed, attention.heads) @ values.weight.mT + values.place
@@ -260,16 +267,16 @@ def look(attention: Attention, asking: Tensor, image: ImageTokens, sight: Sight)
     return answer
 
 
-def scores_of(own: Tensor, image: ImageTokens, seen: Seen) -> Tensor:
+def scores_of(own: Tensor, image: ImageTokens, projection: Projection) -> Tensor:
     """Attention scores (B, H n, N) between tokens `own` (H, B n, d) and low-rank image tokens.
 
     X W^T q = lead * (base W^T q) + mix^T (told (W^T q)) + place q: the projection meets n tokens,
     never N image tokens.
     """
     prompts = image.lead.shape[0]
-    on_told = by_prompt(own @ seen.weight, prompts) @ image.told.mT  # (B, H n, r)
-    on_base = by_prompt(own @ seen.base.mT, prompts)
-    placed = by_prompt(own @ seen.place.mT, prompts)
+    on_told = by_prompt(own @ projection.weight, prompts) @ image.told.mT  # (B, H n, r)
+    on_base = by_prompt(own @ projection.base.mT, prompts)
+    placed = by_prompt(own @ projection.place.mT, prompts)
     return torch.baddbmm(placed.addcmul_(on_base, image.lead[:, None]), on_told, image.mix)
 
 
@@ -289,7 +296,7 @@ def scaled_keys(attention: Attention, x: Tensor) -> Tensor:
     return split_heads(attention.k(x), attention.heads) / _root(attention)
 
 
-def after_seeing(layer: Layer, queries: Tensor, seen: Tensor) -> Tensor:
+def after_seeing(layer: TwoWayLayer, queries: Tensor, seen: Tensor) -> Tensor:
     """The rest of a layer's token side: residual, norm, perceptron, norm."""
     queries = layer.norms[1](queries + seen)
     done: Tensor = layer.norms[2](queries + layer.mlp(queries))
@@ -300,7 +307,7 @@ def _root(attention: Attention) -> float:
     return math.sqrt(attention.q.out_features // attention.heads)
 
 
-def _read_at_the_end(tokens: Tensor, iou_at: int) -> Tensor:
+def _tokens_read(tokens: Tensor, iou_at: int) -> Tensor:
     """(B, 4, C): predicted IoU and the three masks; nobody reads what the others see at last."""
     masks_at = iou_at + 2
     return torch.cat([tokens[:, iou_at : iou_at + 1], tokens[:, masks_at : masks_at + 3]], dim=1)

@@ -1,7 +1,7 @@
 """Turns one encoded picture into the terms that all its prompts share.
 
 Nothing here depends on a prompt, so it is computed once a picture. Letters are those of
-`decoder_parts`.
+`parts`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from torch import Tensor, nn
 from segsearch.models.segment.fast_decoder.parts import Attention, DecoderParts, split_heads
 from segsearch.models.segment.fast_decoder.upscale import Upscaler, in_token_order
 
+ImageSide = tuple[Tensor, Tensor, Tensor]  # embedding and place (1, C, gh, gw), no_mask (1, C)
+# SAM 2's features (1, C/8, 4 gh, 4 gw) and (1, C/4, 2 gh, 2 gw).
+Details = tuple[Tensor, Tensor] | None
+
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Projection:
     """One projection of the image tokens X = lead * base + told-part, for each head.
 
     `base` (H, N, d) projects the part all prompts share, `place` (H, N, d) what is added to every
@@ -28,15 +32,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class KeysAndValues:
     """How one attention looks at image tokens: its keys, and its values with `place` (H, 1, d)."""
 
-    keys: Seen
-    values: Seen
+    keys: Projection
+    values: Projection
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class ImageBase:
     """The shared part (N, C) of a layer's new image tokens, centred over the channels.
 
     `square` (N,) is its squared length; `told` (H, N, d), one for each of the attentions whose
@@ -63,63 +67,57 @@ class SharedTerms:
     keys: Tensor
     values: Tensor
     queries: Tensor
-    first: Base
-    second: Base
+    first: ImageBase
+    second: ImageBase
     constant: Tensor
     on_constant: Tensor
-    to_image: Sight
-    to_tokens: Seen
-    final: Sight
+    to_image: KeysAndValues
+    to_tokens: Projection
+    final: KeysAndValues
     lifted: Tensor
     lifted_bias: Tensor
     fine: Tensor | None
 
 
-def share(
-    parts: DecoderParts,
-    upscaler: Upscaler,
-    image_side: tuple[Tensor, Tensor, Tensor],
-    details: tuple[Tensor, Tensor] | None,
+def compute_shared_terms(
+    parts: DecoderParts, upscaler: Upscaler, image_side: ImageSide, details: Details
 ) -> SharedTerms:
     """The shared terms of a picture from what the image's side of the decoder is given.
-
-    `image_side` are embedding and place (1, C, gh, gw), and no_mask (1, C). `details` are SAM 2's
-    features (1, C/8, 4 gh, 4 gw) and (1, C/4, 2 gh, 2 gw), or None.
 
     The base of layer 1 is K, image tokens plus output bias, centred; that of layer 2 is K times
     the gain of layer 1's norm, centred again. `decoder` says how they are put to use.
     """
     embedding, place, no_mask = image_side
     image, where = embedding[0].flatten(1).T + no_mask, place[0].flatten(1).T  # (N, C)
-    one, two, final = parts.first, parts.second, parts.final
-    gain, shift = one.image_norm.weight, one.image_norm.bias
-    base = centred(image + one.to_tokens.out.bias)
+    first, second, final = parts.first, parts.second, parts.final
+    gain, shift = first.image_norm.weight, first.image_norm.bias
+    base = centred(image + first.to_tokens.out.bias)
     scaled = base * gain
-    second = centred(scaled)
-    constant = centred(shift + two.to_tokens.out.bias)
-    end, end_shift = second * two.image_norm.weight, two.image_norm.bias
-    lifted_bias = (end_shift @ upscaler.first + upscaler.first_bias)[None]
-    if details is not None:
-        lifted_bias = lifted_bias + in_token_order(details[1], 1).flatten(1)
+    base2 = centred(scaled)
+    constant = centred(shift + second.to_tokens.out.bias)
+    end, end_shift = base2 * second.image_norm.weight, second.image_norm.bias
+    told = (base2 * gain) @ out_weights(first.to_tokens), base2 @ out_weights(second.to_tokens)
     return SharedTerms(
         grid=(int(embedding.shape[2]), int(embedding.shape[3])),
-        keys=_projected(image + where, one.to_image.k, one.to_image.heads),
-        values=_projected(image, one.to_image.v, one.to_image.heads),
-        queries=_projected(image + where, one.to_tokens.q, one.to_tokens.heads),
-        first=Base(base.square().sum(1), (base @ out_weights(one.to_tokens),)),
-        second=Base(
-            second.square().sum(1),
-            ((second * gain) @ out_weights(one.to_tokens), second @ out_weights(two.to_tokens)),
-        ),
+        keys=_projected(image + where, first.to_image.k, first.to_image.heads),
+        values=_projected(image, first.to_image.v, first.to_image.heads),
+        queries=_projected(image + where, first.to_tokens.q, first.to_tokens.heads),
+        first=ImageBase(base.square().sum(1), (base @ out_weights(first.to_tokens),)),
+        second=ImageBase(base2.square().sum(1), told),
         constant=constant,
-        on_constant=second @ constant,
-        to_image=_sight(two.to_image, scaled, where, shift),
-        to_tokens=_seen(two.to_tokens.q, two.to_tokens.heads, scaled, where + shift),
-        final=_sight(final, end, where, end_shift),
+        on_constant=base2 @ constant,
+        to_image=_keys_and_values(second.to_image, scaled, where, shift),
+        to_tokens=_projection(second.to_tokens.q, second.to_tokens.heads, scaled, where + shift),
+        final=_keys_and_values(final, end, where, end_shift),
         lifted=end @ upscaler.first,
-        lifted_bias=lifted_bias,
+        lifted_bias=_lifted_bias(upscaler, end_shift, details),
         fine=None if details is None else in_token_order(details[0], 2),
     )
+
+
+def _lifted_bias(upscaler: Upscaler, shift: Tensor, details: Details) -> Tensor:
+    bias = (shift @ upscaler.first + upscaler.first_bias)[None]
+    return bias if details is None else bias + in_token_order(details[1], 1).flatten(1)
 
 
 def centred(x: Tensor) -> Tensor:
@@ -139,13 +137,15 @@ def _projected(x: Tensor, linear: nn.Linear, heads: int) -> Tensor:
     return split_heads(projected[None], heads)
 
 
-def _seen(linear: nn.Linear, heads: int, base: Tensor, place: Tensor) -> Seen:
+def _projection(linear: nn.Linear, heads: int, base: Tensor, place: Tensor) -> Projection:
     weight = linear.weight.view(heads, -1, base.shape[-1])  # (H, d, C)
-    return Seen(base @ weight.mT, _projected(place, linear, heads), weight)
+    return Projection(base @ weight.mT, _projected(place, linear, heads), weight)
 
 
-def _sight(attention: Attention, base: Tensor, where: Tensor, shift: Tensor) -> Sight:
-    return Sight(
-        _seen(attention.k, attention.heads, base, where + shift),
-        _seen(attention.v, attention.heads, base, shift[None]),
+def _keys_and_values(
+    attention: Attention, base: Tensor, where: Tensor, shift: Tensor
+) -> KeysAndValues:
+    return KeysAndValues(
+        _projection(attention.k, attention.heads, base, where + shift),
+        _projection(attention.v, attention.heads, base, shift[None]),
     )

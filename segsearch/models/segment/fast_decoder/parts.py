@@ -45,7 +45,7 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class TwoWayLayer:
     """One two-way layer: the tokens' own part, and both directions between tokens and image."""
 
     itself: OnTokens
@@ -56,7 +56,7 @@ class Layer:
     mlp: OnTokens
 
     @classmethod
-    def of(cls, module: Any) -> Layer:
+    def of(cls, module: Any) -> TwoWayLayer:
         """The parts of upstream's TwoWayAttentionBlock."""
         return cls(
             module.self_attn,
@@ -68,7 +68,7 @@ class Layer:
         )
 
     @classmethod
-    def of_sam2(cls, module: Any) -> Layer:
+    def of_sam2(cls, module: Any) -> TwoWayLayer:
         """The parts of Sam2TwoWayAttentionBlock."""
         return cls(
             partial(_attend_as_sam2, module.self_attn),
@@ -90,8 +90,8 @@ class DecoderParts:
 
     tokens: Tensor
     iou_at: int
-    first: Layer
-    second: Layer
+    first: TwoWayLayer
+    second: TwoWayLayer
     final: Attention
     final_norm: nn.LayerNorm
     iou_head: OnTokens
@@ -111,8 +111,8 @@ class DecoderParts:
         return cls(
             cat([module.iou_token.weight, module.mask_tokens.weight]),
             0,
-            Layer.of(first),
-            Layer.of(second),
+            TwoWayLayer.of(first),
+            TwoWayLayer.of(second),
             Attention.of(transformer.final_attn_token_to_image),
             transformer.norm_final_attn,
             module.iou_prediction_head,
@@ -127,10 +127,10 @@ class DecoderParts:
         first, second = transformer.layers
         tokens = (module.obj_score_token, module.iou_token, module.mask_tokens)
         return cls(
-            cat([one.weight for one in tokens]),
+            cat([token.weight for token in tokens]),
             1,
-            Layer.of_sam2(first),
-            Layer.of_sam2(second),
+            TwoWayLayer.of_sam2(first),
+            TwoWayLayer.of_sam2(second),
             Attention.of_sam2(transformer.final_attn_token_to_image),
             transformer.layer_norm_final_attn,
             module.iou_prediction_head,
@@ -139,7 +139,7 @@ class DecoderParts:
         )
 
 
-def is_upstream(module: Any) -> bool:
+def is_known_decoder(module: Any) -> bool:
     """Whether a mask decoder is one whose parts are known here: SAM's or SAM 2's, of two layers."""
     known = type(module) is MaskDecoder or is_sam2(module)
     return known and len(module.transformer.layers) == 2
@@ -170,16 +170,14 @@ def join_heads(x: Tensor, prompts: int) -> Tensor:
 
 def by_prompt(x: Tensor, prompts: int) -> Tensor:
     """(H, B n, m) as (B, H n, m)."""
-    heads, rows, width = x.shape
-    one = rows // prompts
-    return x.reshape(heads, prompts, one, width).transpose(0, 1).reshape(prompts, -1, width)
+    heads, _, width = x.shape
+    return x.reshape(heads, prompts, -1, width).transpose(0, 1).reshape(prompts, -1, width)
 
 
 def by_head(x: Tensor, heads: int) -> Tensor:
     """(B, H n, m) as (H, B n, m)."""
-    prompts, rows, width = x.shape
-    one = rows // heads
-    return x.reshape(prompts, heads, one, width).transpose(0, 1).reshape(heads, -1, width)
+    prompts, _, width = x.shape
+    return x.reshape(prompts, heads, -1, width).transpose(0, 1).reshape(heads, -1, width)
 
 
 def softmax_over_tokens(scores: Tensor, heads: int) -> Tensor:

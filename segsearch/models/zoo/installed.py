@@ -15,7 +15,7 @@ EMBEDDED = Path(str(files("segsearch.models") / "embedded"))
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class InstalledModel:
     """One model that is here. `files` maps a role (weights, config, merges) to name and sha256.
 
     `remedy` is what to do when a file is not what it was.
@@ -42,23 +42,23 @@ class Model:
             raise ModelMissingError(
                 f"The file {name} of model {self.name} is missing: {self.remedy}."
             )
-        found = sha256_of(path)
-        if found != expected:
+        digest = sha256_of(path)
+        if digest != expected:
             raise ChecksumError(
-                f"The file {name} of model {self.name} has sha256 {found[:16]}..., expected "
+                f"The file {name} of model {self.name} has sha256 {digest[:16]}..., expected "
                 f"{expected[:16]}...: it is damaged or was replaced; {self.remedy}."
             )
         return path
 
     def problems(self) -> list[str]:
         """What is wrong with its files, a sentence each; every byte is read."""
-        found: list[str] = []
+        problems: list[str] = []
         for role in self.files:
             try:
                 self.path(role)
             except ModelError as problem:
-                found.append(str(problem))
-        return found
+                problems.append(str(problem))
+        return problems
 
 
 def embedded_names() -> list[str]:
@@ -66,13 +66,13 @@ def embedded_names() -> list[str]:
     return sorted(_manifest())
 
 
-def model(name: str) -> Model:
+def embedded_model(name: str) -> InstalledModel:
     """The embedded model of a name; ModelError with the known names otherwise."""
     known = _manifest()
     if name not in known:
         raise ModelError(f"There is no model {name!r}; known are {', '.join(sorted(known))}.")
     row = known[name]
-    return Model(
+    return InstalledModel(
         name,
         row["kind"],
         row["licence"],
