@@ -75,7 +75,8 @@ class SegSearch:
 
     `catalog` holds images, segments, tags, collections and captions; `pictures` reads their files;
     `uploads` takes pictures as bytes; `ingest` indexes what waits; `maintenance` verifies, repairs,
-    prunes, backs up and restores. Use as a context manager, or call `close`. Calls may come from several threads.
+    prunes, backs up and restores. Use as a context manager, or call `close`. Calls may come from
+    several threads.
     """
 
     def __init__(
