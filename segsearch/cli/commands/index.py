@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from segsearch.cli.signals import INTERRUPTED, stopping
-from segsearch.core.errors import EXIT_CODES, PathError, PictureError
+from segsearch.core.errors import PathError, PictureError
 from segsearch.core.settings import A_DAY_SECONDS, Settings
 
 POLL_SECONDS = 10.0
@@ -86,7 +86,7 @@ def index(
         )
         raise typer.Exit(INTERRUPTED)
     if result.skipped and result.indexed + result.unchanged == 0:
-        raise typer.Exit(EXIT_CODES[PictureError])
+        raise typer.Exit(PictureError.exit_code)
 
 
 def worker(
