@@ -1,1 +1,1 @@
-"""Which models there are, where their weights lie, and which belong together."""
+"""Pixels and words into masks and vectors; the only room that runs torch."""

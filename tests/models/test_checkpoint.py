@@ -19,8 +19,9 @@ from segsearch.models.checkpoint import fit, read_weights
 from segsearch.models.segment.edgetam import BACKBONE, build_edgetam
 from segsearch.models.segment.sam import load_sam
 from segsearch.models.segment.sam2 import load_sam2
-from segsearch.models.segment.state_dict import sam2_from_hub, sam2_to_hub, sam_from_hub, sam_to_hub
+from segsearch.models.segment.state_dict import sam2_to_hub, sam_from_hub
 from tests.support.every_model import HostilePickle
+from tests.support.foreign_names import sam2_from_hub, sam_to_hub
 from tests.support.small_sam import small_sam
 from tests.support.small_sam2 import small_sam2
 

@@ -15,9 +15,9 @@ from segsearch.models.embed.open_clip_zoo import build, describe
 from segsearch.models.segment.edgetam import build_edgetam
 from segsearch.models.segment.sam import build_sam
 from segsearch.models.segment.sam2 import build_sam2
-from segsearch.models.segment.state_dict import sam2_from_hub
 from segsearch.models.zoo.pullable import PullableModel
 from segsearch.models.zoo.store import ModelStore
+from tests.support.foreign_names import sam2_from_hub
 
 
 class HostilePickle:

@@ -1,7 +1,7 @@
-"""Translates tensor names: SAM and SAM 2 checkpoints between Meta's files and the hub's.
+"""Translates tensor names: checkpoints of the hub for SAM, of Meta for SAM 2.
 
-Both ways, and nothing but names changes, save four embeddings that the hub keeps as the rows of
-one. SAM runs on Meta's classes, SAM 2 on those of transformers, so each has a foreign side.
+SAM runs on Meta's classes, SAM 2 on those of transformers, so each has a foreign side. Nothing but
+names changes, save four embeddings that the hub keeps as the rows of one.
 """
 
 from __future__ import annotations
@@ -67,22 +67,13 @@ def sam_from_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     renamed: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         if name != WHOLE_GRID:
-            old = _head_from_hub(_replaced(name, SAM, back=True))
+            old = head_from_hub(rename(name, SAM, back=True))
             old = re.sub(
                 r"^image_encoder\.layers\.(\d+)\.layer_norm", r"image_encoder.blocks.\1.norm", old
             )
             old = old.replace("image_encoder.layers.", "image_encoder.blocks.")
             renamed[old.replace(".point_embed.", ".point_embeddings.")] = tensor
     return renamed
-
-
-def sam_to_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The hub's names for a SAM with Meta's."""
-    renamed: dict[str, Tensor] = {}
-    for name, tensor in weights.items():
-        new = _head_to_hub(_replaced(name, SAM)).replace(".point_embeddings.", ".point_embed.")
-        renamed[new.replace("vision_encoder.blocks.", "vision_encoder.layers.")] = tensor
-    return renamed | {WHOLE_GRID: renamed[PROMPT_GRID]}
 
 
 def sam2_to_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -99,10 +90,10 @@ def sam2_to_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if ".point_embeddings." in name:
             rows.append(tensor)
             continue
-        new = re.sub(r"neck\.convs\.(\d+)\.conv\.", r"neck.convs.\1.", _replaced(name, SAM2))
+        new = re.sub(r"neck\.convs\.(\d+)\.conv\.", r"neck.convs.\1.", rename(name, SAM2))
         new = re.sub(BLOCK_MLP + r"layers\.0\.", r"\1proj_in.", new)
         new = re.sub(BLOCK_MLP + r"layers\.1\.", r"\1proj_out.", new)
-        renamed[_head_to_hub(new)] = tensor
+        renamed[head_to_hub(new)] = tensor
     if rows:
         renamed["prompt_encoder.point_embed.weight"] = torch.cat(rows)
     if PROMPT_GRID in renamed:
@@ -110,36 +101,22 @@ def sam2_to_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def sam2_from_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Meta's names for a SAM 2 of the hub."""
-    renamed: dict[str, Tensor] = {}
-    for name, tensor in weights.items():
-        if name == "prompt_encoder.point_embed.weight":
-            for row in range(len(tensor)):
-                label = f"sam_prompt_encoder.point_embeddings.{row}.weight"
-                renamed[label] = tensor[row : row + 1]
-        elif name != WHOLE_GRID:
-            old = re.sub(r"neck\.convs\.(\d+)\.", r"neck.convs.\1.conv.", name)
-            old = re.sub(BLOCK_MLP + r"proj_in\.", r"\1layers.0.", old)
-            old = re.sub(BLOCK_MLP + r"proj_out\.", r"\1layers.1.", old)
-            renamed[_head_from_hub(_replaced(old, SAM2, back=True))] = tensor
-    return renamed
-
-
-def _replaced(name: str, renames: Renames, *, back: bool = False) -> str:
+def rename(name: str, renames: Renames, *, back: bool = False) -> str:
+    """A tensor's name with every part renamed: Meta's by the hub's, or `back`."""
     for meta, hub in renames:
         name = name.replace(hub, meta) if back else name.replace(meta, hub)
     return name
 
 
-def _head_to_hub(name: str) -> str:
+def head_to_hub(name: str) -> str:
     """Three layers of a head: the first and the last have names of their own on the hub."""
     name = re.sub(HEADS + r"\.layers\.0\.", r"\1.proj_in.", name)
     name = re.sub(HEADS + r"\.layers\.1\.", r"\1.layers.0.", name)
     return re.sub(HEADS + r"\.layers\.2\.", r"\1.proj_out.", name)
 
 
-def _head_from_hub(name: str) -> str:
+def head_from_hub(name: str) -> str:
+    """`head_to_hub`, back."""
     name = re.sub(HEADS + r"\.layers\.0\.", r"\1.layers.1.", name)
     name = re.sub(HEADS + r"\.proj_in\.", r"\1.layers.0.", name)
     return re.sub(HEADS + r"\.proj_out\.", r"\1.layers.2.", name)
