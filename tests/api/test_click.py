@@ -23,7 +23,7 @@ from segsearch.models.segment.prompts import Prompts
 from segsearch_api.app import create_app
 from tests.api.test_mcp import call, documents
 from tests.conftest import BLUE, DEMO, FAR_RED, RED, Truth
-from tests.support.clicking_models import ClickModels, ClickSegmenter, Patches
+from tests.support.clicking_models import ClickModels, ClickSegmenter, ColourPatches
 from tests.support.small_models import ColourEmbedder, open_small_service, paint
 
 POINT = (20, 20)  # in the red rectangle of the first picture
@@ -33,7 +33,7 @@ class NarrowSegmenter(ClickSegmenter):
     """Leaves out the last five columns of what is pointed at: no fresh mask is a stored one."""
 
     def _thing(
-        self, picture: Patches, prompts: Prompts, box: NDArray[np.float64] | None
+        self, picture: ColourPatches, prompts: Prompts, box: NDArray[np.float64] | None
     ) -> BoolArray:
         mask = super()._thing(picture, prompts, box)
         mask[:, np.flatnonzero(mask.any(axis=0))[-5:]] = False
