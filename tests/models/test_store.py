@@ -332,9 +332,7 @@ def test_a_file_that_cannot_be_read_is_no_full_disk(
         store.put(row(), file, None)
 
 
-def test_a_user_without_a_home_hears_which_setting_helps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_user_without_a_home_hears_which_setting_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
     with pytest.raises(ModelError, match="SEGSEARCH_MODELS"):

@@ -57,8 +57,7 @@ class BlobDecoder(nn.Module):
         image_embeddings: Tensor,
         image_pe: Tensor,
         sparse_prompt_embeddings: Tensor,
-        dense_prompt_embeddings: Tensor,
-        multimask_output: bool,
+        **_: object,
     ) -> tuple[Tensor, Tensor]:
         """Logits (n, 3, 4 gh, 4 gw) and predicted IoU (n, 3)."""
         point = sparse_prompt_embeddings[:, 0]  # (n, c)
