@@ -1,10 +1,15 @@
-"""Turns errors into problem documents (RFC 9457): one sentence, a code, and a status."""
+"""Turns errors into problem documents (RFC 9457): one sentence, a code, and a status.
+
+`docs/http-api.md` shows the table of codes; `python -m segsearch_api.errors` prints it.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -14,17 +19,88 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from segsearch.core import errors
 from segsearch.core.errors import RateError, SegSearchError
-from segsearch_api.codes import (
-    REFUSALS,
-    Code,
-    code_of,
-)
 
 LOG = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
-NOTED = "segsearch.problem"  # where a request's scope keeps the code it was refused with
+CODE_KEY = "segsearch.problem"  # where a request's scope keeps the code it was refused with
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A stable name in snake case, its HTTP status, and what it means in one sentence."""
+
+    name: str
+    status: int
+    title: str
+
+
+# Errors of ours that a request can meet; any other counts as its nearest ancestor here.
+KINDS: tuple[type[SegSearchError], ...] = (
+    errors.InputError,
+    errors.PictureError,
+    errors.PictureTooLargeError,
+    errors.QueryError,
+    errors.NotFoundError,
+    errors.ConflictError,
+    errors.KeyMissingError,
+    errors.ScopeError,
+    errors.LibraryError,
+    errors.LibraryMissingError,
+    errors.RecipeError,
+    errors.DamageError,
+    errors.BusyError,
+    errors.ReadOnlyError,
+    errors.DiskFullError,
+    errors.ModelError,
+    errors.ModelMissingError,
+    errors.OverloadError,
+    errors.RateError,
+)
+
+
+def name_of(kind: type[SegSearchError]) -> str:
+    """A class's name in snake case."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
+OURS: dict[type[SegSearchError], Code] = {
+    kind: Code(name_of(kind), kind.status, kind.__doc__ or "") for kind in KINDS
+}
+# What is refused before any of our errors can be raised.
+REFUSALS: dict[int, Code] = {
+    code.status: code
+    for code in (
+        Code("bad_request", 400, "The request cannot be read."),
+        Code("origin_not_allowed", 403, "A page of another site asks."),
+        Code("not_found", 404, "There is no such route."),
+        Code("method_not_allowed", 405, "The route does not answer this method."),
+        Code("not_acceptable", 406, "None of the formats asked for can be given."),
+        Code("body_too_large", 413, "The body is larger than allowed."),
+        Code("unsupported_media_type", 415, "The body is of a kind the route does not read."),
+        Code("host_not_allowed", 421, "The server does not answer to this name."),
+        Code("request_invalid", 422, "A field is missing or has a wrong value."),
+        Code("internal_server_error", 500, "The server failed; its log says more."),
+        Code("service_unavailable", 503, "The server is not ready yet."),
+    )
+}
+CODES: tuple[Code, ...] = tuple(
+    sorted((*OURS.values(), *REFUSALS.values()), key=lambda code: (code.status, code.name))
+)
+
+
+def code_of(kind: type[SegSearchError]) -> Code:
+    """The code of a kind of error: its own, or its nearest ancestor's."""
+    codes = (OURS[ancestor] for ancestor in kind.__mro__ if ancestor in OURS)
+    return next(codes, REFUSALS[HTTPStatus.INTERNAL_SERVER_ERROR])
+
+
+def code_table() -> str:
+    """All codes as a Markdown table."""
+    rows = [f"| `{code.name}` | {code.status} | {code.title} |" for code in CODES]
+    return "\n".join(["| code | status | meaning |", "|---|---|---|", *rows])
 
 
 class ProblemResponse(JSONResponse):
@@ -37,25 +113,21 @@ class ProblemResponse(JSONResponse):
         self.code = code
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[NOTED] = self.code.name
+        scope[CODE_KEY] = self.code.name
         await super().__call__(scope, receive, send)
-
-
-def install(app: FastAPI) -> None:
-    """Answer every error of `app` with a problem document; `observing` takes unexpected ones."""
-    app.add_exception_handler(SegSearchError, _ours)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _refused)
 
 
 def problem(
     code: Code,
     detail: str,
     *,
-    errors: Sequence[Mapping[str, str]] = (),
+    fields: Sequence[Mapping[str, str]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> ProblemResponse:
-    """A problem document; with 429 and 503 the caller is told when to come again."""
+    """A problem document, with the wrong `fields` of a request if it is about some.
+
+    With 429 and 503 the caller is told when to come again.
+    """
     content: dict[str, Any] = {
         "type": f"urn:segsearch:problem:{code.name}",
         "title": code.title,
@@ -63,22 +135,22 @@ def problem(
         "code": code.name,
         "detail": detail,
     }
-    if errors:
-        content["errors"] = list(errors)
-    given = dict(headers or {})
+    if fields:
+        content["errors"] = list(fields)
+    headers = dict(headers or {})
     if code.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
-        given.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+        headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     if code.status == HTTPStatus.UNAUTHORIZED:
-        given.setdefault("WWW-Authenticate", 'Bearer realm="segsearch"')
-    return ProblemResponse(code, content, given)
+        headers.setdefault("WWW-Authenticate", 'Bearer realm="segsearch"')
+    return ProblemResponse(code, content, headers)
 
 
 def problem_of(error: SegSearchError, headers: Mapping[str, str] | None = None) -> ProblemResponse:
     """The problem document of one of our errors."""
-    given = dict(headers or {})
+    headers = dict(headers or {})
     if isinstance(error, RateError):
-        given["Retry-After"] = str(max(1, math.ceil(error.seconds)))
-    return problem(code_of(type(error)), str(error), headers=given)
+        headers["Retry-After"] = str(max(1, math.ceil(error.seconds)))
+    return problem(code_of(type(error)), str(error), headers=headers)
 
 
 def refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> ProblemResponse:
@@ -86,6 +158,14 @@ def refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     phrase = HTTPStatus(status).phrase
     unlisted = Code(phrase.lower().replace(" ", "_"), status, f"{phrase}.")
     return problem(REFUSALS.get(status, unlisted), detail, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every foreseen error of `app` with a problem document; `Observed` answers
+    the others."""
+    app.add_exception_handler(SegSearchError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
 
 
 async def _ours(_request: Request, error: Exception) -> ProblemResponse:
@@ -100,13 +180,12 @@ async def _ours(_request: Request, error: Exception) -> ProblemResponse:
 async def _invalid(_request: Request, error: Exception) -> ProblemResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    errors = [
-        {"field": ".".join(map(str, one["loc"])), "message": str(one["msg"])}
-        for one in error.errors()
+    fields = [
+        {"field": ".".join(map(str, details["loc"])), "message": str(details["msg"])}
+        for details in error.errors()
     ]
-    first = errors[0] if errors else {"field": "body", "message": "cannot be read"}
-    detail = f"{first['field']}: {first['message']}."
-    return problem(REFUSALS[422], detail, errors=errors)
+    first = fields[0] if fields else {"field": "body", "message": "cannot be read"}
+    return problem(REFUSALS[422], f"{first['field']}: {first['message']}.", fields=fields)
 
 
 async def _refused(request: Request, error: Exception) -> ProblemResponse:
@@ -119,3 +198,7 @@ async def _refused(request: Request, error: Exception) -> ProblemResponse:
     }
     detail = sentences.get(error.status_code, str(error.detail))
     return refusal(error.status_code, detail, error.headers)
+
+
+if __name__ == "__main__":
+    print(code_table())  # noqa: T201  what it is run for

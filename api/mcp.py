@@ -16,10 +16,10 @@ from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field, FiniteFloat
 
-from segsearch.core.version import __version__
 from segsearch.core.errors import SegSearchError
 from segsearch.core.query import NOT_WEIGHT, Query, RegionTerm, SegmentTerm, TextTerm
 from segsearch.core.types import MAX_ID, Caption, Hit
+from segsearch.core.version import __version__
 from segsearch.export.documents import hit_document
 from segsearch.export.packs import neighbours
 from segsearch.export.render import crop_png, cutout_png, marked_jpeg, mask_png

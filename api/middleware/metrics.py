@@ -23,7 +23,7 @@ from segsearch_api.deps import (
     Shared,
 )
 from segsearch_api.errors import (
-    NOTED,
+    CODE_KEY,
     refusal,
 )
 
@@ -142,8 +142,8 @@ class Observed:
         labels = (scope["method"], route, str(status))
         if scope["method"] in KNOWN_METHODS:  # a caller could invent any number of others
             self._metrics.seconds.labels(*labels).observe(seconds)
-        if NOTED in scope:
-            self._metrics.problems.labels(scope[NOTED]).inc()
+        if CODE_KEY in scope:
+            self._metrics.problems.labels(scope[CODE_KEY]).inc()
 
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

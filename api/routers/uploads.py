@@ -11,13 +11,11 @@ from fastapi.concurrency import run_in_threadpool
 from segsearch.core.errors import PictureError
 from segsearch.core.names import NAME
 from segsearch.export.documents import image_document
-from segsearch_api.codes import (
-    code_of,
-)
 from segsearch_api.deps import (
     Here,
     Shared,
 )
+from segsearch_api.errors import code_of
 from segsearch_api.openapi import (
     BAD_PICTURE,
     FULL,

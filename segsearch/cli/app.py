@@ -31,7 +31,7 @@ from segsearch.cli.commands.scene import scene
 from segsearch.cli.commands.search import search
 from segsearch.cli.commands.tags import check_found, tag
 from segsearch.cli.signals import INTERRUPTED, stopping
-from segsearch.core.errors import EXIT_CODES, DiskFullError, PathError, QueryError, SegSearchError
+from segsearch.core.errors import DiskFullError, PathError, QueryError, SegSearchError
 from segsearch.core.settings import Settings
 from segsearch.core.types import MAX_ID
 
@@ -82,7 +82,7 @@ def main() -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except SegSearchError as problem:
         _say_error(str(problem))
-        sys.exit(exit_code(problem))
+        sys.exit(problem.exit_code)
     except ValidationError as problem:
         details = problem.errors()[0]
         name = "SEGSEARCH_" + "_".join(map(str, details["loc"])).upper()
@@ -101,11 +101,6 @@ def main() -> None:
         sys.exit(getattr(problem, "exit_code", 2))
 
 
-def exit_code(problem: SegSearchError) -> int:
-    """The exit code of an error: its own row in the table, or its nearest parent's."""
-    return next(EXIT_CODES[kind] for kind in type(problem).__mro__ if kind in EXIT_CODES)
-
-
 def _refused(problem: OSError) -> int:
     """Say which path the system lets nobody use, or that the output takes no more; the exit code.
 
@@ -113,7 +108,7 @@ def _refused(problem: OSError) -> int:
     """
     if problem.filename is not None and problem.errno in (errno.EACCES, errno.ENAMETOOLONG):
         _say_error(f"{str(problem.filename)!r} cannot be reached: {problem.strerror}.")
-        return EXIT_CODES[PathError]
+        return PathError.exit_code
     if problem.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
         raise problem
     # What is still to be written would be tried, and complained of, once more at the end.
@@ -121,7 +116,7 @@ def _refused(problem: OSError) -> int:
     if problem.errno == errno.EPIPE:  # the reader left, as `head` does
         return 1
     _say_error(f"The output cannot be written: {problem.strerror}.")
-    return EXIT_CODES[DiskFullError]
+    return DiskFullError.exit_code
 
 
 def _say_error(text: str) -> None:

@@ -1,49 +1,51 @@
 """Every error segsearch raises on purpose, as one tree, and what each means at the borders.
 
 SegSearchError
-  InputError            the caller handed over something unusable
-    PathError             a path that does not exist or holds no pictures
-    PictureError          bytes that are not a picture this program reads
-      PictureTooLargeError  refused before decoding
-      FileGoneError         its file is gone, or not what was found
-    QueryError            an empty query, a limit out of range
-    NotFoundError         an id that is not in the library
-    ConflictError         a name that is taken
-  AccessError           a caller who may not do this
-    KeyMissingError       no API key, or none that is known
-    ScopeError            an API key that does not allow this
-  LibraryError          the library cannot be used as it is
-    LibraryMissingError   nothing has been indexed there yet
-    LibraryVersionError   made by another version
-    RecipeError           its vectors come from models that are not loadable here
-    DamageError           what is on disk contradicts itself
-    BusyError             another process holds the lock for too long, or switched models
-    ReadOnlyError         it may be read, not written
-    DiskFullError         the disk takes no more
-  ModelError            weights that are missing, damaged or of another shape
-    ModelMissingError     weights that must be pulled or imported first
-    DownloadError         a server that cannot be reached, or gives no such file
-    ChecksumError         bytes that are not those of the recorded sha256
-    NoRoomError           no room on disk for the weights
-    UnsafeWeightsError    a pickle that wants more than tensors
-    ModelCrashError       the process that ran the models died
-    EndpointError         an endpoint that cannot be asked for captions
-    AnswerError           an endpoint that gives no caption of one region
-  ServerError           the server cannot start
-    PortBusyError         the address is taken
-    OverloadError         more requests wait than it can answer soon
-    RateError             one caller asks more often than allowed
-    OpenAddressError      others could reach it, and no key keeps them out
-  RemoteError           a server elsewhere, asked by the client
-    ApiError              it refuses
-    UnreachableError      it cannot be reached
+  InputError
+    PathError
+    PictureError
+      PictureTooLargeError
+      FileGoneError
+    QueryError
+    NotFoundError
+    ConflictError
+  AccessError
+    KeyMissingError
+    ScopeError
+  LibraryError
+    LibraryMissingError
+    LibraryVersionError
+    RecipeError
+    DamageError
+    BusyError
+    ReadOnlyError
+    DiskFullError
+  ModelError
+    ModelMissingError
+    DownloadError
+    ChecksumError
+    NoRoomError
+    UnsafeWeightsError
+    ModelCrashError
+    EndpointError
+    AnswerError
+  ServerError
+    PortBusyError
+    OverloadError
+    RateError
+    OpenAddressError
+  RemoteError
+    ApiError
+    UnreachableError
 
-`EXIT_CODES` and `HTTP_STATUS` give every leaf a row; a test walks the tree.
+Each class carries its exit code and its HTTP status, or has its parent's; `table` writes them down
+for the documents.
 """
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 
 
 def tells_of_full_disk(problem: BaseException | None) -> bool:
@@ -55,21 +57,32 @@ def tells_of_full_disk(problem: BaseException | None) -> bool:
 class SegSearchError(Exception):
     """Base of everything segsearch raises on purpose; its text is one sentence for a person."""
 
+    exit_code: int = 1
+    status: int = 500  # of the HTTP answer
+
 
 class InputError(SegSearchError):
     """The caller handed over something unusable."""
+
+    exit_code, status = 2, 400
 
 
 class PathError(InputError):
     """A path that does not exist or holds no pictures."""
 
+    exit_code = 3
+
 
 class PictureError(InputError):
     """Bytes that are not a picture this program reads."""
 
+    exit_code, status = 4, 422
+
 
 class PictureTooLargeError(PictureError):
     """A picture refused before decoding, by its bytes or by the size its header claims."""
+
+    status = 413
 
 
 class FileGoneError(PictureError):
@@ -79,85 +92,127 @@ class FileGoneError(PictureError):
 class QueryError(InputError):
     """An empty query, or a limit out of range."""
 
+    exit_code, status = 5, 422
+
 
 class NotFoundError(InputError):
     """An id or a name that is not in the library."""
+
+    exit_code, status = 6, 404
 
 
 class ConflictError(InputError):
     """A name that is taken."""
 
+    exit_code, status = 7, 409
+
 
 class AccessError(SegSearchError):
     """A caller who may not do this."""
+
+    exit_code, status = 40, 403
 
 
 class KeyMissingError(AccessError):
     """No API key, or none that is known here."""
 
+    exit_code, status = 41, 401
+
 
 class ScopeError(AccessError):
     """An API key that does not allow this."""
+
+    exit_code = 42
 
 
 class LibraryError(SegSearchError):
     """The library cannot be used as it is."""
 
+    exit_code = 10
+
 
 class LibraryMissingError(LibraryError):
     """Nothing has been indexed there yet."""
+
+    exit_code, status = 11, 503
 
 
 class LibraryVersionError(LibraryError):
     """The library was made by another version of segsearch."""
 
+    exit_code, status = 12, 503
+
 
 class RecipeError(LibraryError):
     """The library's vectors come from models or settings that are not loadable here."""
+
+    exit_code, status = 13, 503
 
 
 class DamageError(LibraryError):
     """What is on disk contradicts itself."""
 
+    exit_code = 14
+
 
 class BusyError(LibraryError):
     """Another process holds the library's lock for too long, or has switched its models."""
+
+    exit_code, status = 15, 503
 
 
 class ReadOnlyError(LibraryError):
     """The library may be read, but not written."""
 
+    exit_code, status = 16, 503
+
 
 class DiskFullError(LibraryError):
     """The disk that holds the library takes no more."""
+
+    exit_code, status = 17, 507
 
 
 class ModelError(SegSearchError):
     """Weights that are missing, damaged or of another shape."""
 
+    exit_code, status = 20, 503
+
 
 class ModelMissingError(ModelError):
     """Weights that must be pulled or imported first."""
+
+    exit_code = 21
 
 
 class DownloadError(ModelError):
     """A server that cannot be reached, or gives no such file."""
 
+    exit_code = 22
+
 
 class ChecksumError(ModelError):
     """Bytes that are not those of the recorded sha256."""
+
+    exit_code = 23
 
 
 class NoRoomError(ModelError):
     """No room on disk for the weights."""
 
+    exit_code, status = 24, 507
+
 
 class UnsafeWeightsError(ModelError):
     """A pickle that wants more than tensors."""
 
+    exit_code = 25
+
 
 class ModelCrashError(ModelError):
     """The process that ran the models died."""
+
+    exit_code = 26
 
     def __init__(self, kind: str, *, from_outside: bool = False) -> None:
         super().__init__(kind)
@@ -168,25 +223,37 @@ class ModelCrashError(ModelError):
 class EndpointError(ModelError):
     """An endpoint that cannot be asked for captions."""
 
+    exit_code, status = 27, 502
+
 
 class AnswerError(ModelError):
     """An endpoint that gives no caption of one region."""
+
+    exit_code, status = 28, 502
 
 
 class ServerError(SegSearchError):
     """The server cannot start."""
 
+    exit_code = 30
+
 
 class PortBusyError(ServerError):
     """The address to serve on is already taken."""
+
+    exit_code = 31
 
 
 class OverloadError(ServerError):
     """More requests wait than the server can answer soon."""
 
+    exit_code, status = 32, 429
+
 
 class RateError(ServerError):
     """One caller asks more often than the server allows."""
+
+    exit_code, status = 33, 429
 
     def __init__(self, text: str, *, seconds: float = 1.0) -> None:
         super().__init__(text)
@@ -196,13 +263,19 @@ class RateError(ServerError):
 class OpenAddressError(ServerError):
     """An address that others reach, and no API key that keeps them out."""
 
+    exit_code = 34
+
 
 class RemoteError(SegSearchError):
     """A server elsewhere that the client asks."""
 
+    exit_code, status = 50, 502
+
 
 class ApiError(RemoteError):
     """What a server elsewhere refuses, with its status, code and request id."""
+
+    exit_code = 51
 
     def __init__(
         self,
@@ -221,83 +294,21 @@ class ApiError(RemoteError):
 class UnreachableError(RemoteError):
     """A server elsewhere that cannot be reached."""
 
+    exit_code = 52
 
-EXIT_CODES: dict[type[SegSearchError], int] = {
-    SegSearchError: 1,
-    InputError: 2,
-    PathError: 3,
-    PictureError: 4,
-    PictureTooLargeError: 4,
-    FileGoneError: 4,
-    QueryError: 5,
-    NotFoundError: 6,
-    ConflictError: 7,
-    AccessError: 40,
-    KeyMissingError: 41,
-    ScopeError: 42,
-    LibraryError: 10,
-    LibraryMissingError: 11,
-    LibraryVersionError: 12,
-    RecipeError: 13,
-    DamageError: 14,
-    BusyError: 15,
-    ReadOnlyError: 16,
-    DiskFullError: 17,
-    ModelError: 20,
-    ModelMissingError: 21,
-    DownloadError: 22,
-    ChecksumError: 23,
-    NoRoomError: 24,
-    UnsafeWeightsError: 25,
-    ModelCrashError: 26,
-    EndpointError: 27,
-    AnswerError: 28,
-    ServerError: 30,
-    PortBusyError: 31,
-    OverloadError: 32,
-    RateError: 33,
-    OpenAddressError: 34,
-    RemoteError: 50,
-    ApiError: 51,
-    UnreachableError: 52,
-}
 
-HTTP_STATUS: dict[type[SegSearchError], int] = {
-    SegSearchError: 500,
-    InputError: 400,
-    PathError: 400,
-    PictureError: 422,
-    PictureTooLargeError: 413,
-    FileGoneError: 422,
-    QueryError: 422,
-    NotFoundError: 404,
-    ConflictError: 409,
-    AccessError: 403,
-    KeyMissingError: 401,
-    ScopeError: 403,
-    LibraryError: 500,
-    LibraryMissingError: 503,
-    LibraryVersionError: 503,
-    RecipeError: 503,
-    DamageError: 500,
-    BusyError: 503,
-    ReadOnlyError: 503,
-    DiskFullError: 507,
-    ModelError: 503,
-    ModelMissingError: 503,
-    DownloadError: 503,
-    ChecksumError: 503,
-    NoRoomError: 507,
-    UnsafeWeightsError: 503,
-    ModelCrashError: 503,
-    EndpointError: 502,
-    AnswerError: 502,
-    ServerError: 500,
-    PortBusyError: 500,
-    OverloadError: 429,
-    RateError: 429,
-    OpenAddressError: 500,
-    RemoteError: 502,
-    ApiError: 502,
-    UnreachableError: 502,
-}
+def kinds(root: type[SegSearchError] = SegSearchError) -> Iterator[type[SegSearchError]]:
+    """A class and all below it, each parent before its children, in the order of this module."""
+    yield root
+    for child in root.__subclasses__():
+        yield from kinds(child)
+
+
+def table() -> str:
+    """All errors with their exit codes and HTTP statuses as a Markdown table."""
+    rows = [
+        f"| `{kind.__name__}` | {kind.exit_code} | {kind.status} | {kind.__doc__} |"
+        for kind in kinds()
+        if kind is not SegSearchError
+    ]
+    return "\n".join(["| error | exit code | HTTP | meaning |", "|---|---|---|---|", *rows])

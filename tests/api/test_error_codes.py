@@ -19,9 +19,9 @@ from segsearch.core.types import Recipe
 from segsearch.library import SegSearch
 from segsearch.models.protocols import Embedder
 from segsearch.storage.api_keys import KeyRing, Scope
-from segsearch_api import codes
 from segsearch_api.app import create_app
 from segsearch_api.deps import Lane
+from segsearch_api.errors import CODES, Code
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 
 Answer = Any  # of whichever httpx the test client stands on
@@ -234,11 +234,11 @@ CASES: dict[str, Case] = {
 
 
 def test_every_code_has_a_case() -> None:
-    assert sorted(CASES) == sorted(code.name for code in codes.ALL)
+    assert sorted(CASES) == sorted(code.name for code in CODES)
 
 
-@pytest.mark.parametrize("code", codes.ALL, ids=lambda code: code.name)
-def test_every_code_is_reached(code: codes.Code, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
+def test_every_code_is_reached(code: Code, tmp_path: Path) -> None:
     with served(tmp_path, rate_per_minute=60) as place:
         answer = CASES[code.name](place)
     assert (answer.status_code, answer.json()["code"]) == (code.status, code.name), answer.text

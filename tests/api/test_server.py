@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from segsearch.core.errors import EXIT_CODES, OpenAddressError, PortBusyError, ServerError
+from segsearch.core.errors import OpenAddressError, PortBusyError, ServerError
 from segsearch.core.settings import Settings
 from segsearch.library import open_library
 from segsearch.storage.api_keys import KeyRing, Scope
@@ -82,7 +82,7 @@ def test_a_key_that_a_setting_asks_for_must_be_there(tmp_path: Path) -> None:
 def test_an_address_that_others_reach_is_refused_without_a_key(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "segsearch", "--library", str(tmp_path), "serve", "--host"]
     done = subprocess.run([*command, ANYWHERE], capture_output=True, text=True, timeout=120)
-    assert done.returncode == EXIT_CODES[OpenAddressError]
+    assert done.returncode == OpenAddressError.exit_code
     assert "segsearch keys create NAME" in done.stderr
 
 

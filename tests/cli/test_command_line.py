@@ -21,7 +21,7 @@ from segsearch.cli.commands.search import _write_overlay
 from segsearch.cli.output import status_table
 from segsearch.cli.targets import check_target
 from segsearch.core import errors
-from segsearch.core.errors import EXIT_CODES, PathError, PictureError, QueryError
+from segsearch.core.errors import PathError, PictureError, QueryError
 from tests.conftest import DEMO
 from tests.support.small_models import Shape, open_small_service, paint
 
@@ -49,7 +49,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fails(done: subprocess.CompletedProcess[str], kind: type[errors.SegSearchError]) -> None:
     """The exit code of a kind of error, one sentence on stderr, no traceback."""
-    assert done.returncode == EXIT_CODES[kind], (done.returncode, done.stderr)
+    assert done.returncode == kind.exit_code, (done.returncode, done.stderr)
     assert done.stderr.startswith("segsearch: ")
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -115,7 +115,7 @@ def test_verify_says_yes_only_when_all_agree(library: Path) -> None:
     snapshot.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     try:
         done = run("verify", "--json", library=library)
-        assert done.returncode == EXIT_CODES[errors.DamageError]
+        assert done.returncode == errors.DamageError.exit_code
         assert not json.loads(done.stdout)["ok"]
     finally:
         snapshot.write_bytes(data)
@@ -295,7 +295,7 @@ def test_a_folder_of_nothing_but_rubbish_ends_with_the_code_of_a_bad_picture(
 ) -> None:
     (tmp_path / "text.jpg").write_text("I am no picture")
     done = run("index", tmp_path, library=tmp_path / "library")
-    assert done.returncode == EXIT_CODES[PictureError]
+    assert done.returncode == PictureError.exit_code
     assert "text.jpg" in done.stdout
 
 

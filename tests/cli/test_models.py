@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from segsearch.cli.commands.presets import _measured
 from segsearch.core import errors
-from segsearch.core.errors import EXIT_CODES, ModelError, ModelMissingError
+from segsearch.core.errors import ModelError, ModelMissingError
 from segsearch.core.settings import Settings
 from segsearch.models.device import CPU
 from segsearch.models.embed.open_clip import resize
@@ -47,7 +47,7 @@ def run(
 
 
 def fails(done: subprocess.CompletedProcess[str], kind: type[errors.SegSearchError]) -> None:
-    assert done.returncode == EXIT_CODES[kind], (done.returncode, done.stderr)
+    assert done.returncode == kind.exit_code, (done.returncode, done.stderr)
     assert "Traceback" not in done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("segsearch: ")
 
@@ -74,7 +74,7 @@ def test_a_model_is_pulled_listed_verified_and_removed(tmp_path: Path) -> None:
     assert file.read_bytes() == b"weights" * 1000
     assert run("models", "verify", models=models).returncode == 0
     file.write_bytes(b"other")
-    assert run("models", "verify", models=models).returncode == EXIT_CODES[errors.ChecksumError]
+    assert run("models", "verify", models=models).returncode == errors.ChecksumError.exit_code
     assert run("models", "remove", "sam2.1-tiny", models=models).returncode == 0
     assert not list(models.rglob("*.safetensors"))
 

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from segsearch.cli.app import exit_code
 from segsearch.core import errors
+from segsearch.core.errors import SegSearchError
 
 
-def tree(kind: type[errors.SegSearchError]) -> Iterator[type[errors.SegSearchError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from tree(child)
+def drawn(kind: type[SegSearchError], depth: int = 0) -> str:
+    """A class and all below it, indented by their depth."""
+    below = (drawn(child, depth + 1) for child in kind.__subclasses__())
+    return "\n".join(["  " * depth + kind.__name__, *below])
 
 
-KINDS = sorted(set(tree(errors.SegSearchError)), key=lambda kind: kind.__name__)
+def test_every_error_has_an_exit_code_a_status_and_a_meaning() -> None:
+    for kind in errors.kinds():
+        assert 0 < kind.exit_code < 126, kind
+        assert 400 <= kind.status < 600, kind
+        assert "\n" not in (kind.__doc__ or "\n"), kind
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_error_has_an_exit_code_and_a_status(kind: type[errors.SegSearchError]) -> None:
-    assert 0 < errors.EXIT_CODES[kind] < 126
-    assert 400 <= errors.HTTP_STATUS[kind] < 600
-    assert exit_code(kind("why")) == errors.EXIT_CODES[kind]
+def test_only_a_picture_that_is_refused_shares_its_parents_exit_code() -> None:
+    sharing = [kind.__name__ for kind in errors.kinds() if "exit_code" not in vars(kind)]
+    assert sharing == ["PictureTooLargeError", "FileGoneError"]
+    codes = [kind.exit_code for kind in errors.kinds() if "exit_code" in vars(kind)]
+    assert len(codes) == len(set(codes))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_modules_own_list_names_every_error(kind: type[errors.SegSearchError]) -> None:
-    assert kind.__name__ in (errors.__doc__ or "")
+def test_the_modules_own_drawing_is_the_tree() -> None:
+    assert f"\n\n{drawn(SegSearchError)}\n\n" in (errors.__doc__ or "")

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from segsearch.cli.commands.models import app
 from segsearch.core.arrays import Pixels, Vectors
-from segsearch.core.errors import EXIT_CODES, ChecksumError, ModelError, UnsafeWeightsError
+from segsearch.core.errors import ChecksumError, ModelError, UnsafeWeightsError
 from segsearch.core.settings import Settings
 from segsearch.core.types import Proposal
 from segsearch.library import open_library
@@ -290,5 +290,5 @@ def test_models_that_come_with_segsearch_are_held_against_their_manifest(
     damaged = replace(model("sam-lite"), folder=copied)
     monkeypatch.setattr("segsearch.models.loading.embedded_model", lambda _: damaged)
     done = models(["verify", "sam-lite"])
-    assert done.exit_code == EXIT_CODES[ChecksumError]
+    assert done.exit_code == ChecksumError.exit_code
     assert "is damaged or was replaced; install again" in done.stdout

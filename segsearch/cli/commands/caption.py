@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from segsearch.cli.signals import INTERRUPTED, stopping
-from segsearch.core.errors import EXIT_CODES, AnswerError, QueryError
+from segsearch.core.errors import AnswerError, QueryError
 from segsearch.core.query import MIN_RELEVANCE
 from segsearch.core.settings import Settings
 from segsearch.core.types import MAX_ID
@@ -99,4 +99,4 @@ def caption(
     if result.is_spent:
         err.print(f"segsearch: {most} requests were sent (--most); run it again to go on.")
     if result.failed and not result.captioned + result.already:
-        raise typer.Exit(EXIT_CODES[AnswerError])
+        raise typer.Exit(AnswerError.exit_code)

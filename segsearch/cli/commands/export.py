@@ -14,7 +14,6 @@ from rich.console import Console
 
 from segsearch.cli.targets import check_target
 from segsearch.core.errors import (
-    EXIT_CODES,
     DiskFullError,
     InputError,
     NotFoundError,
@@ -100,7 +99,7 @@ def export(
     if written.skipped:
         typer.echo(f"{len(written.skipped)} regions skipped", err=said_aside)
     if written.skipped and not written.regions:
-        raise typer.Exit(EXIT_CODES[NotFoundError])
+        raise typer.Exit(NotFoundError.exit_code)
 
 
 def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> int:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from segsearch.cli.signals import INTERRUPTED, stopping
-from segsearch.core.errors import EXIT_CODES, BusyError, PathError, PictureError
+from segsearch.core.errors import BusyError, PathError, PictureError
 from segsearch.core.settings import A_DAY_SECONDS, Settings
 from segsearch.ingest.run import one_pass
 
@@ -95,7 +95,7 @@ def index(
         )
         raise typer.Exit(INTERRUPTED)
     if result.skipped and result.indexed + result.unchanged == 0:
-        raise typer.Exit(EXIT_CODES[PictureError])
+        raise typer.Exit(PictureError.exit_code)
 
 
 def worker(

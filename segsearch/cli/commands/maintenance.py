@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from segsearch.core.errors import EXIT_CODES, DamageError, PathError
+from segsearch.core.errors import DamageError, PathError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -25,7 +25,7 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
     else:
         print("\n".join(problems) or "Catalog, vectors, index and files agree.")
     if problems:
-        raise typer.Exit(EXIT_CODES[DamageError])
+        raise typer.Exit(DamageError.exit_code)
 
 
 def repair(context: typer.Context, as_json: AsJson = False) -> None:
@@ -47,7 +47,7 @@ def repair(context: typer.Context, as_json: AsJson = False) -> None:
         if not report.fixed and not report.left:
             print("There was nothing to repair.")
     if report.left:
-        raise typer.Exit(EXIT_CODES[DamageError])
+        raise typer.Exit(DamageError.exit_code)
 
 
 def prune(

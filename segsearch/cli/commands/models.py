@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from segsearch.core.errors import EXIT_CODES, ChecksumError
+from segsearch.core.errors import ChecksumError
 from segsearch.core.settings import Settings
 
 app = typer.Typer(help="List, fetch, check and remove models.", no_args_is_help=True)
@@ -106,7 +106,7 @@ def verify(
         for name, problems in checked.items():
             print(f"{name}: {' '.join(problems) or 'every byte as recorded'}")
     if any(checked.values()):
-        raise typer.Exit(EXIT_CODES[ChecksumError])
+        raise typer.Exit(ChecksumError.exit_code)
 
 
 @app.command()
