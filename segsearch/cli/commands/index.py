@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from segsearch.cli.options import AsJson
 from segsearch.cli.signals import INTERRUPTED, stopping
 from segsearch.core.errors import BusyError, PathError, PictureError
-from segsearch.core.settings import A_DAY_SECONDS, Settings
-from segsearch.ingest.run import one_pass
 
 if TYPE_CHECKING:
+    from segsearch.core.settings import Settings
     from segsearch.ingest.watch import Watch
     from segsearch.library import SegSearch
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 10.0
+DAY_SECONDS = 86_400.0  # the largest value of such settings
 
 
 def index(
@@ -44,19 +44,22 @@ def index(
         bool, typer.Option(help="Put every picture of the library through the models again.")
     ] = False,
     keep_old: Annotated[
-        bool, typer.Option(help="Keep what the models before have made after the switch.")
+        bool, typer.Option(help="Keep what the earlier models made after the switch.")
     ] = False,
     retry_failed: Annotated[
         bool, typer.Option(help="Try pictures again that failed in an earlier run.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Segment and embed pictures; run again, it goes on where it stopped and takes what is new.
+    """Segment and embed pictures.
 
-    With another --preset than the library's, everything is made anew beside what is there, and
-    searches switch over when it is complete.
+    Run again, it goes on where it stopped and takes what is new. With another --preset than the
+    library's, everything is made anew beside what is there, and searches switch over when it is
+    complete.
     """
-    from segsearch.cli.output import progress_bar, report_table
+    from rich.console import Console
+
+    from segsearch.cli.output import progress_bar, report_table, say_error
     from segsearch.export.documents import report_document
     from segsearch.library import open_library
     from segsearch.media.sources.reader import Sources
@@ -69,13 +72,12 @@ def index(
     settings: Settings = context.obj.model_copy(update=given)
     Sources(settings).check(paths or ())  # before a library is made for nothing
     check_models(settings)
-    err = Console(stderr=True)
     with (
-        open_library(settings, create=bool(paths)) as service,
+        open_library(settings, create=bool(paths)) as library,
         stopping() as stop,
-        progress_bar(err, quiet=as_json) as report,
+        progress_bar(Console(stderr=True), quiet=as_json) as report,
     ):
-        result = service.index(
+        result = library.index(
             paths or (),
             report=report,
             stop=stop,
@@ -88,11 +90,7 @@ def index(
     else:
         report_table(Console(), result)
     if stop.is_set():
-        err.print(
-            "segsearch: Stopped before the end; run the same command again to go on.",
-            style="red",
-            soft_wrap=True,
-        )
+        say_error("Stopped before the end; run the same command again to go on.")
         raise typer.Exit(INTERRUPTED)
     if result.skipped and result.indexed + result.unchanged == 0:
         raise typer.Exit(PictureError.exit_code)
@@ -107,48 +105,52 @@ def worker(
     poll_seconds: Annotated[
         float,
         typer.Option(
-            min=0.1, max=A_DAY_SECONDS, help="Pause before the folders are looked at again."
+            min=0.1, max=DAY_SECONDS, help="Pause before the folders are looked at again."
         ),
     ] = POLL_SECONDS,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Model processes side by side [SEGSEARCH_LANES].")
+        int | None, typer.Option(min=1, help="Number of model processes [SEGSEARCH_LANES].")
     ] = None,
     drain_seconds: Annotated[
         float | None,
         typer.Option(
             min=0,
-            max=A_DAY_SECONDS,
-            help="What SIGTERM leaves for pictures [SEGSEARCH_DRAIN_SECONDS].",
+            max=DAY_SECONDS,
+            help="Time for started pictures after SIGTERM [SEGSEARCH_DRAIN_SECONDS].",
         ),
     ] = None,
 ) -> None:
-    """Keep folders indexed until SIGTERM or Ctrl-C; any number may work on one library.
+    """Keep folders indexed until SIGTERM or Ctrl-C.
 
-    The models run in processes of their own: one that crashes costs one try of one picture, and a
-    picture that crashes two is set aside.
+    Any number of workers may fill one library. The models run in processes of their own: one that
+    crashes costs one try of one picture, and a picture that crashes two is set aside.
     """
     from segsearch.library import open_library
 
     given = {"lanes": processes, "drain_seconds": drain_seconds}
     chosen = {name: value for name, value in given.items() if value is not None}
     settings: Settings = context.obj.model_copy(update=chosen)
-    with open_library(settings, create=True) as service, stopping() as stop:
+    with open_library(settings, create=True) as library, stopping() as stop:
         while not stop.is_set():
-            keep_up(service, paths or (), stop)
+            keep_up(library, paths or (), stop)
             stop.wait(poll_seconds)
 
 
-def keep_up(service: SegSearch, paths: Sequence[str | Path], stop: threading.Event) -> None:
-    """Index these folders one by one, then what waits: one that is away or empty keeps from no
-    other, nor from uploads."""
+def keep_up(library: SegSearch, paths: Sequence[str | Path], stop: threading.Event) -> None:
+    """Index these folders one by one, then what waits.
+
+    A folder that is missing or empty stops neither the other folders nor uploads.
+    """
+    from segsearch.ingest.run import one_pass
+
     for path in (*paths, None):
         if stop.is_set():
             return
         try:
             if path is None:
-                service.index_waiting(stop)
+                library.index_waiting(stop)
             else:
-                result = service.index([path], stop=stop, mode=one_pass("worker"))
+                result = library.index([path], stop=stop, mode=one_pass("worker"))
                 LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"})
         except (PathError, BusyError) as problem:
             LOG.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
@@ -158,22 +160,23 @@ def watch(
     context: typer.Context,
     paths: Annotated[list[str], typer.Argument(help="Folders to watch.")],
     settle_seconds: Annotated[
-        float, typer.Option(min=0.1, help="A file is taken once it has kept still for so long.")
+        float, typer.Option(min=0.1, help="A file is taken when it has not changed for so long.")
     ] = 2.0,
     poll: Annotated[
         bool | None,
         typer.Option(
             "--poll/--events",
-            help="Look again and again instead of waiting for events; chosen by file system.",
+            help="Scan again and again, or wait for events; by default chosen by file system.",
         ),
     ] = None,
     rescan_seconds: Annotated[
-        float, typer.Option(min=1, help="Look at everything again after so long, events or not.")
+        float, typer.Option(min=1, help="Scan everything again after so long.")
     ] = 600.0,
 ) -> None:
-    """Index folders, then each change in them as soon as the changed file keeps still.
+    """Index folders, then every change in them.
 
-    Vanished files are marked, and forgotten by `segsearch prune`.
+    A changed file is indexed when it has not changed for a while. Files that are gone are marked;
+    `segsearch prune` forgets them.
     """
     from segsearch.ingest.watch import Watch
     from segsearch.library import open_library
@@ -185,67 +188,34 @@ def watch(
         if not folder.is_dir():
             raise PathError(f"There is no folder {path!r}.")
     check_models(context.obj)
-    with open_library(context.obj, create=True) as service, stopping() as stop:
+    with open_library(context.obj, create=True) as library, stopping() as stop:
         pace = {"settle_seconds": settle_seconds, "rescan": rescan_seconds, "idle": POLL_SECONDS}
         watcher = Watch(folders, context.obj.library, poll=poll, **pace)
-        follow(service, watcher, folders, stop)
+        follow(library, watcher, folders, stop)
 
 
 def follow(
-    service: SegSearch, watcher: Watch, within: Sequence[Path], stop: threading.Event
+    library: SegSearch, watcher: Watch, within: Sequence[Path], stop: threading.Event
 ) -> None:
-    """Index what a watch of the folders `within` tells of, and what waits, until `stop`.
+    """Index the changes in the folders `within` that a watch reports, and what waits, until `stop`.
 
     What comes while another process holds the library, or switches its models, is tried again.
     RecipeError when the library was made by other models than are here under their name.
     """
-    late: list[Path] = []
+    from segsearch.ingest.run import one_pass
+
+    waiting: list[Path] = []
     for changed in watcher.changes(stop):
-        late = list(dict.fromkeys([*late, *changed]))
+        waiting = list(dict.fromkeys([*waiting, *changed]))
         try:
-            if late:
-                result = service.index(late, stop=stop, mode=one_pass("watch", within))
+            if waiting:
+                result = library.index(waiting, stop=stop, mode=one_pass("watch", within))
                 LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "watch.pass"})
             else:
-                service.index_waiting(stop)
+                library.index_waiting(stop)
         except PathError as problem:
             LOG.info("Nothing to do: %s", problem, extra={"action": "watch.idle"})
         except BusyError as problem:
             LOG.warning("Tried again shortly: %s", problem, extra={"action": "watch.late"})
             continue
-        late = []
-
-
-class BackgroundWorker:
-    """A thread beside the server that deals with what waits; its models run in processes."""
-
-    def __init__(self, settings: Settings, poll_seconds: float = POLL_SECONDS) -> None:
-        self._settings = settings.model_copy(update={"lanes": settings.lanes or 1})
-        self._poll_seconds = poll_seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="worker")
-
-    def __enter__(self) -> BackgroundWorker:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        from segsearch.core.errors import SegSearchError
-        from segsearch.library import open_library
-
-        # A service of its own: what the worker loads must not hold up a search.
-        with open_library(self._settings, create=True) as service:
-            while not self._stop.is_set():
-                try:
-                    service.index_waiting(self._stop)
-                except SegSearchError as problem:
-                    extra = {"action": "worker.failed"}
-                    LOG.warning("The worker stands still: %s", problem, extra=extra)
-                except Exception:  # uploads wait for this thread: it must not end before the server
-                    extra = {"action": "worker.failed"}
-                    LOG.exception("The worker stumbled; it tries again.", extra=extra)
-                self._stop.wait(self._poll_seconds)
+        waiting = []
