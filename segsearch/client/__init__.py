@@ -1,7 +1,7 @@
 """The HTTP API as Python calls; needs no model and no index.
 
-    with Client("http://127.0.0.1:8000") as library:
-        for hit in library.search(text="a red umbrella")["hits"]: ...
+with Client("http://127.0.0.1:8000") as library:
+    for hit in library.search(text="a red umbrella")["hits"]: ...
 """
 
 from __future__ import annotations
