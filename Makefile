@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test check format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-load bench-regions soak clean
+.PHONY: setup demo test test-fast check format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-load bench-regions soak clean
 
 setup: .venv/.installed
 
@@ -20,6 +20,11 @@ demo: setup
 # A file's tests stay in one process: they share its fixtures. The small files come last.
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# What starts no server, browser or process, and runs no real model: under two minutes on 2 cores.
+test-fast: setup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		-m "not (slow or process or browser or server)"
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -1,7 +1,9 @@
 """Search picture libraries by the things in the pictures.
 
-Importing this package loads no torch, faiss or sqlalchemy; they come with the first call that
-needs them.
+    with open_library(Settings(library=Path("photos"))) as library: ...
+
+The values and `segsearch.client` load nothing heavy. `open_library` and `SegSearch` load what a
+library needs, and raise InputError where the extra with it is not installed.
 """
 
 from __future__ import annotations
@@ -52,16 +54,16 @@ __all__ = [
     "open_library",
 ]
 
-_LAZY = {
-    "SegSearch": "segsearch.library",
-    "Settings": "segsearch.core.settings",
-    "open_library": "segsearch.library",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'segsearch' has no attribute {name!r}")
+    """The names that load more than the values do, at their first use."""
     from importlib import import_module
 
-    return getattr(import_module(_LAZY[name]), name)
+    if name == "Settings":
+        return import_module("segsearch.core.settings").Settings
+    if name not in ("SegSearch", "open_library"):
+        raise AttributeError(f"module 'segsearch' has no attribute {name!r}")
+    from segsearch.core.install import needs_extra
+
+    with needs_extra():
+        return getattr(import_module("segsearch.library"), name)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import signal
+import sys
+
+from segsearch.core.errors import InputError
+from segsearch.core.install import needs_extra
 
 
 def main() -> None:
-    """The command line. Stopped while its parts still load, it ends as other programs do."""
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:  # it would tell of every import under way
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from segsearch.cli.app import main as run
+    """Run the command line, or say in one sentence what it needs to run.
 
-    signal.signal(signal.SIGINT, handler)
-    run()
+    Ctrl-C while its parts load ends it as it ends other programs, without a traceback.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with needs_extra():
+            from segsearch.cli.app import main as run
+
+            signal.signal(signal.SIGINT, handler)
+            run()
+    except InputError as problem:
+        sys.stderr.write(f"segsearch: {problem}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

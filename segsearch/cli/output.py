@@ -1,4 +1,4 @@
-"""Shows progress, hits and counts on a terminal; makes no decisions."""
+"""Shows progress, hits, counts and errors on a terminal; makes no decisions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,19 +20,29 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from segsearch.core.query import SceneAnswer
-from segsearch.core.types import Hit, IngestReport, Status
-from segsearch.export.captioning import CaptionReport
-from segsearch.ingest.run import Report
-from segsearch.ingest.worker import Step
+if TYPE_CHECKING:
+    from segsearch.core.query import SceneAnswer
+    from segsearch.core.types import Hit, IngestReport, Status
+    from segsearch.export.captioning import CaptionReport
+    from segsearch.ingest.run import Report
+    from segsearch.ingest.worker import Step
 
 LISTED = 20  # skipped files shown one by one
-WIDE = 100  # columns of a terminal from which on there is room for more than the essential
+WIDE_COLUMNS = 100  # a terminal this wide has room for boxes, areas and file names
+
+
+def say_error(text: str) -> None:
+    """One sentence on standard error, red on a terminal, never broken into lines."""
+    console = Console(stderr=True)
+    console.print(f"segsearch: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | None]:
-    """A report callback that draws images and masks done, how fast, what was skipped, time left."""
+    """A callback for `index` that draws images and masks done, their rates, and the time left.
+
+    It draws nothing before the first picture, so that a run that is refused draws nothing.
+    """
     if quiet:
         yield None
         return
@@ -62,9 +73,9 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
             rate=f"{done / elapsed:.2f} images/s",
             masks=f"{masks} masks, {masks / elapsed:.0f}/s",
             skipped=f"{skipped} skipped",
-            file=escape(Path(step.path).name[-24:]) if console.width >= WIDE else "",
+            file=escape(Path(step.path).name[-24:]) if console.width >= WIDE_COLUMNS else "",
         )
-        bar.start()  # from the first picture on: a run that is refused draws nothing
+        bar.start()
 
     try:
         yield report
@@ -77,35 +88,35 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
 def caption_bar(
     console: Console, *, quiet: bool = False
 ) -> Iterator[Callable[[CaptionReport], None] | None]:
-    """A report callback that says how many regions are captioned, and how fast."""
+    """A callback for captioning that draws how many regions are captioned, and how fast."""
     if quiet:
         yield None
         return
-    columns = (TextColumn("Captioning"), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
+    columns = (TextColumn("Captioning"), TextColumn("{task.fields[counts]}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=None, said="")
+        task = bar.add_task("", total=None, counts="")
 
-        def report(found: CaptionReport) -> None:
-            rate = found.captioned / found.seconds if found.seconds > 0 else 0.0
-            said = f"{found.captioned} captioned, {len(found.failed)} failed, {rate:.1f}/s"
-            bar.update(task, said=said)
+        def report(progress: CaptionReport) -> None:
+            rate = progress.captioned / progress.seconds if progress.seconds > 0 else 0.0
+            counts = f"{progress.captioned} captioned, {len(progress.failed)} failed, {rate:.1f}/s"
+            bar.update(task, counts=counts)
 
         yield report
 
 
 def report_table(console: Console, report: IngestReport) -> None:
-    """What a run did, and each file it skipped with the reason."""
+    """What a run of `index` did, and the files that it skipped with the reasons."""
     console.print(
         f"{report.indexed} pictures indexed with {report.segments} segments, "
         f"{report.unchanged} unchanged, {len(report.skipped)} skipped, "
         f"in {report.seconds:.1f} s.",
         highlight=False,
     )
-    for one in report.skipped[:LISTED]:
+    for file in report.skipped[:LISTED]:
         console.print(
-            f"  skipped {one.path}: {one.reason}", markup=False, highlight=False, soft_wrap=True
+            f"  skipped {file.path}: {file.reason}", markup=False, highlight=False, soft_wrap=True
         )
-    more = Counter(one.reason for one in report.skipped[LISTED:])
+    more = Counter(file.reason for file in report.skipped[LISTED:])
     for reason, count in more.most_common(LISTED):
         console.print(f"  skipped {count} more: {reason}", markup=False, highlight=False)
 
@@ -120,34 +131,38 @@ def hit_table(
 ) -> None:
     """Hits, best first, and how to see more; without any, the message that says why.
 
-    Below `WIDE` columns boxes and areas are left out, so that most paths stay in one piece.
+    On a narrow terminal boxes and areas are left out, so that most paths stay in one line.
     """
     if not hits:
         console.print(message or "Nothing found.", markup=False, highlight=False)
         return
     table = Table(title=title, title_justify="left")
-    is_wide = console.width >= WIDE
-    placed = ("box (x0, y0, x1, y1)", "area") if is_wide else ()
-    for name in ("rank", "score", "relevance", "segment", *placed):
+    is_wide = console.width >= WIDE_COLUMNS
+    numbers = ("box (x0, y0, x1, y1)", "area") if is_wide else ()
+    for name in ("rank", "score", "relevance", "segment", *numbers):
         table.add_column(name, justify="right")
     table.add_column("picture", overflow="fold")
-    is_said = any(hit.captions for hit in hits)
-    if is_said:
+    has_captions = any(hit.captions for hit in hits)
+    if has_captions:
         table.add_column("caption", overflow="fold")
     for hit in hits:
-        mask = hit.segment.mask
-        share = mask.area / (mask.height * mask.width)
-        path = hit.image.paths[0] if hit.image.paths else ""
-        box = ", ".join(map(str, mask.box.as_tuple()))
-        relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
-        number, score = str(hit.segment.id), f"{hit.score:.3f}"
-        sized = (box, f"{share:.1%}") if is_wide else ()
-        row = (str(hit.rank), score, relevance, number, *sized)
-        newest = [escape(hit.captions[0].text if hit.captions else "")] if is_said else []
-        table.add_row(*row, escape(_short(path)), *newest)
+        cells = _hit_cells(hit, is_wide=is_wide)
+        if has_captions:
+            cells.append(escape(hit.captions[0].text if hit.captions else ""))
+        table.add_row(*cells)
     console.print(table)
     if cursor:
         console.print(f"More: --cursor {cursor}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _hit_cells(hit: Hit, *, is_wide: bool) -> list[str]:
+    mask = hit.segment.mask
+    relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
+    cells = [str(hit.rank), f"{hit.score:.3f}", relevance, str(hit.segment.id)]
+    if is_wide:
+        share = mask.area / (mask.height * mask.width)
+        cells += [", ".join(map(str, mask.box.as_tuple())), f"{share:.1%}"]
+    return [*cells, escape(_short(hit.image.paths[0] if hit.image.paths else ""))]
 
 
 def scene_table(console: Console, answer: SceneAnswer) -> None:
@@ -172,14 +187,14 @@ def scene_table(console: Console, answer: SceneAnswer) -> None:
 def status_table(console: Console, status: Status) -> None:
     """Counts of a library."""
     table = Table(show_header=False)
-    jobs = [f"{one.kind} {one.id}: {one.done} of {one.total} pictures" for one in status.jobs]
+    jobs = [f"{job.kind} {job.id}: {job.done} of {job.total} pictures" for job in status.jobs]
     for name, value in (asdict(status) | {"jobs": ", ".join(jobs) or "none"}).items():
         table.add_row(name, escape(str(value)))
     console.print(table)
 
 
 def _short(path: str) -> str:
-    """A path as the user would type it from here, when that is shorter."""
+    """A path below the current folder as the user would type it; any other as it is."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from segsearch.library import SegSearch
 
 
-def check_target(service: SegSearch, path: Path) -> None:
-    """PathError for a target in the library's folder, and for one at which, or below which, the
-    catalog knows a picture; links are followed."""
-    place = Path(os.path.realpath(path))
-    library = Path(os.path.realpath(service.settings.library))
-    if place.is_relative_to(library):
+def check_target(library: SegSearch, path: Path) -> None:
+    """PathError for a target in the library's folder, or at or above a picture of the library.
+
+    Links are followed.
+    """
+    target = Path(os.path.realpath(path))
+    folder = Path(os.path.realpath(library.settings.library))
+    if target.is_relative_to(folder):
         raise PathError(f"{str(path)!r} lies in the library's folder: write to another place.")
-    names = (path, place)
-    if len(service.lacking(paths=names)) < len(names):
+    names = (path, target)
+    if len(library.lacking(paths=names)) < len(names):
         raise PathError(f"{str(path)!r} holds pictures of the library: write to another place.")

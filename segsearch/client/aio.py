@@ -1,9 +1,9 @@
-"""The client of `segsearch.client.sync` for programs on asyncio: the same calls, awaited.
+"""`AsyncClient`: the calls of `Client`, awaited, for programs on asyncio.
 
     async with AsyncClient("http://127.0.0.1:8000") as library:
-        found = await asyncio.gather(library.search("a dog"), library.search("a red umbrella"))
+        dogs, cats = await asyncio.gather(library.search("a dog"), library.search("a cat"))
 
-Each call runs `Client`'s in a thread of its own pool, so that both mean the same for ever.
+Each call runs the one of `Client` in a thread, so nothing is written twice and both do the same.
 """
 
 from __future__ import annotations
@@ -13,26 +13,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial, wraps
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from segsearch.client.sync import Client
-from segsearch.client.transport import Document, Events, File
+from segsearch.client.transport import Events
 
 P = ParamSpec("P")
 R = TypeVar("R")
-AT_ONCE = 32  # calls under way; more wait for one of these
+CALLS_AT_ONCE = 32  # more wait until one of these ends
 
 
 class _End:
-    """Stands behind the last item: a future cannot hold a StopIteration."""
+    """What follows the last item: a future cannot hold a StopIteration."""
 
 
 def _awaited(
     method: Callable[Concatenate[Client, P], R],
 ) -> Callable[Concatenate[AsyncClient, P], Awaitable[R]]:
-    """A call of `Client` as one to await."""
+    """A method of `Client` as one to await."""
 
     @wraps(method)
     async def call(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -44,7 +43,7 @@ def _awaited(
 def _stepped(
     method: Callable[Concatenate[Client, P], Iterator[R]],
 ) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[R]]:
-    """An iterator of `Client` as one for `async for`; leaving the loop early closes it."""
+    """A method of `Client` that iterates, for `async for`; leaving the loop early closes it."""
 
     @wraps(method)
     async def steps(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
@@ -56,29 +55,29 @@ def _stepped(
                 item = await self._run(lambda: next(source, _End))
                 if item is _End:
                     return
-                yield item  # type: ignore[misc]  # not the end, so one of the source's
+                yield item  # type: ignore[misc]  # not the end, so an item
         finally:
             self._events.discard(source)
             if isinstance(source, Events):
                 source.close()
             elif close := getattr(source, "close", None):
-                with suppress(ValueError):  # cancelled in the middle of a step, which still runs
+                with suppress(ValueError):  # a step was cancelled, and still runs in its thread
                     await self._run(close)
 
     return steps
 
 
 class AsyncClient:
-    """One library behind one server; arguments and errors are `Client`'s.
+    """The library of one server; arguments and errors are those of `Client`.
 
     Use as an asynchronous context manager, or await `close`. A call that is cancelled ends for its
-    caller at once; its request ends with its answer, or with the timeout. Streams of events end
-    with the loop over them, or when the client is closed.
+    caller at once; its request ends with its answer, or with the timeout. A stream of events ends
+    with the loop over it, or when the client is closed.
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
         self._client = Client(url, **options)
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="segsearch-client")
+        self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="segsearch-client")
         self._events: set[Events[Any]] = set()
 
     async def __aenter__(self) -> AsyncClient:
@@ -93,30 +92,19 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the connections once the calls under way have ended; streams are cut off."""
-        for one in tuple(self._events):
-            one.close()
+        """Cut off the streams, wait for the calls under way, close the connections."""
+        for stream in tuple(self._events):
+            stream.close()
         await asyncio.to_thread(self._threads.shutdown)
         self._client.close()
 
     async def _run(self, call: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    async def search(
-        self, text: str | None = None, *, picture: File | None = None, **terms: Any
-    ) -> Document:
-        """See `Client.search`."""
-        return await self._run(partial(self._client.search, text, picture=picture, **terms))
-
-    async def scene(self, **wanted: Any) -> Document:
-        """See `Client.scene`."""
-        return await self._run(partial(self._client.scene, **wanted))
-
-    async def export(self, into: Path, **wanted: Any) -> Path:
-        """See `Client.export`."""
-        return await self._run(partial(self._client.export, into, **wanted))
-
+    search = _awaited(Client.search)
+    scene = _awaited(Client.scene)
     segment = _awaited(Client.segment)
+    export = _awaited(Client.export)
 
     upload = _awaited(Client.upload)
     wait = _awaited(Client.wait)

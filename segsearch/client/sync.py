@@ -1,11 +1,11 @@
-"""A library on a server, as Python calls: `Client` over HTTP, typed, every route of the API.
+"""`Client`: every route of the HTTP API as a typed Python call.
 
     with Client("http://127.0.0.1:8000") as library:
         for hit in library.search("a red umbrella")["hits"]:
             print(hit["score"], hit["path"], hit["box"])
 
-Answers are the API's documents as dictionaries, pictures are bytes. What the server refuses is
-raised as `ApiError` with its `code`; a server that cannot be reached as `UnreachableError`.
+Answers are the API's JSON documents as dictionaries; pictures are bytes. Every call raises ApiError
+with its `code` when the server refuses it, and UnreachableError when no server answers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
@@ -25,27 +25,27 @@ from segsearch.client.transport import (
     Document,
     Events,
     File,
-    all_opened,
+    as_parts,
     field,
     forms,
     name_of,
-    opened,
 )
 from segsearch.core.atomic import whole
 from segsearch.core.errors import ApiError, InputError
 
 Coordinates = Sequence[Sequence[float]]
-# Refusals that are about a picture, not about the server or the caller.
-OF_A_PICTURE = frozenset({"picture_error", "picture_too_large_error", "body_too_large"})
+# Codes of refusals that are about a picture, not about the server or the caller.
+PICTURE_CODES = frozenset({"picture_error", "picture_too_large_error", "body_too_large"})
 TIMEOUT_SECONDS = 120.0  # the first search of a server waits for its models
+POLL_SECONDS = 0.5
 
 
 class Client:
-    """One library behind one server. Use as a context manager, or call `close`. Thread-safe.
+    """The library of one server. Use as a context manager, or call `close`. Thread-safe.
 
-    `key` is an API key; InputError for characters that no key has. A request that the server is too
-    busy for (429) is sent again after the pause it asks for, `retries` times. `transport` reaches
-    an application without a network.
+    `key` is an API key; InputError for characters that no key has. A server that is too busy (429)
+    is asked again after the pause it asks for, `retries` times. `transport` replaces the network,
+    for tests.
     """
 
     def __init__(
@@ -71,31 +71,29 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._server.close()
 
-    # Asking
+    # Searching
 
     def search(
-        self,
-        text: str | None = None,
-        *,
-        picture: File | None = None,
-        **terms: Any,
+        self, /, text: str | None = None, *, picture: File | None = None, **terms: Any
     ) -> Document:
-        """`{"hits": [...], "seconds": ...}`: regions that answer words, a picture, and whatever
-        else `POST /v1/search` takes, such as `segment_id`, `not_text`, `limit`, `per_image`."""
-        wanted = {**terms, **({} if text is None else {"text": text})}
-        if picture is None:
-            return self._server.document("POST", "/v1/search", json=wanted)
-        with opened(picture) as file:
-            given = {name: value for name, value in wanted.items() if value is not None}
-            fields = {name: field(value) for name, value in given.items()}
-            return self._server.document("POST", "/v1/search", files={"picture": file}, data=fields)
+        """`{"hits": [...], "seconds": ...}`: regions for words, a picture, or both.
 
-    def scene(self, **wanted: Any) -> Document:
-        """Pictures in which several regions stand as asked; see `POST /v1/search/scene`."""
-        return self._server.document("POST", "/v1/search/scene", json=wanted)
+        `terms` are the other fields of `POST /v1/search`: `segment_id`, `not_text`, `limit`,
+        `per_image`, ...
+        """
+        query = {**terms, **({} if text is None else {"text": text})}
+        if picture is None:
+            return self._server.document("POST", "/v1/search", json=query)
+        fields = {name: field(value) for name, value in query.items() if value is not None}
+        with as_parts([picture]) as (part,):
+            return self._server.document("POST", "/v1/search", files={"picture": part}, data=fields)
+
+    def scene(self, /, **query: Any) -> Document:
+        """Pictures that hold several things in the right places; fields of `/v1/search/scene`."""
+        return self._server.document("POST", "/v1/search/scene", json=query)
 
     def segment(
         self,
@@ -106,30 +104,32 @@ class Client:
         boxes: Coordinates = (),
         multimask: bool = True,
     ) -> Document:
-        """Masks of what is pointed at in a stored image or a picture; `POST /v1/segment`."""
+        """Masks of what is pointed at in a stored image, by its id, or in a picture.
+
+        Points are x, y and boxes x0, y0, x1, y1 in pixels; labels are 1 inside, 0 outside.
+        """
         prompt: Document = {
-            "points": [list(one) for one in points],
-            "boxes": [list(one) for one in boxes],
+            "points": [list(point) for point in points],
+            "boxes": [list(box) for box in boxes],
             "labels": None if labels is None else list(labels),
             "multimask": multimask,
         }
         if isinstance(picture, int):
+            by_id = {"image_id": picture, **prompt}
+            return self._server.document("POST", "/v1/segment", json=by_id)
+        fields = {"prompt": json.dumps(prompt)}
+        with as_parts([picture]) as (part,):
             return self._server.document(
-                "POST", "/v1/segment", json={"image_id": picture, **prompt}
-            )
-        with opened(picture) as file:
-            fields = {"prompt": json.dumps(prompt)}
-            return self._server.document(
-                "POST", "/v1/segment", files={"picture": file}, data=fields
+                "POST", "/v1/segment", files={"picture": part}, data=fields
             )
 
-    def export(self, into: Path, **wanted: Any) -> Path:
-        """Write what `POST /v1/export` answers (`format`, `text`, `collection`, ...) to a file.
+    def export(self, /, into: Path, **selection: Any) -> Path:
+        """Write regions to a file; fields of `POST /v1/export`: `format`, `text`, `collection`, ...
 
-        What lay there stays when the answer is cut short.
+        An earlier file stays as it was when the answer is cut short.
         """
         with (
-            self._server.streamed("POST", "/v1/export", json=wanted) as answer,
+            self._server.streamed("POST", "/v1/export", json=selection) as answer,
             whole(into) as partial,
             partial.open("wb") as file,
         ):
@@ -140,62 +140,62 @@ class Client:
     # Images
 
     def upload(self, *files: File, collection: str | None = None) -> Document:
-        """Hand pictures over; `{"images": [...], "refused": [...]}`. They are indexed later.
+        """Send pictures, to be indexed later: `{"images": [...], "refused": [...]}`.
 
         Many or large ones go in several requests. ApiError when no picture is taken.
         """
         fields = {"collection": collection} if collection is not None else {}
-        found: Document = {"images": [], "refused": []}
+        result: Document = {"images": [], "refused": []}
         first: ApiError | None = None
         waiting = forms(files)
         while waiting:
-            sent = waiting.pop(0)
+            form = waiting.pop(0)
             try:
-                answer = self._sent(sent, fields)
+                answer = self._upload_form(form, fields)
             except ApiError as problem:
-                if problem.code not in OF_A_PICTURE:
+                if problem.code not in PICTURE_CODES:
                     raise
                 first = first or problem
-                half = len(sent) // 2  # a form of which nothing was taken tells of one file only
-                if half:
-                    waiting[:0] = [sent[:half], sent[half:]]
+                if len(form) > 1:  # the refusal is about one of them: find out which
+                    half = len(form) // 2
+                    waiting[:0] = [form[:half], form[half:]]
                     continue
-                refusal = {"filename": name_of(sent[0]), "code": problem.code}
+                refusal = {"filename": name_of(form[0]), "code": problem.code}
                 answer = {"images": [], "refused": [{**refusal, "detail": str(problem)}]}
-            for name, documents in found.items():
+            for name, documents in result.items():
                 documents += answer[name]
-        if first is not None and not found["images"]:
+        if first is not None and not result["images"]:
             raise first
-        return found
+        return result
 
-    def _sent(self, files: Sequence[File], fields: dict[str, str]) -> Document:
-        with all_opened(files) as opened:
-            parts = [("file", one) for one in opened]
-            return self._server.document("POST", "/v1/images", files=parts, data=fields)
+    def _upload_form(self, form: Sequence[File], fields: dict[str, str]) -> Document:
+        with as_parts(form) as parts:
+            files = [("file", part) for part in parts]
+            return self._server.document("POST", "/v1/images", files=files, data=fields)
 
     def wait(self, image_ids: Sequence[int], *, seconds: float = 600.0) -> list[Document]:
-        """The images once none of them waits any more; TimeoutError when that takes longer."""
+        """The images, once all are indexed or refused; TimeoutError when that takes longer."""
         until = time.monotonic() + seconds
         while True:
-            found = [self.image(one) for one in image_ids]
-            if all(one["state"] not in {"pending", "running"} for one in found):
-                return found
+            images = [self.image(image_id) for image_id in image_ids]
+            if all(image["state"] not in {"pending", "running"} for image in images):
+                return images
             if time.monotonic() > until:
                 raise TimeoutError(f"Images still wait after {seconds:g} seconds.")
-            time.sleep(0.5)
+            time.sleep(POLL_SECONDS)
 
     def images(
         self, *, state: str | None = None, collection: str | None = None, page: int = 100
     ) -> Iterator[Document]:
         """Every image by ascending id, fetched a page at a time."""
-        chosen = {"state": state, "collection": collection}
-        params = {name: value for name, value in chosen.items() if value is not None}
+        given = {"state": state, "collection": collection}
+        params = {name: value for name, value in given.items() if value is not None}
         after: int | None = 0
         while after is not None:
-            where = {**params, "after": after, "limit": page}
-            found = self._server.document("GET", "/v1/images", params=where)
-            yield from found["images"]
-            after = found["next_after"]
+            position = {**params, "after": after, "limit": page}
+            answer = self._server.document("GET", "/v1/images", params=position)
+            yield from answer["images"]
+            after = answer["next_after"]
 
     def image(self, image_id: int) -> Document:
         """One image."""
@@ -204,21 +204,20 @@ class Client:
     def tag(
         self, image_id: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()
     ) -> Document:
-        """Give an image tags, take others away; the image as it is then."""
-        wanted = {"add": list(add), "remove": list(remove)}
-        return self._server.document("POST", f"/v1/images/{image_id}/tags", json=wanted)
+        """Add tags to an image and remove others; the image with its new tags."""
+        change = {"add": list(add), "remove": list(remove)}
+        return self._server.document("POST", f"/v1/images/{image_id}/tags", json=change)
 
     def delete_image(self, image_id: int) -> None:
-        """Forget an image; its file goes when it was uploaded."""
+        """Forget an image; its file is deleted if it was uploaded."""
         self._server.send("DELETE", f"/v1/images/{image_id}")
 
     def segments(self, image_id: int) -> list[Document]:
         """All segments of an image."""
-        found = self._server.document("GET", f"/v1/images/{image_id}/segments")
-        return cast("list[Document]", found["segments"])
+        return self._server.documents(f"/v1/images/{image_id}/segments", "segments")
 
     def thumbnail(self, image_id: int, side: int = 480) -> bytes:
-        """A small JPEG."""
+        """A small JPEG, its longer side `side` pixels."""
         return self._server.bytes_of(f"/v1/images/{image_id}/thumbnail", side=side)
 
     def original(self, image_id: int) -> bytes:
@@ -249,7 +248,7 @@ class Client:
         return self._server.bytes_of(f"/v1/segments/{segment_id}/mask", format=form)
 
     def mask_png(self, segment_id: int) -> bytes:
-        """The mask over the whole frame: 255 inside, 0 outside."""
+        """The mask over the whole picture as PNG: 255 inside, 0 outside."""
         return self._server.bytes_of(f"/v1/segments/{segment_id}/mask.png")
 
     def cutout(self, segment_id: int) -> bytes:
@@ -261,16 +260,14 @@ class Client:
         return self._server.bytes_of(f"/v1/segments/{segment_id}/crop.png", margin=margin)
 
     def overlay(self, segment_id: int) -> bytes:
-        """The whole picture as PNG, the region marked."""
+        """The whole picture as PNG with the region marked."""
         return self._server.bytes_of(f"/v1/segments/{segment_id}/overlay.png")
 
     # Collections
 
     def collections(self) -> list[Document]:
         """All collections by name."""
-        return cast(
-            "list[Document]", self._server.document("GET", "/v1/collections")["collections"]
-        )
+        return self._server.documents("/v1/collections", "collections")
 
     def collection(self, name: str) -> Document:
         """One collection."""
@@ -289,31 +286,30 @@ class Client:
         self._server.send("DELETE", _collection(name))
 
     def add_to_collection(self, name: str, image_ids: Sequence[int]) -> int:
-        """Put images in; how many were not in it."""
-        return self._changed(f"{_collection(name)}/images", image_ids)
+        """Add images; how many were not in it before."""
+        return self._change(f"{_collection(name)}/images", image_ids)
 
     def take_from_collection(self, name: str, image_ids: Sequence[int]) -> int:
         """Take images out; how many were in it."""
-        return self._changed(f"{_collection(name)}/images/remove", image_ids)
+        return self._change(f"{_collection(name)}/images/remove", image_ids)
 
     # The library and its server
 
     def jobs(self, *, before: int | None = None, limit: int = 50) -> list[Document]:
-        """Runs that fill the library, newest first."""
+        """Runs that fill the library, newest first; `before` an id, for the next page."""
         params = {"limit": limit, **({} if before is None else {"before": before})}
-        found = self._server.document("GET", "/v1/jobs", params=params)
-        return cast("list[Document]", found["jobs"])
+        return self._server.documents("/v1/jobs", "jobs", **params)
 
     def job(self, job_id: int) -> Document:
         """One run."""
         return self._server.document("GET", f"/v1/jobs/{job_id}")
 
     def job_events(self) -> Events[list[Document]]:
-        """The running jobs, at once and at each change, until the caller stops or closes it."""
+        """The running jobs, now and after each change, until the caller stops or closes it."""
         return Events(self._server, "/v1/jobs/events", lambda data: json.loads(data)["jobs"])
 
     def status(self) -> Document:
-        """Counts, and what is being done."""
+        """Counts of the library, and its running jobs."""
         return self._server.document("GET", "/v1/status")
 
     def stats(self) -> Document:
@@ -325,11 +321,11 @@ class Client:
         return self._server.document("GET", "/v1/models")
 
     def api_keys(self) -> list[Document]:
-        """Every API key that was made, without what opens."""
-        return cast("list[Document]", self._server.document("GET", "/v1/keys")["keys"])
+        """Every API key that was made, without its secret text."""
+        return self._server.documents("/v1/keys", "keys")
 
     def create_key(self, name: str, scope: Literal["read", "write", "admin"] = "read") -> Document:
-        """Make an API key; `key` is its text, given only here."""
+        """Make an API key; `key` is its secret text, which is given only here."""
         return self._server.document("POST", "/v1/keys", json={"name": name, "scope": scope})
 
     def revoke_key(self, key_id: str) -> Document:
@@ -337,7 +333,7 @@ class Client:
         return self._server.document("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
 
     def metrics(self) -> str:
-        """What Prometheus collects."""
+        """The server's measurements, in the text format of Prometheus."""
         return self._server.send("GET", "/metrics").text
 
     def is_alive(self) -> bool:
@@ -345,12 +341,12 @@ class Client:
         return self._server.says_ok("/healthz")
 
     def is_ready(self) -> bool:
-        """Whether its models are in memory."""
+        """Whether the server's models are in memory."""
         return self._server.says_ok("/readyz")
 
-    def _changed(self, path: str, image_ids: Sequence[int]) -> int:
-        found = self._server.document("POST", path, json={"image_ids": list(image_ids)})
-        return int(found["changed"])
+    def _change(self, path: str, image_ids: Sequence[int]) -> int:
+        answer = self._server.document("POST", path, json={"image_ids": list(image_ids)})
+        return int(answer["changed"])
 
 
 def _collection(name: str) -> str:

@@ -1,6 +1,7 @@
-"""Sends requests to a library's server: refusals become ApiError, silence UnreachableError.
+"""Sends requests to a library's server, and asks again when it says that it is too busy.
 
-Asks again where the server says it is too busy, and sends files whole each time.
+A refusal raises ApiError; a server that does not answer, or answers as another program does,
+raises UnreachableError.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from segsearch.core.errors import ApiError, InputError, UnreachableError
 Document = dict[str, Any]
 T = TypeVar("T")
 File = Path | str | bytes  # a path, or a file's bytes
-Part = tuple[str, IO[bytes] | bytes]
+Part = tuple[str, IO[bytes] | bytes]  # of a form: a file's name and content
 TOO_MANY = 429
 LONGEST_PAUSE_SECONDS = 60.0
 FORM_FILES, FORM_BYTES = 200, 50_000_000  # sent at once; the server's limit is for a whole form
@@ -28,7 +29,7 @@ UNREACHED = (httpx.TransportError, httpx.DecodingError)
 
 
 class Connection:
-    """One server. Thread-safe."""
+    """A connection to one server. Thread-safe."""
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class Connection:
         self._http.close()
 
     def says_ok(self, path: str) -> bool:
-        """Whether a GET is answered, and well."""
+        """Whether a GET succeeds."""
         try:
             return self._http.get(path).is_success
         except UNREACHED:
@@ -65,44 +66,48 @@ class Connection:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise _stranger(answer)
+            raise _other_program(answer)
         return cast(Document, document)
+
+    def documents(self, path: str, name: str, **params: Any) -> list[Document]:
+        """The list under a name in the answer to a GET."""
+        return cast("list[Document]", self.document("GET", path, params=params)[name])
 
     def bytes_of(self, path: str, **params: Any) -> bytes:
         """The body of a GET."""
         return self.send("GET", path, params=params).content
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """An answer with its body."""
+        """The answer to a request, read to its end; options are httpx's."""
         with self.streamed(method, path, **options) as answer:
             answer.read()
             return answer
 
     @contextmanager
     def streamed(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
-        """An answer whose body has not been read; refusals raise ApiError."""
+        """The answer to a request, its body still to be read; a refusal raises ApiError."""
         try:
-            for left in range(self._retries, -1, -1):
+            for retries_left in range(self._retries, -1, -1):
                 with self._http.stream(method, path, **options) as answer:
                     if answer.is_success:
                         if answer.headers.get("content-type", "").startswith("text/html"):
-                            raise _stranger(answer)
+                            raise _other_program(answer)
                         yield answer
                         return
                     answer.read()
-                    if answer.status_code != TOO_MANY or not left:
+                    if answer.status_code != TOO_MANY or not retries_left:
                         raise _refusal(answer)
-                time.sleep(_pause(answer))
+                time.sleep(_pause_seconds(answer))
                 _rewind(options.get("files"))
         except UNREACHED as problem:
-            where = f"{str(self._http.base_url).rstrip('/')}/{path.lstrip('/')}"
-            raise UnreachableError(f"{where} cannot be reached: {problem}.") from problem
+            address = f"{str(self._http.base_url).rstrip('/')}/{path.lstrip('/')}"
+            raise UnreachableError(f"{address} cannot be reached: {problem}.") from problem
 
 
 class Events(Generic[T]):
-    """What a stream of server-sent events holds, each as `read` makes it of its data.
+    """An iterator over server-sent events; `read` turns the data of each into an item.
 
-    `close` may come from another thread, and ends a read that is under way there.
+    `close` may be called from another thread, and ends a read that waits there.
     """
 
     def __init__(self, server: Connection, path: str, read: Callable[[str], T]) -> None:
@@ -117,14 +122,14 @@ class Events(Generic[T]):
         return next(self._steps)
 
     def close(self) -> None:
-        """Let go of the stream."""
+        """End the stream."""
         self._is_closed = True
         network = self._answer.extensions.get("network_stream") if self._answer else None
         connected = network.get_extra_info("socket") if network else None
         if connected is not None:
             with suppress(OSError):
                 connected.shutdown(socket.SHUT_RDWR)
-        with suppress(ValueError):  # another thread is in it, and about to end
+        with suppress(ValueError):  # another thread runs it, and is about to end
             self._steps.close()
 
     def _read(
@@ -139,8 +144,8 @@ class Events(Generic[T]):
                     yield read(line.removeprefix("data: "))
 
 
-def _stranger(answer: httpx.Response) -> UnreachableError:
-    """Something between us and the server answers, as a proxy's sign-in page does."""
+def _other_program(answer: httpx.Response) -> UnreachableError:
+    """Something between us and the server answered, such as a proxy's sign-in page."""
     return UnreachableError(f"{answer.url} does not answer as segsearch does.")
 
 
@@ -148,34 +153,34 @@ def _refusal(answer: httpx.Response) -> ApiError:
     try:
         problem = answer.json()
         code, detail = str(problem["code"]), str(problem["detail"])
-    except (ValueError, KeyError, TypeError):  # something between us and the server answers
+    except (ValueError, KeyError, TypeError):  # something between us and the server answered
         code, detail = "unknown", f"{answer.status_code} {answer.reason_phrase}"
     request_id = answer.headers.get("x-request-id")
     return ApiError(detail, status=answer.status_code, code=code, request_id=request_id)
 
 
-def _pause(answer: httpx.Response) -> float:
-    given = answer.headers.get("retry-after", "")
-    return min(LONGEST_PAUSE_SECONDS, float(given)) if given.isdecimal() else 1.0
+def _pause_seconds(answer: httpx.Response) -> float:
+    asked = answer.headers.get("retry-after", "")
+    return min(LONGEST_PAUSE_SECONDS, float(asked)) if asked.isdecimal() else 1.0
 
 
 def field(value: Any) -> str:
-    """A value as a form carries it."""
+    """A value as the text of a form's field."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def forms(files: Sequence[File]) -> list[list[File]]:
-    """Files in as many forms as they need, at least one; a file larger than a form goes alone."""
-    made: list[list[File]] = [[]]
+    """Files divided among forms, at least one; a file larger than a form has one of its own."""
+    divided: list[list[File]] = [[]]
     total = 0
-    for one in files:
-        size = len(one) if isinstance(one, bytes) else Path(one).stat().st_size
+    for file in files:
+        size = len(file) if isinstance(file, bytes) else Path(file).stat().st_size
         total += size
-        if made[-1] and (total > FORM_BYTES or len(made[-1]) == FORM_FILES):
-            made.append([])
+        if divided[-1] and (total > FORM_BYTES or len(divided[-1]) == FORM_FILES):
+            divided.append([])
             total = size
-        made[-1].append(one)
-    return made
+        divided[-1].append(file)
+    return divided
 
 
 def name_of(file: File) -> str:
@@ -184,28 +189,21 @@ def name_of(file: File) -> str:
 
 
 @contextmanager
-def opened(file: File) -> Iterator[Part]:
-    """One file as the part of a form."""
-    with all_opened([file]) as (one,):
-        yield one
-
-
-@contextmanager
-def all_opened(files: Sequence[File]) -> Iterator[list[Part]]:
-    """Files as the parts of a form; paths are opened, and closed again."""
+def as_parts(files: Sequence[File]) -> Iterator[list[Part]]:
+    """Files as the parts of a form; paths are open within the block."""
     with ExitStack() as streams:
 
-        def part(one: File) -> Part:
-            if isinstance(one, bytes):
-                return name_of(one), one
-            return name_of(one), streams.enter_context(Path(one).open("rb"))
+        def part(file: File) -> Part:
+            if isinstance(file, bytes):
+                return name_of(file), file
+            return name_of(file), streams.enter_context(Path(file).open("rb"))
 
         yield list(map(part, files))
 
 
 def _rewind(files: Mapping[str, Part] | Sequence[tuple[str, Part]] | None) -> None:
-    """Let files be sent once more from their start."""
-    parts = files.values() if isinstance(files, Mapping) else [one for _, one in files or ()]
-    for _, stream in parts:
-        if not isinstance(stream, bytes):
-            stream.seek(0)
+    """Set files to their start, to be sent once more."""
+    parts = files.values() if isinstance(files, Mapping) else [part for _, part in files or ()]
+    for _, content in parts:
+        if not isinstance(content, bytes):
+            content.seek(0)

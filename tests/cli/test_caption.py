@@ -80,8 +80,8 @@ def test_interrupted_it_keeps_every_answer_that_is_paid(service: SegSearch) -> N
         wait_for(at, 3)
         at.seconds = 1.0  # so that the signal comes before the end
         process.send_signal(signal.SIGINT)
-        found = told(process, code=130)
-    assert found["captioned"] == at.answered == len(texts(service)) < REGIONS
+        report = told(process, code=130)
+    assert report["captioned"] == at.answered == len(texts(service)) < REGIONS
 
 
 def test_the_command_shows_its_key_and_takes_words_or_paths(
@@ -92,21 +92,21 @@ def test_the_command_shows_its_key_and_takes_words_or_paths(
         said = told(wrong, code=27)
         assert "status 401" in said
         assert "other-key" not in said
-        one = start(service, "--under", str(tmp_path / "pictures" / "1.png"), *to(at), key="s3cret")
-        assert told(one)["captioned"] == 2
+        below = ("--under", str(tmp_path / "pictures" / "1.png"))
+        assert told(start(service, *below, *to(at), key="s3cret"))["captioned"] == 2
         capped = told(start(service, "--everything", "--most", "1", *to(at), key=" s3cret\n"))
         assert (capped["captioned"], capped["already"], capped["is_spent"]) == (1, 2, True)
 
 
 @pytest.mark.parametrize(
-    "wanted", [[], ["words", "--everything"], ["words", "--under", "x"], ["words", "--model", " "]]
+    "words", [[], ["words", "--everything"], ["words", "--under", "x"], ["words", "--model", " "]]
 )
-def test_the_command_wants_to_know_what_to_caption(service: SegSearch, wanted: list[str]) -> None:
+def test_the_command_wants_to_know_what_to_caption(service: SegSearch, words: list[str]) -> None:
     from typer.testing import CliRunner
 
     from segsearch.cli.app import app
 
     library = ["--library", str(service.settings.library)]
-    base = ["caption", "--base-url", "http://localhost:1/v1", "--model", "m", *wanted]
+    base = ["caption", "--base-url", "http://localhost:1/v1", "--model", "m", *words]
     outcome = CliRunner().invoke(app, [*library, *base])
     assert isinstance(outcome.exception, QueryError)

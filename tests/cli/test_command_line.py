@@ -12,16 +12,19 @@ import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image
 from rich.console import Console
 
+from segsearch.cli.commands.keys import ScopeName
 from segsearch.cli.commands.search import _write_overlay
 from segsearch.cli.output import status_table
 from segsearch.cli.targets import check_target
 from segsearch.core import errors
 from segsearch.core.errors import PathError, PictureError, QueryError
+from segsearch.storage.api_keys import Scope
 from tests.conftest import DEMO
 from tests.support.small_models import Shape, open_small_service, paint
 
@@ -88,11 +91,11 @@ def test_an_overlay_replaces_neither_the_library_nor_a_picture(library: Path) ->
 
 
 def test_status_counts(library: Path) -> None:
-    found = json.loads(run("status", "--json", library=library).stdout)
-    assert (found["images"], found["pending"], found["failed"]) == (1, 0, 0)
-    assert found["preset"] == "demo"
-    assert found["segments"] >= 1
-    assert found["bytes"] > 1000
+    status = json.loads(run("status", "--json", library=library).stdout)
+    assert (status["images"], status["pending"], status["failed"]) == (1, 0, 0)
+    assert status["preset"] == "demo"
+    assert status["segments"] >= 1
+    assert status["bytes"] > 1000
 
 
 def test_the_library_may_be_named_after_the_command(library: Path, tmp_path: Path) -> None:
@@ -193,16 +196,8 @@ def test_unknown_presets_and_settings_are_said(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_output_that_finds_no_room_is_no_success(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "segsearch",
-        "--library",
-        str(tmp_path),
-        "keys",
-        "list",
-        "--json",
-    ]
+    asked = ["--library", str(tmp_path), "keys", "list", "--json"]
+    command = [sys.executable, "-m", "segsearch", *asked]
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -281,13 +276,13 @@ def test_rubbish_in_a_folder_costs_nothing_but_itself(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["indexed"] == 1
-    assert {Path(one["path"]).name for one in report["skipped"]} == bad
-    assert all(one["reason"].endswith(".") for one in report["skipped"])
-    (huge,) = [one for one in report["skipped"] if one["path"].endswith("huge.png")]
+    assert {Path(file["path"]).name for file in report["skipped"]} == bad
+    assert all(file["reason"].endswith(".") for file in report["skipped"])
+    (huge,) = [file for file in report["skipped"] if file["path"].endswith("huge.png")]
     assert "50,000 x 50,000" in huge["reason"]
     again = json.loads(run("index", pictures, "--json", library=tmp_path / "library").stdout)
     assert again["indexed"] == 0
-    assert {Path(one["path"]).name for one in again["skipped"]} == bad
+    assert {Path(file["path"]).name for file in again["skipped"]} == bad
 
 
 def test_a_folder_of_nothing_but_rubbish_ends_with_the_code_of_a_bad_picture(
@@ -351,16 +346,7 @@ def test_addresses_are_refused_unless_allowed(tmp_path: Path, library: Path) -> 
 
 def test_eval_measures_annotated_pictures(tmp_path: Path) -> None:
     pictures, truth = DEMO / "pictures", DEMO / "truth.json"
-    given: list[str | Path] = [
-        "eval",
-        "--coco",
-        truth,
-        "--images",
-        pictures,
-        "--limit",
-        "2",
-        "--json",
-    ]
+    given = ("eval", "--coco", truth, "--images", pictures, "--limit", "2", "--json")
     done = run(*given, library=tmp_path / "none")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -394,3 +380,7 @@ def test_a_library_is_backed_up_and_restored(library: Path, tmp_path: Path) -> N
     pruned = json.loads(run("prune", "--json", library=tmp_path / "restored").stdout)
     assert pruned == {"paths": [], "images": 0}
     assert run("repair", library=tmp_path / "restored").returncode == 0
+
+
+def test_every_scope_of_a_key_can_be_asked_for() -> None:
+    assert get_args(ScopeName) == tuple(Scope)

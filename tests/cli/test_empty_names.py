@@ -34,9 +34,9 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "library"
 
 
-@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda one: " ".join(one))
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: " ".join(words))
 def test_it_is_not_taken_for_the_current_folder(arguments: list[str], library: Path) -> None:
     done = CliRunner().invoke(app, ["--library", str(library), *arguments])
     assert isinstance(done.exception, PathError), done.output
     with open_small_service(library) as service:
-        assert [one.tags for one in service.catalog.images()] == [()]
+        assert [image.tags for image in service.catalog.images()] == [()]

@@ -162,7 +162,7 @@ def test_words_that_find_nothing_say_why(
     service: SegSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = SearchAnswer((), 0.05, "Nothing in the library matches.")
-    monkeypatch.setattr(service, "ask", lambda query: answer)
+    monkeypatch.setattr(service, "search", lambda _query: answer)
     said: list[str] = []
     assert list(service.select(RegionSelection("a walrus"), said.append)) == []
     assert said == ["Nothing in the library matches."]
@@ -173,11 +173,11 @@ def test_the_least_relevance_is_asked_for(
 ) -> None:
     asked: list[Query] = []
 
-    def ask(query: Query) -> SearchAnswer:
+    def search(query: Query) -> SearchAnswer:
         asked.append(query)
         return SearchAnswer(())
 
-    monkeypatch.setattr(service, "ask", ask)
+    monkeypatch.setattr(service, "search", search)
     service.select(RegionSelection("a walrus", min_relevance=0.7))
     assert [query.min_relevance for query in asked] == [0.7]
 

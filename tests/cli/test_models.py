@@ -103,7 +103,7 @@ def test_each_failure_has_its_sentence_and_code(tmp_path: Path) -> None:
             "models", "pull", "sam2-tiny", "--format", "safetensors", models=models, hub=hub.url
         )
     fails(missing, errors.DownloadError)
-    left = [one.name for one in models.rglob("*") if one.is_file()]
+    left = [path.name for path in models.rglob("*") if path.is_file()]
     assert all(name.endswith(".lock") for name in left)  # empty, and taken again by the next pull
 
 
@@ -160,7 +160,7 @@ def test_of_measured_pictures_one_at_a_time_is_in_memory(
     class Counting:
         def describe(self, pixels: Any, _info: object) -> SimpleNamespace:
             seen.append(weakref.ref(pixels))
-            assert len({id(one()) for one in seen if one() is not None}) == 1
+            assert len({id(pixels()) for pixels in seen if pixels() is not None}) == 1
             return SimpleNamespace(segments=("one", "two"))
 
     monkeypatch.setattr("segsearch.models.loading.build_pipeline", lambda _settings: Counting())
@@ -202,7 +202,7 @@ def test_an_embedder_of_siglip_s_layout_loads_with_its_tokenizer(tmp_path: Path)
     shape = siglip_shape()
     torch.manual_seed(0)
     model = build(shape["model_cfg"])
-    weights = {name: one.clone().contiguous() for name, one in model.state_dict().items()}
+    weights = {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, tmp_path / "w.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(shape))
     files = (tmp_path / "config.json", tmp_path / "w.safetensors")
@@ -227,15 +227,15 @@ def test_an_embedder_of_siglip_s_layout_loads_with_its_tokenizer(tmp_path: Path)
     "architecture", ["ViT-B-32-256/datacomp_s34b_b86k", "PE-Core-L-14-336/meta"]
 )
 def test_a_picture_goes_through_what_open_clip_does(architecture: str) -> None:
-    wanted = describe(architecture)["preprocess_cfg"]
+    config = describe(architecture)["preprocess_cfg"]
     names = ("size", "mean", "std", "interpolation", "resize_mode")
     theirs = image_transform_v2(
-        PreprocessCfg(**{name: wanted[name] for name in names}), is_train=False
+        PreprocessCfg(**{name: config[name] for name in names}), is_train=False
     )
     pixels = np.repeat(np.repeat(patchwork(50, 80), 10, axis=0), 10, axis=1)
     expected = theirs(Image.fromarray(pixels))
-    ours = torch.from_numpy(resize(pixels, wanted["size"], wanted).copy()).permute(2, 0, 1) / 255
-    mean, std = (torch.tensor(wanted[name]).view(3, 1, 1) for name in ("mean", "std"))
+    ours = torch.from_numpy(resize(pixels, config["size"], config).copy()).permute(2, 0, 1) / 255
+    mean, std = (torch.tensor(config[name]).view(3, 1, 1) for name in ("mean", "std"))
     # Ours cuts the middle before it resizes, theirs after: up to half a pixel apart at hard edges.
     assert ((ours - mean) / std - expected).abs().mean() < 0.04
 

@@ -37,7 +37,7 @@ def test_calls_run_side_by_side_and_answer_like_the_client(served: Served, tmp_p
             answers = await asyncio.gather(*(library.search("blue", limit=1) for _ in range(12)))
             with Client(served.url, key=served.key) as plain:
                 expected = plain.search("blue", limit=1)["hits"]
-            assert [one["hits"] for one in answers] == [expected] * 12
+            assert [answer["hits"] for answer in answers] == [expected] * 12
             number = expected[0]["segment_id"]
             assert (await library.cutout(number)).startswith(b"\x89PNG")
             slots = [{"name": "it", "terms": [{"text": "blue"}]}]
@@ -51,7 +51,7 @@ def test_calls_run_side_by_side_and_answer_like_the_client(served: Served, tmp_p
 def test_iterators_are_stepped_and_may_be_left(served: Served) -> None:
     async def ask() -> None:
         async with AsyncClient(served.url, key=served.key) as library:
-            assert [one["image_id"] async for one in library.images(page=1)] == [1]
+            assert [image["image_id"] async for image in library.images(page=1)] == [1]
             async for jobs in library.job_events():
                 assert isinstance(jobs, list)
                 break
@@ -60,7 +60,7 @@ def test_iterators_are_stepped_and_may_be_left(served: Served) -> None:
 
 
 def test_a_step_can_be_cancelled(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(self: Client) -> Iterator[int]:
+    def slow(_client: Client) -> Iterator[int]:
         time.sleep(0.5)
         yield 1
 

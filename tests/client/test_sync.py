@@ -73,7 +73,7 @@ def test_regions_are_found_looked_at_and_deleted(library: Client) -> None:
     number = hit["segment_id"]
     assert library.search(segment_id=number, limit=1)["hits"][0]["segment_id"] == number
     assert library.segment_of(number)["box"] == hit["box"] == list(BLUE.box)
-    ids = [one["segment_id"] for one in library.segments(hit["image_id"])]
+    ids = [segment["segment_id"] for segment in library.segments(hit["image_id"])]
     assert (len(ids), number in ids) == (2, True)
     assert from_coco(library.mask(number)).area == hit["area"]
     assert library.mask(number, "polygons")["size"] == [90, 120]
@@ -106,8 +106,8 @@ def test_pictures_go_there_and_back(library: Client, served: Served, tmp_path: P
     path = paint(tmp_path / "new.png", [BLUE])
     library.create_collection("new & odd")
     answer = library.upload(path, b"no picture", collection="new & odd")
-    assert [one["filename"] for one in answer["images"]] == ["new.png"]
-    assert [one["code"] for one in answer["refused"]] == ["picture_error"]
+    assert [upload["filename"] for upload in answer["images"]] == ["new.png"]
+    assert [refusal["code"] for refusal in answer["refused"]] == ["picture_error"]
     number = answer["images"][0]["image"]["image_id"]
     with pytest.raises(TimeoutError):
         library.wait([number], seconds=0)
@@ -116,8 +116,8 @@ def test_pictures_go_there_and_back(library: Client, served: Served, tmp_path: P
     assert library.file(number) == path.read_bytes()
     with png(library.original(number)) as whole, png(library.thumbnail(number, 60)) as small:
         assert (whole.size, small.size) == ((120, 90), (60, 45))
-    assert [one["image_id"] for one in library.images(page=1)] == [1, number]
-    assert [one["image_id"] for one in library.images(collection="new & odd")] == [number]
+    assert [image["image_id"] for image in library.images(page=1)] == [1, number]
+    assert [image["image_id"] for image in library.images(collection="new & odd")] == [number]
     assert list(library.images(state="pending")) == []
     assert library.search(picture=path, limit=1)["hits"][0]["image_id"] in {1, number}
     assert library.search("blue", picture=path.read_bytes(), limit=2)["hits"]
@@ -132,7 +132,7 @@ def test_many_pictures_go_in_several_forms(tmp_path: Path) -> None:
         with path.open("wb") as file:
             file.truncate(5_000_000)
     assert [len(form) for form in forms(photographs)] == [10, 10, 10, 10, 5]
-    assert [one for form in forms(photographs) for one in form] == photographs
+    assert [file for form in forms(photographs) for file in form] == photographs
     assert [len(form) for form in forms([b"x"] * 401)] == [200, 200, 1]
     large = b"x" * 50_000_001
     assert forms([b"a", large, b"b"]) == [[b"a"], [large], [b"b"]]
@@ -146,14 +146,16 @@ def test_a_form_of_which_nothing_is_taken_is_sent_in_parts(tmp_path: Path) -> No
             problem = {"code": "body_too_large", "detail": "The body is too large."}
             return httpx.Response(413, json=problem)
         names = re.findall(rb'filename="(.+?)"', body)
-        return httpx.Response(202, json={"images": [one.decode() for one in names], "refused": []})
+        return httpx.Response(
+            202, json={"images": [name.decode() for name in names], "refused": []}
+        )
 
     for name, size in (("a", 900), ("b", 4_000), ("c", 900), ("d", 900), ("e", 1_900)):
         (tmp_path / name).write_bytes(b"x" * size)
     with Client("http://x", transport=httpx.MockTransport(answer)) as library:
-        found = library.upload(*(tmp_path / name for name in "abcde"))
-        assert found["images"] == ["a", "c", "d", "e"]
-        assert [(one["filename"], one["code"]) for one in found["refused"]] == [
+        result = library.upload(*(tmp_path / name for name in "abcde"))
+        assert result["images"] == ["a", "c", "d", "e"]
+        assert [(file["filename"], file["code"]) for file in result["refused"]] == [
             ("b", "body_too_large")
         ]
         with pytest.raises(ApiError, match="The body is too large"):
@@ -166,7 +168,7 @@ def test_collections_are_arranged(library: Client) -> None:
     assert library.rename_collection("a", "b")["name"] == "b"
     assert library.collection("b")["images"] == 1
     assert library.take_from_collection("b", [1]) == 1
-    assert [one["name"] for one in library.collections()] == ["b"]
+    assert [collection["name"] for collection in library.collections()] == ["b"]
     library.delete_collection("b")
     assert library.collections() == []
 
@@ -190,7 +192,9 @@ def test_an_export_that_is_cut_short_leaves_what_lay_there(tmp_path: Path) -> No
     transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=_CutShort()))
     with Client("http://x", transport=transport) as there, pytest.raises(UnreachableError):
         there.export(tmp_path / "coco.json", format="coco")
-    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("coco.json", "before")]
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [
+        ("coco.json", "before")
+    ]
 
 
 def test_the_library_and_its_server_are_described(library: Client) -> None:
@@ -360,7 +364,8 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
         asked.add(f"{request.method.lower()} {re.sub(r'/1(?=/|$)', '/{}', request.url.path)}")
         lists = ("hits", "images", "refused", "segments", "collections", "jobs", "keys")
         return httpx.Response(
-            200, json={**{one: [] for one in lists}, "next_after": None, "changed": 0, "state": ""}
+            200,
+            json={**{name: [] for name in lists}, "next_after": None, "changed": 0, "state": ""},
         )
 
     with Client("http://x", transport=httpx.MockTransport(answer)) as library:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from segsearch.cli.signals import INTERRUPTED, stopping
 from segsearch.core.errors import AnswerError, QueryError
 from segsearch.core.query import MIN_RELEVANCE
-from segsearch.core.settings import Settings
 from segsearch.core.types import MAX_ID
+
+if TYPE_CHECKING:
+    from segsearch.core.settings import Settings
 
 LISTED = 20  # failed regions shown one by one
 
@@ -54,6 +55,8 @@ def caption(
     Each region is shown as a crop with its surroundings and outlined in its picture. The key comes
     from SEGSEARCH_CAPTION_KEY.
     """
+    from rich.console import Console
+
     from segsearch.cli.output import caption_bar
     from segsearch.export.captioning import Order, caption_report_document
     from segsearch.export.captioning import caption as caption_regions

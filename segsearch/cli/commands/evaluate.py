@@ -1,16 +1,17 @@
-"""`segsearch eval`: the measures of `benchmarks/regions` on a user's own annotated pictures."""
+"""`segsearch eval`: measures search by region on a user's own annotated pictures."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import track
 
-from segsearch.core.settings import Settings
+from segsearch.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from segsearch.core.settings import Settings
 
 
 def evaluate(
@@ -20,13 +21,17 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(help="Measure this many pictures, drawn at random once for all.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Measure search by region on annotated pictures, beside whole pictures, patches and boxes.
+    """Measure search on annotated pictures.
 
-    Nothing is stored. `--preset` picks the models, SEGSEARCH_CONTEXT_WEIGHT,
+    Search by region is measured beside search by whole pictures, patches and boxes, as in
+    `benchmarks/regions`. Nothing is stored. `--preset` picks the models, SEGSEARCH_CONTEXT_WEIGHT,
     SEGSEARCH_MASKED_WEIGHT and SEGSEARCH_PICTURE_WEIGHT the mix of vectors, as in a search.
     """
+    from rich.console import Console
+    from rich.progress import track
+
     from segsearch.media.decode import Limits
     from segsearch.media.sources.paths import normal
     from segsearch.models.loading import build_pipeline

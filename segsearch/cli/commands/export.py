@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from segsearch.cli.targets import check_target
 from segsearch.core.errors import (
@@ -22,10 +21,10 @@ from segsearch.core.errors import (
     tells_of_full_disk,
 )
 from segsearch.core.query import MIN_RELEVANCE
-from segsearch.core.settings import Settings
 from segsearch.core.types import MAX_ID
 
 if TYPE_CHECKING:
+    from segsearch.core.settings import Settings
     from segsearch.core.types import Hit
 
 LISTED = 20  # skipped regions shown one by one
@@ -66,6 +65,8 @@ def export(
 
     Without words and paths every region of the library is written.
     """
+    from rich.console import Console
+
     from segsearch.core.atomic import is_stream
     from segsearch.export.packs import Written, write_caption_pack
     from segsearch.library import RegionSelection, open_library

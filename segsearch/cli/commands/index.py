@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from segsearch.cli.options import AsJson
 from segsearch.cli.signals import INTERRUPTED, stopping
 from segsearch.core.errors import PathError, PictureError
-from segsearch.core.settings import A_DAY_SECONDS, Settings
+
+if TYPE_CHECKING:
+    from segsearch.core.settings import Settings
 
 POLL_SECONDS = 10.0
+DAY_SECONDS = 86_400.0  # the largest value of such settings
 
 
 def index(
@@ -35,19 +38,22 @@ def index(
         bool, typer.Option(help="Put every picture of the library through the models again.")
     ] = False,
     keep_old: Annotated[
-        bool, typer.Option(help="Keep what the models before have made after the switch.")
+        bool, typer.Option(help="Keep what the earlier models made after the switch.")
     ] = False,
     retry_failed: Annotated[
         bool, typer.Option(help="Try pictures again that failed in an earlier run.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Segment and embed pictures; run again, it goes on where it stopped and takes what is new.
+    """Segment and embed pictures.
 
-    With another --preset than the library's, everything is made anew beside what is there, and
-    searches switch over when it is complete.
+    Run again, it goes on where it stopped and takes what is new. With another --preset than the
+    library's, everything is made anew beside what is there, and searches switch over when it is
+    complete.
     """
-    from segsearch.cli.output import progress_bar, report_table
+    from rich.console import Console
+
+    from segsearch.cli.output import progress_bar, report_table, say_error
     from segsearch.export.documents import report_document
     from segsearch.library import open_library
     from segsearch.media.sources.reader import Sources
@@ -60,13 +66,12 @@ def index(
     settings: Settings = context.obj.model_copy(update=given)
     Sources(settings).check(paths or ())  # before a library is made for nothing
     check_models(settings)
-    err = Console(stderr=True)
     with (
-        open_library(settings, create=bool(paths)) as service,
+        open_library(settings, create=bool(paths)) as library,
         stopping() as stop,
-        progress_bar(err, quiet=as_json) as report,
+        progress_bar(Console(stderr=True), quiet=as_json) as report,
     ):
-        result = service.index(
+        result = library.index(
             paths or (),
             report=report,
             stop=stop,
@@ -79,11 +84,7 @@ def index(
     else:
         report_table(Console(), result)
     if stop.is_set():
-        err.print(
-            "segsearch: Stopped before the end; run the same command again to go on.",
-            style="red",
-            soft_wrap=True,
-        )
+        say_error("Stopped before the end; run the same command again to go on.")
         raise typer.Exit(INTERRUPTED)
     if result.skipped and result.indexed + result.unchanged == 0:
         raise typer.Exit(PictureError.exit_code)
@@ -98,25 +99,25 @@ def worker(
     poll_seconds: Annotated[
         float,
         typer.Option(
-            min=0.1, max=A_DAY_SECONDS, help="Pause before the folders are looked at again."
+            min=0.1, max=DAY_SECONDS, help="Pause before the folders are looked at again."
         ),
     ] = POLL_SECONDS,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Model processes side by side [SEGSEARCH_LANES].")
+        int | None, typer.Option(min=1, help="Number of model processes [SEGSEARCH_LANES].")
     ] = None,
     drain_seconds: Annotated[
         float | None,
         typer.Option(
             min=0,
-            max=A_DAY_SECONDS,
-            help="What SIGTERM leaves for pictures [SEGSEARCH_DRAIN_SECONDS].",
+            max=DAY_SECONDS,
+            help="Time for started pictures after SIGTERM [SEGSEARCH_DRAIN_SECONDS].",
         ),
     ] = None,
 ) -> None:
-    """Keep folders indexed until SIGTERM or Ctrl-C; any number may work on one library.
+    """Keep folders indexed until SIGTERM or Ctrl-C.
 
-    The models run in processes of their own: one that crashes costs one try of one picture, and a
-    picture that crashes two is set aside.
+    Any number of workers may fill one library. The models run in processes of their own: one that
+    crashes costs one try of one picture, and a picture that crashes two is set aside.
     """
     from segsearch.ingest.background import index_in_turn
     from segsearch.library import open_library
@@ -124,9 +125,9 @@ def worker(
     given = {"lanes": processes, "drain_seconds": drain_seconds}
     chosen = {name: value for name, value in given.items() if value is not None}
     settings: Settings = context.obj.model_copy(update=chosen)
-    with open_library(settings, create=True) as service, stopping() as stop:
+    with open_library(settings, create=True) as library, stopping() as stop:
         while not stop.is_set():
-            index_in_turn(service.ingest, paths or (), stop)
+            index_in_turn(library.ingest, paths or (), stop)
             stop.wait(poll_seconds)
 
 
@@ -134,22 +135,23 @@ def watch(
     context: typer.Context,
     paths: Annotated[list[str], typer.Argument(help="Folders to watch.")],
     settle_seconds: Annotated[
-        float, typer.Option(min=0.1, help="A file is taken once it has kept still for so long.")
+        float, typer.Option(min=0.1, help="A file is taken when it has not changed for so long.")
     ] = 2.0,
     poll: Annotated[
         bool | None,
         typer.Option(
             "--poll/--events",
-            help="Look again and again instead of waiting for events; chosen by file system.",
+            help="Scan again and again, or wait for events; by default chosen by file system.",
         ),
     ] = None,
     rescan_seconds: Annotated[
-        float, typer.Option(min=1, help="Look at everything again after so long, events or not.")
+        float, typer.Option(min=1, help="Scan everything again after so long.")
     ] = 600.0,
 ) -> None:
-    """Index folders, then each change in them as soon as the changed file keeps still.
+    """Index folders, then every change in them.
 
-    Vanished files are marked, and forgotten by `segsearch prune`.
+    A changed file is indexed when it has not changed for a while. Files that are gone are marked;
+    `segsearch prune` forgets them.
     """
     from segsearch.ingest.background import index_changes
     from segsearch.ingest.watch import Watch, WatchTimes
@@ -162,6 +164,6 @@ def watch(
         if not folder.is_dir():
             raise PathError(f"There is no folder {path!r}.")
     check_models(context.obj)
-    with open_library(context.obj, create=True) as service, stopping() as stop:
+    with open_library(context.obj, create=True) as library, stopping() as stop:
         times = WatchTimes(settle_seconds, rescan_seconds, POLL_SECONDS)
-        index_changes(service.ingest, Watch(folders, context.obj.library, times, poll=poll), stop)
+        index_changes(library.ingest, Watch(folders, context.obj.library, times, poll=poll), stop)

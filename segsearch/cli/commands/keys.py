@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from segsearch.storage.api_keys import KeyRing, Scope
+from segsearch.cli.options import AsJson
 
 app = typer.Typer(
-    help="Make, list and revoke the API keys of a library.", no_args_is_help=True,
+    help="Make, list and revoke the API keys of a library.",
+    no_args_is_help=True,
     rich_markup_mode=None,
-)  # fmt: skip
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+)
+ScopeName = Literal["read", "write", "admin"]  # `api_keys.Scope`, which loads more than the help
 
 
 @app.command()
@@ -23,25 +22,35 @@ def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],
     scope: Annotated[
-        Scope, typer.Option(help="read: search and look; write: change; admin: keys.")
-    ] = Scope.READ,
+        ScopeName, typer.Option(help="read: search and look; write: change; admin: keys.")
+    ] = "read",
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it: this is the only time it can be seen."""
-    key, text = KeyRing(context.obj.library).create(name, scope)
+    from rich.console import Console
+
+    from segsearch.storage.api_keys import KeyRing, Scope
+
+    key, text = KeyRing(context.obj.library).create(name, Scope(scope))
     if as_json:
         print(json.dumps({**key.document, "key": text}))
-    else:
-        print(text)
-        Console(stderr=True).print(
-            f"Key {key.id} for {name!r} may {scope}. It is not shown again; send it as "
-            "'Authorization: Bearer KEY'.", markup=False, soft_wrap=True,
-        )  # fmt: skip
+        return
+    print(text)
+    note = (
+        f"Key {key.id} for {name!r} may {scope}. It is not shown again; send it as "
+        "'Authorization: Bearer KEY'."
+    )
+    Console(stderr=True).print(note, markup=False, soft_wrap=True)
 
 
 @app.command("list")
 def list_keys(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show every key that was made, without what opens."""
+    """Show every key that was made, without its secret text."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from segsearch.storage.api_keys import KeyRing
+
     keys = KeyRing(context.obj.library).all()
     if as_json:
         print(json.dumps([key.document for key in keys]))
@@ -54,6 +63,8 @@ def list_keys(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def revoke(context: typer.Context, key_id: str, as_json: AsJson = False) -> None:
-    """End a key at once, for running servers too."""
+    """End a key at once, also for servers that run."""
+    from segsearch.storage.api_keys import KeyRing
+
     key = KeyRing(context.obj.library).revoke(key_id)
     print(json.dumps(key.document) if as_json else f"Key {key.id} ({key.name}) is revoked.")

@@ -1,4 +1,4 @@
-"""`segsearch verify`, `repair`, `prune`, `backup` and `restore`."""
+"""`segsearch status`, `verify`, `repair`, `prune`, `backup` and `restore`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,34 @@ from typing import Annotated
 
 import typer
 
+from segsearch.cli.options import AsJson
 from segsearch.core.errors import DamageError, PathError
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Say what the library holds."""
+    from rich.console import Console
+
+    from segsearch.cli.output import status_table
+    from segsearch.library import open_library
+
+    with open_library(context.obj) as library:
+        counts = library.status()
+    if as_json:
+        print(json.dumps(asdict(counts)))
+    else:
+        status_table(Console(), counts)
 
 
 def verify(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check that catalog, vectors, index and files agree; exit code 0 only when they do."""
+    """Check that catalog, vectors, index and files agree.
+
+    The exit code is 0 only when they do.
+    """
     from segsearch.library import open_library
 
-    with open_library(context.obj) as service:
-        problems = service.maintenance.verify()
+    with open_library(context.obj) as library:
+        problems = library.maintenance.verify()
     if as_json:
         print(json.dumps({"ok": not problems, "problems": problems}))
     else:
@@ -29,14 +46,15 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 def repair(context: typer.Context, as_json: AsJson = False) -> None:
-    """Put right what `verify` finds, and list what cannot be; exit code 0 when nothing is left.
+    """Repair what `verify` finds.
 
+    It lists what was repaired and what could not be; the exit code is 0 when nothing is left.
     Damaged pictures are queued again: run `segsearch index` afterwards.
     """
     from segsearch.library import open_library
 
-    with open_library(context.obj) as service:
-        report = service.maintenance.repair()
+    with open_library(context.obj) as library:
+        report = library.maintenance.repair()
     if as_json:
         print(json.dumps(asdict(report)))
     else:
@@ -55,14 +73,15 @@ def prune(
     dry_run: Annotated[bool, typer.Option(help="Only list what would be forgotten.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget pictures whose files are gone, as the last `index` of their folder found.
+    """Forget pictures whose files are gone.
 
-    A share that is not mounted looks like files that are gone: look at --dry-run first.
+    What is gone is what the last `index` of its folder did not find any more. A share that is not
+    mounted looks like files that are gone: look at --dry-run first.
     """
     from segsearch.library import open_library
 
-    with open_library(context.obj) as service:
-        report = service.maintenance.prune(dry_run=dry_run)
+    with open_library(context.obj) as library:
+        report = library.maintenance.prune(dry_run=dry_run)
     if as_json:
         print(json.dumps(asdict(report)))
         return
@@ -77,14 +96,15 @@ def backup(
     file: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
     as_json: AsJson = False,
 ) -> None:
-    """Copy the library as of one moment to one file, while others index and search.
+    """Copy the library to one file.
 
-    It holds everything but the pictures and the index, which is built again from it.
+    The copy is of one moment, also while others index and search. It holds everything but the
+    pictures and the vector index, which is built again from it.
     """
     from segsearch.library import open_library
 
-    with open_library(context.obj) as service:
-        service.maintenance.backup(file)
+    with open_library(context.obj) as library:
+        library.maintenance.backup(file)
     size = file.stat().st_size
     print(json.dumps({"file": str(file), "bytes": size}) if as_json else f"{file}: {size:,} bytes.")
 
@@ -94,15 +114,18 @@ def restore(
     file: Annotated[Path, typer.Argument(help="A file that `segsearch backup` wrote.")],
     as_json: AsJson = False,
 ) -> None:
-    """Put a backup in place of what the library holds; a new library is made when there is none."""
+    """Replace the library by a backup.
+
+    A library is made when there is none.
+    """
     from segsearch.library import open_library
 
     if not file.is_file():  # before a library is made for it
         raise PathError(f"There is no file {str(file)!r}.")
-    with open_library(context.obj, create=True) as service:
-        service.maintenance.restore(file)
-        found = service.status()
+    with open_library(context.obj, create=True) as library:
+        library.maintenance.restore(file)
+        counts = library.status()
     if as_json:
-        print(json.dumps(asdict(found)))
+        print(json.dumps(asdict(counts)))
     else:
-        print(f"Restored {found.images} images with {found.segments} segments.")
+        print(f"Restored {counts.images} images with {counts.segments} segments.")

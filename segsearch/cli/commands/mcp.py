@@ -1,4 +1,4 @@
-"""`segsearch mcp`: the library as tools for an assistant, over standard input and output."""
+"""`segsearch mcp`: offers the library's tools to an assistant over standard input and output."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from segsearch.core.errors import InputError
 
 
 def mcp(context: typer.Context) -> None:
-    """Offer the library to an assistant over the Model Context Protocol, until it hangs up.
+    """Offer the library to an assistant (MCP).
 
-    Needs the `mcp` extra. An assistant starts this itself: tell it the command
+    Needs the `mcp` extra. An assistant starts this itself, and ends it: tell it the command
     `segsearch --library DIR mcp`.
     """
     if importlib.util.find_spec("mcp") is None:
@@ -20,6 +20,6 @@ def mcp(context: typer.Context) -> None:
     from segsearch.library import open_library
     from segsearch_api.mcp import create_server
 
-    with open_library(context.obj) as service:
-        service.warm()
-        create_server(service).run("stdio")
+    with open_library(context.obj) as library:
+        library.warm()
+        create_server(library).run("stdio")

@@ -1,50 +1,39 @@
-"""`segsearch models`: which weights there are, and fetching, checking and removing them."""
+"""`segsearch models`: lists, fetches, checks and removes weights."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 
+from segsearch.cli.options import AsJson
 from segsearch.core.errors import ChecksumError
-from segsearch.core.settings import Settings
 
-app = typer.Typer(help="List, fetch, check and remove models.", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+if TYPE_CHECKING:
+    from segsearch.core.settings import Settings
+
+app = typer.Typer(
+    help="List, fetch, check and remove models.", no_args_is_help=True, rich_markup_mode=None
+)
 Names = Annotated[list[str], typer.Argument(help="Names as `models list` shows them.")]
 
 
 @app.command("list")
 def list_models(context: typer.Context, as_json: AsJson = False) -> None:
-    """List every model with licence and size, and whether it is here; loads nothing."""
-    rows = [*_embedded(), *_pulled(context.obj)]
+    """List every model, its licence and size.
+
+    It loads no model. Those under `here` need no download.
+    """
+    rows = [*_embedded(), *_pullable(context.obj)]
     if as_json:
         print(json.dumps(rows))
-        return
-    table = Table()
-    table.add_column("name", no_wrap=True)  # what is copied into the next command
-    for name in ("kind", "here"):
-        table.add_column(name, overflow="fold")
-    for name in ("MB", "px"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("licence", "sha256"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        licence = row["licence"] + ("" if row["commercial"] else " (no commercial use)")
-        digest = (row["sha256"] or "at pull")[:10]
-        here, size = "yes" if row["here"] else "", str(row["megabytes"] or "")
-        table.add_row(
-            row["name"], row["kind"], here, size, str(row["input_px"] or ""), licence, digest
-        )
-    Console().print(table)
+    else:
+        _show(rows)
 
 
 @app.command()
@@ -56,22 +45,25 @@ def pull(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch models: interrupted, it goes on when run again; wrong bytes are thrown away."""
+    """Fetch models.
+
+    After an interruption it goes on when it is run again; wrong bytes are thrown away.
+    """
     from segsearch.models.loading import model_config, model_entry, model_store
 
     settings: Settings = context.obj
     store = model_store(settings)
-    wanted = [model_entry(name) for name in names]  # a wrong name before the first byte
-    done: list[dict[str, Any]] = []
-    for one in wanted:
-        with _bar(quiet=as_json) as report:
-            fetched = store.pull(one, model_config(one), format=format, report=report)
-        weights = store.files(one)["weights"]
-        done.append({"name": one.name, "fetched": fetched, "sha256": weights.sha256})
+    models = [model_entry(name) for name in names]  # a wrong name is said before the first byte
+    rows: list[dict[str, Any]] = []
+    for model in models:
+        with _download_bars(quiet=as_json) as report:
+            fetched = store.pull(model, model_config(model), format=format, report=report)
+        digest = store.files(model)["weights"].sha256
+        rows.append({"name": model.name, "fetched": fetched, "sha256": digest})
         if not as_json:
-            print(f"{one.name}: {'fetched' if fetched else 'is here'}, sha256 {weights.sha256}")
+            print(f"{model.name}: {'fetched' if fetched else 'is here'}, sha256 {digest}")
     if as_json:
-        print(json.dumps(done))
+        print(json.dumps(rows))
 
 
 @app.command("import")
@@ -80,26 +72,34 @@ def import_model(
     name: Annotated[str, typer.Argument(help="The model that the file is.")],
     file: Annotated[Path, typer.Argument(help="Its weights; a tokenizer lies beside them.")],
 ) -> None:
-    """Take weights from a file, on machines that reach no hub; what does not fit is refused."""
+    """Take a model's weights from a file.
+
+    For machines that reach no model hub. A file that does not fit the model is refused.
+    """
     from segsearch.models.loading import check_weights, model_config, model_entry, model_store
 
-    store, one = model_store(context.obj), model_entry(name)
-    store.put(one, file, model_config(one), check=partial(check_weights, one))
-    print(f"{one.name}: imported, sha256 {store.files(one)['weights'].sha256}")
+    store, model = model_store(context.obj), model_entry(name)
+    store.put(model, file, model_config(model), check=partial(check_weights, model))
+    print(f"{model.name}: imported, sha256 {store.files(model)['weights'].sha256}")
 
 
 @app.command()
 def verify(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(help="Without names, all here.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Without names, all that are here.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read every byte of models and compare with what was recorded; exit code 0 if all agree."""
+    """Check every byte of models.
+
+    The sha256 of each file is compared with the recorded one; the exit code is 0 if all agree.
+    """
     from segsearch.models.loading import find_model, model_store
     from segsearch.models.zoo.installed import embedded_names
 
-    here = [*embedded_names(), *model_store(context.obj).kept()]
-    checked = {name: find_model(context.obj, name).problems() for name in names or here}
+    names = names or [*embedded_names(), *model_store(context.obj).kept()]
+    checked = {name: find_model(context.obj, name).problems() for name in names}
     if as_json:
         print(json.dumps(checked))
     else:
@@ -111,11 +111,11 @@ def verify(
 
 @app.command()
 def path(context: typer.Context, name: str) -> None:
-    """Print where a model's weights lie."""
+    """Print the path of a model's weights."""
     from segsearch.models.loading import find_model
 
-    found = find_model(context.obj, name)
-    print(found.folder / found.files["weights"][0])
+    model = find_model(context.obj, name)
+    print(model.folder / model.files["weights"][0])
 
 
 @app.command()
@@ -124,71 +124,106 @@ def remove(context: typer.Context, names: Names) -> None:
     from segsearch.models.loading import model_entry, model_store
 
     store = model_store(context.obj)
-    wanted = [model_entry(name) for name in dict.fromkeys(names)]
-    for one in wanted:  # a wrong name before the first deletion
-        store.begun(one)
-    for one in wanted:
-        print(f"{one.name}: removed, {store.remove(one) / 1e6:.0f} MB freed")
+    models = [model_entry(name) for name in dict.fromkeys(names)]
+    for model in models:  # a wrong name is said before the first deletion
+        store.begun(model)
+    for model in models:
+        print(f"{model.name}: removed, {store.remove(model) / 1e6:.0f} MB freed")
 
 
 def _embedded() -> Iterator[dict[str, Any]]:
     from segsearch.models.zoo.installed import embedded_model, embedded_names
 
     for name in embedded_names():
-        one = embedded_model(name)
-        path = one.folder / one.files["weights"][0]
+        embedded = embedded_model(name)
+        path = embedded.folder / embedded.files["weights"][0]
         yield {
             "name": name,
-            "kind": one.kind,
+            "kind": embedded.kind,
             "architecture": name,
             "here": True,
             "megabytes": round(path.stat().st_size / 1e6),
             "parameters_millions": None,
             "input_px": None,
-            "licence": one.licence,
+            "licence": embedded.licence,
             "commercial": True,
-            "sha256": one.files["weights"][1],
-            "source": one.source,
+            "sha256": embedded.files["weights"][1],
+            "source": embedded.source,
         }
 
 
-def _pulled(settings: Settings) -> Iterator[dict[str, Any]]:
+def _pullable(settings: Settings) -> Iterator[dict[str, Any]]:
     from segsearch.models.loading import model_entry, model_store
     from segsearch.models.zoo.pullable import OPEN_CLIP, TABLE
 
     store = model_store(settings)
     others = [model_entry(name) for name in store.kept() if name.startswith(OPEN_CLIP)]
-    for one in (*TABLE, *others):
-        here = store.holds(one)
-        kept = store.files(one)["weights"] if here else None
+    for model in (*TABLE, *others):
+        is_here = store.holds(model)
+        weights = store.files(model)["weights"] if is_here else None
         yield {
-            "name": one.name,
-            "kind": one.kind,
-            "architecture": one.architecture,
-            "here": here,
-            "megabytes": round(kept.bytes / 1e6) if kept else one.source().megabytes,
-            "parameters_millions": one.parameters or None,
-            "input_px": one.input_px,
-            "licence": one.licence,
-            "commercial": one.commercial,
-            "sha256": kept.sha256 if kept else one.source().sha256,
-            "source": kept.source if kept else one.source().url(settings.hub),
+            "name": model.name,
+            "kind": model.kind,
+            "architecture": model.architecture,
+            "here": is_here,
+            "megabytes": round(weights.bytes / 1e6) if weights else model.source().megabytes,
+            "parameters_millions": model.parameters or None,
+            "input_px": model.input_px,
+            "licence": model.licence,
+            "commercial": model.commercial,
+            "sha256": weights.sha256 if weights else model.source().sha256,
+            "source": weights.source if weights else model.source().url(settings.hub),
         }
 
 
+def _show(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("name", no_wrap=True)  # what is copied into the next command
+    for name in ("kind", "here"):
+        table.add_column(name, overflow="fold")
+    for name in ("MB", "px"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("licence", "sha256"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            row["kind"],
+            "yes" if row["here"] else "",
+            str(row["megabytes"] or ""),
+            str(row["input_px"] or ""),
+            row["licence"] + ("" if row["commercial"] else " (no commercial use)"),
+            (row["sha256"] or "at pull")[:10],
+        )
+    Console().print(table)
+
+
 @contextmanager
-def _bar(*, quiet: bool) -> Iterator[Any]:
-    """A report callback that draws one bar a file."""
+def _download_bars(*, quiet: bool) -> Iterator[Callable[[str, int, int | None], None] | None]:
+    """A callback for `pull` that draws one bar a file: its name, bytes here, bytes in all."""
     if quiet:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True)) as bar:
-        tasks: dict[str, Any] = {}
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TransferSpeedColumn,
+    )
 
-        def report(name: str, here: int, total: int | None) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(name: str, bytes_here: int, bytes_in_all: int | None) -> None:
             if name not in tasks:
-                tasks[name] = bar.add_task(name, total=total)
-            bar.update(tasks[name], completed=here, total=total)
+                tasks[name] = bars.add_task(name, total=bytes_in_all)
+            bars.update(tasks[name], completed=bytes_here, total=bytes_in_all)
 
         yield report
