@@ -1,4 +1,4 @@
-"""Puts routes, guards, problems and the page together over one service."""
+"""Puts routes, guards, problems and the page together over one library."""
 
 from __future__ import annotations
 
@@ -18,82 +18,14 @@ from starlette.staticfiles import StaticFiles
 from segsearch.core.version import __version__
 from segsearch.library import SegSearch
 from segsearch.storage.api_keys import KeyRing
-from segsearch_api import (
-    errors as problems,
-)
-from segsearch_api import (
-    openapi as documented,
-)
-from segsearch_api.deps import (
-    Shared,
-)
-from segsearch_api.middleware.auth import (
-    Access,
-)
-from segsearch_api.middleware.guards import (
-    LOOPBACK_HOSTS,
-    Guards,
-    names_of,
-)
-from segsearch_api.middleware.head import (
-    Heads,
-)
-from segsearch_api.middleware.metrics import (
-    REQUEST_ID,
-    Metrics,
-    Observed,
-)
-from segsearch_api.routers import (
-    click as routes_segment,
-)
-from segsearch_api.routers import (
-    collections as routes_collections,
-)
-from segsearch_api.routers import (
-    export as routes_export,
-)
-from segsearch_api.routers import (
-    health as routes_health,
-)
-from segsearch_api.routers import (
-    images as routes_images,
-)
-from segsearch_api.routers import (
-    jobs as routes_jobs,
-)
-from segsearch_api.routers import (
-    keys as routes_keys,
-)
-from segsearch_api.routers import (
-    library as routes_library,
-)
-from segsearch_api.routers import (
-    scene as routes_scene,
-)
-from segsearch_api.routers import (
-    search as routes_search,
-)
-from segsearch_api.routers import (
-    segments as routes_segments,
-)
-from segsearch_api.routers import (
-    uploads as routes_uploads,
-)
+from segsearch_api import errors, openapi
+from segsearch_api.deps import Shared
+from segsearch_api.middleware.auth import AuthMiddleware
+from segsearch_api.middleware.guards import LOOPBACK_HOSTS, GuardMiddleware, names_of
+from segsearch_api.middleware.head import HeadMiddleware
+from segsearch_api.middleware.metrics import REQUEST_ID, Metrics, MetricsMiddleware
+from segsearch_api.routers import ROUTERS
 
-PARTS = (
-    routes_search,
-    routes_scene,
-    routes_segment,
-    routes_images,
-    routes_uploads,
-    routes_segments,
-    routes_collections,
-    routes_export,
-    routes_jobs,
-    routes_library,
-    routes_keys,
-    routes_health,
-)
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
     "allow_headers": ["Authorization", "Content-Type", "If-None-Match", REQUEST_ID],
@@ -118,7 +50,7 @@ TAGS = [
 
 
 def create_app(
-    service: SegSearch,
+    library: SegSearch,
     *,
     hosts: Set[str] | None = LOOPBACK_HOSTS,
     need_key: bool | None = None,
@@ -128,9 +60,8 @@ def create_app(
     `hosts` are the names it answers to; None for any. With `need_key` every request must show an
     API key; left open, that is so where any name is answered or the settings say so.
     """
-    settings = service.settings
     if need_key is None:
-        need_key = hosts is None or settings.require_key
+        need_key = hosts is None or library.settings.require_key
     app = FastAPI(
         title="segsearch",
         version=__version__,
@@ -141,33 +72,39 @@ def create_app(
         docs_url=None,  # those load scripts from elsewhere; ours is static/docs.html
         redoc_url=None,
     )
-    shared = Shared(service, KeyRing(settings.library))
-    metrics = Metrics(shared)
-    app.state.shared, app.state.metrics = shared, metrics
-    problems.install(app)
-    documented.describe(app)
+    shared = Shared(library, KeyRing(library.settings.library))
+    app.state.shared, app.state.metrics = shared, Metrics(shared)
+    errors.install(app)
+    openapi.describe(app)
+    _add_middleware(app, shared, hosts=hosts, need_key=need_key)
+    for router in ROUTERS:
+        app.include_router(router)
+    _add_page(app)
+    return app
+
+
+def _add_middleware(
+    app: FastAPI, shared: Shared, *, hosts: Set[str] | None, need_key: bool
+) -> None:
+    """What every request passes. The last one added is the outermost."""
+    settings = shared.library.settings
     origins = names_of(settings.cors_origins)
-    # The last one added is the outermost.
-    app.add_middleware(Heads)
-    app.add_middleware(
-        Access, keys=shared.keys, need_key=need_key, per_minute=settings.rate_per_minute
-    )
+    rate = settings.rate_per_minute
+    app.add_middleware(HeadMiddleware)
+    app.add_middleware(AuthMiddleware, keys=shared.keys, need_key=need_key, per_minute=rate)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=sorted(origins), **CORS)
-    app.add_middleware(Guards, hosts=hosts, origins=origins, max_picture_bytes=settings.max_bytes)
-    app.add_middleware(Observed, metrics=metrics)
-    for part in PARTS:
-        app.include_router(part.router)
-    _add_page(app)
-    return app
+    limit = settings.max_bytes
+    app.add_middleware(GuardMiddleware, hosts=hosts, origins=origins, max_picture_bytes=limit)
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the models beside the first requests; when the server ends, let loading end first."""
     shared: Shared = app.state.shared
-    thread = threading.Thread(target=shared.readiness.load, args=[shared.service], name="warm")
+    thread = threading.Thread(target=shared.readiness.load, args=[shared.library], name="warm")
     thread.start()
     yield
     await to_thread.run_sync(thread.join)

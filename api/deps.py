@@ -1,17 +1,22 @@
-"""What all requests share: the service, the lanes that blocking work runs in, and readiness."""
+"""What routes depend on: the library, the lanes that blocking work runs in, bodies, readiness."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
+from cachetools import LRUCache
 from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 
 from segsearch.core.errors import ModelError, OverloadError, SegSearchError
 from segsearch.library import SegSearch
@@ -30,7 +35,11 @@ EXPORTS_AT_ONCE = 1
 EXPORTS_WAITING = 8
 THUMBNAILS_BYTES = 64_000_000
 RETRY_SECONDS = 10.0  # after which what could not be loaded is tried again, when somebody asks
+JSON = "application/json"
+UPLOAD = "multipart/form-data"
+MAX_PART_BYTES = 65_536  # of a form's text field
 T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Lane:
@@ -55,73 +64,50 @@ class Lane:
             self.inside -= 1
 
 
-class Kept:
-    """Drawings by their tag, the latest used, within so many bytes. For one event loop."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._drawings: OrderedDict[str, bytes] = OrderedDict()
-        self.nbytes = 0
-
-    def get(self, tag: str) -> bytes | None:
-        if tag in self._drawings:
-            self._drawings.move_to_end(tag)
-        return self._drawings.get(tag)
-
-    def put(self, tag: str, drawing: bytes) -> None:
-        self.nbytes += len(drawing) - len(self._drawings.pop(tag, b""))
-        self._drawings[tag] = drawing
-        while self.nbytes > self._max_bytes:
-            self.nbytes -= len(self._drawings.popitem(last=False)[1])
-
-
 class Readiness:
-    """Whether the index and models have been loaded; what failed is tried again now and then."""
+    """Whether the index and models have been loaded; what failed is tried again now and then.
+
+    `error` says why loading failed; it is None while it runs or when it went well.
+    """
 
     def __init__(self) -> None:
+        self.error: SegSearchError | None = None
         self._done = threading.Event()
-        self._error: SegSearchError | None = None
         self._loading = threading.Lock()
         self._tried = 0.0
-
-    def load(self, service: SegSearch) -> None:
-        """Load what a search needs; what goes wrong is kept for whoever asks."""
-        with self._loading:
-            self._load(service)
-            self._tried = time.monotonic()
-
-    def load_again(self, service: SegSearch) -> None:
-        """What failed a while ago, unless somebody is at it: disks and memory come back."""
-        waited = time.monotonic() - self._tried >= RETRY_SECONDS
-        if self._error is not None and waited and self._loading.acquire(blocking=False):
-            try:
-                self._load(service)
-                self._tried = time.monotonic()
-            finally:
-                self._loading.release()
-
-    def _load(self, service: SegSearch) -> None:
-        try:
-            service.warm()
-            self._error = None
-        except SegSearchError as problem:
-            LOG.warning("Searches will fail: %s", problem, extra={"action": "api.warm"})
-            self._error = problem
-        except Exception as problem:  # such as memory that runs out: nobody above would hear of it
-            LOG.exception("Searches will fail", extra={"action": "api.warm"})
-            why = f"{type(problem).__name__}: {problem}".rstrip(".")
-            self._error = ModelError(f"The index or the models cannot be loaded: {why}.")
-        finally:
-            self._done.set()
 
     @property
     def done(self) -> bool:
         return self._done.is_set()
 
-    @property
-    def error(self) -> SegSearchError | None:
-        """Why loading failed; None while it runs or when it went well."""
-        return self._error
+    def load(self, library: SegSearch) -> None:
+        """Load what a search needs; what goes wrong is kept for whoever asks."""
+        with self._loading:
+            self._load(library)
+
+    def load_again(self, library: SegSearch) -> None:
+        """Load what failed a while ago, unless a caller is doing so: disks and memory come back."""
+        is_due = time.monotonic() - self._tried >= RETRY_SECONDS
+        if self.error is not None and is_due and self._loading.acquire(blocking=False):
+            try:
+                self._load(library)
+            finally:
+                self._loading.release()
+
+    def _load(self, library: SegSearch) -> None:
+        try:
+            library.warm()
+            self.error = None
+        except SegSearchError as problem:
+            LOG.warning("Searches will fail: %s", problem, extra={"action": "api.warm"})
+            self.error = problem
+        except Exception as problem:  # such as memory that runs out: nobody above would hear of it
+            LOG.exception("Searches will fail", extra={"action": "api.warm"})
+            why = f"{type(problem).__name__}: {problem}".rstrip(".")
+            self.error = ModelError(f"The index or the models cannot be loaded: {why}.")
+        finally:
+            self._done.set()
+            self._tried = time.monotonic()
 
 
 @dataclass(slots=True)
@@ -134,9 +120,9 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """One application's service and what bounds its use."""
+    """What all requests of one application share: its library, and what bounds its use."""
 
-    service: SegSearch
+    library: SegSearch
     keys: KeyRing
     readiness: Readiness = field(default_factory=Readiness)
     streams: Streams = field(default_factory=Streams)
@@ -149,16 +135,54 @@ class Shared:
     prompts: Lane = field(default_factory=lambda: Lane("prompts", PROMPTS_AT_ONCE, PROMPTS_WAITING))
     uploads: Lane = field(default_factory=lambda: Lane("uploads", UPLOADS_AT_ONCE, UPLOADS_WAITING))
     exports: Lane = field(default_factory=lambda: Lane("exports", EXPORTS_AT_ONCE, EXPORTS_WAITING))
-    thumbnails: Kept = field(default_factory=lambda: Kept(THUMBNAILS_BYTES))
+    # JPEGs by their ETag; only the event loop touches them.
+    thumbnails: LRUCache[str, bytes] = field(
+        default_factory=lambda: LRUCache(THUMBNAILS_BYTES, len)
+    )
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         return (self.searches, self.drawings, self.prompts, self.uploads, self.exports)
 
 
-async def shared(request: Request) -> Shared:
+async def get_shared(request: Request) -> Shared:
     """What `create_app` has put into the application."""
     return cast(Shared, request.app.state.shared)
 
 
-Here = Annotated[Shared, Depends(shared)]
+async def get_library(request: Request) -> SegSearch:
+    """The application's library."""
+    return (await get_shared(request)).library
+
+
+SharedDep = Annotated[Shared, Depends(get_shared)]
+LibraryDep = Annotated[SegSearch, Depends(get_library)]
+
+
+@asynccontextmanager
+async def read_body(request: Request, *, max_fields: int) -> AsyncIterator[bytes | FormData]:
+    """A body of JSON as its bytes, an upload as its form, whose files are open within the `with`.
+
+    For routes that take either: FastAPI ties a path to one kind. HTTPException for other kinds.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == JSON:
+        yield await request.body()
+    elif kind == UPLOAD:
+        options = {"max_files": 1, "max_fields": max_fields, "max_part_size": MAX_PART_BYTES}
+        async with request.form(**options) as form:
+            yield form
+    else:
+        raise HTTPException(415, f"Expected {JSON} or {UPLOAD}, not {kind!r}.")
+
+
+def parsed(model: type[Model], body: bytes | dict[str, object]) -> Model:
+    """A body of JSON, or a form's fields, as its model; RequestValidationError if it is wrong."""
+    try:
+        if isinstance(body, bytes):
+            return model.model_validate_json(body)
+        return model.model_validate(body)
+    except ValidationError as problem:
+        errors = problem.errors(include_url=False, include_context=False, include_input=False)
+        located = [{**details, "loc": ("body", *details["loc"])} for details in errors]
+        raise RequestValidationError(located) from problem

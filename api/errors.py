@@ -161,7 +161,7 @@ def refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 
 def install(app: FastAPI) -> None:
-    """Answer every foreseen error of `app` with a problem document; `Observed` answers
+    """Answer every foreseen error of `app` with a problem document; `MetricsMiddleware` answers
     the others."""
     app.add_exception_handler(SegSearchError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.responses import Response
 
 from segsearch.core.version import __version__
-from segsearch_api.deps import (
-    Kept,
-    Lane,
-)
+from segsearch_api.deps import SharedDep
 
 # The tag stands for the content. A copy is used only after asking, because another library may be
 # served under the same address later; asking costs two look-ups and no drawing.
@@ -25,27 +24,32 @@ def tag_of(*parts: object) -> str:
     return f'"{hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]}"'
 
 
-async def drawn(
-    request: Request,
-    lane: Lane,
-    tag: str,
-    media_type: str,
-    draw: Callable[[], bytes],
-    *,
-    kept: Kept | None = None,
-) -> Response:
-    """The drawing, or 304 when the caller holds it already; from `kept` when it is there."""
-    headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL}
-    if _held(request.headers.get("if-none-match", ""), tag):
-        return Response(status_code=304, headers=headers)
-    drawing = kept.get(tag) if kept is not None else None
-    if drawing is None:
-        drawing = await lane.run(draw)
-        if kept is not None:
-            kept.put(tag, drawing)
-    return Response(drawing, media_type=media_type, headers=headers)
+class Drawer:
+    """Answers one request with a picture."""
+
+    def __init__(self, request: Request, shared: SharedDep) -> None:
+        header = request.headers.get("if-none-match", "")
+        self._copies = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+        self._shared = shared
+
+    async def answer(
+        self, tag: str, media_type: str, draw: Callable[[], bytes], *, keep: bool = False
+    ) -> Response:
+        """What `draw` gives, or 304 when the caller holds a copy with this tag.
+
+        With `keep` it is kept among the thumbnails, and not drawn for the next caller.
+        """
+        headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL}
+        if self._copies & {tag, "*"}:
+            return Response(status_code=304, headers=headers)
+        thumbnails = self._shared.thumbnails
+        drawing = thumbnails.get(tag) if keep else None
+        if drawing is None:
+            drawing = await self._shared.drawings.run(draw)
+            if keep:
+                with suppress(ValueError):  # larger than all that is kept
+                    thumbnails[tag] = drawing
+        return Response(drawing, media_type=media_type, headers=headers)
 
 
-def _held(header: str, tag: str) -> bool:
-    held = {one.strip().removeprefix("W/") for one in header.split(",")}
-    return tag in held or "*" in held
+DrawerDep = Annotated[Drawer, Depends()]

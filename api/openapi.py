@@ -1,4 +1,5 @@
-"""The statuses a route can answer besides 200, written into OpenAPI with an example each."""
+"""What FastAPI does not write into OpenAPI by itself: problems with an example each, pictures,
+bodies that routes read themselves, and scopes."""
 
 from __future__ import annotations
 
@@ -28,24 +29,12 @@ from segsearch.core.errors import (
     ScopeError,
 )
 from segsearch.search.schema import SearchRequest
-from segsearch_api.errors import (
-    MEDIA_TYPE,
-    ProblemResponse,
-    problem_of,
-    refusal,
-)
-from segsearch_api.middleware.auth import (
-    scope_for,
-)
-from segsearch_api.middleware.guards import (
-    MAX_JSON_BYTES,
-)
-from segsearch_api.schemas.images import (
-    Problem,
-)
-from segsearch_api.schemas.library import (
-    PolygonMask,
-)
+from segsearch_api.deps import JSON, UPLOAD
+from segsearch_api.errors import MEDIA_TYPE, ProblemResponse, problem_of, refusal
+from segsearch_api.middleware.auth import scope_for
+from segsearch_api.middleware.guards import MAX_JSON_BYTES
+from segsearch_api.schemas.images import Problem
+from segsearch_api.schemas.library import PolygonMask
 
 REFERENCE = "#/components/schemas/{model}"
 Responses = dict[int | str, dict[str, Any]]
@@ -102,25 +91,17 @@ def refusals(
     Any route can be asked under a foreign name. Those of the `library` need a key where keys are
     asked for, and find it damaged or `busy`.
     """
-    found: Responses = {}
+    responses: Responses = {}
     places = ANYWHERE if library else ()
     states = (DAMAGED, BUSY) if (library if busy is None else busy) else ()
-    for one in (*examples, HOST, *places, *states):
-        document = json.loads(bytes(one.body))
-        row = found.setdefault(
-            one.status_code,
-            {
-                "description": document["title"],
-                "content": {
-                    MEDIA_TYPE: {
-                        "schema": {"$ref": "#/components/schemas/Problem"},
-                        "examples": {},
-                    }
-                },
-            },
-        )
+    for problem in (*examples, HOST, *places, *states):
+        document = json.loads(bytes(problem.body))
+        schema = {"$ref": "#/components/schemas/Problem"}
+        content = {MEDIA_TYPE: {"schema": schema, "examples": {}}}
+        row = {"description": document["title"], "content": content}
+        row = responses.setdefault(problem.status_code, row)
         row["content"][MEDIA_TYPE]["examples"][document["code"]] = {"value": document}
-    return found
+    return responses
 
 
 def picture(media_type: str, description: str) -> dict[str, Any]:
@@ -135,35 +116,49 @@ def picture(media_type: str, description: str) -> dict[str, Any]:
     return {"description": description, "content": content, "headers": headers}
 
 
-NOT_MODIFIED: dict[str, Any] = {"description": "The caller's copy is still right; no body."}
+def drawing(ok: dict[str, Any], *examples: ProblemResponse) -> Responses:
+    """OpenAPI's `responses` of a route that draws: `ok` for 200, and what all of them refuse."""
+    unchanged = {"description": "The caller's copy is still right; no body."}
+    return {200: ok, 304: unchanged, **refusals(NOT_FOUND, INVALID, OVERLOADED, *examples)}
+
+
+def json_or_upload(
+    schema: dict[str, Any], upload: dict[str, Any], examples: dict[str, Any]
+) -> dict[str, Any]:
+    """OpenAPI's words for the two kinds of body that `deps.read_body` reads."""
+    content = {
+        JSON: {"schema": schema, "examples": examples},
+        UPLOAD: {"schema": upload, "encoding": {"picture": {"contentType": "image/*"}}},
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def describe(app: FastAPI) -> None:
-    """Let `app.openapi()` include documents that routes write themselves, and who may ask."""
+    """Let `app.openapi()` include documents that routes write themselves, and scopes."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            made = get_openapi(
+            document = get_openapi(
                 title=app.title, version=app.version, summary=app.summary,
                 description=app.description, routes=app.routes, tags=app.openapi_tags,
             )  # fmt: skip
-            known = made.setdefault("components", {}).setdefault("schemas", {})
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for unnamed in (Problem, SearchRequest, PolygonMask):
                 model = unnamed.model_json_schema(ref_template=REFERENCE)
-                known.update(model.pop("$defs", {}))
-                known[unnamed.__name__] = model
-            _say_who_may(made)
-            app.openapi_schema = made
+                schemas.update(model.pop("$defs", {}))
+                schemas[unnamed.__name__] = model
+            _add_scopes(document)
+            app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
-def _say_who_may(made: dict[str, Any]) -> None:
+def _add_scopes(document: dict[str, Any]) -> None:
     """Which scope each operation needs; the empty choice stands for a server on loopback."""
     scheme = {"type": "http", "scheme": "bearer", "description": "An API key of the library."}
-    made["components"]["securitySchemes"] = {"key": scheme}
-    for path, methods in made["paths"].items():
+    document["components"]["securitySchemes"] = {"key": scheme}
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
             scope = scope_for(method.upper(), path)
             if scope is not None:
@@ -179,6 +174,6 @@ def _say_who_may(made: dict[str, Any]) -> None:
 def _add_example(operation: dict[str, Any], problem: ProblemResponse) -> None:
     for status, row in refusals(problem, library=False).items():
         if status == problem.status_code:
-            known = operation["responses"].setdefault(str(status), row)
-            examples = known["content"][MEDIA_TYPE]["examples"]
+            present = operation["responses"].setdefault(str(status), row)
+            examples = present["content"][MEDIA_TYPE]["examples"]
             examples.update(row["content"][MEDIA_TYPE]["examples"])

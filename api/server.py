@@ -13,19 +13,12 @@ from contextlib import contextmanager
 import uvicorn
 
 from segsearch.core.errors import OpenAddressError, PortBusyError, ServerError
+from segsearch.core.settings import Settings
 from segsearch.library import SegSearch
 from segsearch.storage.api_keys import KeyRing
-from segsearch_api.app import (
-    create_app,
-)
-from segsearch_api.deps import (
-    Shared,
-)
-from segsearch_api.middleware.guards import (
-    hosts_for,
-    is_loopback,
-    names_of,
-)
+from segsearch_api.app import create_app
+from segsearch_api.deps import Shared
+from segsearch_api.middleware.guards import hosts_for, is_loopback, names_of
 
 LOG = logging.getLogger(__name__)
 BACKLOG = 128
@@ -34,7 +27,7 @@ WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what to open in
 
 
 def serve(
-    service: SegSearch,
+    library: SegSearch,
     host: str,
     port: int,
     *,
@@ -47,17 +40,10 @@ def serve(
     it is `insecure`. Raises OpenAddressError when there is no key then, PortBusyError when the
     address is taken, ServerError when it is none of this machine's.
     """
-    need_key = service.settings.require_key or not (is_loopback(host) or insecure)
-    if need_key and not KeyRing(service.settings.library).any_valid():
-        made = "make one with `segsearch keys create NAME`"
-        if service.settings.require_key:
-            raise OpenAddressError(
-                f"SEGSEARCH_REQUIRE_KEY asks for an API key, and the library has none: {made}."
-            )
-        raise OpenAddressError(
-            f"Others reach {host}, and the library has no API key: {made}, or serve with "
-            "--insecure to let everyone in."
-        )
+    settings = library.settings
+    need_key = settings.require_key or not (is_loopback(host) or insecure)
+    if need_key:
+        _check_keys(settings, host)
     with bind(host, port) as listening:
         if not is_loopback(host) and not need_key:
             LOG.warning(
@@ -65,8 +51,8 @@ def serve(
                 host,
                 extra={"action": "api.open"},
             )
-        hosts = names_of(service.settings.host_names) or hosts_for(host)
-        app = create_app(service, hosts=hosts, need_key=need_key)
+        hosts = names_of(settings.host_names) or hosts_for(host)
+        app = create_app(library, hosts=hosts, need_key=need_key)
         shared: Shared = app.state.shared
         config = uvicorn.Config(
             app,
@@ -83,12 +69,27 @@ def serve(
             server.run(sockets=[listening])
 
 
+def _check_keys(settings: Settings, host: str) -> None:
+    """OpenAddressError when the library has no API key."""
+    if KeyRing(settings.library).any_valid():
+        return
+    hint = "make one with `segsearch keys create NAME`"
+    if settings.require_key:
+        raise OpenAddressError(
+            f"SEGSEARCH_REQUIRE_KEY asks for an API key, and the library has none: {hint}."
+        )
+    raise OpenAddressError(
+        f"Others reach {host}, and the library has no API key: {hint}, or serve with "
+        "--insecure to let everyone in."
+    )
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A socket that listens on an address; PortBusyError or ServerError say why there is none."""
     try:
         kind = socket.SOCK_STREAM
-        found = socket.getaddrinfo(host.strip("[]"), port, type=kind, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
+        addresses = socket.getaddrinfo(host.strip("[]"), port, type=kind, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = addresses[0]
         return socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as problem:
         if problem.errno == errno.EADDRINUSE:
@@ -120,9 +121,9 @@ def _ending(server: uvicorn.Server) -> Iterator[None]:
     def ask(_number: int, _frame: object) -> None:
         server.should_exit = True
 
-    before = {one: signal.signal(one, ask) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

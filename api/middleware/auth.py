@@ -8,22 +8,19 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections import OrderedDict
 
+from cachetools import LRUCache
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from segsearch.core.errors import AccessError, KeyMissingError, LibraryError, RateError, ScopeError
 from segsearch.storage.api_keys import Key, KeyRing
 from segsearch.storage.api_keys import Scope as KeyScope
-from segsearch_api.errors import (
-    ProblemResponse,
-    problem_of,
-)
+from segsearch_api.errors import ProblemResponse, problem_of
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-# POST that changes nothing: the question does not fit into a URL.
-ASKING_PATHS = ("/v1/search", "/v1/segment", "/v1/export")
+# POST that changes nothing: the query does not fit into a URL.
+QUERY_PATHS = ("/v1/search", "/v1/segment", "/v1/export")
 PAGE_PATHS = frozenset({"/", "/docs", "/openapi.json"})
 CALLERS_KEPT = 10_000
 BURST_SECONDS = 10.0  # so much of a minute's requests may come at once
@@ -35,29 +32,27 @@ def scope_for(method: str, path: str) -> KeyScope | None:
         return None
     if path == "/v1/keys" or path.startswith("/v1/keys/"):
         return KeyScope.ADMIN
-    asks = any(path == one or path.startswith(f"{one}/") for one in ASKING_PATHS)
-    if method in {"GET", "HEAD", "OPTIONS"} or (method == "POST" and asks):
+    is_query = any(path == query or path.startswith(f"{query}/") for query in QUERY_PATHS)
+    if method in {"GET", "HEAD", "OPTIONS"} or (method == "POST" and is_query):
         return KeyScope.READ
     return KeyScope.WRITE
 
 
-class Rates:
-    """A bucket of requests a caller, filled so many times a minute."""
+class RateLimiter:
+    """A bucket of requests for each caller, filled `per_minute`; 0 is no limit."""
 
     def __init__(self, per_minute: int) -> None:
         self._per_second = per_minute / 60
         self._most = max(1.0, self._per_second * BURST_SECONDS)
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(CALLERS_KEPT)
 
     def take(self, caller: str, now: float) -> None:
         """Note one request; RateError when the caller's bucket is empty."""
         if not self._per_second:
             return
-        left, since = self._buckets.pop(caller, (self._most, now))
+        left, since = self._buckets.get(caller, (self._most, now))
         left = min(self._most, left + (now - since) * self._per_second)
         self._buckets[caller] = (max(0.0, left - 1) if left >= 1 else left, now)
-        while len(self._buckets) > CALLERS_KEPT:
-            self._buckets.popitem(last=False)
         if left < 1:
             seconds = (1 - left) / self._per_second
             raise RateError(
@@ -67,34 +62,34 @@ class Rates:
             )
 
 
-class Access:
+class AuthMiddleware:
     """ASGI middleware; without `need_key` a caller who shows no key may do everything."""
 
     def __init__(self, app: ASGIApp, *, keys: KeyRing, need_key: bool, per_minute: int) -> None:
         self._app = app
         self._keys = keys
         self._need_key = need_key
-        self._rates = Rates(per_minute)
+        self._rates = RateLimiter(per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            refused = self._refused(scope)
-            if refused is not None:
-                await refused(scope, receive, send)
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _refused(self, scope: Scope) -> ProblemResponse | None:
+    def _refusal(self, scope: Scope) -> ProblemResponse | None:
         path = scope["path"]
-        wanted = scope_for(scope["method"], path)
-        if wanted is None:
+        needed = scope_for(scope["method"], path)
+        if needed is None:
             return None
         try:
             key = self._key(Headers(scope=scope))
             if key is not None:
                 self._rates.take(key.id, time.monotonic())
-                if not key.scope.allows(wanted):
-                    raise ScopeError(f"The key {key.name!r} may {key.scope}, this needs {wanted}.")
+                if not key.scope.allows(needed):
+                    raise ScopeError(f"The key {key.name!r} may {key.scope}, this needs {needed}.")
             elif self._need_key:
                 raise KeyMissingError(
                     "An API key is needed: send 'Authorization: Bearer KEY'; `segsearch keys "
@@ -102,9 +97,10 @@ class Access:
                 )
         except (AccessError, RateError, LibraryError) as problem:
             on_page = path in PAGE_PATHS or path.startswith("/static/")
+            lacks_key = isinstance(problem, KeyMissingError)
             # A browser that opens the page asks its user for a password, and sends it from then on.
             basic = {"WWW-Authenticate": 'Basic realm="segsearch", charset="UTF-8"'}
-            return problem_of(problem, basic if on_page and _lacks_key(problem) else None)
+            return problem_of(problem, basic if on_page and lacks_key else None)
         return None
 
     def _key(self, headers: Headers) -> Key | None:
@@ -117,10 +113,6 @@ class Access:
         elif kind.lower() != "bearer":
             raise KeyMissingError(f"Expected 'Authorization: Bearer KEY', not {kind[:20]!r}.")
         return self._keys.check(text)
-
-
-def _lacks_key(problem: Exception) -> bool:
-    return isinstance(problem, KeyMissingError)
 
 
 def _password(text: str) -> str:

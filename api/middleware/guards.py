@@ -9,9 +9,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from segsearch_api.errors import (
-    refusal,
-)
+from segsearch_api.errors import ProblemResponse, refusal
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_JSON_BYTES = 65_536
@@ -37,10 +35,10 @@ def hosts_for(address: str) -> frozenset[str] | None:
 
 def names_of(text: str | None) -> frozenset[str]:
     """Names or origins separated by commas."""
-    return frozenset(one.strip().lower() for one in (text or "").split(",") if one.strip())
+    return frozenset(name.strip().lower() for name in (text or "").split(",") if name.strip())
 
 
-class Guards:
+class GuardMiddleware:
     """ASGI middleware around the whole application."""
 
     def __init__(
@@ -60,37 +58,31 @@ class Guards:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
+        limit = self._limit(headers)
+        refused = self._refusal(scope["method"], headers, limit)
+        if refused is not None:
+            await refused(scope, receive, send)
+        else:
+            await self._app(scope, _counted(receive, limit), send)
+
+    def _refusal(self, method: str, headers: Headers, limit: int) -> ProblemResponse | None:
+        host, origin = headers.get("host", ""), headers.get("origin")
         if self._hosts is not None and _name(host) not in self._hosts:
             # DNS rebinding: a page of another site, whose name was pointed at this machine.
-            detail = (
-                f"This server answers to {', '.join(sorted(self._hosts))} only, not to {host!r}."
-            )
-            await refusal(421, detail)(scope, receive, send)
-            return
-        origin = headers.get("origin")
-        if (
-            origin is not None
-            and scope["method"] not in SAFE_METHODS
-            and not self._own(origin, host)
-        ):
+            names = ", ".join(sorted(self._hosts))
+            return refusal(421, f"This server answers to {names} only, not to {host!r}.")
+        if origin is not None and method not in SAFE_METHODS and not self._is_own(origin, host):
             # A form on a page of another site, sent by a browser that reaches this server.
-            detail = (
-                f"Pages of {origin[:120]!r} may change nothing here: see SEGSEARCH_CORS_ORIGINS."
-            )
-            await refusal(403, detail)(scope, receive, send)
-            return
-        limit = self._limit(headers)
+            hint = "see SEGSEARCH_CORS_ORIGINS"
+            return refusal(403, f"Pages of {origin[:120]!r} may change nothing here: {hint}.")
         if _declared(headers) > limit:
             # The connection stays: uvicorn drops what still comes, and closes when 5 seconds are
             # over. Closed at once, it would break under a sender who has not read the answer yet.
-            await refusal(413, _too_large(limit))(scope, receive, send)
-            return
-        await self._app(scope, _counted(receive, limit), send)
+            return refusal(413, _too_large(limit))
+        return None
 
-    def _own(self, origin: str, host: str) -> bool:
+    def _is_own(self, origin: str, host: str) -> bool:
         """Whether a page's origin is this server, or one that was allowed."""
         return origin in self._origins or origin.partition("://")[2].lower() == host.lower()
 

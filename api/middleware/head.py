@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 ENDLESS = "/v1/jobs/events"  # its body would be waited for, though nobody gets it
 
 
-class Heads:
+class HeadMiddleware:
     """ASGI middleware, the innermost: routes see GET, callers the headers alone."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -21,8 +21,8 @@ class Heads:
         async def send_no_body(message: Message) -> None:
             await send({**message, "body": b""} if "body" in message else message)
 
-        asked: Scope = {**scope, "method": "GET"}
+        as_get: Scope = {**scope, "method": "GET"}
         try:
-            await self._app(asked, receive, send_no_body)
+            await self._app(as_get, receive, send_no_body)
         finally:
-            scope.update(asked, method="HEAD")  # the route, and a refusal's code, for the metrics
+            scope.update(as_get, method="HEAD")  # the route, and a refusal's code, for the metrics

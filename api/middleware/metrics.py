@@ -19,13 +19,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segsearch.core.errors import SegSearchError
-from segsearch_api.deps import (
-    Shared,
-)
-from segsearch_api.errors import (
-    CODE_KEY,
-    refusal,
-)
+from segsearch_api.deps import Shared
+from segsearch_api.errors import CODE_KEY, refusal
 
 LOG = logging.getLogger(__name__)
 REQUEST_ID = "X-Request-Id"
@@ -61,11 +56,11 @@ class Metrics:
             "segsearch_problems", "Refused requests by code.", ("code",), registry=self.registry
         )
         ProcessCollector(registry=self.registry)
-        self.registry.register(_Library(shared))
+        self.registry.register(LibraryCollector(shared))
 
 
-class _Library(Collector):
-    """What the library holds, what waits, and who stands in line."""
+class LibraryCollector(Collector):
+    """What the library holds, and which requests wait, asked for at each look."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -81,8 +76,8 @@ class _Library(Collector):
             lanes.add_metric([lane.what], lane.inside)
         yield lanes
         try:
-            held = self._shared.service.catalog.statistics()["states"]
-            jobs = self._shared.service.jobs(running=True)
+            held = self._shared.library.catalog.statistics()["states"]
+            jobs = self._shared.library.jobs(running=True)
         except SegSearchError as problem:
             yield GaugeMetricFamily("segsearch_catalog_up", "Whether it can be read.", 0)
             LOG.warning("No metrics of the library: %s", problem, extra={"action": "api.metrics"})
@@ -99,8 +94,8 @@ class _Library(Collector):
         yield GaugeMetricFamily("segsearch_jobs_running", "Runs that fill the library.", len(jobs))
 
 
-class Observed:
-    """ASGI middleware, the outermost: nothing a request does goes by unseen."""
+class MetricsMiddleware:
+    """ASGI middleware, the outermost: it measures every request, whatever answers it."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app

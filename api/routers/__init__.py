@@ -1,1 +1,26 @@
-"""The routes of the HTTP API, a file for each thing they are about."""
+"""The routes, a file for each thing they are about; `ROUTERS` is the order of the documentation."""
+
+from __future__ import annotations
+
+from segsearch_api.routers import (
+    click,
+    collections,
+    export,
+    health,
+    images,
+    jobs,
+    keys,
+    library,
+    scene,
+    search,
+    segments,
+    uploads,
+)
+
+ROUTERS = tuple(
+    module.router
+    for module in (
+        search, scene, click, images, uploads, segments, collections, export, jobs, library, keys,
+        health,
+    )
+)  # fmt: skip

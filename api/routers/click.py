@@ -6,19 +6,14 @@ import time
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.datastructures import FormData, UploadFile
 
 from segsearch.core.errors import InputError
 from segsearch.export.documents import candidate_document
 from segsearch.library import SegSearch
 from segsearch.models.segment.multilook import find_masks
 from segsearch.models.segment.prompts import check_prompts
-from segsearch_api.deps import (
-    Here,
-)
+from segsearch_api.deps import JSON, SharedDep, parsed, read_body
 from segsearch_api.openapi import (
     BAD_PICTURE,
     BAD_PROMPT,
@@ -29,55 +24,40 @@ from segsearch_api.openapi import (
     OTHER_TYPE,
     OVERLOADED,
     TOO_LARGE,
+    json_or_upload,
     refusals,
 )
-from segsearch_api.schemas.library import (
-    PROMPT,
-    SegmentAnswer,
-    SegmentRequest,
-)
+from segsearch_api.schemas.library import PROMPT, SegmentAnswer, SegmentRequest
 
 router = APIRouter(prefix="/v1", tags=["search"])
-JSON = "application/json"
-UPLOAD = "multipart/form-data"
-FIELDS = {"picture", "prompt"}
-
-
-def _request_body() -> dict[str, Any]:
-    """OpenAPI's words for both kinds of body; the route reads them itself."""
-    model = SegmentRequest.model_json_schema()
-    fields = {
-        "picture": {"type": "string", "format": "binary", "description": "A picture file."},
-        "prompt": {
-            "type": "string",
-            "contentMediaType": JSON,
-            "description": "The same as the JSON body, without image_id.",
+MAX_FIELDS = 4
+FIELDS: dict[str, Any] = {
+    "picture": {"type": "string", "format": "binary", "description": "A picture file."},
+    "prompt": {
+        "type": "string",
+        "contentMediaType": JSON,
+        "description": "The same as the JSON body, without image_id.",
+    },
+}
+UPLOAD_SCHEMA: dict[str, Any] = {
+    "title": "SegmentUpload",
+    "type": "object",
+    "properties": FIELDS,
+    "required": list(FIELDS),
+    "additionalProperties": False,
+    "examples": [{"picture": "(the file's bytes)", "prompt": '{"points": [[120, 200]]}'}],
+}
+EXAMPLES = {
+    "point": {"summary": "A click on a stored image", "value": PROMPT},
+    "boxes": {
+        "summary": "Two boxes, one mask each",
+        "value": {
+            "image_id": 31,
+            "boxes": [[37, 60, 211, 302], [300, 80, 420, 200]],
+            "multimask": False,
         },
-    }
-    upload: dict[str, Any] = {
-        "title": "SegmentUpload",
-        "type": "object",
-        "properties": fields,
-        "required": ["picture", "prompt"],
-        "additionalProperties": False,
-        "examples": [{"picture": "(the file's bytes)", "prompt": '{"points": [[120, 200]]}'}],
-    }
-    examples = {
-        "point": {"summary": "A click on a stored image", "value": PROMPT},
-        "boxes": {
-            "summary": "Two boxes, one mask each",
-            "value": {
-                "image_id": 31,
-                "boxes": [[37, 60, 211, 302], [300, 80, 420, 200]],
-                "multimask": False,
-            },
-        },
-    }
-    content = {
-        JSON: {"schema": model, "examples": examples},
-        UPLOAD: {"schema": upload, "encoding": {"picture": {"contentType": "image/*"}}},
-    }
-    return {"requestBody": {"required": True, "content": content}}
+    },
+}
 
 
 @router.post(
@@ -87,9 +67,9 @@ def _request_body() -> dict[str, Any]:
         BAD_PROMPT, NOT_FOUND, BODY_TOO_LARGE, TOO_LARGE, OTHER_TYPE, INVALID, BAD_PICTURE,
         NO_PROMPTS, OVERLOADED,
     ),
-    openapi_extra=_request_body(),
+    openapi_extra=json_or_upload(SegmentRequest.model_json_schema(), UPLOAD_SCHEMA, EXAMPLES),
 )  # fmt: skip
-async def segment(request: Request, here: Here) -> dict[str, Any]:
+async def segment(request: Request, shared: SharedDep) -> dict[str, Any]:
     """Masks of what is pointed at by points or boxes, best first, with their predicted IoU.
 
     Send JSON with an `image_id`, or a form with a `picture` file and a `prompt`:
@@ -98,46 +78,38 @@ async def segment(request: Request, here: Here) -> dict[str, Any]:
     around what is pointed at, and puts first what its looks agree on. Nothing is stored.
     """
     started = time.monotonic()
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == JSON:
-        wanted = _parsed(await request.body())
-        if wanted.image_id is None:
-            raise InputError("Nothing is pointed at: give image_id, or upload a picture.")
-        picture = wanted.image_id
-        answer = await here.prompts.run(lambda: _answer(here.service, picture, wanted))
-    elif kind == UPLOAD:
-        async with request.form(max_files=1, max_fields=4, max_part_size=65_536) as form:
-            file, text = form.get("picture"), form.get("prompt")
-            if set(form) != FIELDS or not isinstance(file, UploadFile) or not isinstance(text, str):
-                raise InputError("Expected a form with a file 'picture' and a text 'prompt' only.")
-            wanted = _parsed(text.encode())
-            if wanted.image_id is not None:
-                raise InputError("Give image_id or upload a picture, not both.")
-            upload = file.file
-            # Read when it is this one's turn: until then the upload stays on disk.
-            answer = await here.prompts.run(lambda: _answer(here.service, upload.read(), wanted))
-    else:
-        raise HTTPException(415, f"Expected {JSON} or {UPLOAD}, not {kind!r}.")
+    async with read_body(request, max_fields=MAX_FIELDS) as body:
+        prompt, picture = _read(body)
+        answer = await shared.prompts.run(lambda: _answer(shared.library, prompt, picture))
     return {**answer, "seconds": round(time.monotonic() - started, 4)}
 
 
-def _parsed(body: bytes) -> SegmentRequest:
-    try:
-        return SegmentRequest.model_validate_json(body)
-    except ValidationError as problem:
-        errors = problem.errors(include_url=False, include_context=False, include_input=False)
-        located = [{**one, "loc": ("body", *one["loc"])} for one in errors]
-        raise RequestValidationError(located) from problem
+def _read(body: bytes | FormData) -> tuple[SegmentRequest, int | UploadFile]:
+    """What is pointed at, and in which picture: a stored image's id, or a file."""
+    if isinstance(body, bytes):
+        prompt = parsed(SegmentRequest, body)
+        if prompt.image_id is None:
+            raise InputError("Nothing is pointed at: give image_id, or upload a picture.")
+        return prompt, prompt.image_id
+    file, text = body.get("picture"), body.get("prompt")
+    if set(body) != set(FIELDS) or not isinstance(file, UploadFile) or not isinstance(text, str):
+        raise InputError("Expected a form with a file 'picture' and a text 'prompt' only.")
+    prompt = parsed(SegmentRequest, text.encode())
+    if prompt.image_id is not None:
+        raise InputError("Give image_id or upload a picture, not both.")
+    return prompt, file
 
 
-def _answer(service: SegSearch, picture: int | bytes, wanted: SegmentRequest) -> dict[str, Any]:
-    opened = service.open_picture(picture)
+def _answer(
+    library: SegSearch, prompt: SegmentRequest, picture: int | UploadFile
+) -> dict[str, Any]:
+    # An upload is read when it is its turn: until then it stays on disk.
+    opened = library.open_picture(picture if isinstance(picture, int) else picture.file.read())
     height, width = opened.size
-    check_prompts(opened.size, wanted.points, wanted.labels, wanted.boxes)
-    boxes: list[tuple[float, ...] | None] = [*wanted.boxes] or [None]
-    found = [
-        find_masks(opened, wanted.points, wanted.labels, box, multimask=wanted.multimask)
-        for box in boxes
-    ]
-    objects = [{"masks": [candidate_document(one) for one in masks]} for masks in found]
+    check_prompts(opened.size, prompt.points, prompt.labels, prompt.boxes)
+    boxes: list[tuple[float, ...] | None] = [*prompt.boxes] or [None]
+    objects = []
+    for box in boxes:
+        masks = find_masks(opened, prompt.points, prompt.labels, box, multimask=prompt.multimask)
+        objects.append({"masks": [candidate_document(mask) for mask in masks]})
     return {"width": width, "height": height, "objects": objects}

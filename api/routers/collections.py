@@ -9,9 +9,7 @@ from fastapi import APIRouter, Path, Response
 
 from segsearch.core.names import NAME
 from segsearch.core.types import Collection
-from segsearch_api.deps import (
-    Here,
-)
+from segsearch_api.deps import LibraryDep
 from segsearch_api.openapi import (
     INVALID,
     NO_COLLECTION,
@@ -38,9 +36,9 @@ def _document(collection: Collection) -> dict[str, Any]:
 
 
 @router.get("", response_model=CollectionList, responses=refusals())
-def list_collections(here: Here) -> dict[str, Any]:
+def list_collections(library: LibraryDep) -> dict[str, Any]:
     """All collections by name. `GET /v1/images?collection=NAME` lists what is in one."""
-    return {"collections": [_document(one) for one in here.service.catalog.collections()]}
+    return {"collections": [_document(row) for row in library.catalog.collections()]}
 
 
 @router.post(
@@ -49,17 +47,17 @@ def list_collections(here: Here) -> dict[str, Any]:
     response_model=CollectionDocument,
     responses=refusals(INVALID, TAKEN, READ_ONLY),
 )
-def create_collection(wanted: CollectionRequest, here: Here) -> dict[str, Any]:
+def create_collection(body: CollectionRequest, library: LibraryDep) -> dict[str, Any]:
     """Make an empty collection."""
-    return _document(here.service.catalog.create_collection(wanted.name))
+    return _document(library.catalog.create_collection(body.name))
 
 
 @router.get(
     "/{name}", response_model=CollectionDocument, responses=refusals(NO_COLLECTION, INVALID)
 )
-def read_collection(name: Name, here: Here) -> dict[str, Any]:
+def read_collection(name: Name, library: LibraryDep) -> dict[str, Any]:
     """One collection."""
-    return _document(here.service.catalog.collection(name))
+    return _document(library.catalog.collection(name))
 
 
 @router.patch(
@@ -67,9 +65,9 @@ def read_collection(name: Name, here: Here) -> dict[str, Any]:
     response_model=CollectionDocument,
     responses=refusals(NO_COLLECTION, INVALID, TAKEN, READ_ONLY),
 )
-def rename_collection(name: Name, wanted: CollectionRequest, here: Here) -> dict[str, Any]:
+def rename_collection(name: Name, body: CollectionRequest, library: LibraryDep) -> dict[str, Any]:
     """Give a collection another name."""
-    return _document(here.service.catalog.rename_collection(name, wanted.name))
+    return _document(library.catalog.rename_collection(name, body.name))
 
 
 @router.delete(
@@ -78,9 +76,9 @@ def rename_collection(name: Name, wanted: CollectionRequest, here: Here) -> dict
     response_class=Response,
     responses=refusals(NO_COLLECTION, INVALID, READ_ONLY),
 )
-def delete_collection(name: Name, here: Here) -> Response:
+def delete_collection(name: Name, library: LibraryDep) -> Response:
     """Forget a collection; its images stay in the library."""
-    here.service.catalog.delete_collection(name)
+    library.catalog.delete_collection(name)
     return Response(status_code=204)
 
 
@@ -89,9 +87,9 @@ def delete_collection(name: Name, here: Here) -> Response:
     response_model=Changed,
     responses=refusals(NO_COLLECTION, NOT_FOUND, INVALID, READ_ONLY),
 )
-def add_images(name: Name, wanted: ImageIds, here: Here) -> dict[str, Any]:
+def add_images(name: Name, body: ImageIds, library: LibraryDep) -> dict[str, Any]:
     """Put images into a collection: all of them, or none when one is unknown."""
-    return {"changed": here.service.catalog.add_to_collection(name, wanted.image_ids)}
+    return {"changed": library.catalog.add_to_collection(name, body.image_ids)}
 
 
 @router.post(
@@ -99,6 +97,6 @@ def add_images(name: Name, wanted: ImageIds, here: Here) -> dict[str, Any]:
     response_model=Changed,
     responses=refusals(NO_COLLECTION, INVALID, READ_ONLY),
 )
-def take_images(name: Name, wanted: ImageIds, here: Here) -> dict[str, Any]:
+def take_images(name: Name, body: ImageIds, library: LibraryDep) -> dict[str, Any]:
     """Take images out of a collection; those that are not in it do no harm."""
-    return {"changed": here.service.catalog.take_from_collection(name, wanted.image_ids)}
+    return {"changed": library.catalog.take_from_collection(name, body.image_ids)}

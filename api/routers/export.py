@@ -19,9 +19,7 @@ from segsearch.core.query import MAX_LIMIT, Query, SegmentTerm, Term, TextTerm
 from segsearch.core.types import Hit
 from segsearch.export.packs import write_caption_pack, write_coco, write_json_lines
 from segsearch.library import SegSearch
-from segsearch_api.deps import (
-    Here,
-)
+from segsearch_api.deps import SharedDep
 from segsearch_api.openapi import (
     BAD_QUERY,
     EMPTY,
@@ -32,9 +30,7 @@ from segsearch_api.openapi import (
     OVERLOADED,
     refusals,
 )
-from segsearch_api.schemas.library import (
-    ExportRequest,
-)
+from segsearch_api.schemas.library import ExportRequest
 
 router = APIRouter(prefix="/v1", tags=["library"])
 MEDIA_TYPES = {
@@ -74,70 +70,70 @@ ANSWER: dict[str, Any] = {
         **refusals(NOT_FOUND, NO_COLLECTION, INVALID, BAD_QUERY, EMPTY, OTHER_MODELS, OVERLOADED),
     },
 )
-async def export(wanted: ExportRequest, here: Here) -> FileResponse:
+async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
     """Write the regions of a query, of a collection, or of the whole library into one file.
 
     A caption pack holds, a region, a crop, a cutout, the marked picture and chat messages.
     """
-    _check(wanted)
+    _check(body)
     folder = Path(tempfile.mkdtemp(prefix="segsearch-export-"))
     try:
-        file = await here.exports.run(lambda: _write(here.service, wanted, folder))
+        file = await shared.exports.run(lambda: _write(shared.library, body, folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    media_type, name = MEDIA_TYPES[wanted.format]
+    media_type, name = MEDIA_TYPES[body.format]
     done = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     return FileResponse(file, media_type=media_type, filename=name, background=done)
 
 
-def _check(wanted: ExportRequest) -> None:
-    asked = wanted.text is not None or wanted.segment_id is not None
-    if asked and wanted.collection is not None:
+def _check(body: ExportRequest) -> None:
+    is_query = body.text is not None or body.segment_id is not None
+    if is_query and body.collection is not None:
         raise QueryError("Give words or a segment, or a collection, not both.")
-    if wanted.text is not None and wanted.segment_id is not None:
+    if body.text is not None and body.segment_id is not None:
         raise QueryError("Give words or a segment, not both.")
-    if wanted.format == "parquet" and importlib.util.find_spec("pyarrow") is None:
+    if body.format == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise QueryError("The package pyarrow is missing: install segsearch with the extra 'data'.")
-    if (wanted.limit or 0) > MAX_LIMIT and (asked or wanted.format == "caption-pack"):
+    if (body.limit or 0) > MAX_LIMIT and (is_query or body.format == "caption-pack"):
         raise QueryError(
-            f"The limit is {wanted.limit}, expected at most {MAX_LIMIT} for a query or a pack."
+            f"The limit is {body.limit}, expected at most {MAX_LIMIT} for a query or a pack."
         )
 
 
-def _write(service: SegSearch, wanted: ExportRequest, folder: Path) -> Path:
-    hits = _hits(service, wanted)
+def _write(library: SegSearch, body: ExportRequest, folder: Path) -> Path:
+    hits = _hits(library, body)
     file = folder / "export"
-    if wanted.format == "coco":
-        write_coco(hits, file, wanted.text or "region")
-    elif wanted.format == "jsonl":
+    if body.format == "coco":
+        write_coco(hits, file, body.text or "region")
+    elif body.format == "jsonl":
         write_json_lines(hits, file)
-    elif wanted.format == "parquet":
+    elif body.format == "parquet":
         from segsearch.export.parquet import write_parquet  # loads pyarrow
 
         write_parquet(hits, file)
     else:
         file = file.with_suffix(".tar")
-        written = write_caption_pack(hits, service.region_sources(), file)
+        written = write_caption_pack(hits, library.region_sources(), file)
         if written.skipped and not written.regions:
             raise NotFoundError(f"No picture is there: {next(iter(written.skipped.values()))}")
     return file
 
 
-def _hits(service: SegSearch, wanted: ExportRequest) -> Iterator[Hit]:
+def _hits(library: SegSearch, body: ExportRequest) -> Iterator[Hit]:
     term: Term | None = None
-    if wanted.text is not None:
-        term = TextTerm(wanted.text)
-    elif wanted.segment_id is not None:
-        term = SegmentTerm(wanted.segment_id)
+    if body.text is not None:
+        term = TextTerm(body.text)
+    elif body.segment_id is not None:
+        term = SegmentTerm(body.segment_id)
     if term is not None:
-        floor = wanted.min_relevance
-        query = Query((term,), wanted.limit or MAX_LIMIT, wanted.per_image, min_relevance=floor)
-        yield from service.search(query).hits
+        floor = body.min_relevance
+        query = Query((term,), body.limit or MAX_LIMIT, body.per_image, min_relevance=floor)
+        yield from library.search(query).hits
         return
-    chosen: set[int] | None = None
-    if wanted.collection is not None:
-        chosen = set(service.catalog.image_ids_of(wanted.collection))
-    inside = (hit for hit in service.select() if chosen is None or hit.image.id in chosen)
-    most = MAX_LIMIT if wanted.format == "caption-pack" else None
-    yield from itertools.islice(inside, wanted.limit or most)
+    image_ids: set[int] | None = None
+    if body.collection is not None:
+        image_ids = set(library.catalog.image_ids_of(body.collection))
+    inside = (hit for hit in library.select() if image_ids is None or hit.image.id in image_ids)
+    most = MAX_LIMIT if body.format == "caption-pack" else None
+    yield from itertools.islice(inside, body.limit or most)

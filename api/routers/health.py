@@ -1,31 +1,23 @@
-"""Whether the process lives, whether it can search, and what the library holds."""
+"""Whether the process lives, whether it can search, and metrics for Prometheus."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from starlette.responses import Response
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from segsearch.core.errors import ModelError
-from segsearch_api.deps import (
-    Here,
-)
-from segsearch_api.errors import (
-    problem_of,
-    refusal,
-)
-from segsearch_api.openapi import (
-    refusals,
-)
-from segsearch_api.schemas.images import (
-    Health,
-    StatusDocument,
-)
+from segsearch_api.deps import SharedDep
+from segsearch_api.errors import problem_of, refusal
+from segsearch_api.openapi import refusals
+from segsearch_api.schemas.images import Health
 
 router = APIRouter()
+METRICS = {
+    "description": "Prometheus' text format: requests, refusals, queue, images, memory.",
+    "content": {"text/plain": {"schema": {"type": "string", "format": "prometheus"}}},
+}
 LOADING = refusal(503, "The index and the models are being loaded: try again shortly.")
 UNLOADABLE = problem_of(ModelError("The file clip-lite.safetensors is missing: install again."))
 
@@ -42,19 +34,26 @@ async def healthz() -> dict[str, str]:
     responses=refusals(LOADING, UNLOADABLE, library=False),
     response_model=Health,
 )
-async def readyz(here: Here) -> Response | dict[str, str]:
+async def readyz(shared: SharedDep) -> Response | dict[str, str]:
     """503 until the index and the models are in memory; then searches answer at once.
 
     What could not be loaded is tried again, at most every ten seconds.
     """
-    if here.readiness.error is not None:
-        await run_in_threadpool(here.readiness.load_again, here.service)
-    if here.readiness.error is not None:
-        raise here.readiness.error
-    return {"status": "ok"} if here.readiness.done else LOADING
+    readiness = shared.readiness
+    if readiness.error is not None:
+        await run_in_threadpool(readiness.load_again, shared.library)
+    if readiness.error is not None:
+        raise readiness.error
+    return {"status": "ok"} if readiness.done else LOADING
 
 
-@router.get("/v1/status", tags=["library"], responses=refusals(), response_model=StatusDocument)
-def status(here: Here) -> dict[str, Any]:
-    """Counts over the library, the same as `segsearch status --json`."""
-    return asdict(here.service.status())
+@router.get(
+    "/metrics",
+    tags=["health"],
+    response_class=Response,
+    responses={200: METRICS, **refusals(busy=False)},
+)
+def metrics(request: Request) -> Response:
+    """What Prometheus collects; needs a key where others do."""
+    registry = request.app.state.metrics.registry
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
@@ -14,31 +15,21 @@ from segsearch.core.types import MAX_ID, State
 from segsearch.export.documents import image_document, segment_document
 from segsearch.export.render import picture_png, thumbnail_jpeg
 from segsearch.library import SegSearch
-from segsearch.media.decode import Limits, decode_small
-from segsearch_api.deps import (
-    Here,
-)
-from segsearch_api.etag import (
-    drawn,
-    tag_of,
-)
+from segsearch.media.decode import decode_small
+from segsearch_api.deps import LibraryDep
+from segsearch_api.etag import DrawerDep, tag_of
 from segsearch_api.openapi import (
     BAD_TAG,
     BODY_TOO_LARGE,
     INVALID,
     NO_COLLECTION,
     NOT_FOUND,
-    NOT_MODIFIED,
-    OVERLOADED,
+    READ_ONLY,
+    drawing,
     picture,
     refusals,
 )
-from segsearch_api.schemas.images import (
-    ImageDocument,
-    ImagePage,
-    SegmentList,
-    TagsRequest,
-)
+from segsearch_api.schemas.images import ImageDocument, ImagePage, SegmentList, TagsRequest
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 ImageId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[31])]
@@ -48,29 +39,50 @@ FILE_TYPES = {
     "GIF": "image/gif", "TIFF": "image/tiff", "BMP": "image/bmp", "AVIF": "image/avif",
     "JPEG2000": "image/jp2", "HEIF": "image/heif",
 }  # fmt: skip
+FILE: dict[str, Any] = {
+    "description": "The bytes that were indexed, under their own media type.",
+    "content": {
+        media_type: {"schema": {"type": "string", "format": "binary"}}
+        for media_type in sorted({*FILE_TYPES.values(), OTHER_FILE})
+    },
+}
 Side = Annotated[int, Query(ge=16, le=2048, description="The longer side, in pixels.")]
 
 
 @router.get("", response_model=ImagePage, responses=refusals(NO_COLLECTION, INVALID))
 def list_images(
-    here: Here,
+    library: LibraryDep,
     after: Annotated[int, Query(ge=0, le=MAX_ID, description="The last page's next_after.")] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 100,
     state: Annotated[State | None, Query(description="Only images of this state.")] = None,
     collection: Annotated[str | None, Query(pattern=NAME, description="Only its images.")] = None,
 ) -> dict[str, Any]:
     """Images by ascending id, a page at a time."""
-    images = here.service.catalog.images(
-        after=after, limit=limit, state=state, collection=collection
-    )
+    images = library.catalog.images(after=after, limit=limit, state=state, collection=collection)
     following = images[-1].id if len(images) == limit else None
     return {"images": [image_document(image) for image in images], "next_after": following}
 
 
 @router.get("/{image_id}", response_model=ImageDocument, responses=refusals(NOT_FOUND, INVALID))
-def read_image(image_id: ImageId, here: Here) -> dict[str, Any]:
+def read_image(image_id: ImageId, library: LibraryDep) -> dict[str, Any]:
     """One image."""
-    return image_document(here.service.catalog.image(image_id))
+    return image_document(library.catalog.image(image_id))
+
+
+@router.delete(
+    "/{image_id}",
+    status_code=204,
+    response_class=Response,
+    responses=refusals(NOT_FOUND, INVALID, READ_ONLY),
+)
+async def delete_image(image_id: ImageId, library: LibraryDep) -> Response:
+    """Forget an image with its segments.
+
+    Its file is deleted when it was uploaded, and only then: other files are never touched, and a
+    folder that is watched brings its pictures back.
+    """
+    await run_in_threadpool(library.uploads.remove_image, image_id)
+    return Response(status_code=204)
 
 
 @router.post(
@@ -78,88 +90,61 @@ def read_image(image_id: ImageId, here: Here) -> dict[str, Any]:
     response_model=ImageDocument,
     responses=refusals(NOT_FOUND, INVALID, BAD_TAG, BODY_TOO_LARGE),
 )
-def tag_image(image_id: ImageId, wanted: TagsRequest, here: Here) -> dict[str, Any]:
+def tag_image(image_id: ImageId, body: TagsRequest, library: LibraryDep) -> dict[str, Any]:
     """Give tags to an image and take some away; what already is so stays so."""
-    here.service.tag(image_ids=[image_id], add=wanted.add, remove=wanted.remove)
-    return image_document(here.service.catalog.image(image_id))
+    library.tag(image_ids=[image_id], add=body.add, remove=body.remove)
+    return image_document(library.catalog.image(image_id))
 
 
 @router.get(
     "/{image_id}/segments", response_model=SegmentList, responses=refusals(NOT_FOUND, INVALID)
 )
-def list_segments(image_id: ImageId, here: Here) -> dict[str, Any]:
+def list_segments(image_id: ImageId, library: LibraryDep) -> dict[str, Any]:
     """All segments of an image with their masks, by ascending id."""
-    here.service.catalog.image(image_id)
-    segments = here.service.catalog.segments_of(image_id)
+    library.catalog.image(image_id)
+    segments = library.catalog.segments_of(image_id)
     return {"segments": [segment_document(segment) for segment in segments]}
 
 
 @router.get(
     "/{image_id}/thumbnail",
     response_class=Response,
-    responses={
-        200: picture("image/jpeg", "The upright picture, shrunk when it is larger than `side`."),
-        304: NOT_MODIFIED,
-        **refusals(NOT_FOUND, INVALID, OVERLOADED),
-    },
+    responses=drawing(
+        picture("image/jpeg", "The upright picture, shrunk when it is larger than `side`.")
+    ),
 )
-async def thumbnail(image_id: ImageId, request: Request, here: Here, side: Side = 480) -> Response:
+async def thumbnail(
+    image_id: ImageId, library: LibraryDep, drawer: DrawerDep, side: Side = 480
+) -> Response:
     """A small JPEG of an image."""
-    image = await run_in_threadpool(here.service.catalog.image, image_id)
-    return await drawn(
-        request,
-        here.drawings,
-        tag_of("thumbnail", image.sha256, side),
-        "image/jpeg",
-        lambda: _small(here.service, image_id, side),
-        kept=here.thumbnails,
+    image = await run_in_threadpool(library.catalog.image, image_id)
+    tag = tag_of("thumbnail", image.sha256, side)
+    return await drawer.answer(
+        tag, "image/jpeg", partial(_small, library, image_id, side), keep=True
     )
 
 
 @router.get(
     "/{image_id}/original",
     response_class=Response,
-    responses={
-        200: picture("image/png", "Pixels (H, W, 3) in sRGB."),
-        304: NOT_MODIFIED,
-        **refusals(NOT_FOUND, INVALID, OVERLOADED),
-    },
+    responses=drawing(picture("image/png", "Pixels (H, W, 3) in sRGB.")),
 )
-async def original(image_id: ImageId, request: Request, here: Here) -> Response:
+async def original(image_id: ImageId, library: LibraryDep, drawer: DrawerDep) -> Response:
     """An image's upright pixels without loss: boxes and masks lie over exactly these."""
-    image = await run_in_threadpool(here.service.catalog.image, image_id)
-    return await drawn(
-        request,
-        here.drawings,
-        tag_of("original", image.sha256),
-        "image/png",
-        lambda: picture_png(here.service.pictures.pixels(image_id)),
-    )
+    image = await run_in_threadpool(library.catalog.image, image_id)
+    draw = lambda: picture_png(library.pictures.pixels(image_id))  # noqa: E731
+    return await drawer.answer(tag_of("original", image.sha256), "image/png", draw)
 
 
-@router.get(
-    "/{image_id}/file",
-    response_class=Response,
-    responses={
-        200: {
-            "description": "The bytes that were indexed, under their own media type.",
-            "content": {
-                kind: {"schema": {"type": "string", "format": "binary"}}
-                for kind in sorted({*FILE_TYPES.values(), OTHER_FILE})
-            },
-        },
-        304: NOT_MODIFIED,
-        **refusals(NOT_FOUND, INVALID, OVERLOADED),
-    },
-)
-async def file(image_id: ImageId, request: Request, here: Here) -> Response:
+@router.get("/{image_id}/file", response_class=Response, responses=drawing(FILE))
+async def file(image_id: ImageId, library: LibraryDep, drawer: DrawerDep) -> Response:
     """An image's file as it was found or uploaded: not turned, not converted."""
-    image = await run_in_threadpool(here.service.catalog.image, image_id)
-    kind = FILE_TYPES.get(image.format, OTHER_FILE)
-    work = lambda: here.service.pictures.original(image_id)  # noqa: E731  read like its neighbours
-    return await drawn(request, here.drawings, f'"{image.sha256}"', kind, work)
+    image = await run_in_threadpool(library.catalog.image, image_id)
+    media_type = FILE_TYPES.get(image.format, OTHER_FILE)
+    read = partial(library.pictures.original, image_id)
+    return await drawer.answer(f'"{image.sha256}"', media_type, read)
 
 
-def _small(service: SegSearch, image_id: int, side: int) -> bytes:
-    limits = Limits(service.settings.max_bytes, service.settings.max_pixels)
-    return thumbnail_jpeg(decode_small(service.pictures.original(image_id), side, limits), side)
+def _small(library: SegSearch, image_id: int, side: int) -> bytes:
+    limits = library.pictures.limits
+    return thumbnail_jpeg(decode_small(library.pictures.original(image_id), side, limits), side)

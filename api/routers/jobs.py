@@ -16,22 +16,11 @@ from fastapi.responses import StreamingResponse
 from segsearch.core.errors import NotFoundError, OverloadError, SegSearchError
 from segsearch.core.query import MAX_LIMIT
 from segsearch.core.types import MAX_ID
-from segsearch_api.deps import (
-    Here,
-    Shared,
-)
-from segsearch_api.errors import (
-    problem_of,
-)
-from segsearch_api.openapi import (
-    INVALID,
-    OVERLOADED,
-    refusals,
-)
-from segsearch_api.schemas.images import (
-    JobDocument,
-    JobPage,
-)
+from segsearch.library import SegSearch
+from segsearch_api.deps import LibraryDep, Shared, SharedDep
+from segsearch_api.errors import problem_of
+from segsearch_api.openapi import INVALID, OVERLOADED, refusals
+from segsearch_api.schemas.images import JobDocument, JobPage
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 NO_JOB = problem_of(NotFoundError("There is no job 9000 in the library."))
@@ -47,12 +36,12 @@ STREAM = {
 
 @router.get("", response_model=JobPage, responses=refusals(INVALID))
 def list_jobs(
-    here: Here,
+    library: LibraryDep,
     before: Annotated[int | None, Query(ge=1, le=MAX_ID, description="For older ones.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50,
 ) -> dict[str, Any]:
     """Runs that fill the library, newest first, a page at a time."""
-    jobs = here.service.jobs(before=before, limit=limit)
+    jobs = library.jobs(before=before, limit=limit)
     following = jobs[-1].id if len(jobs) == limit else None
     return {"jobs": [asdict(job) for job in jobs], "next_before": following}
 
@@ -62,45 +51,45 @@ def list_jobs(
     response_class=StreamingResponse,
     responses={200: STREAM, **refusals(OVERLOADED)},
 )
-async def stream_jobs(here: Here) -> StreamingResponse:
+async def stream_jobs(shared: SharedDep) -> StreamingResponse:
     """Server-sent events: the running jobs as `{"jobs": [...]}`, at once and at each change."""
-    if here.streams.open >= MAX_STREAMS:
+    if shared.streams.open >= MAX_STREAMS:
         raise OverloadError(f"{MAX_STREAMS} pages follow the jobs already: try again later.")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(here), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(shared), media_type="text/event-stream", headers=headers)
 
 
 @router.get("/{job_id}", response_model=JobDocument, responses=refusals(NO_JOB, INVALID))
 def read_job(
-    job_id: Annotated[int, Path(ge=1, le=MAX_ID, examples=[12])], here: Here
+    job_id: Annotated[int, Path(ge=1, le=MAX_ID, examples=[12])], library: LibraryDep
 ) -> dict[str, Any]:
     """One run; it stays after it has ended."""
-    return asdict(here.service.job(job_id))
+    return asdict(library.job(job_id))
 
 
-async def _events(here: Shared) -> AsyncIterator[str]:
+async def _events(shared: Shared) -> AsyncIterator[str]:
     """Events until the caller leaves or the server ends."""
-    here.streams.open += 1
+    shared.streams.open += 1
     try:
-        said, spoken = "", time.monotonic()
-        while not here.streams.is_ending():
-            text = await to_thread.run_sync(_running, here)
-            if text is not None and text != said:
-                said, spoken = text, time.monotonic()
+        sent, sent_at = "", time.monotonic()
+        while not shared.streams.is_ending():
+            text = await to_thread.run_sync(_running, shared.library)
+            if text is not None and text != sent:
+                sent, sent_at = text, time.monotonic()
                 yield f"event: jobs\ndata: {text}\n\n"
-            elif time.monotonic() - spoken > SILENCE_SECONDS:
-                spoken = time.monotonic()
+            elif time.monotonic() - sent_at > SILENCE_SECONDS:
+                sent_at = time.monotonic()
                 yield ": nothing new\n\n"
             looked = time.monotonic()
-            while time.monotonic() - looked < LOOK_SECONDS and not here.streams.is_ending():
+            while time.monotonic() - looked < LOOK_SECONDS and not shared.streams.is_ending():
                 await anyio.sleep(SHUTDOWN_LOOK_SECONDS)
     finally:
-        here.streams.open -= 1
+        shared.streams.open -= 1
 
 
-def _running(here: Shared) -> str | None:
+def _running(library: SegSearch) -> str | None:
     try:
-        jobs = here.service.jobs(running=True)
+        jobs = library.jobs(running=True)
     except SegSearchError:  # busy for a moment; the next look will tell
         return None
     return json.dumps({"jobs": [asdict(job) for job in jobs]})

@@ -1,37 +1,26 @@
-"""What the library is made of: models, counts, and metrics for Prometheus."""
+"""What the library is made of: models and counts."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter
 
 from segsearch.models.loading import is_here
 from segsearch.models.presets import PRESETS
-from segsearch_api.deps import (
-    Here,
-)
-from segsearch_api.openapi import (
-    refusals,
-)
-from segsearch_api.schemas.library import (
-    ModelsDocument,
-    StatsDocument,
-)
+from segsearch_api.deps import LibraryDep
+from segsearch_api.openapi import refusals
+from segsearch_api.schemas.images import StatusDocument
+from segsearch_api.schemas.library import ModelsDocument, StatsDocument
 
 router = APIRouter()
-METRICS = {
-    "description": "Prometheus' text format: requests, refusals, queue, images, memory.",
-    "content": {"text/plain": {"schema": {"type": "string", "format": "prometheus"}}},
-}
 
 
 @router.get("/v1/models", tags=["library"], response_model=ModelsDocument, responses=refusals())
-def models(here: Here) -> dict[str, Any]:
+def models(library: LibraryDep) -> dict[str, Any]:
     """The models that made the library's masks and vectors, and the presets that could."""
-    recipe = here.service.recipe()
+    recipe = library.recipe()
     return {
         "preset": recipe.preset if recipe else None,
         "segmenter": recipe.segmenter if recipe else None,
@@ -39,31 +28,25 @@ def models(here: Here) -> dict[str, Any]:
         "dimension": recipe.dimension if recipe else None,
         "presets": [
             {
-                "name": one.name,
-                "summary": one.summary,
-                "segmenter": one.segmenter,
-                "embedder": one.embedder,
-                "here": all(is_here(here.service.settings, name) for name in one.models),
+                "name": preset.name,
+                "summary": preset.summary,
+                "segmenter": preset.segmenter,
+                "embedder": preset.embedder,
+                "here": all(is_here(library.settings, name) for name in preset.models),
             }
-            for one in PRESETS.values()
+            for preset in PRESETS.values()
         ],
     }
 
 
 @router.get("/v1/stats", tags=["library"], response_model=StatsDocument, responses=refusals())
-def stats(here: Here) -> dict[str, Any]:
+def stats(library: LibraryDep) -> dict[str, Any]:
     """Counts by state, format and size; `/v1/status` says what is being done."""
-    found = here.service.catalog.statistics()
-    return {**found, "collections": len(here.service.catalog.collections())}
+    counts = library.catalog.statistics()
+    return {**counts, "collections": len(library.catalog.collections())}
 
 
-@router.get(
-    "/metrics",
-    tags=["health"],
-    response_class=Response,
-    responses={200: METRICS, **refusals(busy=False)},
-)
-def metrics(request: Request) -> Response:
-    """What Prometheus collects; needs a key where others do."""
-    registry = request.app.state.metrics.registry
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+@router.get("/v1/status", tags=["library"], responses=refusals(), response_model=StatusDocument)
+def status(library: LibraryDep) -> dict[str, Any]:
+    """Counts over the library, the same as `segsearch status --json`."""
+    return asdict(library.status())

@@ -7,12 +7,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from segsearch.core.query import SceneAnswer
 from segsearch.export.documents import scene_document
 from segsearch.search.schema import SceneRequest
-from segsearch_api.deps import (
-    Here,
-)
+from segsearch_api.deps import SharedDep
 from segsearch_api.openapi import (
     BAD_QUERY,
     BODY_TOO_LARGE,
@@ -24,9 +21,7 @@ from segsearch_api.openapi import (
     OVERLOADED,
     refusals,
 )
-from segsearch_api.schemas.search import (
-    SceneAnswerDocument,
-)
+from segsearch_api.schemas.search import SceneAnswerDocument
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
@@ -35,27 +30,16 @@ router = APIRouter(prefix="/v1", tags=["search"])
     "/search/scene",
     response_model=SceneAnswerDocument,
     responses=refusals(
-        MALFORMED,
-        NOT_FOUND,
-        BODY_TOO_LARGE,
-        INVALID,
-        BAD_QUERY,
-        EMPTY,
-        OTHER_MODELS,
-        OVERLOADED,
+        MALFORMED, NOT_FOUND, BODY_TOO_LARGE, INVALID, BAD_QUERY, EMPTY, OTHER_MODELS, OVERLOADED
     ),
 )
-async def scene(wanted: SceneRequest, here: Here) -> dict[str, Any]:
+async def scene(body: SceneRequest, shared: SharedDep) -> dict[str, Any]:
     """Pictures that hold several things, each where it should lie, and none that must not be there.
 
     Each answer names the region that fills each slot.
     """
     started = time.monotonic()
-
-    def work() -> SceneAnswer:
-        return here.service.search_scene(wanted.query())
-
-    answer = await here.searches.run(work)
+    answer = await shared.searches.run(lambda: shared.library.search_scene(body.query()))
     return {
         "scenes": [scene_document(hit) for hit in answer.hits],
         "relevance": {

@@ -8,19 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
 
 from segsearch.core.errors import QueryError
 from segsearch.core.query import MIN_RELEVANCE, SearchAnswer
 from segsearch.export.documents import hit_document, pointed_document
 from segsearch.search.schema import SearchRequest
-from segsearch_api.deps import (
-    Here,
-    Shared,
-)
+from segsearch_api.deps import SharedDep, parsed, read_body
 from segsearch_api.openapi import (
     BAD_PICTURE,
     BAD_QUERY,
@@ -34,71 +28,54 @@ from segsearch_api.openapi import (
     OVERLOADED,
     REFERENCE,
     TOO_LARGE,
+    json_or_upload,
     refusals,
 )
-from segsearch_api.schemas.search import (
-    SearchResponse,
-)
+from segsearch_api.schemas.search import SearchResponse
 
 router = APIRouter(prefix="/v1", tags=["search"])
-JSON = "application/json"
 PACKED = {"region", "terms", "like", "unlike", "filters"}  # JSON in a form's field
-UPLOAD = "multipart/form-data"
+MAX_FIELDS = 32
+PICTURE = {
+    "type": "string",
+    "format": "binary",
+    "description": "A picture file to look like, in any format that can be indexed.",
+}
+EXAMPLES = {
+    "words": {"summary": "Words", "value": {"text": "a red umbrella", "limit": 5}},
+    "segment": {
+        "summary": "More like a stored segment, but without people",
+        "value": {"segment_id": 812, "not_text": "people"},
+    },
+    "click": {
+        "summary": "What lies at a point of a stored image, large, elsewhere",
+        "value": {
+            "region": {"image_id": 31, "points": [[320, 200]]},
+            "filters": {"min_area": 0.05},
+        },
+    },
+}
 
 
 def _request_body() -> dict[str, Any]:
-    """OpenAPI's words for the two kinds of body; the route reads them itself, because FastAPI ties
-    a path to one of them."""
     model = SearchRequest.model_json_schema(ref_template=REFERENCE)
-    model.pop("$defs", None)  # `documented.describe` adds them
-    fields = model["properties"]
-    picture = {
-        "type": "string",
-        "format": "binary",
-        "description": "A picture file to look like, in any format that can be indexed.",
-    }
-    examples = {
-        "words": {"summary": "Words", "value": {"text": "a red umbrella", "limit": 5}},
-        "segment": {
-            "summary": "More like a stored segment, but without people",
-            "value": {"segment_id": 812, "not_text": "people"},
-        },
-        "click": {
-            "summary": "What lies at a point of a stored image, large, elsewhere",
-            "value": {
-                "region": {"image_id": 31, "points": [[320, 200]]},
-                "filters": {"min_area": 0.05},
-            },
-        },
-    }
-    upload = {**model, "properties": {"picture": picture, **fields}, "title": "SearchUpload"}
+    model.pop("$defs", None)  # `openapi.describe` adds them
+    fields = {"picture": PICTURE, **model["properties"]}
+    upload = {**model, "properties": fields, "title": "SearchUpload"}
     upload["examples"] = [{"picture": "(the file's bytes)", "limit": 5}]
-    content = {
-        JSON: {"schema": model, "examples": examples},
-        UPLOAD: {"schema": upload, "encoding": {"picture": {"contentType": "image/*"}}},
-    }
-    return {"requestBody": {"required": True, "content": content}}
+    return json_or_upload(model, upload, EXAMPLES)
 
 
 @router.post(
     "/search",
     response_model=SearchResponse,
     responses=refusals(
-        MALFORMED,
-        NOT_FOUND,
-        BODY_TOO_LARGE,
-        TOO_LARGE,
-        OTHER_TYPE,
-        INVALID,
-        BAD_QUERY,
-        BAD_PICTURE,
-        EMPTY,
-        OTHER_MODELS,
-        OVERLOADED,
+        MALFORMED, NOT_FOUND, BODY_TOO_LARGE, TOO_LARGE, OTHER_TYPE, INVALID, BAD_QUERY,
+        BAD_PICTURE, EMPTY, OTHER_MODELS, OVERLOADED,
     ),
     openapi_extra=_request_body(),
-)
-async def search(request: Request, here: Here) -> dict[str, Any]:
+)  # fmt: skip
+async def search(request: Request, shared: SharedDep) -> dict[str, Any]:
     """Regions that answer words, pictures, stored segments and what is pointed at; terms add up.
 
     Send JSON, or a form (`multipart/form-data`) with the same fields and a `picture` file:
@@ -106,46 +83,31 @@ async def search(request: Request, here: Here) -> dict[str, Any]:
     lists are JSON: `-F 'region={"points": [[320, 200]]}'` points at a thing in the picture.
     """
     started = time.monotonic()
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == JSON:
-        answer = await _answer(here, _parsed(await request.body()), None)
-    elif kind == UPLOAD:
-        async with request.form(max_files=1, max_fields=32, max_part_size=65_536) as form:
-            wanted, picture = _from_form(form)
-            answer = await _answer(here, wanted, picture)
-    else:
-        raise HTTPException(415, f"Expected {JSON} or {UPLOAD}, not {kind!r}.")
+    async with read_body(request, max_fields=MAX_FIELDS) as body:
+        asked, picture = _read(body)
+
+        def answer_query() -> SearchAnswer:
+            # Read here, when it is this search's turn: until then the upload stays on disk.
+            return shared.library.search(asked.query(picture.file.read() if picture else None))
+
+        answer = await shared.searches.run(answer_query)
     relevance = answer.relevance
     return {
         "hits": [hit_document(hit) for hit in answer.hits],
         "relevance": None if relevance is None else round(relevance, 4),
         "min_relevance": MIN_RELEVANCE,
         "message": answer.message,
-        "pointed": [pointed_document(one) for one in answer.pointed],
+        "pointed": [pointed_document(pointed) for pointed in answer.pointed],
         "next_cursor": answer.next_cursor,
         "seconds": round(time.monotonic() - started, 4),
     }
 
 
-async def _answer(here: Shared, wanted: SearchRequest, picture: UploadFile | None) -> SearchAnswer:
-    def work() -> SearchAnswer:
-        # Read here, when it is this search's turn: until then the upload stays on disk.
-        data = picture.file.read() if picture else None
-        return here.service.search(wanted.query(data))
-
-    return await here.searches.run(work)
-
-
-def _parsed(body: bytes) -> SearchRequest:
-    try:
-        return SearchRequest.model_validate_json(body)
-    except ValidationError as problem:
-        raise invalid(problem) from problem
-
-
-def _from_form(form: FormData) -> tuple[SearchRequest, UploadFile | None]:
-    """The request in a form's fields, and its picture; fields left empty count as not given."""
-    fields = {name: value for name, value in form.multi_items() if value != ""}
+def _read(body: bytes | FormData) -> tuple[SearchRequest, UploadFile | None]:
+    """The request in a body, and its picture; fields of a form left empty count as not given."""
+    if isinstance(body, bytes):
+        return parsed(SearchRequest, body), None
+    fields = {name: value for name, value in body.multi_items() if value != ""}
     picture = fields.pop("picture", None)
     if picture is not None and not isinstance(picture, UploadFile):
         raise QueryError("The form's field 'picture' is no file.")
@@ -155,10 +117,7 @@ def _from_form(form: FormData) -> tuple[SearchRequest, UploadFile | None]:
                 f"The form's field {name!r} is a file, expected text: with curl, {name}=<FILE "
                 f"sends a file's text."
             )
-    try:
-        return SearchRequest.model_validate(_unpacked(fields)), picture
-    except ValidationError as problem:
-        raise invalid(problem) from problem
+    return parsed(SearchRequest, _unpacked(fields)), picture
 
 
 def _unpacked(fields: dict[str, Any]) -> dict[str, Any]:
@@ -169,9 +128,3 @@ def _unpacked(fields: dict[str, Any]) -> dict[str, Any]:
         with suppress(ValueError, RecursionError):
             unpacked[name] = json.loads(fields[name])
     return unpacked
-
-
-def invalid(problem: ValidationError) -> RequestValidationError:
-    """The refusal of a body that does not fit its model."""
-    errors = problem.errors(include_url=False, include_context=False, include_input=False)
-    return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in errors])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -16,29 +17,22 @@ from segsearch.core.arrays import Pixels
 from segsearch.core.types import MAX_ID, Mask
 from segsearch.export import render
 from segsearch.export.documents import segment_document
+from segsearch.library import SegSearch
 from segsearch.masks.polygons import polygons, svg_document
 from segsearch.masks.rle import to_coco
-from segsearch_api.deps import (
-    Here,
-    Shared,
-)
-from segsearch_api.etag import (
-    drawn,
-    tag_of,
-)
+from segsearch_api.deps import LibraryDep
+from segsearch_api.etag import Drawer, DrawerDep, tag_of
 from segsearch_api.openapi import (
     INVALID,
     NOT_ACCEPTABLE,
     NOT_FOUND,
-    NOT_MODIFIED,
-    OVERLOADED,
+    READ_ONLY,
+    Responses,
+    drawing,
     picture,
     refusals,
 )
-from segsearch_api.schemas.images import (
-    REGION,
-    SegmentDocument,
-)
+from segsearch_api.schemas.images import REGION, SegmentDocument
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
 SegmentId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[812])]
@@ -103,8 +97,8 @@ MASKS: dict[str, Any] = {
 def _negotiated(accept: str) -> MaskFormat:
     """What an Accept header likes best; the first named of several it likes as much."""
     liked: list[tuple[float, int, MaskFormat]] = []
-    for place, one in enumerate(accept.split(",")):
-        kind, *parameters = (part.strip().lower() for part in one.split(";"))
+    for place, media_range in enumerate(accept.split(",")):
+        kind, *parameters = (part.strip().lower() for part in media_range.split(";"))
         quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
         try:
             likes = float(quality)
@@ -117,34 +111,35 @@ def _negotiated(accept: str) -> MaskFormat:
     return min(liked)[2]
 
 
-def _png(description: str) -> dict[int | str, dict[str, Any]]:
-    return {
-        200: picture("image/png", description),
-        304: NOT_MODIFIED,
-        **refusals(NOT_FOUND, INVALID, OVERLOADED),
-    }
+def _png(description: str) -> Responses:
+    return drawing(picture(PNG, description))
 
 
 @router.get("/{segment_id}", response_model=SegmentDocument, responses=refusals(NOT_FOUND, INVALID))
-def read_segment(segment_id: SegmentId, here: Here) -> dict[str, Any]:
+def read_segment(segment_id: SegmentId, library: LibraryDep) -> dict[str, Any]:
     """One segment with its mask."""
-    return segment_document(here.service.catalog.segment(segment_id))
+    return segment_document(library.catalog.segment(segment_id))
 
 
-@router.get(
-    "/{segment_id}/mask",
+@router.delete(
+    "/{segment_id}",
+    status_code=204,
     response_class=Response,
-    responses={
-        200: MASKS,
-        304: NOT_MODIFIED,
-        **refusals(NOT_FOUND, NOT_ACCEPTABLE, INVALID, OVERLOADED),
-    },
+    responses=refusals(NOT_FOUND, INVALID, READ_ONLY),
 )
+async def delete_segment(segment_id: SegmentId, library: LibraryDep) -> Response:
+    """Forget a segment; indexing its picture anew would find it again."""
+    await run_in_threadpool(library.uploads.remove_segment, segment_id)
+    return Response(status_code=204)
+
+
+@router.get("/{segment_id}/mask", response_class=Response, responses=drawing(MASKS, NOT_ACCEPTABLE))
 async def mask(
     segment_id: SegmentId,
     request: Request,
-    here: Here,
-    wanted: Annotated[
+    library: LibraryDep,
+    drawer: DrawerDep,
+    chosen: Annotated[
         MaskFormat | None, Query(alias="format", description="Counts more than Accept.")
     ] = None,
 ) -> Response:
@@ -153,11 +148,8 @@ async def mask(
     Without `format` the header Accept decides: PNG for `image/png`, SVG for `image/svg+xml`, run
     lengths for `application/json` and for anything.
     """
-    chosen = wanted or _negotiated(request.headers.get("accept", "*/*"))
-    found = await run_in_threadpool(here.service.catalog.segment, segment_id)
-    media_type, draw = MASK_FORMATS[chosen]
-    tag = tag_of("mask", chosen, found.mask)
-    answer = await drawn(request, here.drawings, tag, media_type, lambda: draw(found.mask))
+    kind = chosen or _negotiated(request.headers.get("accept", "*/*"))
+    answer = await _mask(library, drawer, segment_id, kind)
     answer.headers["Vary"] = "Accept"
     return answer
 
@@ -167,12 +159,9 @@ async def mask(
     response_class=Response,
     responses=_png("Greyscale, as large as the upright image: 255 inside, 0 outside."),
 )
-async def mask_png(segment_id: SegmentId, request: Request, here: Here) -> Response:
+async def mask_png(segment_id: SegmentId, library: LibraryDep, drawer: DrawerDep) -> Response:
     """The mask over the whole frame."""
-    segment = await run_in_threadpool(here.service.catalog.segment, segment_id)
-    tag = tag_of("mask", segment.mask)
-    draw = lambda: render.mask_png(segment.mask)  # noqa: E731  read like its neighbours
-    return await drawn(request, here.drawings, tag, "image/png", draw)
+    return await _mask(library, drawer, segment_id, MaskFormat.PNG)
 
 
 @router.get(
@@ -180,9 +169,9 @@ async def mask_png(segment_id: SegmentId, request: Request, here: Here) -> Respo
     response_class=Response,
     responses=_png("RGBA, as large as the region's box; the mask is the alpha channel."),
 )
-async def cutout_png(segment_id: SegmentId, request: Request, here: Here) -> Response:
+async def cutout_png(segment_id: SegmentId, library: LibraryDep, drawer: DrawerDep) -> Response:
     """The region alone, transparent around it."""
-    return await _drawn_from_picture(request, here, segment_id, "cutout", render.cutout_png)
+    return await _region(library, drawer, segment_id, "cutout", render.cutout_png)
 
 
 @router.get(
@@ -191,16 +180,11 @@ async def cutout_png(segment_id: SegmentId, request: Request, here: Here) -> Res
     responses=_png("RGB, square, at most 1,024 pixels a side; grey outside the picture."),
 )
 async def crop_png(
-    segment_id: SegmentId, request: Request, here: Here, margin: Margin = 0.15
+    segment_id: SegmentId, library: LibraryDep, drawer: DrawerDep, margin: Margin = 0.15
 ) -> Response:
     """The square around the region with its surroundings."""
-    return await _drawn_from_picture(
-        request,
-        here,
-        segment_id,
-        f"crop {margin}",
-        lambda pixels, mask: render.crop_png(pixels, mask, margin),
-    )
+    draw = partial(render.crop_png, margin=margin)
+    return await _region(library, drawer, segment_id, f"crop {margin}", draw)
 
 
 @router.get(
@@ -208,27 +192,28 @@ async def crop_png(
     response_class=Response,
     responses=_png("RGB, as large as the upright image."),
 )
-async def overlay_png(segment_id: SegmentId, request: Request, here: Here) -> Response:
+async def overlay_png(segment_id: SegmentId, library: LibraryDep, drawer: DrawerDep) -> Response:
     """The whole picture, darkened outside the region, which is tinted and outlined."""
-    return await _drawn_from_picture(
-        request,
-        here,
-        segment_id,
-        "overlay",
-        lambda pixels, mask: render.overlay_png(pixels, [mask]),
-    )
+    draw = lambda pixels, mask: render.overlay_png(pixels, [mask])  # noqa: E731
+    return await _region(library, drawer, segment_id, "overlay", draw)
 
 
-async def _drawn_from_picture(
-    request: Request,
-    here: Shared,
+async def _mask(library: SegSearch, drawer: Drawer, segment_id: int, kind: MaskFormat) -> Response:
+    segment = await run_in_threadpool(library.catalog.segment, segment_id)
+    media_type, draw = MASK_FORMATS[kind]
+    tag = tag_of("mask", kind, segment.mask)
+    return await drawer.answer(tag, media_type, partial(draw, segment.mask))
+
+
+async def _region(
+    library: SegSearch,
+    drawer: Drawer,
     segment_id: int,
     what: str,
     draw: Callable[[Pixels, Mask], bytes],
 ) -> Response:
-    service = here.service
-    segment = await run_in_threadpool(service.catalog.segment, segment_id)
-    image = await run_in_threadpool(service.catalog.image, segment.image_id)
+    segment = await run_in_threadpool(library.catalog.segment, segment_id)
+    image = await run_in_threadpool(library.catalog.image, segment.image_id)
     tag = tag_of(what, image.sha256, segment.mask)
-    work = lambda: draw(service.pictures.pixels(image.id), segment.mask)  # noqa: E731
-    return await drawn(request, here.drawings, tag, "image/png", work)
+    work = lambda: draw(library.pictures.pixels(image.id), segment.mask)  # noqa: E731
+    return await drawer.answer(tag, PNG, work)

@@ -1,20 +1,17 @@
-"""Pictures that are handed over, and images and segments that are taken away again."""
+"""Pictures that are handed over, and wait for a worker then."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Response, UploadFile
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, File, Form, UploadFile
 
 from segsearch.core.errors import PictureError
 from segsearch.core.names import NAME
 from segsearch.export.documents import image_document
-from segsearch_api.deps import (
-    Here,
-    Shared,
-)
+from segsearch.library import SegSearch
+from segsearch_api.deps import SharedDep
 from segsearch_api.errors import code_of
 from segsearch_api.openapi import (
     BAD_PICTURE,
@@ -22,24 +19,15 @@ from segsearch_api.openapi import (
     INVALID,
     MALFORMED,
     NO_COLLECTION,
-    NOT_FOUND,
     OVERLOADED,
     READ_ONLY,
     TOO_LARGE,
     UPLOAD_TOO_LARGE,
     refusals,
 )
-from segsearch_api.routers.images import (
-    ImageId,
-)
-from segsearch_api.routers.segments import (
-    SegmentId,
-)
-from segsearch_api.schemas.library import (
-    UploadAnswer,
-)
+from segsearch_api.schemas.library import UploadAnswer
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1/images", tags=["images"])
 MAX_FILES = 1_000
 BODY = {
     "requestBody": {
@@ -58,8 +46,7 @@ BODY = {
 
 
 @router.post(
-    "/images",
-    tags=["images"],
+    "",
     status_code=202,
     response_model=UploadAnswer,
     responses=refusals(
@@ -69,7 +56,7 @@ BODY = {
     openapi_extra=BODY,
 )  # fmt: skip
 async def upload_images(
-    here: Here,
+    shared: SharedDep,
     file: Annotated[
         list[UploadFile],
         File(description="Pictures, in any format that can be indexed.", max_length=MAX_FILES),
@@ -87,10 +74,11 @@ async def upload_images(
     images: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     first: PictureError | None = None
-    for one in file:
-        name = one.filename or ""
+    for upload in file:
+        name = upload.filename or ""
+        store = partial(_store, shared.library, upload, collection)
         try:
-            images.append(await here.uploads.run(partial(_store, here, one, collection)))
+            images.append(await shared.uploads.run(store))
         except PictureError as problem:
             first = first or problem
             code = code_of(type(problem)).name
@@ -100,37 +88,7 @@ async def upload_images(
     return {"images": images, "refused": refused}
 
 
-def _store(here: Shared, file: UploadFile, collection: str | None) -> dict[str, Any]:
-    done = here.service.uploads.add(file.file, file.filename or "", collection=collection)
-    document = image_document(done.image)
-    return {"filename": file.filename or "", "created": done.created, "image": document}
-
-
-@router.delete(
-    "/images/{image_id}",
-    tags=["images"],
-    status_code=204,
-    response_class=Response,
-    responses=refusals(NOT_FOUND, INVALID, READ_ONLY),
-)
-async def delete_image(image_id: ImageId, here: Here) -> Response:
-    """Forget an image with its segments.
-
-    Its file is deleted when it was uploaded, and only then: other files are never touched, and a
-    folder that is watched brings its pictures back.
-    """
-    await run_in_threadpool(here.service.uploads.remove_image, image_id)
-    return Response(status_code=204)
-
-
-@router.delete(
-    "/segments/{segment_id}",
-    tags=["segments"],
-    status_code=204,
-    response_class=Response,
-    responses=refusals(NOT_FOUND, INVALID, READ_ONLY),
-)
-async def delete_segment(segment_id: SegmentId, here: Here) -> Response:
-    """Forget a segment; indexing its picture anew would find it again."""
-    await run_in_threadpool(here.service.uploads.remove_segment, segment_id)
-    return Response(status_code=204)
+def _store(library: SegSearch, upload: UploadFile, collection: str | None) -> dict[str, Any]:
+    name = upload.filename or ""
+    added = library.uploads.add(upload.file, name, collection=collection)
+    return {"filename": name, "created": added.created, "image": image_document(added.image)}

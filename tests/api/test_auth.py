@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from segsearch.core.errors import RateError
 from segsearch.storage.api_keys import FILE, KeyRing, Scope
 from segsearch_api.app import create_app
-from segsearch_api.middleware.auth import Rates, scope_for
+from segsearch_api.middleware.auth import RateLimiter, scope_for
 from tests.support.small_models import Shape, open_small_service, paint
 
 Make = Callable[..., TestClient]
@@ -167,7 +167,7 @@ def test_one_key_may_ask_so_often_and_others_go_on(
 
 
 def test_a_bucket_fills_again_with_time() -> None:
-    rates = Rates(60)
+    rates = RateLimiter(60)
     for _ in range(10):
         rates.take("me", 100.0)
     with pytest.raises(RateError) as refused:
@@ -175,7 +175,7 @@ def test_a_bucket_fills_again_with_time() -> None:
     assert refused.value.seconds == pytest.approx(0.5)
     rates.take("me", 101.0)
     rates.take("other", 101.0)
-    Rates(0).take("me", 0.0)
+    RateLimiter(0).take("me", 0.0)
 
 
 ORIGINS = [
