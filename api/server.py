@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from fastapi import FastAPI
 
 from segsearch.core.errors import OpenAddressError, PortBusyError, ServerError
 from segsearch.core.settings import Settings
@@ -52,21 +53,25 @@ def serve(
                 extra={"action": "api.open"},
             )
         hosts = names_of(settings.host_names) or hosts_for(host)
-        app = create_app(library, hosts=hosts, need_key=need_key)
-        shared: Shared = app.state.shared
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
-        server = uvicorn.Server(config)
-        # Streams would hold the server up until its patience ends.
-        shared.streams.is_ending = lambda: server.should_exit
+        server = _server(create_app(library, hosts=hosts, need_key=need_key))
         with _ending(server):
             announce(url_of(host, listening.getsockname()[1]))
             server.run(sockets=[listening])
+
+
+def _server(app: FastAPI) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    # Streams would hold the server up until its patience ends.
+    shared: Shared = app.state.shared
+    shared.streams.is_ending = lambda: server.should_exit
+    return server
 
 
 def _check_keys(settings: Settings, host: str) -> None:

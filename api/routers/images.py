@@ -132,8 +132,10 @@ async def thumbnail(
 async def original(image_id: ImageId, library: LibraryDep, drawer: DrawerDep) -> Response:
     """An image's upright pixels without loss: boxes and masks lie over exactly these."""
     image = await run_in_threadpool(library.catalog.image, image_id)
-    draw = lambda: picture_png(library.pictures.pixels(image_id))  # noqa: E731
-    return await drawer.answer(tag_of("original", image.sha256), "image/png", draw)
+    tag = tag_of("original", image.sha256)
+    return await drawer.answer(
+        tag, "image/png", lambda: picture_png(library.pictures.pixels(image_id))
+    )
 
 
 @router.get("/{image_id}/file", response_class=Response, responses=drawing(FILE))

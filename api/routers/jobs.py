@@ -25,7 +25,7 @@ from segsearch_api.schemas.images import JobDocument, JobPage
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 NO_JOB = problem_of(NotFoundError("There is no job 9000 in the library."))
 LOOK_SECONDS = 1.0
-SHUTDOWN_LOOK_SECONDS = 0.2
+SHUTDOWN_LOOKS = 5  # for each look at the jobs
 SILENCE_SECONDS = 15.0  # proxies close a connection over which nothing comes
 MAX_STREAMS = 16
 STREAM = {
@@ -80,9 +80,9 @@ async def _events(shared: Shared) -> AsyncIterator[str]:
             elif time.monotonic() - sent_at > SILENCE_SECONDS:
                 sent_at = time.monotonic()
                 yield ": nothing new\n\n"
-            looked = time.monotonic()
-            while time.monotonic() - looked < LOOK_SECONDS and not shared.streams.is_ending():
-                await anyio.sleep(SHUTDOWN_LOOK_SECONDS)
+            for _ in range(SHUTDOWN_LOOKS):
+                if not shared.streams.is_ending():
+                    await anyio.sleep(LOOK_SECONDS / SHUTDOWN_LOOKS)
     finally:
         shared.streams.open -= 1
 

@@ -194,7 +194,10 @@ async def crop_png(
 )
 async def overlay_png(segment_id: SegmentId, library: LibraryDep, drawer: DrawerDep) -> Response:
     """The whole picture, darkened outside the region, which is tinted and outlined."""
-    draw = lambda pixels, mask: render.overlay_png(pixels, [mask])  # noqa: E731
+
+    def draw(pixels: Pixels, mask: Mask) -> bytes:
+        return render.overlay_png(pixels, [mask])
+
     return await _region(library, drawer, segment_id, "overlay", draw)
 
 
@@ -215,5 +218,6 @@ async def _region(
     segment = await run_in_threadpool(library.catalog.segment, segment_id)
     image = await run_in_threadpool(library.catalog.image, segment.image_id)
     tag = tag_of(what, image.sha256, segment.mask)
-    work = lambda: draw(library.pictures.pixels(image.id), segment.mask)  # noqa: E731
-    return await drawer.answer(tag, PNG, work)
+    return await drawer.answer(
+        tag, PNG, lambda: draw(library.pictures.pixels(image.id), segment.mask)
+    )

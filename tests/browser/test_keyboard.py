@@ -48,7 +48,8 @@ def test_the_arrow_keys_move_a_crosshair_and_enter_chooses_a_region(page: Page, 
     expect(cross).to_be_visible()
     expect(page.get_by_text("The arrow keys move the crosshair")).to_be_visible()
     box, start = picture.bounding_box(), cross.bounding_box()
-    assert box and start
+    assert box
+    assert start
     middle = start["x"] + start["width"] / 2, start["y"] + start["height"] / 2
     assert middle == pytest.approx(
         (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2), abs=1
@@ -56,7 +57,8 @@ def test_the_arrow_keys_move_a_crosshair_and_enter_chooses_a_region(page: Page, 
     for _ in range(round(60 / 320 * box["width"] / 10)):  # to the middle of the blue disc
         page.keyboard.press("ArrowRight")
     moved = cross.bounding_box()
-    assert moved and moved["x"] > start["x"] + 50
+    assert moved
+    assert moved["x"] > start["x"] + 50
     page.keyboard.press("Enter")
     page.wait_for_url("**/?segment=*")
     found = page.evaluate(
