@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from segsearch.storage.api_keys import KeyRing, Scope
 from segsearch_api.app import create_app
 from segsearch_api.deps import Lane
 from segsearch_api.errors import CODES, Code
+from tests.api.test_contract import SlowModels
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 
 Answer = Any  # of whichever httpx the test client stands on
@@ -29,7 +29,7 @@ LIMITS: dict[str, Any] = {"max_bytes": 100_000, "max_pixels": 50_000}
 
 
 @dataclass
-class Place:
+class ServedLibrary:
     """A server over a library of one picture, which a case may spoil."""
 
     client: TestClient
@@ -37,10 +37,10 @@ class Place:
     library: Path
 
 
-Case = Callable[[Place], Answer]
+Case = Callable[[ServedLibrary], Answer]
 
 
-class OtherModels(SmallModels):
+class RenamedModels(SmallModels):
     """Of the same preset's name, but another embedder."""
 
     @property
@@ -55,7 +55,9 @@ class AbsentModels(SmallModels):
 
 
 @contextmanager
-def served(folder: Path, models: SmallModels | None = None, **settings: Any) -> Iterator[Place]:
+def served(
+    folder: Path, models: SmallModels | None = None, **settings: Any
+) -> Iterator[ServedLibrary]:
     library = folder / "library"
     picture = paint(folder / "a.png", [Shape("red", (10, 10, 50, 40))])
     if not library.exists():
@@ -63,34 +65,34 @@ def served(folder: Path, models: SmallModels | None = None, **settings: Any) -> 
             service.index([picture])
     with open_small_service(library, models=models, **LIMITS, **settings) as service:
         app = create_app(service)
-        yield Place(TestClient(app, base_url="http://localhost"), service, library)
+        yield ServedLibrary(TestClient(app, base_url="http://localhost"), service, library)
 
 
-def search(place: Place, **body: Any) -> Answer:
+def search(place: ServedLibrary, **body: Any) -> Answer:
     return place.client.post("/v1/search", json=body or {"text": "red"})
 
 
-def upload(place: Place, data: bytes) -> Answer:
+def upload(place: ServedLibrary, data: bytes) -> Answer:
     return place.client.post("/v1/images", files={"file": ("a.png", data)})
 
 
-def picture(place: Place, **options: Any) -> bytes:
+def picture(place: ServedLibrary, **options: Any) -> bytes:
     return paint(
         place.library.parent / "b.png", [Shape("blue", (1, 1, 30, 30))], **options
     ).read_bytes()
 
 
-def taken_name(place: Place) -> Answer:
+def taken_name(place: ServedLibrary) -> Answer:
     place.client.post("/v1/collections", json={"name": "a"})
     return place.client.post("/v1/collections", json={"name": "a"})
 
 
-def small_scope(place: Place) -> Answer:
+def small_scope(place: ServedLibrary) -> Answer:
     _, text = KeyRing(place.library).create("a", Scope.READ)
     return place.client.delete("/v1/images/1", headers={"Authorization": f"Bearer {text}"})
 
 
-def too_often(place: Place) -> Answer:
+def too_often(place: ServedLibrary) -> Answer:
     _, text = KeyRing(place.library).create("a", Scope.READ)
     header = {"Authorization": f"Bearer {text}"}
     for _ in range(30):
@@ -98,24 +100,24 @@ def too_often(place: Place) -> Answer:
     return answer
 
 
-def file_where_a_folder_belongs(place: Place) -> Answer:
+def file_where_a_folder_belongs(place: ServedLibrary) -> Answer:
     (place.library / "uploads").write_text("in the way")
     return upload(place, picture(place))
 
 
-def spoilt_catalog(place: Place) -> Answer:
+def spoilt_catalog(place: ServedLibrary) -> Answer:
     for file in place.library.glob("catalog.sqlite*"):
         file.write_bytes(b"no database" * 100)
     return place.client.get("/v1/images")
 
 
-def at_each_checkout(place: Place, pragma: str) -> None:
+def at_each_checkout(place: ServedLibrary, pragma: str) -> None:
     """Let every connection of the catalog start with a pragma."""
     engine = place.service.catalog._engine
     event.listen(engine, "checkout", lambda connection, *_: connection.execute(pragma))
 
 
-def full_disk(place: Place) -> Answer:
+def full_disk(place: ServedLibrary) -> Answer:
     """SQLite may take no page more: to it a full disk is the same."""
     at_each_checkout(place, "PRAGMA max_page_count = 1")
     for number in range(500):  # until the pages it has are full
@@ -126,7 +128,7 @@ def full_disk(place: Place) -> Answer:
     return answer
 
 
-def locked_catalog(place: Place) -> Answer:
+def locked_catalog(place: ServedLibrary) -> Answer:
     """Another process writes, and ours has the patience of a millisecond."""
     at_each_checkout(place, "PRAGMA busy_timeout = 1")
     holder = sqlite3.connect(place.library / "catalog.sqlite", isolation_level=None)
@@ -137,45 +139,34 @@ def locked_catalog(place: Place) -> Answer:
         holder.close()
 
 
-def read_only(place: Place) -> Answer:
+def read_only(place: ServedLibrary) -> Answer:
     """Permissions do not bind root, so the catalog is told what it would have found."""
     place.service.catalog.read_only = True
     return place.client.post("/v1/collections", json={"name": "a"})
 
 
-def empty_library(place: Place) -> Answer:
+def empty_library(place: ServedLibrary) -> Answer:
     with open_small_service(place.library.parent / "new") as service:
         client = TestClient(create_app(service), base_url="http://localhost")
         return client.post("/v1/search", json={"text": "red"})
 
 
 def with_models(models: SmallModels) -> Case:
-    def ask(place: Place) -> Answer:
+    def ask(place: ServedLibrary) -> Answer:
         with served(place.library.parent, models) as other:
             return search(other)
 
     return ask
 
 
-def full_line(place: Place) -> Answer:
+def full_line(place: ServedLibrary) -> Answer:
     app: Any = place.client.app
     lane: Lane = app.state.shared.searches
     lane.inside = 1_000
     return search(place)
 
 
-class SlowModels(SmallModels):
-    """Models that are loaded when they are told to be."""
-
-    def __init__(self) -> None:
-        self.go = threading.Event()
-
-    def embedder(self) -> Embedder:
-        assert self.go.wait(60)
-        return super().embedder()
-
-
-def not_ready(place: Place) -> Answer:
+def not_ready(place: ServedLibrary) -> Answer:
     models = SlowModels()
     with served(place.library.parent, models) as other, other.client as client:
         answer = client.get("/readyz")
@@ -183,7 +174,7 @@ def not_ready(place: Place) -> Answer:
     return answer
 
 
-def broken_route(place: Place) -> Answer:
+def broken_route(place: ServedLibrary) -> Answer:
     app: Any = place.client.app
     app.add_api_route("/broken", lambda: 1 / 0)
     return place.client.get("/broken")
@@ -227,7 +218,7 @@ CASES: dict[str, Case] = {
     ),
     "model_missing_error": with_models(AbsentModels()),
     "read_only_error": read_only,
-    "recipe_error": with_models(OtherModels()),
+    "recipe_error": with_models(RenamedModels()),
     "service_unavailable": not_ready,
     "disk_full_error": full_disk,
 }
