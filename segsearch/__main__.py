@@ -25,7 +25,7 @@ def main() -> None:
             run()
     except InputError as problem:
         sys.stderr.write(f"segsearch: {problem}\n")
-        sys.exit(2)
+        sys.exit(problem.exit_code)
 
 
 if __name__ == "__main__":
