@@ -49,7 +49,7 @@ def test_a_picture_that_crashes_twice_is_set_aside_with_the_kind_of_crash(tmp_pa
     models = HazardousModels()
     with open_small_service(tmp_path / "l", models=models, retry_seconds=0.01, lanes=1) as service:
         report = service.index([pictures], mode=one_pass("worker"))
-        reasons = {Path(one.path).name: one.reason for one in report.skipped}
+        reasons = {Path(file.path).name: file.reason for file in report.skipped}
         assert "signal 11 (SIGSEGV)" in reasons.pop("purple.png")
         assert "exit code 3" in reasons.pop("cyan.png")
         assert "out of memory" in reasons.pop("black.png")
@@ -73,7 +73,7 @@ def test_a_picture_that_ends_the_whole_program_is_tried_apart_and_set_aside(
     assert first.returncode == -signal.SIGSEGV
     assert finish(start("index", library, pictures))["skipped"] == 1
     with open_small_service(library) as service:
-        (bad,) = [one for one in service.catalog.images() if one.state is State.QUARANTINED]
+        (bad,) = [image for image in service.catalog.images() if image.state is State.QUARANTINED]
         assert Path(bad.paths[0]).name == "000-purple.png"
         assert service.status().pending == 0
         assert [job.state for job in service.jobs()] == [JobState.DONE, JobState.LOST]
@@ -89,7 +89,9 @@ def test_a_model_process_is_renewed_and_a_kill_costs_one_try(tmp_path: Path) -> 
         assert process.pid is None  # after two pictures
         again = process.describe(claim_of(path))
         assert process.pid not in {None, before}
-        assert [one.proposal for one in again.segments] == [one.proposal for one in first.segments]
+        assert [segment.proposal for segment in again.segments] == [
+            segment.proposal for segment in first.segments
+        ]
         os.kill(process.pid or 0, signal.SIGKILL)
         with pytest.raises(ModelCrashError) as killed:
             process.describe(claim_of(path))
@@ -160,8 +162,8 @@ def test_workers_that_died_over_a_picture_take_none_of_its_tries(tmp_path: Path)
 
     worker = Worker(catalog, recipe_id, raising, Pace(1, retry_seconds=0.01))
     worker.run(steps.append, threading.Event())
-    assert [one.interruptions for one in asked] == [TRIES] * TRIES
-    assert [one.errors for one in asked] == [0, 1, 2]
-    assert [one.again for one in steps] == [True, True, False]
+    assert [claim.interruptions for claim in asked] == [TRIES] * TRIES
+    assert [claim.errors for claim in asked] == [0, 1, 2]
+    assert [step.again for step in steps] == [True, True, False]
     assert steps[-1].reason == "The models failed on it: It divided by nothing."
     catalog.close()

@@ -166,7 +166,7 @@ def test_two_workers_share_one_library(tmp_path: Path) -> None:
         service.index([pictures])
     library = tmp_path / "library"
     both = [start("worker", library, pictures) for _ in range(2)]
-    shares = [finish(one)["indexed"] for one in both]
+    shares = [finish(worker)["indexed"] for worker in both]
     assert sum(shares) == 40
     assert content(library) == content(tmp_path / "calm")
     with open_small_service(library) as service:

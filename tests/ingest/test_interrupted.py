@@ -10,14 +10,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from segsearch.masks.rle import to_coco
-from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.conftest import DEMO
+from tests.support.ingesting import content, done
 
 PICTURES = 10
+PATIENCE_SECONDS = 240  # a run that is told to end finishes the pictures under way
 
 
 @pytest.fixture(scope="module")
@@ -34,58 +33,27 @@ def index(pictures: Path, library: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def content(library: Path) -> dict[str, list[tuple[str, str, float]]]:
-    """Everything a library holds, free of ids and order: file name -> masks with their vectors."""
-    catalog = Catalog(library / "catalog.sqlite")
-    active = catalog.active_recipe()
-    assert active is not None
-    rows = list(catalog.vectors(active[0]))
-    ids = np.concatenate([part.ids for part in rows]).tolist()
-    context = np.concatenate([part.context for part in rows])
-    vectors = {one: row.tobytes().hex() for one, row in zip(ids, context, strict=True)}
-    found = {
-        Path(image.paths[0]).name: sorted(
-            (to_coco(segment.mask)["counts"], vectors[segment.id], segment.predicted_iou)
-            for segment in catalog.segments_of(image.id)
-        )
-        for image in catalog.images()
-    }
-    catalog.close()
-    return found
-
-
-def done_so_far(library: Path) -> int:
-    """How many pictures are committed by now; 0 before the catalog is there."""
-    if not (library / "catalog.sqlite").exists():
-        return 0
-    catalog = Catalog(library / "catalog.sqlite")
-    try:
-        return sum(image.state.value == "done" for image in catalog.images())
-    finally:
-        catalog.close()
-
-
 def stop_when_some_are_done(process: subprocess.Popen[str], library: Path, number: int) -> None:
-    before = done_so_far(library)
-    deadline = time.monotonic() + 120
+    before = done(library)
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        if before < done_so_far(library) < PICTURES:
+        if before < done(library) < PICTURES:
             process.send_signal(number)
             break
         time.sleep(0.02)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def test_a_killed_run_goes_on_to_the_same_end(pictures: Path, tmp_path: Path) -> None:
     with index(pictures, tmp_path / "calm") as calm:
-        calm.communicate(timeout=240)
+        calm.communicate(timeout=PATIENCE_SECONDS)
     assert calm.returncode == 0
     rough = tmp_path / "rough"
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
         stop_when_some_are_done(index(pictures, rough), rough, number)
-    assert 0 < done_so_far(rough) < PICTURES
+    assert 0 < done(rough) < PICTURES
     last = index(pictures, rough)
-    out, _ = last.communicate(timeout=240)
+    out, _ = last.communicate(timeout=PATIENCE_SECONDS)
     assert last.returncode == 0
     assert json.loads(out)["indexed"] < PICTURES - 1
     assert content(rough) == content(tmp_path / "calm")
@@ -110,7 +78,7 @@ main()
 
 
 def test_a_command_stopped_while_its_parts_load_says_nothing() -> None:
-    done = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False, timeout=60
     )
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")

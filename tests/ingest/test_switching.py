@@ -24,7 +24,7 @@ def pictures(tmp_path: Path) -> Path:
     return paint_many(tmp_path / "pictures", 6)
 
 
-class OtherModels(SmallModels):
+class OtherPresetModels(SmallModels):
     """The same models under another preset, with crops of their own."""
 
     @property
@@ -35,7 +35,7 @@ class OtherModels(SmallModels):
 
 
 def open_both(library: Path, preset: str | None = None) -> SegSearch:
-    return open_small_service(library, others=[OtherModels()], preset=preset)
+    return open_small_service(library, others=[OtherPresetModels()], preset=preset)
 
 
 def test_another_preset_is_built_beside_the_one_in_use_and_takes_over_when_complete(

@@ -37,7 +37,7 @@ class Visit:
 
     @property
     def reasons(self) -> dict[str, str]:
-        return {Path(one.path).name: one.reason for one in self.report.skipped}
+        return {Path(file.path).name: file.reason for file in self.report.skipped}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_the_mask_lies_on_the_thing(name: str, visit: Visit) -> None:
         large = THING.mask(WIDTH, HEIGHT).repeat(scale, 0).repeat(scale, 1)
         truth = encode(large)
         assert truth is not None
-    assert max(iou(one.mask, truth) for one in segments) >= LEAST_IOU
+    assert max(iou(segment.mask, truth) for segment in segments) >= LEAST_IOU
     assert visit.service.pictures.pixels(image.id).shape == (image.height, image.width, 3)
 
 
@@ -121,7 +121,7 @@ with open_small_service(Path(sys.argv[2])) as service:  # loads everything while
     if os.geteuid() == 0:
         os.setgroups([]); os.setgid(65534); os.setuid(65534)
     report = service.index([Path(sys.argv[1])])
-print(json.dumps([report.indexed, {Path(one.path).name: one.reason for one in report.skipped}]))
+print(json.dumps([report.indexed, {Path(file.path).name: file.reason for file in report.skipped}]))
 """
 
 

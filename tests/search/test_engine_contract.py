@@ -36,7 +36,7 @@ from tests.support.described import RECIPE
 from tests.support.exact_index import ExactIndexFactory
 from tests.support.random_library import (
     Picture,
-    Region,
+    RandomRegion,
     filled,
     libraries,
     pictures,
@@ -266,7 +266,7 @@ def test_judgements_move_the_query_as_rocchio_says(
 
 
 def test_a_cursor_of_another_query_is_refused() -> None:
-    regions = tuple(Region((n, 0, n + 1, 9), 0.5, 0.5) for n in range(9))
+    regions = tuple(RandomRegion((n, 0, n + 1, 9), 0.5, 0.5) for n in range(9))
     with opened([Picture((9, 9), regions, "/a.jpg")], FACTORIES[0]) as made:
         query = Query((SegmentTerm(1),), limit=2, per_image=9)
         cursor = made.ask(query).next_cursor

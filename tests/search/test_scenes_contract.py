@@ -18,7 +18,7 @@ from segsearch.search.scene_assignment import holds
 from segsearch.search.scenes import answer_scene
 from segsearch.storage.index.faiss import FaissIndexFactory
 from tests.search.test_engine_contract import ACTIVE, Library, opened, same, term
-from tests.support.random_library import Picture, Region, libraries, vectors
+from tests.support.random_library import Picture, RandomRegion, libraries, vectors
 
 RELATIONS = ("left of", "above", "inside", "larger than", "near")
 
@@ -97,7 +97,7 @@ def test_a_scene_is_what_trying_everything_finds(
 
 def grid() -> list[Picture]:
     """Forty pictures with a small region left and a large one right."""
-    left, right = Region((0, 0, 2, 2), 0.5, 0.5), Region((4, 0, 9, 9), 0.5, 0.5)
+    left, right = RandomRegion((0, 0, 2, 2), 0.5, 0.5), RandomRegion((4, 0, 9, 9), 0.5, 0.5)
     return [Picture((9, 9), (left, right), f"/{n}.jpg", seed=n) for n in range(40)]
 
 

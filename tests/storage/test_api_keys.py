@@ -53,7 +53,7 @@ def test_a_revoked_key_ends_at_once_for_others_who_read_the_file(ring: KeyRing) 
     ring.revoke(key.id)
     with pytest.raises(KeyMissingError):
         other.check(text)
-    assert [one.id for one in other.all()] == [key.id]
+    assert [key.id for key in other.all()] == [key.id]
     assert not other.any_valid()
     with pytest.raises(NotFoundError):
         ring.revoke(key.id)
@@ -102,5 +102,5 @@ def test_keys_made_by_processes_at_once_are_all_kept(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(number)])
         for number in range(3)
     ]
-    assert [one.wait(timeout=60) for one in running] == [0, 0, 0]
+    assert [process.wait(timeout=60) for process in running] == [0, 0, 0]
     assert len({key.name for key in KeyRing(tmp_path).all()}) == 30

@@ -51,11 +51,11 @@ def test_a_caption_comes_back_with_where_it_is_from(catalog: Catalog) -> None:
 
 def test_the_same_model_and_prompt_replace_and_others_add(catalog: Catalog) -> None:
     catalog.add_caption(1, "A parasol", ME)
-    assert [one.text for one in catalog.captions([1])[1]] == ["A parasol"]
+    assert [caption.text for caption in catalog.captions([1])[1]] == ["A parasol"]
     assert found(catalog, "umbrella") == []
     assert found(catalog, "parasol") == [1]
     catalog.add_caption(1, "An umbrella again", OTHER)
-    assert {one.origin for one in catalog.captions([1])[1]} == {ME, OTHER}
+    assert {caption.origin for caption in catalog.captions([1])[1]} == {ME, OTHER}
     assert found(catalog, "umbrella") == [1]
     assert catalog.captioned([1, 2, 3], OTHER) == {1}
     assert catalog.captioned([1, 2], ME) == {1, 2}
@@ -162,7 +162,7 @@ def test_captions_move_to_the_masks_of_a_second_generation_that_match(
     catalog.switch_recipe(second, keep_old=keep_old)
     assert found(catalog, "umbrella") == [4]
     assert catalog.captions([4])[4] == (replace(first_said, segment_id=4),)
-    assert [one.text for one in catalog.captions([5])[5]] == ["A puppy"]
+    assert [caption.text for caption in catalog.captions([5])[5]] == ["A puppy"]
     assert found(catalog, "door") == []
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as db:
         assert db.execute("SELECT count(*) FROM caption").fetchone() == (5 if keep_old else 2,)
@@ -173,7 +173,7 @@ def squares(rng: np.random.Generator, count: int) -> DescribedPicture:
     """A picture of 40 x 30 pixels with rectangles of about the same size here and there."""
     described = []
     for _ in range(count):
-        x, y = (int(one) for one in rng.integers(0, 6, 2))
+        x, y = (int(value) for value in rng.integers(0, 6, 2))
         window = np.ones(rng.integers(8, 12, 2), dtype=bool)
         window[0, : int(rng.integers(0, 5))] = False
         mask = encode(window, origin=(x, y), size=(30, 40))
@@ -189,9 +189,9 @@ def test_each_caption_moves_to_the_best_match_of_its_picture_in_one_look(tmp_pat
     for pictures in (8, 24):
         catalog = Catalog(tmp_path / f"{pictures}.sqlite")
         before = [store_as(catalog, RECIPE, n, squares(rng, 5)) for n in range(pictures)]
-        told = [one for segments in before for one in segments]
-        for one in told:
-            assert catalog.add_caption(one.id, f"said of {one.id}", ME)
+        told = [segment for segments in before for segment in segments]
+        for segment in told:
+            assert catalog.add_caption(segment.id, f"said of {segment.id}", ME)
         after = [store_as(catalog, second, n, squares(rng, 9)) for n in range(pictures)]
         recipe_id = catalog.register_recipe(second)
         with counted() as statements:
@@ -203,9 +203,9 @@ def test_each_caption_moves_to_the_best_match_of_its_picture_in_one_look(tmp_pat
                 match = max(news, key=lambda new: iou(new.mask, old.mask))
                 if iou(match.mask, old.mask) >= CARRIED_IOU:
                     expected.setdefault(match.id, f"said of {old.id}")
-        found = catalog.captions([one.id for segments in after for one in segments])
+        found = catalog.captions([segment.id for segments in after for segment in segments])
         assert expected
-        assert {one: said[0].text for one, said in found.items()} == expected
+        assert {segment_id: said[0].text for segment_id, said in found.items()} == expected
         catalog.close()
     assert looks[0] == looks[1]
 
@@ -235,8 +235,8 @@ def store_as(
     assert catalog.commit(claim, picture)
     ids = catalog.segment_ids(recipe_id)[-len(picture.segments) :].tolist()
     return [
-        Segment(one, claim.image_id, told.proposal.mask, 0.9, 0.8)
-        for one, told in zip(ids, picture.segments, strict=True)
+        Segment(segment_id, claim.image_id, told.proposal.mask, 0.9, 0.8)
+        for segment_id, told in zip(ids, picture.segments, strict=True)
     ]
 
 

@@ -73,14 +73,16 @@ def test_a_committed_picture_is_there_with_everything(catalog: Catalog) -> None:
     assert (image.id, image.width, image.height, image.paths) == (image_id, 30, 20, ("/a/b.png",))
     assert image.state is State.DONE
     segments = catalog.segments_of(image_id)
-    assert [one.mask for one in segments] == [one.proposal.mask for one in described.segments]
-    assert [one.predicted_iou for one in segments] == [0.9, 0.89, 0.88]
+    assert [segment.mask for segment in segments] == [
+        segment.proposal.mask for segment in described.segments
+    ]
+    assert [segment.predicted_iou for segment in segments] == [0.9, 0.89, 0.88]
     (rows,) = catalog.vectors(1)
-    assert rows.ids.tolist() == [one.id for one in segments]
-    for row, one in zip(rows.context, described.segments, strict=True):
-        np.testing.assert_allclose(row, one.context, atol=1e-3)
-    for row, one in zip(rows.masked, described.segments, strict=True):
-        np.testing.assert_allclose(row, one.masked, atol=1e-3)
+    assert rows.ids.tolist() == [segment.id for segment in segments]
+    for row, segment in zip(rows.context, described.segments, strict=True):
+        np.testing.assert_allclose(row, segment.context, atol=1e-3)
+    for row, segment in zip(rows.masked, described.segments, strict=True):
+        np.testing.assert_allclose(row, segment.masked, atol=1e-3)
     np.testing.assert_allclose(rows.picture, np.tile(described.vector, (3, 1)), atol=1e-3)
     assert catalog.counts() == {**NONE, "images": 1, "segments": 3}
     assert list(catalog.problems((1, RECIPE))) == []
@@ -151,11 +153,11 @@ def test_copies_share_one_image_and_a_changed_file_replaces_the_old_one(
 
 def test_ids_are_never_given_out_twice(catalog: Catalog) -> None:
     image_id = store(catalog, "/a", 1)
-    gone = {one.id for one in catalog.segments_of(image_id)}
+    gone = {segment.id for segment in catalog.segments_of(image_id)}
     assert catalog.remove_images([image_id]) == 1
     again = store(catalog, "/a", 1)
     assert again != image_id
-    assert not gone & {one.id for one in catalog.segments_of(again)}
+    assert not gone & {segment.id for segment in catalog.segments_of(again)}
 
 
 def test_the_log_tells_the_net_of_what_happened(catalog: Catalog) -> None:

@@ -70,7 +70,7 @@ def test_names_are_unique_and_checked(catalog: Catalog) -> None:
         catalog.rename_collection("a", "b")
     assert catalog.rename_collection("a", "a").name == "a"
     assert catalog.rename_collection("a", "ä c").name == "ä c"
-    assert [one.name for one in catalog.collections()] == ["b", "ä c"]
+    assert [collection.name for collection in catalog.collections()] == ["b", "ä c"]
     for good in ("हिन्दी", "Fe\u0302tes", "ไทยที่", "می\u200cخواهم"):
         assert catalog.create_collection(good).name == good
     for bad in ("", "a/b", "..", "x" * 101, "a\n", "\u0302", "a\u202eb"):
@@ -92,7 +92,7 @@ def test_unknown_names_and_images_are_said_and_change_nothing(catalog: Catalog) 
 
 def test_removed_segments_are_logged_and_are_no_damage(catalog: Catalog) -> None:
     store(catalog, "/1", 1, segments=2)
-    ids = [one.id for one in catalog.segments()]
+    ids = [segment.id for segment in catalog.segments()]
     before = catalog.changes(1, 0)
     assert before is not None
     assert catalog.remove_segments([ids[0], 999]) == 1
@@ -112,7 +112,7 @@ def test_statistics_count_what_is_there(catalog: Catalog) -> None:
     assert found["states"] == {"done": 1, "pending": 1}
     assert sum(found["area_shares"]) == 2
     frame = 30 * 20
-    tenths = [min(9, one.mask.area * 10 // frame) for one in catalog.segments()]
+    tenths = [min(9, segment.mask.area * 10 // frame) for segment in catalog.segments()]
     assert found["area_shares"] == [tenths.count(number) for number in range(10)]
 
 

@@ -20,7 +20,7 @@ from segsearch.core.errors import QueryError
 from segsearch.core.filters import MAX_NAMES, Filters, check_filters
 from segsearch.media.sources.paths import album_of
 from segsearch.storage.catalog.filtering import kilometres
-from tests.support.random_library import MOMENTS, TAGS, Picture, Region, filled, libraries
+from tests.support.random_library import MOMENTS, TAGS, Picture, RandomRegion, filled, libraries
 
 SHARES = st.sampled_from((0.0, 0.1, 1 / 3, 0.5, 2 / 3, 1.0))
 PLACES = ("left", "center", "right", "top", "bottom", "top right", "middle center", "Bottom-Left")
@@ -160,7 +160,9 @@ def direction(latitude: float, longitude: float) -> np.ndarray[tuple[int], np.dt
     return np.array([flat * math.cos(along), flat * math.sin(along), math.sin(up)])
 
 
-def region_passes(filters: Filters, segment_id: int, region: Region, size: tuple[int, int]) -> bool:
+def region_passes(
+    filters: Filters, segment_id: int, region: RandomRegion, size: tuple[int, int]
+) -> bool:
     x0, y0, x1, y1 = region.box
     area = (x1 - x0) * (y1 - y0)
     share = area / (size[0] * size[1])

@@ -76,19 +76,19 @@ def test_near_duplicates_are_exactly_those_a_comparison_of_all_pairs_finds(
     hashes = [base, rng.bytes(16).hex()]
     hashes += [flipped(base, bits, rng) for bits in (0, 1, 3, 5, 7, 7, 8, 9, 12)]
     ids = [store(catalog, f"/{n}", n, value) for n, value in enumerate(hashes)]
-    for one, value in zip(ids, hashes, strict=True):
+    for image_id, value in zip(ids, hashes, strict=True):
         near = {
             other
             for other, second in zip(ids, hashes, strict=True)
-            if other != one and distance(value, second) <= 7
+            if other != image_id and distance(value, second) <= 7
         }
-        assert set(image(catalog, one).near_duplicates) == near
+        assert set(image(catalog, image_id).near_duplicates) == near
     nearest = image(catalog, ids[0]).near_duplicates
     apart = [distance(base, hashes[ids.index(other)]) for other in nearest]
     assert apart == sorted(apart)
     assert catalog.counts()["near_duplicates"] >= 7
     catalog.remove_images([ids[0]])
-    assert all(ids[0] not in one.near_duplicates for one in catalog.images())
+    assert all(ids[0] not in kept.near_duplicates for kept in catalog.images())
     assert list(catalog.problems((1, RECIPE))) == []
 
 
@@ -134,7 +134,7 @@ def test_vanished_files_are_marked_and_unmarked(catalog: Catalog) -> None:
     catalog.record_file("/q/a", STAMP, "sha-2", 1)
     assert catalog.missing_paths() == []
     assert catalog.forget_paths(["/p/b", "/nowhere"]) == 1
-    assert [one.paths for one in catalog.images()] == [("/p/a",), ("/q/a",)]
+    assert [kept.paths for kept in catalog.images()] == [("/p/a",), ("/q/a",)]
 
 
 def test_a_failed_image_waits_again_only_when_its_file_was_away(catalog: Catalog) -> None:

@@ -23,7 +23,7 @@ MIX = Mix(0.4, 0.5, 0.1)
 ACTIVE = (1, RECIPE)
 
 
-class Library:
+class IndexedCatalog:
     """A catalog and the index that follows it; `reopen` forgets what is in memory."""
 
     def __init__(self, folder: Path, factory: IndexFactory) -> None:
@@ -59,15 +59,17 @@ class Library:
         return True
 
 
-@pytest.fixture(params=[ExactIndexFactory(), FaissIndexFactory()], ids=lambda one: str(one.kind))
-def library(request: pytest.FixtureRequest, tmp_path: Path) -> Library:
-    made = Library(tmp_path, request.param)
+@pytest.fixture(
+    params=[ExactIndexFactory(), FaissIndexFactory()], ids=lambda factory: str(factory.kind)
+)
+def library(request: pytest.FixtureRequest, tmp_path: Path) -> IndexedCatalog:
+    made = IndexedCatalog(tmp_path, request.param)
     for seed in range(4):
         made.store(seed)
     return made
 
 
-def test_every_change_reaches_the_index_before_the_next_search(library: Library) -> None:
+def test_every_change_reaches_the_index_before_the_next_search(library: IndexedCatalog) -> None:
     assert library.agrees()
     library.store(10)
     assert library.agrees()
@@ -75,16 +77,16 @@ def test_every_change_reaches_the_index_before_the_next_search(library: Library)
     assert library.agrees()
 
 
-def test_a_change_by_another_process_reaches_it_too(library: Library) -> None:
+def test_a_change_by_another_process_reaches_it_too(library: IndexedCatalog) -> None:
     assert library.agrees()
-    other = Library(library.folder, library.factory)
+    other = IndexedCatalog(library.folder, library.factory)
     other.store(11)
     other.catalog.remove_images([2])
     assert library.agrees()
 
 
 def test_a_snapshot_is_taken_up_and_the_tail_replayed(
-    library: Library, caplog: pytest.LogCaptureFixture
+    library: IndexedCatalog, caplog: pytest.LogCaptureFixture
 ) -> None:
     library.index.save(ACTIVE)
     library.store(12)
@@ -112,7 +114,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("suffix", ["index", "json"])
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_snapshot_is_passed_over_and_lost_nothing(
-    damage: str, suffix: str, library: Library
+    damage: str, suffix: str, library: IndexedCatalog
 ) -> None:
     library.index.save(ACTIVE)
     library.store(13)
@@ -123,7 +125,7 @@ def test_a_damaged_snapshot_is_passed_over_and_lost_nothing(
     assert library.agrees()
 
 
-def test_losing_every_snapshot_loses_nothing(library: Library) -> None:
+def test_losing_every_snapshot_loses_nothing(library: IndexedCatalog) -> None:
     library.index.save(ACTIVE)
     for path in (library.folder / "index").iterdir():
         path.unlink()
@@ -132,7 +134,7 @@ def test_losing_every_snapshot_loses_nothing(library: Library) -> None:
 
 
 def test_an_index_that_was_not_built_to_the_end_is_not_searched(
-    library: Library, monkeypatch: pytest.MonkeyPatch
+    library: IndexedCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert library.agrees()
     coming = Recipe("test", "s@2", "e@1", DIMENSION, {}, {}, {})
@@ -154,7 +156,7 @@ def test_an_index_that_was_not_built_to_the_end_is_not_searched(
     assert held.tolist() == library.catalog.segment_ids(second).tolist()
 
 
-def test_two_generations_are_kept_and_nothing_else(library: Library) -> None:
+def test_two_generations_are_kept_and_nothing_else(library: IndexedCatalog) -> None:
     for seed in range(20, 24):
         library.store(seed)
         library.index.save(ACTIVE)
@@ -163,7 +165,7 @@ def test_two_generations_are_kept_and_nothing_else(library: Library) -> None:
     assert {name.split(".")[1] for name in names} == {"index", "json"}
 
 
-def test_a_snapshot_of_another_mix_is_not_believed(library: Library) -> None:
+def test_a_snapshot_of_another_mix_is_not_believed(library: IndexedCatalog) -> None:
     library.index.save(ACTIVE)
     library.mix = Mix(1.0, 0.0, 0.0)
     library.reopen()
@@ -171,11 +173,11 @@ def test_a_snapshot_of_another_mix_is_not_believed(library: Library) -> None:
 
 
 def test_a_snapshot_of_another_library_is_not_believed(
-    library: Library, tmp_path_factory: pytest.TempPathFactory
+    library: IndexedCatalog, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     library.index.save(ACTIVE)
     folder = tmp_path_factory.mktemp("other")
-    other = Library(folder, library.factory)
+    other = IndexedCatalog(folder, library.factory)
     for seed in range(4):
         other.store(100 + seed)
     (library.folder / "index").rename(folder / "index")
@@ -183,7 +185,7 @@ def test_a_snapshot_of_another_library_is_not_believed(
     assert other.agrees()
 
 
-def test_what_is_wrong_is_said(library: Library) -> None:
+def test_what_is_wrong_is_said(library: IndexedCatalog) -> None:
     library.index.save(ACTIVE)
     assert library.index.problems(ACTIVE) == []
     flip(next((library.folder / "index").glob("g*.index")))
@@ -192,7 +194,7 @@ def test_what_is_wrong_is_said(library: Library) -> None:
 
 
 def test_what_another_process_writes_between_two_looks_is_no_damage(
-    library: Library, monkeypatch: pytest.MonkeyPatch
+    library: IndexedCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look, seeds = library.catalog.segment_ids, iter((20, 21))
 
@@ -206,7 +208,7 @@ def test_what_another_process_writes_between_two_looks_is_no_damage(
     assert library.index.problems(ACTIVE) == []
 
 
-def test_mixing_before_the_search_scores_as_mixing_after_it(library: Library) -> None:
+def test_mixing_before_the_search_scores_as_mixing_after_it(library: IndexedCatalog) -> None:
     query = np.eye(DIMENSION, dtype=np.float32)[0]
     scores, ids = library.index.search(ACTIVE, query, 100)
     after: dict[int, float] = {}

@@ -20,7 +20,7 @@ DIMENSION = 16
 HALF = 2e-3  # rows may be kept as float16
 
 factories = pytest.mark.parametrize(
-    "factory", [ExactIndexFactory(), FaissIndexFactory()], ids=lambda one: one.kind
+    "factory", [ExactIndexFactory(), FaissIndexFactory()], ids=lambda factory: factory.kind
 )
 
 

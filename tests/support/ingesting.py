@@ -39,14 +39,8 @@ def start(
     **options: Any,
 ) -> subprocess.Popen[str]:  # fmt: skip
     """The driver as a process; `run_before` runs in it first."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.ingest_driver",
-        mode,
-        str(library),
-        str(pictures),
-    ]
+    command = [sys.executable, "-m", "tests.support.ingest_driver", mode, str(library)]
+    command.append(str(pictures))
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=run_before, **options,
@@ -57,8 +51,8 @@ def finish(process: subprocess.Popen[str]) -> dict[str, int]:
     """What a run that ends well says it did."""
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
-    found: dict[str, int] = json.loads(out)
-    return found
+    counts: dict[str, int] = json.loads(out)
+    return counts
 
 
 def ask(library: Path, query: str) -> list[tuple[Any, ...]]:
@@ -81,7 +75,7 @@ def done(library: Path) -> int:
 
 def children(process: int) -> list[int]:
     """Model processes of a process: they were spawned, and hold no resource tracker."""
-    found: list[int] = []
+    numbers: list[int] = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
@@ -89,8 +83,8 @@ def children(process: int) -> list[int]:
         except OSError:
             continue
         if parent == process and "spawn_main" in command:
-            found.append(int(folder.name))
-    return found
+            numbers.append(int(folder.name))
+    return numbers
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -109,8 +103,8 @@ def content(library: Path) -> Content:
     rows = list(catalog.vectors(active[0]))
     ids = np.concatenate([part.ids for part in rows]).tolist()
     both = np.concatenate([np.hstack([part.context, part.masked, part.picture]) for part in rows])
-    vectors = {one: row.tobytes().hex() for one, row in zip(ids, both, strict=True)}
-    found = {
+    vectors = {number: row.tobytes().hex() for number, row in zip(ids, both, strict=True)}
+    regions = {
         Path(image.paths[0]).name: sorted(
             (to_coco(segment.mask)["counts"], vectors[segment.id], segment.predicted_iou)
             for segment in catalog.segments_of(image.id)
@@ -118,4 +112,4 @@ def content(library: Path) -> Content:
         for image in catalog.images(limit=10_000)
     }
     catalog.close()
-    return found
+    return regions

@@ -26,7 +26,7 @@ MOMENTS = (None, datetime(2023, 12, 31, 23, 59), datetime(2024, 7, 14, 12), date
 
 
 @dataclass(frozen=True)
-class Region:
+class RandomRegion:
     """A rectangle with its measures."""
 
     box: tuple[int, int, int, int]
@@ -39,7 +39,7 @@ class Picture:
     """A picture to store."""
 
     size: tuple[int, int]  # width, height
-    regions: tuple[Region, ...]
+    regions: tuple[RandomRegion, ...]
     path: str
     taken_at: datetime | None = None
     camera: str | None = None
@@ -49,13 +49,13 @@ class Picture:
 
 
 @st.composite
-def regions(draw: st.DrawFn, width: int, height: int) -> Region:
+def regions(draw: st.DrawFn, width: int, height: int) -> RandomRegion:
     x0 = draw(st.integers(0, width - 1))
     y0 = draw(st.integers(0, height - 1))
     x1 = draw(st.integers(x0 + 1, width))
     y1 = draw(st.integers(y0 + 1, height))
     quality = st.sampled_from((0.25, 0.5, 0.75))
-    return Region((x0, y0, x1, y1), draw(quality), draw(quality))
+    return RandomRegion((x0, y0, x1, y1), draw(quality), draw(quality))
 
 
 @st.composite
@@ -118,7 +118,9 @@ def filled(folder: Path, library: list[Picture]) -> tuple[Catalog, dict[int, Pic
     folder.mkdir(parents=True, exist_ok=True)
     catalog = Catalog(folder / "catalog.sqlite")
     catalog.register_recipe(RECIPE)
-    return catalog, {store(catalog, n, one): one for n, one in enumerate(library)}
+    return catalog, {
+        store(catalog, number, picture): picture for number, picture in enumerate(library)
+    }
 
 
 vectors = st.integers(0, 2**16).map(lambda seed: unit(np.random.default_rng(seed)))

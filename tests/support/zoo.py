@@ -170,7 +170,7 @@ def dng(*, preview: bool = False, orientation: int = 1) -> bytes:
     camera: list[tuple[int, str, int, Any, bool]] = [
         (50706, "B", 4, bytes([1, 4, 0, 0]), True),
         (50708, "s", 0, "Acme One", True),
-        (50721, "2i", 9, [n for one in matrix for n in (int(one * 10_000), 10_000)], True),
+        (50721, "2i", 9, [n for value in matrix for n in (int(value * 10_000), 10_000)], True),
         (50728, "2I", 3, [1] * 6, True),
         (50778, "H", 1, 21, True),
         (271, "s", 0, "Acme", True),
