@@ -16,12 +16,12 @@ from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field, FiniteFloat
 
-from segsearch.core.version import __version__
 from segsearch.core.errors import SegSearchError
 from segsearch.core.query import NOT_WEIGHT, Query, RegionTerm, SegmentTerm, TextTerm
 from segsearch.core.types import MAX_ID, Caption, Hit
-from segsearch.export.documents import hit_document
-from segsearch.export.packs import neighbours
+from segsearch.core.version import __version__
+from segsearch.export.caption_pack import neighbours
+from segsearch.export.documents import HitDocument
 from segsearch.export.render import crop_png, cutout_png, marked_jpeg, mask_png
 from segsearch.library import SegSearch
 from segsearch.search.click import ClickedMask
@@ -62,13 +62,17 @@ def create_server(service: SegSearch) -> MCPServer:
         if without.strip():
             terms.append(TextTerm(without, NOT_WEIGHT))
         with _told():
-            return _found(service, Query(tuple(terms), limit, per_image, captions=captions))
+            return _found(
+                service, Query(tuple(terms), limit=limit, per_image=per_image, captions=captions)
+            )
 
     @server.tool()
     def more_like(segment_id: Id, limit: Most = 10, per_image: Most = 1) -> list[dict[str, Any]]:
         """Find regions that look like a stored one, which may itself be among them."""
         with _told():
-            return _found(service, Query((SegmentTerm(segment_id),), limit, per_image))
+            return _found(
+                service, Query((SegmentTerm(segment_id),), limit=limit, per_image=per_image)
+            )
 
     @server.tool(structured_output=False)
     def segment_at(image_id: Id, x: FiniteFloat, y: FiniteFloat) -> list[Any]:
@@ -99,7 +103,7 @@ def create_server(service: SegSearch) -> MCPServer:
         among them."""
         with _told():
             term = RegionTerm(image_id, ((x, y),), stored=stored)
-            return _found(service, Query((term,), limit, per_image))
+            return _found(service, Query((term,), limit=limit, per_image=per_image))
 
     @server.tool(structured_output=False)
     def look(segment_id: Id) -> list[Any]:
@@ -154,7 +158,7 @@ def _found(service: SegSearch, query: Query) -> list[dict[str, Any]]:
 
 def _brief(hit: Hit) -> dict[str, Any]:
     """A hit without its mask, and of its captions the words."""
-    document = {name: value for name, value in hit_document(hit).items() if name != "mask"}
+    document = HitDocument.of(hit).model_dump(exclude={"mask"})
     return {**document, "captions": _texts(hit.captions)}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 
 from segsearch.core.errors import (
     BusyError,
@@ -40,11 +41,9 @@ from segsearch_api.middleware.auth import (
 from segsearch_api.middleware.guards import (
     MAX_JSON_BYTES,
 )
-from segsearch_api.schemas.images import (
-    Problem,
-)
 from segsearch_api.schemas.library import (
     PolygonMask,
+    Problem,
 )
 
 REFERENCE = "#/components/schemas/{model}"
@@ -149,7 +148,7 @@ def describe(app: FastAPI) -> None:
             )  # fmt: skip
             known = made.setdefault("components", {}).setdefault("schemas", {})
             for unnamed in (Problem, SearchRequest, PolygonMask):
-                model = unnamed.model_json_schema(ref_template=REFERENCE)
+                model = TypeAdapter(unnamed).json_schema(ref_template=REFERENCE)
                 known.update(model.pop("$defs", {}))
                 known[unnamed.__name__] = model
             _say_who_may(made)

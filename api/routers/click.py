@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from segsearch.core.errors import InputError
-from segsearch.export.documents import candidate_document
+from segsearch.export.documents import CandidateDocument
 from segsearch.library import SegSearch
 from segsearch.models.segment.multilook import candidates
 from segsearch.models.segment.prompts import check_prompts
@@ -139,5 +139,5 @@ def _answer(service: SegSearch, picture: int | bytes, wanted: SegmentRequest) ->
         candidates(opened, wanted.points, wanted.labels, box, multimask=wanted.multimask)
         for box in boxes
     ]
-    objects = [{"masks": [candidate_document(one) for one in masks]} for masks in found]
+    objects = [{"masks": [CandidateDocument.of(one) for one in masks]} for masks in found]
     return {"width": width, "height": height, "objects": objects}

@@ -17,7 +17,9 @@ from starlette.background import BackgroundTask
 from segsearch.core.errors import NotFoundError, QueryError
 from segsearch.core.query import MAX_LIMIT, Query, SegmentTerm, Term, TextTerm
 from segsearch.core.types import Hit
-from segsearch.export.packs import write_caption_pack, write_coco, write_json_lines
+from segsearch.export.caption_pack import write_caption_pack
+from segsearch.export.coco import write_coco
+from segsearch.export.documents import write_json_lines
 from segsearch.library import SegSearch
 from segsearch_api.deps import (
     Here,
@@ -131,8 +133,12 @@ def _hits(service: SegSearch, wanted: ExportRequest) -> Iterator[Hit]:
     elif wanted.segment_id is not None:
         term = SegmentTerm(wanted.segment_id)
     if term is not None:
-        floor = wanted.min_relevance
-        query = Query((term,), wanted.limit or MAX_LIMIT, wanted.per_image, min_relevance=floor)
+        query = Query(
+            (term,),
+            limit=wanted.limit or MAX_LIMIT,
+            per_image=wanted.per_image,
+            min_relevance=wanted.min_relevance,
+        )
         yield from service.search(query).hits
         return
     chosen: set[int] | None = None

@@ -20,7 +20,7 @@ from segsearch_api.errors import (
 from segsearch_api.openapi import (
     refusals,
 )
-from segsearch_api.schemas.images import (
+from segsearch_api.schemas.library import (
     Health,
     StatusDocument,
 )

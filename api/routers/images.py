@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from segsearch.core.names import NAME
 from segsearch.core.query import MAX_LIMIT
 from segsearch.core.types import MAX_ID, State
-from segsearch.export.documents import image_document, segment_document
+from segsearch.export.documents import ImageDocument, SegmentDocument
 from segsearch.export.render import picture_png, thumbnail_jpeg
 from segsearch.library import SegSearch
 from segsearch.media.decode import Limits, decode_small
@@ -34,7 +34,6 @@ from segsearch_api.openapi import (
     refusals,
 )
 from segsearch_api.schemas.images import (
-    ImageDocument,
     ImagePage,
     SegmentList,
     TagsRequest,
@@ -64,13 +63,13 @@ def list_images(
         after=after, limit=limit, state=state, collection=collection
     )
     following = images[-1].id if len(images) == limit else None
-    return {"images": [image_document(image) for image in images], "next_after": following}
+    return {"images": [ImageDocument.of(image) for image in images], "next_after": following}
 
 
 @router.get("/{image_id}", response_model=ImageDocument, responses=refusals(NOT_FOUND, INVALID))
-def read_image(image_id: ImageId, here: Here) -> dict[str, Any]:
+def read_image(image_id: ImageId, here: Here) -> ImageDocument:
     """One image."""
-    return image_document(here.service.catalog.image(image_id))
+    return ImageDocument.of(here.service.catalog.image(image_id))
 
 
 @router.post(
@@ -78,10 +77,10 @@ def read_image(image_id: ImageId, here: Here) -> dict[str, Any]:
     response_model=ImageDocument,
     responses=refusals(NOT_FOUND, INVALID, BAD_TAG, BODY_TOO_LARGE),
 )
-def tag_image(image_id: ImageId, wanted: TagsRequest, here: Here) -> dict[str, Any]:
+def tag_image(image_id: ImageId, wanted: TagsRequest, here: Here) -> ImageDocument:
     """Give tags to an image and take some away; what already is so stays so."""
     here.service.tag(image_ids=[image_id], add=wanted.add, remove=wanted.remove)
-    return image_document(here.service.catalog.image(image_id))
+    return ImageDocument.of(here.service.catalog.image(image_id))
 
 
 @router.get(
@@ -91,7 +90,7 @@ def list_segments(image_id: ImageId, here: Here) -> dict[str, Any]:
     """All segments of an image with their masks, by ascending id."""
     here.service.catalog.image(image_id)
     segments = here.service.catalog.segments_of(image_id)
-    return {"segments": [segment_document(segment) for segment in segments]}
+    return {"segments": [SegmentDocument.of(segment) for segment in segments]}
 
 
 @router.get(

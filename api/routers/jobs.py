@@ -28,7 +28,7 @@ from segsearch_api.openapi import (
     OVERLOADED,
     refusals,
 )
-from segsearch_api.schemas.images import (
+from segsearch_api.schemas.library import (
     JobDocument,
     JobPage,
 )

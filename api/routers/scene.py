@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from segsearch.core.query import SceneAnswer
-from segsearch.export.documents import scene_document
+from segsearch.export.documents import SceneDocument
 from segsearch.search.schema import SceneRequest
 from segsearch_api.deps import (
     Here,
@@ -57,7 +57,7 @@ async def scene(wanted: SceneRequest, here: Here) -> dict[str, Any]:
 
     answer = await here.searches.run(work)
     return {
-        "scenes": [scene_document(hit) for hit in answer.hits],
+        "scenes": [SceneDocument.of(hit) for hit in answer.hits],
         "relevance": {
             name: None if value is None else round(value, 4)
             for name, value in answer.relevance.items()

@@ -9,13 +9,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from segsearch.core.errors import QueryError
 from segsearch.core.query import MIN_RELEVANCE, SearchAnswer
-from segsearch.export.documents import hit_document, pointed_document
+from segsearch.export.documents import HitDocument, PointedDocument
 from segsearch.search.schema import SearchRequest
 from segsearch_api.deps import (
     Here,
@@ -44,12 +44,13 @@ router = APIRouter(prefix="/v1", tags=["search"])
 JSON = "application/json"
 PACKED = {"region", "terms", "like", "unlike", "filters"}  # JSON in a form's field
 UPLOAD = "multipart/form-data"
+REQUEST = TypeAdapter(SearchRequest)
 
 
 def _request_body() -> dict[str, Any]:
     """OpenAPI's words for the two kinds of body; the route reads them itself, because FastAPI ties
     a path to one of them."""
-    model = SearchRequest.model_json_schema(ref_template=REFERENCE)
+    model = REQUEST.json_schema(ref_template=REFERENCE)
     model.pop("$defs", None)  # `documented.describe` adds them
     fields = model["properties"]
     picture = {
@@ -117,11 +118,11 @@ async def search(request: Request, here: Here) -> dict[str, Any]:
         raise HTTPException(415, f"Expected {JSON} or {UPLOAD}, not {kind!r}.")
     relevance = answer.relevance
     return {
-        "hits": [hit_document(hit) for hit in answer.hits],
+        "hits": [HitDocument.of(hit) for hit in answer.hits],
         "relevance": None if relevance is None else round(relevance, 4),
         "min_relevance": MIN_RELEVANCE,
         "message": answer.message,
-        "pointed": [pointed_document(one) for one in answer.pointed],
+        "pointed": [PointedDocument.of(one) for one in answer.pointed],
         "next_cursor": answer.next_cursor,
         "seconds": round(time.monotonic() - started, 4),
     }
@@ -138,7 +139,7 @@ async def _answer(here: Shared, wanted: SearchRequest, picture: UploadFile | Non
 
 def _parsed(body: bytes) -> SearchRequest:
     try:
-        return SearchRequest.model_validate_json(body)
+        return REQUEST.validate_json(body)
     except ValidationError as problem:
         raise invalid(problem) from problem
 
@@ -156,7 +157,7 @@ def _from_form(form: FormData) -> tuple[SearchRequest, UploadFile | None]:
                 f"sends a file's text."
             )
     try:
-        return SearchRequest.model_validate(_unpacked(fields)), picture
+        return REQUEST.validate_python(_unpacked(fields)), picture
     except ValidationError as problem:
         raise invalid(problem) from problem
 

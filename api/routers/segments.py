@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from segsearch.core.arrays import Pixels
 from segsearch.core.types import MAX_ID, Mask
 from segsearch.export import render
-from segsearch.export.documents import segment_document
+from segsearch.export.documents import EXAMPLE_MASK, SegmentDocument
 from segsearch.masks.polygons import polygons, svg_document
 from segsearch.masks.rle import to_coco
 from segsearch_api.deps import (
@@ -34,10 +34,6 @@ from segsearch_api.openapi import (
     OVERLOADED,
     picture,
     refusals,
-)
-from segsearch_api.schemas.images import (
-    REGION,
-    SegmentDocument,
 )
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
@@ -93,7 +89,7 @@ MASKS: dict[str, Any] = {
                     {"$ref": "#/components/schemas/CocoMask"},
                     {"$ref": "#/components/schemas/PolygonMask"},
                 ],
-                "examples": [REGION["mask"]],
+                "examples": [EXAMPLE_MASK["mask"]],
             }
         },
     },
@@ -126,9 +122,9 @@ def _png(description: str) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get("/{segment_id}", response_model=SegmentDocument, responses=refusals(NOT_FOUND, INVALID))
-def read_segment(segment_id: SegmentId, here: Here) -> dict[str, Any]:
+def read_segment(segment_id: SegmentId, here: Here) -> SegmentDocument:
     """One segment with its mask."""
-    return segment_document(here.service.catalog.segment(segment_id))
+    return SegmentDocument.of(here.service.catalog.segment(segment_id))
 
 
 @router.get(

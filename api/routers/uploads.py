@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from segsearch.core.errors import PictureError
 from segsearch.core.names import NAME
-from segsearch.export.documents import image_document
+from segsearch.export.documents import ImageDocument
 from segsearch_api.codes import (
     code_of,
 )
@@ -104,7 +104,7 @@ async def upload_images(
 
 def _store(here: Shared, file: UploadFile, collection: str | None) -> dict[str, Any]:
     done = here.service.uploads.add(file.file, file.filename or "", collection=collection)
-    document = image_document(done.image)
+    document = ImageDocument.of(done.image)
     return {"filename": file.filename or "", "created": done.created, "image": document}
 
 

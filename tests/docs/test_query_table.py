@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 import segsearch
@@ -20,7 +21,7 @@ from segsearch import SegSearch, Settings, open_service
 from segsearch.cli.app import app
 from segsearch.cli.demo.run import PICTURES
 from segsearch.core import query
-from segsearch.export.packs import coco_document
+from segsearch.export.coco import coco_document
 from segsearch.export.render import cutout_png
 from segsearch.search.scene_assignment import check_scene
 from segsearch.search.schema import SceneRequest
@@ -104,7 +105,7 @@ def run_http(place: Place, route: str) -> Any:
 
 def test_the_scene_is_understood() -> None:
     (text,) = re.findall(r"```json\n(.*?)\n```", SECTION, re.DOTALL)
-    check_scene(SceneRequest.model_validate_json(text).query())
+    check_scene(TypeAdapter(SceneRequest).validate_json(text).query())
 
 
 def test_the_table_is_there() -> None:

@@ -185,7 +185,7 @@ def test_what_comes_while_another_process_holds_the_library_is_tried_again(
         assert sum(folder / "copy.png" in paths for paths in seen) == 1
 
 
-class Changed(SmallModels):
+class ChangedModels(SmallModels):
     """The same models under the same name, with crops of their own."""
 
     @property
@@ -198,7 +198,7 @@ def test_a_watch_of_a_library_made_by_other_models_of_that_name_ends(tmp_path: P
     with open_small_service(tmp_path / "library") as service:
         service.index([folder])
     with (
-        open_small_service(tmp_path / "library", models=Changed()) as changed,
+        open_small_service(tmp_path / "library", models=ChangedModels()) as changed,
         pytest.raises(RecipeError, match="--rebuild"),
     ):
         watcher = seeing(changed, folder, poll=False)
