@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from pydantic import Field
 
 from segsearch.core.errors import InputError, PathError, QueryError
-from segsearch.core.fields import field_schema, value
+from segsearch.core.fields import about, field_schema, value
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
     NOT_WEIGHT,
@@ -63,28 +62,19 @@ class TypedTerms:
     """What was typed for the terms of one query, option by option."""
 
     text: str | None = None
-    words: Annotated[Texts, Field(description="More words: WORDS:WEIGHT.")] = ()
-    without: Annotated[Texts, Field(description="Words to steer away from.")] = ()
-    images: Annotated[
-        Texts, Field(description="A picture to look like: FILE_OR_URL[:WEIGHT].")
-    ] = ()
-    segments: Annotated[Texts, Field(description="A stored segment: ID[:WEIGHT].")] = ()
-    stored: Annotated[Texts, Field(description="A stored image as a whole: ID[:WEIGHT].")] = ()
+    words: Annotated[Texts, about("More words: WORDS:WEIGHT.")] = ()
+    without: Annotated[Texts, about("Words to steer away from.")] = ()
+    images: Annotated[Texts, about("A picture to look like: FILE_OR_URL[:WEIGHT].")] = ()
+    segments: Annotated[Texts, about("A stored segment: ID[:WEIGHT].")] = ()
+    stored: Annotated[Texts, about("A stored image as a whole: ID[:WEIGHT].")] = ()
     vectors: Annotated[
-        Texts, Field(description="A JSON list of numbers of the embedder's: FILE[:WEIGHT].")
+        Texts, about("A JSON list of numbers of the embedder's: FILE[:WEIGHT].")
     ] = ()
-    clicks: Annotated[
-        Texts, Field(description="A thing in a picture: FILE_OR_ID:X,Y[;X,Y;!X,Y].")
-    ] = ()
-    boxes: Annotated[
-        Texts, Field(description="A thing in a box in a picture: FILE_OR_ID:X0,Y0,X1,Y1.")
-    ] = ()
-    masks: Annotated[
-        Texts, Field(description="A region by its COCO run lengths: FILE_OR_ID:MASK.json.")
-    ] = ()
+    clicks: Annotated[Texts, about("A thing in a picture: FILE_OR_ID:X,Y[;X,Y;!X,Y].")] = ()
+    boxes: Annotated[Texts, about("A thing in a box in a picture: FILE_OR_ID:X0,Y0,X1,Y1.")] = ()
+    masks: Annotated[Texts, about("A region by its COCO run lengths: FILE_OR_ID:MASK.json.")] = ()
     candidate: Annotated[
-        int | None,
-        Field(description="Which mask of a click or box, from 0; without it the best."),
+        int | None, about("Which mask of a click or box, from 0; without it the best.")
     ] = None
 
 

@@ -26,6 +26,11 @@ OUT_OF_RANGE = {"finite_number", "greater_than_equal", "less_than_equal"}
 T = TypeVar("T")
 
 
+def about(description: str, **limits: Any) -> Any:
+    """What a field means, for OpenAPI and for the help of the command line, and its limits."""
+    return Field(description=description, **limits)
+
+
 def strict(example: dict[str, Any] | None = None) -> ConfigDict:
     """Unknown fields are an error: misspelt ones in requests, undocumented ones in answers; an
     example for OpenAPI."""
@@ -70,12 +75,13 @@ def field_schema(kind: Any, name: str) -> dict[str, Any]:
 def _sentence(kind: Any, noun: str, problem: ValidationError) -> str:
     """What is wrong with the first wrong field of a value, and what was expected."""
     error = problem.errors()[0]
-    place, wrong, limits = error["loc"][0], error["input"], error.get("ctx", {})
-    positional = [one.name for one in fields(kind) if not one.kw_only]
-    name = positional[place] if isinstance(place, int) else place
-    what = f"The {noun} {name}" if noun else f"The {name}"
+    wrong, limits = error["input"], error.get("ctx", {})
     if error["type"] == "value_error":
         return f"{limits['error']}."
+    place = error["loc"][0]
+    positional = [entry.name for entry in fields(kind) if not entry.kw_only]
+    name = positional[place] if isinstance(place, int) else place
+    what = f"The {noun} {name}" if noun else f"The {name}"
     if error["type"] == "too_long":
         return f"{what} lists {len(wrong)} values, expected at most {limits['max_length']}."
     if error["type"] == "string_too_short":

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, FiniteFloat
 
 from segsearch.core.errors import QueryError
-from segsearch.core.fields import Id, Name, Quad, Share, SidePx, value
+from segsearch.core.fields import Id, Name, Quad, Share, SidePx, about, value
 
 ACROSS = ("left", "center", "right")
 DOWN = ("top", "middle", "bottom")
@@ -34,6 +34,7 @@ def moment(value: Any) -> datetime:
     return read.replace(tzinfo=None)
 
 
+Triple = tuple[FiniteFloat, FiniteFloat, FiniteFloat]
 Moment = Annotated[datetime, BeforeValidator(moment)]
 Ids = Annotated[tuple[Id, ...], Field(max_length=MAX_VALUES)]
 Names = Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES)]
@@ -43,74 +44,41 @@ Names = Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES)]
 class Filters:
     """Conditions before ranking: all must hold; of a list, any one value will do."""
 
-    image_ids: Annotated[Ids | None, Field(description="Of pictures.")] = None
-    segment_ids: Annotated[Ids | None, Field(description="Of regions.")] = None
+    image_ids: Annotated[Ids | None, about("Of pictures.")] = None
+    segment_ids: Annotated[Ids | None, about("Of regions.")] = None
     paths: Annotated[
         Names,
-        Field(
-            description="Globs (*, ?, [a-z]) of pictures' paths; one that starts with neither / "
-            "nor * may begin in any folder, and * crosses folders."
+        about(
+            "Globs (*, ?, [a-z]) of paths; one that starts with neither / nor * may begin in any "
+            "folder, and * crosses folders."
         ),
     ] = ()
-    albums: Annotated[Names, Field(description="Names of the folder a picture lies in.")] = ()
-    collections: Annotated[
-        Names, Field(description="Names of collections a picture is in; each must exist.")
-    ] = ()
-    min_width: Annotated[
-        SidePx | None, Field(description="Least width of the upright picture, in pixels.")
-    ] = None
-    max_width: Annotated[SidePx | None, Field(description="Its largest width.")] = None
-    min_height: Annotated[
-        SidePx | None, Field(description="Least height of the upright picture, in pixels.")
-    ] = None
-    max_height: Annotated[SidePx | None, Field(description="Its largest height.")] = None
-    taken_after: Annotated[
-        Moment | None,
-        Field(description="Day or time from which on the picture was taken, by the camera."),
-    ] = None
-    taken_before: Annotated[
-        Moment | None, Field(description="Day or time before which the picture was taken.")
-    ] = None
-    cameras: Annotated[Names, Field(description="Names of cameras, in any case.")] = ()
-    tags: Annotated[Names, Field(description="Tags, any one of which the picture has.")] = ()
-    all_tags: Annotated[Names, Field(description="Tags, each of which the picture has.")] = ()
-    no_tags: Annotated[Names, Field(description="Tags, none of which the picture has.")] = ()
+    albums: Annotated[Names, about("Names of the folder a picture lies in.")] = ()
+    collections: Annotated[Names, about("Names of collections that exist.")] = ()
+    min_width: Annotated[SidePx | None, about("Least width of the upright picture, px.")] = None
+    max_width: Annotated[SidePx | None, about("Largest width of the upright picture, px.")] = None
+    min_height: Annotated[SidePx | None, about("Least height of the upright picture, px.")] = None
+    max_height: Annotated[SidePx | None, about("Largest height of the upright picture, px.")] = None
+    taken_after: Annotated[Moment | None, about("Day or time, inclusive; local time.")] = None
+    taken_before: Annotated[Moment | None, about("Day or time, exclusive; local time.")] = None
+    cameras: Annotated[Names, about("Names of cameras, in any case.")] = ()
+    tags: Annotated[Names, about("Any one of these tags.")] = ()
+    all_tags: Annotated[Names, about("Each of these tags.")] = ()
+    no_tags: Annotated[Names, about("None of these tags.")] = ()
     gps_box: Annotated[
         Quad | None,
-        Field(
-            description="South, west, north, east in degrees; west > east crosses the date line."
-        ),
+        about("South, west, north, east in degrees; west > east crosses the date line."),
     ] = None
-    near: Annotated[
-        tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None,
-        Field(description="Latitude and longitude in degrees, and a distance in kilometres."),
-    ] = None
-    min_area: Annotated[
-        Share | None, Field(description="Least share of the picture's area that the region has.")
-    ] = None
-    max_area: Annotated[
-        Share | None, Field(description="Largest share of the picture's area that the region has.")
-    ] = None
-    box: Annotated[
-        Quad | None,
-        Field(description="x0, y0, x1, y1, as shares of the sides, that hold the region's box."),
-    ] = None
-    min_box_overlap: Annotated[
-        Share, Field(description="Share of the region's box that must lie in `box`.")
-    ] = 0.5
+    near: Annotated[Triple | None, about("Latitude, longitude in degrees; kilometres.")] = None
+    min_area: Annotated[Share | None, about("Least share of the picture's area.")] = None
+    max_area: Annotated[Share | None, about("Largest share of the picture's area.")] = None
+    box: Annotated[Quad | None, about("x0, y0, x1, y1 as shares of the picture's sides.")] = None
+    min_box_overlap: Annotated[Share, about("Of the region's box, that must lie in `box`.")] = 0.5
     places: Annotated[
-        Names,
-        Field(
-            description='Thirds that the middle of the region\'s box lies in: left, "top right", '
-            "center ..."
-        ),
+        Names, about('Thirds that the middle of the region lies in: left, "top right", center ...')
     ] = ()
-    min_predicted_iou: Annotated[
-        FiniteFloat | None, Field(description="Least predicted IoU, by the segmenter itself.")
-    ] = None
-    min_stability: Annotated[
-        FiniteFloat | None, Field(description="Least stability, by the segmenter itself.")
-    ] = None
+    min_predicted_iou: Annotated[FiniteFloat | None, about("Least predicted IoU.")] = None
+    min_stability: Annotated[FiniteFloat | None, about("Least stability.")] = None
 
     def __post_init__(self) -> None:
         """QueryError for fields that contradict each other."""

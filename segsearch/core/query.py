@@ -7,10 +7,10 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, FiniteFloat
+from pydantic import BeforeValidator, FiniteFloat
 
 from segsearch.core.errors import QueryError
-from segsearch.core.fields import Id, Name, Quad, Share, value
+from segsearch.core.fields import Id, Name, Quad, Share, about, value
 from segsearch.core.filters import Filters
 from segsearch.core.types import Hit, Image, Mask
 
@@ -66,7 +66,7 @@ class VectorTerm:
 
 Points = Annotated[
     tuple[tuple[FiniteFloat, FiniteFloat], ...],
-    Field(max_length=MAX_POINTS, description="x, y in pixels of the upright picture."),
+    about("x, y in pixels of the upright picture.", max_length=MAX_POINTS),
 ]
 
 
@@ -77,21 +77,14 @@ class RegionPrompt:
     _: KW_ONLY
     labels: Annotated[
         tuple[int, ...] | None,
-        Field(
-            max_length=MAX_POINTS,
-            description="1 for a point of the thing (so without), 0 for not it.",
-        ),
+        about("1 for a point of the thing (so without), 0 for not it.", max_length=MAX_POINTS),
     ] = None
-    box: Annotated[Quad | None, Field(description="x0, y0, x1, y1 in pixels.")] = None
+    box: Annotated[Quad | None, about("x0, y0, x1, y1 in pixels.")] = None
     candidate: Annotated[
-        int | None,
-        Field(ge=0, le=63, description="Which of the masks, best first; without it the best."),
+        int | None, about("Which of the masks, best first; without it the best.", ge=0, le=63)
     ] = None
     stored: Annotated[
-        bool,
-        Field(
-            description="The stored region that one point means, instead of a mask cut out afresh."
-        ),
+        bool, about("The stored region that one point means, instead of a mask cut out afresh.")
     ] = False
 
 
@@ -135,47 +128,35 @@ class SearchOptions:
     """Which of the regions that fit the terms of a search are shown, and how."""
 
     _: KW_ONLY
-    limit: Annotated[
-        int,
-        Field(ge=1, le=MAX_LIMIT, description="How many regions, or pictures, at most."),
-    ] = 10
+    limit: Annotated[int, about("How many regions, or pictures, at most.", ge=1, le=MAX_LIMIT)] = 10
     per_image: Annotated[
-        int, Field(ge=1, le=MAX_LIMIT, description="How many regions of one picture at most.")
+        int, about("How many regions of one picture at most.", ge=1, le=MAX_LIMIT)
     ] = 3
     filters: FiltersOrNull = field(default_factory=Filters)
     prefer: Annotated[
-        Prefer,
-        Field(description="Of regions that lie in each other: wholes, parts, or any."),
+        Prefer, about("Of regions that lie in each other: wholes, parts, or any.")
     ] = Prefer.ANY
     by_picture: Annotated[
-        bool,
-        Field(description="Keep the regions of a picture together; rank counts pictures."),
+        bool, about("Keep the regions of a picture together; rank counts pictures.")
     ] = False
-    like: Annotated[
-        tuple[Id, ...], Field(max_length=MAX_TERMS, description="Segments that were right.")
-    ] = ()
+    like: Annotated[tuple[Id, ...], about("Segments that were right.", max_length=MAX_TERMS)] = ()
     unlike: Annotated[
-        tuple[Id, ...],
-        Field(max_length=MAX_TERMS, description="Segments that were wrong; they are left out."),
+        tuple[Id, ...], about("Segments that were wrong; they are left out.", max_length=MAX_TERMS)
     ] = ()
     min_relevance: Annotated[
         Share,
-        Field(
-            description="Relevance the best region must reach, else nothing matches; 0 shows all. "
+        about(
+            "Relevance the best region must reach, else nothing matches; 0 shows all. "
             "It counts for nothing where only stored images and regions are asked for, unfiltered."
         ),
     ] = MIN_RELEVANCE
     cursor: Annotated[
-        str | None,
-        Field(
-            max_length=50_000,
-            description="next_cursor of the page before, of the same query.",
-        ),
+        str | None, about("next_cursor of the page before, of the same query.", max_length=50_000)
     ] = None
     captions: Annotated[
         CaptionUse,
-        Field(
-            description="What the words of captions count: nothing; joined with the vectors by "
+        about(
+            "What the words of captions count: nothing; joined with the vectors by "
             "reciprocal rank fusion; or they alone are searched. With them there is no relevance."
         ),
     ] = "off"
@@ -245,11 +226,11 @@ class SlotOptions:
     name: Name
     _: KW_ONLY
     filters: FiltersOrNull = field(default_factory=Filters)
-    absent: Annotated[bool, Field(description="It must not be there.")] = False
+    absent: Annotated[bool, about("It must not be there.")] = False
     min_score: Annotated[
         FiniteFloat | None,
-        Field(
-            description="Cosine from which on a region counts; without it, one that stands out "
+        about(
+            "Cosine from which on a region counts; without it, one that stands out "
             "from the query's background."
         ),
     ] = None
@@ -283,10 +264,10 @@ class SceneOptions:
 
     _: KW_ONLY
     filters: FiltersOrNull = field(default_factory=Filters)
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="How many pictures at most.")] = 10
-    min_relevance: Annotated[
-        Share, Field(description="Relevance that each slot's best region must reach.")
-    ] = MIN_RELEVANCE
+    limit: Annotated[int, about("How many pictures at most.", ge=1, le=MAX_LIMIT)] = 10
+    min_relevance: Annotated[Share, about("Relevance that each slot's best region must reach.")] = (
+        MIN_RELEVANCE
+    )
 
 
 @value()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
 from segsearch.core.errors import QueryError
-from segsearch.core.fields import Id, Name, strict, value
+from segsearch.core.fields import Id, Name, about, strict, value
 from segsearch.core.query import (
     MAX_TERMS,
     MAX_TEXT_CHARACTERS,
@@ -57,7 +57,7 @@ class RegionRequest(RegionPrompt):
     """A thing in a picture: by points, by a box, by both, or by its mask."""
 
     image_id: Annotated[
-        Id | None, Field(description="A stored image; without it, the picture of the upload.")
+        Id | None, about("A stored image; without it, the picture of the upload.")
     ] = None
     points: Points = ()
     mask: MaskRequest | None = None
@@ -74,13 +74,12 @@ class TermRequest:
     """One thing to look for, or with a negative weight, to steer away from."""
 
     text: Words | None = None
-    segment_id: Annotated[Id | None, Field(description="A stored segment.")] = None
-    image_id: Annotated[Id | None, Field(description="A stored image as a whole.")] = None
+    segment_id: Annotated[Id | None, about("A stored segment.")] = None
+    image_id: Annotated[Id | None, about("A stored image as a whole.")] = None
     vector: Annotated[
-        tuple[FiniteFloat, ...] | None,
-        Field(max_length=MAX_NUMBERS, description="Of the library's embedder."),
+        tuple[FiniteFloat, ...] | None, about("Of the library's embedder.", max_length=MAX_NUMBERS)
     ] = None
-    region: Annotated[RegionRequest | None, Field(description="A thing in a stored image.")] = None
+    region: Annotated[RegionRequest | None, about("A thing in a stored image.")] = None
     weight: FiniteFloat = 1.0
 
     @model_validator(mode="after")
@@ -106,7 +105,7 @@ class TermRequest:
         return region.term(region.image_id or 0, self.weight)
 
 
-Terms = Annotated[tuple[TermRequest, ...], Field(max_length=MAX_TERMS, description="More terms.")]
+Terms = Annotated[tuple[TermRequest, ...], about("More terms.", max_length=MAX_TERMS)]
 
 
 @value(example={"text": "a red umbrella", "not_text": "people", "limit": 5})
@@ -115,16 +114,12 @@ class SearchRequest(SearchOptions):
     what regions are compared with; `not_text` is taken away at half weight. A `region` without
     `image_id` is one of the uploaded picture, and stands for it."""
 
-    text: Annotated[Words | None, Field(description="Words to look for.")] = None
-    not_text: Annotated[Words | None, Field(description="Words to steer away from.")] = None
-    segment_id: Annotated[Id | None, Field(description="A stored segment to look like.")] = None
-    image_id: Annotated[Id | None, Field(description="A stored image to look like as a whole.")] = (
-        None
-    )
-    region: Annotated[
-        RegionRequest | None, Field(description="A thing in a picture to look like.")
-    ] = None
-    picture_weight: Annotated[FiniteFloat, Field(description="Of the uploaded picture.")] = 1.0
+    text: Annotated[Words | None, about("Words to look for.")] = None
+    not_text: Annotated[Words | None, about("Words to steer away from.")] = None
+    segment_id: Annotated[Id | None, about("A stored segment to look like.")] = None
+    image_id: Annotated[Id | None, about("A stored image to look like as a whole.")] = None
+    region: Annotated[RegionRequest | None, about("A thing in a picture to look like.")] = None
+    picture_weight: Annotated[FiniteFloat, about("Of the uploaded picture.")] = 1.0
     terms: Terms = ()
 
     def query(self, picture: bytes | None) -> Query:
@@ -157,7 +152,7 @@ class SearchRequest(SearchOptions):
 class SlotRequest(SlotOptions):
     """One thing of a scene; without words or terms its name is the words."""
 
-    text: Annotated[Words | None, Field(description="Words for it.")] = None
+    text: Annotated[Words | None, about("Words for it.")] = None
     terms: Terms = ()
 
     def slot(self) -> Slot:
@@ -184,7 +179,7 @@ class SceneRequest(SceneOptions):
     slots: Annotated[tuple[SlotRequest, ...], Field(min_length=1, max_length=MAX_SLOTS)]
     relations: Annotated[
         tuple[tuple[Name, Name, Name], ...],
-        Field(max_length=MAX_LINKS, description=f"SLOT, one of {', '.join(LINKS)}, SLOT."),
+        about(f"SLOT, one of {', '.join(LINKS)}, SLOT.", max_length=MAX_LINKS),
     ] = ()
 
     def query(self) -> SceneQuery:

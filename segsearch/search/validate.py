@@ -1,4 +1,4 @@
-"""Checks words and vectors of a query that only a search can judge; `core/query.py` checks the rest."""
+"""Checks what only a search can judge of words and vectors; `core/query.py` checks the rest."""
 
 from __future__ import annotations
 

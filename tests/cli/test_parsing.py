@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,17 @@ import pytest
 from typer.testing import CliRunner
 
 from segsearch.cli.app import app
+from segsearch.cli.commands import search
 from segsearch.cli.commands.scene import _link
 from segsearch.cli.parsing import TypedTerms, filters_of, terms_of
 from segsearch.core.errors import InputError, PathError, QueryError
+from segsearch.core.fields import field_schema
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
     ImageTerm,
     PictureTerm,
     RegionTerm,
+    SearchOptions,
     SegmentTerm,
     TextTerm,
     VectorTerm,
@@ -113,6 +117,25 @@ def test_what_cannot_be_read_is_refused(
 ) -> None:
     with pytest.raises(error, match=r"\.$"):
         terms_of(typed, told)
+
+
+def test_every_field_of_a_search_can_be_typed() -> None:
+    assert {"text", *search.TERMS} == {field.name for field in fields(TypedTerms)}
+    assert {"filters", *search.OPTIONS} == {field.name for field in fields(SearchOptions)}
+    only_http = {"image_ids", "segment_ids", "max_width", "max_height", "min_box_overlap"}
+    assert {*only_http, *search.FILTERS} == {field.name for field in fields(Filters)}
+
+
+def test_options_are_described_as_the_fields_that_they_fill() -> None:
+    help_text = " ".join(CliRunner().invoke(app, ["search", "--help"]).output.split())
+    for kind, flags in (
+        (TypedTerms, search.TERMS), (Filters, search.FILTERS), (SearchOptions, search.OPTIONS),
+    ):  # fmt: skip
+        for name, flag in flags.items():
+            assert f"{flag} " in help_text
+            assert field_schema(kind, name)["description"] in help_text
+    refused = CliRunner().invoke(app, ["search", "a", "--captions", "maybe"])
+    assert refused.exit_code == 2
 
 
 def test_filters_are_what_was_typed() -> None:
