@@ -20,8 +20,8 @@ from segsearch.core.errors import SegSearchError
 from segsearch.core.query import NOT_WEIGHT, Query, RegionTerm, SegmentTerm, Term, TextTerm
 from segsearch.core.types import MAX_ID, Caption, Hit
 from segsearch.core.version import __version__
-from segsearch.export.documents import hit_document
-from segsearch.export.packs import neighbours
+from segsearch.export.caption_pack import neighbours
+from segsearch.export.documents import HitDocument
 from segsearch.export.render import crop_png, cutout_png, marked_jpeg, mask_png
 from segsearch.library import SegSearch
 from segsearch.search.click import ClickedMask
@@ -80,13 +80,13 @@ class Tools:
         terms: tuple[Term, ...] = (TextTerm(words),)
         if without.strip():
             terms += (TextTerm(without, NOT_WEIGHT),)
-        return self._hits(Query(terms, limit, per_image, captions=captions))
+        return self._hits(Query(terms, limit=limit, per_image=per_image, captions=captions))
 
     def more_like(
         self, segment_id: Id, limit: Limit = 10, per_image: Limit = 1
     ) -> list[dict[str, Any]]:
         """Find regions that look like a stored one, which may itself be among them."""
-        return self._hits(Query((SegmentTerm(segment_id),), limit, per_image))
+        return self._hits(Query((SegmentTerm(segment_id),), limit=limit, per_image=per_image))
 
     def segment_at(self, image_id: Id, x: FiniteFloat, y: FiniteFloat) -> list[Any]:
         """Cut out what stands at a point of a picture (pixels, from the top left).
@@ -114,7 +114,7 @@ class Tools:
         left), cut out afresh; with `stored`, like the stored region there. The stored region may be
         among them."""
         term = RegionTerm(image_id, ((x, y),), stored=stored)
-        return self._hits(Query((term,), limit, per_image))
+        return self._hits(Query((term,), limit=limit, per_image=per_image))
 
     def look(self, segment_id: Id) -> list[Any]:
         """Show a region: a crop with its surroundings, then its whole picture with it outlined."""
@@ -158,7 +158,7 @@ class Tools:
 
 def _brief(hit: Hit) -> dict[str, Any]:
     """A hit without its mask, and of its captions the words."""
-    document = {name: value for name, value in hit_document(hit).items() if name != "mask"}
+    document = HitDocument.of(hit).model_dump(exclude={"mask"})
     return {**document, "captions": _texts(hit.captions)}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 
 from segsearch.core.errors import (
     BusyError,
@@ -33,8 +34,7 @@ from segsearch_api.deps import JSON, UPLOAD
 from segsearch_api.errors import MEDIA_TYPE, ProblemResponse, problem_of, refusal
 from segsearch_api.middleware.auth import scope_for
 from segsearch_api.middleware.guards import MAX_JSON_BYTES
-from segsearch_api.schemas.images import Problem
-from segsearch_api.schemas.library import PolygonMask
+from segsearch_api.schemas.library import PolygonMask, Problem
 
 REFERENCE = "#/components/schemas/{model}"
 Responses = dict[int | str, dict[str, Any]]
@@ -144,7 +144,7 @@ def describe(app: FastAPI) -> None:
             )  # fmt: skip
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for unnamed in (Problem, SearchRequest, PolygonMask):
-                model = unnamed.model_json_schema(ref_template=REFERENCE)
+                model = TypeAdapter(unnamed).json_schema(ref_template=REFERENCE)
                 schemas.update(model.pop("$defs", {}))
                 schemas[unnamed.__name__] = model
             _add_scopes(document)

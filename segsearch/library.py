@@ -28,7 +28,7 @@ from segsearch.core.query import (
 )
 from segsearch.core.settings import Settings
 from segsearch.core.types import Hit, IngestReport, Job, JobState, Recipe, Segment, Status
-from segsearch.export.packs import Sources as RegionSources
+from segsearch.export.caption_pack import RegionSources
 from segsearch.ingest.run import BY_HAND, IndexOptions, Ingest, Report, RunMode
 from segsearch.ingest.uploads import Uploads
 from segsearch.media.decode import Limits
@@ -202,7 +202,7 @@ class SegSearch:
 
     def search_text(self, words: str, *, limit: int = 10, per_image: int = 3) -> SearchAnswer:
         """`search` for words."""
-        return self.search(Query((TextTerm(words),), limit, per_image))
+        return self.search(Query((TextTerm(words),), limit=limit, per_image=per_image))
 
     def search_scene(self, query: SceneQuery) -> SceneAnswer:
         """Pictures that hold the things asked for in the places asked for; errors as `search`."""
@@ -246,9 +246,13 @@ class SegSearch:
         if selection.below:
             raise QueryError("Give words or --under, not both.")
         terms = (TextTerm(selection.text),)
-        limit = selection.limit or USUAL_LIMIT
         answer = self.search(
-            Query(terms, limit, selection.per_image, min_relevance=selection.min_relevance)
+            Query(
+                terms,
+                limit=selection.limit or USUAL_LIMIT,
+                per_image=selection.per_image,
+                min_relevance=selection.min_relevance,
+            )
         )
         if answer.message:
             say(answer.message)

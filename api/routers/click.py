@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import FormData, UploadFile
 
 from segsearch.core.errors import InputError
-from segsearch.export.documents import candidate_document
+from segsearch.export.documents import CandidateDocument
 from segsearch.library import SegSearch
 from segsearch.models.segment.multilook import find_masks
 from segsearch.models.segment.prompts import check_prompts
@@ -111,5 +111,5 @@ def _answer(
     objects = []
     for box in boxes:
         masks = find_masks(opened, prompt.points, prompt.labels, box, multimask=prompt.multimask)
-        objects.append({"masks": [candidate_document(mask) for mask in masks]})
+        objects.append({"masks": [CandidateDocument.of(mask) for mask in masks]})
     return {"width": width, "height": height, "objects": objects}

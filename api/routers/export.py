@@ -17,7 +17,9 @@ from starlette.background import BackgroundTask
 from segsearch.core.errors import NotFoundError, QueryError
 from segsearch.core.query import MAX_LIMIT, Query, SegmentTerm, Term, TextTerm
 from segsearch.core.types import Hit
-from segsearch.export.packs import write_caption_pack, write_coco, write_json_lines
+from segsearch.export.caption_pack import write_caption_pack
+from segsearch.export.coco import write_coco
+from segsearch.export.documents import write_json_lines
 from segsearch.library import SegSearch
 from segsearch_api.deps import SharedDep
 from segsearch_api.openapi import (
@@ -127,8 +129,12 @@ def _hits(library: SegSearch, body: ExportRequest) -> Iterator[Hit]:
     elif body.segment_id is not None:
         term = SegmentTerm(body.segment_id)
     if term is not None:
-        floor = body.min_relevance
-        query = Query((term,), body.limit or MAX_LIMIT, body.per_image, min_relevance=floor)
+        query = Query(
+            (term,),
+            limit=body.limit or MAX_LIMIT,
+            per_image=body.per_image,
+            min_relevance=body.min_relevance,
+        )
         yield from library.search(query).hits
         return
     image_ids: set[int] | None = None

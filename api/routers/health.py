@@ -11,7 +11,7 @@ from segsearch.core.errors import ModelError
 from segsearch_api.deps import SharedDep
 from segsearch_api.errors import problem_of, refusal
 from segsearch_api.openapi import refusals
-from segsearch_api.schemas.images import Health
+from segsearch_api.schemas.library import Health
 
 router = APIRouter()
 METRICS = {

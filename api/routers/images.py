@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from segsearch.core.names import NAME
 from segsearch.core.query import MAX_LIMIT
 from segsearch.core.types import MAX_ID, State
-from segsearch.export.documents import image_document, segment_document
+from segsearch.export.documents import ImageDocument, SegmentDocument
 from segsearch.export.render import picture_png, thumbnail_jpeg
 from segsearch.library import SegSearch
 from segsearch.media.decode import decode_small
@@ -29,7 +29,7 @@ from segsearch_api.openapi import (
     picture,
     refusals,
 )
-from segsearch_api.schemas.images import ImageDocument, ImagePage, SegmentList, TagsRequest
+from segsearch_api.schemas.images import ImagePage, SegmentList, TagsRequest
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 ImageId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[31])]
@@ -60,13 +60,13 @@ def list_images(
     """Images by ascending id, a page at a time."""
     images = library.catalog.images(after=after, limit=limit, state=state, collection=collection)
     following = images[-1].id if len(images) == limit else None
-    return {"images": [image_document(image) for image in images], "next_after": following}
+    return {"images": [ImageDocument.of(image) for image in images], "next_after": following}
 
 
 @router.get("/{image_id}", response_model=ImageDocument, responses=refusals(NOT_FOUND, INVALID))
-def read_image(image_id: ImageId, library: LibraryDep) -> dict[str, Any]:
+def read_image(image_id: ImageId, library: LibraryDep) -> ImageDocument:
     """One image."""
-    return image_document(library.catalog.image(image_id))
+    return ImageDocument.of(library.catalog.image(image_id))
 
 
 @router.delete(
@@ -90,10 +90,10 @@ async def delete_image(image_id: ImageId, library: LibraryDep) -> Response:
     response_model=ImageDocument,
     responses=refusals(NOT_FOUND, INVALID, BAD_TAG, BODY_TOO_LARGE),
 )
-def tag_image(image_id: ImageId, body: TagsRequest, library: LibraryDep) -> dict[str, Any]:
+def tag_image(image_id: ImageId, body: TagsRequest, library: LibraryDep) -> ImageDocument:
     """Give tags to an image and take some away; what already is so stays so."""
     library.tag(image_ids=[image_id], add=body.add, remove=body.remove)
-    return image_document(library.catalog.image(image_id))
+    return ImageDocument.of(library.catalog.image(image_id))
 
 
 @router.get(
@@ -103,7 +103,7 @@ def list_segments(image_id: ImageId, library: LibraryDep) -> dict[str, Any]:
     """All segments of an image with their masks, by ascending id."""
     library.catalog.image(image_id)
     segments = library.catalog.segments_of(image_id)
-    return {"segments": [segment_document(segment) for segment in segments]}
+    return {"segments": [SegmentDocument.of(segment) for segment in segments]}
 
 
 @router.get(

@@ -20,7 +20,7 @@ from segsearch.library import SegSearch
 from segsearch_api.deps import LibraryDep, Shared, SharedDep
 from segsearch_api.errors import problem_of
 from segsearch_api.openapi import INVALID, OVERLOADED, refusals
-from segsearch_api.schemas.images import JobDocument, JobPage
+from segsearch_api.schemas.library import JobDocument, JobPage
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 NO_JOB = problem_of(NotFoundError("There is no job 9000 in the library."))

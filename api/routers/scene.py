@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from segsearch.export.documents import scene_document
+from segsearch.export.documents import SceneDocument
 from segsearch.search.schema import SceneRequest
 from segsearch_api.deps import SharedDep
 from segsearch_api.openapi import (
@@ -41,7 +41,7 @@ async def scene(body: SceneRequest, shared: SharedDep) -> dict[str, Any]:
     started = time.monotonic()
     answer = await shared.searches.run(lambda: shared.library.search_scene(body.query()))
     return {
-        "scenes": [scene_document(hit) for hit in answer.hits],
+        "scenes": [SceneDocument.of(hit) for hit in answer.hits],
         "relevance": {
             name: None if value is None else round(value, 4)
             for name, value in answer.relevance.items()

@@ -8,11 +8,12 @@ from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import TypeAdapter
 from starlette.datastructures import FormData, UploadFile
 
 from segsearch.core.errors import QueryError
 from segsearch.core.query import MIN_RELEVANCE, SearchAnswer
-from segsearch.export.documents import hit_document, pointed_document
+from segsearch.export.documents import HitDocument, PointedDocument
 from segsearch.search.schema import SearchRequest
 from segsearch_api.deps import SharedDep, parsed, read_body
 from segsearch_api.openapi import (
@@ -58,7 +59,7 @@ EXAMPLES = {
 
 
 def _request_body() -> dict[str, Any]:
-    model = SearchRequest.model_json_schema(ref_template=REFERENCE)
+    model = TypeAdapter(SearchRequest).json_schema(ref_template=REFERENCE)
     model.pop("$defs", None)  # `openapi.describe` adds them
     fields = {"picture": PICTURE, **model["properties"]}
     upload = {**model, "properties": fields, "title": "SearchUpload"}
@@ -93,11 +94,11 @@ async def search(request: Request, shared: SharedDep) -> dict[str, Any]:
         answer = await shared.searches.run(answer_query)
     relevance = answer.relevance
     return {
-        "hits": [hit_document(hit) for hit in answer.hits],
+        "hits": [HitDocument.of(hit) for hit in answer.hits],
         "relevance": None if relevance is None else round(relevance, 4),
         "min_relevance": MIN_RELEVANCE,
         "message": answer.message,
-        "pointed": [pointed_document(pointed) for pointed in answer.pointed],
+        "pointed": [PointedDocument.of(pointed) for pointed in answer.pointed],
         "next_cursor": answer.next_cursor,
         "seconds": round(time.monotonic() - started, 4),
     }

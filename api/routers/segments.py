@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from segsearch.core.arrays import Pixels
 from segsearch.core.types import MAX_ID, Mask
 from segsearch.export import render
-from segsearch.export.documents import segment_document
+from segsearch.export.documents import EXAMPLE_MASK, SegmentDocument
 from segsearch.library import SegSearch
 from segsearch.masks.polygons import polygons, svg_document
 from segsearch.masks.rle import to_coco
@@ -32,7 +32,6 @@ from segsearch_api.openapi import (
     picture,
     refusals,
 )
-from segsearch_api.schemas.images import REGION, SegmentDocument
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
 SegmentId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[812])]
@@ -87,7 +86,7 @@ MASKS: dict[str, Any] = {
                     {"$ref": "#/components/schemas/CocoMask"},
                     {"$ref": "#/components/schemas/PolygonMask"},
                 ],
-                "examples": [REGION["mask"]],
+                "examples": [EXAMPLE_MASK["mask"]],
             }
         },
     },
@@ -116,9 +115,9 @@ def _png(description: str) -> Responses:
 
 
 @router.get("/{segment_id}", response_model=SegmentDocument, responses=refusals(NOT_FOUND, INVALID))
-def read_segment(segment_id: SegmentId, library: LibraryDep) -> dict[str, Any]:
+def read_segment(segment_id: SegmentId, library: LibraryDep) -> SegmentDocument:
     """One segment with its mask."""
-    return segment_document(library.catalog.segment(segment_id))
+    return SegmentDocument.of(library.catalog.segment(segment_id))
 
 
 @router.delete(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 
 from segsearch.core.errors import PictureError
 from segsearch.core.names import NAME
-from segsearch.export.documents import image_document
+from segsearch.export.documents import ImageDocument
 from segsearch.library import SegSearch
 from segsearch_api.deps import SharedDep
 from segsearch_api.errors import code_of
@@ -91,4 +91,4 @@ async def upload_images(
 def _store(library: SegSearch, upload: UploadFile, collection: str | None) -> dict[str, Any]:
     name = upload.filename or ""
     added = library.uploads.add(upload.file, name, collection=collection)
-    return {"filename": name, "created": added.created, "image": image_document(added.image)}
+    return {"filename": name, "created": added.created, "image": ImageDocument.of(added.image)}

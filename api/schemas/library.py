@@ -1,21 +1,24 @@
-"""The shapes of what fills, arranges and describes a library; see `schemas.py` for the rest."""
+"""The shapes of what fills, arranges and describes a library, with an example each."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+from pydantic.dataclasses import dataclass
 
+from segsearch.core.fields import Id, Share, strict
 from segsearch.core.names import NAME
 from segsearch.core.query import MAX_LIMIT, MAX_TEXT_CHARACTERS, MIN_RELEVANCE
-from segsearch.models.segment.prompts import MAX_PROMPTS
-from segsearch.search.schema import Id
-from segsearch.storage.api_keys import Scope
-from segsearch_api.schemas.images import (
-    IMAGE,
-    CocoMask,
+from segsearch.core.types import Job, Status
+from segsearch.export.documents import (
+    EXAMPLE_IMAGE,
+    EXAMPLE_MASK,
+    CandidateDocument,
     ImageDocument,
 )
+from segsearch.models.segment.prompts import MAX_PROMPTS
+from segsearch.storage.api_keys import Scope
 
 MAX_IDS = 5_000
 COLLECTION: dict[str, Any] = {
@@ -25,24 +28,96 @@ KEY: dict[str, Any] = {
     "id": "5f0c21ab", "name": "laptop", "scope": "read",
     "created_at": "2026-01-31T12:00:00+00:00", "revoked_at": None,
 }  # fmt: skip
-MASK: dict[str, Any] = {
-    "box": [37, 60, 211, 302],
-    "area": 21877,
-    "mask": {"size": [480, 640], "counts": "Zd81k>6L2N2N2N2N2N2N"},
-    "predicted_iou": 0.93,
-}
 PROMPT: dict[str, Any] = {"image_id": 31, "points": [[120.5, 200]], "labels": [1]}
 RING = [[37, 60], [211, 60], [211, 302], [37, 302]]
+JOB: dict[str, Any] = {
+    "id": 12,
+    "kind": "index",
+    "state": "running",
+    "preset": "demo",
+    "paths": ["/pictures"],
+    "total": 48,
+    "done": 17,
+    "segments": 311,
+    "skipped": 1,
+    "current": "/pictures/a.jpg",
+    "error": None,
+    "report": "reports/job-000012.jsonl",
+    "owner": "host:4711:182341",
+    "started_at": "2026-01-31T12:00:00.000+00:00",
+    "updated_at": "2026-01-31T12:00:41.250+00:00",
+    "finished_at": None,
+}
+STATUS: dict[str, Any] = {
+    "images": 48,
+    "segments": 913,
+    "pending": 0,
+    "failed": 0,
+    "quarantined": 0,
+    "near_duplicates": 2,
+    "missing": 0,
+    "preset": "demo",
+    "bytes": 4180212,
+    "library": "/library",
+    "recipe": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
+    "schema": "0006",
+    "jobs": [],
+}
 
 
-def _strict(example: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+@dataclass(frozen=True, config=strict(JOB))
+class JobDocument(Job):
+    """One run that fills the library."""
+
+
+@dataclass(frozen=True, config=strict(STATUS))
+class StatusDocument(Status):
+    """Counts over the library."""
+
+    jobs: Annotated[tuple[JobDocument, ...], Field(description="Runs under way, newest first.")]
+
+
+class JobPage(BaseModel):
+    """Runs, newest first."""
+
+    model_config = strict({"jobs": [JOB], "next_before": None})
+
+    jobs: list[JobDocument]
+    next_before: int | None = Field(
+        description="Pass it as `before` for older ones; null at the end."
+    )
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    model_config = strict({"status": "ok"})
+
+    status: str
+
+
+class FieldError(BaseModel):
+    """One wrong field of a request."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str = Field(description="`urn:segsearch:problem:` and the code.")
+    title: str = Field(description="What the code means.")
+    status: int = Field(description="The HTTP status.")
+    code: str = Field(description="What to compare with: stable, in snake case.")
+    detail: str = Field(description="One sentence for a person.")
+    errors: list[FieldError] | None = Field(None, description="Every wrong field, for 422.")
 
 
 class UploadedImage(BaseModel):
     """One file that was taken."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = strict()
 
     filename: str = Field(description="As the caller named it.")
     created: bool = Field(description="False when the library held these bytes before.")
@@ -52,7 +127,7 @@ class UploadedImage(BaseModel):
 class RefusedFile(BaseModel):
     """One file that was not taken, and why."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = strict()
 
     filename: str
     code: str
@@ -62,9 +137,9 @@ class RefusedFile(BaseModel):
 class UploadAnswer(BaseModel):
     """Images that now wait for a worker (`state` says how far each is), and files refused."""
 
-    model_config = _strict(
+    model_config = strict(
         {
-            "images": [{"filename": "umbrella.jpg", "created": True, "image": IMAGE}],
+            "images": [{"filename": "umbrella.jpg", "created": True, "image": EXAMPLE_IMAGE}],
             "refused": [
                 {"filename": "a.txt", "code": "picture_error", "detail": "The file is empty."}
             ],
@@ -82,7 +157,7 @@ class PolygonMask(BaseModel):
     """A mask as polygons along pixel edges, exact. Each polygon is a list of rings, the outer one
     first, then its holes; each ring a list of corners x, y in pixels of the upright image."""
 
-    model_config = _strict({"size": [480, 640], "polygons": [[RING]]})
+    model_config = strict({"size": [480, 640], "polygons": [[RING]]})
 
     size: list[int] = Field(description="[H, W]", min_length=2, max_length=2)
     polygons: list[list[list[Corner]]]
@@ -91,7 +166,7 @@ class PolygonMask(BaseModel):
 class CollectionRequest(BaseModel):
     """A collection to make, or its new name."""
 
-    model_config = _strict({"name": "holidays"})
+    model_config = strict({"name": "holidays"})
 
     name: str = Field(pattern=NAME, description="Unique in the library.")
 
@@ -99,7 +174,7 @@ class CollectionRequest(BaseModel):
 class CollectionDocument(BaseModel):
     """A named set of images."""
 
-    model_config = _strict(COLLECTION)
+    model_config = strict(COLLECTION)
 
     name: str
     created_at: str = Field(description="ISO 8601, UTC.")
@@ -109,7 +184,7 @@ class CollectionDocument(BaseModel):
 class CollectionList(BaseModel):
     """All collections by name."""
 
-    model_config = _strict({"collections": [COLLECTION]})
+    model_config = strict({"collections": [COLLECTION]})
 
     collections: list[CollectionDocument]
 
@@ -117,7 +192,7 @@ class CollectionList(BaseModel):
 class ImageIds(BaseModel):
     """Images by their ids."""
 
-    model_config = _strict({"image_ids": [31, 32]})
+    model_config = strict({"image_ids": [31, 32]})
 
     image_ids: list[Id] = Field(min_length=1, max_length=MAX_IDS)
 
@@ -125,7 +200,7 @@ class ImageIds(BaseModel):
 class Changed(BaseModel):
     """How many images this put in or took out."""
 
-    model_config = _strict({"changed": 2})
+    model_config = strict({"changed": 2})
 
     changed: int
 
@@ -133,7 +208,7 @@ class Changed(BaseModel):
 class SegmentRequest(BaseModel):
     """What is pointed at. All points belong to each box; without a box they mean one object."""
 
-    model_config = _strict(PROMPT)
+    model_config = strict(PROMPT)
 
     image_id: Id | None = Field(None, description="A stored image; not with an uploaded picture.")
     points: list[tuple[float, float]] = Field(
@@ -148,30 +223,19 @@ class SegmentRequest(BaseModel):
     multimask: bool = Field(True, description="Up to three candidates an object, not one.")
 
 
-class PromptedMask(BaseModel):
-    """A candidate for what was pointed at."""
-
-    model_config = _strict(MASK)
-
-    box: list[int] = Field(description="x0, y0, x1, y1, half-open.", min_length=4, max_length=4)
-    area: int = Field(description="Pixels inside the mask.")
-    mask: CocoMask
-    predicted_iou: float = Field(description="The segmenter's own estimate of the mask's quality.")
-
-
 class PromptedObject(BaseModel):
     """One object's candidates, the best by predicted IoU first; empty ones are left out."""
 
-    model_config = _strict({"masks": [MASK]})
+    model_config = strict({"masks": [EXAMPLE_MASK]})
 
-    masks: list[PromptedMask]
+    masks: list[CandidateDocument]
 
 
 class SegmentAnswer(BaseModel):
     """An object for each box, or one for the points."""
 
-    model_config = _strict(
-        {"width": 640, "height": 480, "objects": [{"masks": [MASK]}], "seconds": 0.05}
+    model_config = strict(
+        {"width": 640, "height": 480, "objects": [{"masks": [EXAMPLE_MASK]}], "seconds": 0.05}
     )
 
     width: int = Field(description="Of the upright image, in pixels.")
@@ -183,7 +247,7 @@ class SegmentAnswer(BaseModel):
 class ExportRequest(BaseModel):
     """Which regions to write, and how. Without words or a segment: all, by image and id."""
 
-    model_config = _strict({"format": "coco", "text": "a red umbrella", "limit": 100})
+    model_config = strict({"format": "coco", "text": "a red umbrella", "limit": 100})
 
     format: Literal["coco", "jsonl", "parquet", "caption-pack"] = "coco"
     text: str | None = Field(None, max_length=MAX_TEXT_CHARACTERS, description="Words.")
@@ -197,16 +261,16 @@ class ExportRequest(BaseModel):
         "Words, a segment and packs give at most 1,000, and that many without a value.",
     )
     per_image: int = Field(10, ge=1, le=MAX_LIMIT, description="Of one picture, for a query.")
-    min_relevance: float = Field(
-        MIN_RELEVANCE, ge=0, le=1,
+    min_relevance: Share = Field(
+        MIN_RELEVANCE,
         description="Relevance the best region of a query must reach, or nothing is written.",
-    )  # fmt: skip
+    )
 
 
 class PresetDocument(BaseModel):
     """Models that go together."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = strict()
 
     name: str
     summary: str
@@ -218,7 +282,7 @@ class PresetDocument(BaseModel):
 class ModelsDocument(BaseModel):
     """The models in use, and those that could be."""
 
-    model_config = _strict(
+    model_config = strict(
         {
             "preset": "demo",
             "segmenter": "sam-lite@1f0c",
@@ -246,7 +310,7 @@ class ModelsDocument(BaseModel):
 class StatsDocument(BaseModel):
     """Counts over the library, by what they are of."""
 
-    model_config = _strict(
+    model_config = strict(
         {
             "images": 48,
             "segments": 913,
@@ -272,7 +336,7 @@ class StatsDocument(BaseModel):
 class KeyRequest(BaseModel):
     """A key to make."""
 
-    model_config = _strict({"name": "laptop", "scope": "read"})
+    model_config = strict({"name": "laptop", "scope": "read"})
 
     name: str = Field(min_length=1, max_length=64, description="Who or what will use it.")
     scope: Scope = Field(Scope.READ, description="Each allows what stands before it, too.")
@@ -281,7 +345,7 @@ class KeyRequest(BaseModel):
 class KeyDocument(BaseModel):
     """A key without what opens."""
 
-    model_config = _strict(KEY)
+    model_config = strict(KEY)
 
     id: str
     name: str
@@ -293,7 +357,7 @@ class KeyDocument(BaseModel):
 class MadeKey(KeyDocument):
     """A new key, and its text, which is not shown again."""
 
-    model_config = _strict({**KEY, "key": "segsearch_5f0c21ab_(43 characters)"})
+    model_config = strict({**KEY, "key": "segsearch_5f0c21ab_(43 characters)"})
 
     key: str
 
@@ -301,6 +365,6 @@ class MadeKey(KeyDocument):
 class KeyList(BaseModel):
     """Every key that was made."""
 
-    model_config = _strict({"keys": [KEY]})
+    model_config = strict({"keys": [KEY]})
 
     keys: list[KeyDocument]

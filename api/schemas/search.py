@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, Field
 
+from segsearch.core.fields import strict
 from segsearch.core.query import MIN_RELEVANCE
-from segsearch.search.schema import strict
-from segsearch_api.schemas.images import (
-    HIT,
-    REGION,
-    CocoMask,
+from segsearch.export.documents import (
+    EXAMPLE_HIT,
+    EXAMPLE_SCENE,
     HitDocument,
-    Region,
+    PointedDocument,
+    SceneDocument,
 )
 
 CURSOR = "eNqLNjTUMdAx0jHTMdAxAVLGOoaxAEC8BQ8="
-CANDIDATE: dict[str, Any] = {
-    name: REGION[name] for name in ("box", "area", "mask", "predicted_iou")
-}
-SCENE_REGION: dict[str, Any] = {"segment_id": 812, "score": 0.412345, "relevance": 0.97, **REGION}
-SCENE: dict[str, Any] = {
-    "rank": 1,
-    "fit": 4.21,
-    "image_id": 31,
-    "path": "/pictures/park/dog.jpg",
-    "width": 640,
-    "height": 480,
-    "regions": {"dog": SCENE_REGION},
-}
-
-
-class CandidateDocument(BaseModel):
-    """A mask on offer for what was pointed at."""
-
-    model_config = strict(CANDIDATE)
-
-    box: list[int] = Field(description="x0, y0, x1, y1, half-open.", min_length=4, max_length=4)
-    area: int
-    mask: CocoMask
-    predicted_iou: float = Field(description="1 for a mask that was given.")
-
-
-class PointedDocument(BaseModel):
-    """What a region of the query stood for."""
-
-    model_config = strict({"candidates": [CANDIDATE], "chosen": 0})
-
-    candidates: list[CandidateDocument] = Field(description="Best first.")
-    chosen: int = Field(description="Which of them was searched for.")
 
 
 class SearchResponse(BaseModel):
@@ -57,7 +22,7 @@ class SearchResponse(BaseModel):
 
     model_config = strict(
         {
-            "hits": [HIT],
+            "hits": [EXAMPLE_HIT],
             "relevance": 0.97,
             "min_relevance": MIN_RELEVANCE,
             "message": None,
@@ -84,40 +49,11 @@ class SearchResponse(BaseModel):
     seconds: float = Field(description="Time the search took, waiting for others included.")
 
 
-class _Found(BaseModel):
-    segment_id: int
-    score: float = Field(description="A cosine, the higher the better.")
-    relevance: float | None
-
-
-class SceneRegion(Region, _Found):
-    """The region that fills a slot."""
-
-    model_config = strict(SCENE_REGION)
-
-
-class SceneDocument(BaseModel):
-    """A picture that holds the scene."""
-
-    model_config = strict(SCENE)
-
-    rank: int = Field(description="1 for the best.")
-    fit: float = Field(
-        description="Mean over the slots of how far the region's score stands above the slot's "
-        "background; comparable within one answer."
-    )
-    image_id: int
-    path: str | None
-    width: int
-    height: int
-    regions: dict[str, SceneRegion] = Field(description="By the slot's name.")
-
-
 class SceneAnswerDocument(BaseModel):
     """Pictures, best first; without any, a message that says why."""
 
     model_config = strict(
-        {"scenes": [SCENE], "relevance": {"dog": 0.97}, "message": None, "seconds": 0.094}
+        {"scenes": [EXAMPLE_SCENE], "relevance": {"dog": 0.97}, "message": None, "seconds": 0.094}
     )
 
     scenes: list[SceneDocument]

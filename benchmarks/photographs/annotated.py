@@ -116,7 +116,7 @@ class KnownLibrary:
 def asked(library: SegSearch, name: str, limit: int, floor: float = 0.0) -> SearchAnswer:
     """What the product answers to a name."""
     terms = (TextTerm(with_article(name)),)
-    return library.search(Query(terms, limit, PER_PICTURE, min_relevance=floor))
+    return library.search(Query(terms, limit=limit, per_image=PER_PICTURE, min_relevance=floor))
 
 
 def measure(stored: KnownLibrary, seconds: float) -> Felt:
@@ -213,7 +213,11 @@ def picture_scores(
     library = stored.library
     for row, name in enumerate(names):
         query = Query(
-            (TextTerm(with_article(name)),), min(count, 1000), 1, min_relevance=0.0, by_picture=True
+            (TextTerm(with_article(name)),),
+            limit=min(count, 1000),
+            per_image=1,
+            min_relevance=0.0,
+            by_picture=True,
         )
         for hit in library.search(query).hits:
             column = stored.numbers[hit.image.id]

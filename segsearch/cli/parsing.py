@@ -1,16 +1,19 @@
-"""Reads terms and filters as they are typed: `q.jpg:0.5`, `photo.jpg:320,200`, `48.1,11.6,5`."""
+"""Gives commands their options from the fields of values, and reads what is typed for them:
+`q.jpg:0.5`, `photo.jpg:320,200`, `48.1,11.6,5`."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+import typer
 
 from segsearch.core.errors import InputError, PathError, QueryError
+from segsearch.core.fields import about, field_schema, value
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
     NOT_WEIGHT,
@@ -23,117 +26,175 @@ from segsearch.core.query import (
     VectorTerm,
 )
 from segsearch.core.types import MAX_ID
-from segsearch.masks.rle import from_coco
 from segsearch.media.sources.paths import scheme_of
 
 WEIGHT = re.compile(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.DOTALL)
+TYPES: dict[str, type] = {"string": str, "integer": int, "number": float, "boolean": bool}
+FORMS = {
+    "gps_box": "SOUTH,WEST,NORTH,EAST", "near": "LATITUDE,LONGITUDE,KILOMETRES",
+    "box": "X0,Y0,X1,Y1",
+}  # fmt: skip
+# What `export` and `caption` have in common: which regions they are about
+Words = Annotated[str | None, typer.Argument(help="Words: regions that answer them.")]
+Below = Annotated[
+    list[str] | None, typer.Option("--under", help="Regions of pictures at or below a path.")
+]
+MostRegions = Annotated[
+    int | None,
+    typer.Option("--limit", max=MAX_ID, help="How many regions at most; of words 100 unless told."),
+]
+MostOfPicture = Annotated[
+    int, typer.Option("--per-image", help="How many of one picture at most, of words.")
+]
+LeastRelevance = Annotated[
+    float,
+    typer.Option(
+        "--min-relevance", help="Relevance the best region of words must reach; 0 takes all."
+    ),
+]
+Command = TypeVar("Command", bound=Callable[..., Any])
+Read = Callable[[str], bytes]  # the bytes of a file or URL, within the limits
+Texts = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """What was typed for one query, option by option."""
+@value("option")
+class TypedTerms:
+    """What was typed for the terms of one query, option by option."""
 
     text: str | None = None
-    words: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()
-    stored: tuple[str, ...] = ()
-    vectors: tuple[str, ...] = ()
-    clicks: tuple[str, ...] = ()
-    boxes: tuple[str, ...] = ()
-    masks: tuple[str, ...] = ()
-    candidate: int | None = None
+    words: Annotated[Texts, about("More words: WORDS:WEIGHT.")] = ()
+    without: Annotated[Texts, about("Words to steer away from.")] = ()
+    images: Annotated[Texts, about("A picture to look like: FILE_OR_URL[:WEIGHT].")] = ()
+    segments: Annotated[Texts, about("A stored segment: ID[:WEIGHT].")] = ()
+    stored: Annotated[Texts, about("A stored image as a whole: ID[:WEIGHT].")] = ()
+    vectors: Annotated[
+        Texts, about("A JSON list of numbers of the embedder's: FILE[:WEIGHT].")
+    ] = ()
+    clicks: Annotated[Texts, about("A thing in a picture: FILE_OR_ID:X,Y[;X,Y;!X,Y].")] = ()
+    boxes: Annotated[Texts, about("A thing in a box in a picture: FILE_OR_ID:X0,Y0,X1,Y1.")] = ()
+    masks: Annotated[Texts, about("A region by its COCO run lengths: FILE_OR_ID:MASK.json.")] = ()
+    candidate: Annotated[
+        int | None, about("Which mask of a click or box, from 0; without it the best.")
+    ] = None
 
 
-Read = Callable[[str], bytes]  # the bytes of a file or URL, within the limits
+def with_options(options: Mapping[type, Mapping[str, str]]) -> Callable[[Command], Command]:
+    """Give a command, as keyword arguments, an option for each of these fields of values.
+
+    `options` has the flags by the fields' names. Help and default are those of the field.
+    """
+
+    def with_them(command: Command) -> Command:
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        positional = [given for given in own if given.kind is given.POSITIONAL_OR_KEYWORD]
+        keyword = [given for given in own if given.kind is given.KEYWORD_ONLY]
+        made = [
+            _option(kind, name, flag)
+            for kind, flags in options.items()
+            for name, flag in flags.items()
+        ]
+        signature = inspect.Signature([*positional, *made, *keyword])
+        command.__signature__ = signature  # type: ignore[attr-defined]  # what Typer looks at
+        return command
+
+    return with_them
 
 
-def terms_of(typed: Typed, read: Read) -> tuple[Term, ...]:
-    """The terms, in the order of `Typed`; PathError, PictureError, QueryError for what is wrong.
+def _option(kind: Any, name: str, flag: str) -> inspect.Parameter:
+    field, schema = kind.__pydantic_fields__[name], field_schema(kind, name)
+    items = schema.get("items", {})
+    is_list, is_choice = bool(items), "enum" in schema
+    named = items.get("type", schema.get("type"))
+    typed: Any = field.annotation if is_choice else TYPES.get(named, field.annotation)
+    if name in FORMS:
+        typed = str
+    # Numbers beyond 64 bits are refused by the option's name, others by the value that they make.
+    limits = schema if schema.get("maximum") == MAX_ID else {}
+    option = typer.Option(
+        flag,
+        help=schema["description"],
+        metavar=FORMS.get(name),
+        min=limits.get("minimum"),
+        max=limits.get("maximum"),
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None if is_list else field.default,
+        annotation=Annotated[list[typed] | None if is_list else typed | None, option],
+    )
+
+
+def terms_of(typed: TypedTerms, read: Read) -> tuple[Term, ...]:
+    """The terms, in the order of `TypedTerms`; PathError, PictureError, QueryError for what is
+    wrong.
 
     Pictures are files, or URLs that `read` allows.
     """
-    wanted = tuple(_wanted(typed, read))
-    return (*wanted, *(TextTerm(words, NOT_WEIGHT) for words in typed.without))
+    looked_for = tuple(_looked_for(typed, read))
+    return (*looked_for, *(TextTerm(words, NOT_WEIGHT) for words in typed.without))
 
 
-def _wanted(typed: Typed, read: Read) -> Iterator[Term]:
+def _looked_for(typed: TypedTerms, read: Read) -> Iterator[Term]:
     if typed.text is not None:
         yield TextTerm(typed.text)
-    for one in typed.words:
-        yield TextTerm(*weighed(one))
-    for one in typed.images:
-        data, weight = _bytes(one, read)
+    for text in typed.words:
+        yield TextTerm(*weighed(text))
+    for text in typed.images:
+        data, weight = _bytes(text, read)
         yield PictureTerm(data, weight)
-    for one in typed.segments:
-        name, weight = weighed(one)
+    for text in typed.segments:
+        name, weight = weighed(text)
         yield SegmentTerm(_number(name), weight)
-    for one in typed.stored:
-        name, weight = weighed(one)
+    for text in typed.stored:
+        name, weight = weighed(text)
         yield ImageTerm(_number(name), weight)
-    for one in typed.vectors:
-        path, weight = _file(one)
+    for text in typed.vectors:
+        path, weight = _file(text)
         yield VectorTerm(_vector(path), weight)
     yield from _regions(typed, read)
 
 
-def _regions(typed: Typed, read: Read) -> Iterator[Term]:
-    for one in typed.clicks:
-        image, where = _picture(one, read)
+def _regions(typed: TypedTerms, read: Read) -> Iterator[Term]:
+    from segsearch.masks.rle import from_coco
+
+    for text in typed.clicks:
+        image, where = _picture(text, read)
         points, labels = _points(where)
-        yield RegionTerm(image, points, labels, candidate=typed.candidate)
-    for one in typed.boxes:
-        image, where = _picture(one, read)
+        yield RegionTerm(image, points, labels=labels, candidate=typed.candidate)
+    for text in typed.boxes:
+        image, where = _picture(text, read)
         x0, y0, x1, y1 = numbers(where, 4, "a box is X0,Y0,X1,Y1")
         yield RegionTerm(image, box=(x0, y0, x1, y1), candidate=typed.candidate)
-    for one in typed.masks:
-        image, where = _picture(one, read)
-        yield RegionTerm(image, mask=from_coco(_json(Path(where))))
+    for text in typed.masks:
+        image, where = _picture(text, read)
+        yield RegionTerm(image, mask=from_coco(read_json(Path(where))))
 
 
 def weighed(text: str) -> tuple[str, float]:
     """`WHAT:WEIGHT` in its two parts; without a weight it is 1."""
-    found = WEIGHT.fullmatch(text)
-    return (found[1], float(found[2])) if found else (text, 1.0)
+    match = WEIGHT.fullmatch(text)
+    return (match[1], float(match[2])) if match else (text, 1.0)
 
 
 def numbers(text: str, count: int, expected: str) -> list[float]:
     """Numbers between commas; QueryError that says what was expected."""
     try:
-        found = [float(one) for one in text.split(",")]
+        values = [float(part) for part in text.split(",")]
     except ValueError:
-        found = []
-    if len(found) != count:
+        values = []
+    if len(values) != count:
         raise QueryError(f"{text!r} cannot be read: {expected}.")
-    return found
+    return values
 
 
-def filters_of(given: dict[str, Any]) -> Filters:
+def filters_of(given: Mapping[str, Any]) -> Filters:
     """Filters from options by their fields' names; those left out are None or empty."""
-    kept = {name: value for name, value in given.items() if value not in (None, [], ())}
-    for name in ("taken_after", "taken_before"):
-        if name in kept:
-            kept[name] = _moment(kept[name])
-    for name, count, expected in (
-        ("gps_box", 4, "a GPS box is SOUTH,WEST,NORTH,EAST in degrees"),
-        ("near", 3, "near is LATITUDE,LONGITUDE,KILOMETRES"),
-        ("box", 4, "a box in shares of the picture is X0,Y0,X1,Y1"),
-    ):
-        if name in kept:
-            kept[name] = tuple(numbers(kept[name], count, expected))
-    lists = {name: tuple(value) for name, value in kept.items() if isinstance(value, list)}
-    return Filters(**{**kept, **lists})
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as problem:
-        raise QueryError(
-            f"{text!r} is no date such as 2024-07-14 or 2024-07-14T12:00."
-        ) from problem
-    return moment.replace(tzinfo=None)  # cameras tell local time without saying where
+    kept = {name: value for name, value in given.items() if value not in (None, [])}
+    for name in set(FORMS) & set(kept):
+        count = FORMS[name].count(",") + 1
+        kept[name] = tuple(numbers(kept[name], count, f"{name} is {FORMS[name]}"))
+    return Filters(**kept)
 
 
 def _number(text: str) -> int:
@@ -168,23 +229,24 @@ def _picture(text: str, read: Read) -> tuple[int | bytes, str]:
 
 def _points(where: str) -> tuple[tuple[tuple[float, float], ...], tuple[int, ...]]:
     """`X,Y;X,Y;!X,Y`: points, and labels of which those behind a `!` are 0."""
-    places, labels = [], []
-    for one in where.split(";"):
-        x, y = numbers(one.removeprefix("!"), 2, "a click is PICTURE:X,Y;X,Y;!X,Y")
-        places.append((x, y))
-        labels.append(0 if one.startswith("!") else 1)
-    return tuple(places), tuple(labels)
+    points, labels = [], []
+    for point in where.split(";"):
+        x, y = numbers(point.removeprefix("!"), 2, "a click is PICTURE:X,Y;X,Y;!X,Y")
+        points.append((x, y))
+        labels.append(0 if point.startswith("!") else 1)
+    return tuple(points), tuple(labels)
 
 
 def _vector(path: Path) -> tuple[float, ...]:
-    document = _json(path)
+    document = read_json(path)
     try:
-        return tuple(float(one) for one in document)
+        return tuple(float(number) for number in document)
     except (TypeError, ValueError, OverflowError) as problem:
         raise InputError(f"{str(path)!r} holds no JSON list of numbers.") from problem
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; PathError, InputError when it cannot be read."""
     try:
         return json.loads(path.read_text("utf-8"))
     except OSError as problem:

@@ -18,7 +18,7 @@ def checked_name(name: str) -> str:
     """The name without surrounding space; InputError when it cannot name a collection."""
     bare = name.strip()
     # Python's \w is no vowel sign and no accent of its own, unlike that of the API's patterns.
-    letters = (one for one in bare if category(one)[0] != "M" and one not in JOINERS)
+    letters = (sign for sign in bare if category(sign)[0] != "M" and sign not in JOINERS)
     if len(bare) > MAX_CHARACTERS or not _NAME.match("".join(letters)):
         raise InputError(
             f"The name {name[:120]!r} cannot name a collection: expected up to 100 letters, "

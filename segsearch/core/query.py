@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator, FiniteFloat
+
+from segsearch.core.errors import QueryError
+from segsearch.core.fields import Id, Name, Quad, Share, about, value
 from segsearch.core.filters import Filters
 from segsearch.core.types import Hit, Image, Mask
 
@@ -17,66 +21,85 @@ NOT_WEIGHT = -0.5  # what "not WORDS" counts against the other terms
 MAX_LIMIT = 1000
 MAX_TERMS = 32
 MAX_TEXT_CHARACTERS = 1000
+MAX_POINTS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@value("term's")
 class TextTerm:
     """Words to look for; a negative weight steers away from them."""
 
     text: str
-    weight: float = 1.0
+    weight: FiniteFloat = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@value("term's")
 class PictureTerm:
     """The bytes of a picture file to look like; a negative weight steers away from it."""
 
     data: bytes = field(repr=False)
-    weight: float = 1.0
+    weight: FiniteFloat = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@value("term's")
 class SegmentTerm:
     """A stored segment to look like; a negative weight steers away from it."""
 
     segment_id: int
-    weight: float = 1.0
+    weight: FiniteFloat = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@value("term's")
 class ImageTerm:
     """A stored image as a whole to look like; a negative weight steers away from it."""
 
     image_id: int
-    weight: float = 1.0
+    weight: FiniteFloat = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@value("term's")
 class VectorTerm:
     """A vector of the library's embedder, of any length but 0; its direction is what counts."""
 
     values: tuple[float, ...] = field(repr=False)
-    weight: float = 1.0
+    weight: FiniteFloat = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class RegionTerm:
+Points = Annotated[
+    tuple[tuple[FiniteFloat, FiniteFloat], ...],
+    about("x, y in pixels of the upright picture.", max_length=MAX_POINTS),
+]
+
+
+@value("region's")
+class RegionPrompt:
+    """What, besides points, says which region of a picture is meant."""
+
+    _: KW_ONLY
+    labels: Annotated[
+        tuple[int, ...] | None,
+        about("1 for a point of the thing (so without), 0 for not it.", max_length=MAX_POINTS),
+    ] = None
+    box: Annotated[Quad | None, about("x0, y0, x1, y1 in pixels.")] = None
+    candidate: Annotated[
+        int | None, about("Which of the masks, best first; without it the best.", ge=0, le=63)
+    ] = None
+    stored: Annotated[
+        bool, about("The stored region that one point means, instead of a mask cut out afresh.")
+    ] = False
+
+
+@value("region's")
+class RegionTerm(RegionPrompt):
     """A region of a picture to look like: of a stored image, or of an uploaded file's bytes.
 
-    It is pointed at by `points` (x, y in pixels of the upright picture) with `labels` (1 of the
-    thing, 0 not of it; all 1 without), or by a `box` (x0, y0, x1, y1), or both; or it is given as
-    a `mask`. `candidate` picks one of the segmenter's masks, best first; None takes the best. With
-    `stored` the stored region that one point means is taken instead of a fresh mask.
+    It is pointed at by points, by a box, or by both; or it is given as a `mask`.
     """
 
     image: int | bytes = field(repr=False)
-    points: tuple[tuple[float, float], ...] = ()
-    labels: tuple[int, ...] | None = None
-    box: tuple[float, float, float, float] | None = None
+    points: Points = ()
+    _: KW_ONLY
     mask: Mask | None = None
-    candidate: int | None = None
-    weight: float = 1.0
-    stored: bool = False
+    weight: FiniteFloat = 1.0
 
 
 CaptionUse = Literal["off", "join", "only"]
@@ -91,30 +114,77 @@ class Prefer(StrEnum):
     PART = "part"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+def _empty_for_null(filters: Any) -> Any:
+    return Filters() if filters is None else filters
+
+
+FiltersOrNull = Annotated[
+    Filters, BeforeValidator(_empty_for_null, json_schema_input_type=Filters | None)
+]
+
+
+@value()
+class SearchOptions:
+    """Which of the regions that fit the terms of a search are shown, and how."""
+
+    _: KW_ONLY
+    limit: Annotated[int, about("How many regions, or pictures, at most.", ge=1, le=MAX_LIMIT)] = 10
+    per_image: Annotated[
+        int, about("How many regions of one picture at most.", ge=1, le=MAX_LIMIT)
+    ] = 3
+    filters: FiltersOrNull = field(default_factory=Filters)
+    prefer: Annotated[
+        Prefer, about("Of regions that lie in each other: wholes, parts, or any.")
+    ] = Prefer.ANY
+    by_picture: Annotated[
+        bool, about("Keep the regions of a picture together; rank counts pictures.")
+    ] = False
+    like: Annotated[tuple[Id, ...], about("Segments that were right.", max_length=MAX_TERMS)] = ()
+    unlike: Annotated[
+        tuple[Id, ...], about("Segments that were wrong; they are left out.", max_length=MAX_TERMS)
+    ] = ()
+    min_relevance: Annotated[
+        Share,
+        about(
+            "Relevance the best region must reach, else nothing matches; 0 shows all. "
+            "It counts for nothing where only stored images and regions are asked for, unfiltered."
+        ),
+    ] = MIN_RELEVANCE
+    cursor: Annotated[
+        str | None, about("next_cursor of the page before, of the same query.", max_length=50_000)
+    ] = None
+    captions: Annotated[
+        CaptionUse,
+        about(
+            "What the words of captions count: nothing; joined with the vectors by "
+            "reciprocal rank fusion; or they alone are searched. With them there is no relevance."
+        ),
+    ] = "off"
+
+
+@value()
+class Query(SearchOptions):
     """A weighted sum of terms over the regions that pass the filters.
 
-    `limit` counts regions, or pictures when `by_picture`; `per_image` bounds the regions of one
-    picture. `like` and `unlike` are ids of segments that were judged right and wrong. When the
-    best region's relevance is below `min_relevance`, the answer is that nothing matches; 0 lets
-    everything through, as do stored segments and images alone, which are there, when no filter may
-    leave them out. `cursor` is the `next_cursor` of the page before.
-    `captions` says what the words of captions count: nothing, as much as the vectors, or all; with
-    them there is no relevance.
+    QueryError for too many terms, with those of `like` and `unlike`, for one that weighs nothing,
+    and where there is nothing to look for but only something to steer away from.
     """
 
     terms: tuple[Term, ...]
-    limit: int = 10
-    per_image: int = 3
-    filters: Filters = field(default_factory=Filters)
-    prefer: Prefer = Prefer.ANY
-    by_picture: bool = False
-    like: tuple[int, ...] = ()
-    unlike: tuple[int, ...] = ()
-    min_relevance: float = MIN_RELEVANCE
-    cursor: str | None = None
-    captions: CaptionUse = "off"
+
+    def __post_init__(self) -> None:
+        judged = len(self.like) + len(self.unlike)
+        _check_terms(self.terms, judged, liked=bool(self.like))
+
+
+def _check_terms(terms: tuple[Term, ...], judged: int = 0, *, liked: bool = False) -> None:
+    count = len(terms) + judged
+    if count > MAX_TERMS:
+        raise QueryError(f"The query has {count} terms, expected at most {MAX_TERMS}.")
+    if any(term.weight == 0 for term in terms):
+        raise QueryError("A term has weight 0, expected a number other than 0.")
+    if not liked and not any(term.weight > 0 for term in terms):
+        raise QueryError("The query is empty: give words, a picture or a segment to look for.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +219,31 @@ class SearchAnswer:
     next_cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One thing: what it is, which regions may be it, and whether it must not be there.
+@value("slot's")
+class SlotOptions:
+    """What a slot of a scene is besides its terms."""
 
-    Regions count from `min_score` (a cosine) on; without it from a score that stands out from the
-    query's background.
-    """
+    name: Name
+    _: KW_ONLY
+    filters: FiltersOrNull = field(default_factory=Filters)
+    absent: Annotated[bool, about("It must not be there.")] = False
+    min_score: Annotated[
+        FiniteFloat | None,
+        about(
+            "Cosine from which on a region counts; without it, one that stands out "
+            "from the query's background."
+        ),
+    ] = None
 
-    name: str
+
+@value("slot's")
+class Slot(SlotOptions):
+    """One thing of a scene, and the terms that its region answers; QueryError as of a query."""
+
     terms: tuple[Term, ...]
-    filters: Filters = field(default_factory=Filters)
-    absent: bool = False
-    min_score: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_terms(self.terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +258,24 @@ class Link:
     other: str
 
 
-@dataclass(frozen=True, slots=True)
-class SceneQuery:
+@value()
+class SceneOptions:
+    """Which of the pictures that hold a scene are shown."""
+
+    _: KW_ONLY
+    filters: FiltersOrNull = field(default_factory=Filters)
+    limit: Annotated[int, about("How many pictures at most.", ge=1, le=MAX_LIMIT)] = 10
+    min_relevance: Annotated[Share, about("Relevance that each slot's best region must reach.")] = (
+        MIN_RELEVANCE
+    )
+
+
+@value()
+class SceneQuery(SceneOptions):
     """Pictures in which regions can fill the slots as linked; `filters` hold for every slot."""
 
     slots: tuple[Slot, ...]
     links: tuple[Link, ...] = ()
-    filters: Filters = field(default_factory=Filters)
-    limit: int = 10
-    min_relevance: float = MIN_RELEVANCE
 
 
 @dataclass(frozen=True, slots=True)

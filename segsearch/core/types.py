@@ -1,4 +1,7 @@
-"""The values the whole program speaks in; nothing here imports more than the standard library."""
+"""The values the whole program speaks in.
+
+`Job` and `Status` also cross HTTP and the command line as they are, and so describe their fields.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ import json
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass as validated
 
 MAX_ID = 2**63 - 1  # SQLite's largest integer; beyond it a look-up would fail instead of miss
 
@@ -162,7 +168,7 @@ class Recipe:
 
     @property
     def document(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
     @property
     def fingerprint(self) -> str:
@@ -230,28 +236,25 @@ class IngestReport:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@validated(frozen=True, slots=True)
 class Job:
-    """One run that fills a library: what it does, how far it is, and how it ended.
-
-    Times are ISO 8601 in UTC by the catalog's clock. `total` and `done` count pictures; `skipped`
-    counts files that gave nothing; `current` is the last path dealt with; `report` is the file,
-    relative to the library, that lists what was skipped and why.
-    """
+    """One run that fills the library. Times are ISO 8601 in UTC by the catalog's clock."""
 
     id: int
-    kind: str
-    state: JobState
+    kind: Annotated[
+        str, Field(description="`index`, or what works in the background: `worker`, `watch`.")
+    ]
+    state: Annotated[JobState, Field(description="`lost`: its process died.")]
     preset: str | None
     paths: tuple[str, ...]
-    total: int
-    done: int
+    total: Annotated[int, Field(description="Pictures that waited, or were found since.")]
+    done: Annotated[int, Field(description="Pictures dealt with.")]
     segments: int
-    skipped: int
-    current: str | None
-    error: str | None
-    report: str | None
-    owner: str
+    skipped: Annotated[int, Field(description="Files that gave nothing; the report says why.")]
+    current: Annotated[str | None, Field(description="The last file dealt with.")]
+    error: Annotated[str | None, Field(description="What ended a failed run.")]
+    report: Annotated[str | None, Field(description="The report's file in the library's folder.")]
+    owner: Annotated[str, Field(description="Host, process, and when it was started.")]
     started_at: str
     updated_at: str
     finished_at: str | None
@@ -274,27 +277,27 @@ class PruneReport:
     images: int
 
 
-@dataclass(frozen=True, slots=True)
+@validated(frozen=True, slots=True)
 class Status:
-    """Counts over a whole library. `bytes` is what its folder took on disk up to a minute ago.
-
-    `near_duplicates` counts images that look almost like another, `missing` paths whose files were
-    gone when last looked for; `jobs` are those under way.
-    """
+    """Counts over a whole library."""
 
     images: int
     segments: int
-    pending: int
+    pending: Annotated[int, Field(description="Images that wait for a worker, or are with one.")]
     failed: int
-    quarantined: int
-    near_duplicates: int
-    missing: int
-    preset: str | None
-    bytes: int
+    quarantined: Annotated[int, Field(description="Images that crashed the models twice.")]
+    near_duplicates: Annotated[int, Field(description="Images that look almost like another.")]
+    missing: Annotated[int, Field(description="Paths whose files were gone when last looked for.")]
+    preset: Annotated[
+        str | None, Field(description="Models and settings of the library; null when empty.")
+    ]
+    bytes: Annotated[
+        int, Field(description="What the library's folder takes on disk, up to a minute ago.")
+    ]
     library: str
-    recipe: str | None
-    schema: str
-    jobs: tuple[Job, ...] = ()
+    recipe: Annotated[str | None, Field(description="Fingerprint of what made masks and vectors.")]
+    schema: Annotated[str, Field(description="Revision of the catalog's tables.")]
+    jobs: Annotated[tuple[Job, ...], Field(description="Runs under way, newest first.")]
 
 
 Setback = Literal["crashes", "interruptions", "errors"]  # counts of a `Claim`

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from segsearch.core.errors import (
@@ -24,7 +24,7 @@ from segsearch.core.errors import (
     QueryError,
 )
 from segsearch.core.types import Hit, Origin
-from segsearch.export.packs import QUESTION, Sources, messages, views
+from segsearch.export.caption_pack import QUESTION, RegionSources, messages, views
 from segsearch.export.vision_chat import Endpoint, VisionChat
 from segsearch.storage.catalog.sql_catalog import Catalog
 
@@ -37,7 +37,7 @@ Report = Callable[["CaptionReport"], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class CaptionOptions:
     """What to ask, how many regions at once, and the most requests that may be billed."""
 
     prompt: str = QUESTION
@@ -75,10 +75,10 @@ def origin_of(endpoint: Endpoint, prompt: str) -> Origin:
 
 def caption(
     hits: Iterable[Hit],
-    sources: Sources,
+    sources: RegionSources,
     captions: Catalog,
     endpoint: Endpoint,
-    order: Order,
+    options: CaptionOptions,
     *,
     stop: threading.Event | None = None,
     report: Report | None = None,
@@ -89,19 +89,26 @@ def caption(
     used or fails ten regions in a row; captions that came before are kept. ReadOnlyError before
     anything is sent.
     """
-    origin = origin_of(endpoint, order.prompt)
+    origin = origin_of(endpoint, options.prompt)
     captions.add_caption(0, "", origin)  # keeps nothing, but says now if nothing can be kept
-    with VisionChat(endpoint, order.most) as chat:
-        run = _Run(chat, sources, captions, origin, order.prompt)
-        run.all(hits, order.at_once, stop or threading.Event(), report or (lambda _: None))
+    with VisionChat(endpoint, options.most) as chat:
+        run = _CaptionRun(chat, sources, captions, origin, options.prompt)
+        run.caption_all(
+            hits, options.at_once, stop or threading.Event(), report or (lambda _: None)
+        )
     return run.report
 
 
-class _Run:
-    """One run: threads ask, this one writes."""
+class _CaptionRun:
+    """One run: threads ask the endpoint, the caller's thread writes captions down."""
 
     def __init__(
-        self, chat: VisionChat, sources: Sources, captions: Catalog, origin: Origin, prompt: str
+        self,
+        chat: VisionChat,
+        sources: RegionSources,
+        captions: Catalog,
+        origin: Origin,
+        prompt: str,
     ) -> None:
         self._chat = chat
         self._sources = sources
@@ -109,11 +116,13 @@ class _Run:
         self._origin = origin
         self._prompt = prompt
         self._failed_in_a_row = 0
-        self._unasked: list[Hit] = []
+        self._postponed: list[Hit] = []
         self._started = time.monotonic()
         self.report = CaptionReport()
 
-    def all(self, hits: Iterable[Hit], at_once: int, stop: threading.Event, report: Report) -> None:
+    def caption_all(
+        self, hits: Iterable[Hit], at_once: int, stop: threading.Event, report: Report
+    ) -> None:
         """Keep `at_once` requests under way, and as many more waiting, until all are done."""
         waiting: dict[Future[str | None], Hit] = {}
         todo = self._without_caption(hits)
@@ -125,15 +134,15 @@ class _Run:
                         waiting[pool.submit(self._ask, hit)] = hit
                     if not waiting:
                         break
-                    self._settle(waiting, report)
+                    self._write_answers(waiting, report)
                 self._chat.halt()
                 while waiting:
-                    self._settle(waiting, report)
-                left = bool(self._unasked) or next(todo, None) is not None
+                    self._write_answers(waiting, report)
+                left = bool(self._postponed) or next(todo, None) is not None
                 self.report.is_spent = self._chat.is_spent and left
             except Exception:
                 self._chat.halt()
-                self._keep_the_rest(waiting)
+                self._write_the_rest(waiting)
                 raise
             finally:
                 self._chat.halt()
@@ -141,10 +150,10 @@ class _Run:
 
     def _without_caption(self, hits: Iterable[Hit]) -> Iterator[Hit]:
         each = iter(hits)
-        while some := list(itertools.islice(each, BATCH)):
-            done = self._captions.captioned([hit.segment.id for hit in some], self._origin)
+        while batch := list(itertools.islice(each, BATCH)):
+            done = self._captions.captioned([hit.segment.id for hit in batch], self._origin)
             self.report.already += len(done)
-            yield from (hit for hit in some if hit.segment.id not in done)
+            yield from (hit for hit in batch if hit.segment.id not in done)
 
     def _ask(self, hit: Hit) -> str | None:
         pixels = self._sources.pixels(hit.image.id)
@@ -153,19 +162,19 @@ class _Run:
 
     def _next(self, todo: Iterator[Hit], room: int) -> list[Hit]:
         """Regions to send: first those for which the budget had no room just then."""
-        again, self._unasked = self._unasked[:room], self._unasked[room:]
+        again, self._postponed = self._postponed[:room], self._postponed[room:]
         return [*again, *itertools.islice(todo, room - len(again))]
 
-    def _settle(self, waiting: dict[Future[str | None], Hit], report: Report) -> None:
+    def _write_answers(self, waiting: dict[Future[str | None], Hit], report: Report) -> None:
         """Write down what has been answered."""
         done, _ = wait(waiting, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
-            self._note(waiting.pop(future), future)
+            self._write(waiting.pop(future), future)
         if done:
             self._count()
             report(self.report)
 
-    def _note(self, hit: Hit, future: Future[str | None]) -> None:
+    def _write(self, hit: Hit, future: Future[str | None]) -> None:
         segment_id = hit.segment.id
         try:
             text = future.result()
@@ -181,7 +190,7 @@ class _Run:
                 ) from problem
             return
         if text is None:
-            self._unasked.append(hit)
+            self._postponed.append(hit)
             return
         self._failed_in_a_row = 0
         if self._captions.add_caption(segment_id, text, self._origin):
@@ -189,11 +198,11 @@ class _Run:
         else:
             self.report.failed[segment_id] = "The region was removed while it was described."
 
-    def _keep_the_rest(self, waiting: dict[Future[str | None], Hit]) -> None:
+    def _write_the_rest(self, waiting: dict[Future[str | None], Hit]) -> None:
         """What is under way may be billed: keep it, whatever else went wrong."""
         for future in waiting:
             future.cancel()
-        for future in wait([one for one in waiting if not one.cancelled()]).done:
+        for future in wait([future for future in waiting if not future.cancelled()]).done:
             if future.exception() is None and (text := future.result()):
                 self.report.captioned += self._captions.add_caption(
                     waiting[future].segment.id, text, self._origin
@@ -206,13 +215,8 @@ class _Run:
 
 def caption_report_document(report: CaptionReport) -> dict[str, Any]:
     """What a run did, as plain values."""
-    return {
-        "captioned": report.captioned,
-        "already": report.already,
-        "requests": report.requests,
-        "is_spent": report.is_spent,
-        "failed": [
-            {"segment_id": one, "reason": reason} for one, reason in sorted(report.failed.items())
-        ],
-        "seconds": round(report.seconds, 3),
-    }
+    failed = [
+        {"segment_id": segment_id, "reason": reason}
+        for segment_id, reason in sorted(report.failed.items())
+    ]
+    return {**asdict(report), "failed": failed, "seconds": round(report.seconds, 3)}

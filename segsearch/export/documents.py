@@ -1,127 +1,349 @@
-"""Turns hits, images and segments into the plain documents that JSON is made of."""
+"""What is written of hits, images and segments as JSON, each described once: for HTTP, `--json`,
+JSON lines, Parquet and caption packs. `of` turns a value into its document."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
+from pydantic import BaseModel, Field
+
+from segsearch.core.atomic import whole
+from segsearch.core.fields import strict
 from segsearch.core.query import MaskCandidate, Pointed, SceneHit
 from segsearch.core.types import Caption, Hit, Image, IngestReport, Mask, Segment
-from segsearch.masks.rle import to_coco
+from segsearch.masks.rle import CocoMask, to_coco
 from segsearch.media.sources.paths import album_of
 
+EXAMPLE_MASK: dict[str, Any] = {
+    "box": [37, 60, 211, 302],
+    "area": 21877,
+    "mask": {"size": [480, 640], "counts": "Zd81k>6L2N2N2N2N2N2N"},
+    "predicted_iou": 0.93,
+}
+EXAMPLE_REGION: dict[str, Any] = {**EXAMPLE_MASK, "stability": 0.97}
+EXAMPLE_HIT: dict[str, Any] = {
+    "rank": 1,
+    "score": 0.412345,
+    "relevance": 0.97,
+    "segment_id": 812,
+    "image_id": 31,
+    "path": "/pictures/beach/umbrella.jpg",
+    "width": 640,
+    "height": 480,
+    **EXAMPLE_REGION,
+    "captions": [
+        {
+            "text": "A red umbrella stuck in the sand beside a towel.",
+            "model": "some-vision-model",
+            "host": "localhost:8001",
+            "prompt_sha256": "d2c76e8ec1bd7b8bd1b4e3b4c2f5d0ad43fbe2ee2a4d9b8f26e5c8d06a6a5b0f",
+            "created_at": "2026-01-31T12:00:00.000+00:00",
+        }
+    ],
+}
+EXAMPLE_SEGMENT: dict[str, Any] = {"segment_id": 812, "image_id": 31, **EXAMPLE_REGION}
+EXAMPLE_IMAGE: dict[str, Any] = {
+    "image_id": 31,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "paths": ["/pictures/beach/umbrella.jpg"],
+    "albums": ["beach"],
+    "width": 640,
+    "height": 480,
+    "format": "JPEG",
+    "size_bytes": 212480,
+    "state": "done",
+    "reason": None,
+    "taken_at": "2024-07-14T12:31:05",
+    "camera": "ACME Pocket 3",
+    "lens": "ACME 28mm f/2",
+    "latitude": 43.6961,
+    "longitude": 7.2717,
+    "orientation": 1,
+    "icc_profile": "Display P3",
+    "perceptual_hash": "0f3c6e1a88d4b2970f1e3c78f0e1c387",
+    "near_duplicates": [44],
+    "tags": ["holiday"],
+}
+EXAMPLE_FILLING: dict[str, Any] = {
+    "segment_id": 812, "score": 0.412345, "relevance": 0.97, **EXAMPLE_REGION,
+}  # fmt: skip
+EXAMPLE_SCENE: dict[str, Any] = {
+    "rank": 1,
+    "fit": 4.21,
+    "image_id": 31,
+    "path": "/pictures/park/dog.jpg",
+    "width": 640,
+    "height": 480,
+    "regions": {"dog": EXAMPLE_FILLING},
+}
 
-def hit_document(hit: Hit) -> dict[str, Any]:
-    """A hit as the `--json` contract of `search` has it: box half-open in pixels of the upright
-    image, mask as COCO compressed run lengths of the whole frame."""
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 6),
-        "relevance": None if hit.relevance is None else round(hit.relevance, 4),
-        "segment_id": hit.segment.id,
-        "image_id": hit.image.id,
-        "path": hit.image.paths[0] if hit.image.paths else None,
-        "width": hit.image.width,
-        "height": hit.image.height,
-        **_stored(hit.segment),
-        "captions": [caption_document(one) for one in hit.captions],
-    }
+
+class MaskDocument(BaseModel):
+    """A mask with what is measured of it."""
+
+    box: list[int] = Field(
+        description="x0, y0, x1, y1 in pixels of the upright image, half-open.",
+        min_length=4,
+        max_length=4,
+    )
+    area: int = Field(description="Pixels inside the mask.")
+    mask: CocoMask = Field(
+        description="COCO's compressed run lengths of the whole upright image; size is H, W."
+    )
+    predicted_iou: float = Field(
+        description="The segmenter's own estimate of the mask's quality; 1 for one that was given."
+    )
 
 
-def caption_document(caption: Caption) -> dict[str, Any]:
-    """What was said of a region, and who said it."""
-    return {"text": caption.text, **asdict(caption.origin), "created_at": caption.created_at}
-
-
-def scene_document(hit: SceneHit) -> dict[str, Any]:
-    """A picture that holds a scene, with the region that fills each slot."""
-    return {
-        "rank": hit.rank,
-        "fit": round(hit.fit, 4),
-        "image_id": hit.image.id,
-        "path": hit.image.paths[0] if hit.image.paths else None,
-        "width": hit.image.width,
-        "height": hit.image.height,
-        "regions": {name: region_document(one) for name, one in hit.regions.items()},
-    }
-
-
-def region_document(hit: Hit) -> dict[str, Any]:
-    """A hit without what belongs to its picture."""
-    return {
-        "segment_id": hit.segment.id,
-        "score": round(hit.score, 6),
-        "relevance": None if hit.relevance is None else round(hit.relevance, 4),
-        **_stored(hit.segment),
-    }
-
-
-def pointed_document(pointed: Pointed) -> dict[str, Any]:
-    """What was pointed at: the masks on offer, best first, and which was taken."""
-    return {
-        "candidates": [candidate_document(one) for one in pointed.candidates],
-        "chosen": pointed.chosen,
-    }
-
-
-def candidate_document(one: MaskCandidate) -> dict[str, Any]:
+class CandidateDocument(MaskDocument):
     """A mask on offer for what was pointed at."""
-    return _region(one.mask, one.predicted_iou)
+
+    model_config = strict(EXAMPLE_MASK)
+
+    @classmethod
+    def of(cls, candidate: MaskCandidate) -> Self:
+        """The document of a candidate."""
+        return cls(**_mask_fields(candidate.mask, candidate.predicted_iou))
 
 
-def segment_document(segment: Segment) -> dict[str, Any]:
-    """A stored segment with its mask."""
-    return {"segment_id": segment.id, "image_id": segment.image_id, **_stored(segment)}
+class RegionDocument(MaskDocument):
+    """What a segment and a hit have in common."""
+
+    stability: float = Field(description="IoU of the mask at a higher and a lower threshold.")
 
 
-def image_document(image: Image) -> dict[str, Any]:
-    """An image with all its paths, what its file says of itself, and what users say of it."""
-    info = image.info
-    return {
-        "image_id": image.id,
-        "sha256": image.sha256,
-        "paths": list(image.paths),
-        "albums": sorted({name for path in image.paths if (name := album_of(path))}),
-        "width": image.width,
-        "height": image.height,
-        "format": image.format,
-        "size_bytes": info.size_bytes if info else None,
-        "state": image.state.value,
-        "reason": image.reason,
-        "taken_at": info.taken_at.isoformat() if info and info.taken_at else None,
-        "camera": info.camera if info else None,
-        "lens": info.lens if info else None,
-        "latitude": info.latitude if info else None,
-        "longitude": info.longitude if info else None,
-        "orientation": info.orientation if info else None,
-        "icc_profile": info.icc_profile if info else None,
-        "perceptual_hash": info.perceptual_hash if info else None,
-        "near_duplicates": list(image.near_duplicates),
-        "tags": list(image.tags),
-    }
+class PointedDocument(BaseModel):
+    """What a region of the query stood for."""
+
+    model_config = strict({"candidates": [EXAMPLE_MASK], "chosen": 0})
+
+    candidates: list[CandidateDocument] = Field(description="Best first.")
+    chosen: int = Field(description="Which of them was searched for.")
+
+    @classmethod
+    def of(cls, pointed: Pointed) -> Self:
+        """The document of what was pointed at."""
+        return cls(
+            candidates=[CandidateDocument.of(candidate) for candidate in pointed.candidates],
+            chosen=pointed.chosen,
+        )
+
+
+class _SegmentFields(BaseModel):
+    segment_id: int
+    image_id: int
+
+
+class SegmentDocument(RegionDocument, _SegmentFields):
+    """A stored region. It never changes, and its id is never given out again."""
+
+    model_config = strict(EXAMPLE_SEGMENT)
+
+    @classmethod
+    def of(cls, segment: Segment) -> Self:
+        """The document of a segment."""
+        return cls(segment_id=segment.id, image_id=segment.image_id, **_region_fields(segment))
+
+
+class CaptionDocument(BaseModel):
+    """What a vision model said of a region."""
+
+    model_config = strict()
+
+    text: str
+    model: str
+    host: str = Field(description="Where the model ran.")
+    prompt_sha256: str = Field(description="Of what it was asked, as hex.")
+    created_at: str
+
+    @classmethod
+    def of(cls, caption: Caption) -> Self:
+        """The document of a caption."""
+        return cls(text=caption.text, created_at=caption.created_at, **asdict(caption.origin))
+
+
+class _ScoreFields(BaseModel):
+    score: float = Field(
+        description="The higher the better: a cosine; with `captions` `join` the sum of "
+        "1 / (60 + rank) over both rankings, with `only` the share of the words that is held."
+    )
+    relevance: float | None = Field(
+        description="How unlikely a region like this is by chance, in [0, 1]: for words beside "
+        "what everyday words find in the library, else beside what the query scores with all of "
+        "it. Null where the library is too small to tell, and where captions take part."
+    )
+    segment_id: int
+
+
+class _PictureFields(BaseModel):
+    image_id: int
+    path: str | None = Field(description="Where the picture lies on the server.")
+    width: int = Field(description="Of the upright image, in pixels.")
+    height: int = Field(description="Of the upright image, in pixels.")
+
+
+class _RankField(BaseModel):
+    rank: int = Field(description="1 for the best.")
+
+
+class HitDocument(RegionDocument, _PictureFields, _ScoreFields, _RankField):
+    """A region that answers a query; the same fields as a line of `segsearch search --json`."""
+
+    model_config = strict(EXAMPLE_HIT)
+
+    captions: list[CaptionDocument] = Field(description="Newest first.")
+
+    @classmethod
+    def of(cls, hit: Hit) -> Self:
+        """The document of a hit."""
+        return cls(
+            rank=hit.rank,
+            **_score_fields(hit),
+            **_picture_fields(hit.image),
+            **_region_fields(hit.segment),
+            captions=[CaptionDocument.of(caption) for caption in hit.captions],
+        )
+
+
+class SceneRegion(RegionDocument, _ScoreFields):
+    """The region that fills a slot."""
+
+    model_config = strict(EXAMPLE_FILLING)
+
+    @classmethod
+    def of(cls, hit: Hit) -> Self:
+        """The document of a hit without what belongs to its picture."""
+        return cls(**_score_fields(hit), **_region_fields(hit.segment))
+
+
+class SceneDocument(_PictureFields, _RankField):
+    """A picture that holds the scene."""
+
+    model_config = strict(EXAMPLE_SCENE)
+
+    fit: float = Field(
+        description="Mean over the slots of how far the region's score stands above the slot's "
+        "background; comparable within one answer."
+    )
+    regions: dict[str, SceneRegion] = Field(description="By the slot's name.")
+
+    @classmethod
+    def of(cls, hit: SceneHit) -> Self:
+        """The document of a picture that holds a scene."""
+        return cls(
+            rank=hit.rank,
+            fit=round(hit.fit, 4),
+            **_picture_fields(hit.image),
+            regions={name: SceneRegion.of(region) for name, region in hit.regions.items()},
+        )
+
+
+class ImageDocument(BaseModel):
+    """A picture: its content, and every path it lies at."""
+
+    model_config = strict(EXAMPLE_IMAGE)
+
+    image_id: int
+    sha256: str = Field(description="Of the file's bytes, as hex.")
+    paths: list[str] = Field(description="Copies of one file are one image with several paths.")
+    albums: list[str] = Field(description="Names of the folders, or archives, it lies in.")
+    width: int = Field(description="Of the upright image in pixels; 0 until it was looked at.")
+    height: int = Field(description="Of the upright image in pixels; 0 until it was looked at.")
+    format: str
+    size_bytes: int | None = Field(description="Of the file; null until it was looked at.")
+    state: str = Field(description="pending, running, done, failed or quarantined.")
+    reason: str | None = Field(description="Why it failed, or was quarantined.")
+    taken_at: str | None = Field(description="When the camera says it was taken, local time.")
+    camera: str | None = Field(description="Maker and model.")
+    lens: str | None
+    latitude: float | None = Field(description="Degrees, north positive.")
+    longitude: float | None = Field(description="Degrees, east positive.")
+    orientation: int | None = Field(description="EXIF's, of the pixels as stored; 1 is upright.")
+    icc_profile: str | None = Field(description="The colour profile that was converted to sRGB.")
+    perceptual_hash: str | None = Field(
+        description="128 bits as hex; null for a plain picture, or one not looked at yet."
+    )
+    near_duplicates: list[int] = Field(
+        description="Images that look almost the same (at most 7 bits apart), the nearest first."
+    )
+    tags: list[str] = Field(description="What users said, sorted.")
+
+    @classmethod
+    def of(cls, image: Image) -> Self:
+        """The document of an image: all its paths, what its file and its users say of it."""
+        taken_at = image.info.taken_at if image.info else None
+        albums = {album for path in image.paths if (album := album_of(path))}
+        return cls(
+            image_id=image.id,
+            albums=sorted(albums),
+            state=image.state.value,
+            taken_at=taken_at.isoformat() if taken_at else None,
+            **{name: getattr(image, name) for name in OF_IMAGE},
+            **{name: getattr(image.info, name, None) for name in OF_INFO},
+        )
+
+
+OF_IMAGE = (
+    "sha256", "paths", "width", "height", "format", "reason", "near_duplicates", "tags",
+)  # fmt: skip
+OF_INFO = (
+    "size_bytes", "camera", "lens", "latitude", "longitude", "orientation", "icc_profile",
+    "perceptual_hash",
+)  # fmt: skip
 
 
 def report_document(report: IngestReport) -> dict[str, Any]:
     """What a run of `index` did."""
-    return {
-        "files": report.files,
-        "indexed": report.indexed,
-        "unchanged": report.unchanged,
-        "segments": report.segments,
-        "skipped": [{"path": one.path, "reason": one.reason} for one in report.skipped],
-        "seconds": round(report.seconds, 3),
-    }
+    return {**asdict(report), "seconds": round(report.seconds, 3)}
 
 
-def _stored(segment: Segment) -> dict[str, Any]:
-    region = _region(segment.mask, segment.predicted_iou)
-    return {**region, "stability": round(segment.stability, 4)}
+def json_lines(hits: Iterable[Hit]) -> Iterator[str]:
+    """Hits as `search --json` prints them, a line each, with the line's end."""
+    return (json.dumps(HitDocument.of(hit).model_dump()) + "\n" for hit in hits)
 
 
-def _region(mask: Mask, predicted_iou: float) -> dict[str, Any]:
+def write_json_lines(hits: Iterable[Hit], target: Path) -> int:
+    """Write hits as JSON lines, made or replaced when they are whole; how many they are.
+
+    One region at a time is in memory. OSError when the disk refuses.
+    """
+    written = 0
+    with whole(target) as partial, partial.open("w", encoding="utf-8") as file:
+        for line in json_lines(hits):
+            file.write(line)
+            written += 1
+    return written
+
+
+def _mask_fields(mask: Mask, predicted_iou: float) -> dict[str, Any]:
     return {
         "box": list(mask.box.as_tuple()),
         "area": mask.area,
         "mask": to_coco(mask),
         "predicted_iou": round(predicted_iou, 4),
+    }
+
+
+def _region_fields(segment: Segment) -> dict[str, Any]:
+    fields = _mask_fields(segment.mask, segment.predicted_iou)
+    return {**fields, "stability": round(segment.stability, 4)}
+
+
+def _score_fields(hit: Hit) -> dict[str, Any]:
+    relevance = None if hit.relevance is None else round(hit.relevance, 4)
+    return {
+        "score": round(hit.score, 6), "relevance": relevance, "segment_id": hit.segment.id,
+    }  # fmt: skip
+
+
+def _picture_fields(image: Image) -> dict[str, Any]:
+    return {
+        "image_id": image.id,
+        "path": image.paths[0] if image.paths else None,
+        "width": image.width,
+        "height": image.height,
     }

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+import tenacity
 
 from segsearch.core.errors import AnswerError, EndpointError, QueryError
 
@@ -72,12 +73,12 @@ class Endpoint:
         return f"{self.base_url.rstrip('/')}/chat/completions"
 
 
-@dataclass(frozen=True, slots=True)
-class _Again:
+@dataclass
+class _AgainError(Exception):
     """A request that may fare better: why, after how many seconds, whether all others wait too."""
 
     reason: str
-    seconds: float
+    seconds: float = 0.0
     for_all: bool = False
     unreachable: bool = False
 
@@ -136,64 +137,69 @@ class VisionChat:
             raise
 
     def _ask(self, messages: list[dict[str, Any]]) -> str | None:
-        body = {"model": self._endpoint.model, "messages": messages}
-        again = _Again("it was never asked", 0.0)
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self._pause(again, self._endpoint.pause_seconds * 2 ** (attempt - 1))
-            if not self._is_my_turn() or not self._take():
-                return None
-            answer = self._attempt(body)
-            if isinstance(answer, str):
-                return answer
-            again = answer
-            LOG.info("Asked %s in vain: %s.", self._endpoint.host, again.reason)
-        said = f"{self._endpoint.url}: {again.reason}; tried {ATTEMPTS} times"
-        if again.unreachable:
-            raise EndpointError(f"{said}.")
-        raise AnswerError(f"{said}.")
-
-    def _attempt(self, body: dict[str, Any]) -> str | _Again:
+        ask_again = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_AgainError),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=self._pause_seconds,
+            sleep=tenacity.sleep_using_event(self._halted),
+            reraise=True,
+        )
         try:
+            return ask_again(self._attempt, messages)
+        except _AgainError as problem:
+            kind = EndpointError if problem.unreachable else AnswerError
+            raise kind(
+                f"{self._endpoint.url}: {problem.reason}; tried {ATTEMPTS} times."
+            ) from problem
+
+    def _attempt(self, messages: list[dict[str, Any]]) -> str | None:
+        if not self._is_my_turn() or not self._take():
+            return None
+        try:
+            body = {"model": self._endpoint.model, "messages": messages}
             response = self._client.post(self._endpoint.url, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as problem:
             self._give_back()
-            return _Again(f"nobody answers ({problem})", 0.0, unreachable=True)
-        except httpx.TimeoutException:
-            return _Again(f"no answer within {self._endpoint.timeout_seconds:g} s", 0.0)
+            raise _AgainError(f"nobody answers ({problem})", unreachable=True) from problem
+        except httpx.TimeoutException as problem:
+            seconds = self._endpoint.timeout_seconds
+            raise _AgainError(f"no answer within {seconds:g} s") from problem
         except httpx.HTTPError as problem:
-            return _Again(f"the connection broke off ({problem})", 0.0)
+            raise _AgainError(f"the connection broke off ({problem})") from problem
         if response.is_success:
             return _caption(response)
         self._give_back()
-        return self._refusal(response)
+        raise self._refusal(response)
 
-    def _refusal(self, response: httpx.Response) -> _Again:
-        """Why to try again; AnswerError or EndpointError when that changes nothing."""
+    def _refusal(self, response: httpx.Response) -> Exception:
+        """_AgainError, or the error when to ask again changes nothing."""
         code = response.status_code
         said = f"status {code} ({response.text[:SAID_CHARACTERS].strip() or 'no reason given'})"
         if code in END_OF_RUN or response.is_redirect:
-            raise EndpointError(
+            return EndpointError(
                 f"{self._endpoint.url} answers with {said}: look at --base-url, --model and "
                 "SEGSEARCH_CAPTION_KEY."
             )
         if code not in RETRIED:
-            raise AnswerError(f"{self._endpoint.url} answers with {said}.")
+            return AnswerError(f"{self._endpoint.url} answers with {said}.")
         seconds = retry_after_seconds(response.headers.get("Retry-After"))
         if seconds > LONGEST_WAIT_SECONDS:
-            raise EndpointError(
+            return EndpointError(
                 f"{self._endpoint.url} wants to be asked again in {seconds:.0f} s at the earliest: "
                 "run the same command again then; it goes on where it was."
             )
-        return _Again(said, seconds, for_all=code in SLOW_DOWN)
+        return _AgainError(said, seconds, for_all=code in SLOW_DOWN)
 
-    def _pause(self, again: _Again, backoff_seconds: float) -> None:
-        seconds = max(again.seconds, backoff_seconds)
-        if again.for_all:
+    def _pause_seconds(self, attempt: tenacity.RetryCallState) -> float:
+        """Before the next attempt; all others wait as long where the refusal is meant for them."""
+        failure: Any = attempt.outcome and attempt.outcome.exception()
+        LOG.info("Asked %s in vain: %s.", self._endpoint.host, failure.reason)
+        backoff = self._endpoint.pause_seconds * 2.0 ** (attempt.attempt_number - 1)
+        seconds: float = max(backoff, failure.seconds)
+        if failure.for_all:
             with self._lock:
                 self._not_before = max(self._not_before, time.monotonic() + seconds)
-        else:
-            self._halted.wait(seconds)
+        return seconds
 
     def _is_my_turn(self) -> bool:
         """Wait until the endpoint may be asked; False when it may not be asked any more."""
@@ -234,18 +240,20 @@ def retry_after_seconds(header: str | None) -> float:
     return max(0.0, seconds) if seconds == seconds else 0.0
 
 
-def _caption(response: httpx.Response) -> str | _Again:
-    """The text of the first choice; a reason to ask again when there is none."""
+def _caption(response: httpx.Response) -> str:
+    """The text of the first choice; _AgainError when there is none."""
     try:
         choice = response.json()["choices"][0]
         content = choice["message"]["content"]
         if isinstance(content, list):  # parts, as in requests
             content = "".join(part["text"] for part in content if part.get("type") == "text")
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
         said = response.text[:SAID_CHARACTERS]
-        return _Again(f"the answer is no chat completion: {said!r}", 0.0)
+        raise _AgainError(f"the answer is no chat completion: {said!r}") from problem
     if choice.get("finish_reason") == "content_filter":
         raise AnswerError("The endpoint's content filter keeps the caption back.")
     # JSON may escape halves of surrogate pairs, which no database takes.
     plain = str(content or "").encode("utf-8", "replace").decode().replace("\0", "").strip()
-    return plain or _Again("the answer is empty", 0.0)
+    if not plain:
+        raise _AgainError("the answer is empty")
+    return plain

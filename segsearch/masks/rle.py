@@ -7,11 +7,13 @@ Foreign run lengths are checked before any C code sees them (cocoapi issues 362,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
+from pydantic import Field, with_config
+from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on
 
 from segsearch.core.arrays import BoolArray
 from segsearch.core.errors import InputError
@@ -21,11 +23,12 @@ MAX_FRAME_PIXELS = 2**30  # pycocotools counts pixels in 32 bits
 MAX_RUN_SHIFT = 60
 
 
+@with_config(extra="forbid")
 class CocoMask(TypedDict):
-    """COCO's compressed run lengths of a whole frame: `size` is [H, W]."""
+    """COCO's compressed run lengths over the whole upright image."""
 
-    size: list[int]
-    counts: str
+    size: Annotated[list[int], Field(description="[H, W]", min_length=2, max_length=2)]
+    counts: Annotated[str, Field(description="What `pycocotools.mask.decode` reads.")]
 
 
 def encode(

@@ -21,7 +21,7 @@ from segsearch.core.query import (
 )
 from segsearch.core.types import Hit, Image, Segment
 from segsearch.search import cursor as cursors
-from segsearch.search import fusion, ranking, validate
+from segsearch.search import fusion, ranking
 from segsearch.search.calibration import Calibration, Relevances
 from segsearch.search.cursor import Cursor
 from segsearch.search.ranking import Nearest, Ranked, Rules
@@ -79,7 +79,6 @@ class SearchEngine:
 
     def search(self, recipe: Active, query: Query) -> SearchAnswer:
         """One page of regions; `SegSearch.search` says which errors are raised."""
-        validate.check(query)
         fusion.check(query)
         question = cursors.question_of(query, f"{recipe[0]}/{recipe[1].fingerprint}")
         cursor = cursors.read(query.cursor, question) if query.cursor else None

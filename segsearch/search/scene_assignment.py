@@ -56,7 +56,7 @@ def check_scene(query: SceneQuery) -> None:
             f"The scene has {len(names)} slots and {len(query.links)} relations, expected at most "
             f"{MAX_SLOTS} and {MAX_LINKS}."
         )
-    if len(set(names)) < len(names) or not all(names):
+    if len(set(names)) < len(names):
         raise QueryError(f"The slots are named {names}, expected names that differ.")
     absent = {slot.name for slot in query.slots if slot.absent}
     for link in query.links:

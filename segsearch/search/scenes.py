@@ -9,10 +9,8 @@ import numpy as np
 
 from segsearch.core.arrays import Ids
 from segsearch.core.errors import QueryError
-from segsearch.core.filters import check_filters
-from segsearch.core.query import MAX_LIMIT, SceneAnswer, SceneHit, SceneQuery, Slot
+from segsearch.core.query import SceneAnswer, SceneHit, SceneQuery, Slot
 from segsearch.core.types import Hit
-from segsearch.search import validate
 from segsearch.search.engine import Candidates, SearchEngine, are_words
 from segsearch.search.relevance import rounded
 from segsearch.search.scene_assignment import SceneProblem, SlotCandidate, assign, check_scene
@@ -50,9 +48,6 @@ class Scene:
 def answer_scene(engine: SearchEngine, recipe: Active, query: SceneQuery) -> SceneAnswer:
     """Pictures in which regions fill the slots as linked, best first."""
     check_scene(query)
-    if not 1 <= query.limit <= MAX_LIMIT:
-        raise QueryError(f"The limit is {query.limit}, expected 1 to {MAX_LIMIT}.")
-    check_filters(query.filters)
     allowed = engine.allowed(recipe, query.filters)
     slots = [_slot_candidates(engine, recipe, slot, allowed) for slot in query.slots]
     present = [slot for slot in slots if not slot.slot.absent]
@@ -76,8 +71,6 @@ def _nothing_matches(name: str, relevance: float, query: SceneQuery) -> str:
 def _slot_candidates(
     engine: SearchEngine, recipe: Active, slot: Slot, scene_allowed: Ids | None
 ) -> SlotCandidates:
-    validate.check_terms(slot.terms)
-    check_filters(slot.filters)
     vector, _ = engine.query_vector(recipe, slot.terms, (), ())
     allowed = engine.allowed(recipe, slot.filters)
     if allowed is None or scene_allowed is None:

@@ -16,9 +16,8 @@ import pytest
 
 from segsearch.core.errors import QueryError
 from segsearch.library import SegSearch
-from tests.support import vision
 from tests.support.captioned import REGIONS, painted, texts, truth
-from tests.support.vision import HANGING, seeing
+from tests.support.vision import HANGING, ScriptedEndpoint, vision_endpoint
 
 
 @pytest.fixture
@@ -42,22 +41,22 @@ def told(process: subprocess.Popen[str], code: int = 0) -> Any:
     return json.loads(out) if out else err
 
 
-def to(at: vision.Endpoint) -> list[str]:
-    return ["--base-url", at.url, "--model", at.model, "--json"]
+def to(server: ScriptedEndpoint) -> list[str]:
+    return ["--base-url", server.url, "--model", server.model, "--json"]
 
 
-def wait_for(at: vision.Endpoint, answered: int) -> None:
+def wait_for(server: ScriptedEndpoint, answered: int) -> None:
     deadline = time.monotonic() + 60
-    while at.answered < answered and time.monotonic() < deadline:
+    while server.answered < answered and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert at.answered >= answered
+    assert server.answered >= answered
 
 
 def test_killed_in_the_middle_it_goes_on_and_sends_nothing_twice_that_was_kept(
     service: SegSearch,
 ) -> None:
-    with seeing([None] * 4 + [HANGING] * 2) as at:
-        process = start(service, "--everything", "--at-once", "2", *to(at))
+    with vision_endpoint([None] * 4 + [HANGING] * 2) as server:
+        process = start(service, "--everything", "--at-once", "2", *to(server))
         deadline = time.monotonic() + 60
         while len(texts(service)) < 4 and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -65,36 +64,36 @@ def test_killed_in_the_middle_it_goes_on_and_sends_nothing_twice_that_was_kept(
         process.communicate()
         kept = texts(service)
         assert len(kept) == 4
-        sent = len(at.asked)
-        at.script.clear()
-        again = told(start(service, "--everything", *to(at)))
+        sent = len(server.asked)
+        server.script.clear()
+        again = told(start(service, "--everything", *to(server)))
     assert (again["already"], again["captioned"]) == (len(kept), REGIONS - len(kept))
-    assert len(at.asked) - sent == REGIONS - len(kept)
+    assert len(server.asked) - sent == REGIONS - len(kept)
     assert texts(service) == truth(service)
     assert service.maintenance.verify() == []
 
 
 def test_interrupted_it_keeps_every_answer_that_is_paid(service: SegSearch) -> None:
-    with seeing(seconds=0.15) as at:
-        process = start(service, "--everything", "--at-once", "2", *to(at))
-        wait_for(at, 3)
-        at.seconds = 1.0  # so that the signal comes before the end
+    with vision_endpoint(seconds=0.15) as server:
+        process = start(service, "--everything", "--at-once", "2", *to(server))
+        wait_for(server, 3)
+        server.seconds = 1.0  # so that the signal comes before the end
         process.send_signal(signal.SIGINT)
         report = told(process, code=130)
-    assert report["captioned"] == at.answered == len(texts(service)) < REGIONS
+    assert report["captioned"] == server.answered == len(texts(service)) < REGIONS
 
 
 def test_the_command_shows_its_key_and_takes_words_or_paths(
     service: SegSearch, tmp_path: Path
 ) -> None:
-    with seeing(key="s3cret") as at:
-        wrong = start(service, "--everything", *to(at), key="other-key")
+    with vision_endpoint(key="s3cret") as server:
+        wrong = start(service, "--everything", *to(server), key="other-key")
         said = told(wrong, code=27)
         assert "status 401" in said
         assert "other-key" not in said
         below = ("--under", str(tmp_path / "pictures" / "1.png"))
-        assert told(start(service, *below, *to(at), key="s3cret"))["captioned"] == 2
-        capped = told(start(service, "--everything", "--most", "1", *to(at), key=" s3cret\n"))
+        assert told(start(service, *below, *to(server), key="s3cret"))["captioned"] == 2
+        capped = told(start(service, "--everything", "--most", "1", *to(server), key=" s3cret\n"))
         assert (capped["captioned"], capped["already"], capped["is_spent"]) == (1, 2, True)
 
 

@@ -142,7 +142,7 @@ def test_verify_says_yes_only_when_all_agree(library: Path) -> None:
         (["search", "--image", "a" * 300], PathError),  # no file system has such a name
         (["remove", "\udcff"], errors.NotFoundError),  # a byte that is no UTF-8, as Python has it
         (["tag", "\udcff"], errors.NotFoundError),
-        (["search", "a", "--tag", "\udcff"], errors.InputError),
+        (["search", "a", "--tag", "\udcff"], QueryError),
     ],
     ids=lambda value: ascii(" ".join(value)) if isinstance(value, list) else value.__name__,
 )

@@ -19,8 +19,8 @@ from segsearch.cli.app import app
 from segsearch.core.errors import NotFoundError, PathError, QueryError
 from segsearch.core.query import Query, SearchAnswer
 from segsearch.core.types import Hit, Origin
-from segsearch.export.documents import hit_document
-from segsearch.export.packs import QUESTION, write_caption_pack
+from segsearch.export.caption_pack import QUESTION, write_caption_pack
+from segsearch.export.documents import HitDocument
 from segsearch.export.parquet import ROWS_IN_GROUP, write_parquet
 from segsearch.library import RegionSelection, SegSearch
 from segsearch.masks.rle import decode, from_coco
@@ -57,7 +57,7 @@ def test_parquet_holds_what_json_lines_hold(service: SegSearch, tmp_path: Path) 
     assert told.output.startswith("3 regions written")
     rows = pq.read_table(tmp_path / "r.parquet").to_pylist()
     hits = list(service.select())
-    assert rows == [hit_document(hit) for hit in hits]
+    assert rows == [HitDocument.of(hit).model_dump() for hit in hits]
     assert [len(row["captions"]) for row in rows] == [2, 0, 0]
     assert [from_coco(row["mask"]) for row in rows] == [hit.segment.mask for hit in hits]
     export(service, "--format", "jsonl", "--into", tmp_path / "r.jsonl")

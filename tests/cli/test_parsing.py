@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,17 @@ import pytest
 from typer.testing import CliRunner
 
 from segsearch.cli.app import app
+from segsearch.cli.commands import search
 from segsearch.cli.commands.scene import _link
-from segsearch.cli.parsing import Typed, filters_of, terms_of
+from segsearch.cli.parsing import TypedTerms, filters_of, terms_of
 from segsearch.core.errors import InputError, PathError, QueryError
+from segsearch.core.fields import field_schema
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
     ImageTerm,
     PictureTerm,
     RegionTerm,
+    SearchOptions,
     SegmentTerm,
     TextTerm,
     VectorTerm,
@@ -44,11 +48,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("typed", "terms"),
     [
-        (Typed("red umbrella"), [TextTerm("red umbrella")]),
-        (Typed("16:9"), [TextTerm("16:9")]),
-        (Typed(words=("sea:0.5", "sand")), [TextTerm("sea", 0.5), TextTerm("sand")]),
+        (TypedTerms("red umbrella"), [TextTerm("red umbrella")]),
+        (TypedTerms("16:9"), [TextTerm("16:9")]),
+        (TypedTerms(words=("sea:0.5", "sand")), [TextTerm("sea", 0.5), TextTerm("sand")]),
         (
-            Typed(words=("a cat:.5", "a:1e2", "b:+2.", "c:-1.5E-1")),
+            TypedTerms(words=("a cat:.5", "a:1e2", "b:+2.", "c:-1.5E-1")),
             [
                 TextTerm("a cat", 0.5),
                 TextTerm("a", 100.0),
@@ -56,61 +60,82 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 TextTerm("c", -0.15),
             ],
         ),
-        (Typed(words=("a:.", "b:e2")), [TextTerm("a:."), TextTerm("b:e2")]),
+        (TypedTerms(words=("a:.", "b:e2")), [TextTerm("a:."), TextTerm("b:e2")]),
         (
-            Typed(images=("q.jpg:.5",), segments=("93:.5",)),
+            TypedTerms(images=("q.jpg:.5",), segments=("93:.5",)),
             [PictureTerm(b"q", 0.5), SegmentTerm(93, 0.5)],
         ),
-        (Typed("a", without=("b",)), [TextTerm("a"), TextTerm("b", -0.5)]),
-        (Typed(images=("q.jpg:0.5",)), [PictureTerm(b"q", 0.5)]),
-        (Typed(images=("q.jpg",)), [PictureTerm(b"q")]),
-        (Typed(images=("https://a/q.jpg:0.5",)), [PictureTerm(b"https://a/q.jpg", 0.5)]),
+        (TypedTerms("a", without=("b",)), [TextTerm("a"), TextTerm("b", -0.5)]),
+        (TypedTerms(images=("q.jpg:0.5",)), [PictureTerm(b"q", 0.5)]),
+        (TypedTerms(images=("q.jpg",)), [PictureTerm(b"q")]),
+        (TypedTerms(images=("https://a/q.jpg:0.5",)), [PictureTerm(b"https://a/q.jpg", 0.5)]),
         (
-            Typed(clicks=("https://a/q.jpg:3,4",)),
-            [RegionTerm(b"https://a/q.jpg", ((3.0, 4.0),), (1,))],
+            TypedTerms(clicks=("https://a/q.jpg:3,4",)),
+            [RegionTerm(b"https://a/q.jpg", ((3.0, 4.0),), labels=(1,))],
         ),
-        (Typed(images=("odd:0.5",)), [PictureTerm(b"odd")]),
-        (Typed(images=("odd:0.5:2",)), [PictureTerm(b"odd", 2.0)]),
-        (Typed(segments=("812", "77:-0.5")), [SegmentTerm(812), SegmentTerm(77, -0.5)]),
-        (Typed(stored=("31:2",)), [ImageTerm(31, 2.0)]),
-        (Typed(vectors=("v.json:3",)), [VectorTerm((1.0, 0.5), 3.0)]),
-        (Typed(clicks=("q.jpg:320,200",)), [RegionTerm(b"q", ((320, 200),), (1,))]),
+        (TypedTerms(images=("odd:0.5",)), [PictureTerm(b"odd")]),
+        (TypedTerms(images=("odd:0.5:2",)), [PictureTerm(b"odd", 2.0)]),
+        (TypedTerms(segments=("812", "77:-0.5")), [SegmentTerm(812), SegmentTerm(77, -0.5)]),
+        (TypedTerms(stored=("31:2",)), [ImageTerm(31, 2.0)]),
+        (TypedTerms(vectors=("v.json:3",)), [VectorTerm((1.0, 0.5), 3.0)]),
+        (TypedTerms(clicks=("q.jpg:320,200",)), [RegionTerm(b"q", ((320, 200),), labels=(1,))]),
         (
-            Typed(clicks=("31:1,2;!3.5,4",), candidate=2),
-            [RegionTerm(31, ((1, 2), (3.5, 4)), (1, 0), candidate=2)],
+            TypedTerms(clicks=("31:1,2;!3.5,4",), candidate=2),
+            [RegionTerm(31, ((1, 2), (3.5, 4)), labels=(1, 0), candidate=2)],
         ),
-        (Typed(boxes=("31:1,2,3,4",)), [RegionTerm(31, box=(1, 2, 3, 4))]),
-        (Typed(masks=("31:mask.json",)), [RegionTerm(31, mask=full(4, 5))]),
+        (TypedTerms(boxes=("31:1,2,3,4",)), [RegionTerm(31, box=(1, 2, 3, 4))]),
+        (TypedTerms(masks=("31:mask.json",)), [RegionTerm(31, mask=full(4, 5))]),
     ],
 )
-def test_terms_are_what_was_typed(folder: Path, typed: Typed, terms: list[Any]) -> None:
+def test_terms_are_what_was_typed(folder: Path, typed: TypedTerms, terms: list[Any]) -> None:
     assert list(terms_of(typed, told)) == terms
 
 
 @pytest.mark.parametrize(
     ("typed", "error"),
     [
-        (Typed(images=("none.jpg",)), PathError),
-        (Typed(images=("none.jpg:0.5",)), PathError),
-        (Typed(segments=("x",)), QueryError),
-        (Typed(segments=("99999999999999999999",)), QueryError),
-        (Typed(segments=(str(2**63),)), QueryError),
-        (Typed(stored=("9" * 5_000,)), QueryError),
-        (Typed(clicks=(f"{2**63}:1,2",)), QueryError),
-        (Typed(clicks=("q.jpg",)), QueryError),
-        (Typed(clicks=("q.jpg:1",)), QueryError),
-        (Typed(clicks=("q.jpg:1,b",)), QueryError),
-        (Typed(clicks=("none.jpg:1,2",)), PathError),
-        (Typed(boxes=("q.jpg:1,2,3",)), QueryError),
-        (Typed(vectors=("mask.json",)), InputError),
-        (Typed(vectors=("q.jpg",)), InputError),
-        (Typed(masks=("q.jpg:v.json",)), InputError),
-        (Typed(masks=("q.jpg:none.json",)), PathError),
+        (TypedTerms(images=("none.jpg",)), PathError),
+        (TypedTerms(images=("none.jpg:0.5",)), PathError),
+        (TypedTerms(segments=("x",)), QueryError),
+        (TypedTerms(segments=("99999999999999999999",)), QueryError),
+        (TypedTerms(segments=(str(2**63),)), QueryError),
+        (TypedTerms(stored=("9" * 5_000,)), QueryError),
+        (TypedTerms(clicks=(f"{2**63}:1,2",)), QueryError),
+        (TypedTerms(clicks=("q.jpg",)), QueryError),
+        (TypedTerms(clicks=("q.jpg:1",)), QueryError),
+        (TypedTerms(clicks=("q.jpg:1,b",)), QueryError),
+        (TypedTerms(clicks=("none.jpg:1,2",)), PathError),
+        (TypedTerms(boxes=("q.jpg:1,2,3",)), QueryError),
+        (TypedTerms(vectors=("mask.json",)), InputError),
+        (TypedTerms(vectors=("q.jpg",)), InputError),
+        (TypedTerms(masks=("q.jpg:v.json",)), InputError),
+        (TypedTerms(masks=("q.jpg:none.json",)), PathError),
     ],
 )
-def test_what_cannot_be_read_is_refused(folder: Path, typed: Typed, error: type[Exception]) -> None:
+def test_what_cannot_be_read_is_refused(
+    folder: Path, typed: TypedTerms, error: type[Exception]
+) -> None:
     with pytest.raises(error, match=r"\.$"):
         terms_of(typed, told)
+
+
+def test_every_field_of_a_search_can_be_typed() -> None:
+    assert {"text", *search.TERMS} == {field.name for field in fields(TypedTerms)}
+    assert {"filters", *search.OPTIONS} == {field.name for field in fields(SearchOptions)}
+    only_http = {"image_ids", "segment_ids", "max_width", "max_height", "min_box_overlap"}
+    assert {*only_http, *search.FILTERS} == {field.name for field in fields(Filters)}
+
+
+def test_options_are_described_as_the_fields_that_they_fill() -> None:
+    help_text = " ".join(CliRunner().invoke(app, ["search", "--help"]).output.split())
+    for kind, flags in (
+        (TypedTerms, search.TERMS), (Filters, search.FILTERS), (SearchOptions, search.OPTIONS),
+    ):  # fmt: skip
+        for name, flag in flags.items():
+            assert f"{flag} " in help_text
+            assert field_schema(kind, name)["description"] in help_text
+    refused = CliRunner().invoke(app, ["search", "a", "--captions", "maybe"])
+    assert refused.exit_code == 2
 
 
 def test_filters_are_what_was_typed() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 import segsearch
@@ -19,7 +20,7 @@ from segsearch import SegSearch, Settings, open_library
 from segsearch.cli.app import app
 from segsearch.cli.demo.run import PICTURES
 from segsearch.core import query
-from segsearch.export.packs import coco_document
+from segsearch.export.coco import coco_document
 from segsearch.export.render import cutout_png
 from segsearch.search.scene_assignment import check_scene
 from segsearch.search.schema import SceneRequest
@@ -99,7 +100,7 @@ def run_http(place: Place, route: str) -> Any:
 
 def test_the_scene_is_understood() -> None:
     (text,) = blocks(section(QUERIES, "Scenes"), "json")
-    check_scene(SceneRequest.model_validate_json(text).query())
+    check_scene(TypeAdapter(SceneRequest).validate_json(text).query())
 
 
 def test_a_hit_is_documented_as_it_is_printed(

@@ -16,14 +16,20 @@ from rich.console import Console
 from segsearch.cli.output import hit_table
 from segsearch.core.errors import EndpointError, QueryError
 from segsearch.core.query import Query, TextTerm
-from segsearch.export.captioning import CaptionReport, Order, caption, origin_of
-from segsearch.export.packs import QUESTION, Sources
+from segsearch.export.caption_pack import QUESTION, RegionSources
+from segsearch.export.captioning import CaptionOptions, CaptionReport, caption, origin_of
 from segsearch.export.vision_chat import ATTEMPTS, Endpoint, VisionChat, retry_after_seconds
 from segsearch.library import RegionSelection, SegSearch
-from tests.support import vision
 from tests.support.captioned import REGIONS, painted, texts, truth
 from tests.support.small_models import Shape, open_small_service, paint
-from tests.support.vision import CUT, DROPPED, HANGING, completion, seeing
+from tests.support.vision import (
+    CUT,
+    DROPPED,
+    HANGING,
+    ScriptedEndpoint,
+    completion,
+    vision_endpoint,
+)
 
 
 @pytest.fixture
@@ -32,28 +38,32 @@ def service(tmp_path: Path) -> Iterator[SegSearch]:
         yield made
 
 
-def endpoint(at: vision.Endpoint, **options: Any) -> Endpoint:
-    return Endpoint(**{"base_url": at.url, "model": at.model, "pause_seconds": 0.01, **options})
+def endpoint(server: ScriptedEndpoint, **options: Any) -> Endpoint:
+    return Endpoint(
+        **{"base_url": server.url, "model": server.model, "pause_seconds": 0.01, **options}
+    )
 
 
 def run(
-    service: SegSearch, to: Endpoint, order: Order | None = None, **options: Any
+    service: SegSearch, to: Endpoint, choice: CaptionOptions | None = None, **options: Any
 ) -> CaptionReport:
     hits = service.select(RegionSelection())
-    return caption(hits, service.region_sources(), service.catalog, to, order or Order(), **options)
+    return caption(
+        hits, service.region_sources(), service.catalog, to, choice or CaptionOptions(), **options
+    )
 
 
 def test_every_region_is_shown_and_what_is_said_of_it_is_kept(service: SegSearch) -> None:
-    with seeing(seconds=0.05) as at:
-        found = run(service, endpoint(at), Order(at_once=3))
-    assert (found.captioned, found.requests, found.already, found.failed) == (10, 10, 0, {})
+    with vision_endpoint(seconds=0.05) as server:
+        report = run(service, endpoint(server), CaptionOptions(at_once=3))
+    assert (report.captioned, report.requests, report.already, report.failed) == (10, 10, 0, {})
     assert texts(service) == truth(service)
-    assert 1 < at.busiest <= 3
+    assert 1 < server.busiest <= 3
     (first, *_) = service.select()
     origin = first.captions[0].origin
-    assert origin == origin_of(endpoint(at), QUESTION)
-    assert origin.host == at.url.split("/")[2]
-    assert at.asked[0]["messages"][0]["content"][0]["text"] == QUESTION
+    assert origin == origin_of(endpoint(server), QUESTION)
+    assert origin.host == server.url.split("/")[2]
+    assert server.asked[0]["messages"][0]["content"][0]["text"] == QUESTION
     hits = service.search(Query((TextTerm("purple"),), captions="only")).hits
     assert hits
     assert all("purple" in hit.captions[0].text for hit in hits)
@@ -83,17 +93,17 @@ def test_every_region_is_shown_and_what_is_said_of_it_is_kept(service: SegSearch
     ids=range(17),
 )
 def test_what_passes_is_tried_again(service: SegSearch, behaviour: Any, billed: int) -> None:
-    with seeing([behaviour, None, behaviour]) as at:
-        found = run(service, endpoint(at), Order(at_once=2))
-    assert found.failed == {}
+    with vision_endpoint([behaviour, None, behaviour]) as server:
+        report = run(service, endpoint(server), CaptionOptions(at_once=2))
+    assert report.failed == {}
     assert texts(service) == truth(service)
-    assert (len(at.asked), found.requests) == (REGIONS + 2, REGIONS + 2 * billed)
+    assert (len(server.asked), report.requests) == (REGIONS + 2, REGIONS + 2 * billed)
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(service: SegSearch) -> None:
-    with seeing([HANGING]) as at:
-        found = run(service, endpoint(at, timeout_seconds=0.5))
-    assert (found.captioned, len(at.asked)) == (REGIONS, REGIONS + 1)
+    with vision_endpoint([HANGING]) as server:
+        report = run(service, endpoint(server, timeout_seconds=0.5))
+    assert (report.captioned, len(server.asked)) == (REGIONS, REGIONS + 1)
 
 
 @pytest.mark.parametrize(
@@ -106,17 +116,19 @@ def test_an_answer_that_does_not_come_is_not_waited_for(service: SegSearch) -> N
     ],
 )
 def test_what_is_said_is_kept_as_text(service: SegSearch, content: Any, kept: str) -> None:
-    with seeing([completion(content)]) as at:
-        run(service, endpoint(at), Order(at_once=1, most=1))
+    with vision_endpoint([completion(content)]) as server:
+        run(service, endpoint(server), CaptionOptions(at_once=1, most=1))
     assert list(texts(service).values()) == [[kept]]
 
 
 def test_nobody_asks_before_the_time_an_endpoint_names(service: SegSearch) -> None:
-    with seeing([None, (429, {"Retry-After": "1"})]) as at:
-        found = run(service, endpoint(at), Order(at_once=4))
-    assert found.captioned == REGIONS
+    with vision_endpoint([None, (429, {"Retry-After": "1"})]) as server:
+        report = run(service, endpoint(server), CaptionOptions(at_once=4))
+    assert report.captioned == REGIONS
     # Those under way with the refused one may still arrive; then nothing for a second.
-    assert max(late - early for early, late in zip(at.at, at.at[1:], strict=False)) > 0.9
+    assert (
+        max(late - early for early, late in zip(server.times, server.times[1:], strict=False)) > 0.9
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,8 +137,8 @@ def test_nobody_asks_before_the_time_an_endpoint_names(service: SegSearch) -> No
      ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("Fri, 31 Dec 9999 23:59:59 GMT", 1e9)],
 )  # fmt: skip
 def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float) -> None:
-    found = retry_after_seconds(header)
-    assert found == seconds or found > seconds == 1e9
+    read = retry_after_seconds(header)
+    assert read == seconds or read > seconds == 1e9
 
 
 @pytest.mark.parametrize(
@@ -141,14 +153,14 @@ def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float) -
 def test_an_endpoint_that_will_not_answer_ends_the_run_and_what_came_is_kept(
     service: SegSearch, behaviour: Any, words: str
 ) -> None:
-    with seeing([None, None, *[behaviour] * 20]) as at:
+    with vision_endpoint([None, None, *[behaviour] * 20]) as server:
         with pytest.raises(EndpointError, match=words):
-            run(service, endpoint(at), Order(at_once=1))
+            run(service, endpoint(server), CaptionOptions(at_once=1))
         assert len(texts(service)) == 2
-        assert len(at.asked) == 3
-        at.script.clear()
-        found = run(service, endpoint(at))
-    assert (found.captioned, found.already) == (REGIONS - 2, 2)
+        assert len(server.asked) == 3
+        server.script.clear()
+        report = run(service, endpoint(server))
+    assert (report.captioned, report.already) == (REGIONS - 2, 2)
     assert texts(service) == truth(service)
 
 
@@ -163,13 +175,13 @@ def test_nobody_there_ends_the_run(service: SegSearch) -> None:
 def test_a_region_that_is_refused_fails_alone_and_is_sent_again_next_time(
     service: SegSearch,
 ) -> None:
-    with seeing([None, (400, {}), *[(500, {})] * ATTEMPTS]) as at:
-        found = run(service, endpoint(at), Order(at_once=1))
-        assert (found.captioned, len(found.failed)) == (REGIONS - 2, 2)
-        refused, exhausted = found.failed.values()
+    with vision_endpoint([None, (400, {}), *[(500, {})] * ATTEMPTS]) as server:
+        report = run(service, endpoint(server), CaptionOptions(at_once=1))
+        assert (report.captioned, len(report.failed)) == (REGIONS - 2, 2)
+        refused, exhausted = report.failed.values()
         assert "status 400" in refused
         assert f"tried {ATTEMPTS} times" in exhausted
-        again = run(service, endpoint(at))
+        again = run(service, endpoint(server))
     assert (again.captioned, again.already) == (2, REGIONS - 2)
     assert texts(service) == truth(service)
 
@@ -178,33 +190,38 @@ def test_many_regions_refused_in_a_row_are_the_endpoints_fault(tmp_path: Path) -
     for number in range(9):
         shapes = [Shape("red", (5, 5, 45, 35)), Shape("blue", (60, 10, 90, 40 + number))]
         paint(tmp_path / "pictures" / f"{number}.png", shapes)
-    with open_small_service(tmp_path / "library") as service, seeing([(400, {})] * 40) as at:
+    with (
+        open_small_service(tmp_path / "library") as service,
+        vision_endpoint([(400, {})] * 40) as server,
+    ):
         service.index([tmp_path / "pictures"])
         with pytest.raises(EndpointError, match="10 regions in a row"):
-            run(service, endpoint(at), Order(at_once=1))
-        assert 10 <= len(at.asked) <= 12
+            run(service, endpoint(server), CaptionOptions(at_once=1))
+        assert 10 <= len(server.asked) <= 12
 
 
 def test_the_cap_bounds_what_may_be_billed_and_nothing_is_paid_twice(service: SegSearch) -> None:
-    with seeing([(429, {"Retry-After": "0"}), None, (500, {})], seconds=0.02) as at:
-        first = run(service, endpoint(at), Order(at_once=4, most=3))
-        assert (first.captioned, first.requests, first.is_spent, at.answered) == (3, 3, True, 3)
-        second = run(service, endpoint(at), Order(at_once=4, most=REGIONS))
+    with vision_endpoint([(429, {"Retry-After": "0"}), None, (500, {})], seconds=0.02) as server:
+        first = run(service, endpoint(server), CaptionOptions(at_once=4, most=3))
+        assert (first.captioned, first.requests, first.is_spent, server.answered) == (3, 3, True, 3)
+        second = run(service, endpoint(server), CaptionOptions(at_once=4, most=REGIONS))
         assert (second.captioned, second.already, second.is_spent) == (REGIONS - 3, 3, False)
-        third = run(service, endpoint(at), Order(most=1))
+        third = run(service, endpoint(server), CaptionOptions(most=1))
         assert (third.captioned, third.already, third.requests) == (0, REGIONS, 0)
-    assert at.answered == REGIONS
+    assert server.answered == REGIONS
     assert texts(service) == truth(service)
 
 
 def test_another_prompt_or_model_is_another_caption(service: SegSearch) -> None:
-    with seeing() as at:
-        assert run(service, endpoint(at)).captioned == REGIONS
-        assert run(service, endpoint(at), Order(prompt="In French.")).captioned == REGIONS
-        assert at.asked[-1]["messages"][0]["content"][0]["text"] == "In French."
-        at.model = "eye-2"
-        assert run(service, endpoint(at)).captioned == REGIONS
-        assert run(service, endpoint(at)).already == REGIONS
+    with vision_endpoint() as server:
+        assert run(service, endpoint(server)).captioned == REGIONS
+        assert (
+            run(service, endpoint(server), CaptionOptions(prompt="In French.")).captioned == REGIONS
+        )
+        assert server.asked[-1]["messages"][0]["content"][0]["text"] == "In French."
+        server.model = "eye-2"
+        assert run(service, endpoint(server)).captioned == REGIONS
+        assert run(service, endpoint(server)).already == REGIONS
     assert {len(said) for said in texts(service).values()} == {3}
 
 
@@ -212,18 +229,18 @@ def test_another_prompt_or_model_is_another_caption(service: SegSearch) -> None:
 def test_the_result_does_not_depend_on_the_order_of_the_answers(
     service: SegSearch, at_once: int
 ) -> None:
-    with seeing([(500, {}), None, CUT, None, (429, {})], seconds=0.01) as at:
-        run(service, endpoint(at), Order(at_once=at_once))
+    with vision_endpoint([(500, {}), None, CUT, None, (429, {})], seconds=0.01) as server:
+        run(service, endpoint(server), CaptionOptions(at_once=at_once))
     assert texts(service) == truth(service)
-    assert at.busiest <= at_once
+    assert server.busiest <= at_once
 
 
 def test_a_picture_that_is_gone_costs_no_request(service: SegSearch, tmp_path: Path) -> None:
     (tmp_path / "pictures" / "0.png").unlink()
-    with seeing() as at:
-        found = run(service, endpoint(at))
-    assert (found.captioned, found.requests, len(found.failed)) == (REGIONS - 2, REGIONS - 2, 2)
-    assert all("is gone or was changed" in reason for reason in found.failed.values())
+    with vision_endpoint() as server:
+        report = run(service, endpoint(server))
+    assert (report.captioned, report.requests, len(report.failed)) == (REGIONS - 2, REGIONS - 2, 2)
+    assert all("is gone or was changed" in reason for reason in report.failed.values())
 
 
 def test_a_region_removed_meanwhile_is_said(service: SegSearch) -> None:
@@ -234,10 +251,10 @@ def test_a_region_removed_meanwhile_is_said(service: SegSearch) -> None:
         return seen
 
     hit = next(iter(service.select()))
-    with seeing() as at:
-        shown = Sources(pixels, service.catalog.segments_of)
-        found = caption([hit], shown, service.catalog, endpoint(at), Order())
-    assert found.failed == {hit.segment.id: "The region was removed while it was described."}
+    with vision_endpoint() as server:
+        sources = RegionSources(pixels, service.catalog.segments_of)
+        report = caption([hit], sources, service.catalog, endpoint(server), CaptionOptions())
+    assert report.failed == {hit.segment.id: "The region was removed while it was described."}
 
 
 @pytest.mark.parametrize(
@@ -249,9 +266,9 @@ def test_a_region_removed_meanwhile_is_said(service: SegSearch) -> None:
         partial(Endpoint, "http://me:secret@localhost/v1", "m"),
         partial(Endpoint, "http://localhost/v1", "m", "key\nwith: more"),
         partial(Endpoint, "http://localhost/v1", "m", "schlüssel"),
-        partial(Order, prompt=" "),
-        partial(Order, at_once=0),
-        partial(Order, most=0),
+        partial(CaptionOptions, prompt=" "),
+        partial(CaptionOptions, at_once=0),
+        partial(CaptionOptions, most=0),
     ],
     ids=range(9),
 )
@@ -262,8 +279,8 @@ def test_nonsense_is_refused_before_anything_is_sent(wrong: Any) -> None:
 
 
 def test_captions_are_shown_on_the_terminal(service: SegSearch) -> None:
-    with seeing() as at:
-        run(service, endpoint(at), Order(most=1, at_once=1))
+    with vision_endpoint() as server:
+        run(service, endpoint(server), CaptionOptions(most=1, at_once=1))
     hits = list(service.select())
     console = Console(record=True, width=200, file=io.StringIO())
     hit_table(console, hits)
@@ -305,9 +322,9 @@ def test_a_key_that_others_can_read_is_warned_of(
 
 
 def test_words_choose_what_is_captioned(service: SegSearch) -> None:
-    with seeing() as at:
+    with vision_endpoint() as server:
         hits = service.select(RegionSelection("red", limit=1))
-        caption(hits, service.region_sources(), service.catalog, endpoint(at), Order())
+        caption(hits, service.region_sources(), service.catalog, endpoint(server), CaptionOptions())
     assert list(texts(service).values()) == [["A red thing on a white ground"]]
     assert replace(RegionSelection("red"), below=[Path("x")]).text == "red"
     with pytest.raises(QueryError, match="not both"):

@@ -13,13 +13,9 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from segsearch.export.packs import (
-    Written,
-    coco_document,
-    json_lines,
-    neighbours,
-    write_caption_pack,
-)
+from segsearch.export.caption_pack import Written, neighbours, write_caption_pack
+from segsearch.export.coco import coco_document
+from segsearch.export.documents import json_lines
 from segsearch.library import SegSearch
 from segsearch.masks.rle import decode, from_coco
 from segsearch.search.evaluation.truth import read_truth

@@ -18,14 +18,14 @@ import sqlalchemy as sa
 
 from segsearch.core.errors import DiskFullError, ReadOnlyError
 from segsearch.core.types import State
-from segsearch.export.captioning import Order, caption
+from segsearch.export.captioning import CaptionOptions, caption
 from segsearch.export.vision_chat import Endpoint
 from segsearch.ingest.worker import Step
 from segsearch.storage.api_keys import KeyRing, Scope
 from segsearch.storage.catalog import database, queue
 from tests.support.ingesting import ask, content, finish, paint_many, start
 from tests.support.small_models import Shape, open_small_service, paint
-from tests.support.vision import seeing
+from tests.support.vision import vision_endpoint
 
 SMALL_DISK_BYTES = 6_000_000
 
@@ -119,11 +119,17 @@ def test_a_read_only_library_can_be_searched_and_says_it_cannot_be_changed(
         service.maintenance.backup(tmp_path / "backup")
         with pytest.raises(ReadOnlyError, match="can be searched, not changed"):
             service.index([pictures])
-        with seeing() as at:
-            to = Endpoint(at.url, at.model)
+        with vision_endpoint() as server:
+            to = Endpoint(server.url, server.model)
             with pytest.raises(ReadOnlyError, match="can be searched, not changed"):
-                caption(service.select(), service.region_sources(), service.catalog, to, Order())
-            assert at.asked == []  # nothing is paid for that cannot be kept
+                caption(
+                    service.select(),
+                    service.region_sources(),
+                    service.catalog,
+                    to,
+                    CaptionOptions(),
+                )
+            assert server.asked == []  # nothing is paid for that cannot be kept
     with open_small_service(tmp_path / "restored") as other:
         other.maintenance.restore(tmp_path / "backup")
     assert content(tmp_path / "restored") == content(tmp_path / "library")

@@ -107,7 +107,9 @@ def test_filters_of_slots_and_of_the_scene_hold() -> None:
     with opened(grid(), FaissIndexFactory()) as made:
         one = Slot("a", (term(vector),), min_score=-1.0)
         both = SceneQuery(
-            (one, Slot("b", (term(vector),), large, min_score=-1.0)), limit=50, min_relevance=0
+            (one, Slot("b", (term(vector),), filters=large, min_score=-1.0)),
+            limit=50,
+            min_relevance=0,
         )
         answer = answer_scene(made.engine, ACTIVE, both)
         assert len(answer.hits) == 40

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import fields
-from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsearch.core.errors import QueryError
-from segsearch.core.filters import MAX_NAMES, Filters, check_filters
+from segsearch.core.filters import Filters
 from segsearch.media.sources.paths import album_of
 from segsearch.storage.catalog.filtering import kilometres
 from tests.support.random_library import MOMENTS, TAGS, Picture, RandomRegion, filled, libraries
@@ -97,7 +94,6 @@ def test_filters_pass_what_a_naive_look_passes(
             for image_id in pictures
         }
         for filters in (Filters(), *some_filters):
-            check_filters(filters)
             expected = [
                 segment_id
                 for image_id, picture in pictures.items()
@@ -211,40 +207,3 @@ def test_distances_are_those_of_a_globe(
 ) -> None:
     assert kilometres(*place, *other) == pytest.approx(expected, rel=2e-3)
     assert kilometres(None, None, *other) is None
-
-
-@pytest.mark.parametrize(
-    "filters",
-    [
-        Filters(places=("upper",)),
-        Filters(places=("left right",)),
-        Filters(places=("",)),
-        Filters(box=(0.5, 0.0, 0.5, 1.0)),
-        Filters(box=(0.0, 0.0, 1.5, 1.0)),
-        Filters(gps_box=(50.0, 0.0, 40.0, 1.0)),
-        Filters(near=(0.0, 0.0, 0.0)),
-        Filters(near=(91.0, 0.0, 1.0)),
-        Filters(paths=("a",) * (MAX_NAMES + 1)),
-        Filters(image_ids=tuple(range(1001))),
-    ],
-)
-def test_filters_that_cannot_be_meant_are_refused(filters: Filters) -> None:
-    with pytest.raises(QueryError):
-        check_filters(filters)
-
-
-def test_every_filter_is_empty_by_default_and_counts_when_given() -> None:
-    assert Filters().is_empty
-    given: dict[str, Any] = {
-            "image_ids": (), "segment_ids": (1,), "paths": ("a",), "albums": ("a",),
-            "min_width": 0, "max_width": 1, "min_height": 0, "max_height": 1,
-            "taken_after": datetime(2024, 1, 1), "taken_before": datetime(2024, 1, 1),
-            "cameras": ("a",), "collections": ("a",), "tags": ("a",),
-            "all_tags": ("a",), "no_tags": ("a",),
-            "gps_box": (0.0, 0.0, 1.0, 1.0), "near": (0.0, 0.0, 1.0), "min_area": 0.0,
-            "max_area": 1.0, "box": (0.0, 0.0, 1.0, 1.0), "places": ("left",),
-            "min_predicted_iou": 0.0, "min_stability": 0.0,
-    }  # fmt: skip
-    assert {*given, "min_box_overlap"} == {field.name for field in fields(Filters)}
-    for name, value in given.items():
-        assert not Filters(**{name: value}).is_empty, name

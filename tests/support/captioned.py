@@ -27,7 +27,7 @@ def painted(folder: Path) -> Iterator[SegSearch]:
 
 def texts(service: SegSearch) -> dict[int, list[str]]:
     return {
-        hit.segment.id: [one.text for one in hit.captions]
+        hit.segment.id: [caption.text for caption in hit.captions]
         for hit in service.select()
         if hit.captions
     }

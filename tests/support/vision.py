@@ -27,7 +27,7 @@ CUT, DROPPED, HANGING = "cut", "dropped", "hanging"
 
 
 @dataclass
-class Endpoint:
+class ScriptedEndpoint:
     """What was asked, and how the next requests are answered.
 
     Each entry of `script` takes one request: a status with headers, bytes as the body of a 200, or
@@ -40,7 +40,7 @@ class Endpoint:
     model: str = "eye-1"
     key: str | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
-    at: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     answered: int = 0
     busiest: int = 0
     url: str = ""
@@ -48,16 +48,16 @@ class Endpoint:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _VisionHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        server = cast(_Server, self.server)
+        server = cast(_VisionServer, self.server)
         end = server.endpoint
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with end.lock:
             end.asked.append(body)
-            end.at.append(time.monotonic())
+            end.times.append(time.monotonic())
             end.busy += 1
             end.busiest = max(end.busiest, end.busy)
             behaviour = end.script.pop(0) if end.script else None
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
             with end.lock:
                 end.busy -= 1
 
-    def _answer(self, end: Endpoint, body: dict[str, Any], behaviour: Any) -> None:
+    def _answer(self, end: ScriptedEndpoint, body: dict[str, Any], behaviour: Any) -> None:
         if behaviour == HANGING:
             self.connection.settimeout(20)
             self.rfile.read(1)
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._give(404, b'{"error": {"message": "no such model"}}')
         else:
             time.sleep(end.seconds)
-            data = completion(f"A {seen(body)} thing on a white ground")
+            data = completion(f"A {shown_colour(body)} thing on a white ground")
             self._give(200, data, cut=behaviour == CUT)
             with end.lock:
                 end.answered += 1
@@ -106,9 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Silence."""
 
 
-class _Server(ThreadingHTTPServer):
+class _VisionServer(ThreadingHTTPServer):
     daemon_threads = True
-    endpoint: Endpoint
+    endpoint: ScriptedEndpoint
 
     def handle_error(self, *_: object) -> None:
         """Clients leave when they like."""
@@ -120,7 +120,7 @@ def completion(text: object) -> bytes:
     return json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
 
 
-def seen(body: dict[str, Any]) -> str:
+def shown_colour(body: dict[str, Any]) -> str:
     """The colour in the middle of the first picture; the second must be a picture too."""
     _, crop, whole = body["messages"][0]["content"]
     with Image.open(io.BytesIO(_data(whole))) as picture:
@@ -137,11 +137,11 @@ def _data(part: dict[str, Any]) -> bytes:
 
 
 @contextmanager
-def seeing(script: Script | None = None, **options: Any) -> Iterator[Endpoint]:
+def vision_endpoint(script: Script | None = None, **options: Any) -> Iterator[ScriptedEndpoint]:
     """An endpoint at `.url` that follows a script."""
-    server = _Server(("127.0.0.1", 0), _Handler)
+    server = _VisionServer(("127.0.0.1", 0), _VisionHandler)
     url = f"http://127.0.0.1:{server.server_port}/v1"
-    server.endpoint = Endpoint(script or [], url=url, **options)
+    server.endpoint = ScriptedEndpoint(script or [], url=url, **options)
     thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
     thread.start()
     try:

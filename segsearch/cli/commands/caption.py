@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segsearch.cli.parsing import Below, LeastRelevance, MostOfPicture, MostRegions, Words
 from segsearch.cli.signals import INTERRUPTED, stopping
 from segsearch.core.errors import AnswerError, QueryError
 from segsearch.core.query import MIN_RELEVANCE
-from segsearch.core.types import MAX_ID
 
 if TYPE_CHECKING:
     from segsearch.core.settings import Settings
@@ -25,21 +25,14 @@ def caption(
         str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")
     ],
     model: Annotated[str, typer.Option(help="The model's name at that endpoint.")],
-    text: Annotated[str | None, typer.Argument(help="Words: caption what answers them.")] = None,
-    under: Annotated[
-        list[str] | None, typer.Option(help="Caption regions of pictures at or below a path.")
-    ] = None,
+    text: Words = None,
+    under: Below = None,
     everything: Annotated[
         bool, typer.Option("--everything", help="Caption every region of the library.")
     ] = False,
-    limit: Annotated[
-        int | None,
-        typer.Option(max=MAX_ID, help="How many regions at most; of words 100 unless told."),
-    ] = None,
-    per_image: Annotated[int, typer.Option(help="How many of one picture at most, of words.")] = 10,
-    min_relevance: Annotated[
-        float, typer.Option(help="Relevance the best region of words must reach; 0 takes all.")
-    ] = MIN_RELEVANCE,
+    limit: MostRegions = None,
+    per_image: MostOfPicture = 10,
+    min_relevance: LeastRelevance = MIN_RELEVANCE,
     most: Annotated[
         int | None, typer.Option(help="Cost cap: requests at most that may be billed.")
     ] = None,
@@ -58,9 +51,9 @@ def caption(
     from rich.console import Console
 
     from segsearch.cli.output import caption_bar
-    from segsearch.export.captioning import Order, caption_report_document
+    from segsearch.export.caption_pack import QUESTION
+    from segsearch.export.captioning import CaptionOptions, caption_report_document
     from segsearch.export.captioning import caption as caption_regions
-    from segsearch.export.packs import QUESTION
     from segsearch.export.vision_chat import Endpoint
     from segsearch.library import RegionSelection, open_library
 
@@ -69,7 +62,7 @@ def caption(
     settings: Settings = context.obj
     key = settings.caption_key.get_secret_value().strip() if settings.caption_key else None
     endpoint = Endpoint(base_url, model, key or None, timeout)
-    order = Order(QUESTION if prompt is None else prompt, at_once, most)
+    options = CaptionOptions(QUESTION if prompt is None else prompt, at_once, most)
     err = Console(stderr=True)
     with (
         open_library(settings) as service,
@@ -83,7 +76,7 @@ def caption(
             service.region_sources(),
             service.catalog,
             endpoint,
-            order,
+            options,
             stop=stop,
             report=report,
         )

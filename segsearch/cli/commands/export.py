@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segsearch.cli.parsing import Below, LeastRelevance, MostOfPicture, MostRegions, Words
 from segsearch.cli.targets import check_target
 from segsearch.core.errors import (
     DiskFullError,
@@ -21,7 +22,6 @@ from segsearch.core.errors import (
     tells_of_full_disk,
 )
 from segsearch.core.query import MIN_RELEVANCE
-from segsearch.core.types import MAX_ID
 
 if TYPE_CHECKING:
     from segsearch.core.settings import Settings
@@ -41,25 +41,18 @@ class Format(StrEnum):
 
 def export(
     context: typer.Context,
-    text: Annotated[str | None, typer.Argument(help="Words to look for; none: all.")] = None,
+    text: Words = None,
     into: Annotated[
         Path, typer.Option(help="File; for a caption pack a folder, or a file that ends in .tar.")
     ] = Path("segsearch-export"),
     kind: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.COCO,
-    under: Annotated[
-        list[str] | None, typer.Option(help="Regions of pictures at or below a path.")
-    ] = None,
+    under: Below = None,
     everything: Annotated[
         bool, typer.Option("--everything", help="Every region of the library, as without words.")
     ] = False,
-    limit: Annotated[
-        int | None,
-        typer.Option(max=MAX_ID, help="How many regions at most; of words 100 unless told."),
-    ] = None,
-    per_image: Annotated[int, typer.Option(help="How many of one picture at most, of words.")] = 10,
-    min_relevance: Annotated[
-        float, typer.Option(help="Relevance the best region of words must reach; 0 takes all.")
-    ] = MIN_RELEVANCE,
+    limit: MostRegions = None,
+    per_image: MostOfPicture = 10,
+    min_relevance: LeastRelevance = MIN_RELEVANCE,
 ) -> None:
     """Write regions with masks and captions as COCO, JSON lines, Parquet, or a caption pack.
 
@@ -68,7 +61,7 @@ def export(
     from rich.console import Console
 
     from segsearch.core.atomic import is_stream
-    from segsearch.export.packs import Written, write_caption_pack
+    from segsearch.export.caption_pack import Written, write_caption_pack
     from segsearch.library import RegionSelection, open_library
 
     if everything and (text is not None or under):
@@ -104,7 +97,8 @@ def export(
 
 
 def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> int:
-    from segsearch.export.packs import write_coco, write_json_lines
+    from segsearch.export.coco import write_coco
+    from segsearch.export.documents import write_json_lines
 
     if kind is Format.PARQUET:
         from segsearch.export.parquet import write_parquet  # loads pyarrow

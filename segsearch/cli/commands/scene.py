@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segsearch.core.errors import InputError, PathError, QueryError
+from segsearch.cli.parsing import read_json
+from segsearch.core.errors import InputError, QueryError
 
 if TYPE_CHECKING:
-    from segsearch.core.query import SceneAnswer, SceneQuery
+    from segsearch.core.query import SceneQuery
 
 
 def scene(
@@ -31,17 +32,20 @@ def scene(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Find pictures that hold several things as asked for, and say which region is which."""
-    from segsearch.export.documents import scene_document
+    from rich.console import Console
+
+    from segsearch.cli.output import scene_table
+    from segsearch.export.documents import SceneDocument
     from segsearch.library import open_library
 
-    document = _read(file) if file else {"slots": [], "relations": []}
+    document = read_json(file) if file else {"slots": [], "relations": []}
     if not isinstance(document, dict):
         raise InputError(f"{str(file)!r} holds no scene: expected an object.")
-    slots = [_slot(one, absent=False) for one in thing or ()]
-    slots += [_slot(one, absent=True) for one in no or ()]
+    slots = [_slot(text, absent=False) for text in thing or ()]
+    slots += [_slot(text, absent=True) for text in no or ()]
     document["slots"] = [*_list(document, "slots"), *slots]
     names = [slot.get("name") for slot in document["slots"] if isinstance(slot, dict)]
-    links = [_link(one, names) for one in where or ()]
+    links = [_link(text, names) for text in where or ()]
     document["relations"] = [*_list(document, "relations"), *links]
     if limit is not None:
         document["limit"] = limit
@@ -49,40 +53,31 @@ def scene(
     with open_library(context.obj) as service:
         answer = service.search_scene(query)
     if not as_json:
-        _show(answer)
+        scene_table(Console(), answer)
         return
     for hit in answer.hits:
-        print(json.dumps(scene_document(hit)))
+        print(json.dumps(SceneDocument.of(hit).model_dump()))
     if answer.message:
         print(answer.message, file=sys.stderr)
 
 
-def _read(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text("utf-8"))
-    except OSError as problem:
-        raise PathError(f"{str(file)!r} cannot be read: {problem.strerror}.") from problem
-    except (ValueError, RecursionError) as problem:
-        raise InputError(f"{str(file)!r} is no JSON: {problem}.") from problem
-
-
 def _list(document: dict[str, Any], field: str) -> list[Any]:
     """What a file's scene says in a field, for more to be added; nothing where it is left out."""
-    found = document.get(field, [])
-    if not isinstance(found, list):
+    entries = document.get(field, [])
+    if not isinstance(entries, list):
         raise QueryError(f"The scene's field {field} is wrong: expected a list.")
-    return found
+    return entries
 
 
 def _query(document: dict[str, Any]) -> SceneQuery:
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     from segsearch.search.schema import SceneRequest
 
     if not document["slots"]:
         raise QueryError("The scene is empty: name a FILE, or things by --thing NAME.")
     try:
-        return SceneRequest.model_validate(document).query()
+        return TypeAdapter(SceneRequest).validate_python(document).query()
     except ValidationError as problem:
         first = problem.errors()[0]
         field = ".".join(map(str, first["loc"]))
@@ -99,18 +94,10 @@ def _link(text: str, names: list[Any]) -> tuple[str, str, str]:
     from segsearch.search.scene_assignment import LINKS
 
     for relation in LINKS:
-        one, found, other = text.partition(f" {relation} ")
-        if found and one.strip() in names and other.strip() in names:
-            return one.strip(), relation, other.strip()
+        first, between, second = text.partition(f" {relation} ")
+        if between and first.strip() in names and second.strip() in names:
+            return first.strip(), relation, second.strip()
     raise QueryError(
         f"{text!r} cannot be read: expected NAME RELATION NAME with names of things, and one of "
         f"{', '.join(LINKS)}."
     )
-
-
-def _show(answer: SceneAnswer) -> None:
-    from rich.console import Console
-
-    from segsearch.cli.output import scene_table
-
-    scene_table(Console(), answer)

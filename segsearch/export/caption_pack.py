@@ -1,4 +1,4 @@
-"""Writes regions out for other programs: COCO, JSON lines, and packs for captioning models.
+"""Writes packs of regions for captioning models.
 
 A caption pack is a folder or a tar file: `regions.jsonl` with one region a line, and beside it a
 picture each of the region with its surroundings, cut out (the mask as alpha), and marked in the
@@ -11,7 +11,7 @@ import base64
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,9 @@ from segsearch.core.arrays import Pixels
 from segsearch.core.atomic import whole
 from segsearch.core.errors import NotFoundError, PictureError
 from segsearch.core.types import Hit, Mask, Segment
-from segsearch.export.documents import caption_document, hit_document
+from segsearch.export.documents import HitDocument
 from segsearch.export.render import crop_png, cutout_png, marked_jpeg
 from segsearch.masks.relations import gap, relations
-from segsearch.masks.rle import to_coco
 
 LIST = "regions.jsonl"
 SKIPPED = "skipped.json"
@@ -36,74 +35,14 @@ QUESTION = (
     "The first picture shows a region of a photograph with its surroundings, the second the whole "
     "photograph with that region outlined. Describe the outlined region in one sentence."
 )
-Look = Callable[[int], Pixels]  # image id -> upright pixels (H, W, 3)
-Around = Callable[[int], Sequence[Segment]]  # image id -> its segments
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """Where a caption pack finds pixels and the other regions of a picture."""
+class RegionSources:
+    """Where a picture's upright pixels (H, W, 3) and segments are found, by its id."""
 
-    pixels: Look
-    segments: Around
-
-
-def coco_document(hits: Sequence[Hit], label: str = "region") -> dict[str, Any]:
-    """Hits as a COCO instances document with one category; the boxes are x, y, width, height.
-
-    Ids are the library's. `file_name` is the picture's path; `score` and `captions` come with each
-    annotation.
-    """
-    images = {hit.image.id: hit.image for hit in hits}
-    return {
-        "info": {"description": "Regions exported by segsearch."},
-        "images": [
-            {"id": one.id, "file_name": _path(one.paths), "width": one.width, "height": one.height}
-            for one in images.values()
-        ],
-        "categories": [{"id": 1, "name": label}],
-        "annotations": [
-            {
-                "id": hit.segment.id,
-                "image_id": hit.image.id,
-                "category_id": 1,
-                "segmentation": to_coco(hit.segment.mask),
-                "area": hit.segment.mask.area,
-                "bbox": _xywh(hit.segment),
-                "iscrowd": 0,
-                "score": round(hit.score, 6),
-                "captions": [caption_document(one) for one in hit.captions],
-            }
-            for hit in hits
-        ],
-    }
-
-
-def json_lines(hits: Iterable[Hit]) -> Iterator[str]:
-    """Hits as `search --json` prints them, a line each, with the line's end."""
-    return (json.dumps(hit_document(hit)) + "\n" for hit in hits)
-
-
-def write_coco(hits: Iterable[Hit], target: Path, label: str = "region") -> int:
-    """Write a COCO instances file, made or replaced when it is whole; how many regions are in it.
-
-    OSError when the disk refuses.
-    """
-    document = coco_document(list(hits), label)
-    with whole(target) as partial, partial.open("w", encoding="utf-8") as file:
-        json.dump(document, file)
-        file.write("\n")
-    return len(document["annotations"])
-
-
-def write_json_lines(hits: Iterable[Hit], target: Path) -> int:
-    """The same as JSON lines; one region at a time is in memory."""
-    written = 0
-    with whole(target) as partial, partial.open("w", encoding="utf-8") as file:
-        for line in json_lines(hits):
-            file.write(line)
-            written += 1
-    return written
+    pixels: Callable[[int], Pixels]
+    segments: Callable[[int], Sequence[Segment]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +53,7 @@ class Written:
     skipped: dict[int, str]
 
 
-def write_caption_pack(hits: Iterable[Hit], sources: Sources, target: Path) -> Written:
+def write_caption_pack(hits: Iterable[Hit], sources: RegionSources, target: Path) -> Written:
     """Write a caption pack: a tar file where `target` ends in `.tar`, else a folder.
 
     The list is written last, and a tar file takes its name when it is whole: what is there is
@@ -158,7 +97,7 @@ def _files(segment_id: int) -> dict[str, str]:
     }
 
 
-def _write_tar(hits: Iterable[Hit], sources: Sources, target: Path) -> Written:
+def _write_tar(hits: Iterable[Hit], sources: RegionSources, target: Path) -> Written:
     target.parent.mkdir(parents=True, exist_ok=True)
     # A tar file's entries follow each other, so the list grows beside it.
     with (
@@ -184,7 +123,7 @@ def _add(tar: tarfile.TarFile, name: str, size: int, data: IO[bytes]) -> None:
 
 
 def _pack(
-    hits: Iterable[Hit], sources: Sources, put: Callable[[str, bytes], None], lines: IO[bytes]
+    hits: Iterable[Hit], sources: RegionSources, put: Callable[[str, bytes], None], lines: IO[bytes]
 ) -> Written:
     """Put each region's pictures, and a line of it into the list; one region at a time."""
     regions, skipped = 0, {}
@@ -205,16 +144,16 @@ def neighbours(segment: Segment, others: Sequence[Segment]) -> list[dict[str, An
     """The nearest other regions of a picture, and how this one lies to each of them."""
     apart = [other for other in others if other.id != segment.id]
     nearest = sorted(apart, key=lambda other: (gap(segment.mask.box, other.mask.box), other.id))
-    told = []
+    documents = []
     for other in nearest:
-        found = relations(segment.mask, other.mask)
-        if found:
-            names = [relation.value for relation in found]
-            told.append({"segment_id": other.id, "this_is": names, "box": _box(other)})
-    return told[:NEIGHBOURS]
+        names = [relation.value for relation in relations(segment.mask, other.mask)]
+        if names:
+            box = list(other.mask.box.as_tuple())
+            documents.append({"segment_id": other.id, "this_is": names, "box": box})
+    return documents[:NEIGHBOURS]
 
 
-def _packed(hit: Hit, sources: Sources, put: Callable[[str, bytes], None]) -> dict[str, Any]:
+def _packed(hit: Hit, sources: RegionSources, put: Callable[[str, bytes], None]) -> dict[str, Any]:
     pixels, segment = sources.pixels(hit.image.id), hit.segment
     crop, marked = views(pixels, segment.mask)
     files = _files(segment.id)
@@ -222,7 +161,7 @@ def _packed(hit: Hit, sources: Sources, put: Callable[[str, bytes], None]) -> di
     for kind, name in files.items():
         put(name, pictures[kind])
     return {
-        **hit_document(hit),
+        **HitDocument.of(hit).model_dump(),
         **files,
         "neighbours": neighbours(segment, sources.segments(hit.image.id)),
         "messages": messages(crop, marked),
@@ -244,16 +183,3 @@ def messages(
         url = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
         parts.append({"type": "image_url", "image_url": {"url": url}})
     return [{"role": "user", "content": parts}]
-
-
-def _path(paths: tuple[str, ...]) -> str | None:
-    return paths[0] if paths else None
-
-
-def _box(segment: Segment) -> list[int]:
-    return list(segment.mask.box.as_tuple())
-
-
-def _xywh(segment: Segment) -> list[int]:
-    box = segment.mask.box
-    return [box.x0, box.y0, box.width, box.height]
