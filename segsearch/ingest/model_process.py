@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection as connections
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
@@ -169,7 +170,7 @@ class ModelProcesses:
     def __init__(
         self, build: Callable[[], Pipeline], settings: Settings, lifetime: Lifetime
     ) -> None:
-        self._make: Callable[[], ModelProcess] = lambda: ModelProcess(build, settings, lifetime)
+        self._make = partial(ModelProcess, build, settings, lifetime)
         self._lock = threading.Lock()
         self._idle: list[ModelProcess] = []
         self._all: list[ModelProcess] = []

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from segsearch.core.errors import PictureError
@@ -20,15 +19,6 @@ from segsearch.storage.catalog.sql_catalog import Catalog
 PAGE = 500  # images looked up at once
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
-    """What came of new and changed files that gave nothing: `unreadable` ones with the reason,
-    and how many a stop left `unread`."""
-
-    unreadable: list[Skipped]
-    unread: int
-
-
 class Scan:
     """Looks at the files of one library; the catalog hears what has changed."""
 
@@ -37,11 +27,8 @@ class Scan:
         self._sources = sources
 
     def find(self, paths: Sequence[Path | str], within: Sequence[Path] = ()) -> SourceListing:
-        """Every picture file at or below these paths, of none where there are no paths; of a path
-        below one of the folders `within` what a look at all of that folder would take.
-
-        PathError for a path that leads nowhere, or when nothing at all is found.
-        """
+        """The picture files at or below these paths, as `Sources.find` has them; without paths
+        none."""
         return self._sources.find(paths, within=within) if paths else SourceListing({}, ())
 
     def enter(
@@ -50,12 +37,15 @@ class Scan:
         listing: SourceListing,
         recipe_id: int,
         stop: threading.Event,
-    ) -> Entered:
-        """Enter what is new or changed in the listing of these paths, and mark what is gone."""
+    ) -> tuple[list[Skipped], int]:
+        """Enter what is new or changed in the listing of these paths, and mark what is gone.
+
+        Unreadable files come back, and how many a stop has left unread.
+        """
         known = self._catalog.file_stamps()
-        entered = self._record(known, listing.files, recipe_id, stop)
+        unreadable, unread = self._record(known, listing.files, recipe_id, stop)
         self._mark_vanished(known, paths, listing.listed)
-        return entered
+        return unreadable, unread
 
     def _record(
         self,
@@ -63,7 +53,7 @@ class Scan:
         files: Mapping[str, FileStamp],
         recipe_id: int,
         stop: threading.Event,
-    ) -> Entered:
+    ) -> tuple[list[Skipped], int]:
         unreadable: list[Skipped] = []
         unread = 0
         for path, stamp in files.items():
@@ -80,7 +70,7 @@ class Scan:
             else:
                 stored = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
                 self._catalog.record_file(path, stored, sha256, recipe_id)
-        return Entered(unreadable, unread)
+        return unreadable, unread
 
     def _mark_vanished(
         self, known: Iterable[str], paths: Sequence[Path | str], listed: Collection[str]

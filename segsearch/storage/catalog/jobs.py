@@ -65,21 +65,8 @@ class JobMixin(Database):
 
 
 def _job(row: sa.Row[Any]) -> Job:
-    return Job(
-        id=row.id,
-        kind=row.kind,
-        state=JobState(row.state),
-        preset=row.preset,
-        paths=tuple(json.loads(row.paths)),
-        total=row.total,
-        done=row.done,
-        segments=row.segments,
-        skipped=row.skipped,
-        current=row.current,
-        error=row.error,
-        report=row.report,
-        owner=row.owner,
-        started_at=iso(row.started_at),
-        updated_at=iso(row.updated_at),
-        finished_at=None if row.finished_at is None else iso(row.finished_at),
-    )
+    values = dict(row._mapping)  # the table calls a job's fields the same
+    for name in ("started_at", "updated_at", "finished_at"):
+        values[name] = None if values[name] is None else iso(values[name])
+    values |= {"state": JobState(row.state), "paths": tuple(json.loads(row.paths))}
+    return Job(**values)

@@ -102,15 +102,19 @@ def problems(folder: Path) -> list[str]:
     Nobody writes meanwhile, where this process may keep others from it: a generation that is being
     written is no damage.
     """
-    damages: list[str] = []
     with _locked(folder) if os.access(folder, os.W_OK) else nullcontext():
-        for path in manifests(folder):
-            try:
-                check(path)
-            except DamageError as problem:
-                damages.append(f"Snapshot: {problem}")
+        damages = [f"Snapshot: {problem}" for _, problem in _damaged(folder)]
         left = orphans(folder)
     return damages + [f"The file {folder.name}/{name} belongs to no snapshot." for name in left]
+
+
+def _damaged(folder: Path) -> Iterator[tuple[Path, DamageError]]:
+    """Manifests whose generation is not whole, and why."""
+    for path in manifests(folder):
+        try:
+            check(path)
+        except DamageError as problem:
+            yield path, problem
 
 
 def manifests(folder: Path) -> list[Path]:
@@ -142,18 +146,14 @@ def orphans(folder: Path) -> list[str]:
 
 def discard_damaged(folder: Path) -> list[str]:
     """Delete generations that are not whole, and files of none; the names of what is gone."""
-    gone: list[str] = []
     with _locked(folder):
-        for path in manifests(folder):
-            try:
-                check(path)
-            except DamageError:
-                path.unlink()
-                gone.append(path.name)
-        for name in orphans(folder):
+        gone = [path.name for path, _ in _damaged(folder)]
+        for name in gone:
+            (folder / name).unlink()
+        left = orphans(folder)
+        for name in left:
             (folder / name).unlink(missing_ok=True)
-            gone.append(name)
-    return gone
+    return gone + left
 
 
 @contextmanager
