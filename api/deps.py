@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
 from cachetools import LRUCache
@@ -178,14 +178,14 @@ async def read_body(request: Request, *, max_fields: int) -> AsyncIterator[bytes
 
 
 @cache
-def _reader(model: type[Body]) -> TypeAdapter[Body]:
+def _reader(model: Any) -> TypeAdapter[Any]:
     return TypeAdapter(model)
 
 
 def parsed(model: type[Body], body: bytes | dict[str, object]) -> Body:
     """A body of JSON, or a form's fields, as its model; RequestValidationError if it is wrong."""
     try:
-        reader = _reader(model)
+        reader: TypeAdapter[Body] = _reader(model)
         return (
             reader.validate_json(body) if isinstance(body, bytes) else reader.validate_python(body)
         )
