@@ -185,7 +185,7 @@ def _reader(model: Any) -> TypeAdapter[Any]:
 def parsed(model: type[Body], body: bytes | dict[str, object]) -> Body:
     """A body of JSON, or a form's fields, as its model; RequestValidationError if it is wrong."""
     try:
-        reader: TypeAdapter[Body] = _reader(model)
+        reader: TypeAdapter[Body] = _reader(model)  # type: ignore[arg-type]  # a class, by mypy not Hashable
         return (
             reader.validate_json(body) if isinstance(body, bytes) else reader.validate_python(body)
         )
