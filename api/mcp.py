@@ -101,7 +101,7 @@ class Tools:
         pixels = self._library.pictures.pixels(image_id)
         return [text, _jpeg(marked_jpeg(pixels, masks[0].mask, SHOWN_SIDE_PX))]
 
-    def click_search(
+    def click_search(  # noqa: PLR0913  the arguments of a tool
         self,
         image_id: Id,
         x: FiniteFloat,

@@ -163,7 +163,7 @@ def compare(shape: str, prompts: int, repeats: int, place: Placement) -> str:
     return f"{prompts:8} {a:10.2f} {b:8.2f} {a / b:6.2f}x {c:12.2f} {a / c:6.2f}x {shares}"
 
 
-def main(
+def main(  # noqa: PLR0913  options of a command
     shape: Annotated[
         list[str] | None, typer.Option(help="vit_b, sam2.1 or embedded; all if left out")
     ] = None,

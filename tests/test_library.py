@@ -200,9 +200,7 @@ def test_a_file_that_changes_after_it_was_found_is_refused_once(
         assert service.status().images == 1
 
 
-def test_each_picture_is_embedded_once(
-    service: SegSearch, pictures: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_picture_is_embedded_once(service: SegSearch, pictures: Path) -> None:
     seen: list[str] = []
     for _ in range(3):
         service.index([pictures], report=lambda _done, _total, step: seen.append(step.path))

@@ -30,7 +30,7 @@ def start(train: Callable[..., None], processes: int, *arguments: Any) -> None:
         spawn(_joined, given, nprocs=processes)
 
 
-def _joined(
+def _joined(  # noqa: PLR0913  torch hands them on by position
     rank: int,
     train: Callable[..., None],
     processes: int,

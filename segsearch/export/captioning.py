@@ -73,7 +73,7 @@ def origin_of(endpoint: Endpoint, prompt: str) -> Origin:
     return Origin(endpoint.model, endpoint.host, hashlib.sha256(prompt.encode()).hexdigest())
 
 
-def caption(
+def caption(  # noqa: PLR0913  what to caption, from where, to where, by whom, and how
     hits: Iterable[Hit],
     sources: RegionSources,
     captions: Catalog,

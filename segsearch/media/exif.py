@@ -72,7 +72,7 @@ def _taken_at(outer: Any, inner: Any) -> datetime | None:
     )
     for stamp in stamps:
         with suppress(ValueError):
-            return datetime.strptime(_text(stamp), "%Y:%m:%d %H:%M:%S")
+            return datetime.strptime(_text(stamp), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007  local time
     return None
 
 

@@ -87,7 +87,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (TypedTerms(masks=("31:mask.json",)), [RegionTerm(31, mask=full(4, 5))]),
     ],
 )
-def test_terms_are_what_was_typed(folder: Path, typed: TypedTerms, terms: list[Any]) -> None:
+@pytest.mark.usefixtures("folder")
+def test_terms_are_what_was_typed(typed: TypedTerms, terms: list[Any]) -> None:
     assert list(terms_of(typed, told)) == terms
 
 
@@ -112,9 +113,8 @@ def test_terms_are_what_was_typed(folder: Path, typed: TypedTerms, terms: list[A
         (TypedTerms(masks=("q.jpg:none.json",)), PathError),
     ],
 )
-def test_what_cannot_be_read_is_refused(
-    folder: Path, typed: TypedTerms, error: type[Exception]
-) -> None:
+@pytest.mark.usefixtures("folder")
+def test_what_cannot_be_read_is_refused(typed: TypedTerms, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"\.$"):
         terms_of(typed, told)
 
@@ -206,7 +206,8 @@ def test_a_scenes_file_that_is_wrong_is_refused(folder: Path, text: str) -> None
         "remove --image-id", "tag --add x --image-id", "export --limit", "serve --port",
     ],
 )  # fmt: skip
-def test_a_number_beyond_64_bits_is_refused(folder: Path, line: str) -> None:
+@pytest.mark.usefixtures("folder")
+def test_a_number_beyond_64_bits_is_refused(line: str) -> None:
     done = CliRunner().invoke(app, [*line.split(), "99999999999999999999"])
     assert done.exit_code == 2
     assert "Invalid value for" in done.stderr

@@ -14,9 +14,14 @@ from segsearch.core.atomic import is_stream, whole
 def test_what_was_there_stays_until_the_new_file_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "a.json"
     target.write_text("old")
-    with pytest.raises(ZeroDivisionError), whole(target) as partial:
-        partial.write_text("half")
-        raise ZeroDivisionError
+
+    def break_off() -> None:
+        with whole(target) as partial:
+            partial.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert target.read_text() == "old"
     with whole(target) as partial:

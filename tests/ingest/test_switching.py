@@ -57,8 +57,9 @@ def test_another_preset_is_built_beside_the_one_in_use_and_takes_over_when_compl
 
 
 @pytest.mark.parametrize("keep_old", [False, True])
+@pytest.mark.usefixtures("service")
 def test_a_worker_goes_on_with_the_models_that_are_to_take_over(
-    service: SegSearch, pictures: Path, tmp_path: Path, keep_old: bool
+    pictures: Path, tmp_path: Path, keep_old: bool
 ) -> None:
     library = tmp_path / "library"
     stop = threading.Event()
@@ -169,8 +170,9 @@ def test_a_worker_without_the_models_that_are_to_take_over_leaves_them_waiting(
     assert service.status().preset == "small"
 
 
+@pytest.mark.usefixtures("service")
 def test_what_the_models_before_have_made_can_be_kept_and_taken_up_again(
-    service: SegSearch, pictures: Path, tmp_path: Path
+    pictures: Path, tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
     before = content(library)

@@ -199,9 +199,7 @@ def test_a_watch_of_a_library_made_by_other_models_of_that_name_ends(tmp_path: P
     folder = paint_many(tmp_path / "pictures", 1)
     with open_small_service(tmp_path / "library") as service:
         service.index([folder])
-    with (
-        open_small_service(tmp_path / "library", models=ChangedModels()) as changed,
-        pytest.raises(RecipeError, match="--rebuild"),
-    ):
+    with open_small_service(tmp_path / "library", models=ChangedModels()) as changed:
         watcher = seeing(changed, folder, poll=False)
-        index_changes(changed.ingest, watcher, threading.Event())
+        with pytest.raises(RecipeError, match="--rebuild"):
+            index_changes(changed.ingest, watcher, threading.Event())

@@ -77,7 +77,8 @@ def decode_or_refuse(data: bytes) -> None:
     try:
         pixels, info = decode(data, LIMITS)
     except PictureError as problem:
-        assert str(problem).endswith(".")
+        reason = str(problem)
+        assert reason.endswith(".")
         return
     assert pixels.dtype == np.uint8
     assert pixels.shape == (info.height, info.width, 3)

@@ -205,11 +205,12 @@ def test_a_run_for_a_recipe_that_is_gone_is_told_to_try_again(call: str, catalog
     catalog.queue_all(second)
     catalog.commit(take(catalog, second), describe(5, 2))
     assert catalog.switch_recipe(second)
+    calls = {
+        "record": lambda: catalog.record_file("/b", STAMP, "sha-b", 1),
+        "queue": lambda: catalog.queue_all(1),
+    }
     with pytest.raises(BusyError, match="switched the library to other models"):
-        if call == "record":
-            catalog.record_file("/b", STAMP, "sha-b", 1)
-        else:
-            catalog.queue_all(1)
+        calls[call]()
     assert list(catalog.file_stamps()) == ["/a"]
 
 

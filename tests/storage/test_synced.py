@@ -149,9 +149,10 @@ def test_an_index_that_was_not_built_to_the_end_is_not_searched(
         yield next(whole(recipe_id, ids))
         raise DamageError("The disk gave nothing more.")
 
-    with monkeypatch.context() as here, pytest.raises(DamageError):
-        here.setattr(library.catalog, "vectors", broken_off)
-        library.index.ids((second, coming))
+    with monkeypatch.context() as patch:
+        patch.setattr(library.catalog, "vectors", broken_off)
+        with pytest.raises(DamageError):
+            library.index.ids((second, coming))
     held = library.index.ids((second, coming))
     assert held.tolist() == library.catalog.segment_ids(second).tolist()
 

@@ -82,7 +82,7 @@ def test_a_memory_gives_back_patches_with_their_own_answers() -> None:
         part = shades[start : start + 4]
         pixels = part.view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
         memory.add(pixels, torch.stack([part, -part], 1))
-    assert memory.made == 8 and memory.held == 5
+    assert (memory.made, memory.held) == (8, 5)
     pixels, pooled = memory.sample(200, torch.Generator().manual_seed(0))
     assert pixels.shape == (200, 3, 4, 4)
     torch.testing.assert_close(pixels[:, 0, 0, 0], pooled[:, 0], atol=0.003, rtol=0)

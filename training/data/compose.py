@@ -29,7 +29,7 @@ from training.data.textures import Size, Surface, texture
 SMALLEST, LARGEST = 0.03, 0.6  # a thing's side as a share of the picture's longer side
 
 
-def compose_scene(
+def compose_scene(  # noqa: PLR0913  what a scene is made of; all but two by keyword
     rng: np.random.Generator,
     drawings: Drawings,
     *,
@@ -56,7 +56,7 @@ def compose_scene(
     return finished(rng, canvas)
 
 
-def place(
+def place(  # noqa: PLR0913  what is placed, and where it may lie
     rng: np.random.Generator,
     drawings: Drawings,
     name: str,
