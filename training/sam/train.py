@@ -1,8 +1,9 @@
-"""Trains the embedded SAM on composed scenes; run again to go on from the checkpoint.
+"""Trains the embedded SAM on scenes and photographs; run again to go on from the checkpoint.
 
 `python -m training.sam.train --minutes 60` composes nothing itself: run `training.sam.pool` first,
-or beside it. Most steps see 256 px; the last ones the size the model ships with. `--only-quality` is
-for the end: it teaches the model to rank its masks, and changes none of them.
+or beside it; with `--photograph-share`, `training.sam.annotated_pool` too. Small squares first,
+then the size that ships. `--only-quality` is for the end: it teaches the model to rank
+its masks, and changes none of them.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from training import parallel
 from training.clip.head import classifier_state
 from training.data.fetch import parser
 from training.length import Length, length_of, with_length
-from training.sam.batches import Prompted, batches
+from training.sam.batches import Prompted
 from training.sam.losses import AFFINITY_WEIGHT, Affinity, prompt_loss, quality_loss
+from training.sam.mixture import Mixture, batches
 
 FROZEN_STAGES = 2  # backbone stages that stay as ImageNet left them, beside the stem
 EMA_DECAY = 0.998
@@ -48,6 +50,7 @@ class Plan:
     backbone_rate: float = 2e-4
     final_share: float = 0.02  # of the rate, at the end of the cosine
     seed: int = 1
+    photograph_share: float = 0.0  # of the images: annotated photographs
     only_quality: bool = False  # all else stays: the head that ranks the masks is quickly taught
 
 
@@ -101,7 +104,8 @@ def quality_loss_of(sam: Sam, batch: list[Prompted], *, half: bool) -> Tensor:
             embedding = sam.image_encoder(torch.stack([_normalised(sam, item) for item in batch]))
         for index, item in enumerate(batch):
             logits, quality = _decoded(sam, embedding[index : index + 1], item)
-            total = total + quality_loss(logits.float(), quality.float(), item.part, item.whole)
+            error = quality_loss(logits.float(), quality.float(), item.part, item.whole)
+            total = total + item.rated * error
     return total / len(batch)
 
 
@@ -112,7 +116,8 @@ def loss_of(sam: Sam, affinity: Affinity, batch: list[Prompted], *, half: bool) 
         total = torch.zeros((), device=sam.device)
         for index, item in enumerate(batch):
             logits, quality = _decoded(sam, embedding[index : index + 1], item)
-            total = total + prompt_loss(logits.float(), quality.float(), item.part, item.whole)
+            answer = (logits.float(), quality.float(), item.part, item.whole)
+            total = total + prompt_loss(*answer, item.rated)
     cells = torch.stack([item.cells for item in batch])
     together: Tensor = affinity(embedding.float(), cells)
     return total / len(batch) + AFFINITY_WEIGHT * together
@@ -165,7 +170,8 @@ def train(cache: Path, plan: Plan, place: Placement, half: bool, start: Path | N
     processes = 0 if place.device == "cpu" else max(1, (os.cpu_count() or 2) - 1)
     images = parallel.own_part(plan.images)
     seed = [plan.seed, state.step, *([parallel.rank()] if parallel.rank() else [])]
-    made = batches(cache, plan.side_px, images, seed, processes)
+    mixture = Mixture(cache, plan.side_px, images, plan.photograph_share)
+    made = batches(mixture, seed, processes)
     learning = [one for group in optim.param_groups for one in group["params"]]
     saved, began, shown = time.monotonic(), time.monotonic() - state.seconds, 0.0
     while plan.length.done(state.step, state.seconds) < 1:
@@ -259,6 +265,9 @@ def main() -> None:
     )
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    options.add_argument(
+        "--photograph-share", type=float, default=0.0, help="of the images: annotated photographs"
+    )
     options.add_argument("--only-quality", action="store_true", help="teach ranking alone")
     options.add_argument("--half", action="store_true", help="bfloat16 where torch knows it")
     options.add_argument("--start", type=Path, help="checkpoint or packed weights to begin from")
@@ -275,6 +284,7 @@ def main() -> None:
         backbone_rate=chosen.rate / 4,
         final_share=chosen.final,
         seed=chosen.seed,
+        photograph_share=chosen.photograph_share,
         only_quality=chosen.only_quality,
     )
     given = (chosen.cache, plan, place, chosen.half, chosen.start)
