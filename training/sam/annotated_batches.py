@@ -34,12 +34,14 @@ from training.sam.batches import (
     reduced,
     several_clicks,
 )
+from training.sam.pasting import cut_out, pasted
 from training.sam.pool import UNKNOWN
 
 WEAK_SHARE = 0.25  # of the photographs, once there are masks drawn into boxes
 SHARES = {EVERYTHING: 4.0, THINGS: 2.0, SOME: 0.7}  # how often a photograph is taken, by its masks
 BOX_SHARE, CLICKS_SHARE = 0.12, 0.08
 WHOLE_PICTURE_SHARE, SMALLEST_WINDOW = 0.45, 0.45  # of crops; of the sides
+PASTED_SHARE = 0.35  # of crops have a thing of another photograph over them
 GRID_SHARE = 0.6  # of the clicks, where the automatic mode asks; others lie anywhere in a mask
 GRID_SIDES = (8, 16)
 AREA_POWER = 0.25  # larger masks are asked for more often
@@ -68,12 +70,14 @@ class AnnotatedSampler:
                 return made
 
     def _crop(self, part: AnnotatedPart, *, weak: bool) -> Prompted | None:
-        shares = np.array([SHARES[name] for name in COMPLETE])[part.complete]
-        row = int(self.rng.choice(len(shares), p=shares / shares.sum()))
-        height, width = (int(side) for side in part.sizes[row])
-        pixels, masks = part.pixels[row], part.masks_of(row)
-        view = _window(self.rng, height, width)
+        row = self._row(part)
+        pixels, masks = _content(part, row)
+        view = _window(self.rng, *masks.shape[1:])
         picture, outlines = _scaled(pixels[view], masks[:, *view], self.side_px)
+        if self.rng.random() < PASTED_SHARE:
+            thing = cut_out(self.rng, *_content(part, self._row(part)))
+            if thing is not None:
+                picture, outlines = pasted(self.rng, (picture, outlines), thing)
         if self.rng.random() < 0.5:
             picture, outlines = picture[:, ::-1], outlines[:, :, ::-1]
         outlines = outlines[outlines.sum((1, 2)) >= SMALLEST_REGION_PX]
@@ -83,6 +87,16 @@ class AnnotatedSampler:
         rated = WEAK_RATED if weak else TRUTH_RATED
         coloured = _recoloured(self.rng, picture)
         return _prompted(self.rng, coloured, outlines, self.side_px, (everything, rated))
+
+    def _row(self, part: AnnotatedPart) -> int:
+        shares = np.array([SHARES[name] for name in COMPLETE])[part.complete]
+        return int(self.rng.choice(len(shares), p=shares / shares.sum()))
+
+
+def _content(part: AnnotatedPart, row: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A photograph's pixels (H, W, 3) and masks (k, H, W), without padding."""
+    height, width = (int(side) for side in part.sizes[row])
+    return part.pixels[row, :height, :width], part.masks_of(row)[:, :height, :width]
 
 
 def _window(rng: np.random.Generator, height: int, width: int) -> tuple[slice, slice]:
@@ -117,7 +131,7 @@ def _recoloured(rng: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray
     values = picture.astype(np.float32)
     if rng.random() < 0.08:
         values = np.repeat(values.mean(2, keepdims=True), 3, axis=2)
-    tint = rng.uniform(0.85, 1.15, 3) * rng.uniform(0.75, 1.25)
+    tint = rng.uniform(0.92, 1.08, 3) * rng.uniform(0.75, 1.25)
     middle = values.mean()
     values = (values - middle) * tint * rng.uniform(0.8, 1.2) + middle * tint
     return np.asarray(np.clip(values, 0, 255).astype(np.uint8))

@@ -36,7 +36,8 @@ SIDE_PX = 448
 TRUTH, WEAK = "truth", "weak"
 COMPLETE = (SOME, THINGS, EVERYTHING)
 LEAST_BOX_IOU, LEAST_QUALITY = 0.8, 0.6  # of a mask drawn into a box: fills it, and is trusted
-LEAST_BOX_SIDE_PX = 24
+LEAST_BOX_SIDE_PX = 32
+MOST_BOXES = 6  # of a photograph, the largest: each costs a look of its own
 Outlined = tuple[AnnotatedPhotograph, NDArray[np.uint8], list[Mask]]
 
 
@@ -124,6 +125,7 @@ def weak(
     for number, photograph in enumerate(photographs):
         boxes = [row.box for row in photograph.annotations if row.mask is None and not row.crowd]
         boxes = [box for box in boxes if _least_side(box) >= LEAST_BOX_SIDE_PX]
+        boxes = sorted(boxes, key=_least_side, reverse=True)[:MOST_BOXES]
         if not boxes:
             continue
         pixels = read_pixels(photograph)
