@@ -37,7 +37,7 @@ class SlotCandidates:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class FilledScene:
     """A picture in which regions fill the present slots, in their order; `worth` is their sum."""
 
     worth: float
@@ -123,7 +123,7 @@ def _from(candidates: Candidates, least: float) -> tuple[list[float], list[int]]
 
 def _best_scenes(
     query: SceneQuery, present: list[SlotCandidates], absent: list[SlotCandidates]
-) -> list[Scene]:
+) -> list[FilledScene]:
     """The best scenes, best first; ties go to the smaller image."""
     numbers = {slot.slot.name: number for number, slot in enumerate((*present, *absent))}
     links = tuple((numbers[link.one], link.relation, numbers[link.other]) for link in query.links)
@@ -136,19 +136,19 @@ def _best_scenes(
         )
         for image_id in shared
     }
-    best: list[Scene] = []
+    best: list[FilledScene] = []
     for image_id, problem in sorted(problems.items(), key=lambda pair: (-pair[1].bound, pair[0])):
         if len(best) == query.limit and problem.bound < best[-1].worth - 1e-9:
             break  # nor can any later picture be better
         regions = assign(problem)
         if regions is not None:
-            best.append(Scene(sum(region.worth for region in regions), image_id, regions))
+            best.append(FilledScene(sum(region.worth for region in regions), image_id, regions))
             best = sorted(best, key=lambda scene: (-scene.worth, scene.image_id))[: query.limit]
     return best
 
 
 def _hits(
-    engine: SearchEngine, present: list[SlotCandidates], scenes: list[Scene]
+    engine: SearchEngine, present: list[SlotCandidates], scenes: list[FilledScene]
 ) -> tuple[SceneHit, ...]:
     images = engine.images_of([region.segment for scene in scenes for region in scene.regions])
     hits: list[SceneHit] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -205,7 +205,7 @@ def test_a_run_for_a_recipe_that_is_gone_is_told_to_try_again(call: str, catalog
     catalog.queue_all(second)
     catalog.commit(take(catalog, second), describe(5, 2))
     assert catalog.switch_recipe(second)
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "record": lambda: catalog.record_file("/b", STAMP, "sha-b", 1),
         "queue": lambda: catalog.queue_all(1),
     }

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.things import Thing
+from training.data.things import DrawableThing
 from training.text.corpus import names_vectors
 from training.text.teacher import TEACHER_DIM, Space, Vectors
 
 KEYWORD_WEIGHT = 0.6  # of the keywords' mean beside the name: 83 % of keywords then rank in five
 
 
-def thing_meanings(cache: Path, space: Space, things: Sequence[Thing]) -> Vectors:
+def thing_meanings(cache: Path, space: Space, things: Sequence[DrawableThing]) -> Vectors:
     """Unit rows (n, 384): each thing's name, mixed with its keywords, rare ones counting more."""
     names = names_vectors(cache, space, [thing.name for thing in things])[:, :TEACHER_DIM]
     frequency = Counter(word for thing in things for word in thing.keywords)

@@ -57,7 +57,7 @@ from training.data.cutouts import (
 from training.data.fetch import DEFAULT_CACHE, HELD_OUT, TRAINED_STYLES
 from training.data.named_photographs import listed
 from training.data.render import load_drawings
-from training.data.things import Thing
+from training.data.things import DrawableThing
 from training.length import Length, length_of, with_length
 from training.text.corpus import imagenet_space
 from training.text.teacher import TEACHER_DIM
@@ -304,7 +304,7 @@ def train(cache: Path, plan: ClipPlan, device: str) -> None:
         files, held_out = split(listed(cache))
         told = {name for one in [*files, *held_out] for name in one.names}
         every = [*names, *sorted(told - set(names))]
-        things = [drawings.things.get(name) or Thing(name, "", (), {}) for name in every]
+        things = [drawings.things.get(name) or DrawableThing(name, "", (), {}) for name in every]
         meanings = torch.from_numpy(thing_meanings(cache, imagenet_space(cache), things)).to(device)
         run = prepare(cache, plan, device, icons)
     if parallel.rank() == 0:

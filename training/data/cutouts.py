@@ -20,25 +20,25 @@ import numpy as np
 from PIL import Image
 
 from training.data.fetch import parser
-from training.data.photographs import Source, unpacked
+from training.data.photographs import PhotographSource, unpacked
 from training.data.render import RGBA, SIDE_PX, Drawings, render_svg
-from training.data.things import Thing
+from training.data.things import DrawableThing
 from training.text.words import emoji_keywords, imagenet_names, lemma_entries
 
 CLIP_ART, STAMPS, SURFACES, CARTOONS = "clip-art", "stamps", "surfaces", "cartoons"
 CUTOUT_STYLES = (CLIP_ART, STAMPS, SURFACES, CARTOONS)
 SOURCES = {
-    CLIP_ART: Source(
+    CLIP_ART: PhotographSource(
         "apt-get", "openclipart-svg", "1:0.18+dfsg-19", "public domain", ("openclipart/svg/**",)
     ),
-    STAMPS: Source(
+    STAMPS: PhotographSource(
         "apt-get",
         "tuxpaint-stamps-default",
         "2022.06.04-1",
         "GPL-2.0-or-later",
         ("tuxpaint/stamps/**",),
     ),
-    CARTOONS: Source(
+    CARTOONS: PhotographSource(
         "apt-get",
         "pysiogame",
         "4.20.01-1",
@@ -240,7 +240,7 @@ def _opened(path: Path) -> RGBA:
     return np.asarray(canvas)
 
 
-def keep(cache: Path, style: str, found: list[Cutout], sources: Sequence[Source]) -> None:
+def keep(cache: Path, style: str, found: list[Cutout], sources: Sequence[PhotographSource]) -> None:
     """Write a style's pixels, names, keywords and licences beside the rendered drawings."""
     path = cache / "rendered" / f"{style}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -259,11 +259,11 @@ def keep(cache: Path, style: str, found: list[Cutout], sources: Sequence[Source]
     print(f"{style}: {len(found)} things, {known} names")
 
 
-def _learn(things: dict[str, Thing], name: str, keywords: tuple[str, ...]) -> None:
+def _learn(things: dict[str, DrawableThing], name: str, keywords: tuple[str, ...]) -> None:
     """Know a name, or further words for one that is known."""
     if not name:
         return
-    thing = things.setdefault(name, Thing(name, "", (), {}))
+    thing = things.setdefault(name, DrawableThing(name, "", (), {}))
     further = tuple(word for word in keywords if word not in thing.keywords)
     things[name] = replace(thing, keywords=(*thing.keywords, *further))
 

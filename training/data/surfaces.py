@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from training.data import shapes
 from training.data.cutouts import SURFACES, Cutout, keep
 from training.data.fetch import parser
-from training.data.photographs import Source, unpacked
+from training.data.photographs import PhotographSource, unpacked
 from training.data.render import RGBA, SIDE_PX, Drawings, load_drawings
 
 SOURCES = (
-    Source("apt-get", "gimp-data", "2.10.34-1+deb12u10", "GPL-3.0-or-later", ("*.pat",)),
-    Source("apt-get", "gimp-data-extras", "1:2.0.2-1.1", "GPL-2.0-or-later", ("*.pat",)),
+    PhotographSource("apt-get", "gimp-data", "2.10.34-1+deb12u10", "GPL-3.0-or-later", ("*.pat",)),
+    PhotographSource("apt-get", "gimp-data-extras", "1:2.0.2-1.1", "GPL-2.0-or-later", ("*.pat",)),
 )
 VARIANTS = 6
 NAMES = {  # looked through by eye: what each pattern shows, and other words for it

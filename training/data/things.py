@@ -32,7 +32,7 @@ PLAIN_WORDS = re.compile(r"[a-z][a-z' -]{1,30}")
 
 
 @dataclass(frozen=True)
-class Thing:
+class DrawableThing:
     """One thing that can be drawn, with its SVG text by style."""
 
     name: str
@@ -41,7 +41,7 @@ class Thing:
     icons: dict[str, str]
 
 
-def load_things(cache: Path) -> list[Thing]:
+def load_things(cache: Path) -> list[DrawableThing]:
     """All things drawn in the held-out style and at least two others, sorted by name."""
     sets = {style: _read_set(cache, style) for style in STYLES}
     names = {name for style in ("noto", HELD_OUT) for name in _concrete(sets[style])}
@@ -56,7 +56,7 @@ def load_things(cache: Path) -> list[Thing]:
             character = characters.get(name, "")
             plain = name.replace("-", " ")
             keywords = tuple(word for word in words.get(character, ()) if word != plain)
-            things.append(Thing(plain, character, keywords, icons))
+            things.append(DrawableThing(plain, character, keywords, icons))
     return things
 
 

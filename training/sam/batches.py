@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from training.sam.pool import NO_PARENT, UNKNOWN, Part, finished_parts, open_part
 
@@ -31,7 +29,8 @@ class Prompted:
     `pixels` (3, S, S) float 0..255, zeros mean padding only after normalising; `valid` (2,) the
     height and width that are picture. `points` (P, K, 2) x, y and `kinds` (P, K) 1 inside,
     0 outside, -1 none; or `boxes` (P, 4). `part` and `whole` (P, S / 2, S / 2) bool are the
-    smallest and the largest region that answer; `cells` (S / 8, S / 8) the owner of each cell.
+    smallest and the largest region that answer, empty where nothing does; `cells` (S / 8, S / 8)
+    the owner of each cell. `rated` is what the predicted IoU counts here.
     """
 
     pixels: Tensor
@@ -42,6 +41,7 @@ class Prompted:
     part: Tensor
     whole: Tensor
     cells: Tensor
+    rated: float = 1.0
 
     def to(self, device: str) -> Prompted:
         """The same on another device."""
@@ -61,20 +61,18 @@ class Sampler:
     rng: np.random.Generator
     parts: list[Part] = field(default_factory=list)
 
-    def batch(self, count: int) -> list[Prompted]:
-        """That many images, each with PROMPTS prompts."""
+    def prompted(self) -> Prompted | None:
+        """One crop with PROMPTS prompts; None while no part is complete."""
         folders = finished_parts(self.cache)
         self.parts += [open_part(folder) for folder in folders[len(self.parts) :]]
-        return [self._one() for _ in range(count)]
-
-    def _one(self) -> Prompted:
-        while True:
+        while self.parts:
             part = self.parts[int(self.rng.integers(len(self.parts)))]
             row = int(self.rng.integers(len(part.pixels)))
             crop = self._crop(part.pixels[row], part.labels[row])
             made = prompted(self.rng, *crop, part.parents[row], self.side_px)
             if made is not None:
                 return made
+        return None
 
     def _crop(
         self, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]
@@ -102,28 +100,6 @@ class Sampler:
         return np.ascontiguousarray(picture), np.ascontiguousarray(owner)
 
 
-class Batches(IterableDataset[list[Prompted]]):
-    """Endless batches for a `DataLoader`; each of its processes draws others."""
-
-    def __init__(self, cache: Path, side_px: int, images: int, seed: list[int]) -> None:
-        self.cache, self.side_px, self.images, self.seed = cache, side_px, images, seed
-
-    def __iter__(self) -> Iterator[list[Prompted]]:
-        info = get_worker_info()
-        seed = [*self.seed, info.id if info else 0]
-        sampler = Sampler(self.cache, self.side_px, np.random.default_rng(seed))
-        while True:
-            yield sampler.batch(self.images)
-
-
-def batches(
-    cache: Path, side_px: int, images: int, seed: list[int], processes: int
-) -> Iterator[list[Prompted]]:
-    """Endless batches, made ahead in that many processes; 0 makes each when it is asked for."""
-    source = Batches(cache, side_px, images, seed)
-    return iter(DataLoader(source, batch_size=None, num_workers=processes))
-
-
 def prompted(
     rng: np.random.Generator,
     picture: NDArray[np.uint8],
@@ -140,29 +116,34 @@ def prompted(
     points = kinds = boxes = None
     form = rng.random()
     if form < BOX_SHARE:
-        boxes = torch.from_numpy(np.stack([_box(rng, mask) for mask in parts]))
+        boxes = torch.from_numpy(np.stack([loose_box(rng, mask) for mask in parts]))
     else:
         clicks = 1 if form > BOX_SHARE + CLICKS_SHARE else int(rng.integers(2, 4))
         drawn = [
-            _clicks(rng, owner == label, part, clicks)
+            several_clicks(rng, owner == label, part, clicks)
             for label, part in zip(chosen, parts, strict=True)
         ]
         points = torch.from_numpy(np.stack([places for places, _ in drawn]))
         kinds = torch.from_numpy(np.stack([sides for _, sides in drawn]))
     padded = np.full((side_px, side_px), UNKNOWN, np.uint8)
     padded[: owner.shape[0], : owner.shape[1]] = owner
-    full = np.zeros((side_px, side_px, 3), np.uint8)
-    full[: picture.shape[0], : picture.shape[1]] = picture
     return Prompted(
-        pixels=torch.from_numpy(full).permute(2, 0, 1).float(),
+        pixels=padded_pixels(picture, side_px),
         valid=(owner.shape[0], owner.shape[1]),
         points=points,
         kinds=kinds,
         boxes=boxes,
-        part=_reduced(parts, side_px),
-        whole=_reduced(wholes, side_px),
+        part=reduced(parts, side_px),
+        whole=reduced(wholes, side_px),
         cells=torch.from_numpy(padded[4::8, 4::8].astype(np.int64)),
     )
+
+
+def padded_pixels(picture: NDArray[np.uint8], side_px: int) -> Tensor:
+    """(3, S, S) float: a crop (h, w, 3) in the upper left corner of the input."""
+    full = np.zeros((side_px, side_px, 3), np.uint8)
+    full[: picture.shape[0], : picture.shape[1]] = picture
+    return torch.from_numpy(full).permute(2, 0, 1).float()
 
 
 def _regions(rng: np.random.Generator, owner: NDArray[np.uint8]) -> NDArray[np.int64] | None:
@@ -186,7 +167,7 @@ def _whole(owner: NDArray[np.uint8], parents: NDArray[np.int16], label: int) -> 
     return _with_parts(owner, parents, label if parent == NO_PARENT else parent)
 
 
-def _clicks(
+def several_clicks(
     rng: np.random.Generator, own: NDArray[np.bool_], part: NDArray[np.bool_], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Points (K, 2) as x, y: one on the region itself, the others inside or close outside."""
@@ -205,7 +186,7 @@ def _pixel(rng: np.random.Generator, mask: NDArray[np.bool_]) -> tuple[float, fl
     return column + 0.5, row + 0.5
 
 
-def _box(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def loose_box(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(4,) x0, y0, x1, y1 around the mask, each side off by up to a tenth of the extent."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
@@ -213,7 +194,7 @@ def _box(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.float3
     return np.asarray(box + rng.uniform(-0.1, 0.1, 4) * extent, np.float32)
 
 
-def _reduced(masks: list[NDArray[np.bool_]], side_px: int) -> Tensor:
+def reduced(masks: list[NDArray[np.bool_]], side_px: int) -> Tensor:
     """(P, S / 2, S / 2) bool: the masks at the decoder's resolution, padded like the picture."""
     full = np.zeros((len(masks), side_px, side_px), np.bool_)
     for row, mask in enumerate(masks):

@@ -78,9 +78,9 @@ def held_out_scenes(cache: Path, count: int) -> list[Scene]:
 
 
 def load(checkpoint: Path | None, side_px: int) -> Sam:
-    """The averaged weights of a checkpoint, or the shipped ones."""
-    if checkpoint is None:
-        return load_sam_lite(load_file(SHIPPED), side_px)
+    """The averaged weights of a checkpoint, packed ones, or those that ship."""
+    if checkpoint is None or checkpoint.suffix == ".safetensors":
+        return load_sam_lite(load_file(checkpoint or SHIPPED), side_px)
     return load_sam_lite(torch.load(checkpoint, weights_only=True)["slow"], side_px)
 
 

@@ -36,18 +36,26 @@ def overlaps(logits: Tensor, wanted: Tensor) -> Tensor:
     return both / (cut | truth).sum((2, 3)).clamp(min=1)
 
 
-def prompt_loss(logits: Tensor, quality: Tensor, part: Tensor, whole: Tensor) -> Tensor:
+def prompt_loss(
+    logits: Tensor, quality: Tensor, part: Tensor, whole: Tensor, rated: float = 1.0
+) -> Tensor:
     """The sum of all that one image's prompts teach.
 
     The best of the three masks is taught the region, the best for the whole is taught the whole;
-    the single mask always the whole. Quality is the IoU with whichever region fits better.
+    the single mask always the whole. Prompts that nothing answers teach the quality alone, which
+    is the IoU with whichever region fits better; it counts `rated` times.
     """
+    rating = QUALITY_WEIGHT * rated * quality_loss(logits, quality, part, whole)
+    answered = part.any(2).any(1)
+    if not answered.any():
+        return rating
+    logits, part, whole = logits[answered], part[answered], whole[answered]
     by_part = mask_losses(logits, part)
     differs = (part != whole).any(2).any(1)
     by_whole = by_part.index_put((differs,), mask_losses(logits[differs], whole[differs]))
     best = by_part[:, 1:].amin(1) + differs * by_whole[:, 1:].amin(1)
     masks = (best / (1 + differs.float())).mean() + 0.5 * by_whole[:, 0].mean()
-    return masks + QUALITY_WEIGHT * quality_loss(logits, quality, part, whole)
+    return masks + rating
 
 
 def quality_loss(logits: Tensor, quality: Tensor, part: Tensor, whole: Tensor) -> Tensor:

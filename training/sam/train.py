@@ -1,8 +1,9 @@
-"""Trains the embedded SAM on composed scenes; run again to go on from the checkpoint.
+"""Trains the embedded SAM on scenes and photographs; run again to go on from the checkpoint.
 
 `python -m training.sam.train --minutes 60` composes nothing itself: run `training.sam.pool` first,
-or beside it. Most steps see 256 px; the last ones the size the model ships with. `--only-quality`
-is for the end: it teaches the model to rank its masks, and changes none of them.
+or beside it; with `--photograph-share`, `training.sam.annotated_pool` too. Small squares first,
+then the size that ships. `--only-quality` is for the end: it teaches the model to rank
+its masks, and changes none of them.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from training import parallel
 from training.clip.head import classifier_state
 from training.data.fetch import parser
 from training.length import Length, length_of, with_length
-from training.sam.batches import Prompted, batches
+from training.sam.batches import Prompted
 from training.sam.losses import AFFINITY_WEIGHT, Affinity, prompt_loss, quality_loss
+from training.sam.mixture import Mixture, batches
 
 FROZEN_STAGES = 2  # backbone stages that stay as ImageNet left them, beside the stem
 EMA_DECAY = 0.998
 SAVE_SECONDS = 150
 WARMUP_STEPS = 40
+CHANNELS_LAST = torch.channels_last  # the order that convolutions are fastest in
 
 
 @dataclass
@@ -48,11 +51,12 @@ class Plan:
     backbone_rate: float = 2e-4
     final_share: float = 0.02  # of the rate, at the end of the cosine
     seed: int = 1
+    photograph_share: float = 0.0  # of the images: annotated photographs
     only_quality: bool = False  # all else stays: the head that ranks the masks is quickly taught
 
 
 @dataclass
-class State:
+class TrainingState:
     """What a checkpoint holds beside the weights."""
 
     step: int = 0
@@ -96,26 +100,41 @@ def optimiser(sam: Sam, affinity: Affinity, plan: Plan) -> torch.optim.AdamW:
 def quality_loss_of(sam: Sam, batch: list[Prompted], *, half: bool) -> Tensor:
     """How far the predicted IoUs are off; gradients for the quality head alone."""
     total = torch.zeros((), device=sam.device)
+    with torch.no_grad():
+        embedding = _encoded(sam, batch, half=half)
     with torch.autocast(sam.device.type, torch.bfloat16, enabled=half):
-        with torch.no_grad():
-            embedding = sam.image_encoder(torch.stack([_normalised(sam, item) for item in batch]))
         for index, item in enumerate(batch):
             logits, quality = _decoded(sam, embedding[index : index + 1], item)
-            total = total + quality_loss(logits.float(), quality.float(), item.part, item.whole)
+            error = quality_loss(logits.float(), quality.float(), item.part, item.whole)
+            total = total + item.rated * error
     return total / len(batch)
 
 
 def loss_of(sam: Sam, affinity: Affinity, batch: list[Prompted], *, half: bool) -> Tensor:
     """Forward pass over a batch; one number."""
+    embedding = _encoded(sam, batch, half=half)
     with torch.autocast(sam.device.type, torch.bfloat16, enabled=half):
-        embedding = sam.image_encoder(torch.stack([_normalised(sam, item) for item in batch]))
         total = torch.zeros((), device=sam.device)
         for index, item in enumerate(batch):
             logits, quality = _decoded(sam, embedding[index : index + 1], item)
-            total = total + prompt_loss(logits.float(), quality.float(), item.part, item.whole)
+            answer = (logits.float(), quality.float(), item.part, item.whole)
+            total = total + prompt_loss(*answer, item.rated)
     cells = torch.stack([item.cells for item in batch])
     together: Tensor = affinity(embedding.float(), cells)
     return total / len(batch) + AFFINITY_WEIGHT * together
+
+
+def _encoded(sam: Sam, batch: list[Prompted], *, half: bool) -> Tensor:
+    """(B, C, h, w): the embeddings of a batch.
+
+    A processor is slower with the encoder's narrow convolutions in bfloat16: a quarter, forward
+    and back.
+    """
+    pixels = torch.stack([_normalised(sam, item) for item in batch])
+    half = half and sam.device.type != "cpu"
+    with torch.autocast(sam.device.type, torch.bfloat16, enabled=half):
+        embedding: Tensor = sam.image_encoder(pixels.contiguous(memory_format=CHANNELS_LAST))
+    return embedding
 
 
 def _normalised(sam: Sam, item: Prompted) -> Tensor:
@@ -145,7 +164,8 @@ def train(cache: Path, plan: Plan, place: Placement, half: bool, start: Path | N
     """Train for the planned length, counted over all runs; prints where the checkpoint lies."""
     torch.manual_seed(plan.seed)
     device = torch.device(place.device)
-    sam, affinity, state = new_model().to(device), Affinity(WIDTH).to(device), State()
+    sam, affinity, state = new_model().to(device), Affinity(WIDTH).to(device), TrainingState()
+    sam.image_encoder.to(memory_format=CHANNELS_LAST)
     slow = copy.deepcopy(sam).requires_grad_(False)
     path = cache / "sam" / f"sam-{plan.seed}-{plan.side_px}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,27 +176,23 @@ def train(cache: Path, plan: Plan, place: Placement, half: bool, start: Path | N
         _begin(start, sam, slow, affinity, optim)
         if plan.only_quality:
             sam.load_state_dict(slow.state_dict())  # the weights that ship are to be judged
-    if plan.only_quality:
-        sam.requires_grad_(False).mask_decoder.iou_prediction_head.requires_grad_(True)
     for group, peak in zip(optim.param_groups, (plan.backbone_rate, plan.rate), strict=True):
         group["peak"] = peak  # a checkpoint brings its own
+    _choose_what_learns(sam, plan)
     resized(sam, plan.side_px)
     # A processor computes no faster for crops made beside; an accelerator would wait for them.
     processes = 0 if place.device == "cpu" else max(1, (os.cpu_count() or 2) - 1)
     images = parallel.own_part(plan.images)
     seed = [plan.seed, state.step, *([parallel.rank()] if parallel.rank() else [])]
-    made = batches(cache, plan.side_px, images, seed, processes)
+    mixture = Mixture(cache, plan.side_px, images, plan.photograph_share)
+    made = batches(mixture, seed, processes)
     learning = [one for group in optim.param_groups for one in group["params"]]
     saved, began, shown = time.monotonic(), time.monotonic() - state.seconds, 0.0
     while plan.length.done(state.step, state.seconds) < 1:
         _set_rates(optim, plan, state)
         optim.zero_grad(set_to_none=True)
         batch = [one.to(place.device) for one in next(made)]
-        loss = (
-            quality_loss_of(sam, batch, half=half)
-            if plan.only_quality
-            else loss_of(sam, affinity, batch, half=half)
-        )
+        loss = _loss(plan, sam, affinity, batch, half=half)
         loss.backward()
         parallel.average_gradients(learning, images / plan.images)
         nn.utils.clip_grad_norm_(learning, 1.0)
@@ -197,7 +213,19 @@ def train(cache: Path, plan: Plan, place: Placement, half: bool, start: Path | N
         print(path)
 
 
-def _set_rates(optim: torch.optim.AdamW, plan: Plan, state: State) -> None:
+def _choose_what_learns(sam: Sam, plan: Plan) -> None:
+    """Everything, or the quality head alone."""
+    if plan.only_quality:
+        sam.requires_grad_(False).mask_decoder.iou_prediction_head.requires_grad_(True)
+
+
+def _loss(plan: Plan, sam: Sam, affinity: Affinity, batch: list[Prompted], *, half: bool) -> Tensor:
+    if plan.only_quality:
+        return quality_loss_of(sam, batch, half=half)
+    return loss_of(sam, affinity, batch, half=half)
+
+
+def _set_rates(optim: torch.optim.AdamW, plan: Plan, state: TrainingState) -> None:
     """Linear warm-up by steps, then a cosine over the planned length."""
     done = plan.length.done(state.step, state.seconds)
     cosine = plan.final_share + (1 - plan.final_share) * 0.5 * (1 + math.cos(math.pi * done))
@@ -213,7 +241,7 @@ def _follow(slow: Sam, sam: Sam, step: int) -> None:
         own.lerp_(new, 1 - decay)
 
 
-def _save(path: Path, plan: Plan, state: State, *parts: Any) -> None:
+def _save(path: Path, plan: Plan, state: TrainingState, *parts: Any) -> None:
     sam, slow, affinity, optim = parts
     content = {
         "plan": asdict(plan),
@@ -236,13 +264,13 @@ def _begin(path: Path, sam: Sam, slow: Sam, affinity: Affinity, optim: Any) -> N
         model.load_state_dict(load_file(path))  # half precision is widened on the way
 
 
-def _restore(path: Path, sam: Sam, slow: Sam, affinity: Affinity, optim: Any) -> State:
+def _restore(path: Path, sam: Sam, slow: Sam, affinity: Affinity, optim: Any) -> TrainingState:
     content = torch.load(path, weights_only=True, map_location=sam.device)
     sam.load_state_dict(content["sam"])
     slow.load_state_dict(content["slow"])
     affinity.load_state_dict(content["affinity"])
     optim.load_state_dict(content["optimiser"])
-    return State(**content["state"])
+    return TrainingState(**content["state"])
 
 
 def main() -> None:
@@ -259,6 +287,9 @@ def main() -> None:
     )
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    options.add_argument(
+        "--photograph-share", type=float, default=0.0, help="of the images: annotated photographs"
+    )
     options.add_argument("--only-quality", action="store_true", help="teach ranking alone")
     options.add_argument("--half", action="store_true", help="bfloat16 where torch knows it")
     options.add_argument("--start", type=Path, help="checkpoint or packed weights to begin from")
@@ -275,6 +306,7 @@ def main() -> None:
         backbone_rate=chosen.rate / 4,
         final_share=chosen.final,
         seed=chosen.seed,
+        photograph_share=chosen.photograph_share,
         only_quality=chosen.only_quality,
     )
     given = (chosen.cache, plan, place, chosen.half, chosen.start)

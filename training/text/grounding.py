@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from training.clip.targets import thing_meanings
-from training.data.things import Thing, load_things
+from training.data.things import DrawableThing, load_things
 from training.text.corpus import Corpus
 from training.text.teacher import TEACHER_DIM, Vectors
 from training.text.words import imagenet_names
@@ -38,7 +38,7 @@ def grounded(cache: Path, corpus: Corpus) -> Corpus:
     return Corpus(concepts, targets, corpus.space)
 
 
-def _owned(things: list[Thing], meanings: Vectors) -> dict[str, Vectors]:
+def _owned(things: list[DrawableThing], meanings: Vectors) -> dict[str, Vectors]:
     """Keyword -> the unit mean (384,) of the meanings of the things that have it."""
     sums: dict[str, Vectors] = defaultdict(lambda: np.zeros(TEACHER_DIM, np.float32))
     for thing, meaning in zip(things, meanings, strict=True):

@@ -1,0 +1,220 @@
+"""Measures a SAM on the annotated photographs that it never learned from.
+
+`python -m training.sam.annotated_evaluate --photographs DIR` judges the weights that ship as the
+`demo` preset uses them; `--checkpoint FILE` judges a training checkpoint or packed weights. With
+`--table` the automatic masks are made with no thresholds, and a row is printed for each of a grid.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from segment_anything.modeling import Sam
+
+from segsearch.core.types import Proposal
+from segsearch.masks.rle import decode
+from segsearch.models.presets import DEMO
+from segsearch.models.segment.automatic import GeneratorSettings
+from segsearch.models.segment.multilook import find_masks
+from segsearch.models.segment.sam import SamSegmenter
+from segsearch.models.segment.sam_lite import IMAGE_SIZE
+from segsearch.models.segment.session import EncodingCache
+from training.data.annotated import AnnotatedPhotograph, annotated, with_folder
+from training.data.fetch import parser
+from training.sam.annotated_pool import read_pixels
+from training.sam.evaluate import KEPT_BYTES, deepest, iou, load
+
+LARGE = 0.01  # of the picture: things above it are clicked on, and counted apart
+MOST = 100  # automatic masks of a picture, for the average recall
+RECALL_IOUS = np.linspace(0.5, 0.95, 10)
+KNOWN = 0.5  # of an automatic mask lies in masks by people: then its true IoU is known
+INSIDE = 0.85  # of an automatic mask lies in a thing: then it is the thing or a part of it
+QUALITIES, STABILITIES = (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8), (0.3, 0.4, 0.5, 0.6)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """k automatic masks of one picture against m masks by people.
+
+    `quality` and `stability` (k,) as the model has them; `overlap` (k, m) IoU; `inside` (k, m) the
+    share of the automatic mask in the other; `known` (k,) the share of it in any; `areas` (m,)
+    shares of the picture.
+    """
+
+    quality: NDArray[np.float64]
+    stability: NDArray[np.float64]
+    overlap: NDArray[np.float64]
+    inside: NDArray[np.float64]
+    known: NDArray[np.float64]
+    areas: NDArray[np.float64]
+
+    def above(self, quality: float, stability: float) -> Judged:
+        """Those that pass both thresholds."""
+        keep = (self.quality >= quality) & (self.stability >= stability)
+        return replace(
+            self, quality=self.quality[keep], stability=self.stability[keep],
+            overlap=self.overlap[keep], inside=self.inside[keep], known=self.known[keep],
+        )  # fmt: skip
+
+
+def judged(proposals: list[Proposal], photograph: AnnotatedPhotograph) -> Judged:
+    """Compare a picture's automatic masks with the masks by people."""
+    size = photograph.height * photograph.width
+    truth = np.stack([decode(mask).ravel() for mask in photograph.masks]).astype(np.float32)
+    made = [decode(proposal.mask).ravel() for proposal in proposals]
+    masks = np.stack(made).astype(np.float32) if made else np.zeros((0, size), np.float32)
+    shared = masks @ truth.T
+    areas, own = truth.sum(1), masks.sum(1)
+    return Judged(
+        quality=np.array([proposal.predicted_iou for proposal in proposals]),
+        stability=np.array([proposal.stability for proposal in proposals]),
+        overlap=shared / np.maximum(own[:, None] + areas - shared, 1),
+        inside=shared / np.maximum(own[:, None], 1),
+        known=masks @ truth.max(0) / np.maximum(own, 1),
+        areas=areas / size,
+    )
+
+
+def automatic_scores(pictures: list[Judged]) -> dict[str, float]:
+    """How many things some mask finds, how many masks that takes, and what their quality tells."""
+    best = np.concatenate([_best(picture) for picture in pictures])
+    large = np.concatenate([picture.areas for picture in pictures]) > LARGE
+    ranked = np.concatenate([_best(picture, MOST) for picture in pictures])
+    firsts = [first for picture in pictures for first in _first_inside(picture)]
+    scores = {
+        "things": float(len(best)),
+        "recall_0.5": float((best >= 0.5).mean()),
+        "recall_0.7": float((best >= 0.7).mean()),
+        "large_recall_0.5": float((best[large] >= 0.5).mean()),
+        "large_recall_0.7": float((best[large] >= 0.7).mean()),
+        "mean_best_iou": float(best.mean()),
+        "average_recall_100": float((ranked[:, None] >= RECALL_IOUS).mean()),
+        "whole_ranked_first": float(np.mean(firsts)),
+        "masks_a_photograph": float(np.mean([len(picture.quality) for picture in pictures])),
+    }
+    return scores | quality_scores(pictures)
+
+
+def quality_scores(pictures: list[Judged]) -> dict[str, float]:
+    """What predicted IoU says about true IoU, of masks that lie where people outlined things."""
+    sure = [picture.known >= KNOWN for picture in pictures]
+    quality = np.concatenate([p.quality[keep] for p, keep in zip(pictures, sure, strict=True)])
+    true = np.concatenate(
+        [p.overlap[keep].max(1, initial=0.0) for p, keep in zip(pictures, sure, strict=True)]
+    )
+    return {
+        "quality_correlation": float(np.corrcoef(quality, true)[0, 1]),
+        "quality_error": float(np.abs(np.clip(quality, 0, 1) - true).mean()),
+        "quality_auc_0.5": area_under_curve(quality, true >= 0.5),
+        "known_masks": float(len(true)),
+    }
+
+
+def area_under_curve(values: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """How often a right one has the higher value than a wrong one; NaN where a side is empty."""
+    above = values[right][:, None] - values[~right]
+    if not above.size:
+        return float("nan")
+    return float(((above > 0) + 0.5 * (above == 0)).mean())
+
+
+def _best(picture: Judged, most: int | None = None) -> NDArray[np.float64]:
+    """(m,) the best IoU for each thing, of all masks or those of the highest quality."""
+    order = np.argsort(-picture.quality, kind="stable")[:most]
+    return np.asarray(picture.overlap[order].max(0, initial=0.0))
+
+
+def _first_inside(picture: Judged) -> Iterator[bool]:
+    """For each large thing: whether the best-rated mask in it is all of it (IoU 0.5)."""
+    for thing in np.flatnonzero(picture.areas > LARGE):
+        inside = np.flatnonzero(
+            (picture.inside[:, thing] >= INSIDE) | (picture.overlap[:, thing] >= 0.5)
+        )
+        first = inside[np.argmax(picture.quality[inside])] if len(inside) else None
+        yield first is not None and bool(picture.overlap[first, thing] >= 0.5)
+
+
+def click_scores(
+    segmenter: SamSegmenter, photographs: list[AnnotatedPhotograph]
+) -> dict[str, float]:
+    """What one click on the deepest point of every large thing gives, as the product does it."""
+    rows = []
+    for number, photograph in enumerate(photographs):
+        pixels = read_pixels(photograph)
+        picture = EncodingCache(KEPT_BYTES).open(segmenter, number, partial(np.asarray, pixels))
+        for mask in photograph.masks:
+            if mask.area > LARGE * mask.height * mask.width:
+                truth = decode(mask)
+                x, y = deepest(truth)
+                offered = find_masks(picture, [(x + 0.5, y + 0.5)])
+                found = [iou(truth, decode(offer.mask)) for offer in offered] or [0.0]
+                rows.append((found[0], found[0] >= 0.5, max(found)))
+    first, right, best = np.mean(rows, axis=0)
+    return {"click_first": first, "click_first_0.5": right, "click_best_of_3": best}
+
+
+def evaluate(
+    sam: Sam, photographs: list[AnnotatedPhotograph], settings: GeneratorSettings
+) -> tuple[list[Judged], float]:
+    """Every photograph's automatic masks, judged, and the seconds that one took to make."""
+    segmenter = SamSegmenter(sam, identity="evaluated", settings=settings)
+    pictures, seconds = [], 0.0
+    for photograph in photographs:
+        pixels = read_pixels(photograph)
+        began = time.monotonic()
+        proposals = segmenter.propose(pixels)
+        seconds += time.monotonic() - began
+        pictures.append(judged(proposals, photograph))
+    return pictures, seconds / len(photographs)
+
+
+def main() -> None:
+    """Command line."""
+    options = parser(__doc__)
+    with_folder(options)
+    options.add_argument("--checkpoint", type=Path)
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--no-clicks", action="store_true")
+    options.add_argument("--table", action="store_true", help="try thresholds")
+    chosen = options.parse_args()
+    torch.set_num_threads(chosen.threads)
+    cv2.setNumThreads(1)
+    photographs = [one for one in annotated(chosen.photographs, validation=True) if one.masks]
+    sam = load(chosen.checkpoint, IMAGE_SIZE)
+    settings = GeneratorSettings(**DEMO.generator)
+    if chosen.table:
+        loose = replace(
+            settings, pred_iou_thresh=min(QUALITIES), stability_score_thresh=min(STABILITIES)
+        )
+        _print_table(evaluate(sam, photographs, loose)[0])
+        return
+    pictures, seconds = evaluate(sam, photographs, settings)
+    scores = automatic_scores(pictures) | {"seconds_a_photograph": seconds}
+    if not chosen.no_clicks:
+        segmenter = SamSegmenter(sam, identity="evaluated", settings=settings)
+        scores |= click_scores(segmenter, photographs)
+    for name, value in scores.items():
+        print(f"{name} {value:.3f}")
+
+
+def _print_table(pictures: list[Judged]) -> None:
+    """One row for each pair of thresholds, applied after duplicates are gone."""
+    names = ("recall_0.5", "recall_0.7", "average_recall_100", "whole_ranked_first",
+             "masks_a_photograph")  # fmt: skip
+    print("quality stability", *names)
+    for quality, stability in product(QUALITIES, STABILITIES):
+        scores = automatic_scores([picture.above(quality, stability) for picture in pictures])
+        print(f"{quality:.2f} {stability:.2f}", *(f"{scores[name]:.3f}" for name in names))
+
+
+if __name__ == "__main__":
+    main()
