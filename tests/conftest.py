@@ -30,6 +30,16 @@ GREEN = Shape("green", (20, 30, 90, 80))
 FAR_RED = Shape("red", (70, 5, 100, 35), "disc")
 
 
+SLOW_FIXTURES = {"demo_library", "photographs"}  # the embedded models fill a library
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what waits for a library that real models fill."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @dataclass(frozen=True)
 class Truth:
     """Where each named thing really is: `things[name]` lists (picture's file name, mask)."""

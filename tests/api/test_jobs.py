@@ -15,6 +15,8 @@ from tests.api.test_server import serving
 from tests.support.ingesting import paint_many
 from tests.support.small_models import open_small_service
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Path:

@@ -6,12 +6,15 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from segsearch.client.sync import Client
 from segsearch.masks.rle import from_coco, iou
 from tests.api.test_server import serving
 from tests.conftest import DEMO, Truth
+
+pytestmark = pytest.mark.server
 
 
 def test_an_uploaded_picture_is_indexed_found_cut_out_and_deleted(

@@ -21,6 +21,8 @@ from segsearch.library import open_library
 from segsearch.storage.api_keys import KeyRing, Scope
 from segsearch_api.server import bind, serve, url_of
 
+pytestmark = pytest.mark.server
+
 
 @contextmanager
 def serving(library: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:

@@ -19,6 +19,8 @@ from segsearch.library import SegSearch
 from tests.support.captioned import REGIONS, painted, texts, truth
 from tests.support.vision import HANGING, ScriptedEndpoint, vision_endpoint
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[SegSearch]:

@@ -28,6 +28,8 @@ from segsearch.storage.api_keys import Scope
 from tests.conftest import DEMO
 from tests.support.small_models import Shape, open_small_service, paint
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: str | Path, library: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "segsearch", "--library", library, *arguments]

@@ -33,6 +33,8 @@ from tests.support.every_model import put, write_tokenizer
 from tests.support.hub import serving
 from tests.support.small_sam import patchwork
 
+pytestmark = pytest.mark.server
+
 HUB_FILE = "/facebook/sam2.1-hiera-tiny/resolve/main/model.safetensors"
 
 

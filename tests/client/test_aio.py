@@ -15,6 +15,8 @@ from segsearch.client.sync import Client
 from segsearch.core.errors import ApiError, UnreachableError
 from tests.client.test_sync import Served
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:

@@ -27,6 +27,8 @@ from segsearch_api.server import bind
 from tests.conftest import BLUE, RED
 from tests.support.small_models import open_small_service, paint
 
+pytestmark = pytest.mark.server
+
 
 class Served:
     """A library behind uvicorn on a free port, in a thread."""

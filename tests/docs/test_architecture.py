@@ -38,7 +38,7 @@ def loaded_by(code: str, packages: Collection[str] = HEAVY) -> set[str]:
         "import segsearch",
         "from segsearch import Settings; Settings()",
         "from segsearch.client import AsyncClient, Client",
-        "from segsearch import Filters, Query, TextTerm; Query((TextTerm('a'),), 10, 3, Filters())",
+        "from segsearch import Query, TextTerm; Query((TextTerm('a'),), limit=5)",
     ],
 )
 def test_values_and_the_client_load_nothing_heavy(code: str) -> None:

@@ -27,6 +27,8 @@ from segsearch.search.schema import SceneRequest
 from segsearch_api.app import create_app
 from tests.support.documents import ROOT, blocks, code, section, table
 
+pytestmark = pytest.mark.slow
+
 QUERIES = "docs/queries.md"
 ROWS = table(QUERIES, "Ways to ask")
 SHOWN = ("photo-cat.jpg", "photo-coffee.jpg", "scene-00.jpg")

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ("segsearch", "api", "migrations", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
 

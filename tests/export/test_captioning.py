@@ -31,6 +31,8 @@ from tests.support.vision import (
     vision_endpoint,
 )
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[SegSearch]:

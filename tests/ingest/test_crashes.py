@@ -24,6 +24,8 @@ from tests.support.ingest_driver import HazardousModels, hazardous_pipeline
 from tests.support.ingesting import ask, done, finish, paint_many, start
 from tests.support.small_models import Shape, open_small_service, paint, small_pipeline
 
+pytestmark = pytest.mark.process
+
 WHOLE = (0, 0, 120, 90)
 
 

@@ -27,6 +27,8 @@ from tests.support.ingesting import ask, content, finish, paint_many, start
 from tests.support.small_models import Shape, open_small_service, paint
 from tests.support.vision import vision_endpoint
 
+pytestmark = pytest.mark.process
+
 SMALL_DISK_BYTES = 6_000_000
 
 

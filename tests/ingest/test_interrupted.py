@@ -15,6 +15,8 @@ import pytest
 from tests.conftest import DEMO
 from tests.support.ingesting import content, done
 
+pytestmark = pytest.mark.process
+
 PICTURES = 10
 PATIENCE_SECONDS = 240  # a run that is told to end finishes the pictures under way
 
@@ -69,7 +71,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
-        if name == "rich.console":
+        if name == "typer":
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Interrupting())

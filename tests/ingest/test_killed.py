@@ -18,6 +18,8 @@ from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.ingesting import ask, children, content, done, finish, paint_many, start
 from tests.support.small_models import open_small_service
 
+pytestmark = pytest.mark.process
+
 PICTURES = 60
 KILLED_WORKERS, KILLED_SERVERS, KILLED_MODELS = 12, 8, 10
 

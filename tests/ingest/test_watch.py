@@ -25,6 +25,8 @@ from segsearch.media.sources.reader import Sources
 from tests.support.ingesting import paint_many, until
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 
+pytestmark = pytest.mark.slow
+
 
 class Seeing(Watch):
     """A watch that keeps what it has told."""

@@ -24,6 +24,8 @@ from tests.support import zoo
 from tests.support.small_models import open_small_service
 from tests.support.zoo import HEIGHT, PLAIN, REFUSED, SHOWING, THING, WIDTH
 
+pytestmark = pytest.mark.slow
+
 LEAST_IOU = 0.9
 
 

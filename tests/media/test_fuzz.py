@@ -24,6 +24,8 @@ from segsearch.media.decode import Limits, decode
 from segsearch.media.phash import perceptual_hash
 from tests.support import zoo
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
 SMALL = Image.effect_noise((24, 16), 60).convert("RGB")
 SEEDS: dict[str, Callable[[], bytes]] = {

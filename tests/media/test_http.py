@@ -14,6 +14,8 @@ from segsearch.core.settings import Settings
 from segsearch.media.sources.http import WebRules, fetch, is_public
 from segsearch.media.sources.reader import Sources
 
+pytestmark = pytest.mark.server
+
 LOCAL = WebRules(allowed=True, private=True, seconds=10, max_bytes=1000)
 
 

@@ -26,6 +26,8 @@ from segsearch_api.app import create_app
 from tests.conftest import DEMO
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 
+pytestmark = pytest.mark.server
+
 RED = Shape("red", (10, 10, 40, 40))
 BLUE = Shape("blue", (60, 20, 100, 70), "disc")
 

@@ -14,6 +14,8 @@ from segsearch.library import SegSearch
 from segsearch.masks.crops import CropRule, context_crop
 from tests.conftest import DEMO, Truth
 
+pytestmark = pytest.mark.slow
+
 # Share of queries that must be answered rightly.
 REQUIRED = 0.6
 

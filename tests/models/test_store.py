@@ -30,6 +30,8 @@ from segsearch.models.zoo.pullable import TABLE, ModelSource, PullableModel, fin
 from segsearch.models.zoo.store import ModelStore
 from tests.support.hub import Hub, serving
 
+pytestmark = pytest.mark.server
+
 DATA = bytes(range(256)) * 8192  # 2 MiB
 SHA256 = hashlib.sha256(DATA).hexdigest()
 FILE = "/weights.safetensors"

@@ -40,6 +40,8 @@ from tests.support.small_models import (
     paint,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "said"),

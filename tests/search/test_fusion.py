@@ -88,8 +88,8 @@ def test_without_words_a_joined_search_goes_by_vectors() -> None:
     [
         (TextTerm("red"), SegmentTerm(7)),
         (PictureTerm(b""),),
-        (TextTerm("red", NOT_WEIGHT),),
         (TextTerm(" "),),
+        (TextTerm("red", NOT_WEIGHT), SegmentTerm(7)),
     ],
 )
 def test_captions_alone_are_found_by_words_alone(

@@ -16,6 +16,8 @@ from segsearch.core.settings import Settings
 from segsearch.core.types import Hit
 from segsearch.library import SegSearch, open_library
 
+pytestmark = pytest.mark.slow
+
 SKIMAGE = Path(skimage.data.__file__).parent
 SKLEARN = Path(sklearn.datasets.__file__).parent / "images"
 MATPLOTLIB = Path(matplotlib.get_data_path()) / "sample_data"

@@ -16,6 +16,8 @@ from segsearch.models.segment.multilook import find_masks
 from tests.conftest import Truth
 from tests.support.small_models import Shape, open_small_service, paint
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_click_on_a_thing_cuts_it_out(demo_library: SegSearch, truth: Truth) -> None:
     clicks: list[float] = []

@@ -17,6 +17,8 @@ from tests.support.every_model import put
 from tests.support.small_sam import patchwork
 from tests.support.small_sam2 import small_sam2
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
 def test_every_row_loads_from_a_file_of_its_shape(entry: PullableModel, tmp_path: Path) -> None:

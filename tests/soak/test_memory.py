@@ -18,6 +18,8 @@ from segsearch.core.settings import Settings
 from segsearch.ingest.worker import Step
 from segsearch.library import open_library
 
+pytestmark = pytest.mark.slow
+
 PICTURES = int(os.environ.get("SOAK_PICTURES", "2000"))
 FIRST_LOOK = PICTURES // 10
 MOST_GROWTH = 0.10

@@ -21,6 +21,8 @@ from segsearch.library import SegSearch
 from tests.support.ingesting import content, paint_many
 from tests.support.small_models import Shape, open_small_service, paint
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:

@@ -12,6 +12,8 @@ from torch import nn
 from training import parallel
 from training.clip.memory import Memory
 
+pytestmark = pytest.mark.slow
+
 PICTURES = torch.arange(24.0).view(8, 3) / 10
 WANTED = torch.linspace(-1, 1, 8)[:, None]
 
