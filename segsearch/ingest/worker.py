@@ -209,7 +209,7 @@ class Worker:
         tries = claim.interruptions if crash.from_outside else claim.crashes
         if tries + 1 < (OUTSIDE_KILLS if crash.from_outside else CRASHES):
             reason = f"The model process ended: {crash.kind}."
-            return self._again(claim, path, reason, tries, counts)
+            return self._put_back(claim, path, reason, tries, counts)
         reason = f"It crashed the models {tries + 1} times: {crash.kind}."
         if crash.from_outside:
             reason = f"It was under way {tries + 1} times when a process was killed: {crash.kind}."
@@ -219,12 +219,12 @@ class Worker:
     def _failed(self, claim: Claim, path: str, problem: str) -> Step:
         """Try again later, twice."""
         if claim.errors + 1 < TRIES:
-            return self._again(claim, path, problem, claim.errors, "errors")
+            return self._put_back(claim, path, problem, claim.errors, "errors")
         reason = f"The models failed on it: {problem.rstrip('.')}."
         self._catalog.fail(claim, reason)
         return Step(path, 0, reason)
 
-    def _again(self, claim: Claim, path: str, reason: str, tries: int, counts: Setback) -> Step:
+    def _put_back(self, claim: Claim, path: str, reason: str, tries: int, counts: Setback) -> Step:
         """Put a picture back for a pause that doubles with each try."""
         pause = min(self._pace.retry_seconds * 2.0**tries, LONGEST_PAUSE_SECONDS)
         self._catalog.put_back(claim, reason, pause_seconds=pause, counts=counts)
