@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from segsearch.core.types import Box, Mask
-from segsearch.masks.rle import encode, to_coco
+from segsearch.core.types import Box, Mask, Proposal
+from segsearch.masks.rle import decode, encode, to_coco
 from training.data.annotated import EVERYTHING, SOME, annotated, validation_names
 from training.sam.annotated_batches import AnnotatedSampler, answers
 from training.sam.annotated_evaluate import area_under_curve, automatic_scores, judged
@@ -171,13 +171,11 @@ def test_right_above_wrong_is_one_and_below_is_none() -> None:
 
 
 def test_a_fragment_rated_above_its_whole_is_counted_as_such(folder: Path) -> None:
-    from segsearch.core.types import Proposal
-
-    photograph = annotated(folder, validation=False)[0]
+    truths = [decode(mask) for mask in annotated(folder, validation=False)[0].masks]
     whole, fragment = rectangle(*THING_BOX), rectangle(8, 8, 16, 16)
     for whole_quality, first in ((0.8, 1.0), (0.6, 0.0)):
         made = [Proposal(whole, whole_quality, 1.0), Proposal(fragment, 0.7, 1.0)]
-        scores = automatic_scores([judged(made, photograph)])
+        scores = automatic_scores([judged(made, truths)])
         assert scores["whole_ranked_first"] == first
         assert scores["average_recall_100"] == 1.0
         assert scores["masks_a_photograph"] == 2.0

@@ -29,7 +29,7 @@ from training.sam.batches import (
 from training.sam.pasting import cut_out, pasted
 from training.sam.pool import UNKNOWN
 
-WEAK_SHARE = 0.25  # of the photographs, once there are masks drawn into boxes
+WEAK_SHARE = 0.18  # of the photographs, once there are masks drawn into boxes
 SHARES = {EVERYTHING: 4.0, THINGS: 2.0, SOME: 0.7}  # how often a photograph is taken, by its masks
 BOX_SHARE, CLICKS_SHARE = 0.12, 0.08
 WHOLE_PICTURE_SHARE, SMALLEST_WINDOW = 0.45, 0.45  # of crops; of the sides

@@ -2,13 +2,14 @@
 
 `python -m training.sam.annotated_evaluate --photographs DIR` judges the weights that ship as the
 `demo` preset uses them; `--checkpoint FILE` judges a training checkpoint or packed weights. With
-`--table` the automatic masks are made with no thresholds, and a row is printed for each of a grid.
+`--table` the automatic masks are made with low thresholds, and a row is printed for each of a grid;
+`--scenes` has scenes of the held-out style beside them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -30,14 +31,16 @@ from segsearch.models.segment.sam_lite import IMAGE_SIZE
 from segsearch.models.segment.session import EncodingCache
 from training.data.annotated import AnnotatedPhotograph, annotated, with_folder
 from training.data.fetch import parser
+from training.data.scene import Scene
 from training.sam.annotated_pool import read_pixels
-from training.sam.evaluate import KEPT_BYTES, deepest, iou, load
+from training.sam.evaluate import AUTO_SMALLEST, KEPT_BYTES, deepest, held_out_scenes, iou, load
 
 LARGE = 0.01  # of the picture: things above it are clicked on, and counted apart
 MOST = 100  # automatic masks of a picture, for the average recall
 RECALL_IOUS = np.linspace(0.5, 0.95, 10)
 KNOWN = 0.5  # of an automatic mask lies in masks by people: then its true IoU is known
 INSIDE = 0.85  # of an automatic mask lies in a thing: then it is the thing or a part of it
+Picture = tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]  # pixels (H, W, 3), true masks (H, W)
 QUALITIES, STABILITIES = (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8), (0.3, 0.4, 0.5, 0.6)
 
 
@@ -66,10 +69,10 @@ class Judged:
         )  # fmt: skip
 
 
-def judged(proposals: list[Proposal], photograph: AnnotatedPhotograph) -> Judged:
-    """Compare a picture's automatic masks with the masks by people."""
-    size = photograph.height * photograph.width
-    truth = np.stack([decode(mask).ravel() for mask in photograph.masks]).astype(np.float32)
+def judged(proposals: list[Proposal], truths: list[NDArray[np.bool_]]) -> Judged:
+    """Compare a picture's automatic masks with its true masks (H, W), one at least."""
+    size = truths[0].size
+    truth = np.stack([mask.ravel() for mask in truths]).astype(np.float32)
     made = [decode(proposal.mask).ravel() for proposal in proposals]
     masks = np.stack(made).astype(np.float32) if made else np.zeros((0, size), np.float32)
     shared = masks @ truth.T
@@ -162,19 +165,32 @@ def click_scores(
     return {"click_first": first, "click_first_0.5": right, "click_best_of_3": best}
 
 
-def evaluate(
-    sam: Sam, photographs: list[AnnotatedPhotograph], settings: GeneratorSettings
-) -> tuple[list[Judged], float]:
-    """Every photograph's automatic masks, judged, and the seconds that one took to make."""
-    segmenter = SamSegmenter(sam, identity="evaluated", settings=settings)
-    pictures, seconds = [], 0.0
+def pictures_of(photographs: list[AnnotatedPhotograph]) -> Iterator[Picture]:
+    """Photographs and their masks by people."""
     for photograph in photographs:
-        pixels = read_pixels(photograph)
+        yield read_pixels(photograph), [decode(mask) for mask in photograph.masks]
+
+
+def pictures_in(scenes: list[Scene]) -> Iterator[Picture]:
+    """Scenes and their things of more than 1 % of the picture, as `evaluate.py` has it."""
+    for scene in scenes:
+        masks = [item.mask for item in scene.instances if item.mask.mean() > AUTO_SMALLEST]
+        if masks:
+            yield scene.pixels, masks
+
+
+def evaluate(
+    sam: Sam, pictures: Iterable[Picture], settings: GeneratorSettings
+) -> tuple[list[Judged], float]:
+    """Every picture's automatic masks, judged, and the seconds that one took to make."""
+    segmenter = SamSegmenter(sam, identity="evaluated", settings=settings)
+    rows, seconds = [], 0.0
+    for pixels, truths in pictures:
         began = time.monotonic()
         proposals = segmenter.propose(pixels)
         seconds += time.monotonic() - began
-        pictures.append(judged(proposals, photograph))
-    return pictures, seconds / len(photographs)
+        rows.append(judged(proposals, truths))
+    return rows, seconds / len(rows)
 
 
 def main() -> None:
@@ -185,6 +201,7 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--no-clicks", action="store_true")
     options.add_argument("--table", action="store_true", help="try thresholds")
+    options.add_argument("--scenes", type=int, default=0, help="in a second table")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(1)
@@ -195,9 +212,12 @@ def main() -> None:
         loose = replace(
             settings, pred_iou_thresh=min(QUALITIES), stability_score_thresh=min(STABILITIES)
         )
-        _print_table(evaluate(sam, photographs, loose)[0])
+        _print_table(evaluate(sam, pictures_of(photographs), loose)[0])
+        if chosen.scenes:
+            scenes = held_out_scenes(chosen.cache, chosen.scenes)
+            _print_table(evaluate(sam, pictures_in(scenes), loose)[0])
         return
-    pictures, seconds = evaluate(sam, photographs, settings)
+    pictures, seconds = evaluate(sam, pictures_of(photographs), settings)
     scores = automatic_scores(pictures) | {"seconds_a_photograph": seconds}
     if not chosen.no_clicks:
         segmenter = SamSegmenter(sam, identity="evaluated", settings=settings)
@@ -210,7 +230,7 @@ def _print_table(pictures: list[Judged]) -> None:
     """One row for each pair of thresholds, applied after duplicates are gone."""
     names = ("recall_0.5", "recall_0.7", "average_recall_100", "whole_ranked_first",
              "masks_a_photograph")  # fmt: skip
-    print("quality stability", *names)
+    print("quality stability", *names, flush=True)
     for quality, stability in product(QUALITIES, STABILITIES):
         scores = automatic_scores([picture.above(quality, stability) for picture in pictures])
         print(f"{quality:.2f} {stability:.2f}", *(f"{scores[name]:.3f}" for name in names))
