@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import resvg_py
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -55,6 +54,8 @@ def load_drawings(cache: Path, *, styles: tuple[str, ...] = tuple(STYLES)) -> Dr
 
 def render_svg(svg: str, side_px: int = SIDE_PX) -> RGBA:
     """(side, side, 4) uint8 with straight alpha; a drawing that is not square is centred."""
+    import resvg_py  # of the extra `training`; what is rendered already needs it no more
+
     encoded = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=side_px, skip_system_fonts=True))
     picture = Image.open(io.BytesIO(encoded)).convert("RGBA")
     picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
