@@ -353,11 +353,13 @@ def open_library(settings: Settings, *, create: bool = False) -> SegSearch:
     index = SyncedIndex(
         catalog, FaissIndexFactory(), settings.library / "index", Mix(*settings.mix)
     )
-    loaded: dict[str, PresetModels] = {}
+    loaded: dict[str | None, PresetModels] = {}
     lock = threading.Lock()
 
     def models_of(name: str | None) -> PresetModels:
         name = name or settings.preset
+        if name in loaded:
+            return loaded[name]
         chosen = preset(name) if name else best_here(settings)
         with lock:
             return loaded.setdefault(chosen.name, PresetModels(chosen, settings))

@@ -1,6 +1,6 @@
 """Prints how photographs are searched and cut: `python -m benchmarks.photographs`.
 
-Words: the queries of photographs.json through a library of these photographs, the best region's
+Words: the queries of packaged_photographs.json through a library of these photographs, the best region's
 picture counted, how well the best scores of present and absent words part (AUC), and how many of
 both the default floor of relevance turns away. Masks: the things outlined by hand in outlines.json,
 by automatic masks and by a click in their middle, as the product answers it.
@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.looks import click
-from benchmarks.photographs import TABLE, Photograph, absent, photographs, queries
 from segsearch.core.query import MIN_RELEVANCE, Query, TextTerm
 from segsearch.core.settings import Settings
 from segsearch.core.types import Hit
@@ -28,8 +27,9 @@ from segsearch.models.presets import DEFAULT_PRESET, preset
 from segsearch.models.protocols import Promptable
 from segsearch.models.segment.session import EncodingCache
 from segsearch.search.evaluation.truth import read_truth
+from training.data.packaged_photographs import Photograph, absent, photographs, queries
 
-OUTLINES = TABLE.with_name("outlines.json")
+OUTLINES = Path(__file__).with_name("outlines.json")
 RIGHT_IOU = 0.5
 KEPT_BYTES = 1 << 30
 

@@ -13,6 +13,7 @@ from segsearch.core.filters import Filters
 from segsearch.core.query import (
     ImageTerm,
     Pointed,
+    Prefer,
     Query,
     SearchAnswer,
     SegmentTerm,
@@ -47,8 +48,14 @@ class Candidates:
     """
 
     nearest: Nearest
-    background: Background | None
+    chance: Callable[[], Background | None] = lambda: None
     relevances: Relevances | None = None
+
+    @property
+    def background(self) -> Background | None:
+        """How the query scores by chance; None where the library is too small to tell, and where
+        captions take part. Worked out when it is first asked for."""
+        return self.chance()
 
     def relevance(self, scores: Sequence[float], ids: Sequence[int]) -> Sequence[float | None]:
         """Of the segments with these scores; None where the library is too small to tell."""
@@ -79,7 +86,8 @@ class SearchEngine:
 
     def search(self, recipe: Active, query: Query) -> SearchAnswer:
         """One page of regions; `SegSearch.search` says which errors are raised."""
-        fusion.check(query)
+        if query.captions != "off":
+            fusion.check(query)
         question = cursors.question_of(query, f"{recipe[0]}/{recipe[1].fingerprint}")
         cursor = cursors.read(query.cursor, question) if query.cursor else None
         newest = cursor.newest if cursor else self._catalog.newest_segment()
@@ -93,7 +101,9 @@ class SearchEngine:
         may_be_absent = cursor is None and not _is_there(query)
         if may_be_absent and relevance is not None and relevance < query.min_relevance:
             return SearchAnswer((), relevance, _nothing_matches(relevance, query), pointed)
-        accepts = ranking.preferred(query.prefer, candidates.slack, siblings)
+        accepts = None
+        if query.prefer is not Prefer.ANY:
+            accepts = ranking.preferred(query.prefer, candidates.slack, siblings)
         rules = self._rules(query, cursor, newest, accepts)
         first_rules = replace(rules, per_image=1) if query.by_picture else rules
         ranked = ranking.rank(candidates.nearest, self.fetch, query.limit + 1, first_rules)
@@ -122,13 +132,13 @@ class SearchEngine:
 
         permitted = frozenset(() if allowed is None else allowed.tolist())
         if query.captions == "only":
-            return Candidates(fusion.by_captions(query, by_words), None), lambda _: [], ()
+            return Candidates(fusion.by_captions(query, by_words)), lambda _: [], ()
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
         judged = bool(query.like or query.unlike)
         alone = query.captions == "off" and not judged and are_words(query.terms)
         candidates = self.candidates(recipe, vector, allowed, by_words=alone)
         if query.captions == "join":
-            candidates = Candidates(fusion.joined(query, candidates.nearest, by_words), None)
+            candidates = Candidates(fusion.joined(query, candidates.nearest, by_words))
         return candidates, self._siblings(recipe, vector, allowed), pointed
 
     def query_vector(
@@ -160,7 +170,11 @@ class SearchEngine:
         """
         rows, count = self._index.sample(recipe)
         count = count if allowed is None else int(allowed.size)
-        chance = background(rows @ vector, count)
+
+        @cache
+        def chance() -> Background | None:
+            return background(rows @ vector, count)
+
         others = self._calibration.relevances(recipe, rows, vector, count) if by_words else None
         if allowed is not None and allowed.size <= EXACT_IDS:
             scores, ids = self._index.scores(recipe, vector, allowed)

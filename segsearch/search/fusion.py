@@ -8,7 +8,7 @@ from functools import cache
 
 from segsearch.core.errors import QueryError
 from segsearch.core.query import Prefer, Query, TextTerm
-from segsearch.search.validate import check_text
+from segsearch.search.vectors import check_text
 
 Ranking = tuple[list[float], list[int]]  # scores and segment ids, best first
 Nearest = Callable[[int], Ranking]  # the best k

@@ -112,14 +112,12 @@ def same_thing(first: Segment, second: Segment) -> bool:
 
 def preferred(
     prefer: Prefer, slack: float, siblings: Callable[[int], Sequence[Ranked]]
-) -> Callable[[float, Segment], bool] | None:
+) -> Callable[[float, Segment], bool]:
     """Whether a region may stand for its picture, given the regions it lies in or holds.
 
-    Under WHOLE a region gives way to one it lies in, under PART to one that lies in it, when that
+    `prefer` is WHOLE or PART. Under WHOLE a region gives way to one it lies in, under PART to one that lies in it, when that
     one's score is at most `slack` below its own. `siblings` gives every scored region of an image.
     """
-    if prefer is Prefer.ANY:
-        return None
 
     def accepts(score: float, segment: Segment) -> bool:
         return not any(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segsearch.core.arrays import Pixels, Vector, Vectors
 from segsearch.core.errors import QueryError, RecipeError
 from segsearch.core.query import (
+    MAX_TEXT_CHARACTERS,
     ImageTerm,
     MaskCandidate,
     PictureTerm,
@@ -30,7 +31,6 @@ from segsearch.models.protocols import Embedder
 from segsearch.models.segment.session import EncodingCache, OpenPicture, promptable
 from segsearch.search.click import stored_region_at
 from segsearch.search.regions import point, region_vector
-from segsearch.search.validate import check_text, check_vector
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.synced import SyncedIndex
 from segsearch.storage.pictures import StoredPictures
@@ -149,6 +149,31 @@ class QueryVectors:
                 f"{present.embedder[:32]}...: run `segsearch index --rebuild` to make new ones."
             )
         return models.embedder()
+
+
+def check_text(text: str) -> str:
+    """The words without surrounding space; QueryError when nothing is left, or far too much."""
+    words = " ".join(text.split())
+    if not words:
+        raise QueryError("The query is empty: give words to look for.")
+    if len(words) > MAX_TEXT_CHARACTERS:
+        raise QueryError(
+            f"The query has {len(words)} characters, expected at most {MAX_TEXT_CHARACTERS}."
+        )
+    return words
+
+
+def check_vector(term: VectorTerm, dimension: int) -> Vector:
+    """The term's vector (d,) at unit length; QueryError for one without direction."""
+    if len(term.values) != dimension:
+        raise QueryError(
+            f"The vector has {len(term.values)} numbers, the library's embedder makes {dimension}."
+        )
+    vector = np.array(term.values, dtype=np.float64)
+    length = float(np.linalg.norm(vector))
+    if not np.isfinite(length) or length == 0:
+        raise QueryError("The vector has no direction: expected finite numbers, not all 0.")
+    return (vector / length).astype(np.float32)
 
 
 def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:

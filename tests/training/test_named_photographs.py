@@ -52,7 +52,7 @@ def test_every_listed_photograph_has_names_and_its_package_a_version_and_a_licen
 
 
 def test_no_listed_package_is_one_that_the_benchmark_reads() -> None:
-    from benchmarks.photographs import TABLE as MEASURED
+    from training.data.packaged_photographs import TABLE as MEASURED
 
     measured = {row["package"] for row in json.loads(MEASURED.read_text("utf-8"))["photographs"]}
     assert not measured & {entry["name"] for entry in json.loads(TABLE.read_text("utf-8"))}

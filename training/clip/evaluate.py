@@ -22,12 +22,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from benchmarks.photographs import absent, photographs, queries
 from training.clip.backgrounds import Backgrounds
 from training.clip.photographs import NamedPhotographs, split
 from training.clip.pictures import Composer, load_icons
 from training.data.fetch import DEFAULT_CACHE, HELD_OUT
 from training.data.named_photographs import listed
+from training.data.packaged_photographs import absent, photographs, queries
 from training.data.render import load_drawings
 from training.text.words import article
 

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from segsearch.core.errors import QueryError
-from segsearch.search import validate
-from segsearch.search.vectors import combine
+from segsearch.search.vectors import check_text, combine
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
 def test_a_query_without_words_is_refused(text: str) -> None:
     with pytest.raises(QueryError, match="empty"):
-        validate.check_text(text)
+        check_text(text)
 
 
 def test_terms_add_up_by_weight() -> None:
