@@ -1,4 +1,4 @@
-"""Puts routes, guards, problems and the page together over one library."""
+"""Puts routes, guards, errors and the page together over one library."""
 
 from __future__ import annotations
 

@@ -22,12 +22,11 @@ from segsearch.core.types import MAX_ID, Caption, Hit
 from segsearch.core.version import __version__
 from segsearch.export.caption_pack import neighbours
 from segsearch.export.documents import HitDocument
-from segsearch.export.render import crop_png, cutout_png, marked_jpeg, mask_png
+from segsearch.export.render import CROP_MARGIN, crop_png, cutout_png, marked_jpeg, mask_png
 from segsearch.library import SegSearch
 from segsearch.search.click import ClickedMask
 
 MAX_HITS = 50
-MARGIN = 0.15
 SHOWN_SIDE_PX = 1024
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Limit = Annotated[int, Field(ge=1, le=MAX_HITS)]
@@ -120,7 +119,7 @@ class Tools:
         """Show a region: a crop with its surroundings, then its whole picture with it outlined."""
         segment = self._library.catalog.segment(segment_id)
         pixels = self._library.pictures.pixels(segment.image_id)
-        crop = _png(crop_png(pixels, segment.mask, MARGIN))
+        crop = _png(crop_png(pixels, segment.mask, CROP_MARGIN))
         return [crop, _jpeg(marked_jpeg(pixels, segment.mask, SHOWN_SIDE_PX))]
 
     def cutout(self, segment_id: Id) -> Image:

@@ -27,7 +27,7 @@ from segsearch.core.query import (
     TextTerm,
 )
 from segsearch.core.settings import Settings
-from segsearch.core.types import Hit, IngestReport, Job, JobState, Recipe, Segment, Status
+from segsearch.core.types import Hit, IngestReport, Job, JobState, Recipe, Status
 from segsearch.export.caption_pack import RegionSources
 from segsearch.ingest.run import BY_HAND, IndexOptions, Ingest, Report, RunMode
 from segsearch.ingest.uploads import Uploads
@@ -38,7 +38,7 @@ from segsearch.models.loading import PresetModels, best_here, kind_of
 from segsearch.models.pipeline import ModelsOf
 from segsearch.models.presets import check_kinds, preset
 from segsearch.models.segment.session import OpenPicture
-from segsearch.search.click import ClickedMask, masks_at, stored_region_at
+from segsearch.search.click import ClickedMask, masks_at
 from segsearch.search.engine import SearchEngine
 from segsearch.search.scenes import answer_scene
 from segsearch.search.vectors import QueryVectors
@@ -83,7 +83,7 @@ class SegSearch:
         self, settings: Settings, catalog: Catalog, index: SyncedIndex, models_of: ModelsOf
     ) -> None:
         sources = Sources(settings)
-        limits = Limits(settings.max_bytes, settings.max_pixels)
+        limits = Limits.of(settings)
         self.settings = settings
         self.catalog = catalog
         self.pictures = StoredPictures(catalog, sources, limits)
@@ -217,10 +217,6 @@ class SegSearch:
         stored region that is the same; errors as `click.masks_at`."""
         return masks_at(self.catalog, self.point, image_id, (x, y))
 
-    def stored_region_at(self, image_id: int, x: float, y: float) -> Segment:
-        """The stored region that a click at x, y means; errors as `click.stored_region_at`."""
-        return stored_region_at(self.catalog, self.point, image_id, (x, y))
-
     def open_picture(self, picture: int | bytes) -> OpenPicture:
         """An image by its id, or a file's bytes, for pointing at: `.segment(points=[[x, y]])`.
 
@@ -353,12 +349,12 @@ def open_library(settings: Settings, *, create: bool = False) -> SegSearch:
     index = SyncedIndex(
         catalog, FaissIndexFactory(), settings.library / "index", Mix(*settings.mix)
     )
-    loaded: dict[str | None, PresetModels] = {}
+    loaded: dict[str, PresetModels] = {}
     lock = threading.Lock()
 
     def models_of(name: str | None) -> PresetModels:
         name = name or settings.preset
-        if name in loaded:
+        if name is not None and name in loaded:
             return loaded[name]
         chosen = preset(name) if name else best_here(settings)
         with lock:

@@ -38,7 +38,7 @@ router = APIRouter(prefix="/v1", tags=["library"])
 MEDIA_TYPES = {
     "coco": ("application/json", "segsearch-coco.json"),
     "jsonl": ("application/jsonl", "segsearch.jsonl"),
-    "parquet": ("application/vnd.apache.parquet", "segsearch.export.parquet"),
+    "parquet": ("application/vnd.apache.parquet", "segsearch.parquet"),
     "caption-pack": ("application/x-tar", "segsearch-captions.tar"),
 }
 COCO_EXAMPLE: dict[str, Any] = {

@@ -17,7 +17,7 @@ from segsearch.export.render import picture_png, thumbnail_jpeg
 from segsearch.library import SegSearch
 from segsearch.media.decode import decode_small
 from segsearch_api.deps import LibraryDep
-from segsearch_api.etag import DrawerDep, tag_of
+from segsearch_api.drawings import DrawerDep, tag_of
 from segsearch_api.openapi import (
     BAD_TAG,
     BODY_TOO_LARGE,

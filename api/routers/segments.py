@@ -21,7 +21,7 @@ from segsearch.library import SegSearch
 from segsearch.masks.polygons import polygons, svg_document
 from segsearch.masks.rle import to_coco
 from segsearch_api.deps import LibraryDep
-from segsearch_api.etag import Drawer, DrawerDep, tag_of
+from segsearch_api.drawings import Drawer, DrawerDep, tag_of
 from segsearch_api.openapi import (
     INVALID,
     NOT_ACCEPTABLE,
@@ -179,7 +179,10 @@ async def cutout_png(segment_id: SegmentId, library: LibraryDep, drawer: DrawerD
     responses=_png("RGB, square, at most 1,024 pixels a side; grey outside the picture."),
 )
 async def crop_png(
-    segment_id: SegmentId, library: LibraryDep, drawer: DrawerDep, margin: Margin = 0.15
+    segment_id: SegmentId,
+    library: LibraryDep,
+    drawer: DrawerDep,
+    margin: Margin = render.CROP_MARGIN,
 ) -> Response:
     """The square around the region with its surroundings."""
     draw = partial(render.crop_png, margin=margin)

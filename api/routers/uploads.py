@@ -1,4 +1,4 @@
-"""Pictures that are handed over, and wait for a worker then."""
+"""Uploads of pictures, which then wait for a worker."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Prints how photographs are searched and cut: `python -m benchmarks.photographs`.
 
-Words: the queries of packaged_photographs.json through a library of these photographs, the best region's
-picture counted, how well the best scores of present and absent words part (AUC), and how many of
-both the default floor of relevance turns away. Masks: the things outlined by hand in outlines.json,
-by automatic masks and by a click in their middle, as the product answers it.
+Words: the queries of packaged_photographs.json through a library of these photographs, the best
+region's picture counted, how well the best scores of present and absent words part (AUC), and how
+many of both the default floor of relevance turns away. Masks: the things outlined by hand in
+outlines.json, by automatic masks and by a click in their middle, as the product answers it.
 """
 
 from __future__ import annotations

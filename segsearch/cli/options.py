@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options and arguments that several commands have, each described once."""
 
 from __future__ import annotations
 
@@ -6,4 +6,25 @@ from typing import Annotated
 
 import typer
 
+from segsearch.core.types import MAX_ID
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+LISTED = 20  # skipped files or regions that are shown one by one
+# What `export` and `caption` have in common: which regions they are about
+Words = Annotated[str | None, typer.Argument(help="Words: regions that answer them.")]
+Below = Annotated[
+    list[str] | None, typer.Option("--under", help="Regions of pictures at or below a path.")
+]
+MostRegions = Annotated[
+    int | None,
+    typer.Option("--limit", max=MAX_ID, help="How many regions at most; of words 100 unless told."),
+]
+MostOfPicture = Annotated[
+    int, typer.Option("--per-image", help="How many of one picture at most, of words.")
+]
+LeastRelevance = Annotated[
+    float,
+    typer.Option(
+        "--min-relevance", help="Relevance the best region of words must reach; 0 takes all."
+    ),
+]

@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from segsearch.cli.options import LISTED
+
 if TYPE_CHECKING:
     from segsearch.core.query import SceneAnswer
     from segsearch.core.types import Hit, IngestReport, Status
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from segsearch.ingest.run import Report
     from segsearch.ingest.worker import Step
 
-LISTED = 20  # skipped files shown one by one
 WIDE_COLUMNS = 100  # a terminal this wide has room for boxes, areas and file names
 
 

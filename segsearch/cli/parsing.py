@@ -34,24 +34,6 @@ FORMS = {
     "gps_box": "SOUTH,WEST,NORTH,EAST", "near": "LATITUDE,LONGITUDE,KILOMETRES",
     "box": "X0,Y0,X1,Y1",
 }  # fmt: skip
-# What `export` and `caption` have in common: which regions they are about
-Words = Annotated[str | None, typer.Argument(help="Words: regions that answer them.")]
-Below = Annotated[
-    list[str] | None, typer.Option("--under", help="Regions of pictures at or below a path.")
-]
-MostRegions = Annotated[
-    int | None,
-    typer.Option("--limit", max=MAX_ID, help="How many regions at most; of words 100 unless told."),
-]
-MostOfPicture = Annotated[
-    int, typer.Option("--per-image", help="How many of one picture at most, of words.")
-]
-LeastRelevance = Annotated[
-    float,
-    typer.Option(
-        "--min-relevance", help="Relevance the best region of words must reach; 0 takes all."
-    ),
-]
 Command = TypeVar("Command", bound=Callable[..., Any])
 Read = Callable[[str], bytes]  # the bytes of a file or URL, within the limits
 Texts = tuple[str, ...]

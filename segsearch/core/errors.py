@@ -62,7 +62,7 @@ class SegSearchError(Exception):
 
 
 class InputError(SegSearchError):
-    """The caller handed over something unusable."""
+    """Input that cannot be used."""
 
     exit_code, status = 2, 400
 

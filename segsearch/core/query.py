@@ -248,7 +248,7 @@ class Slot(SlotOptions):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How one slot's region lies to another's: `relation` is one of `scenes.LINKS`.
+    """How one slot's region lies to another's: `relation` is one of `scene_assignment.LINKS`.
 
     Where one of the two is absent, only a thing that lies so must not be there.
     """

@@ -48,8 +48,8 @@ class Mask:
     """A non-empty region of an image: its tight box, and the run lengths of the crop inside it.
 
     `counts` is COCO's compressed encoding of the `box.height x box.width` crop (column-major),
-    thirty times cheaper to decode than the whole frame. `masks.to_coco` gives the usual
-    full-frame form, `masks.decode` an array.
+    thirty times cheaper to decode than the whole frame. `masks.rle.to_coco` gives the usual
+    full-frame form, `masks.rle.decode` an array.
     """
 
     height: int
@@ -112,7 +112,7 @@ class PictureInfo:
 
     `taken_at` is local time. `latitude` and `longitude` are degrees (WGS 84), north and east
     positive. `orientation` is EXIF's, 1 to 8, of the pixels as they were stored. `icc_profile` is
-    the name of the colour profile that was converted to sRGB. `perceptual_hash` is `likeness`'s.
+    the name of the colour profile that was converted to sRGB. `perceptual_hash` is `media.phash`'s.
     """
 
     width: int
@@ -200,12 +200,12 @@ class Caption:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A region that answers a query. `score` is a cosine, the higher the better; where
-    captions take part, it is what `hybrid` says. Captions come newest first.
+    captions take part, it is what `search.fusion` says. Captions come newest first.
 
     `relevance` in [0, 1] is how unlikely it is that a library of this size has such a region by
-    chance. For words that is judged beside what everyday words find in it (`everyday`), and need
-    not fall with the score; else beside the query's own scores. None where the library is too
-    small to tell, and where captions take part.
+    chance. For words that is judged beside what everyday words find in it
+    (`search.calibration`), and need not fall with the score; else beside the query's own scores.
+    None where the library is too small to tell, and where captions take part.
     """
 
     rank: int
@@ -305,7 +305,7 @@ Setback = Literal["crashes", "interruptions", "errors"]  # counts of a `Claim`
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One picture lent to one worker; `attempt` fences a commit that comes too late."""
+    """One picture assigned to one worker; `attempt` fences a commit that comes too late."""
 
     image_id: int
     recipe_id: int

@@ -23,12 +23,11 @@ from segsearch.core.atomic import whole
 from segsearch.core.errors import NotFoundError, PictureError
 from segsearch.core.types import Hit, Mask, Segment
 from segsearch.export.documents import HitDocument
-from segsearch.export.render import crop_png, cutout_png, marked_jpeg
+from segsearch.export.render import CROP_MARGIN, crop_png, cutout_png, marked_jpeg
 from segsearch.masks.relations import gap, relations
 
 LIST = "regions.jsonl"
 SKIPPED = "skipped.json"
-CROP_MARGIN = 0.15  # of the region's longer side
 MARKED_SIDE_PX = 768  # what vision models look at
 NEIGHBOURS = 8  # the nearest ones that are told of a region
 QUESTION = (

@@ -18,6 +18,7 @@ PALETTE = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66),
     (0, 114, 178), (213, 94, 0), (204, 121, 167),
 )  # fmt: skip
+CROP_MARGIN = 0.15  # around a region, of its longer side
 SHADE = 0.45  # what is left of the brightness outside the regions
 TINT = 0.28
 

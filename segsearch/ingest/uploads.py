@@ -1,6 +1,6 @@
-"""Stores pictures that are handed over as bytes in the library's folder, and takes them back.
+"""Stores uploaded pictures in the library's folder, and deletes them again.
 
-A picture lies at `uploads/ab/<sha256>.jpg`: handed over twice, it is there once. It is looked at
+A picture lies at `uploads/ab/<sha256>.jpg`: uploaded twice, it is there once. It is looked at
 before it is kept (format, size by its header), and described later by whoever works for the
 library.
 """
@@ -58,13 +58,13 @@ class Uploads:
         self._folder = Path(normal(library)) / FOLDER
         self._limits = limits
         self._recipe = recipe
-        self._lock = threading.Lock()  # nobody deletes a file that is being handed over again
+        self._lock = threading.Lock()  # nobody deletes a file that is being uploaded again
         self._swept = False
 
     def add(self, file: BinaryIO, name: str = "", *, collection: str | None = None) -> Uploaded:
         """Keep a picture and queue it; the same bytes again change nothing.
 
-        `name` only lends its ending. Raises PictureError for what is no picture,
+        Only the ending of `name` counts. Raises PictureError for what is no picture,
         PictureTooLargeError past the limits, NotFoundError for an unknown collection, DiskFullError
         and ReadOnlyError when it cannot be kept.
         """

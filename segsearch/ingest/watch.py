@@ -1,4 +1,4 @@
-"""Turns changes in folders into paths that are ready to be read: debounced, and keeping still."""
+"""Turns changes in folders into paths that can be read: those that have stopped changing."""
 
 from __future__ import annotations
 

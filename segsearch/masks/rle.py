@@ -145,11 +145,6 @@ def ious(masks: Sequence[Mask]) -> NDArray[np.float64]:
     return np.asarray(coco.iou(rows, rows, [0] * len(rows)), dtype=np.float64)
 
 
-def containment(inner: Mask, outer: Mask) -> float:
-    """The share of `inner` that lies inside `outer`, in [0, 1]."""
-    return intersection(inner, outer) / inner.area
-
-
 def intersection(first: Mask, second: Mask) -> int:
     """The number of pixels two masks of one frame share; disjoint boxes cost nothing."""
     a, b = first.box, second.box

@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import PictureError, PictureTooLargeError
+from segsearch.core.settings import Settings
 from segsearch.core.types import PictureInfo
 from segsearch.media.exif import orientation_of, picture_info
 from segsearch.media.raw import RAW_SUFFIXES, develop, exif_of, is_raw
@@ -57,6 +58,11 @@ class Limits:
 
     max_bytes: int = 200_000_000
     max_pixels: int = 200_000_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """Those that the settings allow."""
+        return cls(settings.max_bytes, settings.max_pixels)
 
 
 DEFAULT_LIMITS = Limits()

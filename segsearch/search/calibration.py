@@ -49,8 +49,8 @@ WEIGHED = 0.8  # the power of a region's spread by which its scores are divided
 STEPS = 1024  # of the scores at which relevance is worked out
 CURVES = 32  # kept: one for each number of regions that filters let pass
 
-Relevance = Callable[[NDArray[np.float32], Vectors], NDArray[np.float64]]
-Relevances = Callable[[Sequence[int]], Sequence[float | None]]
+RelevanceOfRows = Callable[[NDArray[np.float32], Vectors], NDArray[np.float64]]
+RelevanceOfIds = Callable[[Sequence[int]], Sequence[float | None]]
 
 
 def is_centred(words: Vectors, sample: Vectors) -> bool:
@@ -79,7 +79,7 @@ class EverydayScores:
         self._shares = np.stack([_shares(column, self._levels) for column in weighed.T])
         self._curve = lru_cache(CURVES)(self._curve_among)
 
-    def relevance(self, count: int) -> Relevance:
+    def relevance(self, count: int) -> RelevanceOfRows:
         """How relevant regions are among `count`: their scores (n,) with a query and their rows
         (n, d) -> (n,) in [0, 1]."""
         curve = self._curve(count)
@@ -116,7 +116,7 @@ class Calibration:
 
     def relevances(
         self, recipe: Active, sample: Vectors, vector: Vector, count: int
-    ) -> Relevances | None:
+    ) -> RelevanceOfIds | None:
         """What gives the relevances of segments, by id, for a query (d,) among `count` regions, of
         which `sample` (n, d) are some.
 

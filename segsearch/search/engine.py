@@ -23,7 +23,7 @@ from segsearch.core.query import (
 from segsearch.core.types import Hit, Image, Segment
 from segsearch.search import cursor as cursors
 from segsearch.search import fusion, ranking
-from segsearch.search.calibration import Calibration, Relevances
+from segsearch.search.calibration import Calibration, RelevanceOfIds
 from segsearch.search.cursor import Cursor
 from segsearch.search.ranking import Nearest, Ranked, Rules
 from segsearch.search.relevance import Background, background, rounded
@@ -48,14 +48,14 @@ class Candidates:
     """
 
     nearest: Nearest
-    chance: Callable[[], Background | None] = lambda: None
-    relevances: Relevances | None = None
+    judge: Callable[[], Background | None] = lambda: None
+    relevances: RelevanceOfIds | None = None
 
     @property
     def background(self) -> Background | None:
         """How the query scores by chance; None where the library is too small to tell, and where
         captions take part. Worked out when it is first asked for."""
-        return self.chance()
+        return self.judge()
 
     def relevance(self, scores: Sequence[float], ids: Sequence[int]) -> Sequence[float | None]:
         """Of the segments with these scores; None where the library is too small to tell."""
@@ -135,8 +135,8 @@ class SearchEngine:
             return Candidates(fusion.by_captions(query, by_words)), lambda _: [], ()
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
         judged = bool(query.like or query.unlike)
-        alone = query.captions == "off" and not judged and are_words(query.terms)
-        candidates = self.candidates(recipe, vector, allowed, by_words=alone)
+        words_only = query.captions == "off" and not judged and are_words(query.terms)
+        candidates = self.candidates(recipe, vector, allowed, words_only=words_only)
         if query.captions == "join":
             candidates = Candidates(fusion.joined(query, candidates.nearest, by_words))
         return candidates, self._siblings(recipe, vector, allowed), pointed
@@ -162,28 +162,28 @@ class SearchEngine:
         return self._catalog.select_segments(recipe[0], filters)
 
     def candidates(
-        self, recipe: Active, vector: Vector, allowed: Ids | None, *, by_words: bool
+        self, recipe: Active, vector: Vector, allowed: Ids | None, *, words_only: bool
     ) -> Candidates:
         """How the segments that pass score, by whichever way is faster; both give the same.
 
-        `by_words`: words alone are asked for, and relevance compares them with everyday words.
+        `words_only`: words alone are asked for, and relevance compares them with everyday words.
         """
         rows, count = self._index.sample(recipe)
         count = count if allowed is None else int(allowed.size)
 
         @cache
-        def chance() -> Background | None:
+        def judge() -> Background | None:
             return background(rows @ vector, count)
 
-        others = self._calibration.relevances(recipe, rows, vector, count) if by_words else None
+        others = self._calibration.relevances(recipe, rows, vector, count) if words_only else None
         if allowed is not None and allowed.size <= EXACT_IDS:
             scores, ids = self._index.scores(recipe, vector, allowed)
-            return Candidates(lambda k: (scores[:k], ids[:k]), chance, others)
+            return Candidates(lambda k: (scores[:k], ids[:k]), judge, others)
 
         def nearest(k: int) -> tuple[list[float], list[int]]:
             return self._index.search(recipe, vector, k, allowed)
 
-        return Candidates(_remembered(nearest), chance, others)
+        return Candidates(_remembered(nearest), judge, others)
 
     def fetch(self, ids: Sequence[int]) -> dict[int, Segment]:
         """Segments by id; those that are gone are left out."""

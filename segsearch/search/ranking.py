@@ -115,8 +115,9 @@ def preferred(
 ) -> Callable[[float, Segment], bool]:
     """Whether a region may stand for its picture, given the regions it lies in or holds.
 
-    `prefer` is WHOLE or PART. Under WHOLE a region gives way to one it lies in, under PART to one that lies in it, when that
-    one's score is at most `slack` below its own. `siblings` gives every scored region of an image.
+    `prefer` is WHOLE or PART. Under WHOLE a region gives way to one it lies in, under PART to one
+    that lies in it, when that one's score is at most `slack` below its own. `siblings` gives every
+    scored region of an image.
     """
 
     def accepts(score: float, segment: Segment) -> bool:

@@ -1,6 +1,6 @@
-"""Scene queries: several things in one picture, each where it should lie, others not there.
+"""Assigns one picture's regions to a scene's slots: each where it should lie, others not there.
 
-The assignment of one picture's regions to slots; `scenes.py` finds the regions.
+`scenes.py` finds the regions.
 """
 
 from __future__ import annotations

@@ -77,15 +77,15 @@ def _slot_candidates(
         allowed = scene_allowed if allowed is None else allowed
     else:
         allowed = np.intersect1d(allowed, scene_allowed, assume_unique=True)
-    candidates = engine.candidates(recipe, vector, allowed, by_words=are_words(slot.terms))
+    candidates = engine.candidates(recipe, vector, allowed, words_only=are_words(slot.terms))
     scores, ids = _from(candidates, _least_score(slot, candidates))
     segments = engine.fetch(ids)
     by_image: dict[int, list[SlotCandidate]] = defaultdict(list)
     for score, segment_id in zip(scores, ids, strict=True):
         segment = segments.get(segment_id)
         if segment is not None:
-            chance = candidates.background
-            worth = chance.spreads(score) if chance else score
+            background = candidates.background
+            worth = background.spreads(score) if background else score
             by_image[segment.image_id].append(SlotCandidate(segment, score, worth))
     relevance = (
         candidates.relevance(scores[:1], ids[:1])[0] if scores else candidates.best_relevance()
@@ -98,10 +98,10 @@ def _least_score(slot: Slot, candidates: Candidates) -> float:
     """The score from which on a region may fill a slot."""
     if slot.min_score is not None:
         return slot.min_score
-    chance = candidates.background
-    if chance is not None:
+    background = candidates.background
+    if background is not None:
         spreads = ABSENT_SPREADS if slot.absent else PRESENT_SPREADS
-        return chance.middle + spreads * chance.spread
+        return background.middle + spreads * background.spread
     if slot.absent:
         raise QueryError(
             f"The library is too small to tell whether {slot.name!r} is there: give the slot a "

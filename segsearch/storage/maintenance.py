@@ -37,10 +37,7 @@ class Maintenance:
         return [
             *self._catalog.problems(active),
             *self._index.problems(active),
-            *(
-                f"The file {path.name} is of a restore that broke off."
-                for path in self._leftovers()
-            ),
+            *(f"The file {path.name} is of an interrupted restore." for path in self._leftovers()),
             *self._missing_files(),
         ]
 
@@ -84,7 +81,7 @@ class Maintenance:
             fixed.append(f"The damaged snapshot file index/{name} was deleted.")
         for path in self._leftovers():
             path.unlink(missing_ok=True)
-            fixed.append(f"The file {path.name} of a restore that broke off was deleted.")
+            fixed.append(f"The file {path.name} of an interrupted restore was deleted.")
         if self._index.rebuild_if_needed(active):
             fixed.append("The index was built again from the catalog.")
         self._index.save(active)

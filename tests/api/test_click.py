@@ -20,6 +20,7 @@ from segsearch.library import SegSearch, open_library
 from segsearch.masks.rle import from_coco, iou, to_coco
 from segsearch.models.pipeline import Pipeline
 from segsearch.models.segment.prompts import Prompts
+from segsearch.search.click import stored_region_at
 from segsearch_api.app import create_app
 from tests.api.test_mcp import call, documents
 from tests.conftest import BLUE, DEMO, FAR_RED, RED, Truth
@@ -92,7 +93,7 @@ def test_one_point_has_the_same_first_mask_for_page_http_and_assistant(library: 
 
 
 def test_stored_asks_for_the_stored_region_at_a_point(library: SegSearch) -> None:
-    stored = library.stored_region_at(1, *POINT)
+    stored = stored_region_at(library.catalog, library.point, 1, POINT)
     assert stored.mask.box.as_tuple() == RED.box
     answer = search_at_point(library, stored=True)
     (pointed,) = answer["pointed"]

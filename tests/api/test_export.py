@@ -30,6 +30,18 @@ def test_coco_and_lines_hold_every_region_or_those_of_a_query(client: TestClient
     assert json.loads(like.text)["segment_id"] == 1
 
 
+def test_each_format_has_its_file_name(client: TestClient) -> None:
+    names = {
+        "coco": "segsearch-coco.json",
+        "jsonl": "segsearch.jsonl",
+        "parquet": "segsearch.parquet",
+        "caption-pack": "segsearch-captions.tar",
+    }
+    for kind, name in names.items():
+        answer = client.post("/v1/export", json={"format": kind, "limit": 1})
+        assert answer.headers["content-disposition"] == f'attachment; filename="{name}"', kind
+
+
 def test_parquet_holds_the_same_regions(client: TestClient) -> None:
     pytest.importorskip("pyarrow", reason="needs the extra data")
     from pyarrow import parquet

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from segsearch_api.app import create_app
 from segsearch_api.deps import Shared
 from tests.api.test_server import serving
-from tests.support.ingesting import paint_many
+from tests.support.ingest_processes import paint_many
 from tests.support.small_models import open_small_service
 
 pytestmark = pytest.mark.server

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.support.serving import BLUE, GREEN, HOSTILE, RED
+from tests.support.page_server import BLUE, GREEN, HOSTILE, RED
 from tests.support.small_models import Shape, paint
 
 

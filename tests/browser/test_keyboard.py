@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.clicking_models import ClickModels
-from tests.support.serving import BLUE, ready, served
+from tests.support.page_server import BLUE, ready, served
 from tests.support.small_models import Shape, paint
 
 pytestmark = pytest.mark.browser

@@ -13,7 +13,7 @@ from pycocotools import mask as coco
 
 from segsearch.core.errors import ModelError
 from segsearch.models.protocols import Embedder
-from tests.support.serving import BLUE, HOSTILE, ready, search, served
+from tests.support.page_server import BLUE, HOSTILE, ready, search, served
 from tests.support.small_models import SmallModels
 
 pytestmark = pytest.mark.browser

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from segsearch.cli.app import app
 from segsearch.core.errors import PathError
-from tests.support.ingesting import paint_many
+from tests.support.ingest_processes import paint_many
 from tests.support.small_models import open_small_service
 
 COMMANDS = [

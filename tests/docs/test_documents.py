@@ -20,6 +20,7 @@ from segsearch.core.filters import Filters
 from segsearch.core.settings import Settings
 from segsearch.models.presets import PRESETS
 from segsearch_api.errors import code_table
+from segsearch_api.routers import ROUTERS
 from tests.support import documents
 from tests.support.documents import ROOT, code, table
 
@@ -73,6 +74,15 @@ def test_errors_are_documented_as_they_are() -> None:
 
 def test_codes_of_the_http_api_are_documented_as_they_are() -> None:
     assert code_table() in documents.section("docs/http-api.md", "Codes")
+
+
+def test_routes_of_the_http_api_are_documented() -> None:
+    """By what they are about: `/v1/images/{id}/tags` by `/v1/images`."""
+    routes = [route.path for router in ROUTERS for route in router.routes if hasattr(route, "path")]
+    text = (ROOT / "docs/http-api.md").read_text("utf-8")
+    things = {"/".join(path.split("/")[:3]) for path in routes}
+    assert len(things) > 10
+    assert [thing for thing in sorted(things) if not re.search(rf"{thing}[`/?]", text)] == []
 
 
 def test_filters_are_documented_with_their_options() -> None:

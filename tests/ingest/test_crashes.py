@@ -21,7 +21,7 @@ from segsearch.models.pipeline import Pipeline
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE
 from tests.support.ingest_driver import HazardousModels, hazardous_pipeline
-from tests.support.ingesting import ask, done, finish, paint_many, start
+from tests.support.ingest_processes import ask, done, finish, paint_many, start
 from tests.support.small_models import Shape, open_small_service, paint, small_pipeline
 
 pytestmark = pytest.mark.process

@@ -23,7 +23,7 @@ from segsearch.export.vision_chat import Endpoint
 from segsearch.ingest.worker import Step
 from segsearch.storage.api_keys import KeyRing, Scope
 from segsearch.storage.catalog import database, queue
-from tests.support.ingesting import ask, content, finish, paint_many, start
+from tests.support.ingest_processes import ask, content, finish, paint_many, start
 from tests.support.small_models import Shape, open_small_service, paint
 from tests.support.vision import vision_endpoint
 

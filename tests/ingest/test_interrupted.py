@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DEMO
-from tests.support.ingesting import content, done
+from tests.support.ingest_processes import content, done
 
 pytestmark = pytest.mark.process
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.storage.catalog.sql_catalog import Catalog
-from tests.support.ingesting import ask, children, content, done, finish, paint_many, start
+from tests.support.ingest_processes import ask, children, content, done, finish, paint_many, start
 from tests.support.small_models import open_small_service
 
 pytestmark = pytest.mark.process

@@ -15,7 +15,7 @@ from segsearch.ingest.background import index_changes
 from segsearch.ingest.run import one_pass
 from segsearch.ingest.watch import Watch, WatchTimes
 from segsearch.library import SegSearch
-from tests.support.ingesting import ask, content, paint_many, until
+from tests.support.ingest_processes import ask, content, paint_many, until
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 
 

@@ -22,7 +22,7 @@ from segsearch.ingest.watch import Watch, WatchTimes, is_remote
 from segsearch.library import SegSearch
 from segsearch.media.sources.base import COMPANION
 from segsearch.media.sources.reader import Sources
-from tests.support.ingesting import paint_many, until
+from tests.support.ingest_processes import paint_many, until
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 
 pytestmark = pytest.mark.slow

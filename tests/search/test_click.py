@@ -24,6 +24,7 @@ from segsearch.masks.rle import decode, iou
 from segsearch.models.pipeline import Pipeline
 from segsearch.models.protocols import PromptedMasks
 from segsearch.models.segment.prompts import Prompts
+from segsearch.search.click import stored_region_at
 from segsearch_api.mcp import create_server
 from tests.conftest import Truth
 from tests.support.small_models import (
@@ -104,20 +105,25 @@ def test_a_click_finds_what_looks_like_what_was_clicked(service: SegSearch) -> N
     hits = call(service, "click_search", image_id=both, x=20, y=20, stored=True, limit=2)
     found = hits.structured_content["result"]
     assert {tuple(hit["box"]) for hit in found} == {RED.box, ELSEWHERE.box}
-    assert service.stored_region_at(both, 80, 45).mask.box.as_tuple() == BLUE.box
+    assert (
+        stored_region_at(service.catalog, service.point, both, (80, 45)).mask.box.as_tuple()
+        == BLUE.box
+    )
 
 
 def test_a_click_on_nothing_is_said(service: SegSearch) -> None:
     both = image_of(service, "both.png")
     with pytest.raises(NotFoundError, match="No region"):
-        service.stored_region_at(both, 119, 89)
+        stored_region_at(service.catalog, service.point, both, (119, 89))
     with pytest.raises(NotFoundError, match="No region"):
-        service.stored_region_at(both, 120, 90)  # on the edge, which /v1/segment takes, too
+        stored_region_at(
+            service.catalog, service.point, both, (120, 90)
+        )  # on the edge, which /v1/segment takes, too
     for x, y in ((-1.0, 5.0), (120.5, 5.0), (5.0, float("nan"))):
         with pytest.raises(InputError, match="outside"):
-            service.stored_region_at(both, x, y)
+            stored_region_at(service.catalog, service.point, both, (x, y))
     with pytest.raises(NotFoundError):
-        service.stored_region_at(99, 5, 5)
+        stored_region_at(service.catalog, service.point, 99, (5, 5))
     assert call(service, "click_search", image_id=99, x=5, y=5).is_error
 
 
@@ -172,7 +178,7 @@ def test_with_the_embedded_models_a_click_means_the_thing_clicked(
         box = mask.box
         x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
         try:
-            found = demo_library.stored_region_at(images[name], x, y)
+            found = stored_region_at(demo_library.catalog, demo_library.point, images[name], (x, y))
         except NotFoundError:
             continue
         right += iou(found.mask, mask) > 0.5

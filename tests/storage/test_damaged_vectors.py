@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.core.errors import DamageError
-from tests.support.ingesting import paint_many
+from tests.support.ingest_processes import paint_many
 from tests.support.small_models import open_small_service
 
 

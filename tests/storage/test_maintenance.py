@@ -18,7 +18,7 @@ import pytest
 from segsearch.core.errors import DamageError, LibraryError, PathError
 from segsearch.core.types import JobState, State
 from segsearch.library import SegSearch
-from tests.support.ingesting import content, paint_many
+from tests.support.ingest_processes import content, paint_many
 from tests.support.small_models import Shape, open_small_service, paint
 
 pytestmark = pytest.mark.process

@@ -1,1 +1,1 @@
-"""Commands that stand beside a library: they measure and manage models."""
+"""The commands, a file for each or for a few that belong together."""

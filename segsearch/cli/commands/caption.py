@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.cli.parsing import Below, LeastRelevance, MostOfPicture, MostRegions, Words
+from segsearch.cli.options import (
+    LISTED,
+    AsJson,
+    Below,
+    LeastRelevance,
+    MostOfPicture,
+    MostRegions,
+    Words,
+)
 from segsearch.cli.signals import INTERRUPTED, stopping
 from segsearch.core.errors import AnswerError, QueryError
 from segsearch.core.query import MIN_RELEVANCE
 
 if TYPE_CHECKING:
     from segsearch.core.settings import Settings
-
-LISTED = 20  # failed regions shown one by one
 
 
 def caption(
@@ -41,7 +47,7 @@ def caption(
     ] = None,
     at_once: Annotated[int, typer.Option(help="Requests under way at once.")] = 4,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 120,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Describe regions by a vision model; run again, it sends only what has no caption yet.
 
@@ -65,16 +71,16 @@ def caption(
     options = CaptionOptions(QUESTION if prompt is None else prompt, at_once, most)
     err = Console(stderr=True)
     with (
-        open_library(settings) as service,
+        open_library(settings) as library,
         stopping() as stop,
         caption_bar(err, quiet=as_json) as report,
     ):
         chosen = RegionSelection(text, under or (), limit, per_image, min_relevance)
-        hits = service.select(chosen, partial(typer.echo, err=True))
+        hits = library.select(chosen, partial(typer.echo, err=True))
         result = caption_regions(
             hits,
-            service.region_sources(),
-            service.catalog,
+            library.region_sources(),
+            library.catalog,
             endpoint,
             options,
             stop=stop,

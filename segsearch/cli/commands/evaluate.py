@@ -45,6 +45,6 @@ def evaluate(
     pipeline = build_pipeline(settings)
     console = Console(stderr=True, quiet=as_json)
     shown = track(pictures, "Describing", console=console)
-    limits = Limits(settings.max_bytes, settings.max_pixels)
+    limits = Limits.of(settings)
     result = run(pipeline, shown, settings.mix, limits=limits)
     print(json.dumps(result.document) if as_json else table(result))

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.cli.parsing import Below, LeastRelevance, MostOfPicture, MostRegions, Words
+from segsearch.cli.options import (
+    LISTED,
+    Below,
+    LeastRelevance,
+    MostOfPicture,
+    MostRegions,
+    Words,
+)
 from segsearch.cli.targets import check_target
 from segsearch.core.errors import (
     DiskFullError,
@@ -26,8 +33,6 @@ from segsearch.core.query import MIN_RELEVANCE
 if TYPE_CHECKING:
     from segsearch.core.settings import Settings
     from segsearch.core.types import Hit
-
-LISTED = 20  # skipped regions shown one by one
 
 
 class Format(StrEnum):
@@ -71,14 +76,14 @@ def export(
     if kind is not Format.CAPTION_PACK and into.is_dir():
         raise PathError(f"{str(into)!r} is a folder: name a file (--into).")
     settings: Settings = context.obj
-    with open_library(settings) as service:
+    with open_library(settings) as library:
         if into.is_dir() or not is_stream(into):
-            check_target(service, into)
+            check_target(library, into)
         chosen = RegionSelection(text, under or (), limit, per_image, min_relevance)
-        hits = service.select(chosen, partial(typer.echo, err=True))
+        hits = library.select(chosen, partial(typer.echo, err=True))
         try:
             if kind is Format.CAPTION_PACK:
-                written = write_caption_pack(hits, service.region_sources(), into)
+                written = write_caption_pack(hits, library.region_sources(), into)
             else:
                 written = Written(_write_file(hits, kind, into, text or "region"), {})
         except OSError as problem:

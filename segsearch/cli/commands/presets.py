@@ -77,7 +77,7 @@ def _measured(settings: Settings, folder: str | Path) -> dict[str, Any]:
 
     pipeline = build_pipeline(settings)
     sources = Sources(settings)
-    limits = Limits(settings.max_bytes, settings.max_pixels)
+    limits = Limits.of(settings)
     pictures = masks = 0
     seconds = 0.0
     for file in sources.find([folder]).files:
@@ -110,9 +110,9 @@ def _show(console: Console, rows: list[dict[str, Any]]) -> None:
     for name in ("here", *(("s a picture", "masks") if is_measured else ())):
         table.add_column(name, overflow="fold")
     for row in rows:
-        here = "to be pulled" if row["missing"] else "yes"
+        state = "to be pulled" if row["missing"] else "yes"
         cells = [row["name"], row["segmenter"], row["embedder"]]
-        cells.append("yes, the best" if row["best_here"] else here)
+        cells.append("yes, the best" if row["best_here"] else state)
         if is_measured:
             seconds, masks = row.get("seconds_per_picture"), row.get("masks_per_picture")
             cells.append("" if seconds is None else f"{seconds:.2f}")

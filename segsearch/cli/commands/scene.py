@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segsearch.cli.options import AsJson
 from segsearch.cli.parsing import read_json
 from segsearch.core.errors import InputError, QueryError
 
@@ -29,7 +30,7 @@ def scene(
         list[str] | None, typer.Option(help='How two lie: "NAME left of NAME".')
     ] = None,
     limit: Annotated[int | None, typer.Option(help="How many pictures at most.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find pictures that hold several things as asked for, and say which region is which."""
     from rich.console import Console
@@ -50,8 +51,8 @@ def scene(
     if limit is not None:
         document["limit"] = limit
     query = _query(document)
-    with open_library(context.obj) as service:
-        answer = service.search_scene(query)
+    with open_library(context.obj) as library:
+        answer = library.search_scene(query)
     if not as_json:
         scene_table(Console(), answer)
         return

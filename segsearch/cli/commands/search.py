@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segsearch.cli.options import AsJson
 from segsearch.cli.parsing import TypedTerms, filters_of, terms_of, with_options
 from segsearch.core.errors import PathError
 from segsearch.core.filters import Filters
@@ -45,7 +46,7 @@ def search(
     overlay: Annotated[
         Path | None, typer.Option(help="Write the best hit, marked in its picture, to this PNG.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
     **given: Any,
 ) -> None:
     """Find regions by words, pictures, segments, or what is pointed at; several add up."""
@@ -71,12 +72,12 @@ def _answer(context: typer.Context, query: Query, overlay: Path | None, *, as_js
     from segsearch.export.documents import json_lines
     from segsearch.library import open_library
 
-    with open_library(context.obj) as service:
+    with open_library(context.obj) as library:
         if overlay:
-            check_target(service, overlay)
-        answer = service.search(query)
+            check_target(library, overlay)
+        answer = library.search(query)
         if overlay and answer.hits:
-            _write_overlay(service, answer.hits[0], overlay)
+            _write_overlay(library, answer.hits[0], overlay)
     if not as_json:
         hit_table(Console(), answer.hits, message=answer.message, cursor=answer.next_cursor)
         return
@@ -87,10 +88,10 @@ def _answer(context: typer.Context, query: Query, overlay: Path | None, *, as_js
         print(f"More: --cursor {answer.next_cursor}", file=sys.stderr)
 
 
-def _write_overlay(service: SegSearch, best: Hit, overlay: Path) -> None:
+def _write_overlay(library: SegSearch, best: Hit, overlay: Path) -> None:
     from segsearch.export.render import overlay_png
 
-    pixels = service.pictures.pixels(best.image.id)
+    pixels = library.pictures.pixels(best.image.id)
     drawn = overlay_png(pixels, [best.segment.mask], [f"{best.score:.2f}"])
     try:
         overlay.write_bytes(drawn)

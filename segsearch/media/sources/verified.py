@@ -18,7 +18,7 @@ class ClaimReader:
 
     def __init__(self, settings: Settings) -> None:
         self._sources = Sources(settings)
-        self._limits = Limits(settings.max_bytes, settings.max_pixels)
+        self._limits = Limits.of(settings)
 
     def read(self, claim: Claim) -> tuple[Pixels, PictureInfo]:
         """Upright RGB pixels (H, W, 3) u8 of a claim, from the first path with its very bytes.

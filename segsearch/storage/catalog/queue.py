@@ -24,7 +24,7 @@ LONGEST_LEASE_SECONDS = 86_400.0  # that settings allow
 
 
 class QueueMixin(Database):
-    """The part of the catalog that lends pictures to workers."""
+    """The part of the catalog that assigns pictures to workers."""
 
     def queue_all(self, recipe_id: int, *, retry_failed: bool = False) -> int:
         """Queue every image that has no state under a recipe; how many wait now comes back."""
@@ -207,7 +207,7 @@ def _lend(
 
 
 def _held(claim: Claim) -> sa.ColumnElement[bool]:
-    """Whether a row of `ingest` is still lent as a claim says."""
+    """Whether a row of `ingest` is still assigned as a claim says."""
     return (
         (INGEST.c.image_id == claim.image_id)
         & (INGEST.c.recipe_id == claim.recipe_id)

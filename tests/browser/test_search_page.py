@@ -18,7 +18,7 @@ from segsearch.models.pipeline import Pipeline
 from segsearch.models.segment.prompts import Prompts
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.clicking_models import ClickModels, ClickSegmenter, ColourPatches
-from tests.support.serving import BLUE, RED, ready, search, served
+from tests.support.page_server import BLUE, RED, ready, search, served
 from tests.support.small_models import ColourEmbedder, Shape, SmallModels, open_small_service, paint
 
 pytestmark = pytest.mark.browser

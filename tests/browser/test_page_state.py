@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.serving import RED, ready, search, served
+from tests.support.page_server import RED, ready, search, served
 from tests.support.small_models import SmallModels, open_small_service, paint
 
 pytestmark = pytest.mark.browser
