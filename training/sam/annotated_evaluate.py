@@ -41,7 +41,8 @@ RECALL_IOUS = np.linspace(0.5, 0.95, 10)
 KNOWN = 0.5  # of an automatic mask lies in masks by people: then its true IoU is known
 INSIDE = 0.85  # of an automatic mask lies in a thing: then it is the thing or a part of it
 Picture = tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]  # pixels (H, W, 3), true masks (H, W)
-QUALITIES, STABILITIES = (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8), (0.3, 0.4, 0.5, 0.6)
+QUALITIES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
+STABILITIES = (0.2, 0.3, 0.4, 0.5)
 
 
 @dataclass(frozen=True)
