@@ -6,6 +6,8 @@ at work. Nothing here is needed by one process alone, and everything then does n
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -43,7 +45,12 @@ def _joined(  # noqa: PLR0913  torch hands them on by position
         "gloo", f"file://{meeting}", rank=rank, world_size=processes, timeout=LONGEST_WAIT
     )
     train(*arguments)
+    distributed.barrier()  # none hangs up while another still answers
     distributed.destroy_process_group()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    # Python's own way out has been seen to abort: gloo's threads may outlive their group.
+    os._exit(0)
 
 
 def processes() -> int:

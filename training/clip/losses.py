@@ -18,6 +18,8 @@ ALIKE = 0.8  # names whose meanings are closer than this are no wrong answers fo
 SMOOTHING = 0.05
 SHARPNESS = 20.0
 FIRST_LEVEL = 0.62  # 300 trial steps from here ended at 0.625
+PART_WEIGHT = 0.3  # of naming a part, beside naming a whole
+SEARCH_WEIGHT = 0.5  # of finding the whole for its name, beside naming it
 LIKELY_SHARE = 0.01  # of all names, those that a picture nobody named may well show
 
 
@@ -56,6 +58,38 @@ def photograph_loss(made: Tensor, things: Tensor, wrong: Tensor, meanings: Tenso
     turned = functional.normalize(made[:, :TEACHER_DIM], dim=-1)
     naming = _named_wrongly(SHARPNESS * turned @ meanings.T, things, wrong)
     return naming + (1 - (turned * meanings[things]).sum(-1)).mean()
+
+
+def region_loss(
+    made: Tensor, wholes: int, things: Tensor, shown: Tensor, meanings: Tensor
+) -> Tensor:
+    """Whole things (the first `wholes` of `made`) are named; and among all crops of the batch the
+    name finds the whole before parts of it, and before what is something else.
+
+    Parts (the others) are named, too, but less: a head is more an elephant than a car.
+    """
+    turned = functional.normalize(made[:, :TEACHER_DIM], dim=-1)
+    logits = SHARPNESS * turned @ meanings.T
+    wrong = wrong_names(things, meanings) & ~shown
+    telling = _named_wrongly(logits[:wholes], things[:wholes], wrong[:wholes])
+    telling = telling + (1 - (turned[:wholes] * meanings[things[:wholes]]).sum(-1)).mean()
+    if wholes < len(made):
+        rest = slice(wholes, None)
+        telling = telling + PART_WEIGHT * _named_wrongly(logits[rest], things[rest], wrong[rest])
+    asked = things[:wholes]
+    lesser = wrong[:, asked]  # (crops, asked names)
+    lesser[wholes:] |= things[wholes:, None] == asked
+    lesser[torch.arange(wholes), torch.arange(wholes)] = True
+    found = logits[:, asked].masked_fill(~lesser, -1e4).log_softmax(0).diagonal().mean()
+    return telling - SEARCH_WEIGHT * found
+
+
+def caption_loss(made: Tensor, told: Tensor) -> Tensor:
+    """Captions (n, 384) and their pictures (n, 512) find each other among the batch."""
+    turned = functional.normalize(made[:, :TEACHER_DIM], dim=-1)
+    logits = SHARPNESS * turned @ told.T
+    both = logits.log_softmax(1).diagonal().mean() + logits.log_softmax(0).diagonal().mean()
+    return (1 - (turned * told).sum(-1)).mean() - both / 2
 
 
 def pair_loss(logits: Tensor, things: Tensor, wrong: Tensor) -> Tensor:

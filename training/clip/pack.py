@@ -17,7 +17,7 @@ from torch import Tensor
 
 from training.clip.head import start_image_tower
 from training.clip.model import EMBEDDED, build, is_text
-from training.clip.train import between
+from training.clip.run import between
 from training.data.fetch import DEFAULT_CACHE
 from training.text.corpus import BPE_NAME, imagenet_space, write_merges
 

