@@ -52,7 +52,7 @@ def right_answers(catalog: Catalog, truth: Truth) -> tuple[VectorRows, NDArray[n
     parts = list(catalog.vectors(1))
     rows = VectorRows(
         *(np.concatenate([getattr(part, name) for part in parts])
-          for name in ("ids", "context", "masked", "picture"))
+          for name in ("ids", "context", "masked", "picture", "traits"))
     )  # fmt: skip
     images = {image.id: Path(image.paths[0]).name for image in catalog.images(limit=1000)}
     places = [(images[one.image_id], one.mask) for one in catalog.segments()]

@@ -20,18 +20,21 @@ from statistics import median
 import numpy as np
 
 from segsearch.core.arrays import DescribedPicture, DescribedSegment, Vector, Vectors
+from segsearch.core.mix import Mix
 from segsearch.core.query import Query as Question
 from segsearch.core.query import SegmentTerm
-from segsearch.core.settings import Settings
+from segsearch.core.settings import USUAL_MIX, Settings
 from segsearch.core.types import FileStamp, PictureInfo, Proposal, Recipe
 from segsearch.library import SegSearch
 from segsearch.masks.rle import encode
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
-from segsearch.storage.index.synced import Mix, SyncedIndex
+from segsearch.storage.index.synced import SyncedIndex
 from tests.support.exact_index import ExactIndex
 
 PER_PICTURE = 50
+
+USUAL = Mix(*USUAL_MIX)
 
 
 def rows(rng: np.random.Generator, count: int, dimension: int) -> Vectors:
@@ -103,10 +106,10 @@ def measure(folder: Path, segments: int, dimension: int, queries: int, seed: int
     recipe = Recipe("benchmark", "none", "none", dimension, {}, {}, {})
     recipe_id = fill(catalog, recipe, segments, seed)
     active = (recipe_id, recipe)
-    projection = SyncedIndex(catalog, FaissIndexFactory(), folder / "index", Mix(*settings.mix))
+    projection = SyncedIndex(catalog, FaissIndexFactory(), folder / "index", lambda _: USUAL)
     oracle = ExactIndex(dimension)
     for part in catalog.vectors(recipe_id):
-        oracle.add(part.ids, Mix(*settings.mix).blend(part))
+        oracle.add(part.ids, USUAL.rows(part))
     ids = projection.ids(active)
     service = SegSearch(settings, catalog, projection, lambda _: None)  # type: ignore[arg-type, return-value]
     times: dict[str, list[float]] = {"library": [], "FAISS index": [], "exact NumPy": []}

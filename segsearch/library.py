@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from segsearch.core.errors import LibraryMissingError, NotFoundError, QueryError
+from segsearch.core.mix import Mix
 from segsearch.core.names import check_tag
 from segsearch.core.query import (
     MAX_LIMIT,
@@ -36,7 +37,7 @@ from segsearch.media.sources.paths import normal
 from segsearch.media.sources.reader import Sources
 from segsearch.models.loading import PresetModels, best_here, kind_of
 from segsearch.models.pipeline import ModelsOf
-from segsearch.models.presets import check_kinds, preset
+from segsearch.models.presets import check_kinds, mix_of, preset
 from segsearch.models.segment.session import OpenPicture
 from segsearch.search.click import ClickedMask, masks_at
 from segsearch.search.engine import SearchEngine
@@ -44,7 +45,7 @@ from segsearch.search.scenes import answer_scene
 from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
-from segsearch.storage.index.synced import Mix, SyncedIndex
+from segsearch.storage.index.synced import SyncedIndex
 from segsearch.storage.maintenance import Maintenance
 from segsearch.storage.owners import with_real_state
 from segsearch.storage.pictures import StoredPictures
@@ -346,9 +347,11 @@ def open_library(settings: Settings, *, create: bool = False) -> SegSearch:
             f"The library folder {str(settings.library)!r} cannot be made: {problem.strerror}."
         ) from problem
     catalog = Catalog(file)
-    index = SyncedIndex(
-        catalog, FaissIndexFactory(), settings.library / "index", Mix(*settings.mix)
-    )
+
+    def rows_of(recipe: Recipe) -> Mix:
+        return mix_of(recipe.preset, settings.mix)
+
+    index = SyncedIndex(catalog, FaissIndexFactory(), settings.library / "index", rows_of)
     loaded: dict[str, PresetModels] = {}
     lock = threading.Lock()
 

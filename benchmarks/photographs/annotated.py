@@ -217,7 +217,6 @@ def picture_scores(
             limit=min(count, 1000),
             per_image=1,
             min_relevance=0.0,
-            by_picture=True,
         )
         for hit in library.search(query).hits:
             column = stored.numbers[hit.image.id]

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from segsearch.core.settings import Settings
-from segsearch.models.loading import build_pipeline
+from segsearch.models.loading import build_pipeline, mix_here
 from segsearch.search.evaluation.run import evaluate, sampled, table
 from segsearch.search.evaluation.truth import read_truth
 
@@ -32,7 +32,7 @@ def main() -> None:
     settings = Settings(preset=chosen.preset)
     truth = read_truth(chosen.scenes / "annotations.json", chosen.scenes / "images")
     shown = track(sampled(truth, chosen.limit), "Describing", console=Console(stderr=True))
-    result = evaluate(build_pipeline(settings), shown, settings.mix)
+    result = evaluate(build_pipeline(settings), shown, mix_here(settings))
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()

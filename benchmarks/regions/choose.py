@@ -19,7 +19,7 @@ from segsearch.masks.crops import CropRule
 from segsearch.media.decode import decode, read_file
 from segsearch.models.loading import build_embedder, build_segmenter
 from segsearch.models.pipeline import Pipeline
-from segsearch.models.presets import DEFAULT_PRESET, Preset, preset
+from segsearch.models.presets import DEFAULT_PRESET, Preset, mix_of, preset
 from segsearch.search import ranking
 from segsearch.search.evaluation.methods import (
     BOTH,
@@ -70,20 +70,22 @@ class Judge:
         self.pictures, self.settings = pictures, settings
         self.embedder = build_embedder(preset(DEFAULT_PRESET), settings)
         self.names = sorted({thing.name for one in pictures for thing in one.things})
+        self.mix = mix_of(DEFAULT_PRESET, settings.mix)
         self.words = self.embedder.embed_texts([with_article(name) for name in self.names])
 
     def describe(self, chosen: Preset) -> list[Description]:
         """Every picture under a variant."""
         segmenter = build_segmenter(chosen, self.settings)
         pipeline = Pipeline(segmenter, self.embedder, chosen.crop)
-        mix = self.settings.mix
-        return [describe(pipeline, decode(read_file(p.path))[0], mix) for p in self.pictures]
+        shown = (decode(read_file(one.path))[0] for one in self.pictures)
+        return [describe(pipeline, pixels, self.mix) for pixels in shown]
 
     def row(self, label: str, described: list[Description], mix: float | None = None) -> Row:
         """The measures of both vectors, under another share of the context vector if given."""
         regions = [one.regions[BOTH] if mix is None else mixed(one, mix) for one in described]
         quality = [one.quality for one in described]
-        return measure(label, self.pictures, regions, quality, (self.names, self.words))
+        asked = self.mix.asked(self.words, 1.0) if mix is None else self.words
+        return measure(label, self.pictures, regions, quality, (self.names, asked))
 
 
 def mixed(one: Description, context: float) -> Regions:

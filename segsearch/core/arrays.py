@@ -18,11 +18,14 @@ Ids = NDArray[np.int64]  # (n,)
 
 @dataclass(frozen=True, slots=True)
 class DescribedSegment:
-    """A proposal with its two vectors (d,) of unit length: with surroundings, and masked."""
+    """A proposal with its two vectors (d,) of unit length: with surroundings, and masked; how many
+    regions of its picture lie in it, and in how many it lies."""
 
     proposal: Proposal
     context: Vector
     masked: Vector
+    holds: int = 0
+    lies_in: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,11 @@ class DescribedPicture:
 
 @dataclass(frozen=True, slots=True)
 class VectorRows:
-    """Vectors of n segments: ids (n,), and (n, d) each with surroundings, masked, whole picture."""
+    """Vectors of n segments: ids (n,), and (n, d) each with surroundings, masked, whole picture;
+    and what else is known of them, `traits` (n, t), as `core.mix.TRAITS` has them."""
 
     ids: Ids
     context: Vectors
     masked: Vectors
     picture: Vectors
+    traits: NDArray[np.float32]

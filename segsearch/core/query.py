@@ -107,8 +107,14 @@ Term = TextTerm | PictureTerm | SegmentTerm | ImageTerm | VectorTerm | RegionTer
 
 
 class Prefer(StrEnum):
-    """Which of regions that lie in each other is the answer, where both fit about as well."""
+    """Which of regions that lie in each other is the answer, where both fit about as well.
 
+    THING: whole things, as far as the models' preset has learnt to tell them, and no part of what
+    is shown already. ANY: whatever fits best. WHOLE: of two the outer one. PART: of two the inner
+    one.
+    """
+
+    THING = "thing"
     ANY = "any"
     WHOLE = "whole"
     PART = "part"
@@ -134,8 +140,15 @@ class SearchOptions:
     ] = 3
     filters: FiltersOrNull = field(default_factory=Filters)
     prefer: Annotated[
-        Prefer, about("Of regions that lie in each other: wholes, parts, or any.")
-    ] = Prefer.ANY
+        Prefer,
+        about(
+            "Of regions that lie in each other: the likeliest thing and nothing inside or around "
+            "it, the whole, the part, or any."
+        ),
+    ] = Prefer.THING
+    near_duplicates: Annotated[
+        bool, about("Show pictures, too, that look almost the same as one already shown.")
+    ] = False
     by_picture: Annotated[
         bool, about("Keep the regions of a picture together; rank counts pictures.")
     ] = False

@@ -26,6 +26,7 @@ def _is_text(path: Path) -> Path:
     return path
 
 
+USUAL_MIX = (0.5, 0.5, 0.0)  # of context, masked and picture vector, where none was learnt
 A_DAY_SECONDS = 86_400.0  # a lease that ends later stems from a clock that was set back
 Globs = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)]
 
@@ -68,14 +69,19 @@ class Settings(BaseSettings):
     threads: int = Field(
         default=1, ge=1, description="CPU threads that the models use for one picture."
     )
-    context_weight: float = Field(
-        default=0.5, ge=0, description="Share of the crop with surroundings in a score."
+    context_weight: float | None = Field(
+        default=None,
+        ge=0,
+        description="Share of the crop with surroundings in a score; without any of the three the "
+        "preset's own shares count.",
     )
-    masked_weight: float = Field(
-        default=0.5, ge=0, description="Share of the crop with everything else masked in a score."
+    masked_weight: float | None = Field(
+        default=None,
+        ge=0,
+        description="Share of the crop with everything else masked in a score.",
     )
-    picture_weight: float = Field(
-        default=0.0, ge=0, description="Share of the whole picture in a region's score."
+    picture_weight: float | None = Field(
+        default=None, ge=0, description="Share of the whole picture in a region's score."
     )
     max_bytes: int = Field(
         default=200_000_000, ge=1, description="Largest picture file that is read, in bytes."
@@ -158,7 +164,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _weights_add_up(self) -> Settings:
-        total = self.context_weight + self.masked_weight + self.picture_weight
+        total = sum(self._weights)
         if not 0 < total < math.inf:
             raise ValueError(
                 "SEGSEARCH_CONTEXT_WEIGHT, SEGSEARCH_MASKED_WEIGHT and SEGSEARCH_PICTURE_WEIGHT "
@@ -167,11 +173,20 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def mix(self) -> tuple[float, float, float]:
-        """Shares of context, masked and picture vector, adding up to 1."""
-        total = self.context_weight + self.masked_weight + self.picture_weight
-        return (
-            self.context_weight / total,
-            self.masked_weight / total,
-            self.picture_weight / total,
+    def mix(self) -> tuple[float, float, float] | None:
+        """Shares of context, masked and picture vector, adding up to 1; None where none is set."""
+        if {self.context_weight, self.masked_weight, self.picture_weight} == {None}:
+            return None
+        context, masked, picture = self._weights
+        total = context + masked + picture
+        return (context / total, masked / total, picture / total)
+
+    @property
+    def _weights(self) -> tuple[float, float, float]:
+        """What is set, and the usual shares for what is not."""
+        given = (self.context_weight, self.masked_weight, self.picture_weight)
+        context, masked, picture = (
+            usual if weight is None else weight
+            for weight, usual in zip(given, USUAL_MIX, strict=True)
         )
+        return (context, masked, picture)

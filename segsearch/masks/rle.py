@@ -145,6 +145,14 @@ def ious(masks: Sequence[Mask]) -> NDArray[np.float64]:
     return np.asarray(coco.iou(rows, rows, [0] * len(rows)), dtype=np.float64)
 
 
+def covered(masks: Sequence[Mask]) -> NDArray[np.float64]:
+    """(n, n): the share of each of n masks (rows) that each other one (columns) covers."""
+    if not masks:
+        return np.zeros((0, 0))
+    rows = [to_coco(mask) for mask in masks]
+    return np.asarray(coco.iou(rows, rows, [1] * len(rows)), dtype=np.float64)
+
+
 def intersection(first: Mask, second: Mask) -> int:
     """The number of pixels two masks of one frame share; disjoint boxes cost nothing."""
     a, b = first.box, second.box

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsearch.core.errors import ModelError
+from segsearch.core.mix import Mix
 from segsearch.core.settings import Settings
 from segsearch.core.types import Recipe
 from segsearch.models.embed.batching import BatchingEmbedder
 from segsearch.models.embed.text_cache import CachedTextEmbedder
 from segsearch.models.pipeline import Pipeline
-from segsearch.models.presets import Preset, advice, best_present, preset, recipe_of
+from segsearch.models.presets import Preset, advice, best_present, mix_of, preset, recipe_of
 from segsearch.models.protocols import Embedder, Segmenter
 from segsearch.models.zoo.installed import InstalledModel, embedded_model, embedded_names
 from segsearch.models.zoo.pullable import OPEN_CLIP, PullableModel, find_pullable
@@ -73,6 +74,12 @@ class PresetModels:
     def _pipeline(self) -> Pipeline:
         segmenter = build_segmenter(self._preset, self._settings)
         return Pipeline(segmenter, self._embedder, self._preset.crop)
+
+
+def mix_here(settings: Settings) -> Mix:
+    """What rows of the regions are made of under the settings' preset."""
+    chosen = preset(settings.preset) if settings.preset else best_here(settings)
+    return mix_of(chosen.name, settings.mix)
 
 
 def build_pipeline(settings: Settings) -> Pipeline:

@@ -16,6 +16,7 @@ from segsearch.core.arrays import DescribedPicture, DescribedSegment, Pixels, Ve
 from segsearch.core.types import PictureInfo, Proposal, Recipe
 from segsearch.masks.crops import CropRule, context_crop, masked_crop
 from segsearch.masks.rle import full
+from segsearch.masks.traits import nesting
 from segsearch.media.phash import perceptual_hash
 from segsearch.models.protocols import Embedder, Segmenter
 
@@ -53,9 +54,11 @@ class Pipeline:
             crops.append(masked_crop(pixels, proposal.mask, self.crop))
         vectors = self.embedder.embed_pictures(crops)
         _check_units(vectors, self.embedder.identity)
+        holds, lies_in = nesting([proposal.mask for proposal in proposals])
+        pairs = zip(vectors[1::2], vectors[2::2], holds, lies_in, strict=True)
         segments = tuple(
-            DescribedSegment(proposal, vectors[1 + 2 * row], vectors[2 + 2 * row])
-            for row, proposal in enumerate(proposals)
+            DescribedSegment(proposal, *known)
+            for proposal, known in zip(proposals, pairs, strict=True)
         )
         known = replace(info, perceptual_hash=perceptual_hash(pixels))
         return DescribedPicture(known, vectors[0], segments)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segsearch.core.errors import ModelError
+from segsearch.core.mix import Mix
+from segsearch.core.settings import USUAL_MIX
 from segsearch.core.types import Recipe
 from segsearch.masks.crops import CropRule
 from segsearch.models.zoo.installed import InstalledModel
@@ -23,6 +25,7 @@ class Preset:
     embedder: str
     generator: dict[str, Any] = field(hash=False)
     crop: CropRule = field(default_factory=CropRule)
+    mix: Mix = field(default_factory=lambda: Mix(*USUAL_MIX))
 
     @property
     def models(self) -> tuple[str, str]:
@@ -107,15 +110,31 @@ def preset(name: str) -> Preset:
     if plus:
         points = SAM2_POINTS if segmenter.startswith(("sam2", "edgetam")) else SAM_POINTS
         generator = {**points, **TIDY}
-        if segmenter == "sam-lite":
-            generator = PRESETS["demo"].generator
-        return Preset(name, "a choice of your own", segmenter, embedder, generator)
+        mix = Mix(*USUAL_MIX)
+        if segmenter == DEMO.segmenter:
+            generator = DEMO.generator
+        if (segmenter, embedder) == DEMO.models:
+            mix = DEMO.mix
+        return Preset(name, "a choice of your own", segmenter, embedder, generator, mix=mix)
     if name not in PRESETS:
         raise ModelError(
             f"There is no preset {name!r}; known are {', '.join(sorted(PRESETS))}, and any two "
             "models as SEGMENTER+EMBEDDER."
         )
     return PRESETS[name]
+
+
+def mix_of(name: str, shares: tuple[float, float, float] | None = None) -> Mix:
+    """What rows of a preset's regions are made of, with other `shares` of the vectors if given;
+    nothing is learnt of a preset that is not known here."""
+    try:
+        learnt = preset(name).mix
+    except ModelError:
+        learnt = Mix(*USUAL_MIX)
+    if shares is None:
+        return learnt
+    context, masked, picture = shares
+    return replace(learnt, context=context, masked=masked, picture=picture)
 
 
 def best_present(is_here: Callable[[str], bool]) -> Preset:

@@ -62,7 +62,7 @@ def is_centred(words: Vectors, sample: Vectors) -> bool:
 class EverydayScores:
     """How everyday words score in a library.
 
-    `words` (m, d) are their unit rows, `sample` (n, d) rows of the library's regions; ValueError
+    `words` (m, w) are they, as asked for, `sample` (n, w) rows of the library's regions; ValueError
     when these are fewer than `relevance.MIN_SAMPLE`.
     """
 
@@ -112,13 +112,15 @@ class Calibration:
         self._index = index
         self._vectors = vectors
         self._words: dict[str, Vectors | None] = {}
-        self._kept: tuple[Vectors, EverydayScores] | None = None
+        self._kept: tuple[Vectors, float, EverydayScores] | None = None
 
     def relevances(
-        self, recipe: Active, sample: Vectors, vector: Vector, count: int
+        self, recipe: Active, sample: Vectors, query: tuple[Vector, float], count: int
     ) -> RelevanceOfIds | None:
-        """What gives the relevances of segments, by id, for a query (d,) among `count` regions, of
-        which `sample` (n, d) are some.
+        """What gives the relevances of segments, by id, for a query among `count` regions, of
+        which `sample` (n, w) are some.
+
+        A query is its vector (w,) and how much the regions' traits count in it.
 
         None where the library is too small, or its models keep words and pictures apart. A segment
         that is gone has None.
@@ -128,10 +130,12 @@ class Calibration:
         words = self._everyday_words(recipe, sample)
         if words is None:
             return None
+        vector, things = query
         kept = self._kept
-        if kept is None or kept[0] is not sample:
-            kept = self._kept = (sample, EverydayScores(words, sample))
-        relevance = kept[1].relevance(count)
+        if kept is None or kept[0] is not sample or kept[1] != things:
+            asked = self._index.mix(recipe[1]).asked(words, things)
+            kept = self._kept = (sample, things, EverydayScores(asked, sample))
+        relevance = kept[2].relevance(count)
         known: dict[int, float] = {}
 
         def relevances(ids: Sequence[int]) -> Sequence[float | None]:
@@ -145,11 +149,12 @@ class Calibration:
         return relevances
 
     def _everyday_words(self, recipe: Active, sample: Vectors) -> Vectors | None:
-        """The rows (m, d) of all everyday words; None where a few show that they tell nothing."""
+        """The rows (m, d) of all everyday words; None where a few show that they tell nothing in a
+        `sample` (n, w)."""
         fingerprint = recipe[1].fingerprint
         if fingerprint not in self._words:
             probe = self._vectors.words(recipe, PROBE)
-            fits = is_centred(probe, sample)
+            fits = is_centred(self._index.mix(recipe[1]).asked(probe), sample)
             self._words[fingerprint] = self._vectors.words(recipe, WORDS) if fits else None
         return self._words[fingerprint]
 

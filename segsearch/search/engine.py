@@ -102,7 +102,7 @@ class SearchEngine:
         if may_be_absent and relevance is not None and relevance < query.min_relevance:
             return SearchAnswer((), relevance, _nothing_matches(relevance, query), pointed)
         accepts = None
-        if query.prefer is not Prefer.ANY:
+        if query.prefer in (Prefer.WHOLE, Prefer.PART):
             accepts = ranking.preferred(query.prefer, candidates.slack, siblings)
         rules = self._rules(query, cursor, newest, accepts)
         first_rules = replace(rules, per_image=1) if query.by_picture else rules
@@ -136,10 +136,12 @@ class SearchEngine:
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
         judged = bool(query.like or query.unlike)
         words_only = query.captions == "off" and not judged and are_words(query.terms)
-        candidates = self.candidates(recipe, vector, allowed, words_only=words_only)
+        things = things_asked(query.terms) if query.prefer in (Prefer.THING, Prefer.WHOLE) else 0.0
+        asked = self._index.mix(recipe[1]).asked(vector, things)
+        candidates = self.candidates(recipe, asked, allowed, things if words_only else None)
         if query.captions == "join":
             candidates = Candidates(fusion.joined(query, candidates.nearest, by_words))
-        return candidates, self._siblings(recipe, vector, allowed), pointed
+        return candidates, self._siblings(recipe, asked, allowed), pointed
 
     def query_vector(
         self, recipe: Active, terms: Sequence[Term], like: Sequence[int], unlike: Sequence[int]
@@ -161,12 +163,19 @@ class SearchEngine:
             return None
         return self._catalog.select_segments(recipe[0], filters)
 
-    def candidates(
-        self, recipe: Active, vector: Vector, allowed: Ids | None, *, words_only: bool
-    ) -> Candidates:
-        """How the segments that pass score, by whichever way is faster; both give the same.
+    def asked(self, recipe: Active, terms: Sequence[Term]) -> Vector:
+        """What terms without judged segments look for (w,), as the index takes it."""
+        vector, _ = self.query_vector(recipe, terms, (), ())
+        return self._index.mix(recipe[1]).asked(vector, things_asked(terms))
 
-        `words_only`: words alone are asked for, and relevance compares them with everyday words.
+    def candidates(
+        self, recipe: Active, vector: Vector, allowed: Ids | None, words: float | None
+    ) -> Candidates:
+        """How the segments that pass score for a query (w,), by whichever way is faster; both give
+        the same.
+
+        `words`, where words alone are asked for: how much the regions' traits count. Relevance
+        then compares with everyday words, asked for alike.
         """
         rows, count = self._index.sample(recipe)
         count = count if allowed is None else int(allowed.size)
@@ -175,7 +184,9 @@ class SearchEngine:
         def judge() -> Background | None:
             return background(rows @ vector, count)
 
-        others = self._calibration.relevances(recipe, rows, vector, count) if words_only else None
+        others = None
+        if words is not None:
+            others = self._calibration.relevances(recipe, rows, (vector, words), count)
         if allowed is not None and allowed.size <= EXACT_IDS:
             scores, ids = self._index.scores(recipe, vector, allowed)
             return Candidates(lambda k: (scores[:k], ids[:k]), judge, others)
@@ -219,7 +230,13 @@ class SearchEngine:
         newest: int,
         accepts: Callable[[float, Segment], bool] | None,
     ) -> Rules:
-        rules = Rules(query.per_image, unwanted=frozenset(query.unlike), accepts=accepts)
+        rules = Rules(
+            query.per_image,
+            unwanted=frozenset(query.unlike),
+            accepts=accepts,
+            whole_things=query.prefer is Prefer.THING,
+            alike=None if query.near_duplicates else self._catalog.near_duplicates,
+        )
         if cursor is None:
             return rules
         # A score made of ranks and captions rises when others go, and would pass `below` for ever.
@@ -247,6 +264,14 @@ class SearchEngine:
 def are_words(terms: Sequence[Term]) -> bool:
     """Whether words alone are asked for."""
     return all(isinstance(term, TextTerm) for term in terms)
+
+
+def things_asked(terms: Sequence[Term]) -> float:
+    """How much the traits of regions count: as much as words do among what is looked for."""
+    wanted = [term for term in terms if term.weight > 0]
+    total = sum(term.weight for term in wanted)
+    said = sum(term.weight for term in wanted if isinstance(term, TextTerm))
+    return said / total if total else 0.0
 
 
 def _is_there(query: Query) -> bool:

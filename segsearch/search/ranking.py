@@ -20,6 +20,7 @@ SAME_SCORE = 1e-5
 
 Ranked = tuple[float, Segment]
 Nearest = Callable[[int], tuple[list[float], list[int]]]  # the best k: scores, ids
+Alike = Callable[[AbstractSet[int]], Mapping[int, AbstractSet[int]]]  # by image id
 Fetch = Callable[[list[int]], Mapping[int, Segment]]  # segments by id, without those gone
 
 
@@ -30,7 +31,8 @@ class Rules:
     At most `per_image` regions of one picture. On a later page: only regions that score below
     `below`, or as much; `shown` before, which are not shown again, nor anything that is the same
     thing; none of the images in `closed`; none newer than the id `newest`. `unwanted` ids never;
-    `accepts` has the last word.
+    `accepts` has the last word. With `whole_things` nothing that lies in a shown region, or around
+    it, is shown. `alike` gives the near-duplicates of images, of which one alone is shown.
     """
 
     per_image: int
@@ -40,6 +42,8 @@ class Rules:
     newest: int | None = None
     unwanted: AbstractSet[int] = frozenset()
     accepts: Callable[[float, Segment], bool] | None = None
+    whole_things: bool = False
+    alike: Alike | None = None
 
 
 def rank(nearest: Nearest, fetch: Fetch, limit: int, rules: Rules) -> list[Ranked]:
@@ -75,17 +79,24 @@ def choose(pairs: Sequence[Ranked], limit: int, rules: Rules) -> list[Ranked]:
     for segment in rules.shown:
         by_image[segment.image_id].append(segment)
     barred = {*rules.unwanted, *(segment.id for segment in rules.shown)}
+    pictures = {*by_image, *rules.closed}  # that are in the answer
+    alike = rules.alike({*pictures, *(one.image_id for _, one in pairs)}) if rules.alike else {}
+    hidden = {other for image_id in pictures for other in alike.get(image_id, ())} - pictures
     for score, segment in pairs:
         others = by_image[segment.image_id]
         if (
             _is_out(score, segment, rules)
             or segment.id in barred
+            or segment.image_id in hidden
             or len(others) >= rules.per_image
             or any(same_thing(segment, other) for other in others)
+            or (rules.whole_things and any(nested(segment, other) for other in others))
             or not (rules.accepts is None or rules.accepts(score, segment))
         ):
             continue
         others.append(segment)
+        pictures.add(segment.image_id)
+        hidden |= alike.get(segment.image_id, frozenset()) - pictures
         kept.append((score, segment))
         if len(kept) == limit:
             break
@@ -108,6 +119,12 @@ def same_thing(first: Segment, second: Segment) -> bool:
         return True
     inside = shared >= SAME_THING_INSIDE * small.area
     return inside and small.area >= SAME_THING_SIZE * large.area
+
+
+def nested(first: Segment, second: Segment) -> bool:
+    """Whether one of two regions of a picture lies in the other."""
+    small, large = sorted((first.mask, second.mask), key=lambda mask: mask.area)
+    return rle.intersection(small, large) >= INSIDE_SHARE * small.area
 
 
 def preferred(

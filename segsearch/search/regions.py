@@ -8,14 +8,13 @@ import numpy as np
 
 from segsearch.core.arrays import Pixels, Vector, VectorRows
 from segsearch.core.errors import QueryError
+from segsearch.core.mix import TRAITS, Mix, row_of
 from segsearch.core.query import MaskCandidate, Pointed, RegionTerm
 from segsearch.core.types import Mask
 from segsearch.masks.crops import context_crop, masked_crop
 from segsearch.models.pipeline import Pipeline
 from segsearch.models.segment.multilook import find_masks
 from segsearch.models.segment.session import OpenPicture
-
-Blend = Callable[[VectorRows], "np.ndarray[tuple[int, int], np.dtype[np.float32]]"]
 
 
 def point(pixels: Pixels, opened: Callable[[], OpenPicture], term: RegionTerm) -> Pointed:
@@ -48,7 +47,7 @@ def _check_mask(pixels: Pixels, mask: Mask) -> None:
         )
 
 
-def region_vector(pipeline: Pipeline, blend: Blend, pixels: Pixels, mask: Mask) -> Vector:
+def region_vector(pipeline: Pipeline, mix: Mix, pixels: Pixels, mask: Mask) -> Vector:
     """The unit vector (d,) of a region of a picture (H, W, 3), as if it had been indexed."""
     crops = [
         pixels,
@@ -57,6 +56,5 @@ def region_vector(pipeline: Pipeline, blend: Blend, pixels: Pixels, mask: Mask) 
     ]
     vectors = pipeline.embedder.embed_pictures(crops)
     ids = np.zeros(1, dtype=np.int64)
-    row = blend(VectorRows(ids, vectors[1:2], vectors[2:3], vectors[0:1]))[0]
-    unit: Vector = (row / np.linalg.norm(row)).astype(np.float32)
-    return unit
+    unknown = np.zeros((1, len(TRAITS)), np.float32)
+    return row_of(mix, VectorRows(ids, vectors[1:2], vectors[2:3], vectors[0:1], unknown))

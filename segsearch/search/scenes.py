@@ -11,7 +11,7 @@ from segsearch.core.arrays import Ids
 from segsearch.core.errors import QueryError
 from segsearch.core.query import SceneAnswer, SceneHit, SceneQuery, Slot
 from segsearch.core.types import Hit
-from segsearch.search.engine import Candidates, SearchEngine, are_words
+from segsearch.search.engine import Candidates, SearchEngine, are_words, things_asked
 from segsearch.search.relevance import rounded
 from segsearch.search.scene_assignment import SceneProblem, SlotCandidate, assign, check_scene
 from segsearch.search.vectors import Active
@@ -71,13 +71,14 @@ def _nothing_matches(name: str, relevance: float, query: SceneQuery) -> str:
 def _slot_candidates(
     engine: SearchEngine, recipe: Active, slot: Slot, scene_allowed: Ids | None
 ) -> SlotCandidates:
-    vector, _ = engine.query_vector(recipe, slot.terms, (), ())
+    vector = engine.asked(recipe, slot.terms)
     allowed = engine.allowed(recipe, slot.filters)
     if allowed is None or scene_allowed is None:
         allowed = scene_allowed if allowed is None else allowed
     else:
         allowed = np.intersect1d(allowed, scene_allowed, assume_unique=True)
-    candidates = engine.candidates(recipe, vector, allowed, words_only=are_words(slot.terms))
+    words = things_asked(slot.terms) if are_words(slot.terms) else None
+    candidates = engine.candidates(recipe, vector, allowed, words)
     scores, ids = _from(candidates, _least_score(slot, candidates))
     segments = engine.fetch(ids)
     by_image: dict[int, list[SlotCandidate]] = defaultdict(list)

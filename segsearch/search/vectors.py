@@ -76,7 +76,7 @@ class QueryVectors:
             pointed, pixels = self._point(recipe[1], term)
             mask = pointed.candidates[pointed.chosen].mask
             pipeline = self._models_of(recipe[1].preset).pipeline()
-            return region_vector(pipeline, self._index.mix.blend, pixels, mask), pointed
+            return region_vector(pipeline, self._index.mix(recipe[1]), pixels, mask), pointed
         return self._plain(recipe, term), None
 
     def point(self, recipe: Active, term: RegionTerm) -> Pointed:

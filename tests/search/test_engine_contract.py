@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from segsearch.core.arrays import Vector
 from segsearch.core.errors import QueryError
 from segsearch.core.filters import Filters
+from segsearch.core.mix import Mix
 from segsearch.core.query import Prefer, Query, SearchAnswer, SegmentTerm, VectorTerm
 from segsearch.core.settings import Settings
 from segsearch.core.types import Hit, Segment
@@ -30,7 +31,7 @@ from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.protocol import IndexFactory
-from segsearch.storage.index.synced import Mix, SyncedIndex
+from segsearch.storage.index.synced import SyncedIndex
 from segsearch.storage.pictures import StoredPictures
 from tests.support.described import RECIPE
 from tests.support.exact_index import ExactIndexFactory
@@ -78,7 +79,7 @@ class Library:
 def opened(library: list[Picture], factory: IndexFactory) -> Iterator[Library]:
     with tempfile.TemporaryDirectory() as folder:
         catalog, _ = filled(Path(folder), library)
-        projection = SyncedIndex(catalog, factory, Path(folder) / "index", MIX)
+        projection = SyncedIndex(catalog, factory, Path(folder) / "index", lambda _: MIX)
         pictures = StoredPictures(catalog, Sources(Settings()), Limits())
         vectors = QueryVectors(catalog, projection, pictures, no_model, kept_bytes=0)
         yield Library(catalog, projection, SearchEngine(catalog, projection, vectors))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from segsearch.core.types import Segment
 from segsearch.masks.rle import encode
-from segsearch.search.ranking import Fetch, Nearest, Rules, rank
+from segsearch.search.ranking import Fetch, Nearest, Rules, choose, rank
 
 
 def segment(number: int, image_id: int, box: tuple[int, int, int, int]) -> Segment:
@@ -65,3 +68,40 @@ def test_many_repeats_do_not_shorten_the_answer() -> None:
     found = [one.id for _, one in rank(*candidates, 4, Rules(3))]
     assert found == [1, 1000, 1001, 1002]
     assert len(asked) > 1
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (2, 1, 3)])
+def test_a_thing_is_followed_neither_by_its_parts_nor_by_what_holds_it(
+    order: tuple[int, ...],
+) -> None:
+    """Whichever of thing and part came first."""
+    places = {1: (0, 0, 20, 20), 2: (2, 2, 8, 8), 3: (22, 22, 30, 30)}
+    pairs = [(1 - 0.1 * at, segment(n, 1, places[n])) for at, n in enumerate(order)]
+    assert [one.id for _, one in choose(pairs, 9, Rules(9))] == list(order)
+    whole = choose(pairs, 9, Rules(9, whole_things=True))
+    assert [one.id for _, one in whole] == [order[0], 3]
+    after = Rules(9, whole_things=True, shown=(pairs[0][1],))
+    assert [one.id for _, one in choose(pairs, 9, after)] == [3]
+
+
+def test_of_near_duplicates_the_best_picture_alone_is_shown() -> None:
+    pairs = [
+        (0.9, segment(1, 1, (0, 0, 9, 9))),
+        (0.8, segment(2, 2, (0, 0, 9, 9))),  # 1 and 2 look the same
+        (0.7, segment(3, 1, (20, 20, 29, 29))),
+        (0.6, segment(4, 3, (0, 0, 9, 9))),  # like 2, not like 1
+    ]
+    alike = {1: frozenset({2}), 2: frozenset({1, 3}), 3: frozenset({2})}
+    asked = []
+
+    def near(image_ids: Set[int]) -> dict[int, frozenset[int]]:
+        asked.append(set(image_ids))
+        return alike
+
+    rules = Rules(9, alike=near)
+    assert [one.id for _, one in choose(pairs, 9, rules)] == [1, 3, 4]
+    assert asked == [{1, 2, 3}], "once for all candidates"
+    second_page = replace(rules, shown=(pairs[0][1],))
+    assert [one.id for _, one in choose(pairs, 9, second_page)] == [3, 4]
+    by_picture = replace(rules, closed=frozenset({1}))
+    assert [one.id for _, one in choose(pairs, 9, by_picture)] == [4]

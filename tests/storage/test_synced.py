@@ -11,15 +11,16 @@ import pytest
 
 from segsearch.core.arrays import Ids, VectorRows
 from segsearch.core.errors import DamageError
+from segsearch.core.mix import Mix
 from segsearch.core.types import FileStamp, Recipe
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.protocol import IndexFactory
-from segsearch.storage.index.synced import Mix, SyncedIndex
+from segsearch.storage.index.synced import SyncedIndex
 from tests.support.described import DIMENSION, RECIPE, describe
 from tests.support.exact_index import ExactIndexFactory
 
-MIX = Mix(0.4, 0.5, 0.1)
+MIX = Mix(0.4, 0.5, 0.1, (0.3, 0.1, -0.05, 0.0, 0.02, 0.1, -0.1, 0.2), -0.2)
 ACTIVE = (1, RECIPE)
 
 
@@ -35,7 +36,9 @@ class IndexedCatalog:
         self.reopen()
 
     def reopen(self) -> None:
-        self.index = SyncedIndex(self.catalog, self.factory, self.folder / "index", self.mix)
+        self.index = SyncedIndex(
+            self.catalog, self.factory, self.folder / "index", lambda _: self.mix
+        )
 
     def store(self, seed: int) -> int:
         self.catalog.record_file(f"/{seed}", FileStamp(1, 1), f"sha-{seed}", 1)
@@ -51,9 +54,9 @@ class IndexedCatalog:
         for query in np.eye(DIMENSION, dtype=np.float32):
             expected: dict[int, float] = {}
             for rows in self.catalog.vectors(1):
-                products = self.mix.blend(rows) @ query
+                products = self.mix.blend(rows) @ query + 0.5 * self.mix.worth(rows.traits)
                 expected.update(zip(rows.ids.tolist(), products.tolist(), strict=True))
-            scores, ids = self.index.search(ACTIVE, query, 1000)
+            scores, ids = self.index.search(ACTIVE, self.mix.asked(query, 0.5), 1000)
             if dict(zip(ids, scores, strict=True)) != pytest.approx(expected, abs=2e-3):
                 return False
         return True
@@ -211,7 +214,7 @@ def test_what_another_process_writes_between_two_looks_is_no_damage(
 
 def test_mixing_before_the_search_scores_as_mixing_after_it(library: IndexedCatalog) -> None:
     query = np.eye(DIMENSION, dtype=np.float32)[0]
-    scores, ids = library.index.search(ACTIVE, query, 100)
+    scores, ids = library.index.search(ACTIVE, MIX.asked(query), 100)
     after: dict[int, float] = {}
     for rows in library.catalog.vectors(1):
         products = (

@@ -188,17 +188,18 @@ def open_small_service(
 ) -> SegSearch:
     """A whole service over the library in `folder`, made when needed, with the small models."""
     # Here, so that a model process need not load them.
-    from segsearch.core.settings import Settings
+    from segsearch.core.mix import Mix
+    from segsearch.core.settings import USUAL_MIX, Settings
     from segsearch.library import SegSearch
     from segsearch.storage.catalog.sql_catalog import Catalog
-    from segsearch.storage.index.synced import Mix, SyncedIndex
+    from segsearch.storage.index.synced import SyncedIndex
     from tests.support.exact_index import ExactIndexFactory
 
     folder.mkdir(parents=True, exist_ok=True)
     chosen = Settings(library=folder, **settings)
     catalog = Catalog(folder / "catalog.sqlite")
-    mix = Mix(*chosen.mix)
-    projection = SyncedIndex(catalog, ExactIndexFactory(), folder / "index", mix)
+    mix = Mix(*(chosen.mix or USUAL_MIX))
+    projection = SyncedIndex(catalog, ExactIndexFactory(), folder / "index", lambda _: mix)
     present = {one.recipe.preset: one for one in (*others, models or SmallModels())}
     usual = (models or SmallModels()).recipe.preset
 

@@ -34,7 +34,7 @@ def evaluate(
 
     from segsearch.media.decode import Limits
     from segsearch.media.sources.paths import normal
-    from segsearch.models.loading import build_pipeline
+    from segsearch.models.loading import build_pipeline, mix_here
     from segsearch.search.evaluation.run import check_present, sampled, table
     from segsearch.search.evaluation.run import evaluate as run
     from segsearch.search.evaluation.truth import read_truth
@@ -46,5 +46,5 @@ def evaluate(
     console = Console(stderr=True, quiet=as_json)
     shown = track(pictures, "Describing", console=console)
     limits = Limits.of(settings)
-    result = run(pipeline, shown, settings.mix, limits=limits)
+    result = run(pipeline, shown, mix_here(settings), limits=limits)
     print(json.dumps(result.document) if as_json else table(result))

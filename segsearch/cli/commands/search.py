@@ -33,8 +33,9 @@ FILTERS = {
 }  # fmt: skip
 OPTIONS = {
     "limit": "--limit", "per_image": "--per-image", "by_picture": "--by-picture",
-    "prefer": "--prefer", "min_relevance": "--min-relevance", "captions": "--captions",
-    "cursor": "--cursor", "like": "--like", "unlike": "--unlike",
+    "prefer": "--prefer", "near_duplicates": "--near-duplicates",
+    "min_relevance": "--min-relevance", "captions": "--captions", "cursor": "--cursor",
+    "like": "--like", "unlike": "--unlike",
 }  # fmt: skip
 
 

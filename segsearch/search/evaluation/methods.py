@@ -7,14 +7,18 @@ they show the embedder and in nothing else.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from segsearch.core.arrays import Pixels, Vectors
-from segsearch.core.types import Box, Mask
+from segsearch.core.arrays import Pixels, VectorRows, Vectors
+from segsearch.core.mix import Mix
+from segsearch.core.types import Box, Mask, Proposal
 from segsearch.masks.crops import context_crop, cut, masked_crop
 from segsearch.masks.rle import encode, full
+from segsearch.masks.traits import nesting, traits
 from segsearch.models.pipeline import Pipeline
 
 GRID = 3
@@ -26,7 +30,8 @@ BY_SEGMENT = (BOXES, CONTEXT, MASKED, BOTH)
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """n regions of one picture: masks, unit-length vectors (n, d), and the seconds they took."""
+    """n regions of one picture: masks, rows (n, w) that queries are compared with, and the seconds
+    they took."""
 
     masks: tuple[Mask, ...]
     vectors: Vectors
@@ -41,11 +46,8 @@ class Description:
     quality: tuple[float, ...]
 
 
-def describe(pipeline: Pipeline, pixels: Pixels, mix: tuple[float, float, float]) -> Description:
-    """Describe a picture (H, W, 3) u8.
-
-    `mix` weighs context, masked and picture vectors in `both`, as `Settings.mix` does in searches.
-    """
+def describe(pipeline: Pipeline, pixels: Pixels, mix: Mix) -> Description:
+    """Describe a picture (H, W, 3) u8; `mix` makes the rows of `both`, as it does in searches."""
     began = time.monotonic()
     proposals = pipeline.regions(pixels)
     segmenting = time.monotonic() - began
@@ -59,12 +61,22 @@ def describe(pipeline: Pipeline, pixels: Pixels, mix: tuple[float, float, float]
         MASKED: _embedded(pipeline, segments, [masked_crop(pixels, m, rule) for m in segments]),
     }
     parts = [regions[name] for name in (CONTEXT, MASKED, WHOLE)]
-    blended = mix[0] * parts[0].vectors + mix[1] * parts[1].vectors + mix[2] * parts[2].vectors
-    regions[BOTH] = Regions(segments, blended, sum(part.seconds for part in parts))
+    context, masked, whole = (part.vectors for part in parts)
+    whole = np.broadcast_to(whole, context.shape)
+    rows = VectorRows(np.arange(len(segments)), context, masked, whole, known(proposals))
+    regions[BOTH] = Regions(segments, mix.rows(rows), sum(part.seconds for part in parts))
     for name in BY_SEGMENT:
         part = regions[name]
         regions[name] = Regions(part.masks, part.vectors, part.seconds + segmenting)
     return Description(regions, tuple(proposal.predicted_iou for proposal in proposals))
+
+
+def known(proposals: Sequence[Proposal]) -> NDArray[np.float32]:
+    """(n, t) the traits of the regions of a picture."""
+    masks = [proposal.mask for proposal in proposals]
+    quality = [(proposal.predicted_iou, proposal.stability) for proposal in proposals]
+    places = [(*mask.box.as_tuple(), mask.area, mask.width, mask.height) for mask in masks]
+    return traits(np.array(quality), np.array(places), np.stack(nesting(masks), axis=1))
 
 
 def _patches(pipeline: Pipeline, pixels: Pixels) -> Regions:

@@ -9,9 +9,16 @@ from typing import Any
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import InputError, PathError, PictureError
+from segsearch.core.mix import Mix
 from segsearch.media.decode import DEFAULT_LIMITS, Limits, decode, read_file
 from segsearch.models.pipeline import Pipeline
-from segsearch.search.evaluation.methods import BY_SEGMENT, METHODS, Description, describe
+from segsearch.search.evaluation.methods import (
+    BOTH,
+    BY_SEGMENT,
+    METHODS,
+    Description,
+    describe,
+)
 from segsearch.search.evaluation.metrics import ANSWERS, DEPTHS, PER_PICTURE, SIZES, Row, measure
 from segsearch.search.evaluation.truth import TruePicture
 
@@ -65,14 +72,14 @@ def check_present(pictures: Sequence[TruePicture]) -> None:
 def evaluate(
     pipeline: Pipeline,
     truth_pictures: Iterable[TruePicture],
-    mix: tuple[float, float, float],
+    mix: Mix,
     *,
     methods: Sequence[str] = METHODS,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluation:
     """Measure these methods on these pictures, one query "a NAME" for each category in them.
 
-    `mix` weighs context, masked and picture vectors. InputError when a picture has another size
+    `mix` makes the rows of regions, as in a search. InputError when a picture has another size
     than its truth says; PictureError when it is none, or one beyond `limits`.
     """
     pictures: list[TruePicture] = []
@@ -91,7 +98,8 @@ def evaluate(
             description.quality if method in BY_SEGMENT else [1.0] * len(part.masks)
             for description, part in zip(described, regions, strict=True)
         ]
-        rows.append(measure(method, pictures, regions, quality, (names, words)))
+        asked = mix.asked(words, 1.0) if method == BOTH else words
+        rows.append(measure(method, pictures, regions, quality, (names, asked)))
     things = sum(len(picture.things) for picture in pictures)
     return Evaluation(len(pictures), things, len(names), tuple(rows))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 import sqlalchemy as sa
 
 from segsearch.media.phash import NEAR_BITS, bands, distance
+from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.tables import HASH_BAND, IMAGE, NEAR_DUPLICATE
 
 CANDIDATES = 1_000  # of a series of hundreds of equal frames the first stand for all
@@ -49,3 +52,17 @@ def link_near_duplicates(db: sa.Connection, image_id: int, value: str | None) ->
     )
     if links:
         db.execute(sa.insert(NEAR_DUPLICATE), links)
+
+
+class NearDuplicateMixin(Database):
+    """The part of the catalog that knows which images look almost the same."""
+
+    def near_duplicates(self, image_ids: AbstractSet[int]) -> dict[int, frozenset[int]]:
+        """The near-duplicates of those of these images that have some."""
+        found: dict[int, set[int]] = {}
+        with self._reading() as db:
+            for portion in portions(sorted(image_ids)):
+                query = sa.select(NEAR_DUPLICATE.c.image_id, NEAR_DUPLICATE.c.other_id)
+                for row in db.execute(query.where(NEAR_DUPLICATE.c.image_id.in_(portion))):
+                    found.setdefault(row.image_id, set()).add(row.other_id)
+        return {image_id: frozenset(others) for image_id, others in found.items()}

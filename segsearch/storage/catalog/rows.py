@@ -14,7 +14,11 @@ import sqlalchemy as sa
 from segsearch.core.arrays import DescribedSegment, Vector, VectorRows
 from segsearch.core.errors import DamageError
 from segsearch.core.types import Box, Image, Mask, PictureInfo, Recipe, Segment, State
+from segsearch.masks.traits import traits
 
+QUALITY = ("predicted_iou", "stability")  # what regions are told from parts by
+PLACES = ("x0", "y0", "x1", "y1", "area", "width", "height")
+NESTED = ("holds", "lies_in")
 DAMAGED = "Vectors in the catalog are damaged: run `segsearch repair`."
 
 
@@ -55,6 +59,8 @@ def segment_values(image_id: int, recipe_id: int, segment: DescribedSegment) -> 
         "stability": float(segment.proposal.stability),
         "context_vector": pack(segment.context),
         "masked_vector": pack(segment.masked),
+        "holds": segment.holds,
+        "lies_in": segment.lies_in,
     }
 
 
@@ -94,7 +100,8 @@ def image_from(
 
 
 def vectors_from(rows: Sequence[Any]) -> VectorRows:
-    """Vectors of rows with `id`, `context_vector`, `masked_vector` and `picture_vector`.
+    """Vectors of rows with `id`, `context_vector`, `masked_vector`, `picture_vector`, and the
+    columns of `QUALITY`, `PLACES` and `NESTED`.
 
     DamageError when one is missing or of another length than the others.
     """
@@ -105,4 +112,10 @@ def vectors_from(rows: Sequence[Any]) -> VectorRows:
         raise DamageError(DAMAGED) from problem
     if not context.shape == masked.shape == picture.shape:
         raise DamageError(DAMAGED)
-    return VectorRows(np.array([row.id for row in rows], dtype=np.int64), context, masked, picture)
+    ids = np.array([row.id for row in rows], dtype=np.int64)
+    known = traits(
+        np.array([[getattr(row, name) for name in QUALITY] for row in rows], np.float64),
+        np.array([[getattr(row, name) for name in PLACES] for row in rows], np.int64),
+        np.array([[getattr(row, name) for name in NESTED] for row in rows], np.int64),
+    )
+    return VectorRows(ids, context, masked, picture, known)

@@ -12,7 +12,14 @@ from segsearch.core.errors import NotFoundError
 from segsearch.core.types import Segment
 from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.database import Database, portions
-from segsearch.storage.catalog.rows import segment_from, unpack, vectors_from
+from segsearch.storage.catalog.rows import (
+    NESTED,
+    PLACES,
+    QUALITY,
+    segment_from,
+    unpack,
+    vectors_from,
+)
 from segsearch.storage.catalog.tables import ACTIVE_RECIPE, IMAGE, INGEST, RECIPE, SEGMENT
 
 BATCH_ROWS = 2_000
@@ -84,10 +91,11 @@ class SegmentMixin(Database):
             INGEST,
             (INGEST.c.image_id == SEGMENT.c.image_id) & (INGEST.c.recipe_id == SEGMENT.c.recipe_id),
         )
-        columns = (SEGMENT.c.id, SEGMENT.c.context_vector, SEGMENT.c.masked_vector)
+        own = [SEGMENT.c[name] for name in (*QUALITY, *PLACES[:-2], *NESTED)]
+        vectors = (SEGMENT.c.context_vector, SEGMENT.c.masked_vector, INGEST.c.picture_vector)
         query = (
-            sa.select(*columns, INGEST.c.picture_vector)
-            .select_from(joined)
+            sa.select(SEGMENT.c.id, *vectors, *own, IMAGE.c.width, IMAGE.c.height)
+            .select_from(joined.join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id))
             .where(SEGMENT.c.recipe_id == recipe_id)
             .order_by(SEGMENT.c.id)
         )

@@ -27,6 +27,7 @@ from segsearch.storage.catalog.filtering import FilterMixin
 from segsearch.storage.catalog.images import ImageMixin
 from segsearch.storage.catalog.integrity import IntegrityMixin
 from segsearch.storage.catalog.jobs import JobMixin
+from segsearch.storage.catalog.near_duplicates import NearDuplicateMixin
 from segsearch.storage.catalog.queue import QueueMixin
 from segsearch.storage.catalog.recipes import RecipeMixin
 from segsearch.storage.catalog.segments import SegmentMixin
@@ -37,6 +38,7 @@ from segsearch.storage.catalog.tags import TagMixin
 class Catalog(
     RecipeMixin, FileMixin, QueueMixin, ImageMixin, SegmentMixin, FilterMixin, CollectionMixin,
     TagMixin, CaptionMixin, JobMixin, ChangeLogMixin, IntegrityMixin, BackupMixin,
+    NearDuplicateMixin,
 ):  # fmt: skip
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 

@@ -95,6 +95,9 @@ SEGMENT = sa.Table(
     sa.Column("stability", sa.Float, nullable=False),
     sa.Column("context_vector", sa.LargeBinary, nullable=False),
     sa.Column("masked_vector", sa.LargeBinary, nullable=False),
+    # Regions of the same picture that lie in it, and those it lies in.
+    sa.Column("holds", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("lies_in", sa.Integer, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 

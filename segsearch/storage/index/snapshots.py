@@ -32,7 +32,7 @@ class Binding:
 
     catalog: str
     recipe: str
-    mix: tuple[float, float, float]
+    mix: tuple[float, ...]
     kind: str
 
 

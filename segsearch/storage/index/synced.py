@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from segsearch.core.arrays import Ids, Vector, VectorRows, Vectors
+from segsearch.core.arrays import Ids, Vector, Vectors
 from segsearch.core.errors import DamageError, NotFoundError
+from segsearch.core.mix import Mix, row_of
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
@@ -28,39 +30,23 @@ LOG = logging.getLogger(__name__)
 LOOKS = 100  # for a moment in which nobody writes
 
 
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """How much each of a segment's vectors counts in its score; the three add up to 1."""
-
-    context: float
-    masked: float
-    picture: float
-
-    def blend(self, rows: VectorRows) -> Vectors:
-        """(n, d) rows whose product with a query is the weighted mean of three cosines.
-
-        The product is linear, so mixing before the search gives the very scores that mixing after
-        it would, at a third of the memory and time.
-        """
-        shares = np.array(self.as_tuple(), dtype=np.float32)
-        blended: Vectors = (
-            shares[0] * rows.context + shares[1] * rows.masked + shares[2] * rows.picture
-        )
-        # Indexes keep float16: rounded here, so that every index gives the same scores.
-        return blended.astype(np.float16).astype(np.float32)
-
-    def as_tuple(self) -> tuple[float, float, float]:
-        return (self.context, self.masked, self.picture)
+MixOf = Callable[[Recipe], Mix]
 
 
 class SyncedIndex:
-    """The index of one library's active recipe, brought up to date before each use. Thread-safe."""
+    """The index of one library's active recipe, brought up to date before each use. Thread-safe.
 
-    def __init__(self, catalog: Catalog, factory: IndexFactory, folder: Path, mix: Mix) -> None:
+    `mix_of` says what a recipe's rows are made of. Queries here have the rows' length w: what
+    `Mix.asked` makes of a vector (d,).
+    """
+
+    def __init__(
+        self, catalog: Catalog, factory: IndexFactory, folder: Path, mix_of: MixOf
+    ) -> None:
         self._catalog = catalog
         self._factory = factory
         self._folder = folder
-        self._mix = mix
+        self._mix_of = mix_of
         self._lock = threading.RLock()
         self._index: VectorIndex | None = None
         self._recipe_id = -1
@@ -69,15 +55,14 @@ class SyncedIndex:
         self._saved_seq = -1
         self._sample: tuple[tuple[str, int], int, Vectors] | None = None
 
-    @property
-    def mix(self) -> Mix:
-        """How much each of a segment's vectors counts."""
-        return self._mix
+    def mix(self, recipe: Recipe) -> Mix:
+        """How much each of a segment's vectors, and what else is known of it, counts."""
+        return self._mix_of(recipe)
 
     def search(
         self, recipe: tuple[int, Recipe], query: Vector, k: int, allowed: Ids | None = None
     ) -> tuple[list[float], list[int]]:
-        """Scores and segment ids of the best `k` rows for a query (d,), best first."""
+        """Scores and segment ids of the best `k` rows for a query (w,), best first."""
         with self._lock:
             index = self._current(recipe)
             scores, ids = index.search(query, k, allowed=allowed)
@@ -95,7 +80,7 @@ class SyncedIndex:
         return scores[order].tolist(), held[order].tolist()
 
     def rows(self, recipe: tuple[int, Recipe], ids: Ids) -> tuple[Ids, Vectors]:
-        """The mixed rows (n, d) of segments that a search has just found, beside their ids; those
+        """The rows (n, w) of segments that a search has just found, beside their ids; those
         that are gone are left out."""
         with self._lock:
             is_loaded = self._index is not None and self._recipe_id == recipe[0]
@@ -103,7 +88,7 @@ class SyncedIndex:
             return index.rows(ids)
 
     def sample(self, recipe: tuple[int, Recipe]) -> tuple[Vectors, int]:
-        """Rows (m, d) of a fixed sample of the segments, and how many segments there are.
+        """Rows (m, w) of a fixed sample of the segments, and how many segments there are.
 
         Taken anew when the number of segments has moved by a hundredth.
         """
@@ -123,8 +108,7 @@ class SyncedIndex:
         NotFoundError when the recipe has no such segment.
         """
         for rows in self._catalog.vectors(recipe[0], np.array([segment_id], dtype=np.int64)):
-            row = self._mix.blend(rows)[0]
-            return cast(Vector, row / np.linalg.norm(row))
+            return row_of(self._mix_of(recipe[1]), rows)
         raise NotFoundError(f"There is no segment {segment_id} in the library.")
 
     def picture_vector(self, recipe: tuple[int, Recipe], image_id: int) -> Vector:
@@ -187,7 +171,10 @@ class SyncedIndex:
         # The id too: a recipe that is dropped and made again starts another generation.
         generation = f"{recipe[0]}/{recipe[1].fingerprint}"
         return Binding(
-            self._catalog.identity(), generation, self._mix.as_tuple(), self._factory.kind
+            self._catalog.identity(),
+            generation,
+            flat(self._mix_of(recipe[1])),
+            self._factory.kind,
         )
 
     def _current(self, recipe: tuple[int, Recipe]) -> VectorIndex:
@@ -200,7 +187,7 @@ class SyncedIndex:
             LOG.warning("The change log ends before the index does: rebuilding the index.")
             self._rebuild(recipe)
         elif changes.seq != self._seq:
-            self._apply(recipe[0], changes.added, changes.removed)
+            self._apply(recipe, changes.added, changes.removed)
             self._seq = changes.seq
         return cast(VectorIndex, self._index)  # _load has set it
 
@@ -218,18 +205,26 @@ class SyncedIndex:
         started = time.monotonic()
         changes = self._catalog.changes(recipe[0], 0)
         self._index = None  # room for the new one
-        index = self._factory.create(recipe[1].dimension)
+        mix = self._mix_of(recipe[1])
+        index = self._factory.create(mix.width(recipe[1].dimension))
         for rows in self._catalog.vectors(recipe[0]):
-            index.add(rows.ids, self._mix.blend(rows))
+            index.add(rows.ids, mix.rows(rows))
         # Only a whole one counts: half of one would be searched as if it were all there is.
         self._index, self._seq, self._saved_seq = index, changes.seq if changes else 0, -1
         seconds = time.monotonic() - started
         extra = {"action": "index.rebuild", "rows": len(index), "seconds": seconds}
         LOG.info("Built the index of %d segments from the catalog.", len(index), extra=extra)
 
-    def _apply(self, recipe_id: int, added: Ids, removed: Ids) -> None:
+    def _apply(self, recipe: tuple[int, Recipe], added: Ids, removed: Ids) -> None:
         if self._index is None:
             return
         self._index.remove(removed)
-        for rows in self._catalog.vectors(recipe_id, added):
-            self._index.add(rows.ids, self._mix.blend(rows))
+        mix = self._mix_of(recipe[1])
+        for rows in self._catalog.vectors(recipe[0], added):
+            self._index.add(rows.ids, mix.rows(rows))
+
+
+def flat(mix: Mix) -> tuple[float, ...]:
+    """A mix as the numbers that a snapshot is bound to."""
+    context, masked, picture, things, offset = astuple(mix)
+    return (context, masked, picture, offset, *things)
