@@ -243,7 +243,7 @@ def clicks(stored: KnownLibrary) -> float:
         for thing in stored.pictures[number].things
         if thing.share > CLICKED_SHARE
     ]
-    drawn = random.Random(0).sample(range(len(things)), min(CLICKED, len(things)))
+    drawn = random.Random(0).sample(range(len(things)), min(CLICKED, len(things)))  # noqa: S311
     opened, last, right = None, -1, []
     for image_id, thing in (things[at] for at in sorted(drawn)):
         if image_id != last:
