@@ -21,6 +21,7 @@ PALETTE = (
 CROP_MARGIN = 0.15  # around a region, of its longer side
 SHADE = 0.45  # what is left of the brightness outside the regions
 TINT = 0.28
+SHEET_GAP_PX = 12
 
 
 def mask_png(mask: Mask, side_px: int | None = None) -> bytes:
@@ -65,6 +66,20 @@ def overlay_png(pixels: Pixels, masks: Sequence[Mask], labels: Sequence[str] = (
     picture = Image.fromarray(canvas.astype(np.uint8))
     _label(picture, masks, labels)
     return _png(picture)
+
+
+def sheet_png(pictures: Sequence[bytes], columns: int, side_px: int) -> bytes:
+    """Picture files beside and below each other on white, each in a square of `side_px`."""
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * side_px, max(rows, 1) * side_px), (255, 255, 255))
+    for number, data in enumerate(pictures):
+        with Image.open(io.BytesIO(data)) as opened:
+            tile = opened.convert("RGB")
+        tile.thumbnail((side_px - SHEET_GAP_PX, side_px - SHEET_GAP_PX), Image.Resampling.LANCZOS)
+        row, column = divmod(number, columns)
+        left = column * side_px + (side_px - tile.width) // 2
+        sheet.paste(tile, (left, row * side_px + (side_px - tile.height) // 2))
+    return _png(sheet)
 
 
 def marked_jpeg(pixels: Pixels, mask: Mask, side_px: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What `segsearch demo` shows: index the sample pictures, search, draw the best hit."""
+"""What `segsearch demo` shows: index the sample pictures, search, draw the best hits."""
 
 from __future__ import annotations
 
@@ -9,29 +9,36 @@ from pathlib import Path
 from rich.console import Console
 
 from segsearch.cli.output import hit_table, progress_bar, report_table
-from segsearch.export.render import overlay_png
+from segsearch.export.render import overlay_png, sheet_png
 from segsearch.library import SegSearch
 
 PICTURES = Path(__file__).parent / "pictures"
-QUERIES = ("a cat", "a bicycle", "a slice of pizza", "a cup of coffee")
-OVERLAY = "demo-best-hit.png"
+PHOTOGRAPHED = ("a cat", "a cup of coffee", "an astronaut", "a rocket")
+DRAWN = ("a bicycle", "a slice of pizza")
+SHEET = "demo-hits.png"
+COLUMNS, TILE_PX = 3, 400
 
 
 def run_demo(library: SegSearch, console: Console, stop: threading.Event) -> None:
-    """Index, search, print; the best hit of all is drawn into the library's folder."""
+    """Index, search, print; the best hits are drawn on one sheet in the library's folder, those
+    for photographs first."""
     console.print(f"Indexing the demo pictures into {library.settings.library} ...", markup=False)
     with progress_bar(Console(stderr=True)) as report:
         result = library.index([PICTURES], report=report, stop=stop)
     report_table(console, result)
     if stop.is_set():
         return
-    answers = {text: library.search_text(text, limit=3, per_image=1).hits for text in QUERIES}
+    asked = (*PHOTOGRAPHED, *DRAWN)
+    answers = {text: library.search_text(text, limit=3, per_image=1).hits for text in asked}
     folder = shlex.quote(str(library.settings.library))
     for text, hits in answers.items():
         hit_table(console, hits, title=f"segsearch --library {folder} search {text!r}")
-    text, hits = max(answers.items(), key=lambda item: item[1][0].score if item[1] else -1.0)
-    if hits:
-        path = library.settings.library / OVERLAY
-        pixels = library.pictures.pixels(hits[0].image.id)
-        path.write_bytes(overlay_png(pixels, [hits[0].segment.mask], [text]))
-        console.print(f"The best hit, for {text!r}, is drawn in {path}", markup=False)
+    tiles = [
+        overlay_png(library.pictures.pixels(hits[0].image.id), [hits[0].segment.mask], [text])
+        for text, hits in answers.items()
+        if hits
+    ]
+    if tiles:
+        path = library.settings.library / SHEET
+        path.write_bytes(sheet_png(tiles, COLUMNS, TILE_PX))
+        console.print(f"The best hits are drawn in {path}", markup=False)
