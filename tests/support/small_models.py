@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from segsearch.core.arrays import BoolArray, Pixels, Vectors
 from segsearch.core.errors import ModelError
+from segsearch.core.mix import Mix
 from segsearch.core.types import Proposal, Recipe
 from segsearch.masks.crops import CropRule
 from segsearch.masks.rle import encode
@@ -184,11 +185,11 @@ def open_small_service(
     *,
     models: SmallModels | None = None,
     others: Sequence[SmallModels] = (),
+    mix: Mix | None = None,
     **settings: Any,
 ) -> SegSearch:
     """A whole service over the library in `folder`, made when needed, with the small models."""
     # Here, so that a model process need not load them.
-    from segsearch.core.mix import Mix
     from segsearch.core.settings import USUAL_MIX, Settings
     from segsearch.library import SegSearch
     from segsearch.storage.catalog.sql_catalog import Catalog
@@ -198,8 +199,8 @@ def open_small_service(
     folder.mkdir(parents=True, exist_ok=True)
     chosen = Settings(library=folder, **settings)
     catalog = Catalog(folder / "catalog.sqlite")
-    mix = Mix(*(chosen.mix or USUAL_MIX))
-    projection = SyncedIndex(catalog, ExactIndexFactory(), folder / "index", lambda _: mix)
+    made = mix or Mix(*(chosen.mix or USUAL_MIX))
+    projection = SyncedIndex(catalog, ExactIndexFactory(), folder / "index", lambda _: made)
     present = {one.recipe.preset: one for one in (*others, models or SmallModels())}
     usual = (models or SmallModels()).recipe.preset
 
