@@ -72,7 +72,8 @@ def test_terms_add_up_and_take_away(service: SegSearch, pictures: Path) -> None:
     best = service.search_text("blue", limit=1).hits[0].segment.id
     like = service.search(Query((SegmentTerm(best),), limit=2)).hits
     assert {hit.segment.mask.box for hit in like} == {like[0].segment.mask.box}
-    less = service.search(Query((TextTerm("blue"), TextTerm("red", -1.0)), limit=10)).hits
+    terms = (TextTerm("blue"), TextTerm("red", -1.0))
+    less = service.search(Query(terms, limit=10, near_duplicates=True)).hits
     boxes = [hit.segment.mask.box.as_tuple() for hit in less]
     assert boxes[:2] == [BLUE.box, BLUE.box]
     assert boxes[-1] == RED.box

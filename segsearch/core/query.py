@@ -147,7 +147,11 @@ class SearchOptions:
         ),
     ] = Prefer.THING
     near_duplicates: Annotated[
-        bool, about("Show pictures, too, that look almost the same as one already shown.")
+        bool,
+        about(
+            "Show pictures, too, that look almost the same as one already shown; without words "
+            "they always are."
+        ),
     ] = False
     by_picture: Annotated[
         bool, about("Keep the regions of a picture together; rank counts pictures.")

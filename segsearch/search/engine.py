@@ -235,7 +235,7 @@ class SearchEngine:
             unwanted=frozenset(query.unlike),
             accepts=accepts,
             whole_things=query.prefer is Prefer.THING,
-            alike=None if query.near_duplicates else self._catalog.near_duplicates,
+            alike=self._catalog.near_duplicates if _hides_duplicates(query) else None,
         )
         if cursor is None:
             return rules
@@ -272,6 +272,12 @@ def things_asked(terms: Sequence[Term]) -> float:
     total = sum(term.weight for term in wanted)
     said = sum(term.weight for term in wanted if isinstance(term, TextTerm))
     return said / total if total else 0.0
+
+
+def _hides_duplicates(query: Query) -> bool:
+    """Whether words are asked: who shows a picture may be looking for its copies."""
+    said = any(isinstance(term, TextTerm) and term.weight > 0 for term in query.terms)
+    return said and not query.near_duplicates
 
 
 def _is_there(query: Query) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from segsearch.core.query import Query, TextTerm
 from segsearch.core.types import Claim
 from segsearch.ingest.background import index_changes
 from segsearch.ingest.run import one_pass
@@ -101,7 +102,8 @@ def test_searches_switch_when_the_last_worker_is_done(
         held: list[Claim] = []
         changed.index([pictures], report=holding(service, held, ELSEWHERE), mode=one_pass("worker"))
         assert changed.status().preset == "small"
-        assert len(changed.search_text("red", limit=20).hits) >= 6
+        words = Query((TextTerm("red"),), limit=20, near_duplicates=True)
+        assert len(changed.search(words).hits) >= 6
         assert not changed.ingest.run_waiting(threading.Event())
         assert changed.status().preset == "small"
         assert service.catalog.fail(held[0], "It is damaged.")

@@ -40,7 +40,7 @@ ROUNDS = 60
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedNames:
     """Names asked of n regions: `cosines` (names, n, 3) with the context, masked and picture
     vectors, `traits` (n, t), `right` (names, n) bool, `pictures` (n,) where each region lies."""
 
@@ -49,12 +49,12 @@ class Asked:
     right: Tensor
     pictures: Tensor
 
-    def of(self, chosen: Tensor) -> Asked:
+    def of(self, chosen: Tensor) -> AskedNames:
         """The regions of some pictures alone (n,) bool, with the names that are right there."""
         right = self.right[:, chosen]
         names = right.any(1)
         cosines = self.cosines[names][:, chosen]
-        return Asked(cosines, self.traits[chosen], right[names], self.pictures[chosen])
+        return AskedNames(cosines, self.traits[chosen], right[names], self.pictures[chosen])
 
     def scores(self, mix: Mix) -> Tensor:
         """(names, n)."""
@@ -63,7 +63,7 @@ class Asked:
         return self.cosines @ shares + worth
 
 
-def fit(asked: Asked) -> Mix:
+def fit(asked: AskedNames) -> Mix:
     """The mix under which right regions come first, as far as these tell."""
     spread = self_spread(asked.traits)
     middle = asked.traits.mean(0)
@@ -96,13 +96,13 @@ def self_spread(traits: Tensor) -> Tensor:
     return torch.where(spread > 0, spread, torch.ones(()))
 
 
-def first_right(asked: Asked, mix: Mix) -> float:
+def first_right(asked: AskedNames, mix: Mix) -> float:
     """The share of names whose best region is right."""
     best = asked.scores(mix).argmax(1, keepdim=True)
     return asked.right.gather(1, best).float().mean().item()
 
 
-def held_out(asked: Asked) -> tuple[float, float]:
+def held_out(asked: AskedNames) -> tuple[float, float]:
     """`first_right` by the usual mix, and by one that was fitted on other photographs."""
     rows: list[tuple[float, float, int]] = []
     for fold in range(FOLDS):
@@ -115,7 +115,7 @@ def held_out(asked: Asked) -> tuple[float, float]:
     return float(before), float(after)
 
 
-def gather(library: SegSearch, photographs: Sequence[AnnotatedPhotograph]) -> Asked:
+def gather(library: SegSearch, photographs: Sequence[AnnotatedPhotograph]) -> AskedNames:
     """Every name on the photographs, asked of every region of the library that holds them."""
     recipe_id, recipe = library.catalog.active_recipe() or (0, None)
     if recipe is None:
@@ -141,7 +141,7 @@ def gather(library: SegSearch, photographs: Sequence[AnnotatedPhotograph]) -> As
     vectors = np.stack([rows.context, rows.masked, rows.picture], axis=1)
     cosines = torch.from_numpy(np.einsum("nvd,md->mnv", vectors, words))
     told = right.any(axis=1)
-    return Asked(
+    return AskedNames(
         cosines[torch.from_numpy(told)],
         torch.from_numpy(rows.traits),
         torch.from_numpy(right[told]),
