@@ -6,6 +6,7 @@ because they load torch.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -63,12 +64,7 @@ class PresetModels:
 
     @cached_property
     def _embedder(self) -> Embedder:
-        from segsearch.models.device import choose
-
-        embedder = build_embedder(self._preset, self._settings)
-        if choose(self._settings).device != "cpu":
-            embedder = BatchingEmbedder(embedder)
-        return CachedTextEmbedder(embedder)
+        return CachedTextEmbedder(build_embedder(self._preset, self._settings))
 
     @cached_property
     def _pipeline(self) -> Pipeline:
@@ -94,7 +90,8 @@ def build_segmenter(chosen: Preset, settings: Settings) -> Segmenter:
     from segsearch.models.segment.sam import SamSegmenter, build_sam, load_sam
     from segsearch.models.segment.sam_lite import build_sam_lite
 
-    model, place = _find_for_loading(settings, chosen.segmenter, "segmenter")
+    model = _of_kind(settings, chosen.segmenter, "segmenter")
+    place = _place_for(settings, model)
     generator = GeneratorSettings(**chosen.generator)
     weights, identity = model.path("weights"), model.identity
     is_embedded = model.name in embedded_names()
@@ -112,24 +109,54 @@ def build_segmenter(chosen: Preset, settings: Settings) -> Segmenter:
 
 
 def build_embedder(chosen: Preset, settings: Settings) -> Embedder:
-    """The embedder a preset names; ModelError when it is none, or cannot be loaded."""
+    """The embedder a preset names; ModelError when it is none, or cannot be loaded.
+
+    Where its words have been made for ONNX Runtime, the rest of it is loaded when pictures come.
+    """
+    from segsearch.models.embed.onnx_words import SplitEmbedder, open_words, words_path
+
+    model = _of_kind(settings, chosen.embedder, "embedder")
+    document = words_path(model_store(settings).folder, model.identity)
+    load = partial(_load_embedder, settings, model, document)
+    words, loaded = open_words(document, model.identity), None
+    if words is None:
+        loaded = load()
+        words = open_words(document, model.identity)
+        if words is None:
+            return loaded
+    config = json.loads(model.path("config").read_text())
+    return SplitEmbedder(model.identity, config, words, load, loaded)
+
+
+def _load_embedder(settings: Settings, model: InstalledModel, document: Path) -> Embedder:
+    """The whole model of an embedder; its words are made at `document` if they never were."""
+    from segsearch.models.embed.onnx_words import is_known
     from segsearch.models.embed.open_clip_zoo import load_model
 
-    model, place = _find_for_loading(settings, chosen.embedder, "embedder")
+    place = _place_for(settings, model)
     config, weights = model.path("config"), model.path("weights")
     words = model.path("merges") if "merges" in model.files else tokenizer_folder(model)
-    return load_model(config, weights, words, identity=model.identity, place=place)
+    embedder = load_model(config, weights, words, identity=model.identity, place=place)
+    if not is_known(document, model.identity):
+        embedder.write_words(document)
+    return embedder if place.device == "cpu" else BatchingEmbedder(embedder)
 
 
-def _find_for_loading(settings: Settings, name: str, kind: str) -> tuple[InstalledModel, Placement]:
-    """The model of a name and where it runs; ModelError when it is of another kind."""
-    from segsearch.models.device import choose
-
-    model, place = find_model(settings, name), choose(settings)
+def _of_kind(settings: Settings, name: str, kind: str) -> InstalledModel:
+    """The model of a name; ModelError when it is of another kind."""
+    model = find_model(settings, name)
     if model.kind != kind:
         raise ModelError(f"{name} is no {kind}.")
-    LOG.info("Loading %s on %s.", name, place.device)
-    return model, place
+    return model
+
+
+def _place_for(settings: Settings, model: InstalledModel) -> Placement:
+    """Where a model runs that is about to be loaded."""
+    from segsearch.models.device import choose
+
+    place = choose(settings)
+    LOG.info("Loading %s on %s.", model.name, place.device)
+    return place
 
 
 def find_model(settings: Settings, name: str) -> InstalledModel:

@@ -29,7 +29,7 @@ from segsearch.models.embed.open_clip_zoo import build, describe, entry_of, load
 from segsearch.models.loading import best_here, build_segmenter, find_model, model_store
 from segsearch.models.presets import PRESETS, advice, preset, recipe_of
 from segsearch.models.zoo.pullable import find_pullable
-from tests.support.every_model import put, write_tokenizer
+from tests.support.every_model import put, siglip_shape, write_tokenizer
 from tests.support.hub import serving
 from tests.support.small_sam import patchwork
 
@@ -181,23 +181,6 @@ def test_a_row_loads_from_meta_s_layout_and_the_best_preset_here_is_taken(tmp_pa
     assert recipe.segmenter == segmenter.identity
     assert segmenter.identity.startswith("sam2.1-tiny@")
     assert best_here(settings).name == "demo"
-
-
-def siglip_shape() -> dict[str, Any]:
-    """The layout of SigLIP 2 with a small text tower and picture tower."""
-    shape = describe("ViT-B-16-SigLIP2-256/webli")
-    model = shape["model_cfg"]
-    model["embed_dim"] = 32
-    model["vision_cfg"] = {
-        "image_size": 32,
-        "patch_size": 16,
-        "width": 32,
-        "layers": 1,
-        "head_width": 16,
-    }
-    model["text_cfg"] |= {"width": 32, "heads": 2, "layers": 1, "vocab_size": 16}
-    shape["preprocess_cfg"]["size"] = 32
-    return shape
 
 
 def test_an_embedder_of_siglip_s_layout_loads_with_its_tokenizer(tmp_path: Path) -> None:

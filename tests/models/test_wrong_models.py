@@ -29,8 +29,7 @@ from segsearch.models.pipeline import Pipeline
 from segsearch.models.presets import preset, recipe_of
 from segsearch.models.zoo.installed import EMBEDDED, embedded_model
 from segsearch.models.zoo.pullable import find_pullable
-from tests.cli.test_models import siglip_shape
-from tests.support.every_model import HostilePickle, checkpoint, write_tokenizer
+from tests.support.every_model import HostilePickle, checkpoint, siglip_shape, write_tokenizer
 from tests.support.small_models import (
     ColourEmbedder,
     ColourSegmenter,

@@ -70,3 +70,20 @@ def put(store: ModelStore, entry: PullableModel, folder: Path) -> None:
     unpinned = replace(entry, weights=tuple(replace(row, sha256=None) for row in entry.weights))
     config = describe(entry.architecture) if entry.kind == "embedder" else None
     store.put(unpinned, checkpoint(entry, folder), config)
+
+
+def siglip_shape() -> dict[str, Any]:
+    """The layout of SigLIP 2 with a small text tower and picture tower."""
+    shape = describe("ViT-B-16-SigLIP2-256/webli")
+    model = shape["model_cfg"]
+    model["embed_dim"] = 32
+    model["vision_cfg"] = {
+        "image_size": 32,
+        "patch_size": 16,
+        "width": 32,
+        "layers": 1,
+        "head_width": 16,
+    }
+    model["text_cfg"] |= {"width": 32, "heads": 2, "layers": 1, "vocab_size": 16}
+    shape["preprocess_cfg"]["size"] = 32
+    return shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -85,6 +86,15 @@ class OpenClipEmbedder:
             self._text_batch(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)
         ]
         return self._joined(batches)
+
+    def write_words(self, document: Path) -> None:
+        """Make the words of this model for ONNX Runtime; see `onnx_export.write_words`."""
+        from segsearch.models.embed.onnx_export import write_words
+
+        model = self._model
+        if self._place.device != "cpu":
+            model = copy.deepcopy(model).cpu()
+        write_words(model, self._tokenizer, self._identity, document)
 
     def _on_cpu(self) -> OpenClipEmbedder:
         """The same on the CPU, made once; the other keeps its device for other pictures."""
