@@ -147,3 +147,11 @@ def test_ipv6_addresses_are_served() -> None:
         pytest.skip(f"no IPv6 loopback here: {problem}")
     with listening:
         assert listening.family == socket.AF_INET6
+
+
+def test_small_answers_do_not_wait_for_the_peer() -> None:
+    with bind("127.0.0.1", 0) as listening:
+        with socket.create_connection(listening.getsockname()):
+            accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

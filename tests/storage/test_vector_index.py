@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from segsearch.core.arrays import Ids, Vectors
 from segsearch.core.errors import DamageError
-from segsearch.storage.index.faiss import FaissIndexFactory
+from segsearch.storage.index.faiss import FaissIndex, FaissIndexFactory
 from segsearch.storage.index.protocol import IndexFactory
 from tests.support.exact_index import ExactIndexFactory
 
@@ -149,3 +149,23 @@ def test_any_order_of_adding_and_removing_leaves_what_a_dict_would_hold(
         scores, found = index.search(row, 1)
         assert found.tolist() == [number]
         assert scores[0] == pytest.approx(1, abs=HALF)
+
+
+def test_new_rows_are_added_without_a_look_at_those_that_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebuild that searched what it had added before would take the square of the time."""
+    index = FaissIndexFactory().create(DIMENSION)
+    index.add(np.arange(1, 101, dtype=np.int64), rows(100))
+    looks = []
+    monkeypatch.setattr(FaissIndex, "remove", lambda _, gone: looks.append(gone.tolist()))
+    monkeypatch.setattr(FaissIndex, "ids", lambda _: pytest.fail("it looked through all ids"))
+    index.add(ids(101, 205), rows(2))
+    index.save(tmp_path / "index")
+    again = FaissIndexFactory().load(tmp_path / "index")
+    again.add(ids(206), rows(1))
+    assert looks == []
+    monkeypatch.undo()
+    monkeypatch.setattr(FaissIndex, "remove", lambda _, gone: looks.append(gone.tolist()))
+    again.add(ids(7, 207, 150), rows(3))
+    assert looks == [[7]], "that one is replaced"

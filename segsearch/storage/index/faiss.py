@@ -28,6 +28,8 @@ class FaissIndex:
 
     def __init__(self, index: Any) -> None:
         self._index = index
+        held = faiss.vector_to_array(index.id_map)
+        self._newest = int(held.max()) if held.size else -1
 
     @property
     def dimension(self) -> int:
@@ -42,7 +44,10 @@ class FaissIndex:
     def add(self, ids: Ids, vectors: Vectors) -> None:
         if ids.size == 0:
             return
-        self.remove(ids)
+        # Removing reads every row, and the catalog gives out each id once: few are held already.
+        held = self._held(ids)
+        if held.size:
+            self.remove(held)
         rows = np.ascontiguousarray(vectors, dtype=np.float32)
         self._index.add_with_ids(rows, np.ascontiguousarray(ids, dtype=np.int64))
 
@@ -51,6 +56,13 @@ class FaissIndex:
             return 0
         selector = faiss.IDSelectorBatch(np.ascontiguousarray(ids, dtype=np.int64))
         return int(self._index.remove_ids(selector))
+
+    def _held(self, ids: Ids) -> Ids:
+        """Those of some ids that have a row; none where all are newer than every id added."""
+        newest, self._newest = self._newest, max(self._newest, int(ids.max()))
+        if int(ids.min()) > newest:
+            return ids[:0]
+        return ids[np.isin(ids, self.ids())]
 
     def search(
         self, query: NDArray[np.float32], k: int, *, allowed: Ids | None = None
