@@ -120,7 +120,33 @@ def read_coco(value: Any) -> Mask | None:
     ends = np.cumsum(np.array(runs, dtype=np.int64))[1::2]
     lengths = np.array(runs[1::2], dtype=np.int64)
     ends, lengths = ends[lengths > 0], lengths[lengths > 0]
-    return _mask_of_spans(ends - lengths, lengths, height, width) if lengths.size else None
+    return of_spans(ends - lengths, lengths, height, width) if lengths.size else None
+
+
+def of_spans(
+    starts: NDArray[np.int64], lengths: NDArray[np.int64], height: int, width: int
+) -> Mask:
+    """The mask of the set pixels of a frame in column-major order, as one span or more, sorted.
+
+    A span that goes on into the next column has the first and the last row, so the box has all
+    rows; without such spans each stays whole when the rows outside the box are taken away.
+    """
+    columns, rows = np.divmod(starts, height)
+    last_columns, last_rows = np.divmod(starts + lengths - 1, height)
+    x0, x1 = int(columns[0]), int(last_columns[-1]) + 1
+    crosses = bool((columns != last_columns).any())
+    y0, y1 = (0, height) if crosses else (int(rows.min()), int(last_rows.max()) + 1)
+    starts = (columns - x0) * (y1 - y0) + rows - y0
+    ends = starts + lengths
+    apart = np.flatnonzero(starts[1:] > ends[:-1])  # spans of neighbouring columns may touch now
+    first, last = starts[np.append(0, apart + 1)], ends[np.append(apart, -1)]
+    edges = np.stack([first, last], axis=1).ravel()
+    runs = np.diff(edges, prepend=0).tolist()
+    tail = (x1 - x0) * (y1 - y0) - int(last[-1])
+    size = [y1 - y0, x1 - x0]
+    encoded = coco.frPyObjects({"size": size, "counts": [*runs, tail] if tail else runs}, *size)
+    counts = cast(bytes, encoded["counts"])
+    return Mask(height, width, Box(x0, y0, x1, y1), counts, int(lengths.sum()))
 
 
 def full(height: int, width: int) -> Mask:
@@ -163,32 +189,6 @@ def intersection(first: Mask, second: Mask) -> int:
     first_crop = decode_crop(first)[y0 - a.y0 : y1 - a.y0, x0 - a.x0 : x1 - a.x0]
     second_crop = decode_crop(second)[y0 - b.y0 : y1 - b.y0, x0 - b.x0 : x1 - b.x0]
     return int(np.count_nonzero(first_crop & second_crop))
-
-
-def _mask_of_spans(
-    starts: NDArray[np.int64], lengths: NDArray[np.int64], height: int, width: int
-) -> Mask:
-    """The mask of the set pixels of a frame in column-major order, as one span or more, sorted.
-
-    A span that goes on into the next column has the first and the last row, so the box has all
-    rows; without such spans each stays whole when the rows outside the box are taken away.
-    """
-    columns, rows = np.divmod(starts, height)
-    last_columns, last_rows = np.divmod(starts + lengths - 1, height)
-    x0, x1 = int(columns[0]), int(last_columns[-1]) + 1
-    crosses = bool((columns != last_columns).any())
-    y0, y1 = (0, height) if crosses else (int(rows.min()), int(last_rows.max()) + 1)
-    starts = (columns - x0) * (y1 - y0) + rows - y0
-    ends = starts + lengths
-    apart = np.flatnonzero(starts[1:] > ends[:-1])  # spans of neighbouring columns may touch now
-    first, last = starts[np.append(0, apart + 1)], ends[np.append(apart, -1)]
-    edges = np.stack([first, last], axis=1).ravel()
-    runs = np.diff(edges, prepend=0).tolist()
-    tail = (x1 - x0) * (y1 - y0) - int(last[-1])
-    size = [y1 - y0, x1 - x0]
-    encoded = coco.frPyObjects({"size": size, "counts": [*runs, tail] if tail else runs}, *size)
-    counts = cast(bytes, encoded["counts"])
-    return Mask(height, width, Box(x0, y0, x1, y1), counts, int(lengths.sum()))
 
 
 def _runs(array: BoolArray) -> list[int]:

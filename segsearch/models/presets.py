@@ -34,8 +34,10 @@ class Preset:
 
 
 # Thresholds below the papers' own: a search ranks regions anyway, and a missed one stays missed.
-SAM_POINTS = {"points_per_side": 32, "pred_iou_thresh": 0.86, "stability_score_thresh": 0.92}
-SAM2_POINTS = {"points_per_side": 32, "pred_iou_thresh": 0.8, "stability_score_thresh": 0.92}
+# Their squares have 1,024 px: a larger picture tells them no more.
+POINTS = {"points_per_side": 32, "stability_score_thresh": 0.92, "working_px": 1024}
+SAM_POINTS = {**POINTS, "pred_iou_thresh": 0.86}
+SAM2_POINTS = {**POINTS, "pred_iou_thresh": 0.8}
 TIDY = {"box_nms_thresh": 0.7, "min_mask_region_area": 64}
 
 DEMO = Preset(
@@ -53,6 +55,7 @@ DEMO = Preset(
         "crop_n_layers": 1,
         "crop_nms_thresh": 0.8,
         "edges_px": 128,
+        "working_px": 640,  # its square has 256, and a crop is two thirds of the picture
     },
 )
 PRESETS = {

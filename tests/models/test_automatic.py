@@ -21,8 +21,15 @@ from segsearch.core.arrays import BoolArray, Pixels
 from segsearch.core.errors import InputError, ModelError
 from segsearch.core.types import Box, Proposal
 from segsearch.masks import rle
+from segsearch.masks.enlarge import enlarged
 from segsearch.masks.refine import to_edges
-from segsearch.models.segment.automatic import GeneratorSettings, crop_boxes, generate, point_grid
+from segsearch.models.segment.automatic import (
+    GeneratorSettings,
+    crop_boxes,
+    generate,
+    point_grid,
+    reduced,
+)
 from segsearch.models.segment.sam import SamSegmenter, fit_into_square, load_sam
 from segsearch.models.segment.sam_lite import build_sam_lite
 from segsearch.models.segment.upsampling import Upsampling
@@ -33,7 +40,7 @@ SETTINGS = GeneratorSettings(
 )
 OURS_ONLY = (
     "one_mask_per_thing", "overlap_thresh", "coarse_points_per_side", "settled_area_share",
-    "edges_px",
+    "edges_px", "working_px",
 )  # fmt: skip
 
 
@@ -125,6 +132,21 @@ def test_one_mask_per_thing_keeps_the_better_of_two_that_overlap() -> None:
     assert 1 < len(few) < len(everything)
 
 
+def test_a_large_picture_is_cut_on_a_reduced_one_where_that_is_set() -> None:
+    model, pixels = small_sam(blobs=True), patchwork(300, 406)
+    working = replace(SETTINGS, working_px=203)
+    small = ours(model, reduced(pixels, 203), SETTINGS)
+    large = ours(model, pixels, working)
+    assert [one.mask for one in large] == [enlarged(one.mask, 300, 406) for one in small]
+    assert all((one.mask.height, one.mask.width) == (300, 406) for one in large)
+    assert len(large) > 1
+    as_they_are = [ours(model, patchwork(150, 203), one) for one in (working, SETTINGS)]
+    assert as_they_are[0] == as_they_are[1], "a picture of that size or smaller"
+    full = ours(model, pixels, SETTINGS)
+    met = [max(rle.iou(one.mask, other.mask) for other in large) for one in full]
+    assert np.mean([best >= 0.9 for best in met]) >= 0.9
+
+
 def test_outlines_move_to_edges_where_that_is_set() -> None:
     model, pixels = small_sam(blobs=True), patchwork(150, 203)
     rough, moved = (
@@ -200,9 +222,11 @@ def test_settings_are_json_and_hold_all_that_changes_a_mask() -> None:
     settings = replace(SETTINGS, points_per_batch=5)
     segmenter = SamSegmenter(small_sam(), identity="small@1", settings=settings)
     assert json.loads(json.dumps(segmenter.settings)) == segmenter.settings
-    assert set(segmenter.settings) == set(asdict(settings)) - {"points_per_batch", "edges_px"}
+    unset = {"points_per_batch", "edges_px", "working_px"}
+    assert set(segmenter.settings) == set(asdict(settings)) - unset
     assert segmenter.identity == "small@1"
-    assert replace(settings, edges_px=96).document == {**settings.document, "edges_px": 96}
+    for name in ("edges_px", "working_px"):
+        assert replace(settings, **{name: 96}).document == {**settings.document, name: 96}
 
 
 def test_a_grid_without_points_is_refused() -> None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped]  # it ships no types
 
@@ -24,6 +25,7 @@ from segsearch.core.arrays import BoolArray, Pixels
 from segsearch.core.errors import InputError
 from segsearch.core.types import Box, Proposal
 from segsearch.masks import rle
+from segsearch.masks.enlarge import enlarged
 from segsearch.masks.refine import to_edges
 from segsearch.models.segment.mask_stats import measure
 from segsearch.models.segment.postprocess import drop_overlaps, tidy
@@ -47,6 +49,10 @@ class GeneratorSettings:
 
     With `edges_px`, outlines move to edges of the picture (`refine.to_edges`), each seen with its
     surroundings' longer side reduced to that many pixels: for segmenters whose outlines are rough.
+
+    With `working_px`, a larger picture is reduced to that longer side first, and everything happens
+    there; masks are enlarged at the end, so areas, thresholds in pixels and time are those of the
+    reduced picture. Upstream works at full size, as 0 does.
     """
 
     points_per_side: int = 32
@@ -65,6 +71,7 @@ class GeneratorSettings:
     coarse_points_per_side: int = 0
     settled_area_share: float = 0.15
     edges_px: int = 0
+    working_px: int = 0
 
     def __post_init__(self) -> None:
         if min(self.points_per_side, self.points_per_batch) < 1:
@@ -78,12 +85,13 @@ class GeneratorSettings:
     def document(self) -> dict[str, Any]:
         """Everything that changes a mask, as plain JSON values.
 
-        Without `edges_px` where it is off: recipes older than that setting stay what they are.
+        Without later settings where they are off: recipes older than those stay what they are.
         """
         values = asdict(self)
         del values["points_per_batch"]
-        if not self.edges_px:
-            del values["edges_px"]
+        for name in ("edges_px", "working_px"):
+            if not values[name]:
+                del values[name]
         return values
 
 
@@ -133,6 +141,9 @@ def generate(
     Best means the highest predicted IoU, then stability. `look` encodes a picture or a crop.
     """
     height, width = pixels.shape[:2]
+    if settings.working_px and max(height, width) > settings.working_px:
+        small = generate(reduced(pixels, settings.working_px), look, settings)
+        return [replace(one, mask=enlarged(one.mask, height, width)) for one in small]
     whole = Box(0, 0, width, height)
     proposals: list[Proposal] = []
     crop_areas: list[int] = []
@@ -156,6 +167,14 @@ def generate(
     if settings.one_mask_per_thing:
         proposals = drop_overlaps(proposals, settings.overlap_thresh)
     return proposals
+
+
+def reduced(pixels: Pixels, side_px: int) -> Pixels:
+    """A picture (H, W, 3) with its longer side reduced to `side_px`."""
+    picture = Image.fromarray(pixels)
+    scale = side_px / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return np.asarray(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
 
 
 def crop_boxes(whole: Box, settings: GeneratorSettings) -> Iterator[tuple[Box, int]]:
