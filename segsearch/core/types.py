@@ -64,12 +64,14 @@ class Proposal:
     """A region a segmenter believes in, before it is stored.
 
     `predicted_iou` is the model's own estimate of the mask's quality; `stability` is the IoU of
-    the mask thresholded a little higher and a little lower. Both usually lie in [0, 1].
+    the mask thresholded a little higher and a little lower. Both usually lie in [0, 1]. `seen` is
+    the mask on the reduced picture on which it was found, where that was done.
     """
 
     mask: Mask
     predicted_iou: float
     stability: float
+    seen: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)

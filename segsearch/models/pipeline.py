@@ -14,7 +14,8 @@ import numpy as np
 
 from segsearch.core.arrays import DescribedPicture, DescribedSegment, Pixels, Vectors
 from segsearch.core.types import PictureInfo, Proposal, Recipe
-from segsearch.masks.crops import CropRule, context_crop, masked_crop
+from segsearch.masks.crops import CropRule
+from segsearch.masks.levels import Levels
 from segsearch.masks.rle import full
 from segsearch.masks.traits import nesting
 from segsearch.media.phash import perceptual_hash
@@ -48,13 +49,13 @@ class Pipeline:
         vector.
         """
         proposals = self.regions(pixels)
-        crops = [pixels]
+        levels = Levels(pixels)
+        crops = [levels.whole()]
         for proposal in proposals:
-            crops.append(context_crop(pixels, proposal.mask, self.crop))
-            crops.append(masked_crop(pixels, proposal.mask, self.crop))
+            crops += levels.crops(proposal.mask, self.crop, proposal.seen)
         vectors = self.embedder.embed_pictures(crops)
         _check_units(vectors, self.embedder.identity)
-        holds, lies_in = nesting([proposal.mask for proposal in proposals])
+        holds, lies_in = nesting([proposal.seen or proposal.mask for proposal in proposals])
         pairs = zip(vectors[1::2], vectors[2::2], holds, lies_in, strict=True)
         segments = tuple(
             DescribedSegment(proposal, *known)

@@ -11,7 +11,7 @@ from segsearch.core.errors import QueryError
 from segsearch.core.mix import TRAITS, Mix, row_of
 from segsearch.core.query import MaskCandidate, Pointed, RegionTerm
 from segsearch.core.types import Mask
-from segsearch.masks.crops import context_crop, masked_crop
+from segsearch.masks.levels import Levels
 from segsearch.models.pipeline import Pipeline
 from segsearch.models.segment.multilook import find_masks
 from segsearch.models.segment.session import OpenPicture
@@ -49,11 +49,8 @@ def _check_mask(pixels: Pixels, mask: Mask) -> None:
 
 def region_vector(pipeline: Pipeline, mix: Mix, pixels: Pixels, mask: Mask) -> Vector:
     """The unit vector (d,) of a region of a picture (H, W, 3), as if it had been indexed."""
-    crops = [
-        pixels,
-        context_crop(pixels, mask, pipeline.crop),
-        masked_crop(pixels, mask, pipeline.crop),
-    ]
+    levels = Levels(pixels)
+    crops = [levels.whole(), *levels.crops(mask, pipeline.crop)]
     vectors = pipeline.embedder.embed_pictures(crops)
     ids = np.zeros(1, dtype=np.int64)
     unknown = np.zeros((1, len(TRAITS)), np.float32)

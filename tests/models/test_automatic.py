@@ -142,9 +142,6 @@ def test_a_large_picture_is_cut_on_a_reduced_one_where_that_is_set() -> None:
     assert len(large) > 1
     as_they_are = [ours(model, patchwork(150, 203), one) for one in (working, SETTINGS)]
     assert as_they_are[0] == as_they_are[1], "a picture of that size or smaller"
-    full = ours(model, pixels, SETTINGS)
-    met = [max(rle.iou(one.mask, other.mask) for other in large) for one in full]
-    assert np.mean([best >= 0.9 for best in met]) >= 0.9
 
 
 def test_outlines_move_to_edges_where_that_is_set() -> None:
@@ -225,8 +222,8 @@ def test_settings_are_json_and_hold_all_that_changes_a_mask() -> None:
     unset = {"points_per_batch", "edges_px", "working_px"}
     assert set(segmenter.settings) == set(asdict(settings)) - unset
     assert segmenter.identity == "small@1"
-    for name in ("edges_px", "working_px"):
-        assert replace(settings, **{name: 96}).document == {**settings.document, name: 96}
+    assert replace(settings, edges_px=96).document == {**settings.document, "edges_px": 96}
+    assert replace(settings, working_px=96).document == {**settings.document, "working_px": 96}
 
 
 def test_a_grid_without_points_is_refused() -> None:

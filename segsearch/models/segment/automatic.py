@@ -143,7 +143,9 @@ def generate(
     height, width = pixels.shape[:2]
     if settings.working_px and max(height, width) > settings.working_px:
         small = generate(reduced(pixels, settings.working_px), look, settings)
-        return [replace(one, mask=enlarged(one.mask, height, width)) for one in small]
+        return [
+            replace(one, mask=enlarged(one.mask, height, width), seen=one.mask) for one in small
+        ]
     whole = Box(0, 0, width, height)
     proposals: list[Proposal] = []
     crop_areas: list[int] = []

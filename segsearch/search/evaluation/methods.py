@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from segsearch.core.arrays import Pixels, VectorRows, Vectors
 from segsearch.core.mix import Mix
 from segsearch.core.types import Box, Mask, Proposal
-from segsearch.masks.crops import context_crop, cut, masked_crop
+from segsearch.masks.crops import cut
+from segsearch.masks.levels import Levels
 from segsearch.masks.rle import encode, full
 from segsearch.masks.traits import nesting, traits
 from segsearch.models.pipeline import Pipeline
@@ -53,12 +54,14 @@ def describe(pipeline: Pipeline, pixels: Pixels, mix: Mix) -> Description:
     segmenting = time.monotonic() - began
     segments = tuple(proposal.mask for proposal in proposals)
     rule = pipeline.crop
+    levels = Levels(pixels)
+    cut_out = [levels.crops(proposal.mask, rule, proposal.seen) for proposal in proposals]
     regions = {
-        WHOLE: _embedded(pipeline, (full(*pixels.shape[:2]),), [pixels]),
+        WHOLE: _embedded(pipeline, (full(*pixels.shape[:2]),), [levels.whole()]),
         PATCHES: _patches(pipeline, pixels),
         BOXES: _embedded(pipeline, segments, [cut(pixels, mask.box) for mask in segments]),
-        CONTEXT: _embedded(pipeline, segments, [context_crop(pixels, m, rule) for m in segments]),
-        MASKED: _embedded(pipeline, segments, [masked_crop(pixels, m, rule) for m in segments]),
+        CONTEXT: _embedded(pipeline, segments, [first for first, _ in cut_out]),
+        MASKED: _embedded(pipeline, segments, [second for _, second in cut_out]),
     }
     parts = [regions[name] for name in (CONTEXT, MASKED, WHOLE)]
     context, masked, whole = (part.vectors for part in parts)
