@@ -1,0 +1,38 @@
+"""Notes how SQLite goes about every statement of a catalog: which tables are read from end to end.
+
+A plan does not depend on how much a table holds, so a small library shows what a large one suffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+LARGE = ("image", "source", "ingest", "segment", "hash_band", "near_duplicate", "change_log")
+
+
+@contextmanager
+def scans() -> Iterator[list[str]]:
+    """Statements that read a large table, or an index of one, from end to end; filled meanwhile."""
+    found: list[str] = []
+
+    def note(
+        connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> None:
+        del connection, context
+        if not statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
+            return
+        given = parameters[0] if many and parameters else parameters
+        for _, _, _, step in cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", given):
+            words = step.split()
+            if words[0] == "SCAN" and words[1] in LARGE:
+                found.append(f"{step}: {' '.join(statement.split())}")
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
