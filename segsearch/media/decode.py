@@ -1,7 +1,9 @@
 """Turns the bytes of a picture file into upright RGB pixels; refuses what is too large or none.
 
 Order matters: byte limit, format from an allowlist, size from the header before any pixel is
-decoded, first frame, EXIF orientation, bit depth, transparency, colour profile, RGB.
+decoded, EXIF orientation, bit depth, transparency, colour profile, RGB. Pillow opens a file at the
+picture that it means: the first frame, of a HEIF the primary image. Nothing moves from there, so
+what is measured against the limits is what is decoded.
 """
 
 from __future__ import annotations
@@ -88,7 +90,8 @@ def read_file(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, PictureInfo]:
     """Upright RGB pixels (H, W, 3) u8 in sRGB, and what the file says about itself.
 
-    Animated pictures give their first frame, transparent ones are laid over white.
+    Animated pictures give their first frame, files of several images the one they call primary,
+    transparent ones are laid over white.
     Raises PictureTooLargeError before decoding, PictureError for anything that is no picture.
     """
     if not data:
@@ -99,8 +102,8 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, Pictur
         raw = is_raw(data)
         picture = develop(data, limits.max_pixels) if raw else _open(data, limits)
     with _foreign_errors_as_ours(), picture:
-        picture.seek(0)
         picture.load()
+        _check_size(*picture.size, limits)  # a few formats learn their size here
         info = picture_info(picture)
         if picture.format == "HEIF":  # libheif has turned it already, and says 1 ever after
             stored = picture.info.get("original_orientation")
@@ -139,8 +142,8 @@ def decode_small(data: bytes, side_px: int, limits: Limits = DEFAULT_LIMITS) -> 
         raw = is_raw(data)
         picture = develop(data, limits.max_pixels) if raw else _open(data, limits)
     with _foreign_errors_as_ours(), picture:
-        picture.seek(0)
-        if picture.mode == "RGB":
+        # Of a HEIF this would take a thumbnail that nobody compared with the picture.
+        if picture.mode == "RGB" and picture.format in {"JPEG", "MPO"}:
             picture.draft("RGB", (2 * side_px, 2 * side_px))
         picture.load()
         rgb = _to_rgb(_upright(picture))

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from pillow_heif import register_heif_opener
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import PictureError, PictureTooLargeError
-from segsearch.media.decode import Limits, decode, decode_small
+from segsearch.media.decode import Limits, decode, decode_small, inspect
 from tests.support.zoo import UNDO
 
 RED, BLUE = (250, 10, 10), (10, 10, 250)
@@ -177,6 +178,39 @@ def test_what_the_camera_wrote_is_kept() -> None:
     assert info.camera == "Acme One"
     assert info.taken_at == datetime(2024, 5, 6, 7, 8, 9)
     assert info.format == "JPEG"
+
+
+def images_of(sizes: dict[tuple[int, int], tuple[int, int, int]], primary: int) -> bytes:
+    """A HEIF of several images of one colour each."""
+    register_heif_opener()
+    first, *others = [Image.new("RGB", size, colour) for size, colour in sizes.items()]
+    return file_of(
+        first, "HEIF", save_all=True, append_images=others, primary_index=primary, quality=95
+    )
+
+
+@pytest.mark.parametrize("primary", [0, 1, 2])
+def test_of_several_images_in_a_heif_the_primary_is_taken(primary: int) -> None:
+    sizes = {(64, 48): RED, (120, 90): BLUE, (80, 80): (10, 250, 10)}
+    data = images_of(sizes, primary)
+    size, colour = list(sizes.items())[primary]
+    pixels, info = decode(data)
+    assert (info.width, info.height) == (pixels.shape[1], pixels.shape[0]) == size
+    assert near(pixels, colour)
+    assert (inspect(data).width, inspect(data).height) == size
+    small = decode_small(data, 40)
+    assert max(small.shape) == 40
+    assert near(small, colour)
+
+
+def test_the_pixel_limit_is_held_by_the_image_that_is_decoded() -> None:
+    data = images_of({(400, 300): RED, (64, 48): BLUE}, 1)
+    limits = Limits(max_pixels=64 * 48)
+    assert decode(data, limits)[0].shape == (48, 64, 3)
+    other = images_of({(64, 48): BLUE, (400, 300): RED}, 1)
+    for read in (decode, inspect, lambda data, limits: decode_small(data, 40, limits)):
+        with pytest.raises(PictureTooLargeError, match="400 x 300"):
+            read(other, limits)
 
 
 def test_broken_exif_and_profile_cost_nothing_but_themselves() -> None:
