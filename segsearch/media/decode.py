@@ -11,10 +11,12 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
@@ -24,6 +26,7 @@ from segsearch.core.errors import PictureError, PictureTooLargeError
 from segsearch.core.settings import Settings
 from segsearch.core.types import PictureInfo
 from segsearch.media.exif import orientation_of, picture_info
+from segsearch.media.metadata import without_metadata
 from segsearch.media.raw import RAW_SUFFIXES, develop, exif_of, is_raw
 
 __all__ = [
@@ -41,6 +44,7 @@ SUFFIXES = frozenset(
 WEBP_EXTENDED = b"WEBPVP8X"
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 AVIF_BRANDS = (b"avif", b"avis")  # Pillow reads these itself
+T = TypeVar("T")
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 # What makes pixels upright that are stored as EXIF's orientation 2 to 8 says.
 TURNS = {
@@ -94,13 +98,58 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, Pictur
     transparent ones are laid over white.
     Raises PictureTooLargeError before decoding, PictureError for anything that is no picture.
     """
-    if not data:
-        raise PictureError("The file is empty (0 bytes).")
     if len(data) > limits.max_bytes:
         raise too_large(limits.max_bytes)
+    pixels, info = _forgiving(_decode, data, limits)
+    height, width = pixels.shape[:2]
+    return pixels, replace(info, width=width, height=height, size_bytes=len(data))
+
+
+def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
+    """What a picture's header says; no pixel is decoded, so it may still be damaged inside.
+
+    The size is the stored one, before any turning. Raises what `decode` raises.
+    """
+    return _forgiving(_inspect, data, limits)
+
+
+def decode_small(data: bytes, side_px: int, limits: Limits = DEFAULT_LIMITS) -> Pixels:
+    """`decode`'s pixels shrunk until the longer side is at most `side_px`; never enlarged.
+
+    JPEGs are decoded at an eighth, a quarter or half of their size where that is still twice as
+    large as asked for (libjpeg's scaled inverse DCT), which is several times faster.
+    """
+    return _forgiving(partial(_decode_small, side_px), data, limits)
+
+
+def _forgiving(read: Callable[[bytes, Limits, bytes], T], data: bytes, limits: Limits) -> T:
+    """What `read` makes of a picture, and of one that is damaged without its metadata, which may be
+    all that is broken."""
+    if not data:
+        raise PictureError("The file is empty (0 bytes).")
+    try:
+        return read(data, limits, b"")
+    except PictureTooLargeError:
+        raise
+    except PictureError as problem:
+        bare = None if _is_bomb(problem) else without_metadata(data)
+        if bare is None:
+            raise
+        try:
+            return read(bare[0], limits, bare[1])
+        except PictureError:
+            raise problem from problem.__cause__
+
+
+def _is_bomb(problem: PictureError) -> bool:
+    """Whether Pillow refused text or a profile that is far larger unpacked."""
+    return any(words in str(problem) for words in ("too large", "Too much memory"))
+
+
+def _decode(data: bytes, limits: Limits, exif: bytes) -> tuple[Pixels, PictureInfo]:
     with _foreign_errors_as_ours():
         raw = is_raw(data)
-        picture = develop(data, limits.max_pixels) if raw else _open(data, limits)
+        picture = develop(data, limits.max_pixels) if raw else _open(data, limits, exif)
     with _foreign_errors_as_ours(), picture:
         picture.load()
         _check_size(*picture.size, limits)  # a few formats learn their size here
@@ -111,41 +160,27 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, Pictur
         elif raw:
             info = replace(picture_info(picture, exif_of(data) or None), format="RAW")
         rgb = _to_rgb(_upright(picture))
-    pixels = np.asarray(rgb, dtype=np.uint8)
-    height, width = pixels.shape[:2]
-    return pixels, replace(info, width=width, height=height, size_bytes=len(data))
+    return np.asarray(rgb, dtype=np.uint8), info
 
 
-def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
-    """What a picture's header says; no pixel is decoded, so it may still be damaged inside.
-
-    The size is the stored one, before any turning. Raises what `decode` raises.
-    """
-    if not data:
-        raise PictureError("The file is empty (0 bytes).")
+def _inspect(data: bytes, limits: Limits, exif: bytes) -> PictureInfo:
     with _foreign_errors_as_ours():
         if not is_raw(data):  # of those the header alone does not tell
-            with _open(data, limits) as picture:
+            with _open(data, limits, exif) as picture:
                 return picture_info(picture)
     return decode(data, limits)[1]
 
 
-def decode_small(data: bytes, side_px: int, limits: Limits = DEFAULT_LIMITS) -> Pixels:
-    """`decode`'s pixels shrunk until the longer side is at most `side_px`; never enlarged.
-
-    JPEGs are decoded at an eighth, a quarter or half of their size where that is still twice as
-    large as asked for (libjpeg's scaled inverse DCT), which is several times faster.
-    """
-    if not data:
-        raise PictureError("The file is empty (0 bytes).")
+def _decode_small(side_px: int, data: bytes, limits: Limits, exif: bytes) -> Pixels:
     with _foreign_errors_as_ours():
         raw = is_raw(data)
-        picture = develop(data, limits.max_pixels) if raw else _open(data, limits)
+        picture = develop(data, limits.max_pixels) if raw else _open(data, limits, exif)
     with _foreign_errors_as_ours(), picture:
         # Of a HEIF this would take a thumbnail that nobody compared with the picture.
         if picture.mode == "RGB" and picture.format in {"JPEG", "MPO"}:
             picture.draft("RGB", (2 * side_px, 2 * side_px))
         picture.load()
+        _check_size(*picture.size, limits)
         rgb = _to_rgb(_upright(picture))
         rgb.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
     return np.asarray(rgb, dtype=np.uint8)
@@ -182,9 +217,9 @@ def _sentence(problem: Exception) -> str:
     return (str(problem) or problem.__class__.__name__).strip().rstrip(".")
 
 
-def _open(data: bytes, limits: Limits) -> Image.Image:
+def _open(data: bytes, limits: Limits, exif: bytes = b"") -> Image.Image:
     """The picture behind the bytes, header read, pixels not; refused when the header asks for more
-    than `limits.max_pixels`."""
+    than `limits.max_pixels`. `exif` is what was taken out of them before."""
     # Pillow looks past these headers, and makes room for a WebP, before it tells the size.
     if data.startswith(PNG_START):
         claimed = struct.unpack(">II", data[len(PNG_START) :][:8].ljust(8, b"\0"))
@@ -205,7 +240,25 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     _check_size(width, height, limits)
     if width < 1 or height < 1:
         raise PictureError(f"The picture is {width} x {height} pixels, expected at least 1 x 1.")
+    if exif:
+        picture.info["exif"] = exif
+    if picture.format == "PNG":
+        picture.info.update(_transparency(picture, depth_bits=data[24]))
     return picture
+
+
+def _transparency(picture: Image.Image, depth_bits: int) -> dict[str, object]:
+    """The one colour of a PNG that is transparent, in units of the pixels that Pillow makes.
+
+    The file has it in units of its own depth (PNG, 3rd edition, 11.3.1.1), and so has Pillow.
+    """
+    key = picture.info.get("transparency")
+    most = 2**depth_bits - 1
+    if isinstance(key, int) and picture.mode in {"1", "L"}:
+        return {"transparency": (key & most) * 255 // most}
+    if isinstance(key, tuple) and depth_bits == 16:  # of which Pillow keeps the upper half
+        return {"transparency": tuple(value >> 8 for value in key)}
+    return {}
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:
@@ -229,7 +282,11 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     """sRGB pixels over white, whatever the mode; 16-bit values keep their top 8 bits."""
     profile = picture.info.get("icc_profile")
     if picture.mode.startswith(("I", "F")):
+        key = picture.info.get("transparency")
+        shown = np.asarray(picture) != key if isinstance(key, int) else None
         picture = _squeeze_depth(picture)
+        if shown is not None:
+            picture.putalpha(Image.fromarray(shown.astype(np.uint8) * 255))
     if picture.mode in {"P", "PA"} or "transparency" in picture.info:
         picture = picture.convert("RGBA")
     if picture.mode in {"LA", "La", "RGBa"}:

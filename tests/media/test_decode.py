@@ -17,6 +17,7 @@ from pillow_heif import register_heif_opener
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import PictureError, PictureTooLargeError
 from segsearch.media.decode import Limits, decode, decode_small, inspect
+from tests.support import zoo
 from tests.support.zoo import UNDO
 
 RED, BLUE = (250, 10, 10), (10, 10, 250)
@@ -115,6 +116,42 @@ def test_transparent_pixels_show_white() -> None:
 def test_grey_with_transparency_shows_white() -> None:
     pixels, _ = decode(file_of(Image.new("LA", (3, 3), (10, 0))))
     assert (pixels == 255).all()
+
+
+def keyed(depth_bits: int, row: bytes, key: tuple[int, ...]) -> bytes:
+    """A PNG of one row of four pixels, of which one colour is transparent."""
+    kind = 2 if len(key) == 3 else 0
+    head = struct.pack(">IIBBBBB", 4, 1, depth_bits, kind, 0, 0, 0)
+    chunks = {
+        b"IHDR": head,
+        b"tRNS": struct.pack(f">{len(key)}H", *key),
+        b"IDAT": zlib.compress(b"\0" + row),
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(zoo.png_chunk(*chunk) for chunk in chunks.items())
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (keyed(1, b"\x50", (1,)), [0, 255, 0, 255]),
+        (keyed(1, b"\x50", (0,)), [255, 255, 255, 255]),
+        (keyed(2, b"\x1b", (2,)), [0, 85, 255, 255]),
+        (keyed(4, b"\x05\xaf", (10,)), [0, 85, 255, 255]),
+        (keyed(8, b"\x00\x50\xa0\xff", (80,)), [0, 255, 160, 255]),
+        (keyed(16, struct.pack(">4H", 0, 25700, 51400, 65535), (0,)), [255, 100, 200, 255]),
+        (keyed(16, struct.pack(">4H", 0, 25700, 51400, 65535), (51400,)), [0, 100, 255, 255]),
+        (keyed(8, bytes(3) + b"\x50" * 3 + b"\xa0" * 6, (80,) * 3), [0, 255, 160, 160]),
+        (
+            keyed(16, bytes(6) + struct.pack(">9H", *([25700] * 3 + [51400] * 6)), (51400,) * 3),
+            [0, 100, 255, 255],
+        ),
+    ],
+    ids=["1:1", "1:0", "2", "4", "8", "16:0", "16", "rgb-8", "rgb-16"],
+)
+def test_the_one_transparent_colour_of_a_png_shows_white(data: bytes, expected: list[int]) -> None:
+    pixels, _ = decode(data)
+    assert pixels[0, :, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
