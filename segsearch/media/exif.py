@@ -89,7 +89,8 @@ def _moment(stamp: str) -> datetime | None:
     if day is None:
         return None
     with suppress(ValueError):
-        midnight = datetime(*(int(part) for part in day.groups() if part))  # noqa: DTZ001  local time
+        year, month, number = (int(part) for part in day.groups() if part)
+        midnight = datetime(year, month, number)  # noqa: DTZ001  local time
         clock = CLOCK.match(stamp, day.end())
         hour, minute, second = (int(part or 0) for part in clock.groups()) if clock else (0, 0, 0)
         if hour > 24 or minute > 59 or second > 60:

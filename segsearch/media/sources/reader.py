@@ -19,7 +19,8 @@ from segsearch.media.sources.fsspec_store import Stores
 from segsearch.media.sources.http import Web, WebRules
 from segsearch.media.sources.local import Folders
 from segsearch.media.sources.paths import WEB, folder_of, normal, scheme_of, split_shard
-from segsearch.media.sources.tar import ARCHIVE, COMPRESSED, NO_SEEKING, Shards
+from segsearch.media.sources.tar import NO_SEEKING, Shards
+from segsearch.media.sources.tar_members import ARCHIVE, COMPRESSED
 
 PIECE_BYTES = 1 << 20
 
