@@ -58,7 +58,8 @@ class Sources:
         raw = find_spec("rawpy") is not None
         roots = [normal(root) for root in within]
         entries = [entry for name in names for entry in self._entries(normal(name), roots)]
-        listing = choose(entries, self._selection, raw=raw)
+        beside = self._folders.beside(entries) if within else ()
+        listing = choose([*entries, *beside], self._selection, raw=raw)
         if not entries and not within:
             raise PathError(f"There are no files in {', '.join(repr(str(n)) for n in names)}.")
         return listing
