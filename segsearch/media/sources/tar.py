@@ -14,7 +14,7 @@ from segsearch.core.types import FileStamp
 from segsearch.media.sources.base import SourceEntry
 from segsearch.media.sources.fsspec_store import stamp_of
 from segsearch.media.sources.paths import split_shard
-from segsearch.media.sources.tar_members import Members, Place, members_of
+from segsearch.media.sources.tar_members import MemberPlace, Members, members_of
 
 ARCHIVES_REMEMBERED = 8
 NO_SEEKING = "A compressed archive cannot be read picture by picture: store it as plain .tar."
@@ -97,7 +97,7 @@ def _version(file: BinaryIO) -> tuple[int, int]:
 class Window(io.RawIOBase):
     """A member of an open archive, as a file of its own."""
 
-    def __init__(self, file: BinaryIO, place: Place) -> None:
+    def __init__(self, file: BinaryIO, place: MemberPlace) -> None:
         self._file = file
         self._place = place
         self._at = 0

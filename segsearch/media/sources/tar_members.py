@@ -27,7 +27,7 @@ NOT_ALL = "The archive is damaged: what is behind its end is no archive."
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MemberPlace:
     """Where the `size` bytes of a member lie in its archive: `runs` of (first byte in the member,
     first byte in the archive, number of bytes), ascending; what no run covers is zero."""
 
@@ -53,7 +53,7 @@ class Members:
     """The place of each picture in an archive by name, why others have none, and what is wrong
     with the archive itself."""
 
-    places: dict[str, Place]
+    places: dict[str, MemberPlace]
     refused: dict[str, str]
     problem: str | None
 
@@ -75,7 +75,7 @@ class _Contents:
     """What the members seen so far make of an archive; of one name the last counts, as in tar."""
 
     def __init__(self) -> None:
-        self._places: dict[str, Place] = {}  # all files, as links may lead to any of them
+        self._places: dict[str, MemberPlace] = {}  # all files, as links may lead to any of them
         self._links: dict[str, str] = {}
         self._refused: dict[str, str] = {}
 
@@ -117,7 +117,7 @@ class _Contents:
         shown = {name: why for name, why in refused.items() if not _is_hidden(name)}
         return Members(places, shown, problem)
 
-    def _at_end_of(self, link: str) -> Place | None:
+    def _at_end_of(self, link: str) -> MemberPlace | None:
         for _ in range(MOST_LINKS):
             if link in self._places:
                 return self._places[link]
@@ -176,7 +176,7 @@ def _is_archive(file: BinaryIO, start: int) -> bool:
     return True
 
 
-def _place(member: tarfile.TarInfo) -> Place:
+def _place(member: tarfile.TarInfo) -> MemberPlace:
     """Where a file's bytes lie; ReadError where its header cannot be true."""
     holed = cast("list[tuple[int, int]] | None", member.sparse)  # the stubs say bytes
     pieces = [(0, member.size)] if holed is None else holed
@@ -189,7 +189,7 @@ def _place(member: tarfile.TarInfo) -> Place:
             raise tarfile.ReadError(f"the size of {member.name!r} makes no sense")
         runs.append((begin, offset, size))
         offset, last = offset + size, begin + size
-    return Place(max(member.size, last), tuple(runs))
+    return MemberPlace(max(member.size, last), tuple(runs))
 
 
 def _normal(name: str) -> str:
