@@ -25,9 +25,11 @@ from segsearch.core.arrays import Pixels
 from segsearch.core.errors import PictureError, PictureTooLargeError
 from segsearch.core.settings import Settings
 from segsearch.core.types import PictureInfo
-from segsearch.media.exif import orientation_of, picture_info
+from segsearch.media.depth import to_8_bits
+from segsearch.media.exif import orientation_of, picture_info, turned
 from segsearch.media.metadata import without_metadata
 from segsearch.media.raw import RAW_SUFFIXES, develop, exif_of, is_raw
+from segsearch.media.tiff import main_page, read_deep
 
 __all__ = [
     "DEFAULT_LIMITS", "RAW_SUFFIXES", "SUFFIXES", "Limits", "decode", "read_file",
@@ -46,16 +48,6 @@ PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 AVIF_BRANDS = (b"avif", b"avis")  # Pillow reads these itself
 T = TypeVar("T")
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
-# What makes pixels upright that are stored as EXIF's orientation 2 to 8 says.
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,42 +140,55 @@ def _is_bomb(problem: PictureError) -> bool:
 
 def _decode(data: bytes, limits: Limits, exif: bytes) -> tuple[Pixels, PictureInfo]:
     with _foreign_errors_as_ours():
-        raw = is_raw(data)
-        picture = develop(data, limits.max_pixels) if raw else _open(data, limits, exif)
+        picture, tags = _picture(data, limits, exif)
     with _foreign_errors_as_ours(), picture:
         picture.load()
         _check_size(*picture.size, limits)  # a few formats learn their size here
-        info = picture_info(picture)
+        info = picture_info(picture, tags)
         if picture.format == "HEIF":  # libheif has turned it already, and says 1 ever after
             stored = picture.info.get("original_orientation")
             info = replace(info, orientation=stored if stored and 1 <= stored <= 8 else 1)
-        elif raw:
-            info = replace(picture_info(picture, exif_of(data) or None), format="RAW")
-        rgb = _to_rgb(_upright(picture))
+        rgb = _to_rgb(turned(picture, orientation_of(picture)))
     return np.asarray(rgb, dtype=np.uint8), info
 
 
 def _inspect(data: bytes, limits: Limits, exif: bytes) -> PictureInfo:
     with _foreign_errors_as_ours():
-        if not is_raw(data):  # of those the header alone does not tell
-            with _open(data, limits, exif) as picture:
-                return picture_info(picture)
-    return decode(data, limits)[1]
+        picture, tags = _picture(data, limits, exif)
+        with picture:
+            return picture_info(picture, tags)
 
 
 def _decode_small(side_px: int, data: bytes, limits: Limits, exif: bytes) -> Pixels:
     with _foreign_errors_as_ours():
-        raw = is_raw(data)
-        picture = develop(data, limits.max_pixels) if raw else _open(data, limits, exif)
+        picture, _ = _picture(data, limits, exif)
     with _foreign_errors_as_ours(), picture:
         # Of a HEIF this would take a thumbnail that nobody compared with the picture.
         if picture.mode == "RGB" and picture.format in {"JPEG", "MPO"}:
             picture.draft("RGB", (2 * side_px, 2 * side_px))
         picture.load()
         _check_size(*picture.size, limits)
-        rgb = _to_rgb(_upright(picture))
+        rgb = _to_rgb(turned(picture, orientation_of(picture)))
         rgb.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
     return np.asarray(rgb, dtype=np.uint8)
+
+
+def _picture(data: bytes, limits: Limits, exif: bytes) -> tuple[Image.Image, Image.Exif | None]:
+    """The picture behind the bytes, and its tags, where the picture itself has lost them as it was
+    made of a RAW or of deep samples: it is upright then."""
+    if is_raw(data):
+        picture = develop(data, limits.max_pixels)
+        picture.format = "RAW"
+        return picture, exif_of(data) or None
+    deep = read_deep(data, limits.max_pixels)
+    if deep is None:
+        try:
+            return _open(data, limits, exif), None
+        except UnidentifiedImageError:  # Pillow knows only some of the TIFFs of 8 bits
+            deep = read_deep(data, limits.max_pixels, least_bits=0)
+            if deep is None:
+                raise
+    return deep, exif_of(data)
 
 
 @contextmanager
@@ -236,6 +241,8 @@ def _open(data: bytes, limits: Limits, exif: bytes = b"") -> Image.Image:
     if Image.MAX_IMAGE_PIXELS is not None and limits.max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = limits.max_pixels  # else Pillow refuses what our limit allows
     picture = Image.open(io.BytesIO(data), formats=formats)
+    if picture.format == "TIFF":
+        picture.seek(main_page(data)[0])
     width, height = picture.size
     _check_size(width, height, limits)
     if width < 1 or height < 1:
@@ -269,22 +276,13 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         )
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF says.
-
-    Pillow's `exif_transpose` writes the whole EXIF block anew, and fails where a field is odd.
-    """
-    turn = TURNS.get(orientation_of(picture))
-    return picture if turn is None else picture.transpose(turn)
-
-
 def _to_rgb(picture: Image.Image) -> Image.Image:
-    """sRGB pixels over white, whatever the mode; 16-bit values keep their top 8 bits."""
+    """sRGB pixels over white, whatever the mode."""
     profile = picture.info.get("icc_profile")
     if picture.mode.startswith(("I", "F")):
         key = picture.info.get("transparency")
         shown = np.asarray(picture) != key if isinstance(key, int) else None
-        picture = _squeeze_depth(picture)
+        picture = Image.fromarray(to_8_bits(np.asarray(picture)))
         if shown is not None:
             picture.putalpha(Image.fromarray(shown.astype(np.uint8) * 255))
     if picture.mode in {"P", "PA"} or "transparency" in picture.info:
@@ -297,24 +295,6 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         white = Image.new("RGB", picture.size, BACKGROUND)
         return Image.composite(picture, white, alpha)
     return _to_srgb(picture, profile).convert("RGB")
-
-
-def _squeeze_depth(picture: Image.Image) -> Image.Image:
-    """8-bit grey from 16-bit, 32-bit and float: `convert` alone would clip nearly all to white."""
-    if picture.mode.startswith("I;16"):
-        words = np.asarray(picture).astype(np.uint32)
-        top = (words + 128) // 257 if int(words.max()) > 255 else words
-        return Image.fromarray(top.astype(np.uint8))
-    values = np.asarray(picture, dtype=np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if picture.mode == "I" and low >= 0 and high <= 65535:
-        scaled = values / 257.0 if high > 255 else values
-    elif low >= 0.0 and high <= 1.0:
-        scaled = values * 255.0
-    else:  # halves, because the span itself may be larger than a float holds
-        scaled = (values / 2 - low / 2) * (255.0 / max(high / 2 - low / 2, 1e-12))
-    return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
 
 
 def _to_srgb(picture: Image.Image, profile: object) -> Image.Image:

@@ -18,6 +18,16 @@ MAX_TEXT_CHARACTERS = 200
 # EXIF has colons everywhere; programs write dashes, dots, slashes, `T`, or no seconds.
 DAY = re.compile(r"(?<!\d)(\d{4})(?:[:/. -](\d{1,2})[:/. -](\d{1,2})|(\d{2})(\d{2}))", re.ASCII)
 CLOCK = re.compile(r"[\sT,_-]*(\d{1,2})[:.-]?(\d{2})(?:[:.-]?(\d{2}))?", re.ASCII)
+# What makes pixels upright that are stored as EXIF's orientation 2 to 8 says.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 T = TypeVar("T")
 
 
@@ -102,6 +112,15 @@ def _moment(stamp: str) -> datetime | None:
 def orientation_of(picture: Image.Image) -> int:
     """How the stored pixels of a picture lie, 1 to 8; 1 where it does not say, or is broken."""
     return _orientation(_or_none(picture.getexif) or {})
+
+
+def turned(picture: Image.Image, orientation: int) -> Image.Image:
+    """A picture made upright whose pixels lie as an orientation says; itself for 1 or none.
+
+    Pillow's `exif_transpose` writes the whole EXIF block anew, and fails where a field is odd.
+    """
+    turn = TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _orientation(tags: Any) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import Image
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import PictureError
@@ -31,16 +31,9 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def exif_of_a_camera() -> bytes:
-    exif = Image.Exif()
-    exif.update({271: "Acme", 282: 72.0, 283: 72.0, 296: 2, 306: "2024:05:06 07:08:09"})
-    exif.get_ifd(ExifTags.IFD.Exif)[36867] = "2024:05:06 07:08:09"
-    return exif.tobytes()
-
-
 def with_exif(kind: str, damage: Callable[[bytes], bytes]) -> bytes:
     """The painted picture whose EXIF block is damaged where it lies in the file."""
-    exif = exif_of_a_camera()
+    exif = zoo.camera_exif()
     options = {"quality": 95} if kind in {"HEIF", "AVIF"} else {}
     if kind == "PNG":  # with a checksum that fits
         return zoo.png_with(b"eXIf", damage(exif.removeprefix(b"Exif\0\0")))
@@ -122,7 +115,7 @@ def chunk(kind: bytes, body: bytes, wrong: int = 0) -> bytes:
 )
 def test_a_broken_field_of_a_png_costs_only_itself(odd: bytes) -> None:
     whole = zoo.saved(zoo.painted(), "PNG")
-    camera = zoo.png_chunk(b"eXIf", exif_of_a_camera().removeprefix(b"Exif\0\0"))
+    camera = zoo.png_chunk(b"eXIf", zoo.camera_exif().removeprefix(b"Exif\0\0"))
     head, rest, end = whole[:33], whole[33:-12], whole[-12:]
     for data in (head + odd + camera + rest + end, head + camera + rest + odd + end):
         pixels, info = decode(data)
