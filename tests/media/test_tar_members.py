@@ -13,6 +13,8 @@ from segsearch.media.sources import base as reasons
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.tar_members import NESTED, NOT_ALL
 from tests.media.test_sources import archive, below, find, refused, write
+from tests.support import zoo
+from tests.support.small_models import open_small_service
 
 
 def header(name: str, size: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
@@ -145,3 +147,15 @@ def test_a_pax_header_cannot_say_a_size_that_makes_no_sense(tmp_path: Path) -> N
     found = find(tmp_path)
     assert {f"{number}.tar/a.jpg" for number in range(4)} <= set(below(found, tmp_path))
     assert {"0.tar", "1.tar", "2.tar"} <= refused(found, tmp_path).keys()
+
+
+def test_a_hostile_archive_ends_no_run(tmp_path: Path) -> None:
+    picture = zoo.saved(zoo.painted(), "PNG")
+    bad = header("b.png", SIZES["-1"]) + bytes(1024)
+    write(tmp_path / "in" / "s.tar", member("a.png", picture) + bad)
+    write(tmp_path / "in" / "z.png", picture + b"other")
+    with open_small_service(tmp_path / "library") as service:
+        report = service.index([tmp_path / "in"])
+        assert (report.files, report.indexed) == (2, 2)
+        assert [file.path for file in report.skipped] == [str(tmp_path / "in" / "s.tar")]
+        assert service.maintenance.verify() == []

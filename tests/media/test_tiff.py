@@ -97,6 +97,14 @@ FILES = {
         written(with_band(65535 - whole(COLOURS, 16), 0), photometric="separated"),
         RGB,
     ),
+    "cmyk 16 planar": (
+        written(
+            planes(with_band(65535 - whole(COLOURS, 16), 0)),
+            photometric="separated",
+            planarconfig="separate",
+        ),
+        RGB,
+    ),
     "grey 16": (written(whole(RAMP, 16)), GREY),
     "grey 16 MM": (written(whole(RAMP, 16), byteorder=">"), GREY),
     "grey 10 in 16": (written(whole(RAMP, 10)), GREY),
