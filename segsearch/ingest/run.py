@@ -113,22 +113,29 @@ class Ingest:
             unreadable, unread = self._scan.enter(paths, listing, target.recipe_id, stop)
             retry = options.retry_failed
             log.begin_work(self._catalog.queue_all(target.recipe_id, retry_failed=retry))
-            steps = self._fill(target, options, log)
+            steps = self._work(target, options, log)
+            unreadable_names = {file.path for file in unreadable}
+            raws = self._scan.settle_companions(listing, unreadable_names, target.recipe_id, stop)
+            if raws.entered:
+                steps += self._work(target, options, log)
+            steps += self._switch(target, options, log)
             # Not described, by a stop or because other workers hold them.
-            left = unread + self._catalog.waiting(target.recipe_id)
+            left = unread + raws.unread + self._catalog.waiting(target.recipe_id)
             log.stopped = stop.is_set()
             self._save_index()
-            failed = self._scan.failures(listing.files.keys())
-            skipped = (*listing.skipped, *unreadable, *failed)
+            files = {**listing.files, **raws.files}
+            failed = self._scan.failures(files.keys())
+            passed_over = (file for file in listing.skipped if file.path not in raws.files)
+            skipped = (*passed_over, *unreadable, *raws.unreadable, *failed)
             log.skip(skipped)
         tried = {step.path for step in steps}
         failed_before = sum(file.path not in tried for file in failed)
-        dealt_with = len(steps) + len(unreadable) + left + failed_before
+        cannot_be_read = len(unreadable) + len(raws.unreadable)
         indexed = [step for step in steps if step.reason is None]
         return IngestReport(
-            files=len(listing.files),
+            files=len(files),
             indexed=len(indexed),
-            unchanged=max(0, len(listing.files) - dealt_with),
+            unchanged=max(0, len(files) - len(steps) - cannot_be_read - left - failed_before),
             segments=sum(step.segments for step in indexed),
             skipped=skipped,
             seconds=time.monotonic() - started,
@@ -193,34 +200,26 @@ class Ingest:
             LOG.info("The models of %r are not here: %s", recipe.preset, problem)
             return False
 
-    def _fill(self, target: RunTarget, options: IndexOptions, log: JobLog) -> list[Step]:
-        """Deal with what waits, and switch searches over; the steps that ended a picture."""
+    def _switch(self, target: RunTarget, options: IndexOptions, log: JobLog) -> list[Step]:
+        """Switch searches over to a recipe that takes over, as soon as nothing waits under it any
+        more; the steps that ended a picture meanwhile."""
         steps: list[Step] = []
-
-        def note(step: Step) -> None:
-            if step.again:
-                return
-            steps.append(step)
-            log.note(step)
-            if options.report:
-                options.report(len(steps), log.counts["total"], step)
-
-        while True:
-            self._work(target, options, note)
-            if not target.takes_over or self._catalog.switch_recipe(
-                target.recipe_id, keep_old=options.keep_old
-            ):
-                return steps
+        while target.takes_over and not self._catalog.switch_recipe(
+            target.recipe_id, keep_old=options.keep_old
+        ):
             # Others hold pictures: one of them switches, or leaves some that are taken over.
             if not options.mode.waits_for_others or options.stop.wait(SWITCH_LOOK_SECONDS):
-                return steps
+                break
+            steps += self._work(target, options, log)
+        return steps
 
-    def _work(self, target: RunTarget, options: IndexOptions, note: Callable[[Step], None]) -> None:
-        """Deal with every picture that waits; `note` hears of each.
+    def _work(self, target: RunTarget, options: IndexOptions, log: JobLog) -> list[Step]:
+        """Deal with every picture that waits; the steps that ended one.
 
         By hand, the models run in this process, but for pictures that a worker has died or failed
         over before: one of them may be why.
         """
+        steps: list[Step] = []
         settings, models = self._settings, target.models
         reader = ClaimReader(settings)
         processes = ModelProcesses(models.builder(), settings, Lifetime.of(settings))
@@ -231,10 +230,19 @@ class Ingest:
                 return processes.describe(claim)
             return models.pipeline().describe(*reader.read(claim))
 
+        def note(step: Step) -> None:
+            if step.again:
+                return
+            steps.append(step)
+            log.note(step)
+            if options.report:
+                options.report(log.counts["done"], log.counts["total"], step)
+
         pace = Pace.of(settings)
         worker = Worker(self._catalog, target.recipe_id, describe, pace, abandon=processes.kill)
         with closing(processes):
             worker.run(note, options.stop)
+        return steps
 
     def _save_index(self) -> None:
         """Write a snapshot of the index of the recipe in use."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsearch.core.errors import PictureError
@@ -17,6 +18,18 @@ from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.sql_catalog import Catalog
 
 PAGE = 500  # images looked up at once
+GAVE_NOTHING = frozenset({State.FAILED, State.QUARANTINED})
+
+
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """RAW files that are indexed because no picture beside them could be; those of them that are
+    unreadable; how many a stop has left unread, and how many were entered just now and wait."""
+
+    files: dict[str, FileStamp] = field(default_factory=dict)
+    unreadable: tuple[Skipped, ...] = ()
+    unread: int = 0
+    entered: int = 0
 
 
 class Scan:
@@ -46,6 +59,32 @@ class Scan:
         unreadable, unread = self._record(known, listing.files, recipe_id, stop)
         self._mark_vanished(known, paths, listing.listed)
         return unreadable, unread
+
+    def settle_companions(
+        self,
+        listing: SourceListing,
+        unreadable: Collection[str],
+        recipe_id: int,
+        stop: threading.Event,
+    ) -> StandIns:
+        """Of each RAW beside pictures of its name keep one image: a picture, once one is indexed,
+        and the RAW where all of them gave nothing. While one waits, nothing changes."""
+        companions = listing.companions
+        if not companions:
+            return StandIns()
+        pictures = {name for raw in companions.values() for name in raw.pictures}
+        states = self._catalog.states_at(sorted(pictures), recipe_id)
+        known = self._catalog.file_stamps()
+        needed: dict[str, FileStamp] = {}
+        for path, raw in companions.items():
+            done = [name for name in raw.pictures if states.get(name) == State.DONE]
+            if done and path in known:
+                self._catalog.fold_file(path, done[0])
+            elif all(states.get(n) in GAVE_NOTHING or n in unreadable for n in raw.pictures):
+                needed[path] = raw.stamp
+        new = {path: stamp for path, stamp in needed.items() if known.get(path) != stamp}
+        skipped, unread = self._record(known, new, recipe_id, stop)
+        return StandIns(needed, tuple(skipped), unread, len(new) - len(skipped) - unread)
 
     def _record(
         self,
@@ -101,7 +140,7 @@ class Scan:
         """Those of these files whose pictures gave nothing, now or in an earlier run, with the
         reason."""
         failures: list[Skipped] = []
-        for state in (State.FAILED, State.QUARANTINED):
+        for state in GAVE_NOTHING:
             after = 0
             while page := self._catalog.images(state=state, after=after, limit=PAGE):
                 for image in page:

@@ -1,7 +1,9 @@
 """Turns the bytes of a picture file into upright RGB pixels; refuses what is too large or none.
 
 Order matters: byte limit, format from an allowlist, size from the header before any pixel is
-decoded, first frame, EXIF orientation, bit depth, transparency, colour profile, RGB.
+decoded, EXIF orientation, bit depth, transparency, colour profile, RGB. Pillow opens a file at the
+picture that it means: the first frame, of a HEIF the primary image. Nothing moves from there, so
+what is measured against the limits is what is decoded.
 """
 
 from __future__ import annotations
@@ -9,10 +11,12 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
@@ -21,8 +25,11 @@ from segsearch.core.arrays import Pixels
 from segsearch.core.errors import PictureError, PictureTooLargeError
 from segsearch.core.settings import Settings
 from segsearch.core.types import PictureInfo
-from segsearch.media.exif import orientation_of, picture_info
+from segsearch.media.depth import to_8_bits
+from segsearch.media.exif import orientation_of, picture_info, turned
+from segsearch.media.metadata import without_metadata
 from segsearch.media.raw import RAW_SUFFIXES, develop, exif_of, is_raw
+from segsearch.media.tiff import main_page, read_deep
 
 __all__ = [
     "DEFAULT_LIMITS", "RAW_SUFFIXES", "SUFFIXES", "Limits", "decode", "read_file",
@@ -39,17 +46,8 @@ SUFFIXES = frozenset(
 WEBP_EXTENDED = b"WEBPVP8X"
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 AVIF_BRANDS = (b"avif", b"avis")  # Pillow reads these itself
+T = TypeVar("T")
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
-# What makes pixels upright that are stored as EXIF's orientation 2 to 8 says.
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +86,13 @@ def read_file(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, PictureInfo]:
     """Upright RGB pixels (H, W, 3) u8 in sRGB, and what the file says about itself.
 
-    Animated pictures give their first frame, transparent ones are laid over white.
+    Animated pictures give their first frame, files of several images the one they call primary,
+    transparent ones are laid over white.
     Raises PictureTooLargeError before decoding, PictureError for anything that is no picture.
     """
-    if not data:
-        raise PictureError("The file is empty (0 bytes).")
     if len(data) > limits.max_bytes:
         raise too_large(limits.max_bytes)
-    with _foreign_errors_as_ours():
-        raw = is_raw(data)
-        picture = develop(data, limits.max_pixels) if raw else _open(data, limits)
-    with _foreign_errors_as_ours(), picture:
-        picture.seek(0)
-        picture.load()
-        info = picture_info(picture)
-        if picture.format == "HEIF":  # libheif has turned it already, and says 1 ever after
-            stored = picture.info.get("original_orientation")
-            info = replace(info, orientation=stored if stored and 1 <= stored <= 8 else 1)
-        elif raw:
-            info = replace(picture_info(picture, exif_of(data) or None), format="RAW")
-        rgb = _to_rgb(_upright(picture))
-    pixels = np.asarray(rgb, dtype=np.uint8)
+    pixels, info = _forgiving(_decode, data, limits)
     height, width = pixels.shape[:2]
     return pixels, replace(info, width=width, height=height, size_bytes=len(data))
 
@@ -118,13 +102,7 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
 
     The size is the stored one, before any turning. Raises what `decode` raises.
     """
-    if not data:
-        raise PictureError("The file is empty (0 bytes).")
-    with _foreign_errors_as_ours():
-        if not is_raw(data):  # of those the header alone does not tell
-            with _open(data, limits) as picture:
-                return picture_info(picture)
-    return decode(data, limits)[1]
+    return _forgiving(_inspect, data, limits)
 
 
 def decode_small(data: bytes, side_px: int, limits: Limits = DEFAULT_LIMITS) -> Pixels:
@@ -133,19 +111,84 @@ def decode_small(data: bytes, side_px: int, limits: Limits = DEFAULT_LIMITS) -> 
     JPEGs are decoded at an eighth, a quarter or half of their size where that is still twice as
     large as asked for (libjpeg's scaled inverse DCT), which is several times faster.
     """
+    return _forgiving(partial(_decode_small, side_px), data, limits)
+
+
+def _forgiving(read: Callable[[bytes, Limits, bytes], T], data: bytes, limits: Limits) -> T:
+    """What `read` makes of a picture, and of one that is damaged without its metadata, which may be
+    all that is broken."""
     if not data:
         raise PictureError("The file is empty (0 bytes).")
+    try:
+        return read(data, limits, b"")
+    except PictureTooLargeError:
+        raise
+    except PictureError as problem:
+        bare = None if _is_bomb(problem) else without_metadata(data)
+        if bare is None:
+            raise
+        try:
+            return read(bare[0], limits, bare[1])
+        except PictureError:
+            raise problem from problem.__cause__
+
+
+def _is_bomb(problem: PictureError) -> bool:
+    """Whether Pillow refused text or a profile that is far larger unpacked."""
+    return any(words in str(problem) for words in ("too large", "Too much memory"))
+
+
+def _decode(data: bytes, limits: Limits, exif: bytes) -> tuple[Pixels, PictureInfo]:
     with _foreign_errors_as_ours():
-        raw = is_raw(data)
-        picture = develop(data, limits.max_pixels) if raw else _open(data, limits)
+        picture, tags = _picture(data, limits, exif)
     with _foreign_errors_as_ours(), picture:
-        picture.seek(0)
-        if picture.mode == "RGB":
+        picture.load()
+        _check_size(*picture.size, limits)  # a few formats learn their size here
+        info = picture_info(picture, tags)
+        if picture.format == "HEIF":  # libheif has turned it already, and says 1 ever after
+            stored = picture.info.get("original_orientation")
+            info = replace(info, orientation=stored if stored and 1 <= stored <= 8 else 1)
+        rgb = _to_rgb(turned(picture, orientation_of(picture)))
+    return np.asarray(rgb, dtype=np.uint8), info
+
+
+def _inspect(data: bytes, limits: Limits, exif: bytes) -> PictureInfo:
+    with _foreign_errors_as_ours():
+        picture, tags = _picture(data, limits, exif)
+        with picture:
+            return picture_info(picture, tags)
+
+
+def _decode_small(side_px: int, data: bytes, limits: Limits, exif: bytes) -> Pixels:
+    with _foreign_errors_as_ours():
+        picture, _ = _picture(data, limits, exif)
+    with _foreign_errors_as_ours(), picture:
+        # Of a HEIF this would take a thumbnail that nobody compared with the picture.
+        if picture.mode == "RGB" and picture.format in {"JPEG", "MPO"}:
             picture.draft("RGB", (2 * side_px, 2 * side_px))
         picture.load()
-        rgb = _to_rgb(_upright(picture))
+        _check_size(*picture.size, limits)
+        rgb = _to_rgb(turned(picture, orientation_of(picture)))
         rgb.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
     return np.asarray(rgb, dtype=np.uint8)
+
+
+def _picture(data: bytes, limits: Limits, exif: bytes) -> tuple[Image.Image, Image.Exif | None]:
+    """The picture behind the bytes, and its tags, where the picture itself has lost them as it was
+    made of a RAW or of deep samples: it is upright then."""
+    if is_raw(data):
+        picture = develop(data, limits.max_pixels)
+        picture.format = "RAW"
+        return picture, exif_of(data) or None
+    deep = read_deep(data, limits.max_pixels)
+    if deep is None:
+        try:
+            return _open(data, limits, exif), None
+        except UnidentifiedImageError:  # Pillow knows only some of the TIFFs of 8 bits
+            deep = read_deep(data, limits.max_pixels, least_bits=0)
+            if deep is None:
+                raise
+    return deep, exif_of(data)
 
 
 @contextmanager
@@ -179,9 +222,9 @@ def _sentence(problem: Exception) -> str:
     return (str(problem) or problem.__class__.__name__).strip().rstrip(".")
 
 
-def _open(data: bytes, limits: Limits) -> Image.Image:
+def _open(data: bytes, limits: Limits, exif: bytes = b"") -> Image.Image:
     """The picture behind the bytes, header read, pixels not; refused when the header asks for more
-    than `limits.max_pixels`."""
+    than `limits.max_pixels`. `exif` is what was taken out of them before."""
     # Pillow looks past these headers, and makes room for a WebP, before it tells the size.
     if data.startswith(PNG_START):
         claimed = struct.unpack(">II", data[len(PNG_START) :][:8].ljust(8, b"\0"))
@@ -198,11 +241,31 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     if Image.MAX_IMAGE_PIXELS is not None and limits.max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = limits.max_pixels  # else Pillow refuses what our limit allows
     picture = Image.open(io.BytesIO(data), formats=formats)
+    if picture.format == "TIFF":
+        picture.seek(main_page(data)[0])
     width, height = picture.size
     _check_size(width, height, limits)
     if width < 1 or height < 1:
         raise PictureError(f"The picture is {width} x {height} pixels, expected at least 1 x 1.")
+    if exif:
+        picture.info["exif"] = exif
+    if picture.format == "PNG":
+        picture.info.update(_transparency(picture, depth_bits=data[24]))
     return picture
+
+
+def _transparency(picture: Image.Image, depth_bits: int) -> dict[str, object]:
+    """The one colour of a PNG that is transparent, in units of the pixels that Pillow makes.
+
+    The file has it in units of its own depth (PNG, 3rd edition, 11.3.1.1), and so has Pillow.
+    """
+    key = picture.info.get("transparency")
+    most = 2**depth_bits - 1
+    if isinstance(key, int) and picture.mode in {"1", "L"}:
+        return {"transparency": (key & most) * 255 // most}
+    if isinstance(key, tuple) and depth_bits == 16:  # of which Pillow keeps the upper half
+        return {"transparency": tuple(value >> 8 for value in key)}
+    return {}
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:
@@ -213,20 +276,15 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         )
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF says.
-
-    Pillow's `exif_transpose` writes the whole EXIF block anew, and fails where a field is odd.
-    """
-    turn = TURNS.get(orientation_of(picture))
-    return picture if turn is None else picture.transpose(turn)
-
-
 def _to_rgb(picture: Image.Image) -> Image.Image:
-    """sRGB pixels over white, whatever the mode; 16-bit values keep their top 8 bits."""
+    """sRGB pixels over white, whatever the mode."""
     profile = picture.info.get("icc_profile")
     if picture.mode.startswith(("I", "F")):
-        picture = _squeeze_depth(picture)
+        key = picture.info.get("transparency")
+        shown = np.asarray(picture) != key if isinstance(key, int) else None
+        picture = Image.fromarray(to_8_bits(np.asarray(picture)))
+        if shown is not None:
+            picture.putalpha(Image.fromarray(shown.astype(np.uint8) * 255))
     if picture.mode in {"P", "PA"} or "transparency" in picture.info:
         picture = picture.convert("RGBA")
     if picture.mode in {"LA", "La", "RGBa"}:
@@ -237,24 +295,6 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         white = Image.new("RGB", picture.size, BACKGROUND)
         return Image.composite(picture, white, alpha)
     return _to_srgb(picture, profile).convert("RGB")
-
-
-def _squeeze_depth(picture: Image.Image) -> Image.Image:
-    """8-bit grey from 16-bit, 32-bit and float: `convert` alone would clip nearly all to white."""
-    if picture.mode.startswith("I;16"):
-        words = np.asarray(picture).astype(np.uint32)
-        top = (words + 128) // 257 if int(words.max()) > 255 else words
-        return Image.fromarray(top.astype(np.uint8))
-    values = np.asarray(picture, dtype=np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if picture.mode == "I" and low >= 0 and high <= 65535:
-        scaled = values / 257.0 if high > 255 else values
-    elif low >= 0.0 and high <= 1.0:
-        scaled = values * 255.0
-    else:  # halves, because the span itself may be larger than a float holds
-        scaled = (values / 2 - low / 2) * (255.0 / max(high / 2 - low / 2, 1e-12))
-    return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
 
 
 def _to_srgb(picture: Image.Image, profile: object) -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -14,6 +15,19 @@ from PIL import ExifTags, Image, ImageCms
 from segsearch.core.types import PictureInfo
 
 MAX_TEXT_CHARACTERS = 200
+# EXIF has colons everywhere; programs write dashes, dots, slashes, `T`, or no seconds.
+DAY = re.compile(r"(?<!\d)(\d{4})(?:[:/. -](\d{1,2})[:/. -](\d{1,2})|(\d{2})(\d{2}))", re.ASCII)
+CLOCK = re.compile(r"[\sT,_-]*(\d{1,2})[:.-]?(\d{2})(?:[:.-]?(\d{2}))?", re.ASCII)
+# What makes pixels upright that are stored as EXIF's orientation 2 to 8 says.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 T = TypeVar("T")
 
 
@@ -65,20 +79,48 @@ def _text(value: object) -> str:
 
 
 def _taken_at(outer: Any, inner: Any) -> datetime | None:
-    """Local time of the exposure, or, where that is missing, of the file's last change."""
+    """Local time of the exposure; where no day can be read in that, of when the picture was made
+    digital, and then of the file's last change (EXIF 2.32, tags 36867, 36868, 306)."""
     stamps = (
         _or_none(lambda: inner.get(ExifTags.Base.DateTimeOriginal)),
+        _or_none(lambda: inner.get(ExifTags.Base.DateTimeDigitized)),
         _or_none(lambda: outer.get(ExifTags.Base.DateTime)),
     )
-    for stamp in stamps:
-        with suppress(ValueError):
-            return datetime.strptime(_text(stamp), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007  local time
+    return next((moment for stamp in stamps if (moment := _moment(_text(stamp)))), None)
+
+
+def _moment(stamp: str) -> datetime | None:
+    """The clock that a time stamp shows, without fractions and zone; None when it names no day.
+
+    A clock that makes no sense is midnight of that day, so a picture keeps its day. An hour of 24
+    is the one after midnight of the same day, as Java's pattern `kk` writes it.
+    """
+    day = DAY.search(stamp)
+    if day is None:
+        return None
+    with suppress(ValueError):
+        year, month, number = (int(part) for part in day.groups() if part)
+        midnight = datetime(year, month, number)  # noqa: DTZ001  local time
+        clock = CLOCK.match(stamp, day.end())
+        hour, minute, second = (int(part or 0) for part in clock.groups()) if clock else (0, 0, 0)
+        if hour > 24 or minute > 59 or second > 60:
+            return midnight
+        return midnight.replace(hour=hour % 24, minute=minute, second=min(second, 59))
     return None
 
 
 def orientation_of(picture: Image.Image) -> int:
     """How the stored pixels of a picture lie, 1 to 8; 1 where it does not say, or is broken."""
     return _orientation(_or_none(picture.getexif) or {})
+
+
+def turned(picture: Image.Image, orientation: int) -> Image.Image:
+    """A picture made upright whose pixels lie as an orientation says; itself for 1 or none.
+
+    Pillow's `exif_transpose` writes the whole EXIF block anew, and fails where a field is odd.
+    """
+    turn = TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _orientation(tags: Any) -> int:
@@ -88,18 +130,27 @@ def _orientation(tags: Any) -> int:
 
 
 def _location(tags: Any) -> tuple[float, float] | None:
-    """Latitude and longitude in degrees, north and east positive; None unless both make sense."""
+    """Latitude and longitude in degrees, north and east positive; None unless both make sense.
+
+    Exactly 0, 0 is what receivers without a fix write, and no place.
+    """
     latitude = _degrees(tags, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, "S")
     longitude = _degrees(tags, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, "W")
     if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
+        return None
+    if latitude == 0 and longitude == 0:
         return None
     return round(latitude, 7), round(longitude, 7)
 
 
 def _degrees(tags: Any, tag: int, side: int, negative: str) -> float | None:
+    """Degrees, minutes and seconds as one number; minutes and seconds of 0/0 were not measured."""
+
     def read() -> float:
-        parts = [float(part) for part in tags[tag]]
-        value: float = sum((part / 60.0**power for power, part in enumerate(parts)), 0.0)
+        stored = tags[tag]
+        parts = [float(part) for part in (stored if isinstance(stored, tuple) else (stored,))]
+        finer = (0.0 if math.isnan(part) else part for part in parts[1:])
+        value: float = sum((part / 60.0**power for power, part in enumerate(finer, 1)), parts[0])
         return -value if _text(tags.get(side)).upper().startswith(negative) else value
 
     value = _or_none(read)

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from pillow_heif import register_heif_opener
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import PictureError, PictureTooLargeError
-from segsearch.media.decode import Limits, decode, decode_small
+from segsearch.media.decode import Limits, decode, decode_small, inspect
+from tests.support import zoo
 from tests.support.zoo import UNDO
 
 RED, BLUE = (250, 10, 10), (10, 10, 250)
@@ -116,6 +118,42 @@ def test_grey_with_transparency_shows_white() -> None:
     assert (pixels == 255).all()
 
 
+def keyed(depth_bits: int, row: bytes, key: tuple[int, ...]) -> bytes:
+    """A PNG of one row of four pixels, of which one colour is transparent."""
+    kind = 2 if len(key) == 3 else 0
+    head = struct.pack(">IIBBBBB", 4, 1, depth_bits, kind, 0, 0, 0)
+    chunks = {
+        b"IHDR": head,
+        b"tRNS": struct.pack(f">{len(key)}H", *key),
+        b"IDAT": zlib.compress(b"\0" + row),
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(zoo.png_chunk(*chunk) for chunk in chunks.items())
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (keyed(1, b"\x50", (1,)), [0, 255, 0, 255]),
+        (keyed(1, b"\x50", (0,)), [255, 255, 255, 255]),
+        (keyed(2, b"\x1b", (2,)), [0, 85, 255, 255]),
+        (keyed(4, b"\x05\xaf", (10,)), [0, 85, 255, 255]),
+        (keyed(8, b"\x00\x50\xa0\xff", (80,)), [0, 255, 160, 255]),
+        (keyed(16, struct.pack(">4H", 0, 25700, 51400, 65535), (0,)), [255, 100, 200, 255]),
+        (keyed(16, struct.pack(">4H", 0, 25700, 51400, 65535), (51400,)), [0, 100, 255, 255]),
+        (keyed(8, bytes(3) + b"\x50" * 3 + b"\xa0" * 6, (80,) * 3), [0, 255, 160, 160]),
+        (
+            keyed(16, bytes(6) + struct.pack(">9H", *([25700] * 3 + [51400] * 6)), (51400,) * 3),
+            [0, 100, 255, 255],
+        ),
+    ],
+    ids=["1:1", "1:0", "2", "4", "8", "16:0", "16", "rgb-8", "rgb-16"],
+)
+def test_the_one_transparent_colour_of_a_png_shows_white(data: bytes, expected: list[int]) -> None:
+    pixels, _ = decode(data)
+    assert pixels[0, :, 0].tolist() == expected
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
 def test_extreme_shapes_are_decoded(size: tuple[int, int]) -> None:
     pixels, info = decode(file_of(Image.new("RGB", size, RED)))
@@ -177,6 +215,39 @@ def test_what_the_camera_wrote_is_kept() -> None:
     assert info.camera == "Acme One"
     assert info.taken_at == datetime(2024, 5, 6, 7, 8, 9)
     assert info.format == "JPEG"
+
+
+def images_of(sizes: dict[tuple[int, int], tuple[int, int, int]], primary: int) -> bytes:
+    """A HEIF of several images of one colour each."""
+    register_heif_opener()
+    first, *others = [Image.new("RGB", size, colour) for size, colour in sizes.items()]
+    return file_of(
+        first, "HEIF", save_all=True, append_images=others, primary_index=primary, quality=95
+    )
+
+
+@pytest.mark.parametrize("primary", [0, 1, 2])
+def test_of_several_images_in_a_heif_the_primary_is_taken(primary: int) -> None:
+    sizes = {(64, 48): RED, (120, 90): BLUE, (80, 80): (10, 250, 10)}
+    data = images_of(sizes, primary)
+    size, colour = list(sizes.items())[primary]
+    pixels, info = decode(data)
+    assert (info.width, info.height) == (pixels.shape[1], pixels.shape[0]) == size
+    assert near(pixels, colour)
+    assert (inspect(data).width, inspect(data).height) == size
+    small = decode_small(data, 40)
+    assert max(small.shape) == 40
+    assert near(small, colour)
+
+
+def test_the_pixel_limit_is_held_by_the_image_that_is_decoded() -> None:
+    data = images_of({(400, 300): RED, (64, 48): BLUE}, 1)
+    limits = Limits(max_pixels=64 * 48)
+    assert decode(data, limits)[0].shape == (48, 64, 3)
+    other = images_of({(64, 48): BLUE, (400, 300): RED}, 1)
+    for read in (decode, inspect, lambda data, limits: decode_small(data, 40, limits)):
+        with pytest.raises(PictureTooLargeError, match="400 x 300"):
+            read(other, limits)
 
 
 def test_broken_exif_and_profile_cost_nothing_but_themselves() -> None:

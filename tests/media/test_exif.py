@@ -42,6 +42,65 @@ def test_everything_the_camera_says_is_kept() -> None:
     assert info.size_bytes > 500
 
 
+@pytest.mark.parametrize(
+    ("stamp", "clock"),
+    [
+        ("2024:05:06 07:08:09", (7, 8, 9)),
+        ("2024:05:06 24:08:19", (0, 8, 19)),
+        ("2024:05:06 07:08:09+0000", (7, 8, 9)),
+        ("2024:05:06 07:08:09 +02:00", (7, 8, 9)),
+        ("2024:05:06 07:08:09.123", (7, 8, 9)),
+        ("2024:05:06 07:08:09,5", (7, 8, 9)),
+        ("2024:05:06 07:08:09Z", (7, 8, 9)),
+        ("2024-05-06 07:08:09", (7, 8, 9)),
+        ("2024-05-06T07:08:09.5-07:00", (7, 8, 9)),
+        ("2024/05/06 07.08.09", (7, 8, 9)),
+        ("2024:05:06T07:08:09", (7, 8, 9)),
+        ("2024:5:6 7:08:09", (7, 8, 9)),
+        ("20240506T070809", (7, 8, 9)),
+        ("2024:05:06 23:59:60", (23, 59, 59)),
+        ("2024:05:06 07:08", (7, 8, 0)),
+        ("2024:05:06", (0, 0, 0)),
+        ("2024:05:06   :  :  ", (0, 0, 0)),
+        ("2024:05:06 25:61:99", (0, 0, 0)),
+        ("2024:05:06 noon", (0, 0, 0)),
+    ],
+)
+def test_the_day_is_kept_however_the_time_is_written(
+    stamp: str, clock: tuple[int, int, int]
+) -> None:
+    for tags in ({36867: stamp}, {36868: stamp}):
+        info = written({306: "2031:01:01 00:00:00"}, tags, {})
+        assert info.taken_at == datetime(2024, 5, 6, *clock)
+    assert written({306: stamp}, {}, {}).taken_at == datetime(2024, 5, 6, *clock)
+
+
+@pytest.mark.parametrize("nothing", ["", "    :  :     :  :  ", "0000:00:00 00:00:00", "yesterday"])
+@pytest.mark.parametrize("no_day", ["2024:02:30 07:08:09", "2024:13:01", "12345:01:01"])
+def test_the_exposure_counts_before_scanning_and_that_before_the_last_change(
+    nothing: str, no_day: str
+) -> None:
+    changed, digitized, original = {306: "2003:03:03 03:03:03"}, "2002:02:02", "2001:01:01"
+    years = [
+        written(changed, {36867: first, 36868: second}, {}).taken_at
+        for first, second in [(original, digitized), (nothing, digitized), (no_day, nothing)]
+    ]
+    assert [moment and moment.year for moment in years] == [2001, 2002, 2003]
+    assert written({306: no_day}, {36867: nothing, 36868: no_day}, {}).taken_at is None
+
+
+def test_seconds_of_no_number_count_as_none() -> None:
+    nothing = IFDRational(0, 0)
+    info = written({}, {}, {**NICE, 2: (43.0, 41.0, nothing), 4: (7.5, nothing, nothing)})
+    assert (info.latitude, info.longitude) == (43.6833333, 7.5)
+
+
+def test_the_equator_and_the_first_meridian_are_places() -> None:
+    zero = (0.0, 0.0, 0.0)
+    assert written({}, {}, {**NICE, 2: zero}).latitude == 0
+    assert written({}, {}, {**NICE, 4: zero}).longitude == 0
+
+
 def test_south_and_west_are_negative() -> None:
     info = written({}, {}, {**NICE, 1: "S", 3: "W"})
     assert (info.latitude, info.longitude) == (-43.6961, -7.2717)
@@ -54,6 +113,8 @@ def test_south_and_west_are_negative() -> None:
         {1: "N", 2: (43.0, 41.0, 45.9)},
         {**NICE, 2: (91.0, 0.0, 0.0)},
         {**NICE, 4: (7.0, 200.0 * 60, 0.0)},
+        {**NICE, 2: (0.0, 0.0, 0.0), 4: (0.0, 0.0, 0.0)},
+        {**NICE, 2: (IFDRational(0, 0), 41.0, 45.9)},
         {**NICE, 2: (IFDRational(43, 0), 41.0, 45.9)},
     ],
 )

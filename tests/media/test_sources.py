@@ -18,6 +18,7 @@ from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.paths import album_of, normal, split_shard
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.tar import NO_SEEKING, NONE_INSIDE
+from segsearch.media.sources.tar_members import OUTSIDE
 
 
 def write(path: Path, data: bytes = b"bytes") -> Path:
@@ -127,11 +128,11 @@ def test_archives_are_folders(tmp_path: Path) -> None:
     odd = {".h.jpg": b"h", "../up.jpg": b"u", "/root.jpg": b"r", "a//b.jpg": b"e"}
     made = archive(tmp_path / "s.tar", {**sidecars, **pictures, **odd})
     found = find(tmp_path)
-    assert below(found, made) == ["0.jpg", "2.webp", "in/1.png"]
-    assert found.skipped == ()
+    assert below(found, made) == ["0.jpg", "2.webp", "a/b.jpg", "in/1.png", "root.jpg"]
+    assert refused(found, tmp_path) == {"up.jpg": OUTSIDE}
     assert found.files == find(made).files
     sources = Sources(Settings())
-    assert [sources.read(name) for name in found.files] == [b"zero", b"two", b"one"]
+    assert [sources.read(name) for name in found.files] == [b"zero", b"two", b"e", b"one", b"r"]
     assert find(tmp_path, include=["s.tar/in/"]).files.keys() == {f"{made}/in/1.png"}
 
 

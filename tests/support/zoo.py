@@ -146,6 +146,47 @@ def grey_16(kind: str) -> bytes:
     return saved(Image.fromarray(values), kind)
 
 
+def planar_16() -> bytes:
+    """The thing in a TIFF of 16 bits whose colours lie in planes of their own."""
+    buffer = io.BytesIO()
+    planes = np.asarray(painted()).astype(np.uint16).transpose(2, 0, 1) * 257
+    tifffile.imwrite(
+        buffer,
+        np.ascontiguousarray(planes),
+        photometric="rgb",
+        planarconfig="separate",
+        compression="zlib",
+        metadata=None,
+    )
+    return buffer.getvalue()
+
+
+def measured() -> bytes:
+    """The thing as a float TIFF of heights, with rows of no data at the end."""
+    heights = np.asarray(painted().convert("L"), np.float32) / 10 + 200
+    heights[-5:] = -9999
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, heights, metadata=None)
+    return buffer.getvalue()
+
+
+def camera_exif() -> bytes:
+    """What a camera writes, with a time that the picture was taken at."""
+    exif = Image.Exif()
+    exif.update({271: "Acme", 282: 72.0, 283: 72.0, 296: 2, 306: "2024:05:06 07:08:09"})
+    exif.get_ifd(ExifTags.IFD.Exif)[36867] = "2024:05:06 07:08:09"
+    return exif.tobytes()
+
+
+def second_is_primary() -> bytes:
+    """A HEIF of two images, of which the second is meant."""
+    heic()  # lets Pillow write HEIF
+    small = Image.new("RGB", (40, 30), (9, 9, 9))
+    return saved(
+        small, "HEIF", save_all=True, append_images=[painted()], primary_index=1, quality=95
+    )
+
+
 def transparent_palette() -> bytes:
     """The thing in a palette whose ground is transparent."""
     picture = painted().quantize(4)
@@ -219,6 +260,9 @@ SHOWING: dict[str, Maker] = {
     "cmyk.tif": lambda: saved(painted().convert("CMYK"), "TIFF"),
     "grey-16.png": lambda: grey_16("PNG"),
     "grey-16.tif": lambda: grey_16("TIFF"),
+    "planar-16.tif": planar_16,
+    "measured.tif": measured,
+    "two-images.heic": second_is_primary,
     "palette.png": transparent_palette,
     "palette.gif": lambda: saved(painted().quantize(4), "GIF", transparency=0),
     "animated.gif": lambda: animated("GIF"),

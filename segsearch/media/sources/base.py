@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from pathspec import GitIgnoreSpec
@@ -27,12 +28,14 @@ class SourceEntry:
     """Something that lies in a source: a file with its stamp, or a reason why it is none.
 
     `below` is its name relative to what the user named, `""` when that is the entry itself.
+    One that `is_beside` was not asked for: it only tells which files are pictures of one name.
     """
 
     name: str
     below: str
     stamp: FileStamp | None = None
     reason: str | None = None
+    is_beside: bool = False
 
 
 def stamped(size_bytes: int, mtime_ns: int) -> FileStamp:
@@ -57,13 +60,22 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class RawBeside:
+    """A camera RAW, and the pictures of the same name that lie beside it."""
+
+    stamp: FileStamp
+    pictures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SourceListing:
     """Picture files by name, and those passed over; `listed` are all files that were seen, those
-    too that the globs leave out."""
+    too that the globs leave out. `companions` are the RAW files that their pictures stand for."""
 
     files: dict[str, FileStamp]
     skipped: tuple[Skipped, ...]
     listed: frozenset[str] = frozenset()
+    companions: dict[str, RawBeside] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,7 @@ def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: boo
     the same name beside it, only the picture is taken; without `raw` no RAW is.
     """
     files: dict[str, FileStamp] = {}
+    beside: dict[str, FileStamp] = {}
     skipped: list[Skipped] = []
     listed: set[str] = set()
     wants = selection.compiled()
@@ -106,17 +119,22 @@ def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: boo
         if entry.below and not wants(entry.below):
             continue
         reason = entry.reason or _refusal(entry, raw=raw)
-        if reason:
+        if entry.is_beside:
+            if entry.stamp and not reason:
+                beside[entry.name] = entry.stamp
+        elif reason:
             skipped.append(Skipped(shown(entry.name), reason))
         elif entry.stamp:
             files[entry.name] = entry.stamp
-    for name in _companions(files):
+    companions = _companions({**beside, **files})
+    for name in companions.keys() & files.keys():
         del files[name]
         skipped.append(Skipped(name, COMPANION))
     return SourceListing(
         dict(sorted(files.items())),
         tuple(sorted(skipped, key=lambda skip: (skip.path, skip.reason))),
         frozenset(listed),
+        companions,
     )
 
 
@@ -133,13 +151,21 @@ def _refusal(entry: SourceEntry, *, raw: bool) -> str | None:
     return None
 
 
-def _companions(files: Iterable[str]) -> list[str]:
-    """RAW files beside a developed picture of the same name."""
-    names = list(files)
-    developed = {_stem(name) for name in names if suffix_of(name) in SUFFIXES}  # no a.xmp
-    return [n for n in names if suffix_of(n) in RAW_SUFFIXES and _stem(n) in developed]
+def _companions(files: Mapping[str, FileStamp]) -> dict[str, RawBeside]:
+    """RAW files beside developed pictures of the same name; no a.xmp."""
+    developed: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(files):
+        if suffix_of(name) in SUFFIXES:
+            developed[stem_of(name)].append(name)
+    return {
+        name: RawBeside(stamp, tuple(developed[stem_of(name)]))
+        for name, stamp in files.items()
+        if suffix_of(name) in RAW_SUFFIXES and stem_of(name) in developed
+    }
 
 
-def _stem(name: str) -> str:
+def stem_of(name: str) -> str:
+    """A file's name without its ending, in lower case but for the folder: a RAW's companion has
+    the same."""
     folder, _, file = name.rpartition("/")
     return f"{folder}/{file.rpartition('.')[0].lower()}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import BinaryIO
 
 from segsearch.core.errors import PathError
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
-from segsearch.media.sources.base import COMPANION, NO_FILE, NOWHERE, SourceEntry, stamped
+from segsearch.media.sources.base import NO_FILE, NOWHERE, SourceEntry, stamped, stem_of
 from segsearch.media.sources.paths import UPLOAD, suffix_of
+
+PICTURE_SUFFIXES = SUFFIXES | RAW_SUFFIXES
 
 
 class Folders:
@@ -44,8 +46,23 @@ class Folders:
             if name == root or not Path(name).is_symlink():
                 yield from self._below(name, root)
             return
-        entry = _entry(name, os.path.relpath(name, root))
-        yield replace(entry, reason=COMPANION) if _is_companion(name) else entry
+        yield _entry(name, os.path.relpath(name, root))
+
+    def beside(self, entries: Sequence[SourceEntry]) -> Iterator[SourceEntry]:
+        """What lies beside these files under the same name with another ending of pictures: a RAW
+        and its picture need not change together."""
+        pictures = [entry for entry in entries if suffix_of(entry.name) in PICTURE_SUFFIXES]
+        names = {entry.name for entry in pictures}
+        stems = {stem_of(name) for name in names}
+        roots = {
+            os.path.dirname(entry.name): entry.name.removesuffix(entry.below)  # noqa: PTH120  as names are
+            for entry in pictures
+        }
+        for folder, root in roots.items():
+            for path in _files_in(folder):
+                is_one = suffix_of(path) in PICTURE_SUFFIXES and stem_of(path) in stems
+                if is_one and path not in names and not left_out(path, folder, self._library):
+                    yield replace(_entry(path, os.path.relpath(path, root)), is_beside=True)
 
     def _below(self, name: str, root: str) -> Iterator[SourceEntry]:
         """Everything below a folder, named relative to `root`."""
@@ -93,15 +110,12 @@ def left_out(path: str, root: str, library: str) -> bool:
     return hidden or (not inside and Path(path).is_relative_to(library))
 
 
-def _is_companion(path: str) -> bool:
-    """Whether a file is a camera RAW beside a developed picture of the same name."""
-    if suffix_of(path) not in RAW_SUFFIXES:
-        return False
-    file = Path(path)
-    return any(
-        sibling.stem.lower() == file.stem.lower() and sibling.suffix.lower() in SUFFIXES
-        for sibling in file.parent.iterdir()
-    )
+def _files_in(folder: str) -> list[str]:
+    """Paths in a folder; none in what is no folder, or cannot be read."""
+    try:
+        return [os.path.join(folder, name) for name in os.listdir(folder)]  # noqa: PTH208  as names are
+    except OSError:
+        return []
 
 
 def _entry(path: str, below: str) -> SourceEntry:

@@ -19,7 +19,8 @@ from segsearch.media.sources.fsspec_store import Stores
 from segsearch.media.sources.http import Web, WebRules
 from segsearch.media.sources.local import Folders
 from segsearch.media.sources.paths import WEB, folder_of, normal, scheme_of, split_shard
-from segsearch.media.sources.tar import ARCHIVE, COMPRESSED, NO_SEEKING, Shards
+from segsearch.media.sources.tar import NO_SEEKING, Shards
+from segsearch.media.sources.tar_members import ARCHIVE, COMPRESSED
 
 PIECE_BYTES = 1 << 20
 
@@ -57,7 +58,8 @@ class Sources:
         raw = find_spec("rawpy") is not None
         roots = [normal(root) for root in within]
         entries = [entry for name in names for entry in self._entries(normal(name), roots)]
-        listing = choose(entries, self._selection, raw=raw)
+        beside = self._folders.beside(entries) if within else ()
+        listing = choose([*entries, *beside], self._selection, raw=raw)
         if not entries and not within:
             raise PathError(f"There are no files in {', '.join(repr(str(n)) for n in names)}.")
         return listing

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import io
 import os
-import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from segsearch.core.errors import PictureError
 from segsearch.core.types import FileStamp
-from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.sources.base import SourceEntry
 from segsearch.media.sources.fsspec_store import stamp_of
-from segsearch.media.sources.paths import split_shard, suffix_of
+from segsearch.media.sources.paths import split_shard
+from segsearch.media.sources.tar_members import MemberPlace, Members, members_of
 
-ARCHIVE = ".tar"
-COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 ARCHIVES_REMEMBERED = 8
 NO_SEEKING = "A compressed archive cannot be read picture by picture: store it as plain .tar."
 NONE_INSIDE = "The archive holds no pictures."
 
 Open = Callable[[str], AbstractContextManager[BinaryIO]]
-
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """Offset and size in bytes of each picture in an archive, and what is wrong with the rest."""
-
-    places: dict[str, tuple[int, int]]
-    problem: str | None
 
 
 class Shards:
@@ -44,17 +32,20 @@ class Shards:
         self._lock = threading.Lock()
 
     def entries(self, archive: SourceEntry) -> Iterator[SourceEntry]:
-        """The pictures of an archive; everything else in it is left out.
+        """The pictures of an archive, those too that cannot be had; all else in it is left out.
 
         A member is new when its archive has changed: members carry no trustworthy time.
         """
         with self._open_archive(archive.name) as file:
             members = self._members(archive.name, file, again=True)
         mtime_ns = archive.stamp.mtime_ns if archive.stamp else -1
-        for member, (_, size) in members.places.items():
-            below = f"{archive.below or archive.name.rpartition('/')[2]}/{member}"
-            yield SourceEntry(f"{archive.name}/{member}", below, FileStamp(size, mtime_ns))
-        if members.problem or not members.places:
+        folder = archive.below or archive.name.rpartition("/")[2]
+        for member, place in members.places.items():
+            stamp = FileStamp(place.size, mtime_ns)
+            yield SourceEntry(f"{archive.name}/{member}", f"{folder}/{member}", stamp)
+        for member, reason in members.refused.items():
+            yield SourceEntry(f"{archive.name}/{member}", f"{folder}/{member}", reason=reason)
+        if members.problem or not (members.places or members.refused):
             yield SourceEntry(archive.name, archive.below, reason=members.problem or NONE_INSIDE)
 
     @contextmanager
@@ -65,7 +56,7 @@ class Shards:
             place = self._members(archive, file).places.get(member)
             if place is None:
                 raise PictureError(f"The archive {archive!r} holds no {member!r} any more.")
-            yield cast(BinaryIO, io.BufferedReader(Window(file, *place)))
+            yield cast(BinaryIO, io.BufferedReader(Window(file, place)))
 
     def holds(self, archive: str, member: str) -> bool:
         """Whether an archive holds a member; True when that cannot be told, as it is damaged."""
@@ -104,45 +95,19 @@ def _version(file: BinaryIO) -> tuple[int, int]:
 
 
 class Window(io.RawIOBase):
-    """`size` bytes of a seekable file from `start` on, as a file of their own."""
+    """A member of an open archive, as a file of its own."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(self, file: BinaryIO, place: MemberPlace) -> None:
         self._file = file
-        self._left = size
-        file.seek(start)
+        self._place = place
+        self._at = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(cast(bytearray, buffer))
-        data = self._file.read(min(len(view), self._left))
+        data = self._place.read(self._file, self._at, len(view))
         view[: len(data)] = data
-        self._left -= len(data)
+        self._at += len(data)
         return len(data)
-
-
-def members_of(file: BinaryIO) -> Members:
-    """The pictures of a plain tar archive; of members of one name the last, as tar itself does."""
-    file.seek(0)
-    places: dict[str, tuple[int, int]] = {}
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            for member in archive:
-                archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps all it has seen
-                name = member.name.removeprefix("./")
-                if member.isreg() and not member.issparse() and _is_wanted(name):
-                    places[name] = (member.offset_data, member.size)
-            file.seek(archive.offset)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes this for the end
-                return Members(places, "The archive is damaged: a header in it makes no sense.")
-    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as problem:
-        return Members(places, f"The archive is damaged: {problem or type(problem).__name__}.")
-    return Members(places, None)
-
-
-def _is_wanted(name: str) -> bool:
-    """Whether a member is a picture whose name stays inside its archive and is not hidden."""
-    parts = name.split("/")
-    hidden = any(part.startswith(".") or not part for part in parts)  # `..` and `/a` among them
-    return not hidden and (suffix_of(name) in SUFFIXES or suffix_of(name) in RAW_SUFFIXES)

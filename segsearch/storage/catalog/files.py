@@ -69,6 +69,32 @@ class FileMixin(Database):
         with self._reading() as db:
             return {value for query in queries for value in db.execute(query).scalars()}
 
+    def states_at(self, paths: Sequence[str], recipe_id: int) -> dict[str, State]:
+        """How far the images at those paths that are known are under a recipe."""
+        joined = SOURCE.join(INGEST, INGEST.c.image_id == SOURCE.c.image_id)
+        query = sa.select(SOURCE.c.path, INGEST.c.state).select_from(joined)
+        with self._reading() as db:
+            return {
+                path: State(state)
+                for portion in portions(paths)
+                for path, state in db.execute(
+                    query.where(SOURCE.c.path.in_(portion), INGEST.c.recipe_id == recipe_id)
+                )
+            }
+
+    def fold_file(self, path: str, into: str) -> None:
+        """Forget a path whose picture is the one at another path by now, which takes over the tags
+        and collections; nothing happens when either is not known."""
+        with self._writing() as db:
+            image_of = sa.select(SOURCE.c.image_id)
+            old = db.execute(image_of.where(SOURCE.c.path == path)).scalar()
+            new = db.execute(image_of.where(SOURCE.c.path == into)).scalar()
+            if old is None or new is None or old == new:
+                return
+            _inherit(db, old, new)
+            db.execute(sa.delete(SOURCE).where(SOURCE.c.path == path))
+            drop_images(db, without_path().where(IMAGE.c.id == old))
+
     def missing_paths(self) -> list[str]:
         """Paths marked as missing, sorted."""
         with self._reading() as db:
