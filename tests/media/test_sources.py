@@ -14,7 +14,7 @@ import pytest
 from segsearch.core.errors import PathError, PictureError, PictureTooLargeError
 from segsearch.core.settings import Settings
 from segsearch.media.sources import base as reasons
-from segsearch.media.sources.base import SourceListing
+from segsearch.media.sources.base import FileSelection, SourceListing
 from segsearch.media.sources.paths import album_of, normal, split_shard
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.tar import NO_SEEKING, NONE_INSIDE
@@ -303,3 +303,21 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
 )
 def test_albums_are_folders(name: str, album: str | None) -> None:
     assert album_of(name) == album
+
+
+@pytest.mark.parametrize(
+    ("glob", "name"),
+    [
+        ("#recycle/", "#recycle/a.jpg"),
+        ("thumbs/", "two\nlines/thumbs/a.jpg"),
+        ("**/thumbs/**", "two\nlines/thumbs/a\nb.jpg"),
+        ("two\nlines/", "two\nlines/a.jpg"),
+        ("über/", "u\u0308ber/a.jpg"),
+        ("u\u0308ber/", "Über/a.jpg"),
+        ("*.ÉT\u00c9", "a.e\u0301te\u0301"),
+    ],
+)
+def test_a_glob_means_the_name_that_a_person_reads(glob: str, name: str) -> None:
+    assert not FileSelection(exclude=(glob,)).compiled()(name)
+    assert FileSelection(include=(glob,)).compiled()(name)
+    assert FileSelection(exclude=(glob,)).compiled()("other/b.jpg")

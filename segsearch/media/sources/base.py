@@ -9,6 +9,7 @@ from typing import BinaryIO, Protocol
 
 from pathspec import GitIgnoreSpec
 
+from segsearch.core.names import folded
 from segsearch.core.types import FileStamp, Skipped
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.sources.paths import shown, suffix_of
@@ -78,16 +79,26 @@ class FileSelection:
 
     def compiled(self) -> Callable[[str], bool]:
         """Whether a relative name is wanted."""
-        included = GitIgnoreSpec.from_lines(glob.lower() for glob in self.include)
-        excluded = GitIgnoreSpec.from_lines(glob.lower() for glob in self.exclude)
+        included = GitIgnoreSpec.from_lines(map(_line, self.include))
+        excluded = GitIgnoreSpec.from_lines(map(_line, self.exclude))
 
         def wants(below: str) -> bool:
-            low = below.lower()
-            if self.include and not included.match_file(low):
+            name = _matchable(below)
+            if self.include and not included.match_file(name):
                 return False
-            return not excluded.match_file(low)
+            return not excluded.match_file(name)
 
         return wants
+
+
+def _line(glob: str) -> str:
+    """A glob as a line of a `.gitignore`, in which `#` would begin a remark."""
+    return _matchable(f"\\{glob}" if glob.startswith("#") else glob)
+
+
+def _matchable(text: str) -> str:
+    """Text whose letters match in every form; pathspec's dot matches no line's end."""
+    return folded(text).replace("\n", "\v")
 
 
 def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: bool) -> SourceListing:

@@ -29,16 +29,27 @@ def normal(name: str | Path) -> str:
     """The one name that the catalog knows a place by: an absolute path, or a URL as it stands.
 
     `file://` URLs become paths. Links stay as the user wrote them. PathError for an empty name:
-    Python takes it for the current folder, and a shell makes it of a variable that is not set.
+    Python takes it for the current folder, and a shell makes it of a variable that is not set; and
+    for a `file://` URL that says more than a path of this machine.
     """
     text = str(name)
     scheme = scheme_of(text)
     if scheme not in {None, "file"}:
         return text
-    path = text if scheme is None else unquote(urlsplit(text).path)
+    path = text if scheme is None else _path_of(text)
     if not path.strip():
         raise PathError(f"{text!r} names no path: for the current folder say '.'.")
     return os.path.abspath(path)
+
+
+def _path_of(url: str) -> str:
+    """The path that a `file://` URL stands for."""
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"}:
+        raise PathError(f"{url!r} names another machine: mount its folder, and name its path.")
+    if parts.query or parts.fragment:
+        raise PathError(f"{url!r} is no file's URL: write ? as %3F and # as %23, or name a path.")
+    return unquote(parts.path)
 
 
 def shown(name: str) -> str:
