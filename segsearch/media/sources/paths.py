@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from segsearch.core.errors import PathError
+from segsearch.core.names import composed
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 SHARD = re.compile(r"\.tar/", re.IGNORECASE)
@@ -28,9 +29,11 @@ def scheme_of(name: str) -> str | None:
 def normal(name: str | Path) -> str:
     """The one name that the catalog knows a place by: an absolute path, or a URL as it stands.
 
-    `file://` URLs become paths. Links stay as the user wrote them. PathError for an empty name:
-    Python takes it for the current folder, and a shell makes it of a variable that is not set; and
-    for a `file://` URL that says more than a path of this machine.
+    `file://` URLs become paths. Where nothing lies at a path, one that differs only in whether
+    accents are parted from their letters counts: macOS writes names so, and no keyboard does.
+    Links stay as the user wrote them. PathError for an empty name: Python takes it for the current
+    folder, and a shell makes it of a variable that is not set; and for a `file://` URL that says
+    more than a path of this machine.
     """
     text = str(name)
     scheme = scheme_of(text)
@@ -39,7 +42,27 @@ def normal(name: str | Path) -> str:
     path = text if scheme is None else _path_of(text)
     if not path.strip():
         raise PathError(f"{text!r} names no path: for the current folder say '.'.")
-    return os.path.abspath(path)
+    return _on_disk(os.path.abspath(path))
+
+
+def _on_disk(path: str) -> str:
+    """A path as the disk spells it; as it is where nothing on the disk is meant."""
+    if path.isascii() or os.path.lexists(path):
+        return path
+    place = "/"
+    for part in path.strip("/").split("/"):
+        step = os.path.join(place, part)
+        if not os.path.lexists(step):
+            try:
+                names = [entry.name for entry in Path(place).iterdir()]
+            except OSError:
+                return path
+            alike = [name for name in names if composed(name) == composed(part)]
+            if not alike:
+                return path
+            step = os.path.join(place, min(alike))
+        place = step
+    return place
 
 
 def _path_of(url: str) -> str:
