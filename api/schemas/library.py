@@ -56,6 +56,7 @@ STATUS: dict[str, Any] = {
     "quarantined": 0,
     "near_duplicates": 2,
     "missing": 0,
+    "excluded": 0,
     "preset": "demo",
     "bytes": 4180212,
     "library": "/library",

@@ -110,20 +110,20 @@ class Ingest:
         target = self._target(options)
         preset = target.models.recipe.preset
         with JobLog(self._catalog, mode.job_kind, preset, paths, lazy=mode.quiet) as log:
-            unreadable, unread = self._scan.enter(paths, listing, target.recipe_id, stop)
+            entered = self._scan.enter(paths, listing, target.recipe_id, stop)
             retry = options.retry_failed
             log.begin_work(self._catalog.queue_all(target.recipe_id, retry_failed=retry))
             steps = self._fill(target, options, log)
             # Not described, by a stop or because other workers hold them.
-            left = unread + self._catalog.waiting(target.recipe_id)
+            left = entered.unread + self._catalog.waiting(target.recipe_id)
             log.stopped = stop.is_set()
             self._save_index()
             failed = self._scan.failures(listing.files.keys())
-            skipped = (*listing.skipped, *unreadable, *failed)
+            skipped = (*listing.skipped, *entered.unreadable, *failed)
             log.skip(skipped)
         tried = {step.path for step in steps}
         failed_before = sum(file.path not in tried for file in failed)
-        dealt_with = len(steps) + len(unreadable) + left + failed_before
+        dealt_with = len(steps) + len(entered.unreadable) + left + failed_before
         indexed = [step for step in steps if step.reason is None]
         return IngestReport(
             files=len(listing.files),
@@ -132,6 +132,7 @@ class Ingest:
             segments=sum(step.segments for step in indexed),
             skipped=skipped,
             seconds=time.monotonic() - started,
+            excluded=entered.excluded,
         )
 
     def run_waiting(self, stop: threading.Event) -> bool:

@@ -27,7 +27,7 @@ from tests.support.described import DIMENSION, RECIPE, describe
 
 STAMP = FileStamp(10, 20)
 STATES = ("pending", "failed", "quarantined")
-NONE = dict.fromkeys(("images", "segments", *STATES, "near_duplicates", "missing"), 0)
+NONE = dict.fromkeys(("images", "segments", *STATES, "near_duplicates", "missing", "excluded"), 0)
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from pathspec import GitIgnoreSpec
@@ -20,12 +20,15 @@ COMPANION = "Camera RAW beside a picture of the same name: that one is indexed i
 NO_RAW = 'Camera RAW needs an extra package: `pip install "segsearch[raw]"`.'
 NO_FILE = "Not a regular file."
 NOWHERE = "The link leads nowhere."
+NOT_INCLUDED = "No glob of --include or SEGSEARCH_INCLUDE matches it."
+EXCLUDED = "A glob of --exclude or SEGSEARCH_EXCLUDE matches it."
 MTIMES = 2**64  # as many as a catalog holds, half of them before 1970
 
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """Something that lies in a source: a file with its stamp, or a reason why it is none.
+    """Something that lies in a source: a file with its stamp, or a reason why it is none, or why a
+    look passes it by with all that lies below it (`passed_by`).
 
     `below` is its name relative to what the user named, `""` when that is the entry itself.
     """
@@ -34,6 +37,7 @@ class SourceEntry:
     below: str
     stamp: FileStamp | None = None
     reason: str | None = None
+    passed_by: str | None = None
 
 
 def stamped(size_bytes: int, mtime_ns: int) -> FileStamp:
@@ -48,7 +52,8 @@ class Source(Protocol):
     """One kind of place where picture files lie."""
 
     def entries(self, name: str) -> Iterator[SourceEntry]:
-        """Everything at or below a name, hidden files left out, in no particular order.
+        """Everything at or below a name, in no particular order; of what is passed by, only the
+        topmost.
 
         PathError when there is nothing of that name.
         """
@@ -60,11 +65,19 @@ class Source(Protocol):
 @dataclass(frozen=True, slots=True)
 class SourceListing:
     """Picture files by name, and those passed over; `listed` are all files that were seen, those
-    too that the globs leave out."""
+    too that the globs leave out. `left_out` has the reasons of what was no choice for a picture:
+    files by the globs, files and folders by their names."""
 
     files: dict[str, FileStamp]
     skipped: tuple[Skipped, ...]
     listed: frozenset[str] = frozenset()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def excluded(self) -> set[str]:
+        """Files that the globs leave out."""
+        by_globs = {EXCLUDED, NOT_INCLUDED}
+        return {name for name, reason in self.left_out.items() if reason in by_globs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +90,18 @@ class FileSelection:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    def compiled(self) -> Callable[[str], bool]:
-        """Whether a relative name is wanted."""
+    def compiled(self) -> Callable[[str], str | None]:
+        """Why a relative name is not wanted; None for one that is."""
         included = GitIgnoreSpec.from_lines(map(_line, self.include))
         excluded = GitIgnoreSpec.from_lines(map(_line, self.exclude))
 
-        def wants(below: str) -> bool:
+        def refusal(below: str) -> str | None:
             name = _matchable(below)
             if self.include and not included.match_file(name):
-                return False
-            return not excluded.match_file(name)
+                return NOT_INCLUDED
+            return EXCLUDED if excluded.match_file(name) else None
 
-        return wants
+        return refusal
 
 
 def _line(glob: str) -> str:
@@ -110,11 +123,17 @@ def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: boo
     files: dict[str, FileStamp] = {}
     skipped: list[Skipped] = []
     listed: set[str] = set()
-    wants = selection.compiled()
+    left_out: dict[str, str] = {}
+    refused_by_globs = selection.compiled()
     for entry in entries:
+        if entry.passed_by:
+            left_out[entry.name] = entry.passed_by
+            continue
         if entry.reason not in {NO_FILE, NOWHERE}:
             listed.add(entry.name)
-        if entry.below and not wants(entry.below):
+        unwanted = refused_by_globs(entry.below) if entry.below else None
+        if unwanted:
+            left_out[entry.name] = unwanted
             continue
         reason = entry.reason or _refusal(entry, raw=raw)
         if reason:
@@ -128,6 +147,7 @@ def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: boo
         dict(sorted(files.items())),
         tuple(sorted(skipped, key=lambda skip: (skip.path, skip.reason))),
         frozenset(listed),
+        left_out,
     )
 
 

@@ -16,6 +16,7 @@ from segsearch.core.types import FileStamp
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.sources.base import SourceEntry
 from segsearch.media.sources.fsspec_store import stamp_of
+from segsearch.media.sources.passed_by import reason_of_name
 from segsearch.media.sources.paths import split_shard, suffix_of
 
 ARCHIVE = ".tar"
@@ -142,7 +143,7 @@ def members_of(file: BinaryIO) -> Members:
 
 
 def _is_wanted(name: str) -> bool:
-    """Whether a member is a picture whose name stays inside its archive and is not hidden."""
+    """Whether a member is a picture whose name stays inside its archive and is not passed by."""
     parts = name.split("/")
-    hidden = any(part.startswith(".") or not part for part in parts)  # `..` and `/a` among them
-    return not hidden and (suffix_of(name) in SUFFIXES or suffix_of(name) in RAW_SUFFIXES)
+    passed_by = not all(parts) or reason_of_name(parts) is not None  # `..` and `/a` among them
+    return not passed_by and (suffix_of(name) in SUFFIXES or suffix_of(name) in RAW_SUFFIXES)

@@ -17,6 +17,7 @@ from segsearch.storage.catalog.queue import FRESH
 from segsearch.storage.catalog.tables import COLLECTION_IMAGE, IMAGE, IMAGE_TAG, INGEST, SOURCE
 
 IS_MISSING = SOURCE.c.missing_since.is_not(None)
+IS_EXCLUDED = SOURCE.c.excluded_since.is_not(None)
 
 
 class FileMixin(Database):
@@ -107,6 +108,20 @@ class FileMixin(Database):
                 failed = INGEST.c.image_id.in_(images) & (INGEST.c.state == State.FAILED)
                 db.execute(sa.update(INGEST).where(failed).values(FRESH))
                 db.execute(sa.update(SOURCE).where(gone).values(missing_since=None))
+
+    def excluded_paths(self) -> list[str]:
+        """Paths marked as left out by the globs, sorted."""
+        with self._reading() as db:
+            left_out = sa.select(SOURCE.c.path).where(IS_EXCLUDED).order_by(SOURCE.c.path)
+            return list(db.execute(left_out).scalars())
+
+    def mark_excluded(self, paths: Sequence[str], *, excluded: bool = True) -> None:
+        """Note that the globs leave files out, or no longer do; their images stay."""
+        with self._writing() as db:
+            for portion in portions(paths):
+                marks = sa.update(SOURCE).where(SOURCE.c.path.in_(portion))
+                marks = marks.where(~IS_EXCLUDED if excluded else IS_EXCLUDED)
+                db.execute(marks.values(excluded_since=NOW if excluded else None))
 
     def forget_paths(self, paths: Sequence[str]) -> int:
         """Forget paths, and images left without any; how many images that was."""
