@@ -134,7 +134,7 @@ class Image:
     """A picture known to the catalog: identified by the sha256 of its bytes, found at `paths`.
 
     `width` and `height` are 0 until the picture has been decoded once. Copies and renames of one
-    file are further entries in `paths`, not further images.
+    file are further entries in `paths`, not further images; uploads come last in them.
     """
 
     id: int

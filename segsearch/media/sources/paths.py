@@ -16,7 +16,7 @@ from segsearch.core.names import composed
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 SHARD = re.compile(r"\.tar/", re.IGNORECASE)
-UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}\.[^/]+$")  # in a library's folder
+UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}[./][^/]+$")  # in a library's folder
 WEB = frozenset({"http", "https"})
 
 
@@ -103,12 +103,17 @@ def suffix_of(name: str) -> str:
     return os.path.splitext(text)[1].lower()  # noqa: PTH122  a URL is no Path
 
 
+def is_upload(name: str) -> bool:
+    """Whether a file was uploaded to a library: its folder says nothing to a person."""
+    return UPLOAD.search(name) is not None
+
+
 def album_of(name: str) -> str | None:
     """The folder, or the shard, that a picture lies in: people name albums by folders.
 
     None for an upload: nobody gave its folder a name.
     """
-    if UPLOAD.search(name):
+    if is_upload(name):
         return None
     parent = name.rpartition("/")[0].rpartition("/")[2]
     return (parent[:-4] if parent.lower().endswith(".tar") else parent) or None

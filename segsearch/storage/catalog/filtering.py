@@ -25,7 +25,8 @@ from segsearch.storage.catalog.tables import (
 )  # fmt: skip
 
 HEX = "[0-9a-f]"
-UPLOADED = f"*/uploads/{HEX * 2}/{HEX * 64}.*"  # as `sources.paths.UPLOAD` has it
+# As `sources.paths.UPLOAD` has it: a file, or the folder of one.
+UPLOADED = (f"*/uploads/{HEX * 2}/{HEX * 64}.*", f"*/uploads/{HEX * 2}/{HEX * 64}/")
 EARTH_KM = 6371.0088  # mean radius (IUGG)
 Condition = sa.ColumnElement[bool]
 
@@ -138,7 +139,9 @@ def _in_album(name: str) -> Condition:
     # Whatever is no slash is cut off the end, which leaves the folder with its slash.
     folder = sa.func.rtrim(path, sa.func.replace(path, "/", ""))
     ends = (f"*/{_literal(name)}/", f"*/{_literal(name)}.tar/")
-    return sa.or_(*(folder.op("GLOB")(end) for end in ends)) & path.bool_op("NOT GLOB")(UPLOADED)
+    named = sa.or_(*(folder.op("GLOB")(end) for end in ends))
+    places = zip((path, folder), UPLOADED, strict=True)
+    return sa.and_(named, *(place.bool_op("NOT GLOB")(glob) for place, glob in places))
 
 
 def _has_source(condition: Condition) -> Condition:
