@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from segsearch.cli.options import AsJson
+from segsearch.cli.targets import refuse_dash
 from segsearch.core.errors import DamageError, PathError
 
 
@@ -110,6 +111,7 @@ def backup(
     """
     from segsearch.library import open_library
 
+    refuse_dash(file)
     with open_library(context.obj) as library:
         library.maintenance.backup(file)
     size = file.stat().st_size
