@@ -42,9 +42,10 @@ MEDIA_TYPES = {
     "caption-pack": ("application/x-tar", "segsearch-captions.tar"),
 }
 COCO_EXAMPLE: dict[str, Any] = {
-    "info": {"description": "Regions exported by segsearch."},
-    "images": [{"id": 31, "file_name": "/pictures/umbrella.jpg", "width": 640, "height": 480}],
-    "categories": [{"id": 1, "name": "region"}],
+    "info": {"description": "Regions exported by segsearch.", "base_folder": "/pictures/"},
+    "licenses": [],
+    "images": [{"id": 31, "file_name": "beach/umbrella.jpg", "width": 640, "height": 480}],
+    "categories": [{"id": 1, "name": "region", "supercategory": "region"}],
     "annotations": [
         {
             "id": 812, "image_id": 31, "category_id": 1, "area": 21877, "iscrowd": 0,
@@ -90,6 +91,8 @@ async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
 
 
 def _check(body: ExportRequest) -> None:
+    if body.format != "coco" and (body.relative_to is not None or body.polygons):
+        raise QueryError("`relative_to` and `polygons` are for the format coco.")
     is_query = body.text is not None or body.segment_id is not None
     if is_query and body.collection is not None:
         raise QueryError("Give words or a segment, or a collection, not both.")
@@ -107,7 +110,8 @@ def _write(library: SegSearch, body: ExportRequest, folder: Path) -> Path:
     hits = _hits(library, body)
     file = folder / "export"
     if body.format == "coco":
-        write_coco(hits, file, body.text or "region")
+        options = {"relative_to": body.relative_to, "polygons": body.polygons}
+        write_coco(hits, file, body.text or "region", **options)
     elif body.format == "jsonl":
         write_json_lines(hits, file)
     elif body.format == "parquet":

@@ -90,6 +90,20 @@ def test_the_whole_library_is_exported_however_large(
         assert len(answer.text.splitlines()) == count
 
 
+def test_coco_has_polygons_and_names_below_a_folder_when_asked(
+    client: TestClient, pictures: Path
+) -> None:
+    asked = {"format": "coco", "polygons": True, "relative_to": str(pictures.parent)}
+    document = client.post("/v1/export", json=asked).json()
+    assert document["images"][0]["file_name"] == f"{pictures.name}/a.png"
+    assert isinstance(document["annotations"][0]["segmentation"][0], list)
+    for body, status in (
+        ({"format": "jsonl", "polygons": True}, 422),
+        ({"relative_to": str(pictures / "in")}, 400),
+    ):
+        assert client.post("/v1/export", json=body).status_code == status
+
+
 def test_a_collections_regions_are_exported_alone(tmp_path: Path) -> None:
     with open_small_service(tmp_path / "library") as service:
         for name in ("a", "b"):

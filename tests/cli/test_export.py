@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner, Result
 
 from segsearch.cli.app import app
-from segsearch.core.errors import NotFoundError, PathError, QueryError
+from segsearch.core.errors import InputError, NotFoundError, PathError, QueryError
 from segsearch.core.query import Query, SearchAnswer
 from segsearch.core.types import Hit, Origin
 from segsearch.export.caption_pack import QUESTION, write_caption_pack
@@ -93,6 +93,17 @@ def test_coco_loads_with_captions_and_every_mask_comes_back(
         assert (loaded.annToMask(row).astype(bool) == decode(hit.segment.mask)).all()
         assert [one["text"] for one in row["captions"]] == [one.text for one in hit.captions]
     assert len(loaded.anns[hits[0].segment.id]["captions"]) == 2
+
+
+def test_coco_has_polygons_and_names_below_a_folder_when_asked(
+    service: SegSearch, tmp_path: Path
+) -> None:
+    export(service, "--polygons", "--relative-to", tmp_path, "--into", tmp_path / "coco.json")
+    document = json.loads((tmp_path / "coco.json").read_text())
+    assert document["images"][0]["file_name"] == "pictures/a/both.png"
+    assert isinstance(document["annotations"][0]["segmentation"][0], list)
+    refused = export(service, "--format", "jsonl", "--polygons")
+    assert isinstance(refused.exception, InputError)
 
 
 def packed(target: Path) -> dict[str, bytes]:
@@ -261,6 +272,7 @@ def test_what_goes_to_an_open_file_is_nothing_but_regions(
         (["--limit", "0"], QueryError),
         (["--under", "/nowhere"], NotFoundError),
         (["--into", "/nowhere/at/all"], PathError),
+        (["--relative-to", "pictures/a", "--into", "out"], PathError),
         (["--into", "library/catalog.sqlite"], PathError),
         (["--into", "pictures/b/red.png"], PathError),
         (["--format", "caption-pack", "--into", "pictures"], PathError),

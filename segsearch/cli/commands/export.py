@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -66,6 +66,16 @@ def export(
     everything: Annotated[
         bool, typer.Option("--everything", help="Every region of the library, as without words.")
     ] = False,
+    relative_to: Annotated[
+        str | None,
+        typer.Option(
+            help="For COCO: the folder that pictures are named below; else what all have in common."
+        ),
+    ] = None,
+    polygons: Annotated[
+        bool,
+        typer.Option("--polygons", help="For COCO: polygons, for tools that read no run lengths."),
+    ] = False,
     limit: MostRegions = None,
     per_image: MostOfPicture = 10,
     min_relevance: LeastRelevance = MIN_RELEVANCE,
@@ -82,11 +92,10 @@ def export(
 
     if everything and (text is not None or under):
         raise QueryError("Give words, --under PATH or --everything, not several.")
-    if kind is Format.PARQUET and importlib.util.find_spec("pyarrow") is None:
-        raise InputError("The package pyarrow is missing: install segsearch with the extra 'data'.")
+    if kind is not Format.COCO and (relative_to or polygons):
+        raise InputError("--relative-to and --polygons are for --format coco.")
     target = None if into == STDOUT else Path(into)
-    if kind is not Format.CAPTION_PACK and target and target.is_dir():
-        raise PathError(f"{into!r} is a folder: name a file (--into).")
+    _check_format(kind, target)
     settings: Settings = context.obj
     with open_library(settings) as library, _whole_output(kind) as output:
         if target and (target.is_dir() or not is_stream(target)):
@@ -94,11 +103,12 @@ def export(
         chosen = RegionSelection(text, under or (), limit, per_image, min_relevance)
         hits = library.select(chosen, partial(typer.echo, err=True))
         place = target or output
+        coco = {"label": text or "region", "relative_to": relative_to, "polygons": polygons}
         try:
             if kind is Format.CAPTION_PACK:
                 written = write_caption_pack(hits, library.region_sources(), place)
             else:
-                written = Written(_write_file(hits, kind, place, text or "region"), {})
+                written = Written(_write_file(hits, kind, place, coco), {})
         except OSError as problem:
             refusal = DiskFullError if tells_of_full_disk(problem) else PathError
             raise refusal(f"Cannot write to {into!r}: {problem.strerror}.") from problem
@@ -116,6 +126,14 @@ def export(
         raise typer.Exit(NotFoundError.exit_code)
 
 
+def _check_format(kind: Format, target: Path | None) -> None:
+    """Whether a format can be written here, and to this target."""
+    if kind is Format.PARQUET and importlib.util.find_spec("pyarrow") is None:
+        raise InputError("The package pyarrow is missing: install segsearch with the extra 'data'.")
+    if kind is not Format.CAPTION_PACK and target and target.is_dir():
+        raise PathError(f"{str(target)!r} is a folder: name a file (--into).")
+
+
 @contextmanager
 def _whole_output(kind: Format) -> Iterator[Path]:
     """A file for what standard output shall hold, copied there when the block ends: only whole
@@ -128,7 +146,7 @@ def _whole_output(kind: Format) -> Iterator[Path]:
                 shutil.copyfileobj(whole, sys.stdout.buffer)
 
 
-def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> int:
+def _write_file(hits: Iterable[Hit], kind: Format, into: Path, coco: dict[str, Any]) -> int:
     from segsearch.export.coco import write_coco
     from segsearch.export.documents import write_json_lines
 
@@ -137,5 +155,5 @@ def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> in
 
         return write_parquet(hits, into)
     if kind is Format.COCO:
-        return write_coco(hits, into, label)
+        return write_coco(hits, into, **coco)
     return write_json_lines(hits, into)
