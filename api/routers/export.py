@@ -76,7 +76,8 @@ ANSWER: dict[str, Any] = {
 async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
     """Write the regions of a query, of a collection, or of the whole library into one file.
 
-    A caption pack holds, a region, a crop, a cutout, the marked picture and chat messages.
+    A caption pack is a webdataset: a sample a region, of a crop, a cutout, the marked picture and
+    JSON with chat messages.
     """
     _check(body)
     folder = Path(tempfile.mkdtemp(prefix="segsearch-export-"))
@@ -110,8 +111,8 @@ def _write(library: SegSearch, body: ExportRequest, folder: Path) -> Path:
     hits = _hits(library, body)
     file = folder / "export"
     if body.format == "coco":
-        options = {"relative_to": body.relative_to, "polygons": body.polygons}
-        write_coco(hits, file, body.text or "region", **options)
+        label, polygons = body.text or "region", body.polygons
+        write_coco(hits, file, label, relative_to=body.relative_to, polygons=polygons)
     elif body.format == "jsonl":
         write_json_lines(hits, file)
     elif body.format == "parquet":

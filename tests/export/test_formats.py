@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from segsearch.core.types import Hit
 from segsearch.export.caption_pack import Written, neighbours, write_caption_pack
 from segsearch.export.coco import coco_document
 from segsearch.export.documents import json_lines
+from segsearch.export.render import CROP_MARGIN, crop_png
 from segsearch.library import SegSearch
 from segsearch.masks.rle import decode, from_coco
 from segsearch.search.evaluation.truth import read_truth
@@ -123,7 +123,9 @@ def test_polygons_load_in_pycocotools_and_supervision_as_the_masks_they_are(
             "both.png": 2, "red.png": 1,
         }  # fmt: skip
         of_red = hits[-1].segment.mask
-        (mask,) = found["red.png"].mask
+        masks_of_red = found["red.png"].mask
+        assert masks_of_red is not None
+        (mask,) = masks_of_red
         shared = (mask & decode(of_red)).sum() / (mask | decode(of_red)).sum()
         # It draws the edges of polygons, too: a pixel more on the right and below.
         assert shared > 0.93 if polygons else shared == 1
@@ -142,6 +144,7 @@ def test_a_caption_pack_shows_each_region_three_times(service: SegSearch, tmp_pa
     pack = tmp_path / "new" / "pack"
     assert write_caption_pack(hits, service.region_sources(), pack) == Written(1, {})
     (line,) = [json.loads(text) for text in (pack / "regions.jsonl").read_text().splitlines()]
+    pixels = service.pictures.pixels(hits[0].image.id)
     with Image.open(pack / line["cutout"]) as picture:
         cutout = np.asarray(picture)
     box = hits[0].segment.mask.box
@@ -149,15 +152,18 @@ def test_a_caption_pack_shows_each_region_three_times(service: SegSearch, tmp_pa
     assert (cutout[..., 3] > 0).sum() == line["area"]
     with Image.open(pack / line["marked"]) as marked:
         assert marked.size == (120, 90)
-    (told,) = line["neighbours"]
+    (told,) = json.loads(line["neighbours_json"])
     assert told["this_is"] == ["right of"]
     assert told["box"] == list(RED.box)
-    text, crop, whole = line["messages"][0]["content"]
+    text, context, whole = line["messages"][0]["content"]
     assert text["type"] == "text"
-    for part, file in ((crop, line["crop"]), (whole, line["marked"])):
-        data = base64.b64decode(part["image_url"]["url"].partition(",")[2])
-        assert data == (pack / file).read_bytes()
-        Image.open(io.BytesIO(data)).verify()
+    names = [part["image_url"]["url"] for part in (context, whole)]
+    assert names == [line["context"], line["marked"]]
+    with Image.open(pack / line["context"]) as picture:
+        assert picture.format == "JPEG"
+        seen = np.asarray(picture).astype(int)
+    wanted = np.asarray(Image.open(io.BytesIO(crop_png(pixels, hits[0].segment.mask, CROP_MARGIN))))
+    assert np.abs(seen - wanted).mean() < 4
 
 
 def test_neighbours_are_the_nearest_and_never_the_region_itself(service: SegSearch) -> None:

@@ -92,7 +92,7 @@ def test_a_tool_reads_every_region_and_writes_nothing_beside_the_pictures(
         service.index([images])
         assert write_coco(service.select(), coco, polygons=True) == 3
     before = sorted(images.rglob("*"))
-    script = [sys.executable, "-W", "ignore", "-c", SCRIPTS[tool], coco, images, out]
+    script = [sys.executable, "-W", "ignore", "-c", SCRIPTS[tool], *map(str, (coco, images, out))]
     quiet = {"YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(out), "FIFTYONE_DO_NOT_TRACK": "true"}
     run = subprocess.run(
         script, capture_output=True, text=True, check=False, env=os.environ | quiet, cwd=out
