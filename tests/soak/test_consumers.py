@@ -2,8 +2,9 @@
 writes beside the pictures.
 
 `make soak` runs it, `make test` does not: the tools want other versions of what is installed here.
-Each is tried where it is found, so install them one at a time:
-`pip install ultralytics`, `datumaro`, `label-studio-sdk`, `fiftyone`.
+Each is tried where it is found. To try one, install it into a folder of its own and name that:
+`pip install --target DIR fiftyone`, then `SOAK_TOOLS=DIR make soak`; so, too, `ultralytics`,
+`datumaro` and `label-studio-sdk`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pytest
 from segsearch.export.coco import write_coco
 from tests.support.small_models import Shape, open_small_service, paint
 
+TOOLS = Path(os.environ.get("SOAK_TOOLS", "/nowhere"))
 # Each prints, for every picture it has read, its name without an ending and how many regions.
 SCRIPTS = {
     "ultralytics": """
@@ -59,17 +61,18 @@ print(json.dumps(found))
 """,
     "fiftyone": """
 import sys, json, pathlib
-import fiftyone as fo
+from fiftyone.utils.coco import COCODetectionDatasetImporter
 coco, images, out = sys.argv[1:]
-data = fo.Dataset.from_dir(
-    dataset_type=fo.types.COCODetectionDataset, data_path=images, labels_path=coco,
-    label_types=["segmentations"], include_id=True,
-)
 found = {}
-for sample in data:
-    name = str(pathlib.Path(sample.filepath).relative_to(images).with_suffix(""))
-    assert all(one.mask is not None for one in sample.segmentations.detections)
-    found[name] = len(sample.segmentations.detections)
+importer = COCODetectionDatasetImporter(
+    data_path=images, labels_path=coco, label_types=["segmentations"], include_id=True
+)
+with importer:  # no database is needed for it
+    for path, size, labels in importer:
+        name = str(pathlib.Path(path).relative_to(images).with_suffix(""))
+        detections = labels["segmentations"].detections
+        assert all(one.mask is not None for one in detections)
+        found[name] = len(detections)
 print(json.dumps(found))
 """,
 }  # fmt: skip
@@ -79,7 +82,7 @@ print(json.dumps(found))
 def test_a_tool_reads_every_region_and_writes_nothing_beside_the_pictures(
     tool: str, tmp_path: Path
 ) -> None:
-    if find_spec(tool) is None:
+    if find_spec(tool) is None and not (TOOLS / tool).is_dir():
         pytest.skip(f"{tool} is not installed")
     images, out = tmp_path / "images", tmp_path / "out"
     coco = tmp_path / "annotations" / "all.json"  # as datumaro wants it
@@ -93,9 +96,12 @@ def test_a_tool_reads_every_region_and_writes_nothing_beside_the_pictures(
         assert write_coco(service.select(), coco, polygons=True) == 3
     before = sorted(images.rglob("*"))
     script = [sys.executable, "-W", "ignore", "-c", SCRIPTS[tool], *map(str, (coco, images, out))]
+    tools = {
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(TOOLS), os.environ.get("PYTHONPATH"))))
+    }
     quiet = {"YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(out), "FIFTYONE_DO_NOT_TRACK": "true"}
     run = subprocess.run(
-        script, capture_output=True, text=True, check=False, env=os.environ | quiet, cwd=out
+        script, capture_output=True, text=True, check=False, env=os.environ | tools | quiet, cwd=out
     )
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout.splitlines()[-1]) == {"both": 2, "in/red": 1}
