@@ -23,6 +23,7 @@ from segsearch.export.documents import write_json_lines
 from segsearch.library import SegSearch
 from segsearch_api.deps import SharedDep
 from segsearch_api.openapi import (
+    BAD_FOLDER,
     BAD_QUERY,
     EMPTY,
     INVALID,
@@ -70,7 +71,16 @@ ANSWER: dict[str, Any] = {
     response_class=FileResponse,
     responses={
         200: ANSWER,
-        **refusals(NOT_FOUND, NO_COLLECTION, INVALID, BAD_QUERY, EMPTY, OTHER_MODELS, OVERLOADED),
+        **refusals(
+            NOT_FOUND,
+            NO_COLLECTION,
+            INVALID,
+            BAD_QUERY,
+            BAD_FOLDER,
+            EMPTY,
+            OTHER_MODELS,
+            OVERLOADED,
+        ),
     },
 )
 async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
