@@ -17,6 +17,7 @@ import pytest
 from segsearch.core.errors import NotFoundError, PathError
 from tests.support.small_models import Shape, open_small_service, paint
 
+pytestmark = pytest.mark.process
 NAME = "für 🌴.png"
 Run = subprocess.CompletedProcess[bytes]
 

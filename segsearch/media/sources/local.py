@@ -57,19 +57,23 @@ class Folders:
         unreadable: list[OSError] = []
         for place, folders, names in os.walk(name, onerror=unreadable.append):
             followed: list[str] = []
-            for number, part in enumerate((*folders, *names)):
+            for part in folders:
                 path = os.path.join(place, part)
-                below = os.path.relpath(path, root)
                 passed_by = left_out(path, place, self._library)
+                if passed_by is None and Path(path).is_symlink():
+                    passed_by = LINK
                 if passed_by:
-                    yield SourceEntry(path, below, passed_by=passed_by)
-                elif number >= len(folders):
-                    yield _entry(path, below)
-                elif Path(path).is_symlink():
-                    yield SourceEntry(path, below, passed_by=LINK)
+                    yield SourceEntry(path, os.path.relpath(path, root), passed_by=passed_by)
                 else:
                     followed.append(part)
             folders[:] = followed
+            for part in names:
+                path = os.path.join(place, part)
+                below, passed_by = os.path.relpath(path, root), reason_of_name((part,))
+                if passed_by:
+                    yield SourceEntry(path, below, passed_by=passed_by)
+                else:
+                    yield _entry(path, below)
         for problem in unreadable:
             folder = str(problem.filename)
             reason = f"The folder cannot be read: {problem.strerror}."
