@@ -23,6 +23,7 @@ from segsearch.export.documents import write_json_lines
 from segsearch.library import SegSearch
 from segsearch_api.deps import SharedDep
 from segsearch_api.openapi import (
+    BAD_FOLDER,
     BAD_QUERY,
     EMPTY,
     INVALID,
@@ -42,9 +43,10 @@ MEDIA_TYPES = {
     "caption-pack": ("application/x-tar", "segsearch-captions.tar"),
 }
 COCO_EXAMPLE: dict[str, Any] = {
-    "info": {"description": "Regions exported by segsearch."},
-    "images": [{"id": 31, "file_name": "/pictures/umbrella.jpg", "width": 640, "height": 480}],
-    "categories": [{"id": 1, "name": "region"}],
+    "info": {"description": "Regions exported by segsearch.", "base_folder": "/pictures/"},
+    "licenses": [],
+    "images": [{"id": 31, "file_name": "beach/umbrella.jpg", "width": 640, "height": 480}],
+    "categories": [{"id": 1, "name": "region", "supercategory": "region"}],
     "annotations": [
         {
             "id": 812, "image_id": 31, "category_id": 1, "area": 21877, "iscrowd": 0,
@@ -69,13 +71,23 @@ ANSWER: dict[str, Any] = {
     response_class=FileResponse,
     responses={
         200: ANSWER,
-        **refusals(NOT_FOUND, NO_COLLECTION, INVALID, BAD_QUERY, EMPTY, OTHER_MODELS, OVERLOADED),
+        **refusals(
+            NOT_FOUND,
+            NO_COLLECTION,
+            INVALID,
+            BAD_QUERY,
+            BAD_FOLDER,
+            EMPTY,
+            OTHER_MODELS,
+            OVERLOADED,
+        ),
     },
 )
 async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
     """Write the regions of a query, of a collection, or of the whole library into one file.
 
-    A caption pack holds, a region, a crop, a cutout, the marked picture and chat messages.
+    A caption pack is a webdataset: a sample a region, of a crop, a cutout, the marked picture and
+    JSON with chat messages.
     """
     _check(body)
     folder = Path(tempfile.mkdtemp(prefix="segsearch-export-"))
@@ -90,6 +102,8 @@ async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
 
 
 def _check(body: ExportRequest) -> None:
+    if body.format != "coco" and (body.relative_to is not None or body.polygons):
+        raise QueryError("`relative_to` and `polygons` are for the format coco.")
     is_query = body.text is not None or body.segment_id is not None
     if is_query and body.collection is not None:
         raise QueryError("Give words or a segment, or a collection, not both.")
@@ -107,7 +121,8 @@ def _write(library: SegSearch, body: ExportRequest, folder: Path) -> Path:
     hits = _hits(library, body)
     file = folder / "export"
     if body.format == "coco":
-        write_coco(hits, file, body.text or "region")
+        label, polygons = body.text or "region", body.polygons
+        write_coco(hits, file, label, relative_to=body.relative_to, polygons=polygons)
     elif body.format == "jsonl":
         write_json_lines(hits, file)
     elif body.format == "parquet":

@@ -29,6 +29,7 @@ from segsearch_api.schemas.library import UploadAnswer
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 MAX_FILES = 1_000
+ESCAPED = {"\n": "%0A", "\r": "%0D", '"': "%22"}
 BODY = {
     "requestBody": {
         "content": {
@@ -67,15 +68,16 @@ async def upload_images(
 ) -> dict[str, Any]:
     """Store pictures in the library; they are indexed as soon as a worker comes to them.
 
-    The same bytes again are the same image. `GET /v1/images/{image_id}` says how far each is, and
-    `GET /v1/jobs/events` tells of the run. Files that are no pictures are listed under `refused`;
-    when no file is a picture, the answer is the first one's problem.
+    Each keeps its name, which the filter `paths` finds. The same bytes again are the same image,
+    with one more path where the name is another. `GET /v1/images/{image_id}` says how far each is,
+    and `GET /v1/jobs/events` tells of the run. Files that are no pictures are listed under
+    `refused`; when no file is a picture, the answer is the first one's problem.
     """
     images: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     first: PictureError | None = None
     for upload in file:
-        name = upload.filename or ""
+        name = _name_of(upload)
         store = partial(_store, shared.library, upload, collection)
         try:
             images.append(await shared.uploads.run(store))
@@ -88,7 +90,16 @@ async def upload_images(
     return {"images": images, "refused": refused}
 
 
-def _store(library: SegSearch, upload: UploadFile, collection: str | None) -> dict[str, Any]:
+def _name_of(upload: UploadFile) -> str:
+    """The file's name; what a form has to write in another way, by the WHATWG's rules for
+    `multipart/form-data`, is read back."""
     name = upload.filename or ""
+    for sign, written in ESCAPED.items():
+        name = name.replace(written, sign)
+    return name
+
+
+def _store(library: SegSearch, upload: UploadFile, collection: str | None) -> dict[str, Any]:
+    name = _name_of(upload)
     added = library.uploads.add(upload.file, name, collection=collection)
     return {"filename": name, "created": added.created, "image": ImageDocument.of(added.image)}

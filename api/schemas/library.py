@@ -56,6 +56,7 @@ STATUS: dict[str, Any] = {
     "quarantined": 0,
     "near_duplicates": 2,
     "missing": 0,
+    "excluded": 0,
     "preset": "demo",
     "bytes": 4180212,
     "library": "/library",
@@ -260,6 +261,13 @@ class ExportRequest(BaseModel):
         description="How many regions at most; without a value all of a collection or the library. "
         "Words, a segment and packs give at most 1,000, and that many without a value.",
     )
+    relative_to: str | None = Field(
+        None,
+        max_length=MAX_TEXT_CHARACTERS,
+        description="For coco: the folder on the server that pictures are named below; without it "
+        "what all have in common.",
+    )
+    polygons: bool = Field(False, description="For coco: polygons instead of run lengths.")
     per_image: int = Field(10, ge=1, le=MAX_LIMIT, description="Of one picture, for a query.")
     min_relevance: Share = Field(
         MIN_RELEVANCE,

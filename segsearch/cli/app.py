@@ -6,6 +6,7 @@ Its help loads no more than what is imported here and at the top of the commands
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -71,6 +72,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; an error of ours ends it with one sentence and its exit code."""
+    _take_any_text()
     try:
         code = app(standalone_mode=False)  # returns the code of a typer.Exit
         print(end="", flush=True)  # what cannot be written must not end in success
@@ -88,6 +90,14 @@ def main() -> None:
             raise
         show()
         sys.exit(getattr(problem, "exit_code", 2))
+
+
+def _take_any_text() -> None:
+    """Let standard output and error write what their encoding lacks as `\\xfc`: names of files in
+    other languages, or bytes that are no text, must not end a command whose work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _system_error(problem: OSError) -> int:

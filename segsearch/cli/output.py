@@ -113,6 +113,12 @@ def report_table(console: Console, report: IngestReport) -> None:
         f"in {report.seconds:.1f} s.",
         highlight=False,
     )
+    if report.excluded:
+        console.print(
+            f"{report.excluded} files that the library knows are left out by the globs now, and "
+            "stay: `segsearch prune --excluded` forgets them.",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     for file in report.skipped[:LISTED]:
         console.print(
             f"  skipped {file.path}: {file.reason}", markup=False, highlight=False, soft_wrap=True

@@ -12,11 +12,19 @@ if TYPE_CHECKING:
     from segsearch.library import SegSearch
 
 
+def refuse_dash(path: Path) -> None:
+    """PathError for `-`: nobody means a file of that name."""
+    if str(path) == "-":
+        raise PathError("'-' names no file here; `export --into -` writes to standard output.")
+
+
 def check_target(library: SegSearch, path: Path) -> None:
-    """PathError for a target in the library's folder, or at or above a picture of the library.
+    """PathError for a target in the library's folder, or at or above a picture of the library, and
+    for `-`, which other programs take for standard output.
 
     Links are followed.
     """
+    refuse_dash(path)
     target = Path(os.path.realpath(path))
     folder = Path(os.path.realpath(library.settings.library))
     if target.is_relative_to(folder):

@@ -184,8 +184,9 @@ def forms(files: Sequence[File]) -> list[list[File]]:
 
 
 def name_of(file: File) -> str:
-    """The name a file is sent under."""
-    return "picture" if isinstance(file, bytes) else Path(file).name
+    """The name a file is sent under; a form holds no bytes that are not UTF-8."""
+    name = "picture" if isinstance(file, bytes) else Path(file).name
+    return name.encode("utf-8", "replace").decode()
 
 
 @contextmanager

@@ -49,12 +49,12 @@ class Filters:
     paths: Annotated[
         Names,
         about(
-            "Globs (*, ?, [a-z]) of paths; one that starts with neither / nor * may begin in any "
-            "folder, and * crosses folders."
+            "Globs (*, ?, [a-z]) of paths, in any case; one that starts with neither / nor * may "
+            "begin in any folder, and * crosses folders."
         ),
     ] = ()
-    albums: Annotated[Names, about("Names of the folder a picture lies in.")] = ()
-    collections: Annotated[Names, about("Names of collections that exist.")] = ()
+    albums: Annotated[Names, about("Names of the folder a picture lies in, in any case.")] = ()
+    collections: Annotated[Names, about("Names of collections that exist, in any case.")] = ()
     min_width: Annotated[SidePx | None, about("Least width of the upright picture, px.")] = None
     max_width: Annotated[SidePx | None, about("Largest width of the upright picture, px.")] = None
     min_height: Annotated[SidePx | None, about("Least height of the upright picture, px.")] = None
@@ -62,9 +62,9 @@ class Filters:
     taken_after: Annotated[Moment | None, about("Day or time, inclusive; local time.")] = None
     taken_before: Annotated[Moment | None, about("Day or time, exclusive; local time.")] = None
     cameras: Annotated[Names, about("Names of cameras, in any case.")] = ()
-    tags: Annotated[Names, about("Any one of these tags.")] = ()
-    all_tags: Annotated[Names, about("Each of these tags.")] = ()
-    no_tags: Annotated[Names, about("None of these tags.")] = ()
+    tags: Annotated[Names, about("Any one of these tags, in any case.")] = ()
+    all_tags: Annotated[Names, about("Each of these tags, in any case.")] = ()
+    no_tags: Annotated[Names, about("None of these tags, in any case.")] = ()
     gps_box: Annotated[
         Quad | None,
         about("South, west, north, east in degrees; west > east crosses the date line."),

@@ -1,9 +1,9 @@
-"""What a collection or a tag may be called."""
+"""What a collection or a tag may be called, and when two names are the same."""
 
 from __future__ import annotations
 
 import re
-from unicodedata import category
+from unicodedata import category, normalize
 
 from segsearch.core.errors import InputError, QueryError
 
@@ -14,9 +14,21 @@ JOINERS = "\u200c\u200d"  # shape letters of Persian and Indic scripts, and join
 MAX_TAG_CHARACTERS = 100
 
 
+def composed(text: str) -> str:
+    """Text in the one form that is stored (NFC): macOS and some keyboards part a letter from its
+    accent, and the same word would be two."""
+    return normalize("NFC", text)
+
+
+def folded(text: str) -> str:
+    """What names are compared by: one form, and upper and lower case alike."""
+    return composed(composed(text).lower())
+
+
 def checked_name(name: str) -> str:
-    """The name without surrounding space; InputError when it cannot name a collection."""
-    bare = name.strip()
+    """The name without surrounding space, composed; InputError when it cannot name a
+    collection."""
+    bare = composed(name.strip())
     # Python's \w is no vowel sign and no accent of its own, unlike that of the API's patterns.
     letters = (sign for sign in bare if category(sign)[0] != "M" and sign not in JOINERS)
     if len(bare) > MAX_CHARACTERS or not _NAME.match("".join(letters)):
@@ -28,8 +40,9 @@ def checked_name(name: str) -> str:
 
 
 def check_tag(text: str) -> str:
-    """A tag without surrounding space; QueryError when it is empty, overlong or unprintable."""
-    tag = " ".join(text.split())
+    """A tag without surrounding space, composed; QueryError when it is empty, overlong or
+    unprintable."""
+    tag = composed(" ".join(text.split()))
     seen = tag.translate(dict.fromkeys(map(ord, JOINERS)))
     if not seen or len(tag) > MAX_TAG_CHARACTERS or not seen.isprintable():
         raise QueryError(

@@ -136,7 +136,7 @@ class Image:
     """A picture known to the catalog: identified by the sha256 of its bytes, found at `paths`.
 
     `width` and `height` are 0 until the picture has been decoded once. Copies and renames of one
-    file are further entries in `paths`, not further images.
+    file are further entries in `paths`, not further images; uploads come last in them.
     """
 
     id: int
@@ -228,7 +228,8 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What one run of `index` did; `skipped` lists every file of the run that gave no segments."""
+    """What one run of `index` did; `skipped` lists every file of the run that gave no segments,
+    `excluded` counts files that the library knows and the run's globs leave out."""
 
     files: int
     indexed: int
@@ -236,6 +237,7 @@ class IngestReport:
     segments: int
     skipped: tuple[Skipped, ...]
     seconds: float
+    excluded: int = 0
 
 
 @validated(frozen=True, slots=True)
@@ -272,8 +274,8 @@ class RepairReport:
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """Paths whose files are gone and were forgotten, and how many images went with them; of a dry
-    run, what would be."""
+    """Paths whose files are gone, or left out by the globs, and that were forgotten, and how many
+    images went with them; of a dry run, what would be."""
 
     paths: tuple[str, ...]
     images: int
@@ -290,6 +292,7 @@ class Status:
     quarantined: Annotated[int, Field(description="Images that crashed the models twice.")]
     near_duplicates: Annotated[int, Field(description="Images that look almost like another.")]
     missing: Annotated[int, Field(description="Paths whose files were gone when last looked for.")]
+    excluded: Annotated[int, Field(description="Paths that the globs of their last run leave out.")]
     preset: Annotated[
         str | None, Field(description="Models and settings of the library; null when empty.")
     ]

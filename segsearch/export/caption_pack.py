@@ -1,8 +1,10 @@
-"""Writes packs of regions for captioning models.
+"""Writes packs of regions for captioning models, laid out as webdataset wants samples.
 
-A caption pack is a folder or a tar file: `regions.jsonl` with one region a line, and beside it a
-picture each of the region with its surroundings, cut out (the mask as alpha), and marked in the
-whole picture. Where pictures are gone, `skipped.json` says why, by segment id.
+A caption pack is a tar file or a folder. A region is one sample, its key the segment's id:
+`000012.context.jpg` (with its surroundings), `000012.cutout.png` (the mask as alpha),
+`000012.marked.jpg` (outlined in the whole picture) and `000012.json`. Each picture is there once;
+the chat messages in the JSON name it. Where pictures are gone, `__skipped__` says why, by segment
+id: readers of samples pass such names by. A folder has a list besides, `regions.jsonl`.
 """
 
 from __future__ import annotations
@@ -15,19 +17,19 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import Any
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.atomic import whole
 from segsearch.core.errors import NotFoundError, PictureError
 from segsearch.core.types import Hit, Mask, Segment
 from segsearch.export.documents import HitDocument
-from segsearch.export.render import CROP_MARGIN, crop_png, cutout_png, marked_jpeg
+from segsearch.export.render import CROP_MARGIN, context_jpeg, crop_png, cutout_png, marked_jpeg
 from segsearch.masks.relations import gap, relations
 
+KEY_DIGITS = 6  # at least; a longer id is a longer key
 LIST = "regions.jsonl"
-SKIPPED = "skipped.json"
+SKIPPED = "__skipped__"
 MARKED_SIDE_PX = 768  # what vision models look at
 NEIGHBOURS = 8  # the nearest ones that are told of a region
 QUESTION = (
@@ -55,8 +57,8 @@ class Written:
 def write_caption_pack(hits: Iterable[Hit], sources: RegionSources, target: Path) -> Written:
     """Write a caption pack: a tar file where `target` ends in `.tar`, else a folder.
 
-    The list is written last, and a tar file takes its name when it is whole: what is there is
-    complete. A pack that lay in the folder before goes first, its list before its pictures are
+    A folder's list is written last, and a tar file takes its name when it is whole: what is there
+    is complete. A pack that lay in the folder before goes first, its list before its pictures are
     written over. Regions whose picture is gone are skipped. OSError when the disk refuses.
     """
     if target.suffix.lower() == ".tar":
@@ -68,7 +70,7 @@ def write_caption_pack(hits: Iterable[Hit], sources: RegionSources, target: Path
         (target / name).write_bytes(data)
 
     with whole(target / LIST) as partial, partial.open("wb") as lines:
-        return _pack(hits, sources, put, lines)
+        return _pack(hits, sources, put, lines.write)
 
 
 def _remove_pack(folder: Path) -> None:
@@ -88,43 +90,32 @@ def _remove_pack(folder: Path) -> None:
 
 
 def _files(segment_id: int) -> dict[str, str]:
-    """The names of a region's pictures in a pack, by kind."""
-    return {
-        "crop": f"{segment_id}-crop.png",
-        "cutout": f"{segment_id}-cutout.png",
-        "marked": f"{segment_id}-marked.jpg",
-    }
+    """The names of a region's files in a pack, by kind: all that stands before the first dot is the
+    sample's key."""
+    endings = {"context": "context.jpg", "cutout": "cutout.png", "marked": "marked.jpg"}
+    endings["document"] = "json"
+    return {kind: f"{segment_id:0{KEY_DIGITS}}.{ending}" for kind, ending in endings.items()}
 
 
 def _write_tar(hits: Iterable[Hit], sources: RegionSources, target: Path) -> Written:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A tar file's entries follow each other, so the list grows beside it.
-    with (
-        whole(target) as partial,
-        TemporaryFile(dir=target.parent) as lines,
-        tarfile.open(partial, "w") as tar,
-    ):
+    with whole(target) as partial, tarfile.open(partial, "w") as tar:
 
         def put(name: str, data: bytes) -> None:
-            _add(tar, name, len(data), io.BytesIO(data))
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)  # no time and no owner: the same regions make the same bytes
+            tar.addfile(entry, io.BytesIO(data))
 
-        written = _pack(hits, sources, put, lines)
-        size = lines.tell()
-        lines.seek(0)
-        _add(tar, LIST, size, lines)
-        return written
-
-
-def _add(tar: tarfile.TarFile, name: str, size: int, data: IO[bytes]) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = size  # no time and no owner: the same regions make the same bytes
-    tar.addfile(entry, data)
+        return _pack(hits, sources, put, lambda _: None)
 
 
 def _pack(
-    hits: Iterable[Hit], sources: RegionSources, put: Callable[[str, bytes], None], lines: IO[bytes]
+    hits: Iterable[Hit],
+    sources: RegionSources,
+    put: Callable[[str, bytes], None],
+    enlist: Callable[[bytes], object],
 ) -> Written:
-    """Put each region's pictures, and a line of it into the list; one region at a time."""
+    """Put each region's files, and a line of it into a list; one region at a time."""
     regions, skipped = 0, {}
     for hit in hits:
         try:
@@ -132,7 +123,7 @@ def _pack(
         except (NotFoundError, PictureError) as problem:
             skipped[hit.segment.id] = str(problem)
             continue
-        lines.write(json.dumps(line).encode("utf-8") + b"\n")
+        enlist(line + b"\n")
         regions += 1
     if skipped:
         put(SKIPPED, json.dumps(skipped, indent=1).encode("utf-8"))
@@ -152,18 +143,39 @@ def neighbours(segment: Segment, others: Sequence[Segment]) -> list[dict[str, An
     return documents[:NEIGHBOURS]
 
 
-def _packed(hit: Hit, sources: RegionSources, put: Callable[[str, bytes], None]) -> dict[str, Any]:
+def _packed(hit: Hit, sources: RegionSources, put: Callable[[str, bytes], None]) -> bytes:
+    """Put a region's files; its document as a line of JSON comes back."""
     pixels, segment = sources.pixels(hit.image.id), hit.segment
-    crop, marked = views(pixels, segment.mask)
     files = _files(segment.id)
-    pictures = {"crop": crop, "cutout": cutout_png(pixels, segment.mask), "marked": marked}
-    for kind, name in files.items():
-        put(name, pictures[kind])
+    pictures = {
+        "context": context_jpeg(pixels, segment.mask, CROP_MARGIN),
+        "cutout": cutout_png(pixels, segment.mask),
+        "marked": marked_jpeg(pixels, segment.mask, MARKED_SIDE_PX),
+    }
+    others = neighbours(segment, sources.segments(hit.image.id))
+    names = {kind: files[kind] for kind in pictures}
+    line = json.dumps(_document(hit, names, others)).encode("utf-8")
+    for kind, data in pictures.items():
+        put(files[kind], data)
+    put(files["document"], line)
+    return line
+
+
+def _document(hit: Hit, names: dict[str, str], others: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is told of a region.
+
+    What may be an empty list is JSON text: `datasets` takes the columns' types from the first
+    samples, and an empty list has none.
+    """
+    document = HitDocument.of(hit).model_dump()
+    captions = document.pop("captions")
     return {
-        **HitDocument.of(hit).model_dump(),
-        **files,
-        "neighbours": neighbours(segment, sources.segments(hit.image.id)),
-        "messages": messages(crop, marked),
+        **document,
+        **names,
+        "caption": captions[0]["text"] if captions else "",
+        "captions_json": json.dumps(captions),
+        "neighbours_json": json.dumps(others),
+        "messages": _chat(QUESTION, [names["context"], names["marked"]]),
     }
 
 
@@ -177,8 +189,15 @@ def messages(
     crop_png_bytes: bytes, marked_jpeg_bytes: bytes, question: str = QUESTION
 ) -> list[dict[str, Any]]:
     """A chat that asks for a caption, in the image format of the OpenAI chat API."""
+    pictures = (("png", crop_png_bytes), ("jpeg", marked_jpeg_bytes))
+    urls = [
+        f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+        for kind, data in pictures
+    ]
+    return _chat(question, urls)
+
+
+def _chat(question: str, urls: Sequence[str]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = [{"type": "text", "text": question}]
-    for kind, data in (("png", crop_png_bytes), ("jpeg", marked_jpeg_bytes)):
-        url = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-        parts.append({"type": "image_url", "image_url": {"url": url}})
+    parts += ({"type": "image_url", "image_url": {"url": url}} for url in urls)
     return [{"role": "user", "content": parts}]

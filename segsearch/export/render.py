@@ -50,6 +50,11 @@ def crop_png(pixels: Pixels, mask: Mask, margin: float) -> bytes:
     return _png(Image.fromarray(context_crop(pixels, mask, CropRule(margin=margin))))
 
 
+def context_jpeg(pixels: Pixels, mask: Mask, margin: float) -> bytes:
+    """As `crop_png`, but JPEG."""
+    return _jpeg(Image.fromarray(context_crop(pixels, mask, CropRule(margin=margin))), quality=95)
+
+
 def overlay_png(pixels: Pixels, masks: Sequence[Mask], labels: Sequence[str] = ()) -> bytes:
     """The whole picture, darkened outside the regions, each tinted, outlined and labelled."""
     canvas = pixels.astype(np.float32)
@@ -108,9 +113,7 @@ def thumbnail_jpeg(pixels: Pixels, side_px: int) -> bytes:
     """The picture as JPEG, its longer side at most `side_px`."""
     picture = Image.fromarray(pixels)
     picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
+    return _jpeg(picture, quality=85)
 
 
 def _label(picture: Image.Image, masks: Sequence[Mask], labels: Sequence[str]) -> None:
@@ -124,6 +127,12 @@ def _label(picture: Image.Image, masks: Sequence[Mask], labels: Sequence[str]) -
         colour = PALETTE[number % len(PALETTE)]
         draw.rectangle((x, y, x + width, y + height), fill=colour)
         draw.text((x + 4, y + 2), text, fill=(0, 0, 0), font_size=size)
+
+
+def _jpeg(picture: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 def _png(picture: Image.Image) -> bytes:

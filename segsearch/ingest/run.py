@@ -110,27 +110,27 @@ class Ingest:
         target = self._target(options)
         preset = target.models.recipe.preset
         with JobLog(self._catalog, mode.job_kind, preset, paths, lazy=mode.quiet) as log:
-            unreadable, unread = self._scan.enter(paths, listing, target.recipe_id, stop)
+            entered = self._scan.enter(paths, listing, target.recipe_id, stop)
             retry = options.retry_failed
             log.begin_work(self._catalog.queue_all(target.recipe_id, retry_failed=retry))
             steps = self._work(target, options, log)
-            unreadable_names = {file.path for file in unreadable}
+            unreadable_names = {file.path for file in entered.unreadable}
             raws = self._scan.settle_companions(listing, unreadable_names, target.recipe_id, stop)
             if raws.entered:
                 steps += self._work(target, options, log)
             steps += self._switch(target, options, log)
             # Not described, by a stop or because other workers hold them.
-            left = unread + raws.unread + self._catalog.waiting(target.recipe_id)
+            left = entered.unread + raws.unread + self._catalog.waiting(target.recipe_id)
             log.stopped = stop.is_set()
             self._save_index()
             files = {**listing.files, **raws.files}
             failed = self._scan.failures(files.keys())
             passed_over = (file for file in listing.skipped if file.path not in raws.files)
-            skipped = (*passed_over, *unreadable, *raws.unreadable, *failed)
+            skipped = (*passed_over, *entered.unreadable, *raws.unreadable, *failed)
             log.skip(skipped)
         tried = {step.path for step in steps}
         failed_before = sum(file.path not in tried for file in failed)
-        cannot_be_read = len(unreadable) + len(raws.unreadable)
+        cannot_be_read = len(entered.unreadable) + len(raws.unreadable)
         indexed = [step for step in steps if step.reason is None]
         return IngestReport(
             files=len(files),
@@ -139,6 +139,7 @@ class Ingest:
             segments=sum(step.segments for step in indexed),
             skipped=skipped,
             seconds=time.monotonic() - started,
+            excluded=entered.excluded,
         )
 
     def run_waiting(self, stop: threading.Event) -> bool:

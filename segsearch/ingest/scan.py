@@ -32,6 +32,16 @@ class StandIns:
     entered: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What came of entering files: those that cannot be read, how many a stop has left unread, and
+    how many known ones the globs leave out."""
+
+    unreadable: list[Skipped]
+    unread: int
+    excluded: int
+
+
 class Scan:
     """Looks at the files of one library; the catalog hears what has changed."""
 
@@ -50,15 +60,13 @@ class Scan:
         listing: SourceListing,
         recipe_id: int,
         stop: threading.Event,
-    ) -> tuple[list[Skipped], int]:
-        """Enter what is new or changed in the listing of these paths, and mark what is gone.
-
-        Unreadable files come back, and how many a stop has left unread.
-        """
+    ) -> Entered:
+        """Enter what is new or changed in the listing of these paths, and mark what is gone and
+        what the globs leave out now."""
         known = self._catalog.file_stamps()
         unreadable, unread = self._record(known, listing.files, recipe_id, stop)
         self._mark_vanished(known, paths, listing.listed)
-        return unreadable, unread
+        return Entered(unreadable, unread, self._mark_excluded(known, listing))
 
     def settle_companions(
         self,
@@ -135,6 +143,18 @@ class Scan:
         ]
         if gone:
             self._catalog.mark_missing(gone)
+
+    def _mark_excluded(self, known: Iterable[str], listing: SourceListing) -> int:
+        """Mark `known` files that the globs leave out, and unmark those that they take again; how
+        many they leave out. Nothing is forgotten."""
+        marked = set(self._catalog.excluded_paths())
+        back = sorted(marked.intersection(listing.files))
+        if back:
+            self._catalog.mark_excluded(back, excluded=False)
+        left_out = listing.excluded.intersection(known)
+        if left_out - marked:
+            self._catalog.mark_excluded(sorted(left_out - marked))
+        return len(left_out)
 
     def failures(self, files: Collection[str]) -> list[Skipped]:
         """Those of these files whose pictures gave nothing, now or in an earlier run, with the

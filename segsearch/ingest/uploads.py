@@ -1,8 +1,8 @@
 """Stores uploaded pictures in the library's folder, and deletes them again.
 
-A picture lies at `uploads/ab/<sha256>.jpg`: uploaded twice, it is there once. It is looked at
-before it is kept (format, size by its header), and described later by whoever works for the
-library.
+A picture lies at `uploads/ab/<sha256>/its name.jpg`: uploaded twice, it is there once, under each
+name it came with. It is looked at before it is kept (format, size by its header), and described
+later by whoever works for the library.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import threading
 import time
 import uuid
@@ -18,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from unicodedata import category
 
 from segsearch.core.errors import (
     DiskFullError,
@@ -26,6 +28,7 @@ from segsearch.core.errors import (
     ReadOnlyError,
     tells_of_full_disk,
 )
+from segsearch.core.names import composed
 from segsearch.core.types import FileStamp, Image, Recipe
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES, Limits, inspect, read_file, too_large
 from segsearch.media.sources.paths import normal
@@ -34,6 +37,10 @@ from segsearch.storage.catalog.sql_catalog import Catalog
 FOLDER = "uploads"
 PIECE_BYTES = 1_048_576
 STALE_SECONDS = 86_400  # after which an upload that has not ended was killed
+MOST_NAMES = 20  # of one picture; a further one changes nothing
+MOST_NAME_BYTES = 200  # of the 255 that file systems take
+DIGEST = re.compile("[0-9a-f]{64}")
+WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\")  # old browsers send the whole path
 ENDINGS = {
     "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif",
     "BMP": ".bmp", "AVIF": ".avif", "PPM": ".ppm", "JPEG2000": ".jp2", "HEIF": ".heic",
@@ -62,9 +69,10 @@ class Uploads:
         self._swept = False
 
     def add(self, file: BinaryIO, name: str = "", *, collection: str | None = None) -> Uploaded:
-        """Keep a picture and queue it; the same bytes again change nothing.
+        """Keep a picture under its name and queue it; the same bytes again are the same image, at
+        one more path where the name is another.
 
-        Only the ending of `name` counts. Raises PictureError for what is no picture,
+        What leads elsewhere in `name` is dropped. Raises PictureError for what is no picture,
         PictureTooLargeError past the limits, NotFoundError for an unknown collection, DiskFullError
         and ReadOnlyError when it cannot be kept.
         """
@@ -97,9 +105,11 @@ class Uploads:
         with self._lock, _disk_errors_as_ours(self._folder):
             digests = self._catalog.digests(image_ids)
             removed = self._catalog.remove_images(image_ids)
-            for digest in digests:
-                for path in (self._folder / digest[:2]).glob(f"{digest}.*"):
+            for digest in filter(DIGEST.fullmatch, digests):
+                for path in self._kept(digest):
                     path.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    self._place(digest).rmdir()
         return removed
 
     def remove_segment(self, segment_id: int) -> None:
@@ -130,9 +140,10 @@ class Uploads:
     def _keep(self, partial: Path, sha256: str, name: str) -> None:
         """Give a picture its place, and tell the catalog."""
         path = self._path(sha256, partial, name)
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            os.link(partial, path)  # whole or not at all
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # uploaded before, or by another process just now
+            kept = self._kept(sha256)
+            os.link(kept[0] if kept else partial, path)  # whole or not at all
         stat = path.stat()
         stamp = FileStamp(stat.st_size, stat.st_mtime_ns)
         active = self._catalog.active_recipe()
@@ -142,11 +153,35 @@ class Uploads:
     def _path(self, sha256: str, partial: Path, name: str) -> Path:
         """Where a picture is kept; PictureError when it is none."""
         info = inspect(read_file(partial, self._limits), self._limits)
-        given = Path(name).suffix.lower()
-        ending = given if given in SUFFIXES | RAW_SUFFIXES else ENDINGS.get(info.format, ".img")
-        folder = self._folder / sha256[:2]
-        kept = sorted(folder.glob(f"{sha256}.*")) if folder.is_dir() else []
-        return kept[0] if kept else folder / f"{sha256}{ending}"
+        path = self._place(sha256) / kept_name(name, info.format)
+        kept = self._kept(sha256)
+        return path if path in kept or len(kept) < MOST_NAMES else kept[0]
+
+    def _place(self, sha256: str) -> Path:
+        return self._folder / sha256[:2] / sha256
+
+    def _kept(self, sha256: str) -> list[Path]:
+        """The names a picture has, sorted."""
+        place = self._place(sha256)
+        old = place.parent.glob(f"{sha256}.*")  # before uploads kept their names
+        return [*sorted(place.glob("*")), *sorted(old)]
+
+
+def kept_name(name: str, picture_format: str) -> str:
+    """What an uploaded file is called: its own name, as far as it names a file and nothing else.
+
+    Folders, control characters and dots in front go, what is too long is cut, and a picture's
+    ending is added where there is none.
+    """
+    if WINDOWS.match(name):
+        name = name.replace("\\", "/")
+    text = composed(name.rpartition("/")[2].encode("utf-8", "replace").decode())
+    text = "".join(" " if category(sign) == "Cc" else sign for sign in text).strip().lstrip(".")
+    stem, dot, ending = text.rpartition(".")
+    if not stem or f".{ending.lower()}" not in SUFFIXES | RAW_SUFFIXES:
+        stem, dot, ending = text, "", ENDINGS.get(picture_format, ".img")
+    room = MOST_NAME_BYTES - len(ending)
+    return (stem.encode()[:room].decode(errors="ignore").strip() or "picture") + dot + ending
 
 
 @contextmanager

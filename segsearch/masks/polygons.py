@@ -39,6 +39,40 @@ def polygons(mask: Mask) -> list[Polygon]:
     return list(parts.values())
 
 
+def keyholed(mask: Mask) -> list[list[int]]:
+    """The mask's connected parts as one ring each, x, y, x, y ... as COCO has polygons.
+
+    COCO knows no holes: each is joined to what surrounds it by a slit without width, so that the
+    rings still cover the mask's pixels and no others.
+    """
+    rings = [_with_slits(polygon) for polygon in polygons(mask)]
+    return [[number for corner in ring for number in corner] for ring in rings]
+
+
+def _with_slits(polygon: Polygon) -> Ring:
+    """One ring of an outer ring and its holes. From the leftmost corner of each hole a slit goes to
+    the left; what it meets is in the ring already, as holes further left come first."""
+    ring, *holes = polygon
+    for hole in sorted(holes, key=min):
+        start = hole.index(min(hole))
+        x, y = hole[start]
+        number, at = _met_on_the_left(ring, x, y)
+        around = [*hole[start:], *hole[:start], (x, y)]
+        ring = [*ring[: number + 1], (at, y), *around, (at, y), *ring[number + 1 :]]
+    return ring
+
+
+def _met_on_the_left(ring: Ring, x: int, y: int) -> tuple[int, int]:
+    """The nearest upright edge to the left of a corner: where it begins in the ring, and its x."""
+    met = []
+    for number, (x0, y0) in enumerate(ring):
+        x1, y1 = ring[(number + 1) % len(ring)]
+        if x0 == x1 < x and min(y0, y1) <= y <= max(y0, y1):
+            met.append((x0, -number))
+    at, number = max(met)
+    return -number, at
+
+
 def svg_path(mask: Mask) -> str:
     """The `d` of an SVG path in the picture's pixels; fill it by the even-odd rule."""
     return "".join(_drawn(ring) for polygon in polygons(mask) for ring in polygon)

@@ -87,13 +87,17 @@ class Maintenance:
         self._index.save(active)
         return RepairReport(tuple(fixed), tuple(self.verify()))
 
-    def prune(self, *, dry_run: bool = False) -> PruneReport:
+    def prune(self, *, dry_run: bool = False, excluded: bool = False) -> PruneReport:
         """Forget paths whose files are gone, and images that no path leads to any more.
 
         Only files found to be gone by an `index` of their folder count, and each is looked for
-        once more. With `dry_run` nothing is forgotten, only counted.
+        once more. With `excluded`, instead, those that the globs of the last `index` of their
+        folder left out. With `dry_run` nothing is forgotten, only counted.
         """
-        gone = [path for path in self._catalog.missing_paths() if not self._sources.holds(path)]
+        if excluded:
+            gone = self._catalog.excluded_paths()
+        else:
+            gone = [path for path in self._catalog.missing_paths() if not self._sources.holds(path)]
         if dry_run or not gone:
             return PruneReport(tuple(gone), self._images_at_only(gone))
         images = self._catalog.forget_paths(gone)

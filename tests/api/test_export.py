@@ -56,10 +56,8 @@ def test_a_caption_pack_comes_as_a_tar(client: TestClient, tmp_path: Path) -> No
     answer = client.post("/v1/export", json={"format": "caption-pack", "text": "blue", "limit": 1})
     with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
         tar.extractall(tmp_path, filter="data")
-    (file,) = tmp_path.rglob("regions.jsonl")
-    folder = file.parent
-    (line,) = file.read_text().splitlines()
-    with Image.open(folder / json.loads(line)["cutout"]) as cutout:
+    (file,) = tmp_path.rglob("*.json")
+    with Image.open(file.parent / json.loads(file.read_text())["cutout"]) as cutout:
         assert (cutout.mode, cutout.size) == ("RGBA", (40, 40))
 
 
@@ -72,7 +70,7 @@ def test_of_a_pack_it_is_said_what_is_missing(tmp_path: Path) -> None:
         (tmp_path / "a.png").unlink()
         answer = client.post("/v1/export", json={"format": "caption-pack"})
         with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
-            skipped = tar.extractfile("skipped.json")
+            skipped = tar.extractfile("__skipped__")
             assert skipped is not None
             assert list(json.load(skipped)) == ["1"]
         (tmp_path / "b.png").unlink()
@@ -88,6 +86,20 @@ def test_the_whole_library_is_exported_however_large(
     for wanted, count in (({}, 4), ({"limit": 3}, 3), ({"segment_id": 1, "min_relevance": 0}, 2)):
         answer = client.post("/v1/export", json={"format": "jsonl", **wanted})
         assert len(answer.text.splitlines()) == count
+
+
+def test_coco_has_polygons_and_names_below_a_folder_when_asked(
+    client: TestClient, pictures: Path
+) -> None:
+    asked = {"format": "coco", "polygons": True, "relative_to": str(pictures.parent)}
+    document = client.post("/v1/export", json=asked).json()
+    assert document["images"][0]["file_name"] == f"{pictures.name}/a.png"
+    assert isinstance(document["annotations"][0]["segmentation"][0], list)
+    for body, status in (
+        ({"format": "jsonl", "polygons": True}, 422),
+        ({"relative_to": str(pictures / "in")}, 400),
+    ):
+        assert client.post("/v1/export", json=body).status_code == status
 
 
 def test_a_collections_regions_are_exported_alone(tmp_path: Path) -> None:

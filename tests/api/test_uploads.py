@@ -9,12 +9,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from segsearch.ingest.uploads import MOST_NAMES, kept_name
 from segsearch.library import SegSearch
 from segsearch_api.app import create_app
 from tests.support.small_models import COLOURS, Shape, open_small_service, paint
@@ -56,7 +58,7 @@ def test_an_upload_is_found_once_a_worker_came_to_it(
     image = one["image"]
     assert (one["filename"], one["created"], image["state"]) == ("my picture.PNG", True, "pending")
     digest = hashlib.sha256(data).hexdigest()
-    kept = tmp_path / "library" / "uploads" / digest[:2] / f"{digest}.png"
+    kept = tmp_path / "library" / "uploads" / digest[:2] / digest / "my picture.PNG"
     assert image["paths"] == [str(kept)]
     assert image["albums"] == []
     assert kept.read_bytes() == data
@@ -65,11 +67,16 @@ def test_an_upload_is_found_once_a_worker_came_to_it(
     assert client.get(f"/v1/images/{image['image_id']}").json()["state"] == "done"
     hit = client.post("/v1/search", json={"text": "red"}).json()["hits"][0]
     assert hit["box"] == [10, 10, 50, 40]
-    among = {"text": "red", "filters": {"albums": [digest[:2]]}}
-    assert client.post("/v1/search", json=among).json()["hits"] == []
+    assert Path(hit["path"]).name == "my picture.PNG"
+    for albums in ([digest[:2]], [digest], ["uploads"]):
+        among = {"text": "red", "filters": {"albums": albums}}
+        assert client.post("/v1/search", json=among).json()["hits"] == []
+    for name, count in (("My Picture.*", 1), ("picture.*", 0)):
+        among = {"text": "red", "filters": {"paths": [name]}}
+        assert len(client.post("/v1/search", json=among).json()["hits"]) == count
 
 
-def test_the_same_bytes_again_change_nothing(
+def test_the_same_bytes_again_are_the_same_image_under_one_more_name(
     client: TestClient, service: SegSearch, tmp_path: Path
 ) -> None:
     data = painted(tmp_path, "a.png", Shape("red", (10, 10, 50, 40)))
@@ -79,9 +86,67 @@ def test_the_same_bytes_again_change_nothing(
     assert [one["created"] for one in again] == [False, False]
     assert {one["image"]["image_id"] for one in again} == {first["image"]["image_id"]}
     assert [one["image"]["state"] for one in again] == ["done", "done"]
-    assert again[0]["image"]["paths"] == first["image"]["paths"]
+    names = [Path(path).name for path in again[1]["image"]["paths"]]
+    assert names == ["a.png", "b.jpg", "c.png"]
+    assert upload(client, ("b.jpg", data)).json()["images"][0]["image"] == again[1]["image"]
     files = [one for one in (tmp_path / "library" / "uploads").rglob("*") if one.is_file()]
-    assert len(files) == 1
+    assert len(files) == 3
+    assert len({one.stat().st_ino for one in files}) == 1  # the bytes are there once
+    for number in range(30):
+        upload(client, (f"{number}.png", data))
+    assert len(list(files[0].parent.iterdir())) == MOST_NAMES
+    assert service.maintenance.verify() == []
+
+
+def test_a_file_that_a_person_keeps_gives_its_path_before_the_upload(
+    client: TestClient, service: SegSearch, tmp_path: Path
+) -> None:
+    own = paint(tmp_path / "z" / "own.png", [Shape("red", (20, 20, 60, 60))])
+    upload(client, ("a.png", own.read_bytes()))
+    work(service)
+    service.index([own])
+    hit = client.post("/v1/search", json={"text": "red"}).json()["hits"][0]
+    assert hit["path"] == str(own)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'a"b.png',
+        "50%.png",
+        "a%20b.png",
+        "ü €.png",
+        "Zoe\u0308.png",
+        "a;b=c.png",
+        "back\\.png",
+        "?#%25.png",
+    ],
+)
+def test_a_name_comes_through_a_form_as_it_was(
+    client: TestClient, tmp_path: Path, name: str
+) -> None:
+    data = painted(tmp_path, "a.png", Shape("red", (10, 10, 50, 40)))
+    (one,) = upload(client, (name, data)).json()["images"]
+    assert one["filename"] == name
+    assert [Path(path).name for path in one["image"]["paths"]] == [normalize("NFC", name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("C:\\pictures\\a.png", "a.png"),
+        ("..", "picture.png"),
+        (".png", "png.png"),
+        ("../.hidden.png", "hidden.png"),
+        ("a\nb\x07c.png", "a b c.png"),
+        ("ü" * 300 + ".JPEG", "ü" * 98 + ".JPEG"),
+        ("notes.txt", "notes.txt.png"),
+        ("\udcff.png", "?.png"),
+        ("", "picture.png"),
+    ],
+)
+def test_what_would_be_no_files_name_is_kept_as_one(name: str, kept: str) -> None:
+    assert kept_name(name, "PNG") == kept
 
 
 def test_one_file_uploaded_by_many_at_once_is_one_image(client: TestClient, tmp_path: Path) -> None:
@@ -143,9 +208,9 @@ def test_a_files_name_leads_nowhere(client: TestClient, tmp_path: Path, name: st
     answer = upload(client, (name, data))
     assert answer.status_code in {202, 400, 422}
     folder = tmp_path / "library" / "uploads"
-    named = [one.name for one in tmp_path.rglob("*.png") if tmp_path / "made" not in one.parents]
-    assert named == [one.name for one in folder.rglob("*.png")]
-    assert all(one == f"{hashlib.sha256(data).hexdigest()}.png" for one in named)
+    named = [one for one in tmp_path.rglob("*.png") if tmp_path / "made" not in one.parents]
+    digest = hashlib.sha256(data).hexdigest()
+    assert all(one.parent == folder / digest[:2] / digest for one in named)
 
 
 def test_what_a_killed_server_left_of_an_upload_goes_with_the_next(
@@ -175,7 +240,7 @@ def test_a_deleted_upload_leaves_no_file_and_no_hit(
     assert client.delete(f"/v1/images/{number}").status_code == 404
     hits = client.post("/v1/search", json={"text": "red"}).json()["hits"]
     assert [hit["path"] for hit in hits] == [str(own)]
-    assert not [one for one in (tmp_path / "library" / "uploads").rglob("*") if one.is_file()]
+    assert not list((tmp_path / "library" / "uploads").glob("??/*"))
     assert client.delete(f"/v1/images/{hits[0]['image_id']}").status_code == 204
     assert own.exists()  # files that were not uploaded are never touched
 

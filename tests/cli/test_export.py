@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner, Result
 
 from segsearch.cli.app import app
-from segsearch.core.errors import NotFoundError, PathError, QueryError
+from segsearch.core.errors import InputError, NotFoundError, PathError, QueryError
 from segsearch.core.query import Query, SearchAnswer
 from segsearch.core.types import Hit, Origin
 from segsearch.export.caption_pack import QUESTION, write_caption_pack
@@ -95,6 +98,17 @@ def test_coco_loads_with_captions_and_every_mask_comes_back(
     assert len(loaded.anns[hits[0].segment.id]["captions"]) == 2
 
 
+def test_coco_has_polygons_and_names_below_a_folder_when_asked(
+    service: SegSearch, tmp_path: Path
+) -> None:
+    export(service, "--polygons", "--relative-to", tmp_path, "--into", tmp_path / "coco.json")
+    document = json.loads((tmp_path / "coco.json").read_text())
+    assert document["images"][0]["file_name"] == "pictures/a/both.png"
+    assert isinstance(document["annotations"][0]["segmentation"][0], list)
+    refused = export(service, "--format", "jsonl", "--polygons")
+    assert isinstance(refused.exception, InputError)
+
+
 def packed(target: Path) -> dict[str, bytes]:
     """Every file of a pack by name."""
     if target.is_dir():
@@ -105,12 +119,11 @@ def packed(target: Path) -> dict[str, bytes]:
             data = tar.extractfile(entry)
             assert data is not None
             found[entry.name] = data.read()
-    assert list(found)[-1] == "regions.jsonl"
     return found
 
 
 def lines_of(pack: dict[str, bytes]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in pack["regions.jsonl"].splitlines()]
+    return [json.loads(data) for name, data in sorted(pack.items()) if name.endswith(".json")]
 
 
 def test_a_pack_is_the_same_as_a_folder_and_as_a_tar_file(
@@ -120,21 +133,63 @@ def test_a_pack_is_the_same_as_a_folder_and_as_a_tar_file(
         told = export(service, "--format", "caption-pack", "--into", tmp_path / "new" / name)
         assert told.exit_code == 0, told.output
     folder, tar = packed(tmp_path / "new" / "pack"), packed(tmp_path / "new" / "one.tar")
+    listed = folder.pop("regions.jsonl").splitlines()
     assert folder == tar
-    assert len(tar) == 3 * 3 + 1
+    keys = [f"{number:06}" for number in ids(list(service.select()))]
+    endings = ("context.jpg", "cutout.png", "marked.jpg", "json")
+    assert list(tar) == [f"{key}.{ending}" for key in keys for ending in endings]
     assert (tmp_path / "new/one.tar").read_bytes() == (tmp_path / "new/two.tar").read_bytes()
     lines = lines_of(tar)
     assert [line["segment_id"] for line in lines] == ids(list(service.select()))
-    assert len(lines[0]["captions"]) == 2
+    assert list(map(json.loads, listed)) == lines
+    assert len(json.loads(lines[0]["captions_json"])) == 2
+    assert [line["caption"] for line in lines] == ["Another", "", ""]
     for line in lines:
         (message,) = line["messages"]
-        text, crop, marked = message["content"]
+        text, *pictures = message["content"]
         assert (message["role"], text) == ("user", {"type": "text", "text": QUESTION})
-        for part, kind, file in ((crop, "png", "crop"), (marked, "jpeg", "marked")):
-            assert part["type"] == "image_url"
-            head, _, data = part["image_url"]["url"].partition(",")
-            assert head == f"data:image/{kind};base64"
-            assert base64.b64decode(data, validate=True) == tar[line[file]]
+        urls = [{"url": line[kind]} for kind in ("context", "marked")]
+        assert pictures == [{"type": "image_url", "image_url": url} for url in urls]
+        assert {line[kind] for kind in ("context", "cutout", "marked")} <= tar.keys()
+
+
+READERS = """
+import datasets, json, sys, webdataset
+found = webdataset.WebDataset(sys.argv[1], shardshuffle=False).decode("pil")
+data = datasets.load_dataset("webdataset", data_files=sys.argv[1], split="train")
+print(json.dumps([
+    [(one["__key__"], sorted(one), one["json"]["caption"], one["cutout.png"].size) for one in rows]
+    for rows in (found, data)
+]))
+"""
+
+
+def test_a_pack_is_read_by_webdataset_and_by_datasets(service: SegSearch, tmp_path: Path) -> None:
+    """Also where no caption is among the first samples, and a picture is gone."""
+    first, second, last = service.select()
+    later = [replaced(second, number) for number in range(20)]
+    target = tmp_path / "pack.tar"
+    (tmp_path / "pictures" / "b" / "red.png").unlink()
+    hits = [last, *later, replaced(first, 1_000_000)]
+    written = write_caption_pack(hits, service.region_sources(), target)
+    assert (written.regions, len(written.skipped)) == (21, 1)
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", READERS, str(target)],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    for rows in json.loads(run.stdout.splitlines()[-1]):
+        assert [row[0] for row in rows] == [f"{number:06}" for number in [*range(20), 1_000_000]]
+        assert [row[2] for row in rows] == [""] * 20 + ["Another"]
+        sizes = [[hit.segment.mask.box.width, hit.segment.mask.box.height] for hit in hits[1:]]
+        assert [row[3] for row in rows] == sizes
+        assert {"context.jpg", "cutout.png", "json", "marked.jpg"} <= set(rows[0][1])
+
+
+def replaced(hit: Hit, number: int) -> Hit:
+    """The hit as one of many."""
+    return replace(hit, segment=replace(hit.segment, id=number))
 
 
 def test_words_paths_and_everything_choose_what_is_written(
@@ -198,7 +253,7 @@ def test_a_pack_takes_the_place_of_the_one_before_and_of_nothing_else(
     with pytest.raises(NotFoundError):
         write_caption_pack(breaking(), service.region_sources(), folder)
     left = set(packed(folder))
-    assert left == {name for name in before if name.startswith(f"{first.segment.id}-")} | {
+    assert left == {name for name in before if name.startswith(f"{first.segment.id:06}.")} | {
         "notes.txt"
     }
     write_caption_pack([first], service.region_sources(), folder)
@@ -216,7 +271,7 @@ def test_a_picture_that_is_gone_is_skipped_and_said(service: SegSearch, tmp_path
     assert len(written.skipped) == 2
     assert all("is gone or was changed" in reason for reason in written.skipped.values())
     assert len(lines_of(packed(target))) == 1
-    said = {int(one): why for one, why in json.loads(packed(target)["skipped.json"]).items()}
+    said = {int(one): why for one, why in json.loads(packed(target)["__skipped__"]).items()}
     assert said == written.skipped
     told = export(service, "--format", "caption-pack", "--into", tmp_path / "pack")
     assert "1 regions written" in told.output
@@ -237,7 +292,7 @@ def test_what_breaks_off_leaves_no_file_of_that_name(service: SegSearch, tmp_pat
     with pytest.raises(NotFoundError):
         write_parquet(breaking(), folder / "regions.parquet")
     kinds = {path.suffix for path in folder.iterdir()}
-    assert kinds == {".png", ".jpg", ".parquet"}
+    assert kinds == {".png", ".jpg", ".json", ".parquet"}
     assert (folder / "regions.parquet").read_bytes() == b"the old one"
 
 
@@ -261,6 +316,7 @@ def test_what_goes_to_an_open_file_is_nothing_but_regions(
         (["--limit", "0"], QueryError),
         (["--under", "/nowhere"], NotFoundError),
         (["--into", "/nowhere/at/all"], PathError),
+        (["--relative-to", "pictures/a", "--into", "out"], PathError),
         (["--into", "library/catalog.sqlite"], PathError),
         (["--into", "pictures/b/red.png"], PathError),
         (["--format", "caption-pack", "--into", "pictures"], PathError),

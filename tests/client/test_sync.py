@@ -18,7 +18,7 @@ import uvicorn
 from PIL import Image
 
 from segsearch.client.sync import Client
-from segsearch.client.transport import forms
+from segsearch.client.transport import forms, name_of
 from segsearch.core.errors import ApiError, InputError, UnreachableError
 from segsearch.masks.rle import from_coco
 from segsearch.storage.api_keys import KeyRing, Scope
@@ -381,3 +381,8 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
         for method in methods
     }
     assert asked == routes
+
+
+def test_a_file_whose_name_no_form_can_hold_is_sent_under_one_like_it(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
+    assert name_of(path) == "?.png"

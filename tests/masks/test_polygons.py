@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from hypothesis.extra import numpy as arrays
+from pycocotools import mask as run_lengths
 
 from segsearch.core.arrays import BoolArray
-from segsearch.masks.polygons import Ring, polygons, svg_document, svg_path
+from segsearch.masks.polygons import Ring, keyholed, polygons, svg_document, svg_path
 from segsearch.masks.rle import decode, encode
 
 
@@ -48,6 +49,16 @@ def test_filled_outlines_are_the_mask(shape: BoolArray) -> None:
         # Each part alone: its outer ring holds its holes.
         assert not (filled(holes, 20, 21) & ~filled([outer], 20, 21)).any()
     assert sum(doubled_area(ring) for ring in rings) == 2 * mask.area
+
+
+@given(SHAPES)
+def test_rings_without_holes_are_the_mask_for_coco_too(shape: BoolArray) -> None:
+    mask = encode(shape, origin=(3, 2), size=(20, 21))
+    assert mask is not None
+    rings = keyholed(mask)
+    assert len(rings) == len(polygons(mask))
+    lengths = run_lengths.merge(run_lengths.frPyObjects(rings, 20, 21))
+    assert np.array_equal(run_lengths.decode(lengths).astype(bool), decode(mask))
 
 
 @given(SHAPES)

@@ -14,7 +14,7 @@ import pytest
 from segsearch.core.errors import PathError, PictureError, PictureTooLargeError
 from segsearch.core.settings import Settings
 from segsearch.media.sources import base as reasons
-from segsearch.media.sources.base import SourceListing
+from segsearch.media.sources.base import FileSelection, SourceListing
 from segsearch.media.sources.paths import album_of, normal, split_shard
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.tar import NO_SEEKING, NONE_INSIDE
@@ -304,3 +304,60 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
 )
 def test_albums_are_folders(name: str, album: str | None) -> None:
     assert album_of(name) == album
+
+
+@pytest.mark.parametrize(
+    ("glob", "name"),
+    [
+        ("#recycle/", "#recycle/a.jpg"),
+        ("thumbs/", "two\nlines/thumbs/a.jpg"),
+        ("**/thumbs/**", "two\nlines/thumbs/a\nb.jpg"),
+        ("two\nlines/", "two\nlines/a.jpg"),
+        ("über/", "u\u0308ber/a.jpg"),
+        ("u\u0308ber/", "Über/a.jpg"),
+        ("*.ÉT\u00c9", "a.e\u0301te\u0301"),
+    ],
+)
+def test_a_glob_means_the_name_that_a_person_reads(glob: str, name: str) -> None:
+    assert FileSelection(exclude=(glob,)).compiled()(name) == reasons.EXCLUDED
+    assert FileSelection(include=(glob,)).compiled()(name) is None
+    assert FileSelection(include=(glob,)).compiled()("other/b.jpg") == reasons.NOT_INCLUDED
+    assert FileSelection(exclude=(glob,)).compiled()("other/b.jpg") is None
+
+
+SYSTEM_PLACES = (
+    "@eaDir", "#recycle", "#snapshot", "@Recycle", ".thumbnails", "$RECYCLE.BIN", "$Recycle.Bin",
+    "lost+found", ".Trash-1000", ".Trashes", "System Volume Information", "__MACOSX", "@EADIR",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", SYSTEM_PLACES)
+def test_folders_of_systems_are_passed_by_wherever_they_lie(place: str, tmp_path: Path) -> None:
+    write(tmp_path / "a" / place / "deep" / "thumb.jpg")
+    for name in ("a/one.jpg", f"a/{place} of mine/two.jpg", "a/lost/three.jpg"):
+        write(tmp_path / name)
+    listing = find(tmp_path)
+    expected = {"a/lost/three.jpg", "a/one.jpg"}
+    mine = {f"a/{place} of mine/two.jpg"} if not place.startswith(".") else set()
+    assert set(below(listing, tmp_path)) == expected | mine
+    assert listing.skipped == ()
+    assert place in listing.left_out[str(tmp_path / "a" / place)]
+    assert len(find(tmp_path / "a" / place).files) == 1, "named outright"
+    made = archive(tmp_path / "s.tar", {f"{place}/a.jpg": b"a", "b.jpg": b"b"})
+    assert below(find(made), made) == ["b.jpg"]
+    memory = fsspec.filesystem("memory")
+    memory.pipe({f"/nas/{place}/a.jpg": b"a", "/nas/b.jpg": b"b"})
+    assert [name[-6:] for name in find("memory://nas").files] == ["/b.jpg"]
+    memory.rm("/nas", recursive=True)
+
+
+def test_of_everything_left_out_the_reason_is_kept(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.png", ".c.jpg", "Thumbs.db", "lib/d.jpg", "x/e.jpg"):
+        write(tmp_path / name)
+    listing = find(tmp_path, include=["*.jpg"], exclude=["x/"], library=tmp_path / "lib")
+    left_out = {os.path.relpath(name, tmp_path): why for name, why in listing.left_out.items()}
+    assert left_out.keys() == {"b.png", ".c.jpg", "Thumbs.db", "lib", "x/e.jpg"}
+    assert left_out["b.png"] == reasons.NOT_INCLUDED
+    assert left_out["x/e.jpg"] == reasons.EXCLUDED
+    assert "library" in left_out["lib"]
+    assert "hidden" in left_out[".c.jpg"]

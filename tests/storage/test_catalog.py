@@ -27,7 +27,7 @@ from tests.support.described import DIMENSION, RECIPE, describe
 
 STAMP = FileStamp(10, 20)
 STATES = ("pending", "failed", "quarantined")
-NONE = dict.fromkeys(("images", "segments", *STATES, "near_duplicates", "missing"), 0)
+NONE = dict.fromkeys(("images", "segments", *STATES, "near_duplicates", "missing", "excluded"), 0)
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ def test_a_library_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path:
     assert schema_revision(engine) == "0001"
     engine.dispose()
     again = Catalog(file)
-    assert again.schema() == "0007"
+    assert again.schema() == "0008"
     assert again.counts() == {**NONE, "images": 1, "segments": 3}
     assert list(again.problems((1, RECIPE))) == []
     again.close()

@@ -71,7 +71,7 @@ def test_names_are_unique_and_checked(catalog: Catalog) -> None:
     assert catalog.rename_collection("a", "a").name == "a"
     assert catalog.rename_collection("a", "ä c").name == "ä c"
     assert [collection.name for collection in catalog.collections()] == ["b", "ä c"]
-    for good in ("हिन्दी", "Fe\u0302tes", "ไทยที่", "می\u200cخواهم"):
+    for good in ("हिन्दी", "Fêtes", "ไทยที่", "می\u200cخواهم"):
         assert catalog.create_collection(good).name == good
     for bad in ("", "a/b", "..", "x" * 101, "a\n", "\u0302", "a\u202eb"):
         if bad.strip() != "a":

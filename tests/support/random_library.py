@@ -18,9 +18,9 @@ from segsearch.masks.rle import encode
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, unit
 
-FOLDERS = ("/p/beach", "/p/beach/sub/beach", "/p/town.tar", "/q/[x]", "/q/x")
+FOLDERS = ("/p/beach", "/p/beach/sub/Beach", "/p/town.tar", "/q/[x]", "/q/x")
 CAMERAS = (None, "ACME One", "acme one", "Other 2")
-TAGS = ("dog", "holiday", "a b")
+TAGS = ("Dog", "holiday", "a b")
 PLACES = (None, (48.1, 11.6), (48.2, 11.5), (-33.9, 151.2), (0.0, 179.9), (0.0, -179.9))
 MOMENTS = (None, datetime(2023, 12, 31, 23, 59), datetime(2024, 7, 14, 12), datetime(2024, 7, 15))
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
     from segsearch.core.types import Hit
 
 
+STDOUT = "-"
+
+
 class Format(StrEnum):
     """What is written."""
 
@@ -48,12 +55,26 @@ def export(
     context: typer.Context,
     text: Words = None,
     into: Annotated[
-        Path, typer.Option(help="File; for a caption pack a folder, or a file that ends in .tar.")
-    ] = Path("segsearch-export"),
+        str,
+        typer.Option(
+            help="File; for a caption pack a folder, or a file that ends in .tar; - for standard "
+            "output."
+        ),
+    ] = "segsearch-export",
     kind: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.COCO,
     under: Below = None,
     everything: Annotated[
         bool, typer.Option("--everything", help="Every region of the library, as without words.")
+    ] = False,
+    relative_to: Annotated[
+        str | None,
+        typer.Option(
+            help="For COCO: the folder that pictures are named below; else what all have in common."
+        ),
+    ] = None,
+    polygons: Annotated[
+        bool,
+        typer.Option("--polygons", help="For COCO: polygons, for tools that read no run lengths."),
     ] = False,
     limit: MostRegions = None,
     per_image: MostOfPicture = 10,
@@ -71,26 +92,30 @@ def export(
 
     if everything and (text is not None or under):
         raise QueryError("Give words, --under PATH or --everything, not several.")
-    if kind is Format.PARQUET and importlib.util.find_spec("pyarrow") is None:
-        raise InputError("The package pyarrow is missing: install segsearch with the extra 'data'.")
-    if kind is not Format.CAPTION_PACK and into.is_dir():
-        raise PathError(f"{str(into)!r} is a folder: name a file (--into).")
+    if kind is not Format.COCO and (relative_to or polygons):
+        raise InputError("--relative-to and --polygons are for --format coco.")
+    target = None if into == STDOUT else Path(into)
+    _check_format(kind, target)
     settings: Settings = context.obj
-    with open_library(settings) as library:
-        if into.is_dir() or not is_stream(into):
-            check_target(library, into)
+    with open_library(settings) as library, _whole_output(kind) as output:
+        if target and (target.is_dir() or not is_stream(target)):
+            check_target(library, target.absolute())
         chosen = RegionSelection(text, under or (), limit, per_image, min_relevance)
         hits = library.select(chosen, partial(typer.echo, err=True))
+        place = target or output
+        coco = {"label": text or "region", "relative_to": relative_to, "polygons": polygons}
         try:
             if kind is Format.CAPTION_PACK:
-                written = write_caption_pack(hits, library.region_sources(), into)
+                written = write_caption_pack(hits, library.region_sources(), place)
             else:
-                written = Written(_write_file(hits, kind, into, text or "region"), {})
+                written = Written(_write_file(hits, kind, place, coco), {})
         except OSError as problem:
             refusal = DiskFullError if tells_of_full_disk(problem) else PathError
-            raise refusal(f"Cannot write to {str(into)!r}: {problem.strerror}.") from problem
-    said_aside = is_stream(into) and not into.is_dir()  # what goes there is read by a program
-    typer.echo(f"{written.regions} regions written to {into}", err=said_aside)
+            raise refusal(f"Cannot write to {into!r}: {problem.strerror}.") from problem
+    # What goes to standard output, a pipe or a device is read by a program.
+    said_aside = target is None or (is_stream(target) and not target.is_dir())
+    shown = into if target else "standard output"
+    typer.echo(f"{written.regions} regions written to {shown}", err=said_aside)
     err = Console(stderr=True)
     for segment_id, reason in list(written.skipped.items())[:LISTED]:
         said = f"skipped segment {segment_id}: {reason}"
@@ -101,7 +126,27 @@ def export(
         raise typer.Exit(NotFoundError.exit_code)
 
 
-def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> int:
+def _check_format(kind: Format, target: Path | None) -> None:
+    """Whether a format can be written here, and to this target."""
+    if kind is Format.PARQUET and importlib.util.find_spec("pyarrow") is None:
+        raise InputError("The package pyarrow is missing: install segsearch with the extra 'data'.")
+    if kind is not Format.CAPTION_PACK and target and target.is_dir():
+        raise PathError(f"{str(target)!r} is a folder: name a file (--into).")
+
+
+@contextmanager
+def _whole_output(kind: Format) -> Iterator[Path]:
+    """A file for what standard output shall hold, copied there when the block ends: only whole
+    files are handed on, and tar and Parquet are written with steps back."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / ("export.tar" if kind is Format.CAPTION_PACK else "export")
+        yield file
+        if file.exists():
+            with file.open("rb") as whole:
+                shutil.copyfileobj(whole, sys.stdout.buffer)
+
+
+def _write_file(hits: Iterable[Hit], kind: Format, into: Path, coco: dict[str, Any]) -> int:
     from segsearch.export.coco import write_coco
     from segsearch.export.documents import write_json_lines
 
@@ -110,5 +155,5 @@ def _write_file(hits: Iterable[Hit], kind: Format, into: Path, label: str) -> in
 
         return write_parquet(hits, into)
     if kind is Format.COCO:
-        return write_coco(hits, into, label)
+        return write_coco(hits, into, **coco)
     return write_json_lines(hits, into)

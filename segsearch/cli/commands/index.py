@@ -13,7 +13,10 @@ from segsearch.cli.signals import INTERRUPTED, stopping
 from segsearch.core.errors import PathError, PictureError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from segsearch.core.settings import Settings
+    from segsearch.media.sources.reader import Sources
 
 POLL_SECONDS = 10.0
 DAY_SECONDS = 86_400.0  # the largest value of such settings
@@ -43,6 +46,10 @@ def index(
     retry_failed: Annotated[
         bool, typer.Option(help="Try pictures again that failed in an earlier run.")
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Only say what would be taken and left out, and why."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Segment and embed pictures.
@@ -64,7 +71,11 @@ def index(
     globs = {"include": include, "exclude": exclude}
     given = {name: tuple(value) for name, value in globs.items() if value}
     settings: Settings = context.obj.model_copy(update=given)
-    Sources(settings).check(paths or ())  # before a library is made for nothing
+    sources = Sources(settings)
+    sources.check(paths or ())  # before a library is made for nothing
+    if explain:
+        _explain(sources, paths or (), as_json=as_json)
+        return
     check_models(settings)
     with (
         open_library(settings, create=bool(paths)) as library,
@@ -88,6 +99,29 @@ def index(
         raise typer.Exit(INTERRUPTED)
     if result.skipped and result.indexed + result.unchanged == 0:
         raise typer.Exit(PictureError.exit_code)
+
+
+def _explain(sources: Sources, paths: Sequence[str], *, as_json: bool) -> None:
+    """Print what a run would take of these paths, and what it would not, with the reasons."""
+    from segsearch.media.sources.passed_by import reason_of_name
+    from segsearch.media.sources.paths import normal, scheme_of, shown
+
+    listing = sources.look(paths)
+    left_out = {shown(name): why for name, why in listing.left_out.items()}
+    for name in map(normal, paths):
+        above = None if scheme_of(name) else reason_of_name(name.strip("/").split("/"))
+        if above:
+            left_out[shown(name)] = f"{above} It is taken because it is named itself."
+    skipped = {file.path: file.reason for file in listing.skipped}
+    if as_json:
+        taken = list(listing.files)
+        print(json.dumps({"taken": taken, "skipped": skipped, "left_out": left_out}))
+        return
+    for name in listing.files:
+        print(f"taken: {name}")
+    for state, reasons in (("skipped", skipped), ("left out", left_out)):
+        for name, why in sorted(reasons.items()):
+            print(f"{state}: {name}: {why}")
 
 
 def worker(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from segsearch.cli.options import AsJson
+from segsearch.cli.targets import refuse_dash
 from segsearch.core.errors import DamageError, PathError
 
 
@@ -71,6 +72,12 @@ def repair(context: typer.Context, as_json: AsJson = False) -> None:
 def prune(
     context: typer.Context,
     dry_run: Annotated[bool, typer.Option(help="Only list what would be forgotten.")] = False,
+    excluded: Annotated[
+        bool,
+        typer.Option(
+            "--excluded", help="Instead, those that the globs of the last `index` left out."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Forget pictures whose files are gone.
@@ -81,12 +88,13 @@ def prune(
     from segsearch.library import open_library
 
     with open_library(context.obj) as library:
-        report = library.maintenance.prune(dry_run=dry_run)
+        report = library.maintenance.prune(dry_run=dry_run, excluded=excluded)
     if as_json:
         print(json.dumps(asdict(report)))
         return
     for path in report.paths:
-        print(f"{'gone' if dry_run else 'forgotten'}: {path}")
+        state = "left out" if excluded else "gone"
+        print(f"{state if dry_run else 'forgotten'}: {path}")
     done = "would be removed" if dry_run else "removed"
     print(f"{len(report.paths)} paths, {report.images} images {done}.")
 
@@ -103,6 +111,7 @@ def backup(
     """
     from segsearch.library import open_library
 
+    refuse_dash(file)
     with open_library(context.obj) as library:
         library.maintenance.backup(file)
     size = file.stat().st_size

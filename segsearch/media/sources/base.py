@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol
 
 from pathspec import GitIgnoreSpec
 
+from segsearch.core.names import folded
 from segsearch.core.types import FileStamp, Skipped
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.sources.paths import shown, suffix_of
@@ -20,12 +21,15 @@ COMPANION = "Camera RAW beside a picture of the same name: that one is indexed i
 NO_RAW = 'Camera RAW needs an extra package: `pip install "segsearch[raw]"`.'
 NO_FILE = "Not a regular file."
 NOWHERE = "The link leads nowhere."
+NOT_INCLUDED = "No glob of --include or SEGSEARCH_INCLUDE matches it."
+EXCLUDED = "A glob of --exclude or SEGSEARCH_EXCLUDE matches it."
 MTIMES = 2**64  # as many as a catalog holds, half of them before 1970
 
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """Something that lies in a source: a file with its stamp, or a reason why it is none.
+    """Something that lies in a source: a file with its stamp, or a reason why it is none, or why a
+    look passes it by with all that lies below it (`passed_by`).
 
     `below` is its name relative to what the user named, `""` when that is the entry itself.
     One that `is_beside` was not asked for: it only tells which files are pictures of one name.
@@ -36,6 +40,7 @@ class SourceEntry:
     stamp: FileStamp | None = None
     reason: str | None = None
     is_beside: bool = False
+    passed_by: str | None = None
 
 
 def stamped(size_bytes: int, mtime_ns: int) -> FileStamp:
@@ -50,7 +55,8 @@ class Source(Protocol):
     """One kind of place where picture files lie."""
 
     def entries(self, name: str) -> Iterator[SourceEntry]:
-        """Everything at or below a name, hidden files left out, in no particular order.
+        """Everything at or below a name, in no particular order; of what is passed by, only the
+        topmost.
 
         PathError when there is nothing of that name.
         """
@@ -70,12 +76,21 @@ class RawBeside:
 @dataclass(frozen=True, slots=True)
 class SourceListing:
     """Picture files by name, and those passed over; `listed` are all files that were seen, those
-    too that the globs leave out. `companions` are the RAW files that their pictures stand for."""
+    too that the globs leave out. `companions` are the RAW files that their pictures stand for;
+    `left_out` has the reasons of what was no choice for a picture: files by the globs, files and
+    folders by their names."""
 
     files: dict[str, FileStamp]
     skipped: tuple[Skipped, ...]
     listed: frozenset[str] = frozenset()
     companions: dict[str, RawBeside] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def excluded(self) -> set[str]:
+        """Files that the globs leave out."""
+        by_globs = {EXCLUDED, NOT_INCLUDED}
+        return {name for name, reason in self.left_out.items() if reason in by_globs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +103,28 @@ class FileSelection:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    def compiled(self) -> Callable[[str], bool]:
-        """Whether a relative name is wanted."""
-        included = GitIgnoreSpec.from_lines(glob.lower() for glob in self.include)
-        excluded = GitIgnoreSpec.from_lines(glob.lower() for glob in self.exclude)
+    def compiled(self) -> Callable[[str], str | None]:
+        """Why a relative name is not wanted; None for one that is."""
+        included = GitIgnoreSpec.from_lines(map(_line, self.include))
+        excluded = GitIgnoreSpec.from_lines(map(_line, self.exclude))
 
-        def wants(below: str) -> bool:
-            low = below.lower()
-            if self.include and not included.match_file(low):
-                return False
-            return not excluded.match_file(low)
+        def refusal(below: str) -> str | None:
+            name = _matchable(below)
+            if self.include and not included.match_file(name):
+                return NOT_INCLUDED
+            return EXCLUDED if excluded.match_file(name) else None
 
-        return wants
+        return refusal
+
+
+def _line(glob: str) -> str:
+    """A glob as a line of a `.gitignore`, in which `#` would begin a remark."""
+    return _matchable(f"\\{glob}" if glob.startswith("#") else glob)
+
+
+def _matchable(text: str) -> str:
+    """Text whose letters match in every form; pathspec's dot matches no line's end."""
+    return folded(text).replace("\n", "\v")
 
 
 def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: bool) -> SourceListing:
@@ -112,11 +137,17 @@ def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: boo
     beside: dict[str, FileStamp] = {}
     skipped: list[Skipped] = []
     listed: set[str] = set()
-    wants = selection.compiled()
+    left_out: dict[str, str] = {}
+    refused_by_globs = selection.compiled()
     for entry in entries:
+        if entry.passed_by:
+            left_out[entry.name] = entry.passed_by
+            continue
         if entry.reason not in {NO_FILE, NOWHERE}:
             listed.add(entry.name)
-        if entry.below and not wants(entry.below):
+        unwanted = refused_by_globs(entry.below) if entry.below else None
+        if unwanted:
+            left_out[entry.name] = unwanted
             continue
         reason = entry.reason or _refusal(entry, raw=raw)
         if entry.is_beside:
@@ -135,6 +166,7 @@ def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: boo
         tuple(sorted(skipped, key=lambda skip: (skip.path, skip.reason))),
         frozenset(listed),
         companions,
+        left_out,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from segsearch.core.errors import PathError, PictureError
 from segsearch.core.types import UNKNOWN_MTIME_NS, FileStamp
 from segsearch.media.sources.base import SourceEntry, stamped
+from segsearch.media.sources.passed_by import reason_of_name
 
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 CHECKSUMS = ("ETag", "etag", "md5Hash", "checksum", "sha256")
@@ -20,7 +21,7 @@ class Stores:
     """URLs of fsspec, read with the credentials that the file system finds by itself."""
 
     def entries(self, name: str) -> Iterator[SourceEntry]:
-        """An object, or everything below a prefix, parts that begin with a dot left out."""
+        """An object, or everything below a prefix."""
         system, path = _connect(name)
         try:
             files = system.find(path, detail=True)
@@ -30,9 +31,8 @@ class Stores:
             raise PathError(f"There is nothing at {name!r}.")
         for file, info in files.items():
             below = str(file)[len(path) :].strip("/")
-            if any(part.startswith(".") for part in below.split("/")):
-                continue
-            yield SourceEntry(system.unstrip_protocol(file), below, stamp_of(info))
+            place, passed_by = system.unstrip_protocol(file), reason_of_name(below.split("/"))
+            yield SourceEntry(place, below, stamp_of(info), passed_by=passed_by)
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from segsearch.core.errors import PathError
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.sources.base import NO_FILE, NOWHERE, SourceEntry, stamped, stem_of
+from segsearch.media.sources.passed_by import LIBRARY, LINK, reason_of_name
 from segsearch.media.sources.paths import UPLOAD, suffix_of
 
 PICTURE_SUFFIXES = SUFFIXES | RAW_SUFFIXES
@@ -27,9 +28,9 @@ class Folders:
     def entries(self, name: str) -> Iterator[SourceEntry]:
         """A file, or everything below a folder.
 
-        Names that begin with a dot are left out (macOS's `._` companions are such), and so is the
-        library, unless something in it is named outright. Links to files are followed; links to
-        folders are not, unless one is named outright, so no loop can form.
+        Hidden names (macOS's `._` companions are such) and those of systems are passed by, and so
+        is the library, unless something in it is named outright. Links to files are followed;
+        links to folders are not, unless one is named outright, so no loop can form.
         """
         if not os.path.lexists(name):
             raise PathError(f"There is no file or folder {name!r}.")
@@ -40,7 +41,11 @@ class Folders:
 
     def changed(self, name: str, root: str) -> Iterator[SourceEntry]:
         """What a look at all of `root` would find at or below `name`, which lies in it."""
-        if not os.path.lexists(name) or left_out(name, root, self._library):
+        if not os.path.lexists(name):
+            return
+        passed_by = left_out(name, root, self._library)
+        if passed_by:
+            yield SourceEntry(name, os.path.relpath(name, root), passed_by=passed_by)
             return
         if Path(name).is_dir():
             if name == root or not Path(name).is_symlink():
@@ -68,14 +73,24 @@ class Folders:
         """Everything below a folder, named relative to `root`."""
         unreadable: list[OSError] = []
         for place, folders, names in os.walk(name, onerror=unreadable.append):
-            paths = {name: os.path.join(place, name) for name in folders}
-            folders[:] = [
-                name for name, path in paths.items() if not left_out(path, place, self._library)
-            ]
-            for name in names:
-                if not name.startswith("."):
-                    path = os.path.join(place, name)
-                    yield _entry(path, os.path.relpath(path, root))
+            followed: list[str] = []
+            for part in folders:
+                path = os.path.join(place, part)
+                passed_by = left_out(path, place, self._library)
+                if passed_by is None and Path(path).is_symlink():
+                    passed_by = LINK
+                if passed_by:
+                    yield SourceEntry(path, os.path.relpath(path, root), passed_by=passed_by)
+                else:
+                    followed.append(part)
+            folders[:] = followed
+            for part in names:
+                path = os.path.join(place, part)
+                below, passed_by = os.path.relpath(path, root), reason_of_name((part,))
+                if passed_by:
+                    yield SourceEntry(path, below, passed_by=passed_by)
+                else:
+                    yield _entry(path, below)
         for problem in unreadable:
             folder = str(problem.filename)
             reason = f"The folder cannot be read: {problem.strerror}."
@@ -102,12 +117,13 @@ class Folders:
         return moved if Path(moved).is_file() else name
 
 
-def left_out(path: str, root: str, library: str) -> bool:
-    """Whether a look at `root` passes by a path in it: hidden somewhere below, or the library's."""
-    below = Path(path).relative_to(root)
-    hidden = any(part.startswith(".") for part in below.parts)
+def left_out(path: str, root: str, library: str) -> str | None:
+    """Why a look at `root` passes by a path in it, by a name below or as the library's; or None."""
+    reason = reason_of_name(Path(path).relative_to(root).parts)
+    if reason:
+        return reason
     inside = Path(root).is_relative_to(library)  # named outright
-    return hidden or (not inside and Path(path).is_relative_to(library))
+    return LIBRARY if not inside and Path(path).is_relative_to(library) else None
 
 
 def _files_in(folder: str) -> list[str]:

@@ -12,10 +12,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from segsearch.core.errors import PathError
+from segsearch.core.names import composed
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 SHARD = re.compile(r"\.tar/", re.IGNORECASE)
-UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}\.[^/]+$")  # in a library's folder
+UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}[./][^/]+$")  # in a library's folder
 WEB = frozenset({"http", "https"})
 
 
@@ -28,17 +29,50 @@ def scheme_of(name: str) -> str | None:
 def normal(name: str | Path) -> str:
     """The one name that the catalog knows a place by: an absolute path, or a URL as it stands.
 
-    `file://` URLs become paths. Links stay as the user wrote them. PathError for an empty name:
-    Python takes it for the current folder, and a shell makes it of a variable that is not set.
+    `file://` URLs become paths. Where nothing lies at a path, one that differs only in whether
+    accents are parted from their letters counts: macOS writes names so, and no keyboard does.
+    Links stay as the user wrote them. PathError for an empty name: Python takes it for the current
+    folder, and a shell makes it of a variable that is not set; and for a `file://` URL that says
+    more than a path of this machine.
     """
     text = str(name)
     scheme = scheme_of(text)
     if scheme not in {None, "file"}:
         return text
-    path = text if scheme is None else unquote(urlsplit(text).path)
+    path = text if scheme is None else _path_of(text)
     if not path.strip():
         raise PathError(f"{text!r} names no path: for the current folder say '.'.")
-    return os.path.abspath(path)
+    return _on_disk(os.path.abspath(path))
+
+
+def _on_disk(path: str) -> str:
+    """A path as the disk spells it; as it is where nothing on the disk is meant."""
+    if path.isascii() or os.path.lexists(path):
+        return path
+    place = "/"
+    for part in path.strip("/").split("/"):
+        step = os.path.join(place, part)
+        if not os.path.lexists(step):
+            try:
+                names = [entry.name for entry in Path(place).iterdir()]
+            except OSError:
+                return path
+            alike = [name for name in names if composed(name) == composed(part)]
+            if not alike:
+                return path
+            step = os.path.join(place, min(alike))
+        place = step
+    return place
+
+
+def _path_of(url: str) -> str:
+    """The path that a `file://` URL stands for."""
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"}:
+        raise PathError(f"{url!r} names another machine: mount its folder, and name its path.")
+    if parts.query or parts.fragment:
+        raise PathError(f"{url!r} is no file's URL: write ? as %3F and # as %23, or name a path.")
+    return unquote(parts.path)
 
 
 def shown(name: str) -> str:
@@ -69,12 +103,17 @@ def suffix_of(name: str) -> str:
     return os.path.splitext(text)[1].lower()  # noqa: PTH122  a URL is no Path
 
 
+def is_upload(name: str) -> bool:
+    """Whether a file was uploaded to a library: its folder says nothing to a person."""
+    return UPLOAD.search(name) is not None
+
+
 def album_of(name: str) -> str | None:
     """The folder, or the shard, that a picture lies in: people name albums by folders.
 
     None for an upload: nobody gave its folder a name.
     """
-    if UPLOAD.search(name):
+    if is_upload(name):
         return None
     parent = name.rpartition("/")[0].rpartition("/")[2]
     return (parent[:-4] if parent.lower().endswith(".tar") else parent) or None

@@ -55,14 +55,18 @@ class Sources:
         Of a path below one of the folders `within`, what a look at all of that folder would take.
         PathError for a name that leads nowhere, or when nothing at all is found; never `within`.
         """
+        listing = self.look(names, within=within)
+        if not (listing.listed or listing.skipped or within):
+            raise PathError(f"There are no files in {', '.join(repr(str(n)) for n in names)}.")
+        return listing
+
+    def look(self, names: Sequence[str | Path], *, within: Sequence[Path] = ()) -> SourceListing:
+        """As `find`, but for places where there is nothing to find."""
         raw = find_spec("rawpy") is not None
         roots = [normal(root) for root in within]
         entries = [entry for name in names for entry in self._entries(normal(name), roots)]
         beside = self._folders.beside(entries) if within else ()
-        listing = choose([*entries, *beside], self._selection, raw=raw)
-        if not entries and not within:
-            raise PathError(f"There are no files in {', '.join(repr(str(n)) for n in names)}.")
-        return listing
+        return choose([*entries, *beside], self._selection, raw=raw)
 
     def holds(self, name: str) -> bool:
         """Whether a file is still there; True when that cannot be told."""
@@ -129,7 +133,9 @@ class Sources:
         entries = self._folders.changed(name, root) if root else self._source(name).entries(name)
         for entry in entries:
             low = entry.name.lower()
-            if low.endswith(COMPRESSED):
+            if entry.passed_by:
+                yield entry
+            elif low.endswith(COMPRESSED):
                 yield SourceEntry(entry.name, entry.below, reason=NO_SEEKING)
             elif low.endswith(ARCHIVE) and entry.stamp and scheme_of(name) not in WEB:
                 try:

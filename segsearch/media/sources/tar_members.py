@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.sources.base import NO_FILE, NOWHERE
+from segsearch.media.sources.passed_by import reason_of_name
 from segsearch.media.sources.paths import suffix_of
 
 ARCHIVE = ".tar"
@@ -202,7 +203,8 @@ def _is_outside(name: str) -> bool:
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") and part != ".." for part in name.split("/"))
+    """Whether a look passes by it; what leads out of the archive is refused with a reason."""
+    return reason_of_name(part for part in name.split("/") if part != "..") is not None
 
 
 def _is_picture(name: str) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.errors import ConflictError, NotFoundError
-from segsearch.core.names import checked_name
+from segsearch.core.names import checked_name, composed
 from segsearch.core.types import Collection
 from segsearch.storage.catalog.database import NOW, Database, portions
 from segsearch.storage.catalog.rows import iso
@@ -91,7 +91,7 @@ def members_of(name: str) -> sa.Select[Any]:
     """Ids of a collection's images."""
     joined = COLLECTION_IMAGE.join(COLLECTION, COLLECTION.c.id == COLLECTION_IMAGE.c.collection_id)
     ids = sa.select(COLLECTION_IMAGE.c.image_id).select_from(joined)
-    return ids.where(COLLECTION.c.name == name)
+    return ids.where(COLLECTION.c.name == composed(name))
 
 
 def _counted() -> sa.Select[Any]:
@@ -103,17 +103,20 @@ def _counted() -> sa.Select[Any]:
 
 
 def _named(db: sa.Connection, name: str) -> Collection:
-    row = db.execute(_counted().where(COLLECTION.c.name == name)).first()
+    row = db.execute(_counted().where(COLLECTION.c.name == composed(name))).first()
     if row is None:
         raise _unknown(name)
     return _collection(row)
 
 
-def refuse_unknown(db: sa.Connection, names: Sequence[str]) -> None:
-    """NotFoundError for the first name of no collection."""
-    known = set(db.execute(sa.select(COLLECTION.c.name)).scalars()) if names else set()
+def refuse_unknown(
+    db: sa.Connection, names: Sequence[str], form: Callable[[str], str] = composed
+) -> None:
+    """NotFoundError for the first name of no collection, compared in a form."""
+    known = db.execute(sa.select(COLLECTION.c.name)).scalars() if names else ()
+    forms = set(map(form, known))
     for name in names:
-        if name not in known:
+        if form(name) not in forms:
             raise _unknown(name)
 
 

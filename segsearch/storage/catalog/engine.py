@@ -34,7 +34,9 @@ def create_engine(file: Path, *, read_only: bool = False) -> sa.Engine:
     """
     if not read_only:
         waits = {"timeout": BUSY_TIMEOUT_MS / 1000}
-        engine = sa.create_engine(f"sqlite:///{file}", connect_args=waits)
+        # As text of a URL, `?` and `%20` in a path would lead to another file.
+        address = sa.URL.create("sqlite", database=str(file))
+        engine = sa.create_engine(address, connect_args=waits)
         event.listen(engine, "connect", _configure)
     else:
         opened = partial(open_to_read, file)

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from segsearch.core.names import composed, folded
 from segsearch.core.types import FileStamp, State
 from segsearch.media.sources.paths import shown
 from segsearch.storage.catalog.database import NOW, Database, portions
@@ -16,6 +17,7 @@ from segsearch.storage.catalog.queue import FRESH
 from segsearch.storage.catalog.tables import COLLECTION_IMAGE, IMAGE, IMAGE_TAG, INGEST, SOURCE
 
 IS_MISSING = SOURCE.c.missing_since.is_not(None)
+IS_EXCLUDED = SOURCE.c.excluded_since.is_not(None)
 
 
 class FileMixin(Database):
@@ -47,6 +49,8 @@ class FileMixin(Database):
                 "size_bytes": stamp.size_bytes,
                 "mtime_ns": stamp.mtime_ns,
                 "missing_since": None,
+                "excluded_since": None,
+                "folded": folded(path),
             }
             upsert = insert(SOURCE).values(path=path, **values)
             db.execute(upsert.on_conflict_do_update(index_elements=["path"], set_=values))
@@ -58,16 +62,28 @@ class FileMixin(Database):
 
     def find_images(self, places: Sequence[str]) -> list[int]:
         """Ids of images at these places, or anywhere below them, ascending."""
-        return sorted(self._find(SOURCE.c.image_id, places))
+        return sorted(set(self._find(places).values()))
 
     def find_paths(self, places: Sequence[str]) -> list[str]:
-        """The known paths at these places, or anywhere below them, sorted."""
-        return sorted(self._find(SOURCE.c.path, places))
+        """The known paths at these places, or anywhere below them, sorted.
 
-    def _find(self, column: sa.Column[Any], places: Sequence[str]) -> set[Any]:
-        queries = [sa.select(column).where(_at_or_below(place)) for place in places]
+        Where nothing lies at a place as it is written, accents may be parted from their letters
+        or not; upper and lower case count.
+        """
+        return sorted(self._find(places))
+
+    def _find(self, places: Sequence[str]) -> dict[str, int]:
+        """Ids of images by path, at or below these places."""
+        found: dict[str, int] = {}
+        paths = sa.select(SOURCE.c.path, SOURCE.c.image_id)
         with self._reading() as db:
-            return {value for query in queries for value in db.execute(query).scalars()}
+            for place in map(shown, places):
+                rows = db.execute(paths.where(_at_or_below(SOURCE.c.path, place))).all()
+                if not rows and not place.isascii():
+                    alike = db.execute(paths.where(_at_or_below(SOURCE.c.folded, folded(place))))
+                    rows = [row for row in alike if _lies_at(composed(row.path), composed(place))]
+                found.update((path, image_id) for path, image_id in rows)
+        return found
 
     def states_at(self, paths: Sequence[str], recipe_id: int) -> dict[str, State]:
         """How far the images at those paths that are known are under a recipe."""
@@ -119,6 +135,20 @@ class FileMixin(Database):
                 db.execute(sa.update(INGEST).where(failed).values(FRESH))
                 db.execute(sa.update(SOURCE).where(gone).values(missing_since=None))
 
+    def excluded_paths(self) -> list[str]:
+        """Paths marked as left out by the globs, sorted."""
+        with self._reading() as db:
+            left_out = sa.select(SOURCE.c.path).where(IS_EXCLUDED).order_by(SOURCE.c.path)
+            return list(db.execute(left_out).scalars())
+
+    def mark_excluded(self, paths: Sequence[str], *, excluded: bool = True) -> None:
+        """Note that the globs leave files out, or no longer do; their images stay."""
+        with self._writing() as db:
+            for portion in portions(paths):
+                marks = sa.update(SOURCE).where(SOURCE.c.path.in_(portion))
+                marks = marks.where(~IS_EXCLUDED if excluded else IS_EXCLUDED)
+                db.execute(marks.values(excluded_since=NOW if excluded else None))
+
     def forget_paths(self, paths: Sequence[str]) -> int:
         """Forget paths, and images left without any; how many images that was."""
         with self._writing() as db:
@@ -127,15 +157,19 @@ class FileMixin(Database):
             return drop_images(db, without_path())
 
 
-def _at_or_below(place: str) -> sa.ColumnElement[bool]:
+def _lies_at(path: str, place: str) -> bool:
+    bare = place.rstrip("/")
+    return path == bare or path.startswith(f"{bare}/")
+
+
+def _at_or_below(column: sa.Column[Any], place: str) -> sa.ColumnElement[bool]:
     """Whether a file lies at a path, or anywhere below it as a folder.
 
     A span of the paths' order, from `/` up to the character behind it: SQLite's LIKE takes upper
     and lower case for the same, and other folders with it.
     """
-    bare = shown(place).rstrip("/")
-    below = (SOURCE.c.path > f"{bare}/") & (SOURCE.c.path < f"{bare}0")
-    return (SOURCE.c.path == bare) | below
+    bare = place.rstrip("/")
+    return (column == bare) | ((column > f"{bare}/") & (column < f"{bare}0"))
 
 
 def _try_vanished_again(db: sa.Connection, image_id: int) -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from segsearch.core.arrays import Ids
 from segsearch.core.filters import ACROSS, DOWN, Filters, parse_place
+from segsearch.core.names import folded
 from segsearch.storage.catalog.collections import refuse_unknown
 from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.tables import (
@@ -24,7 +25,8 @@ from segsearch.storage.catalog.tables import (
 )  # fmt: skip
 
 HEX = "[0-9a-f]"
-UPLOADED = f"*/uploads/{HEX * 2}/{HEX * 64}.*"  # as `sources.paths.UPLOAD` has it
+# As `sources.paths.UPLOAD` has it: a file, or the folder of one.
+UPLOADED = (f"*/uploads/{HEX * 2}/{HEX * 64}.*", f"*/uploads/{HEX * 2}/{HEX * 64}/")
 EARTH_KM = 6371.0088  # mean radius (IUGG)
 Condition = sa.ColumnElement[bool]
 
@@ -42,15 +44,27 @@ class FilterMixin(Database):
             .order_by(SEGMENT.c.id)
         )
         with self._reading() as db:
-            refuse_unknown(db, filters.collections)
-            if filters.near is not None:  # SQLite may be built without sine and cosine
-                driver: Any = db.connection.driver_connection
-                driver.create_function("kilometres", 4, kilometres, deterministic=True)
+            refuse_unknown(db, filters.collections, folded)
+            driver: Any = db.connection.driver_connection
+            # SQLite knows upper and lower case of ASCII alone, and may have no sine and cosine.
+            driver.create_function("folded", 1, _folded, deterministic=True)
+            driver.create_function("kilometres", 4, kilometres, deterministic=True)
             return np.array(db.execute(query).scalars().all(), np.int64)
 
 
+def _folded(text: str | None) -> str | None:
+    return None if text is None else folded(text)
+
+
+def _among(column: sa.Column[Any], names: tuple[str, ...]) -> Condition:
+    """Whether a column holds one of these names, as a person reads them."""
+    return sa.Function[str]("folded", column).in_(sorted(set(map(folded, names))))
+
+
 def sqlite_glob(pattern: str) -> str:
-    """A shell's glob as SQLite's GLOB has it; one that starts anywhere may begin in any folder."""
+    """A shell's glob as SQLite's GLOB has it, for folded paths; one that starts anywhere may begin
+    in any folder."""
+    pattern = folded(pattern)
     anywhere = pattern if pattern.startswith(("/", "*")) or "://" in pattern else f"*/{pattern}"
     return re.sub(r"\[!", "[^", anywhere)
 
@@ -59,14 +73,14 @@ def _of_image(filters: Filters) -> Iterator[Condition]:
     if filters.image_ids is not None:
         yield IMAGE.c.id.in_(filters.image_ids)
     if filters.paths:
-        globs = [SOURCE.c.path.op("GLOB")(sqlite_glob(glob)) for glob in filters.paths]
+        globs = [SOURCE.c.folded.op("GLOB")(sqlite_glob(glob)) for glob in filters.paths]
         yield _has_source(sa.or_(*globs))
     if filters.albums:
         yield _has_source(sa.or_(*(_in_album(name) for name in filters.albums)))
     if filters.collections:
         member = COLLECTION_IMAGE.join(COLLECTION)
         named = sa.select(COLLECTION_IMAGE.c.image_id).select_from(member)
-        yield IMAGE.c.id.in_(named.where(COLLECTION.c.name.in_(filters.collections)))
+        yield IMAGE.c.id.in_(named.where(_among(COLLECTION.c.name, filters.collections)))
     yield from _between(IMAGE.c.width, filters.min_width, filters.max_width)
     yield from _between(IMAGE.c.height, filters.min_height, filters.max_height)
     if filters.taken_after is not None:
@@ -74,8 +88,7 @@ def _of_image(filters: Filters) -> Iterator[Condition]:
     if filters.taken_before is not None:
         yield IMAGE.c.taken_at < filters.taken_before
     if filters.cameras:
-        cameras = [name.lower() for name in filters.cameras]
-        yield sa.func.lower(IMAGE.c.camera).in_(cameras)
+        yield _among(IMAGE.c.camera, filters.cameras)
     yield from _of_tags(filters)
     yield from _of_place(filters)
 
@@ -90,7 +103,7 @@ def _of_tags(filters: Filters) -> Iterator[Condition]:
 
 
 def _is_tagged(names: tuple[str, ...]) -> Condition:
-    return sa.exists().where(IMAGE_TAG.c.image_id == IMAGE.c.id, IMAGE_TAG.c.tag.in_(names))
+    return sa.exists().where(IMAGE_TAG.c.image_id == IMAGE.c.id, _among(IMAGE_TAG.c.tag, names))
 
 
 def _of_place(filters: Filters) -> Iterator[Condition]:
@@ -122,11 +135,13 @@ def kilometres(
 
 def _in_album(name: str) -> Condition:
     """In a folder of this name, or in a shard of it, as `sources.paths.album_of` has it."""
-    path = SOURCE.c.path
+    path, name = SOURCE.c.folded, folded(name)
     # Whatever is no slash is cut off the end, which leaves the folder with its slash.
     folder = sa.func.rtrim(path, sa.func.replace(path, "/", ""))
-    ends = (f"*/{_literal(name)}/", f"*/{_literal(name)}.[tT][aA][rR]/")
-    return sa.or_(*(folder.op("GLOB")(end) for end in ends)) & path.bool_op("NOT GLOB")(UPLOADED)
+    ends = (f"*/{_literal(name)}/", f"*/{_literal(name)}.tar/")
+    named = sa.or_(*(folder.op("GLOB")(end) for end in ends))
+    places = zip((path, folder), UPLOADED, strict=True)
+    return sa.and_(named, *(place.bool_op("NOT GLOB")(glob) for place, glob in places))
 
 
 def _has_source(condition: Condition) -> Condition:

@@ -96,7 +96,7 @@ class ImageMixin(Database):
 
     def counts(self) -> dict[str, int]:
         """`images`, `segments`, `pending` (with running ones), `failed` and `quarantined` of the
-        active recipe, images with `near_duplicates`, and `missing` paths."""
+        active recipe, images with `near_duplicates`, and `missing` and `excluded` paths."""
         states = (
             sa.select(INGEST.c.state, sa.func.count())
             .where(INGEST.c.recipe_id == ACTIVE_RECIPE)
@@ -104,6 +104,7 @@ class ImageMixin(Database):
         )
         in_use = sa.select(sa.func.count()).where(SEGMENT.c.recipe_id == ACTIVE_RECIPE)
         gone = sa.select(sa.func.count()).where(SOURCE.c.missing_since.is_not(None))
+        left_out = sa.select(sa.func.count()).where(SOURCE.c.excluded_since.is_not(None))
         alike = sa.select(sa.func.count(NEAR_DUPLICATE.c.image_id.distinct()))
         with self._reading() as db:
             by_state = _counts(db, states)
@@ -115,6 +116,7 @@ class ImageMixin(Database):
                 "quarantined": by_state[State.QUARANTINED],
                 "near_duplicates": db.execute(alike).scalar_one(),
                 "missing": db.execute(gone).scalar_one(),
+                "excluded": db.execute(left_out).scalar_one(),
             }
 
     def statistics(self) -> dict[str, Any]:

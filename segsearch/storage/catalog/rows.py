@@ -15,6 +15,7 @@ from segsearch.core.arrays import DescribedSegment, Vector, VectorRows
 from segsearch.core.errors import DamageError
 from segsearch.core.types import Box, Image, Mask, PictureInfo, Recipe, Segment, State
 from segsearch.masks.traits import traits
+from segsearch.media.sources.paths import is_upload
 
 QUALITY = ("predicted_iou", "stability")  # what regions are told from parts by
 PLACES = ("x0", "y0", "x1", "y1", "area", "width", "height")
@@ -90,7 +91,8 @@ def image_from(
         width=row.width,
         height=row.height,
         format=row.format,
-        paths=tuple(sorted(paths)),
+        # The first one is shown: where a person keeps the file, rather than the library.
+        paths=tuple(sorted(paths, key=lambda path: (is_upload(path), path))),
         state=State(row.state or State.PENDING),
         reason=row.reason,
         info=info if row.width else None,

@@ -53,6 +53,9 @@ SOURCE = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("mtime_ns", sa.BigInteger, nullable=False),
     sa.Column("missing_since", sa.Float),  # when the file was first found to be gone
+    # What it is compared by: `core.names.folded`. The path itself stays as the disk has it.
+    sa.Column("folded", sa.Text, nullable=False, server_default=""),
+    sa.Column("excluded_since", sa.Float),  # when a run first left it out by its globs
 )
 
 INGEST = sa.Table(

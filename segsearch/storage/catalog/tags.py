@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from segsearch.core.names import composed
 from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.tables import IMAGE, IMAGE_TAG
 
@@ -17,8 +18,10 @@ class TagMixin(Database):
     def tag_images(
         self, image_ids: Sequence[int], *, add: Collection[str] = (), remove: Collection[str] = ()
     ) -> list[int]:
-        """Give tags to images and take some away; the ids of those that exist come back."""
+        """Give tags to images and take some away, in their one form; the ids of those that exist
+        come back."""
         tagged: list[int] = []
+        add, remove = set(map(composed, add)), set(map(composed, remove))
         with self._writing() as db:
             for portion in portions(image_ids):
                 known = sa.select(IMAGE.c.id).where(IMAGE.c.id.in_(portion)).order_by(IMAGE.c.id)
