@@ -38,8 +38,12 @@ def merges() -> SimpleTokenizer:
     return SimpleTokenizer(context_length=32)
 
 
+# Two libraries' tables of letters part on code points that Unicode has not given out.
+ASSIGNED = st.characters(exclude_categories=("Cs", "Cn", "Co"))
+
+
 @settings(max_examples=300, deadline=None)
-@given(text=st.text(max_size=60) | st.sampled_from(TEXTS))
+@given(text=st.text(ASSIGNED, max_size=60) | st.sampled_from(TEXTS))
 def test_tokens_are_those_of_open_clip(merges: SimpleTokenizer, text: str) -> None:
     ours = Tokens.read(json.loads(json.dumps(tokens_of(merges).document)))
     assert np.array_equal(ours([text]), np.asarray(merges([text])))
