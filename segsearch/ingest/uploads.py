@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import threading
 import time
 import uuid
@@ -32,6 +33,7 @@ from segsearch.media.sources.paths import normal
 from segsearch.storage.catalog.sql_catalog import Catalog
 
 FOLDER = "uploads"
+SHA256 = re.compile("[0-9a-f]{64}")
 PIECE_BYTES = 1_048_576
 STALE_SECONDS = 86_400  # after which an upload that has not ended was killed
 ENDINGS = {
@@ -97,7 +99,7 @@ class Uploads:
         with self._lock, _disk_errors_as_ours(self._folder):
             digests = self._catalog.digests(image_ids)
             removed = self._catalog.remove_images(image_ids)
-            for digest in digests:
+            for digest in filter(SHA256.fullmatch, digests):  # nothing else names an upload
                 for path in (self._folder / digest[:2]).glob(f"{digest}.*"):
                     path.unlink(missing_ok=True)
         return removed
