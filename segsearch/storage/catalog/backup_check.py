@@ -36,7 +36,7 @@ SHA256 = "length({0}) != 64 OR {0} GLOB '*[^0-9a-f]*'"
 LATEST_SECONDS = 253_402_300_799.0  # the end of the year 9999, as far as Python counts
 REPORT = re.compile(r"reports/job-\d+\.jsonl", re.ASCII)
 # What a value of each kind is to SQLite; of those that a column's type is of the first counts.
-STORED: tuple[tuple[type[sa.types.TypeEngine[object]], str], ...] = (
+STORED: tuple[tuple[type[Any], str], ...] = (
     (sa.Boolean, "typeof({0}) = 'integer' AND {0} IN (0, 1)"),
     (sa.Integer, "typeof({0}) = 'integer'"),
     (sa.Float, "typeof({0}) IN ('real', 'integer') AND abs({0}) < 1e300"),
