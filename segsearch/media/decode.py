@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from segsearch.core.errors import PictureError, PictureTooLargeError
 from segsearch.core.settings import Settings
 from segsearch.core.types import PictureInfo
 from segsearch.media.exif import orientation_of, picture_info
+from segsearch.media.opening import open_as
 from segsearch.media.raw import RAW_SUFFIXES, develop, exif_of, is_raw
 
 __all__ = [
@@ -152,9 +152,7 @@ def decode_small(data: bytes, side_px: int, limits: Limits = DEFAULT_LIMITS) -> 
 def _foreign_errors_as_ours() -> Iterator[None]:
     """Pillow raises a dozen kinds of error on hostile bytes; each becomes one PictureError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield  # what Pillow warns of stays a warning: filters belong to the whole process
     except UnidentifiedImageError as problem:
         raise PictureError(
             "The file is not a picture in a format this program reads (JPEG, PNG, WebP, GIF, "
@@ -166,7 +164,7 @@ def _foreign_errors_as_ours() -> Iterator[None]:
         ) from problem
     except (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError) as problem:
         raise PictureError(f"The picture is damaged: {_sentence(problem)}.") from problem
-    except (TypeError, KeyError, IndexError, AttributeError, RuntimeError) as problem:
+    except (TypeError, KeyError, IndexError, AttributeError, RuntimeError, Warning) as problem:
         # Plugins meet impossible headers with whatever Python raises first.
         raise PictureError(f"The picture is damaged: {_sentence(problem)}.") from problem
     except Exception as problem:
@@ -195,9 +193,7 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
 
         register_heif_opener()  # the only way in; does nothing the second time
         formats = (*FORMATS, "HEIF")
-    if Image.MAX_IMAGE_PIXELS is not None and limits.max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # else Pillow refuses what our limit allows
-    picture = Image.open(io.BytesIO(data), formats=formats)
+    picture = open_as(formats, data)
     width, height = picture.size
     _check_size(width, height, limits)
     if width < 1 or height < 1:
