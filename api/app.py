@@ -68,6 +68,9 @@ def create_app(
         summary="Search pictures by the things in them.",
         description=DESCRIPTION,
         openapi_tags=TAGS,
+        servers=[{"url": "/", "description": "This server."}],
+        contact={"name": "segsearch"},
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=_lifespan,
         docs_url=None,  # those load scripts from elsewhere; ours is static/docs.html
         redoc_url=None,
@@ -75,7 +78,7 @@ def create_app(
     shared = Shared(library, KeyRing(library.settings.library))
     app.state.shared, app.state.metrics = shared, Metrics(shared)
     errors.install(app)
-    openapi.describe(app)
+    openapi.describe(app, need_key=need_key)
     _add_middleware(app, shared, hosts=hosts, need_key=need_key)
     for router in ROUTERS:
         app.include_router(router)

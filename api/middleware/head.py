@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ENDLESS = "/v1/jobs/events"  # its body would be waited for, though nobody gets it
+from segsearch_api.errors import ENDLESS
 
 
 class HeadMiddleware:

@@ -151,7 +151,9 @@ def streamed(*texts: str, reason: str | None = "stop", done: bool = True) -> Bod
     """The same as a stream of events."""
     pieces: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     pieces += [{"content": text} for text in texts]
-    choices = [{"index": 0, "delta": piece, "finish_reason": None} for piece in pieces]
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": piece, "finish_reason": None} for piece in pieces
+    ]
     choices.append({"index": 0, "delta": {}, "finish_reason": reason})
     documents: list[dict[str, Any]] = [{"choices": [choice]} for choice in choices]
     documents.append({"choices": [], "usage": {"total_tokens": 7}})
