@@ -48,9 +48,9 @@ def _parts(value: Any) -> Iterator[Document]:
     """Every object in a document."""
     if isinstance(value, dict):
         yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
+    inner: Any = value.values() if isinstance(value, dict) else value
+    if isinstance(value, dict | list):
+        for part in [*inner]:
             yield from _parts(part)
 
 
@@ -92,7 +92,8 @@ def _resolved(schema: Document, value: Any, schemas: Document) -> Document:
     """The schema behind a reference, or of several the first that a value's kind fits."""
     if "$ref" in schema:
         return _resolved(schemas[schema["$ref"].rpartition("/")[2]], value, schemas)
-    for choice in schema.get("anyOf", schema.get("oneOf", [])):
+    choices: list[Document] = schema.get("anyOf") or schema.get("oneOf") or []
+    for choice in choices:
         found = _resolved(choice, value, schemas)
         if found.get("type") == ("object" if isinstance(value, dict) else "array"):
             return found

@@ -84,7 +84,7 @@ def test_servers_and_security_are_said(tmp_path: Path, need_key: bool) -> None:
     with open_small_service(tmp_path / "library") as service:
         made = create_app(service, need_key=need_key).openapi()
     assert [server["url"] for server in made["servers"]] == ["/"]
-    choices = [{"key": []}, {"password": []}, *([] if need_key else [{}])]
+    choices: list[Document] = [{"key": []}, {"password": []}, *([] if need_key else [{}])]
     assert made["security"] == choices
     schemes = made["components"]["securitySchemes"]
     assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {
