@@ -221,7 +221,7 @@ def _methods_at(request: Request) -> set[str]:
         routes = [route for route in request.app.routes if method == "GET" or not _is_files(route)]
         if any(route.matches(asked)[0] is Match.FULL for route in routes):
             methods.add(method)
-    if "GET" in methods and request.url.path != ENDLESS:
+    if "GET" in methods and scope["path"] != f"{root_path}{ENDLESS}":
         methods.add("HEAD")
     return methods
 

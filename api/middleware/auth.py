@@ -18,6 +18,7 @@ from segsearch.core.errors import AccessError, KeyMissingError, LibraryError, Ra
 from segsearch.storage.api_keys import Key, KeyRing
 from segsearch.storage.api_keys import Scope as KeyScope
 from segsearch_api.errors import ProblemResponse, problem_of
+from segsearch_api.middleware.root_path import route_path
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 # POST that changes nothing: the query does not fit into a URL.
@@ -83,7 +84,7 @@ class AuthMiddleware:
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ProblemResponse | None:
-        path = scope["path"]
+        path = route_path(scope)
         needed = scope_for(scope["method"], path)
         if needed is None:
             return None
@@ -108,7 +109,7 @@ class AuthMiddleware:
 
     def _is_still_allowed(self, scope: Scope) -> bool:
         """Whether a request that was let in would be let in again; it does not count as one."""
-        needed = scope_for(scope["method"], scope["path"])
+        needed = scope_for(scope["method"], route_path(scope))
         try:
             key = self._key(Headers(scope=scope))
         except (AccessError, LibraryError):
