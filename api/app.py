@@ -23,7 +23,13 @@ from segsearch_api.deps import Shared
 from segsearch_api.middleware.auth import AuthMiddleware
 from segsearch_api.middleware.guards import LOOPBACK_HOSTS, GuardMiddleware, names_of
 from segsearch_api.middleware.head import HeadMiddleware
-from segsearch_api.middleware.metrics import REQUEST_ID, Metrics, MetricsMiddleware
+from segsearch_api.middleware.metrics import (
+    REQUEST_ID,
+    FailureMiddleware,
+    Metrics,
+    MetricsMiddleware,
+)
+from segsearch_api.middleware.root_path import RootPathMiddleware
 from segsearch_api.routers import ROUTERS
 
 CORS: dict[str, Any] = {
@@ -68,6 +74,9 @@ def create_app(
         summary="Search pictures by the things in them.",
         description=DESCRIPTION,
         openapi_tags=TAGS,
+        servers=[{"url": library.settings.root_path or "/", "description": "This server."}],
+        contact={"name": "segsearch"},
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=_lifespan,
         docs_url=None,  # those load scripts from elsewhere; ours is static/docs.html
         redoc_url=None,
@@ -75,7 +84,7 @@ def create_app(
     shared = Shared(library, KeyRing(library.settings.library))
     app.state.shared, app.state.metrics = shared, Metrics(shared)
     errors.install(app)
-    openapi.describe(app)
+    openapi.describe(app, need_key=need_key)
     _add_middleware(app, shared, hosts=hosts, need_key=need_key)
     for router in ROUTERS:
         app.include_router(router)
@@ -93,11 +102,13 @@ def _add_middleware(
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AuthMiddleware, keys=shared.keys, need_key=need_key, per_minute=rate)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
-    if origins:
-        app.add_middleware(CORSMiddleware, allow_origins=sorted(origins), **CORS)
     limit = settings.max_bytes
     app.add_middleware(GuardMiddleware, hosts=hosts, origins=origins, max_picture_bytes=limit)
+    app.add_middleware(FailureMiddleware)
+    if origins:  # around all that refuses: a page reads why only where these headers are
+        app.add_middleware(CORSMiddleware, allow_origins=sorted(origins), **CORS)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
+    app.add_middleware(RootPathMiddleware, prefix=settings.root_path or "")
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -161,20 +161,23 @@ LibraryDep = Annotated[SegSearch, Depends(get_library)]
 
 
 @asynccontextmanager
-async def read_body(request: Request, *, max_fields: int) -> AsyncIterator[bytes | FormData]:
+async def read_body(
+    request: Request, *, max_fields: int, kinds: Collection[str] = (JSON, UPLOAD)
+) -> AsyncIterator[bytes | FormData]:
     """A body of JSON as its bytes, an upload as its form, whose files are open within the `with`.
 
-    For routes that take either: FastAPI ties a path to one kind. HTTPException for other kinds.
+    For routes that take either: FastAPI ties a path to one kind. HTTPException for kinds that are
+    none of `kinds`.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in kinds:
+        raise HTTPException(415, f"Expected {' or '.join(kinds)}, not {kind!r}.")
     if kind == JSON:
         yield await request.body()
-    elif kind == UPLOAD:
-        options = {"max_files": 1, "max_fields": max_fields, "max_part_size": MAX_PART_BYTES}
-        async with request.form(**options) as form:
-            yield form
-    else:
-        raise HTTPException(415, f"Expected {JSON} or {UPLOAD}, not {kind!r}.")
+        return
+    options = {"max_files": 1, "max_fields": max_fields, "max_part_size": MAX_PART_BYTES}
+    async with request.form(**options) as form:
+        yield form
 
 
 @cache

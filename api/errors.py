@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Receive, Scope, Send
 
 from segsearch.core import errors
@@ -25,6 +26,8 @@ from segsearch.core.errors import RateError, SegSearchError
 LOG = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+ENDLESS = "/v1/jobs/events"  # its HEAD would wait for a body that nobody gets
 CODE_KEY = "segsearch.problem"  # where a request's scope keeps the code it was refused with
 
 
@@ -197,7 +200,30 @@ async def _refused(request: Request, error: Exception) -> ProblemResponse:
         405: f"{path} does not answer {request.method}.",
     }
     detail = sentences.get(error.status_code, str(error.detail))
-    return refusal(error.status_code, detail, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods_at(request)))
+    return refusal(error.status_code, detail, headers)
+
+
+def _is_files(route: BaseRoute) -> bool:
+    """Whether a route is a folder of files, which takes any method and then refuses all but GET."""
+    return isinstance(route, Mount)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """Every method that the routes at a request's path answer: Starlette names the first's."""
+    methods = set()
+    scope = request.scope
+    root_path = scope.get("app_root_path", scope.get("root_path", ""))  # of the whole, not a mount
+    for method in METHODS:
+        asked: Scope = {**scope, "root_path": root_path, "method": method}
+        routes = [route for route in request.app.routes if method == "GET" or not _is_files(route)]
+        if any(route.matches(asked)[0] is Match.FULL for route in routes):
+            methods.add(method)
+    if "GET" in methods and scope["path"] != f"{root_path}{ENDLESS}":
+        methods.add("HEAD")
+    return methods
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import ToolAnnotations
 from pydantic import Field, FiniteFloat
 
 from segsearch.core.errors import SegSearchError
@@ -44,17 +46,33 @@ INSTRUCTIONS = (
 
 def create_server(library: SegSearch) -> MCPServer:
     """The tools over one library; nothing in it can be changed through them."""
-    server = MCPServer("segsearch", version=__version__, instructions=INSTRUCTIONS)
     tools = Tools(library)
     with_documents: tuple[Callable[..., object], ...] = (
         tools.search, tools.more_like, tools.click_search, tools.cutout, tools.mask,
         tools.surroundings, tools.describe_library,
     )  # fmt: skip
-    for tool in with_documents:
-        server.add_tool(_with_sentences(tool))
-    for tool in (tools.segment_at, tools.look):  # text and pictures in one answer
-        server.add_tool(_with_sentences(tool), structured_output=False)
-    return server
+    with_pictures: tuple[Callable[..., object], ...] = (tools.segment_at, tools.look)
+    offered = [
+        *(_tool(tool) for tool in with_documents),
+        *(_tool(tool, structured_output=False) for tool in with_pictures),  # text and pictures
+    ]
+    return MCPServer("segsearch", version=__version__, instructions=INSTRUCTIONS, tools=offered)
+
+
+def _tool(tool: Callable[..., object], *, structured_output: bool | None = None) -> Tool:
+    """A tool that says it changes nothing, and refuses arguments that it does not know: a misspelt
+    one would be passed over, and the answer taken for what was asked."""
+    harmless = ToolAnnotations(  # hosts ask their users before tools that may change something
+        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+    )
+    made = Tool.from_function(
+        _with_sentences(tool), annotations=harmless, structured_output=structured_output
+    )
+    arguments = made.fn_metadata.arg_model
+    arguments.model_config["extra"] = "forbid"
+    arguments.model_rebuild(force=True)
+    made.parameters = arguments.model_json_schema(by_alias=True)
+    return made
 
 
 class Tools:

@@ -35,9 +35,9 @@ from segsearch_api.deps import JSON, UPLOAD
 from segsearch_api.errors import MEDIA_TYPE, ProblemResponse, problem_of, refusal
 from segsearch_api.middleware.auth import scope_for
 from segsearch_api.middleware.guards import MAX_JSON_BYTES
+from segsearch_api.schema_document import REFERENCE, operations, put_right
 from segsearch_api.schemas.library import PolygonMask, Problem
 
-REFERENCE = "#/components/schemas/{model}"
 Responses = dict[int | str, dict[str, Any]]
 
 NOT_FOUND = problem_of(NotFoundError("There is no segment 9000 in the library."))
@@ -124,53 +124,73 @@ def drawing(ok: dict[str, Any], *examples: ProblemResponse) -> Responses:
     return {200: ok, 304: unchanged, **refusals(NOT_FOUND, INVALID, OVERLOADED, *examples)}
 
 
-def json_or_upload(
-    schema: dict[str, Any], upload: dict[str, Any], examples: dict[str, Any]
-) -> dict[str, Any]:
-    """OpenAPI's words for the two kinds of body that `deps.read_body` reads."""
-    content = {
-        JSON: {"schema": schema, "examples": examples},
-        UPLOAD: {"schema": upload, "encoding": {"picture": {"contentType": "image/*"}}},
-    }
+def json_body(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI's words for a body of JSON that a route reads by `deps.read_body`."""
+    return _body({JSON: {"schema": schema, "examples": examples}})
+
+
+def upload_body(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same for a form with a `picture` file.
+
+    A route that takes both is described as two: client generators know one kind of body each.
+    """
+    encoding = {"picture": {"contentType": "image/*"}}
+    return _body({UPLOAD: {"schema": schema, "encoding": encoding}})
+
+
+def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def describe(app: FastAPI) -> None:
-    """Let `app.openapi()` include documents that routes write themselves, and scopes."""
+def describe(app: FastAPI, *, need_key: bool) -> None:
+    """Let `app.openapi()` include documents that routes write themselves, and who may ask."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
                 title=app.title, version=app.version, summary=app.summary,
                 description=app.description, routes=app.routes, tags=app.openapi_tags,
+                servers=app.servers, contact=app.contact, license_info=app.license_info,
             )  # fmt: skip
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for unnamed in (Problem, SearchRequest, PolygonMask):
                 model = TypeAdapter(unnamed).json_schema(ref_template=REFERENCE)
                 schemas.update(model.pop("$defs", {}))
                 schemas[unnamed.__name__] = model
-            _add_scopes(document)
+            _add_security(document, need_key=need_key)
+            put_right(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
-def _add_scopes(document: dict[str, Any]) -> None:
-    """Which scope each operation needs; the empty choice stands for a server on loopback."""
-    scheme = {"type": "http", "scheme": "bearer", "description": "An API key of the library."}
-    document["components"]["securitySchemes"] = {"key": scheme}
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            scope = scope_for(method.upper(), path)
-            if scope is not None:
-                operation["security"] = [{"key": []}, {}]
-                operation["x-scope"] = scope.value
-            if method not in {"get", "head"}:
-                _add_example(operation, ORIGIN)  # a page of another site may not send it
-            if "requestBody" in operation:
-                _add_example(operation, MALFORMED)
-                _add_example(operation, BODY_TOO_LARGE)
+def _add_security(document: dict[str, Any], *, need_key: bool) -> None:
+    """How a key is shown, which scope each operation needs, and whether it goes without: the empty
+    choice stands for a server that asks for none."""
+    key = "An API key of the library"
+    document["components"]["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": f"{key}."},
+        "password": {
+            "type": "http",
+            "scheme": "basic",
+            "description": f"{key} as the password, under any name: what browsers ask for.",
+        },
+    }
+    choices: list[dict[str, list[str]]] = [{"key": []}, {"password": []}]
+    document["security"] = choices if need_key else [*choices, {}]
+    for method, path, operation in operations(document):
+        scope = scope_for(method.upper(), path)
+        if scope is None:
+            operation["security"] = []
+        else:
+            operation["security"] = document["security"]
+            operation["x-scope"] = scope.value
+        if method not in {"get", "head"}:
+            _add_example(operation, ORIGIN)  # a page of another site may not send it
+        if "requestBody" in operation:
+            _add_example(operation, MALFORMED)
+            _add_example(operation, BODY_TOO_LARGE)
 
 
 def _add_example(operation: dict[str, Any], problem: ProblemResponse) -> None:

@@ -18,6 +18,7 @@ from segsearch.core.settings import Settings
 from segsearch.library import SegSearch
 from segsearch.storage.api_keys import KeyRing
 from segsearch_api.app import create_app
+from segsearch_api.connection import TimedProtocol
 from segsearch_api.deps import Shared
 from segsearch_api.middleware.guards import hosts_for, is_loopback, names_of
 
@@ -53,15 +54,17 @@ def serve(
                 extra={"action": "api.open"},
             )
         hosts = names_of(settings.host_names) or hosts_for(host)
-        server = _server(create_app(library, hosts=hosts, need_key=need_key))
+        server = make_server(create_app(library, hosts=hosts, need_key=need_key))
         with _ending(server):
             announce(url_of(host, listening.getsockname()[1]))
             server.run(sockets=[listening])
 
 
-def _server(app: FastAPI) -> uvicorn.Server:
+def make_server(app: FastAPI) -> uvicorn.Server:
+    """A server for the API that ends its streams when it is told to end."""
     config = uvicorn.Config(
         app,
+        http=TimedProtocol,
         log_config=None,
         server_header=False,
         proxy_headers=False,

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 
 from segsearch.core.errors import InputError
 from segsearch.core.install import needs_extra
+
+# Their warnings about single files are said in our own words. Set here, for a process that is ours:
+# a library that changes the filters does so for whoever uses it, and in other threads, too.
+OUTSPOKEN = ("PIL", "pillow_heif", r"torch\.serialization")
 
 
 def main() -> None:
@@ -17,6 +22,8 @@ def main() -> None:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for module in OUTSPOKEN:
+        warnings.filterwarnings("ignore", module=module)
     try:
         with needs_extra():
             from segsearch.cli.app import main as run

@@ -91,7 +91,7 @@ class SegSearch:
         self.uploads = Uploads(
             catalog, settings.library, limits, lambda: models_of(settings.preset).recipe
         )
-        self.maintenance = Maintenance(catalog, index, sources, settings.library)
+        self.maintenance = Maintenance(catalog, index, sources, settings)
         self._index = index
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(

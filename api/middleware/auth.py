@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from functools import partial
 
 from cachetools import LRUCache
 from starlette.datastructures import Headers
@@ -17,12 +18,14 @@ from segsearch.core.errors import AccessError, KeyMissingError, LibraryError, Ra
 from segsearch.storage.api_keys import Key, KeyRing
 from segsearch.storage.api_keys import Scope as KeyScope
 from segsearch_api.errors import ProblemResponse, problem_of
+from segsearch_api.middleware.root_path import route_path
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 # POST that changes nothing: the query does not fit into a URL.
 QUERY_PATHS = ("/v1/search", "/v1/segment", "/v1/export")
 PAGE_PATHS = frozenset({"/", "/docs", "/openapi.json"})
 CALLERS_KEPT = 10_000
+STILL_ALLOWED = "segsearch.still_allowed"  # where a request's scope keeps what endless answers ask
 BURST_SECONDS = 10.0  # so much of a minute's requests may come at once
 
 
@@ -77,10 +80,11 @@ class AuthMiddleware:
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
+            scope[STILL_ALLOWED] = partial(self._is_still_allowed, scope)
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ProblemResponse | None:
-        path = scope["path"]
+        path = route_path(scope)
         needed = scope_for(scope["method"], path)
         if needed is None:
             return None
@@ -102,6 +106,15 @@ class AuthMiddleware:
             basic = {"WWW-Authenticate": 'Basic realm="segsearch", charset="UTF-8"'}
             return problem_of(problem, basic if on_page and lacks_key else None)
         return None
+
+    def _is_still_allowed(self, scope: Scope) -> bool:
+        """Whether a request that was let in would be let in again; it does not count as one."""
+        needed = scope_for(scope["method"], route_path(scope))
+        try:
+            key = self._key(Headers(scope=scope))
+        except (AccessError, LibraryError):
+            return needed is None
+        return key.scope.allows(needed) if key and needed else needed is None or not self._need_key
 
     def _key(self, headers: Headers) -> Key | None:
         kind, _, rest = headers.get("authorization", "").partition(" ")

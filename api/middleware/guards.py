@@ -76,6 +76,11 @@ class GuardMiddleware:
             # A form on a page of another site, sent by a browser that reaches this server.
             hint = "see SEGSEARCH_CORS_ORIGINS"
             return refusal(403, f"Pages of {origin[:120]!r} may change nothing here: {hint}.")
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # Two lengths for one body: who stands before us may go by the other one, and take a
+            # part of it for a request of its own (RFC 9112, 6.1 and 11.2).
+            sentence = "Content-Length and Transfer-Encoding say two lengths of one body."
+            return refusal(400, sentence, {"Connection": "close"})
         if _declared(headers) > limit:
             # The connection stays: uvicorn drops what still comes, and closes when 5 seconds are
             # over. Closed at once, it would break under a sender who has not read the answer yet.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ENDLESS = "/v1/jobs/events"  # its body would be waited for, though nobody gets it
+from segsearch_api.errors import ENDLESS
+from segsearch_api.middleware.root_path import route_path
 
 
 class HeadMiddleware:
@@ -14,7 +15,7 @@ class HeadMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD" or scope["path"] == ENDLESS:
+        if scope["type"] != "http" or scope["method"] != "HEAD" or route_path(scope) == ENDLESS:
             await self._app(scope, receive, send)
             return
 

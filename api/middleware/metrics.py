@@ -24,6 +24,7 @@ from segsearch_api.errors import CODE_KEY, refusal
 
 LOG = logging.getLogger(__name__)
 REQUEST_ID = "X-Request-Id"
+REQUEST_ID_KEY = "segsearch.request_id"  # where a request's scope keeps it
 _GIVEN_ID = re.compile(r"^[\w.:-]{1,128}$", re.ASCII)
 BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 # Scripts, styles and pictures come from this server alone; the page draws previews on canvases, so
@@ -94,8 +95,40 @@ class LibraryCollector(Collector):
         yield GaugeMetricFamily("segsearch_jobs_running", "Runs that fill the library.", len(jobs))
 
 
+class FailureMiddleware:
+    """ASGI middleware: answers what nobody foresaw, and logs it under the request's id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception:
+            if scope["type"] != "http":
+                raise
+            request_id = scope[REQUEST_ID_KEY]
+            LOG.exception(
+                "Request %s to %s failed.",
+                request_id,
+                scope["path"],
+                extra={"action": "api.fail", "request_id": request_id},
+            )
+            if has_begun:  # only breaking it off tells the caller
+                raise
+            sentence = f"The server failed on request {request_id}; its log says more."
+            await refusal(500, sentence)(scope, receive, send)
+
+
 class MetricsMiddleware:
-    """ASGI middleware, the outermost: it measures every request, whatever answers it."""
+    """ASGI middleware, around all that answers: it measures every request, whatever answers it."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -116,19 +149,9 @@ class MetricsMiddleware:
                 MutableHeaders(scope=message).update({**HEADERS, REQUEST_ID: request_id})
             await send(message)
 
+        scope[REQUEST_ID_KEY] = request_id
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception:
-            LOG.exception(
-                "Request %s to %s failed.",
-                request_id,
-                scope["path"],
-                extra={"action": "api.fail", "request_id": request_id},
-            )
-            if status:  # the answer has begun: only breaking it off tells the caller
-                raise
-            sentence = f"The server failed on request {request_id}; its log says more."
-            await refusal(500, sentence)(scope, receive, send_with_headers)
         finally:
             self._note(scope, status, time.perf_counter() - started)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,7 +14,7 @@ from segsearch.export.documents import CandidateDocument
 from segsearch.library import SegSearch
 from segsearch.models.segment.multilook import find_masks
 from segsearch.models.segment.prompts import check_prompts
-from segsearch_api.deps import JSON, SharedDep, parsed, read_body
+from segsearch_api.deps import JSON, UPLOAD, Shared, SharedDep, parsed, read_body
 from segsearch_api.openapi import (
     BAD_PICTURE,
     BAD_PROMPT,
@@ -24,8 +25,9 @@ from segsearch_api.openapi import (
     OTHER_TYPE,
     OVERLOADED,
     TOO_LARGE,
-    json_or_upload,
+    json_body,
     refusals,
+    upload_body,
 )
 from segsearch_api.schemas.library import PROMPT, SegmentAnswer, SegmentRequest
 
@@ -60,25 +62,45 @@ EXAMPLES = {
 }
 
 
+REFUSALS = refusals(
+    BAD_PROMPT, NOT_FOUND, BODY_TOO_LARGE, TOO_LARGE, OTHER_TYPE, INVALID, BAD_PICTURE, NO_PROMPTS,
+    OVERLOADED,
+)  # fmt: skip
+
+
 @router.post(
     "/segment",
     response_model=SegmentAnswer,
-    responses=refusals(
-        BAD_PROMPT, NOT_FOUND, BODY_TOO_LARGE, TOO_LARGE, OTHER_TYPE, INVALID, BAD_PICTURE,
-        NO_PROMPTS, OVERLOADED,
-    ),
-    openapi_extra=json_or_upload(SegmentRequest.model_json_schema(), UPLOAD_SCHEMA, EXAMPLES),
-)  # fmt: skip
+    responses=REFUSALS,
+    openapi_extra=json_body(SegmentRequest.model_json_schema(), EXAMPLES),
+)
 async def segment(request: Request, shared: SharedDep) -> dict[str, Any]:
     """Masks of what is pointed at by points or boxes, best first, with their predicted IoU.
 
-    Send JSON with an `image_id`, or a form with a `picture` file and a `prompt`:
-    `curl -F picture=@a.jpg -F 'prompt={"points": [[120, 200]]}' .../v1/segment`. The first call on
-    a picture encodes it; later ones answer from the encoding. A small segmenter also looks at crops
-    around what is pointed at, and puts first what its looks agree on. Nothing is stored.
+    The first call on a picture encodes it; later ones answer from the encoding. A small segmenter
+    also looks at crops around what is pointed at, and puts first what its looks agree on. Nothing
+    is stored. A form with a picture is taken here as well as at `/v1/segment/picture`.
     """
+    return await _prompt(request, shared, (JSON, UPLOAD))
+
+
+@router.post(
+    "/segment/picture",
+    response_model=SegmentAnswer,
+    responses=REFUSALS,
+    openapi_extra=upload_body(UPLOAD_SCHEMA),
+)
+async def segment_picture(request: Request, shared: SharedDep) -> dict[str, Any]:
+    """The same in a picture that is uploaded: a form with a `picture` file and a `prompt`.
+
+    `curl -F picture=@a.jpg -F 'prompt={"points": [[120, 200]]}' .../v1/segment/picture`.
+    """
+    return await _prompt(request, shared, (UPLOAD,))
+
+
+async def _prompt(request: Request, shared: Shared, kinds: Collection[str]) -> dict[str, Any]:
     started = time.monotonic()
-    async with read_body(request, max_fields=MAX_FIELDS) as body:
+    async with read_body(request, max_fields=MAX_FIELDS, kinds=kinds) as body:
         prompt, picture = _read(body)
         answer = await shared.prompts.run(lambda: _answer(shared.library, prompt, picture))
     return {**answer, "seconds": round(time.monotonic() - started, 4)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import anyio
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from segsearch.core.errors import NotFoundError, OverloadError, SegSearchError
@@ -19,6 +19,7 @@ from segsearch.core.types import MAX_ID
 from segsearch.library import SegSearch
 from segsearch_api.deps import LibraryDep, Shared, SharedDep
 from segsearch_api.errors import problem_of
+from segsearch_api.middleware.auth import STILL_ALLOWED
 from segsearch_api.openapi import INVALID, OVERLOADED, refusals
 from segsearch_api.schemas.library import JobDocument, JobPage
 
@@ -51,12 +52,16 @@ def list_jobs(
     response_class=StreamingResponse,
     responses={200: STREAM, **refusals(OVERLOADED)},
 )
-async def stream_jobs(shared: SharedDep) -> StreamingResponse:
-    """Server-sent events: the running jobs as `{"jobs": [...]}`, at once and at each change."""
+async def stream_jobs(request: Request, shared: SharedDep) -> StreamingResponse:
+    """Server-sent events: the running jobs as `{"jobs": [...]}`, at once and at each change.
+
+    The stream ends with the server, and with the key that it was asked for with.
+    """
     if shared.streams.open >= MAX_STREAMS:
         raise OverloadError(f"{MAX_STREAMS} pages follow the jobs already: try again later.")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(shared), media_type="text/event-stream", headers=headers)
+    events = _events(shared, request.scope[STILL_ALLOWED])
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 @router.get("/{job_id}", response_model=JobDocument, responses=refusals(NO_JOB, INVALID))
@@ -67,12 +72,12 @@ def read_job(
     return asdict(library.job(job_id))
 
 
-async def _events(shared: Shared) -> AsyncIterator[str]:
-    """Events until the caller leaves or the server ends."""
+async def _events(shared: Shared, is_allowed: Callable[[], bool]) -> AsyncIterator[str]:
+    """Events until the caller leaves, may not look any more, or the server ends."""
     shared.streams.open += 1
     try:
         sent, sent_at = "", time.monotonic()
-        while not shared.streams.is_ending():
+        while not shared.streams.is_ending() and await to_thread.run_sync(is_allowed):
             text = await to_thread.run_sync(_running, shared.library)
             if text is not None and text != sent:
                 sent, sent_at = text, time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +16,7 @@ from segsearch.core.errors import QueryError
 from segsearch.core.query import MIN_RELEVANCE, SearchAnswer
 from segsearch.export.documents import HitDocument, PointedDocument
 from segsearch.search.schema import SearchRequest
-from segsearch_api.deps import SharedDep, parsed, read_body
+from segsearch_api.deps import JSON, UPLOAD, Shared, SharedDep, parsed, read_body
 from segsearch_api.openapi import (
     BAD_PICTURE,
     BAD_QUERY,
@@ -27,15 +28,17 @@ from segsearch_api.openapi import (
     OTHER_MODELS,
     OTHER_TYPE,
     OVERLOADED,
-    REFERENCE,
     TOO_LARGE,
-    json_or_upload,
+    json_body,
     refusals,
+    upload_body,
 )
+from segsearch_api.schema_document import REFERENCE
 from segsearch_api.schemas.search import SearchResponse
 
 router = APIRouter(prefix="/v1", tags=["search"])
-PACKED = {"region", "terms", "like", "unlike", "filters"}  # JSON in a form's field
+LISTS = {"terms", "like", "unlike"}  # in a form one field of JSON, or a field for each item
+PACKED = {"region", "filters", *LISTS}  # JSON in a form's field
 MAX_FIELDS = 32
 PICTURE = {
     "type": "string",
@@ -58,33 +61,58 @@ EXAMPLES = {
 }
 
 
-def _request_body() -> dict[str, Any]:
+REFUSALS = refusals(
+    MALFORMED, NOT_FOUND, BODY_TOO_LARGE, TOO_LARGE, OTHER_TYPE, INVALID, BAD_QUERY, BAD_PICTURE,
+    EMPTY, OTHER_MODELS, OVERLOADED,
+)  # fmt: skip
+
+
+def _schema() -> dict[str, Any]:
     model = TypeAdapter(SearchRequest).json_schema(ref_template=REFERENCE)
     model.pop("$defs", None)  # `openapi.describe` adds them
+    return model
+
+
+def _upload_schema() -> dict[str, Any]:
+    model = _schema()
     fields = {"picture": PICTURE, **model["properties"]}
-    upload = {**model, "properties": fields, "title": "SearchUpload"}
-    upload["examples"] = [{"picture": "(the file's bytes)", "limit": 5}]
-    return json_or_upload(model, upload, EXAMPLES)
+    upload = {**model, "properties": fields, "title": "SearchUpload", "required": ["picture"]}
+    return {**upload, "examples": [{"picture": "(the file's bytes)", "limit": 5}]}
 
 
 @router.post(
     "/search",
     response_model=SearchResponse,
-    responses=refusals(
-        MALFORMED, NOT_FOUND, BODY_TOO_LARGE, TOO_LARGE, OTHER_TYPE, INVALID, BAD_QUERY,
-        BAD_PICTURE, EMPTY, OTHER_MODELS, OVERLOADED,
-    ),
-    openapi_extra=_request_body(),
-)  # fmt: skip
+    responses=REFUSALS,
+    openapi_extra=json_body(_schema(), EXAMPLES),
+)
 async def search(request: Request, shared: SharedDep) -> dict[str, Any]:
     """Regions that answer words, pictures, stored segments and what is pointed at; terms add up.
 
-    Send JSON, or a form (`multipart/form-data`) with the same fields and a `picture` file:
-    `curl -F picture=@umbrella.jpg -F limit=5 .../v1/search`. In a form, fields that are objects or
+    A form with a picture is taken here as well as at `/v1/search/picture`.
+    """
+    return await _answer(request, shared, (JSON, UPLOAD))
+
+
+@router.post(
+    "/search/picture",
+    response_model=SearchResponse,
+    responses=REFUSALS,
+    openapi_extra=upload_body(_upload_schema()),
+)
+async def search_by_picture(request: Request, shared: SharedDep) -> dict[str, Any]:
+    """Regions that look like a picture, which is uploaded with the fields of `/v1/search`.
+
+    Send a form (`multipart/form-data`):
+    `curl -F picture=@umbrella.jpg -F limit=5 .../v1/search/picture`. Fields that are objects or
     lists are JSON: `-F 'region={"points": [[320, 200]]}'` points at a thing in the picture.
     """
+    return await _answer(request, shared, (UPLOAD,))
+
+
+async def _answer(request: Request, shared: Shared, kinds: Collection[str]) -> dict[str, Any]:
     started = time.monotonic()
-    async with read_body(request, max_fields=MAX_FIELDS) as body:
+    async with read_body(request, max_fields=MAX_FIELDS, kinds=kinds) as body:
         asked, picture = _read(body)
 
         def answer_query() -> SearchAnswer:
@@ -108,7 +136,8 @@ def _read(body: bytes | FormData) -> tuple[SearchRequest, UploadFile | None]:
     """The request in a body, and its picture; fields of a form left empty count as not given."""
     if isinstance(body, bytes):
         return parsed(SearchRequest, body), None
-    fields = {name: value for name, value in body.multi_items() if value != ""}
+    fields: dict[str, Any] = {name: value for name, value in body.multi_items() if value != ""}
+    fields |= {name: body.getlist(name) for name in LISTS if len(body.getlist(name)) > 1}
     picture = fields.pop("picture", None)
     if picture is not None and not isinstance(picture, UploadFile):
         raise QueryError("The form's field 'picture' is no file.")
@@ -127,5 +156,13 @@ def _unpacked(fields: dict[str, Any]) -> dict[str, Any]:
     unpacked = dict(fields)
     for name in set(fields) & PACKED:
         with suppress(ValueError, RecursionError):
-            unpacked[name] = json.loads(fields[name])
+            unpacked[name] = _listed(fields[name]) if name in LISTS else json.loads(fields[name])
     return unpacked
+
+
+def _listed(given: str | list[str]) -> list[Any]:
+    """A list from one field of JSON, or from a field for each item."""
+    if isinstance(given, list):
+        return [json.loads(part) for part in given]
+    value = json.loads(given)
+    return value if isinstance(value, list) else [value]

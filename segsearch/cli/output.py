@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from segsearch.cli.options import LISTED
+from segsearch.core.plain import plain_text
 
 if TYPE_CHECKING:
     from segsearch.core.query import SceneAnswer
@@ -155,7 +156,7 @@ def hit_table(
     for hit in hits:
         cells = _hit_cells(hit, is_wide=is_wide)
         if has_captions:
-            cells.append(escape(hit.captions[0].text if hit.captions else ""))
+            cells.append(escape(plain_text(hit.captions[0].text) if hit.captions else ""))
         table.add_row(*cells)
     console.print(table)
     if cursor:

@@ -89,7 +89,9 @@ class Client:
             return self._server.document("POST", "/v1/search", json=query)
         fields = {name: field(value) for name, value in query.items() if value is not None}
         with as_parts([picture]) as (part,):
-            return self._server.document("POST", "/v1/search", files={"picture": part}, data=fields)
+            return self._server.document(
+                "POST", "/v1/search/picture", files={"picture": part}, data=fields
+            )
 
     def scene(self, /, **query: Any) -> Document:
         """Pictures that hold several things in the right places; fields of `/v1/search/scene`."""
@@ -120,7 +122,7 @@ class Client:
         fields = {"prompt": json.dumps(prompt)}
         with as_parts([picture]) as (part,):
             return self._server.document(
-                "POST", "/v1/segment", files={"picture": part}, data=fields
+                "POST", "/v1/segment/picture", files={"picture": part}, data=fields
             )
 
     def export(self, /, into: Path, **selection: Any) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,14 @@ def _is_text(path: Path) -> Path:
     return path
 
 
+def _is_prefix(path: str) -> str:
+    """Paths come with a proxy's prefix and without it: it must be none of our own."""
+    if not PREFIX.fullmatch(path) or path.split("/")[1] in {"v1", "static"}:
+        raise ValueError("expected a path such as /pictures, without a slash at its end")
+    return path
+
+
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 USUAL_MIX = (0.5, 0.5, 0.0)  # of context, masked and picture vector, where none was learnt
 A_DAY_SECONDS = 86_400.0  # a lease that ends later stems from a clock that was set back
 Globs = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)]
@@ -151,6 +160,10 @@ class Settings(BaseSettings):
         default=None,
         description="Names the server answers to, separated by commas; without it loopback's own "
         "on loopback, any elsewhere.",
+    )
+    root_path: Annotated[str, AfterValidator(_is_prefix)] | None = Field(
+        default=None,
+        description="Path under which a proxy offers the server, such as /pictures.",
     )
     cors_origins: str | None = Field(
         default=None,

@@ -18,13 +18,22 @@ import httpx
 import tenacity
 
 from segsearch.core.errors import AnswerError, EndpointError, QueryError
+from segsearch.core.plain import plain_text
+from segsearch.export.chat_answer import (
+    MAX_BODY_BYTES,
+    SAID_CHARACTERS,
+    SpoiltError,
+    caption_in,
+)
+from segsearch.export.deadline import Deadline
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 5
+ATTEMPTS_BILLED = 3  # where the endpoint answers, and so may bill, but something spoils the answer
 PAUSE_SECONDS = 1.0  # before the second attempt, doubled for each further one
 LONGEST_WAIT_SECONDS = 120.0  # what an endpoint may ask for; it is told to the user if it is more
 CONNECT_SECONDS = 10.0
-SAID_CHARACTERS = 200  # of an error's body
+SAID_BYTES = 2_000  # of an error's body
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 SLOW_DOWN = {429, 503, 529}  # meant for all requests, not for the one that was answered
 END_OF_RUN = {401, 402, 403, 404, 405}  # key, money, path or model: the next region fares the same
@@ -75,12 +84,14 @@ class Endpoint:
 
 @dataclass
 class _AgainError(Exception):
-    """A request that may fare better: why, after how many seconds, whether all others wait too."""
+    """A request that may fare better: why, after how many seconds, whether all others wait too;
+    whether it was answered, and so may have been billed."""
 
     reason: str
     seconds: float = 0.0
     for_all: bool = False
     unreachable: bool = False
+    answered: bool = False
 
 
 class VisionChat:
@@ -101,7 +112,9 @@ class VisionChat:
             LOG.warning("The key goes to %s without encryption: use https.", endpoint.host)
         key = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         timeout = httpx.Timeout(endpoint.timeout_seconds, connect=CONNECT_SECONDS)
-        self._client = httpx.Client(headers=key, timeout=timeout, limits=httpx.Limits())
+        # Each request on a connection of its own: the deadline shuts it.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.Client(headers=key, timeout=timeout, limits=limits)
 
     def __enter__(self) -> VisionChat:
         return self
@@ -139,7 +152,7 @@ class VisionChat:
     def _ask(self, messages: list[dict[str, Any]]) -> str | None:
         ask_again = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_AgainError),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            stop=_Patience(),
             wait=self._pause_seconds,
             sleep=tenacity.sleep_using_event(self._halted),
             reraise=True,
@@ -148,33 +161,47 @@ class VisionChat:
             return ask_again(self._attempt, messages)
         except _AgainError as problem:
             kind = EndpointError if problem.unreachable else AnswerError
-            raise kind(
-                f"{self._endpoint.url}: {problem.reason}; tried {ATTEMPTS} times."
-            ) from problem
+            times = ask_again.statistics["attempt_number"]
+            raise kind(f"{self._endpoint.url}: {problem.reason}; tried {times} times.") from problem
 
     def _attempt(self, messages: list[dict[str, Any]]) -> str | None:
         if not self._is_my_turn() or not self._take():
             return None
+        deadline = Deadline(self._endpoint.timeout_seconds)
+        answered = False
         try:
             body = {"model": self._endpoint.model, "messages": messages}
-            response = self._client.post(self._endpoint.url, json=body)
+            with (
+                deadline,
+                self._client.stream(
+                    "POST", self._endpoint.url, json=body, extensions={"trace": deadline.hold}
+                ) as response,
+            ):
+                answered = response.is_success
+                content = _read(response, MAX_BODY_BYTES if answered else SAID_BYTES)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as problem:
             self._give_back()
             raise _AgainError(f"nobody answers ({problem})", unreachable=True) from problem
-        except httpx.TimeoutException as problem:
-            seconds = self._endpoint.timeout_seconds
-            raise _AgainError(f"no answer within {seconds:g} s") from problem
         except httpx.HTTPError as problem:
-            raise _AgainError(f"the connection broke off ({problem})") from problem
-        if response.is_success:
-            return _caption(response)
-        self._give_back()
-        raise self._refusal(response)
+            if deadline.is_over or isinstance(problem, httpx.TimeoutException):
+                seconds = self._endpoint.timeout_seconds
+                raise _AgainError(f"no answer within {seconds:g} s", answered=answered) from problem
+            raise _AgainError(
+                f"the connection broke off ({problem})", answered=answered
+            ) from problem
+        if not answered:
+            self._give_back()
+            raise self._refusal(response, content)
+        try:
+            return caption_in(content, response.headers.get("Content-Type", ""))
+        except SpoiltError as problem:
+            raise _AgainError(str(problem), answered=True) from problem
 
-    def _refusal(self, response: httpx.Response) -> Exception:
+    def _refusal(self, response: httpx.Response, content: bytes) -> Exception:
         """_AgainError, or the error when to ask again changes nothing."""
         code = response.status_code
-        said = f"status {code} ({response.text[:SAID_CHARACTERS].strip() or 'no reason given'})"
+        words = plain_text(content.decode("utf-8", "replace"))[:SAID_CHARACTERS].strip()
+        said = f"status {code} ({words or 'no reason given'})"
         if code in END_OF_RUN or response.is_redirect:
             return EndpointError(
                 f"{self._endpoint.url} answers with {said}: look at --base-url, --model and "
@@ -223,6 +250,30 @@ class VisionChat:
             self.requests -= 1
 
 
+class _Patience(tenacity.stop.stop_base):
+    """Ends the attempts at one request; those that may be billed count more than others."""
+
+    def __init__(self) -> None:
+        self._billed = 0
+
+    def __call__(self, attempt: tenacity.RetryCallState) -> bool:
+        failure: Any = attempt.outcome and attempt.outcome.exception()
+        self._billed += failure.answered
+        return self._billed >= ATTEMPTS_BILLED or attempt.attempt_number >= ATTEMPTS
+
+
+def _read(response: httpx.Response, most: int) -> bytes:
+    """The body; AnswerError when a successful one is larger than that, else as much as allowed."""
+    content = b""
+    for piece in response.iter_bytes():
+        content += piece
+        if len(content) > most:
+            if response.is_success:
+                raise AnswerError(f"The answer has more than {most:,} bytes, no caption has.")
+            break
+    return content[:most]
+
+
 def retry_after_seconds(header: str | None) -> float:
     """Seconds that a Retry-After header asks for: a number, or a date (RFC 9110, 10.2.3); 0 for
     none, for one that has passed, and for what is neither."""
@@ -238,22 +289,3 @@ def retry_after_seconds(header: str | None) -> float:
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         seconds = (at - datetime.now(UTC)).total_seconds()
     return max(0.0, seconds) if seconds == seconds else 0.0
-
-
-def _caption(response: httpx.Response) -> str:
-    """The text of the first choice; _AgainError when there is none."""
-    try:
-        choice = response.json()["choices"][0]
-        content = choice["message"]["content"]
-        if isinstance(content, list):  # parts, as in requests
-            content = "".join(part["text"] for part in content if part.get("type") == "text")
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
-        said = response.text[:SAID_CHARACTERS]
-        raise _AgainError(f"the answer is no chat completion: {said!r}") from problem
-    if choice.get("finish_reason") == "content_filter":
-        raise AnswerError("The endpoint's content filter keeps the caption back.")
-    # JSON may escape halves of surrogate pairs, which no database takes.
-    plain = str(content or "").encode("utf-8", "replace").decode().replace("\0", "").strip()
-    if not plain:
-        raise _AgainError("the answer is empty")
-    return plain

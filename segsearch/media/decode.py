@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from segsearch.core.types import PictureInfo
 from segsearch.media.depth import to_8_bits
 from segsearch.media.exif import orientation_of, picture_info, turned
 from segsearch.media.metadata import without_metadata
+from segsearch.media.opening import open_as
 from segsearch.media.raw import RAW_SUFFIXES, develop, exif_of, is_raw
 from segsearch.media.tiff import main_page, read_deep
 
@@ -195,9 +195,7 @@ def _picture(data: bytes, limits: Limits, exif: bytes) -> tuple[Image.Image, Ima
 def _foreign_errors_as_ours() -> Iterator[None]:
     """Pillow raises a dozen kinds of error on hostile bytes; each becomes one PictureError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield  # what Pillow warns of stays a warning: filters belong to the whole process
     except UnidentifiedImageError as problem:
         raise PictureError(
             "The file is not a picture in a format this program reads (JPEG, PNG, WebP, GIF, "
@@ -209,7 +207,7 @@ def _foreign_errors_as_ours() -> Iterator[None]:
         ) from problem
     except (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError) as problem:
         raise PictureError(f"The picture is damaged: {_sentence(problem)}.") from problem
-    except (TypeError, KeyError, IndexError, AttributeError, RuntimeError) as problem:
+    except (TypeError, KeyError, IndexError, AttributeError, RuntimeError, Warning) as problem:
         # Plugins meet impossible headers with whatever Python raises first.
         raise PictureError(f"The picture is damaged: {_sentence(problem)}.") from problem
     except Exception as problem:
@@ -238,9 +236,7 @@ def _open(data: bytes, limits: Limits, exif: bytes = b"") -> Image.Image:
 
         register_heif_opener()  # the only way in; does nothing the second time
         formats = (*FORMATS, "HEIF")
-    if Image.MAX_IMAGE_PIXELS is not None and limits.max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = limits.max_pixels  # else Pillow refuses what our limit allows
-    picture = Image.open(io.BytesIO(data), formats=formats)
+    picture = open_as(formats, data)
     if picture.format == "TIFF":
         picture.seek(main_page(data)[0])
     width, height = picture.size

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pickletools
 import re
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -42,9 +41,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle protocols and TorchScript: said below
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError) as problem:
         reason = (str(problem) or type(problem).__name__).splitlines()[0]
         raise ModelError(f"{path.name} is no checkpoint or is damaged: {reason}") from problem

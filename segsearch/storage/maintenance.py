@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segsearch.core.errors import DamageError, PathError
+from segsearch.core.settings import Settings
 from segsearch.core.types import PruneReport, RepairReport
-from segsearch.media.sources.paths import folder_of
+from segsearch.media.sources.paths import folder_of, normal
 from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
@@ -22,12 +23,13 @@ class Maintenance:
     """The housekeeping of one library; `SegSearch.maintenance` holds it."""
 
     def __init__(
-        self, catalog: Catalog, index: SyncedIndex, sources: Sources, library: Path
+        self, catalog: Catalog, index: SyncedIndex, sources: Sources, settings: Settings
     ) -> None:
         self._catalog = catalog
         self._index = index
         self._sources = sources
-        self._library = library
+        self._library = settings.library
+        self._max_pixels = settings.max_pixels
 
     def verify(self) -> list[str]:
         """What is wrong with catalog, vectors, index and files, a sentence each."""
@@ -129,14 +131,25 @@ class Maintenance:
             raise PathError(f"There is no folder {str(file.parent)!r}.")
         self._catalog.backup(file)
 
+    def places(self) -> list[str]:
+        """The folders, archives and stores that pictures are read from, without those that lie in
+        another of them; the library's own is not named."""
+        own = f"{normal(self._library)}/"
+        outermost: list[str] = []
+        for place in sorted(set(map(folder_of, self._catalog.file_stamps()))):
+            inside = outermost and f"{place}/".startswith(f"{outermost[-1].rstrip('/')}/")
+            if not inside and not f"{place}/".startswith(own):
+                outermost.append(place)
+        return outermost
+
     def restore(self, file: Path) -> None:
         """Take a backup's content instead of what the library holds.
 
-        Raises PathError when there is no such file, DamageError when it is no whole backup,
-        LibraryError when it is of an empty library, LibraryVersionError when a later version made
-        it; then nothing has changed.
+        Raises PathError when there is no such file, DamageError when it is no whole backup or holds
+        what segsearch never writes, LibraryError when it is of an empty library,
+        LibraryVersionError when a later version made it; then nothing has changed.
         """
-        self._catalog.restore(file)
+        self._catalog.restore(file, max_pixels=self._max_pixels)
         active = self._catalog.active_recipe()
         if active:
             self._index.save(active)

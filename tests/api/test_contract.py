@@ -40,6 +40,7 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
     assert {f"{method} {path}" for method, path, _ in operations(described)} == {
         "post /v1/search",
+        "post /v1/search/picture",
         "post /v1/search/scene",
         "get /v1/images",
         "get /v1/images/{image_id}",
@@ -53,6 +54,7 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "delete /v1/segments/{segment_id}",
         "get /v1/segments/{segment_id}/mask",
         "post /v1/segment",
+        "post /v1/segment/picture",
         "post /v1/export",
         "get /v1/collections",
         "post /v1/collections",

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from segsearch.storage.api_keys import FILE, KeyRing, Scope
 from segsearch_api.app import create_app
 from segsearch_api.deps import Shared
 from tests.api.test_server import serving
@@ -62,6 +63,39 @@ def test_events_tell_the_running_jobs(filled: Path) -> None:
             answer = client.get("/v1/jobs/events")
             assert answer.headers["content-type"].startswith("text/event-stream")
             assert shared.streams.open == 0
+
+
+@pytest.mark.parametrize("way", ["revoked", "file gone"])
+def test_an_open_stream_ends_with_its_key(filled: Path, way: str) -> None:
+    ring = KeyRing(filled)
+    ring.create("other", Scope.READ)
+    key, text = ring.create("laptop", Scope.READ)
+    bearer = {"Authorization": f"Bearer {text}"}
+    options = ("--no-worker", "--host", "0.0.0.0")  # noqa: S104
+    with (
+        serving(filled, *options) as (_, url),
+        httpx.stream("GET", f"{url}/v1/jobs/events", headers=bearer, timeout=60) as stream,
+    ):
+        lines = stream.iter_lines()
+        assert next(lines) == "event: jobs"
+        next(lines)
+        if way == "revoked":
+            ring.revoke(key.id)
+        else:
+            (filled / FILE).unlink()
+        assert list(lines) == [""]  # ended, not cut off; without an end it would wait 60 seconds
+
+
+def test_a_stream_without_a_key_goes_on_where_none_is_needed(filled: Path) -> None:
+    KeyRing(filled).create("laptop", Scope.READ)
+    with (
+        serving(filled, "--no-worker") as (_, url),
+        httpx.stream("GET", f"{url}/v1/jobs/events", timeout=3) as stream,
+    ):
+        lines = stream.iter_lines()
+        next(lines), next(lines), next(lines)
+        with pytest.raises(httpx.ReadTimeout):
+            next(lines)
 
 
 def test_an_open_stream_ends_with_the_server(filled: Path) -> None:

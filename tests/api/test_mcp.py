@@ -120,6 +120,29 @@ def test_arguments_out_of_bounds_are_refused_by_name(service: SegSearch) -> None
         assert f"1 validation error for {tool}Arguments\n{field}\n" in result.content[0].text
 
 
+def test_every_tool_says_that_it_changes_nothing_and_takes_no_unknown_argument(
+    service: SegSearch,
+) -> None:
+    async def ask() -> Any:
+        async with Client(create_server(service)) as client:
+            tools = (await client.list_tools()).tools
+            odd = [await client.call_tool(tool.name, {"odd_one": 1}) for tool in tools]
+            return tools, odd
+
+    tools, refused = asyncio.run(ask())
+    assert len(tools) == 9
+    for tool, result in zip(tools, refused, strict=True):
+        sent = tool.model_dump(by_alias=True)
+        assert sent["annotations"]["readOnlyHint"] is True, tool.name
+        assert sent["annotations"]["destructiveHint"] is False, tool.name
+        assert sent["inputSchema"]["additionalProperties"] is False, tool.name
+        assert result.is_error, tool.name
+        assert "odd_one" in result.content[0].text, tool.name
+    misspelt = call(service, "search", words="red", per_picture=1)
+    assert misspelt.is_error
+    assert "per_picture" in misspelt.content[0].text
+
+
 def test_a_library_is_described(service: SegSearch) -> None:
     told = call(service, "describe_library").structured_content
     assert (told["images"], told["segments"]) == (2, 3)

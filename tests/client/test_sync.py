@@ -316,8 +316,10 @@ def test_a_server_that_is_not_there_is_said() -> None:
 
 CALLS: list[Callable[[Client], object]] = [
     lambda at: at.search("a"),
+    lambda at: at.search(picture=b"a"),
     lambda at: at.scene(regions=[]),
     lambda at: at.segment(1, points=[[1, 1]]),
+    lambda at: at.segment(b"a", points=[[1, 1]]),
     lambda at: at.export(Path(os.devnull)),
     lambda at: at.upload(b"a"),
     lambda at: list(at.images()),

@@ -81,7 +81,6 @@ def test_every_region_is_shown_and_what_is_said_of_it_is_kept(service: SegSearch
         ((502, {"Retry-After": "soon"}), 0),
         (CUT, 1),
         (DROPPED, 1),
-        (b"<html>", 1),
         (b"", 1),
         (b"\xff\xfe", 1),
         (b"[" * 200_000, 1),
@@ -89,10 +88,9 @@ def test_every_region_is_shown_and_what_is_said_of_it_is_kept(service: SegSearch
         (b'{"choices": [{"message": null}]}', 1),
         (b'["choices"]', 1),
         (completion(""), 1),
-        (completion(None), 1),
         (completion([{"type": "text"}]), 1),
     ],
-    ids=range(17),
+    ids=range(15),
 )
 def test_what_passes_is_tried_again(service: SegSearch, behaviour: Any, billed: int) -> None:
     with vision_endpoint([behaviour, None, behaviour]) as server:
@@ -121,6 +119,20 @@ def test_what_is_said_is_kept_as_text(service: SegSearch, content: Any, kept: st
     with vision_endpoint([completion(content)]) as server:
         run(service, endpoint(server), CaptionOptions(at_once=1, most=1))
     assert list(texts(service).values()) == [[kept]]
+
+
+def test_what_is_no_caption_fails_alone_with_its_reason_and_is_billed_once(
+    service: SegSearch,
+) -> None:
+    refused = completion(None, refusal="I will not.")
+    with vision_endpoint([refused, completion("A dog", "length")]) as server:
+        report = run(service, endpoint(server), CaptionOptions(at_once=1))
+    assert (report.captioned, report.requests, len(report.failed)) == (REGIONS - 2, REGIONS, 2)
+    assert [reason.split(":")[0] for reason in report.failed.values()] == [
+        "The model refuses",
+        "The answer was cut at the endpoint's limit of tokens",
+    ]
+    assert sum(map(len, texts(service).values())) == REGIONS - 2
 
 
 def test_nobody_asks_before_the_time_an_endpoint_names(service: SegSearch) -> None:

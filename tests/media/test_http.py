@@ -11,7 +11,8 @@ import pytest
 
 from segsearch.core.errors import PathError, PictureError, PictureTooLargeError
 from segsearch.core.settings import Settings
-from segsearch.media.sources.http import WebRules, fetch, is_public
+from segsearch.media.sources.http import WebRules, fetch
+from segsearch.media.sources.public import is_public
 from segsearch.media.sources.reader import Sources
 
 pytestmark = pytest.mark.server
@@ -184,7 +185,45 @@ def test_a_redirect_into_a_private_network_is_refused(
         ("::ffff:127.0.0.1", False),
         ("::ffff:8.8.8.8", True),
         ("64:ff9b::7f00:1", False),
+        ("64:ff9b::808:808", True),
         ("2002:7f00:1::", False),
+        ("2002:808:808::", False),
+        ("2001:0:808:808::1", False),
+        ("192.0.0.1", False),
+        ("192.0.0.9", False),
+        ("192.0.0.255", False),
+        ("192.0.1.0", True),
+        ("192.0.2.1", False),
+        ("192.31.196.1", False),
+        ("192.52.193.1", False),
+        ("192.88.99.1", False),
+        ("192.175.48.1", False),
+        ("198.18.0.1", False),
+        ("198.19.255.255", False),
+        ("198.20.0.1", True),
+        ("198.51.100.1", False),
+        ("203.0.113.1", False),
+        ("240.0.0.1", False),
+        ("fec0::1", False),
+        ("feff::1", False),
+        ("::ffff:192.0.0.1", False),
+        ("64:ff9b::c000:1", False),
+        ("::7f00:1", False),
+        ("64:ff9b:1::808:808", False),
+        ("100::1", False),
+        ("100:0:0:1::1", False),
+        ("2001:2::1", False),
+        ("2001:20::1", False),
+        ("2001:30::1", False),
+        ("2001:1::1", False),
+        ("2001:200::1", True),
+        ("2001:db8::1", False),
+        ("2620:4f:8000::1", False),
+        ("3fff::1", False),
+        ("3fff:1000::1", True),
+        ("5f00::1", False),
+        ("4000::1", False),
+        ("ff02::1", False),
     ],
 )
 def test_public_means_reachable_by_anyone(address: str, public: bool) -> None:

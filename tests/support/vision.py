@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
@@ -23,6 +23,17 @@ from PIL import Image
 from tests.support.small_models import NAMES, nearest_colours
 
 Script = list[Any]
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body with status 200; `pause` seconds before each byte where it drips."""
+
+    data: bytes
+    media_type: str = "application/json"
+    pause: float = 0.0
+
+
 CUT, DROPPED, HANGING = "cut", "dropped", "hanging"
 
 
@@ -30,7 +41,7 @@ CUT, DROPPED, HANGING = "cut", "dropped", "hanging"
 class ScriptedEndpoint:
     """What was asked, and how the next requests are answered.
 
-    Each entry of `script` takes one request: a status with headers, bytes as the body of a 200, or
+    Each entry of `script` takes one request: a status with headers, a Body, bytes as one, or
     CUT (half an answer), DROPPED (none), HANGING (none until the client leaves). After it, and
     where it says None, regions are described, `seconds` each.
     """
@@ -77,6 +88,8 @@ class _VisionHandler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif isinstance(behaviour, tuple):
             self._give(behaviour[0], b'{"error": {"message": "on demand"}}', behaviour[1])
+        elif isinstance(behaviour, Body):
+            self._give_body(behaviour)
         elif isinstance(behaviour, bytes):
             self._give(200, behaviour)
         elif end.key and self.headers.get("Authorization") != f"Bearer {end.key}":
@@ -89,6 +102,19 @@ class _VisionHandler(BaseHTTPRequestHandler):
             self._give(200, data, cut=behaviour == CUT)
             with end.lock:
                 end.answered += 1
+
+    def _give_body(self, body: Body) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", body.media_type)
+        self.send_header("Content-Length", str(len(body.data)))
+        self.end_headers()
+        if not body.pause:
+            self.wfile.write(body.data)
+            return
+        for byte in body.data:
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            time.sleep(body.pause)
 
     def _give(
         self, status: int, data: bytes, headers: dict[str, str] | None = None, cut: bool = False
@@ -114,10 +140,26 @@ class _VisionServer(ThreadingHTTPServer):
         """Clients leave when they like."""
 
 
-def completion(text: object) -> bytes:
+def completion(text: object, reason: str | None = None, **message: object) -> bytes:
     """An answer as the protocol has it."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}}
+    said = {"role": "assistant", "content": text, **message}
+    choice = {"index": 0, "message": said, "finish_reason": reason}
     return json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
+
+
+def streamed(*texts: str, reason: str | None = "stop", done: bool = True) -> Body:
+    """The same as a stream of events."""
+    pieces: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    pieces += [{"content": text} for text in texts]
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": piece, "finish_reason": None} for piece in pieces
+    ]
+    choices.append({"index": 0, "delta": {}, "finish_reason": reason})
+    documents: list[dict[str, Any]] = [{"choices": [choice]} for choice in choices]
+    documents.append({"choices": [], "usage": {"total_tokens": 7}})
+    lines = [f"data: {json.dumps(document)}\n\n" for document in documents]
+    end = "data: [DONE]\n\n" if done else ""
+    return Body(f": hello\n\n{''.join(lines)}{end}".encode(), "text/event-stream; charset=utf-8")
 
 
 def shown_colour(body: dict[str, Any]) -> str:
@@ -150,3 +192,34 @@ def vision_endpoint(script: Script | None = None, **options: Any) -> Iterator[Sc
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def dripping_server(start: bytes, dripped: bytes) -> Iterator[tuple[str, list[float]]]:
+    """An endpoint that begins an answer and never ends it, a byte each 20 ms; its URL, and when
+    each connection was made."""
+    accepted: list[float] = []
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.sendall(start)
+            while not ended.wait(0.02):
+                for byte in dripped:
+                    connection.sendall(bytes([byte]))
+                    ended.wait(0.02)
+
+    def accept(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                accepted.append(time.monotonic())
+                threading.Thread(target=drip, args=[connection], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, args=[listening], daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1", accepted
+        finally:
+            ended.set()
+            listening.shutdown(socket.SHUT_RDWR)

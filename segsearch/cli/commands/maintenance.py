@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from segsearch.cli.options import AsJson
+from segsearch.cli.options import LISTED, AsJson
 from segsearch.cli.targets import refuse_dash
 from segsearch.core.errors import DamageError, PathError
 
@@ -125,7 +125,8 @@ def restore(
 ) -> None:
     """Replace the library by a backup.
 
-    A library is made when there is none.
+    A library is made when there is none. Pictures are read from the folders that the backup names:
+    look at them where it comes from somebody else.
     """
     from segsearch.library import open_library
 
@@ -134,7 +135,12 @@ def restore(
     with open_library(context.obj, create=True) as library:
         library.maintenance.restore(file)
         counts = library.status()
+        places = library.maintenance.places()
     if as_json:
         print(json.dumps(asdict(counts)))
-    else:
-        print(f"Restored {counts.images} images with {counts.segments} segments.")
+        return
+    print(f"Restored {counts.images} images with {counts.segments} segments.")
+    for place in places[:LISTED]:
+        print(f"  read from {place!r}")  # a name may hold what steers a terminal
+    if len(places) > LISTED:
+        print(f"  and from {len(places) - LISTED} more")

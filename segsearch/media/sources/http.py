@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import ipaddress
 import socket
 import ssl
 import threading
@@ -25,12 +24,12 @@ from segsearch.core.types import UNKNOWN_MTIME_NS, FileStamp
 from segsearch.core.version import __version__
 from segsearch.media.sources.base import SourceEntry
 from segsearch.media.sources.paths import WEB
+from segsearch.media.sources.public import is_public
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PIECE_BYTES = 1 << 16
 LEAST_SECONDS = 0.001  # a timeout of 0 would mean not to wait at all
-NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,15 +236,3 @@ def checked_addresses(host: str, port: int, *, private: bool) -> list[str]:
                 "SEGSEARCH_ALLOW_PRIVATE_URLS=true lets segsearch fetch from there."
             )
     return addresses
-
-
-def is_public(address: str) -> bool:
-    """Whether anyone on the Internet reaches an IP address, IPv4 inside IPv6 looked into."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
-        if inner is None and ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved

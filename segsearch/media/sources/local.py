@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from segsearch.core.errors import PathError
+from segsearch.core.errors import PathError, PictureError
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.sources.base import NO_FILE, NOWHERE, SourceEntry, stamped, stem_of
 from segsearch.media.sources.passed_by import LIBRARY, LINK, reason_of_name
@@ -107,7 +107,12 @@ class Folders:
             return True
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        return Path(self._now(name)).open("rb")
+        """A regular file; PictureError for a pipe, which would wait, and for a device."""
+        file = open(self._now(name), "rb", opener=_open_at_once)  # noqa: SIM115  the caller's
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise PictureError(NO_FILE)
+        return file
 
     def _now(self, name: str) -> str:
         """Where a file lies: what was uploaded to a library moves, and is copied, with its
@@ -115,6 +120,10 @@ class Folders:
         upload = UPLOAD.search(name)
         moved = f"{self._library}{upload[0]}" if upload else name
         return moved if Path(moved).is_file() else name
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def left_out(path: str, root: str, library: str) -> str | None:

@@ -1,7 +1,11 @@
-"""Backup and restore: a catalog as of one moment in a file, and the way back."""
+"""Backup and restore: a catalog as of one moment in a file, and the way back.
+
+A backup may come from anyone: it is checked like any other file that comes in.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import uuid
@@ -20,9 +24,16 @@ from segsearch.core.errors import (
     tells_of_full_disk,
 )
 from segsearch.core.types import JobState, State
+from segsearch.media.decode import DEFAULT_LIMITS
+from segsearch.storage.catalog.backup_check import check_schema_of, check_values
+from segsearch.storage.catalog.captions import enter_words_again
 from segsearch.storage.catalog.database import Database
-from segsearch.storage.catalog.engine import create_engine, open_to_read, upgrade
+from segsearch.storage.catalog.engine import check_revision, create_engine, open_to_read, upgrade
+from segsearch.storage.catalog.integrity import put_right
+from segsearch.storage.catalog.rows import recipe_from
 from segsearch.storage.catalog.tables import INGEST, JOB, LIBRARY, RECIPE
+
+LOG = logging.getLogger(__name__)
 
 
 class BackupMixin(Database):
@@ -42,20 +53,24 @@ class BackupMixin(Database):
         except (sqlite3.Error, OSError) as problem:
             raise _failed_backup(file, problem) from problem
 
-    def restore(self, file: Path) -> None:
+    def restore(self, file: Path, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> None:
         """Take a backup's content in one transaction, under a new timeline.
 
-        Ids given out since the backup are not given out again. DamageError when the file is none.
+        Ids given out since the backup are not given out again. DamageError when the file is none,
+        when it holds what segsearch never writes, or a picture of more than `max_pixels`. Pictures
+        whose segments are damaged are queued again, as `repair` does it.
         """
         staged = self._file.with_name(f"restore.{os.getpid()}.tmp")
         try:
-            _stage(file, staged)
+            _stage(file, staged, max_pixels)
             with closing(sqlite3.connect(self._file)) as live:
                 _start_timeline(staged, live)
                 with closing(sqlite3.connect(staged)) as source:
                     # One transaction of the live database: killed halfway, nothing has changed,
                     # and other processes see the old content or the new.
                     source.backup(live, pages=-1)
+        except DamageError as problem:
+            raise DamageError(f"{str(file)!r} cannot be restored: {problem}.") from problem
         except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as problem:
             if tells_of_full_disk(getattr(problem, "orig", problem)):
                 raise DiskFullError(
@@ -78,7 +93,7 @@ def _failed_backup(file: Path, problem: sqlite3.Error | OSError) -> SegSearchErr
     return DamageError(f"The catalog is damaged: {problem}.")
 
 
-def _stage(file: Path, staged: Path) -> None:
+def _stage(file: Path, staged: Path, max_pixels: int) -> None:
     """A copy of a backup beside the catalog, checked, and of this version's schema."""
     if not file.is_file():
         raise PathError(f"There is no file {str(file)!r}.")
@@ -86,23 +101,30 @@ def _stage(file: Path, staged: Path) -> None:
         closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as source,
         closing(sqlite3.connect(staged)) as copy,
     ):
+        source.execute("PRAGMA trusted_schema=OFF")  # what it defines may call no function of ours
         verdict = source.execute("PRAGMA integrity_check").fetchone()[0]
         names = {row[0] for row in source.execute("SELECT name FROM sqlite_master")}
         if verdict != "ok" or "alembic_version" not in names:
-            raise DamageError(f"{str(file)!r} is no whole backup of a library: {verdict}.")
+            raise DamageError(f"it is no whole backup of a library ({verdict})")
+        check_schema_of(source, check_revision(source))
         source.backup(copy, pages=-1)
     engine = create_engine(staged)
     try:
         upgrade(engine)
         with engine.begin() as db:
+            check_values(db, max_pixels)
+            enter_words_again(db)  # the index of words is a format of its own, never trusted
             claims = sa.update(INGEST).where(INGEST.c.state == State.RUNNING)
             db.execute(claims.values(state=State.PENDING, owner=None, lease_until=None))
             jobs = sa.update(JOB).where(JOB.c.state == JobState.RUNNING)
             db.execute(jobs.values(state=JobState.LOST))
             timeline = sa.update(LIBRARY).where(LIBRARY.c.key == "timeline")
             db.execute(timeline.values(value=uuid.uuid4().hex))
-            if not db.execute(sa.select(sa.exists().where(RECIPE.c.active))).scalar():
+            active = db.execute(sa.select(RECIPE).where(RECIPE.c.active)).first()
+            if active is None:
                 raise LibraryError(f"The backup {str(file)!r} is of an empty library.")
+            for sentence in put_right(db, (active.id, recipe_from(active.document))):
+                LOG.warning("Of the backup: %s", sentence, extra={"action": "catalog.restore"})
     finally:
         engine.dispose()
 

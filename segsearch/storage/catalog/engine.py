@@ -124,6 +124,16 @@ def check_schema(engine: sa.Engine) -> None:
         )
 
 
+def check_revision(db: sqlite3.Connection) -> str:
+    """The revision a foreign database says it stands at; DamageError where that is not one,
+    LibraryVersionError for one of a later segsearch."""
+    revisions = [row[0] for row in db.execute("SELECT version_num FROM alembic_version")]
+    if len(revisions) != 1 or not isinstance(revisions[0], str):
+        raise DamageError(f"it has {len(revisions)} revisions of its tables, expected one")
+    _refuse_later(ScriptDirectory.from_config(migrations_config()), revisions[0])
+    return revisions[0]
+
+
 def upgrade(engine: sa.Engine) -> None:
     """Bring the schema to this version's; LibraryVersionError when it comes from a later one."""
     config = migrations_config()

@@ -44,30 +44,35 @@ class IntegrityMixin(Database):
 
     def repair(self, recipe: tuple[int, Recipe]) -> list[str]:
         """Put right what can be, a sentence each; damaged pictures are queued again."""
-        fixed: list[str] = []
         with self._writing() as db:
-            for row in db.exec_driver_sql("PRAGMA integrity_check").fetchall():
-                if "index" in row[0]:
-                    db.exec_driver_sql("REINDEX")
-                    fixed.append("The database's own indexes were built again.")
-                    break
-            orphans = _drop_orphans(db)
-            if orphans:
-                fixed.append(f"{orphans} rows that pointed nowhere were deleted.")
-            images = drop_images(db, without_path())
-            if images:
-                fixed.append(f"{images} images without a path were removed.")
-            if list(caption_problems(db)):
-                enter_words_again(db)
-                fixed.append("The words of the captions were entered again.")
-            unlogged = len(db.execute(_not_logged()).all())
-            if unlogged:
-                log_change(db, "add", _not_logged())
-                fixed.append(f"{unlogged} segments were entered in the change log again.")
-            again = _queue_damaged(db, *recipe)
-            if again:
-                fixed.append(f"{again} damaged pictures wait to be indexed again.")
-        return fixed
+            return put_right(db, recipe)
+
+
+def put_right(db: sa.Connection, recipe: tuple[int, Recipe]) -> list[str]:
+    """Put right what can be, in the caller's transaction, a sentence each."""
+    fixed: list[str] = []
+    for row in db.exec_driver_sql("PRAGMA integrity_check").fetchall():
+        if "index" in row[0]:
+            db.exec_driver_sql("REINDEX")
+            fixed.append("The database's own indexes were built again.")
+            break
+    orphans = _drop_orphans(db)
+    if orphans:
+        fixed.append(f"{orphans} rows that pointed nowhere were deleted.")
+    images = drop_images(db, without_path())
+    if images:
+        fixed.append(f"{images} images without a path were removed.")
+    if list(caption_problems(db)):
+        enter_words_again(db)
+        fixed.append("The words of the captions were entered again.")
+    unlogged = len(db.execute(_not_logged()).all())
+    if unlogged:
+        log_change(db, "add", _not_logged())
+        fixed.append(f"{unlogged} segments were entered in the change log again.")
+    again = _queue_damaged(db, *recipe)
+    if again:
+        fixed.append(f"{again} damaged pictures wait to be indexed again.")
+    return fixed
 
 
 def _drop_orphans(db: sa.Connection) -> int:
