@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ MOST_BYTES = 1_500_000_000  # of float32 weights: what one file may hold is 2 GB
 LEAST_COSINE = 0.9999
 LEAST_NUMBERS = 1024  # of a table of weights: smaller ones stay as they are
 OPSET = 17
+ONE_AT_A_TIME = threading.Lock()  # warnings, and how attention runs, belong to the process
 PROBES = (
     "a cat", "A photo of two DOGS, sleeping.", "rouge & blanc", "café naïve", "猫が寝ている",
     "it's 10:30, we're late", "a_b-c/d", "   spaced   out ", "🐈‍⬛ black cat", "x" * 300,
@@ -89,7 +91,7 @@ def exported(model: Any, tokens: Tokens) -> bytes:
         raise ValueError(f"its text tower has {numbers / 1e6:.0f} million weights")
     buffer = io.BytesIO()
     probe = torch.from_numpy(tokens(PROBES[:2]))
-    with warnings.catch_warnings(), _attention_in_plain_steps():
+    with ONE_AT_A_TIME, warnings.catch_warnings(), _attention_in_plain_steps():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             words,
