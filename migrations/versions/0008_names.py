@@ -27,7 +27,7 @@ def upgrade() -> None:
 
 
 def _folded(path: str) -> str:
-    return normalize("NFC", normalize("NFC", path).lower())
+    return normalize("NFC", normalize("NFC", path).casefold())
 
 
 def _compose_tags(db: sa.Connection) -> None:

@@ -22,7 +22,7 @@ def composed(text: str) -> str:
 
 def folded(text: str) -> str:
     """What names are compared by: one form, and upper and lower case alike."""
-    return composed(composed(text).lower())
+    return composed(composed(text).casefold())
 
 
 def checked_name(name: str) -> str:

@@ -25,8 +25,7 @@ SAYING = ("text", "content", "caption", "description", "answer", "response", "ou
 NOTHING = frozenset({"none", "null", "nan", "undefined", "n/a", "{}", "[]", "()"})
 # What models put around their thoughts: DeepSeek, Qwen and most others; Magistral; Kimi-VL.
 THOUGHTS = tuple(
-    (re.compile(rf"{start}.*?{end}", re.DOTALL | re.IGNORECASE),
-     re.compile(start, re.IGNORECASE), re.compile(end, re.IGNORECASE))
+    (re.compile(start, re.IGNORECASE), re.compile(end, re.IGNORECASE))
     for start, end in (
         (r"<(?:think|thinking|thought|reasoning|reason|seed:think)>",
          r"</(?:think|thinking|thought|reasoning|reason|seed:think)>"),
@@ -63,11 +62,16 @@ def caption_in(body: bytes, media_type: str) -> str:
     Raises AnswerError when the endpoint gives none to this, with what it says instead; SpoiltError
     when the body is broken or empty.
     """
-    if _is_stream(body, media_type):
-        choice = _joined(body)
-    else:
-        choice = _first_choice(_document(body, media_type))
-    return cleaned(_content(choice))
+    try:
+        if _is_stream(body, media_type):
+            choice = _joined(body)
+        else:
+            choice = _first_choice(_document(body, media_type))
+        said = _content(choice)
+    except (AttributeError, KeyError, TypeError) as problem:  # a list where an object should be
+        shown = _shown(body[:MAX_CHARACTERS].decode("utf-8", "replace"))
+        raise SpoiltError(f"the answer is laid out in no known way: {shown}") from problem
+    return cleaned(said)
 
 
 def cleaned(text: str) -> str:
@@ -188,8 +192,8 @@ def _without_thoughts(text: str) -> str:
         text = text[final.end() :]
     elif ONLY_THOUGHT.search(text):
         raise AnswerError(f"The answer holds thoughts alone: {_shown(text)}.")
-    for whole, start, end in THOUGHTS:
-        text = whole.sub("", text)
+    for start, end in THOUGHTS:
+        text = _without_pairs(text, start, end)
         ends = list(end.finditer(text))
         if ends:  # the prompt held the beginning
             text = text[ends[-1].end() :]
@@ -199,6 +203,15 @@ def _without_thoughts(text: str) -> str:
             if not text.strip():
                 raise AnswerError("The answer holds thoughts alone, and those without an end.")
     return text
+
+
+def _without_pairs(text: str, start: re.Pattern[str], end: re.Pattern[str]) -> str:
+    """Text without what stands from each start to the next end; each sign is looked at once."""
+    kept, at = [], 0
+    while (opened := start.search(text, at)) and (closed := end.search(text, opened.end())):
+        kept.append(text[at : opened.start()])
+        at = closed.end()
+    return "".join([*kept, text[at:]])
 
 
 def _unwrapped(text: str) -> str:

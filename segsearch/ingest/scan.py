@@ -6,13 +6,14 @@ Reads each new file once for its sha256; runs no model, and forgets nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsearch.core.errors import PictureError
 from segsearch.core.types import FileStamp, Skipped, State
 from segsearch.media.sources.base import SourceListing
+from segsearch.media.sources.passed_by import SYSTEM_S
 from segsearch.media.sources.paths import normal
 from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -145,13 +146,15 @@ class Scan:
             self._catalog.mark_missing(gone)
 
     def _mark_excluded(self, known: Iterable[str], listing: SourceListing) -> int:
-        """Mark `known` files that the globs leave out, and unmark those that they take again; how
-        many they leave out. Nothing is forgotten."""
+        """Mark `known` files that the globs leave out, and those below what systems keep beside
+        pictures; unmark those that are taken again. How many are left out. Nothing is forgotten."""
         marked = set(self._catalog.excluded_paths())
-        back = sorted(marked.intersection(listing.files))
+        back = sorted(marked.intersection({*listing.files, *listing.companions}))
         if back:
             self._catalog.mark_excluded(back, excluded=False)
-        left_out = listing.excluded.intersection(known)
+        passed_by = {name for name, why in listing.left_out.items() if why.endswith(SYSTEM_S)}
+        below = (path for path in known if passed_by and not passed_by.isdisjoint(_above(path)))
+        left_out = listing.excluded.intersection(known) | set(below).difference(listing.files)
         if left_out - marked:
             self._catalog.mark_excluded(sorted(left_out - marked))
         return len(left_out)
@@ -168,3 +171,10 @@ class Scan:
                     failures += (Skipped(path, reason) for path in image.paths if path in files)
                 after = page[-1].id
         return failures
+
+
+def _above(path: str) -> Iterator[str]:
+    """A path, and every folder above it."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]

@@ -16,7 +16,13 @@ from segsearch.core.types import PictureInfo
 
 MAX_TEXT_CHARACTERS = 200
 # EXIF has colons everywhere; programs write dashes, dots, slashes, `T`, or no seconds.
-DAY = re.compile(r"(?<!\d)(\d{4})(?:[:/. -](\d{1,2})[:/. -](\d{1,2})|(\d{2})(\d{2}))", re.ASCII)
+# The year comes first: with the day first nobody knows which is the month.
+DAY = re.compile(
+    r"\s*(\d{4})(?:[:/. -](\d{1,2})[:/. -](\d{1,2})(?!\d)"
+    r"|(\d{2})(\d{2})(?=\D|$|\d{4}(?:\d\d)?(?:\D|$)))",
+    re.ASCII,
+)
+YEARS = range(1800, 2200)
 CLOCK = re.compile(r"[\sT,_-]*(\d{1,2})[:.-]?(\d{2})(?:[:.-]?(\d{2}))?", re.ASCII)
 # What makes pixels upright that are stored as EXIF's orientation 2 to 8 says.
 TURNS = {
@@ -95,8 +101,8 @@ def _moment(stamp: str) -> datetime | None:
     A clock that makes no sense is midnight of that day, so a picture keeps its day. An hour of 24
     is the one after midnight of the same day, as Java's pattern `kk` writes it.
     """
-    day = DAY.search(stamp)
-    if day is None:
+    day = DAY.match(stamp)
+    if day is None or int(day[1]) not in YEARS:
         return None
     with suppress(ValueError):
         year, month, number = (int(part) for part in day.groups() if part)

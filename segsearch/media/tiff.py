@@ -192,6 +192,10 @@ def _values(data: bytes, tags: Tags, layout: Layout) -> NDArray[Any]:
         else (_many(tags, STRIP_OFFSETS), _many(tags, STRIP_BYTES))
     )
     blocks = len(offsets) // planes
+    rows = layout.tile[1] if layout.tile else int(tags.get(ROWS_PER_STRIP, layout.height))
+    expected = layout.blocks_across * -(-layout.height // max(1, min(rows, layout.height)))
+    if blocks < expected or len(counts) != len(offsets):
+        raise PictureError(f"The TIFF has {blocks} of {expected} strips or tiles: it is cut off.")
     order = ">" if data.startswith(b"M") else "<"
     parts = []
     for plane in range(planes):

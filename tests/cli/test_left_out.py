@@ -74,3 +74,22 @@ def test_what_an_exclude_hits_later_is_told_of_and_forgotten_by_prune(tmp_path: 
         assert [image.paths for image in service.catalog.images()] == [(str(folder / "keep.png"),)]
         assert (service.status().excluded, service.maintenance.verify()) == (0, [])
     assert (folder / "thumbs" / "a.png").exists()
+
+
+def test_what_systems_keep_and_was_indexed_before_is_told_of_and_forgotten(
+    tmp_path: Path,
+) -> None:
+    """Under a version that did not pass it by."""
+    folder, library = tmp_path / "pictures", tmp_path / "library"
+    paint(folder / "keep.png", [RED])
+    thumbnail = paint(folder / "@eaDir" / "a.png", [Shape("blue", (9, 9, 50, 40))])
+    with open_small_service(library) as service:
+        service.index([folder, thumbnail])  # named outright, so it is taken
+        assert (service.status().images, service.status().excluded) == (2, 0)
+        report = service.index([folder])
+        assert (report.excluded, service.status().excluded, service.status().images) == (1, 1, 2)
+        assert service.index([thumbnail]).excluded == 0
+        assert service.status().excluded == 0, "named again, it is meant"
+        service.index([folder])
+        service.maintenance.prune(excluded=True)
+        assert service.status().images == 1

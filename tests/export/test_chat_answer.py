@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from segsearch.core.errors import AnswerError
 from segsearch.core.plain import plain_text
-from segsearch.export.chat_answer import SpoiltError, caption_in
+from segsearch.export.chat_answer import SpoiltError, _without_pairs, caption_in
 from segsearch.export.vision_chat import ATTEMPTS, Endpoint, VisionChat
 from tests.support.vision import (
     Body,
@@ -173,6 +175,43 @@ def outcome(body: bytes, media_type: str) -> str:
 @given(st.binary(max_size=400), st.sampled_from(["", "text/event-stream", "application/json"]))
 def test_whatever_comes_is_a_caption_or_has_a_reason(body: bytes, media_type: str) -> None:
     assert outcome(body, media_type)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"choices": [{"delta": ["x"]}]},
+        {"choices": [{"delta": "hello"}]},
+        {"choices": [{"index": [1], "delta": {"content": "x"}}]},
+        {"choices": [{"message": {"content": {"type": ["a"]}}}]},
+        {"choices": [{"message": {"content": [{"type": ["a"], "text": "x"}]}}]},
+    ],
+)
+def test_a_list_where_an_object_should_be_ends_no_run(odd: dict[str, Any]) -> None:
+    for body, media_type in (
+        (json.dumps(odd).encode(), "application/json"),
+        (f"data: {json.dumps(odd)}\n\ndata: [DONE]\n\n".encode(), "text/event-stream"),
+    ):
+        assert outcome(body, media_type)
+
+
+def test_thoughts_without_end_are_looked_at_once() -> None:
+    """Each start used to be followed to the end of the text: 8 MB took a day."""
+    starts: list[int] = []
+
+    class Counted:
+        def __init__(self, sign: str) -> None:
+            self.sign = re.compile(re.escape(sign))
+
+        def search(self, text: str, at: int = 0) -> re.Match[str] | None:
+            starts.append(at)
+            return self.sign.search(text, at)
+
+    start, end = cast("re.Pattern[str]", Counted("<")), cast("re.Pattern[str]", Counted(">"))
+    assert _without_pairs("<" * 1000, start, end) == "<" * 1000
+    assert len(starts) == 2
+    assert _without_pairs("a<b>c<<d>e>", start, end) == "ace>"
+    assert starts[2:] == sorted(starts[2:])
 
 
 JSON_VALUES = st.recursive(

@@ -142,6 +142,18 @@ def test_a_picture_that_globs_leave_out_stands_for_no_raw(
         assert names(service) == ["one.dng"]
 
 
+def test_a_raw_that_stands_in_and_is_taken_again_is_not_left_out_any_more(
+    folder: Path, tmp_path: Path
+) -> None:
+    raw(folder)
+    broken(folder)
+    for exclude, marked in ([], 0), (["*.dng"], 1), ([], 0):
+        with open_small_service(tmp_path / "library", exclude=exclude) as service:
+            service.index([folder])
+            assert service.status().excluded == marked
+            assert names(service) == ["one.dng"]
+
+
 def test_a_raw_that_changes_waits_for_a_picture_that_still_grows(
     folder: Path, service: SegSearch
 ) -> None:

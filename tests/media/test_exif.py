@@ -76,7 +76,13 @@ def test_the_day_is_kept_however_the_time_is_written(
 
 
 @pytest.mark.parametrize("nothing", ["", "    :  :     :  :  ", "0000:00:00 00:00:00", "yesterday"])
-@pytest.mark.parametrize("no_day", ["2024:02:30 07:08:09", "2024:13:01", "12345:01:01"])
+@pytest.mark.parametrize(
+    "no_day",
+    [
+        "2024:02:30 07:08:09", "2024:13:01", "12345:01:01", "21/05/2021 08:30:00",
+        "04.03.2021 10:11:12", "1605121234", "0099:01:01",
+    ],
+)  # fmt: skip
 def test_the_exposure_counts_before_scanning_and_that_before_the_last_change(
     nothing: str, no_day: str
 ) -> None:

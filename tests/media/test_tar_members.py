@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -134,6 +135,31 @@ def test_a_size_that_makes_no_sense_costs_one_archive(
     found = find(tmp_path)
     assert {"s.tar/a.jpg", "z.jpg"} <= set(below(found, tmp_path))
     assert "damaged" in refused(found, tmp_path)["s.tar"]
+
+
+def test_a_file_with_holes_of_less_than_no_size_is_not_read_for_ever(tmp_path: Path) -> None:
+    bad = bytearray(header("b.jpg", b"\xff" * 10 + b"\xfe\0", b"S"))  # -512 bytes are stored
+    bad[386:410] = b"%011o\0%011o\0" % (0, 1)
+    bad[148:156] = b" " * 8
+    bad[148:156] = b"%06o\0 " % sum(bad)
+    write(tmp_path / "s.tar", header("d/", kind=tarfile.DIRTYPE) + bytes(bad) + bytes(1024))
+    code = (
+        "import sys; from segsearch.core.settings import Settings;"
+        "from segsearch.media.sources.reader import Sources;"
+        "print(Sources(Settings()).find([sys.argv[1]]).skipped)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert "damaged" in told.stdout
+
+
+def test_of_a_pipe_and_a_file_of_one_name_the_last_counts(tmp_path: Path) -> None:
+    pipe = header("a.jpg", kind=tarfile.FIFOTYPE)
+    write(tmp_path / "s.tar", pipe + member("a.jpg", b"1") + member("b.jpg", b"2") + bytes(1024))
+    assert below(find(tmp_path), tmp_path) == ["s.tar/a.jpg", "s.tar/b.jpg"]
+    assert refused(find(tmp_path), tmp_path) == {}
 
 
 def test_a_pax_header_cannot_say_a_size_that_makes_no_sense(tmp_path: Path) -> None:

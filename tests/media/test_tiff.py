@@ -6,6 +6,7 @@ tifffile and OpenCV write the files; the values are known, so no second reader i
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,23 @@ def test_a_truncated_deep_tiff_is_refused(name: str) -> None:
     for tenth in range(1, 10):
         with pytest.raises(PictureError):
             decode(data[: len(data) * tenth // 11])
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_a_deep_tiff_with_too_few_strips_is_refused(kind: Any) -> None:
+    """Its lower part would be black without a word."""
+    file = io.BytesIO()
+    pixels = np.full((160, 20, 3), 300, kind)
+    tifffile.imwrite(file, pixels, photometric="rgb", rowsperstrip=40)
+    decode(file.getvalue())
+    data = bytearray(file.getvalue())
+    for tag in (0x111, 0x117):
+        for form in (3, 4):
+            at = data.find(struct.pack("<HHI", tag, form, 4))
+            if at >= 0:
+                data[at + 4 : at + 8] = struct.pack("<I", 2)
+    with pytest.raises(PictureError, match="strips"):
+        decode(bytes(data))
 
 
 def test_deep_grey_of_other_formats_has_its_contrast() -> None:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -16,7 +17,7 @@ from segsearch.core.settings import Settings
 from segsearch.library import SegSearch
 from segsearch.media.sources.reader import Sources
 from tests.support.ingest_processes import content, paint_many
-from tests.support.small_models import open_small_service
+from tests.support.small_models import Shape, open_small_service, paint
 
 pytestmark = pytest.mark.process
 
@@ -56,6 +57,8 @@ WRONG = {
     "path empty": "UPDATE source SET path = '' WHERE image_id = 1",
     "path nul": "UPDATE source SET path = '/a' || char(0) || 'b' WHERE image_id = 1",
     "too large": "UPDATE image SET width = 2000000, height = 2000000 WHERE id = 1",
+    "holds": "UPDATE segment SET holds = -5 WHERE id = 1",
+    "quality": "UPDATE segment SET predicted_iou = 1e200 WHERE id = 1",
     "negative": "UPDATE image SET width = -5 WHERE id = 1",
     "width no number": "UPDATE image SET width = 'wide' WHERE id = 1",
     "hash": "UPDATE image SET perceptual_hash = 'zz' WHERE id = 1",
@@ -160,3 +163,17 @@ def test_where_a_restored_library_reads_from_is_told(
         image = service.uploads.add(file, "b.png").image
     assert any("/uploads/" in path for path in image.paths)
     assert service.maintenance.places() == sorted([str(pictures), str(tmp_path / "more")])
+
+
+def test_a_path_whose_accents_the_disk_spells_otherwise_by_now_is_no_damage(
+    tmp_path: Path,
+) -> None:
+    joined, parted = (normalize(form, "caf\u00e9.png") for form in ("NFC", "NFD"))
+    folder = tmp_path / "pictures"
+    paint(folder / joined, [Shape("red", (9, 9, 50, 40))])
+    with open_small_service(tmp_path / "library") as service:
+        service.index([folder])
+        service.maintenance.backup(tmp_path / "backup")
+        (folder / joined).rename(folder / parted)
+        service.maintenance.restore(tmp_path / "backup")
+        assert service.status().images == 1

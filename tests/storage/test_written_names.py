@@ -13,6 +13,7 @@ from alembic import command
 
 from segsearch.core.errors import ConflictError, NotFoundError
 from segsearch.core.filters import Filters
+from segsearch.core.names import folded
 from segsearch.core.types import FileStamp
 from segsearch.library import SegSearch
 from segsearch.storage.catalog.engine import create_engine, migrations_config
@@ -134,3 +135,8 @@ def test_a_library_of_the_schema_before_is_brought_to_one_form(
         glob = Filters(paths=(path.upper(),))
         assert opened.catalog.select_segments(1, glob).size
         assert opened.maintenance.verify() == []
+
+
+def test_a_final_sigma_is_a_sigma_in_globs() -> None:
+    capitals, small = "\u039f\u0394\u039f\u03a3", "\u03bf\u03b4\u03bf\u03c3"
+    assert folded(capitals) == folded(small) == folded(f"{capitals}\u0391.jpg")[:4]

@@ -21,6 +21,7 @@ SYSTEM = frozenset(
         ),
     )
 )  # fmt: skip
+SYSTEM_S = "belongs to the system or the network storage."
 LINK = "Links to folders are not followed, unless they are named themselves."
 LIBRARY = "It lies in the folder of the library itself."
 
@@ -32,5 +33,5 @@ def reason_of_name(parts: Iterable[str]) -> str | None:
         if part.startswith("."):
             return f"{part!r} is hidden: its name begins with a dot."
         if folded(part) in SYSTEM:
-            return f"{part!r} belongs to the system or the network storage."
+            return f"{part!r} {SYSTEM_S}"
     return None

@@ -85,6 +85,7 @@ class _Contents:
         name = _normal(member.name)
         self._places.pop(name, None)
         self._links.pop(name, None)
+        self._refused.pop(name, None)
         if member.isdir():
             return
         if member.issym():
@@ -151,7 +152,11 @@ def _add_archive(file: BinaryIO, start: int, contents: _Contents) -> int:
     """Add the members of the archive that begins at byte `start`; where its end mark lies."""
     file.seek(start)
     with tarfile.open(fileobj=cast(BinaryIO, _Headers(file)), mode="r:") as archive:
+        last = -1
         for member in archive:
+            if archive.offset <= last:  # a size below zero, and tarfile reads one header for ever
+                raise tarfile.ReadError(f"the size of {member.name!r} makes no sense")
+            last = archive.offset
             archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps all it has seen
             contents.add(member)
         return archive.offset  # where it looked last

@@ -7,6 +7,7 @@ where a number belongs, names that lead out of the library. What is only damaged
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 from datetime import datetime
@@ -133,6 +134,8 @@ def _check_conditions(db: sa.Connection, max_pixels: int) -> None:
     _refuse(db, IMAGE, "orientation NOT BETWEEN 1 AND 8", "an image.orientation that is none")
     hashed = "length(perceptual_hash) != 32 OR perceptual_hash GLOB '*[^0-9a-f]*'"
     _refuse(db, IMAGE, hashed, "an image.perceptual_hash that is none")
+    unlikely = "abs(predicted_iou) > 10 OR abs(stability) > 10 OR holds < 0 OR lies_in < 0"
+    _refuse(db, METADATA.tables["segment"], unlikely, "a segment whose quality is none")
     _refuse(db, INGEST, f"state NOT IN ({states})", "an ingest.state that is none")
     _refuse(db, JOB, f"state NOT IN ({ends})", "a job.state that is none")
     for column in ("started_at", "updated_at", "finished_at"):
@@ -151,11 +154,17 @@ def _refuse(db: sa.Connection, table: sa.Table, wrong: str, what: str) -> None:
 
 
 def _path_problem(path: str) -> str | None:
-    """The catalog holds absolute paths without `..`, and URLs: one name a place."""
-    try:
-        same = normal(path) == path
-    except (PathError, ValueError):
-        same = False
+    """The catalog holds absolute paths without `..`, and URLs: one name a place.
+
+    The disk is not asked: it may spell an accent in another way by now.
+    """
+    if scheme_of(path) is None:
+        same = path.startswith("/") and os.path.abspath(path) == path
+    else:
+        try:
+            same = normal(path) == path
+        except (PathError, ValueError):
+            same = False
     if not same or "\0" in path or (scheme_of(path) not in {None, *WEB} and "::" in path):
         return "is no path or URL as segsearch writes them"
     return None
