@@ -65,8 +65,13 @@ bench-regions: setup
 	$(BIN)/python -m benchmarks.regions
 	$(BIN)/python -m benchmarks.absence
 
+# Tools that read what is exported want other versions than those here: each in a folder of its own.
 soak: setup
-	$(BIN)/python -m pytest -s tests/soak
+	for tool in ultralytics datumaro label-studio-sdk fiftyone; do \
+		into=.soak/$$(echo $$tool | tr - _); \
+		test -d $$into || $(BIN)/uv pip install --quiet --python $(BIN)/python --target $$into $$tool || exit 1; \
+	done
+	SOAK_TOOLS=$(CURDIR)/.soak $(BIN)/python -m pytest -s tests/soak
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

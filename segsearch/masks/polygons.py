@@ -6,7 +6,9 @@ others. Nothing is smoothed or simplified.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,24 +55,95 @@ def _with_slits(polygon: Polygon) -> Ring:
     """One ring of an outer ring and its holes. From the leftmost corner of each hole a slit goes to
     the left; what it meets is in the ring already, as holes further left come first."""
     ring, *holes = polygon
+    if not holes:
+        return ring
+    line = _Line()
+    line.close(ring)
     for hole in sorted(holes, key=min):
         start = hole.index(min(hole))
-        x, y = hole[start]
-        number, at = _met_on_the_left(ring, x, y)
-        around = [*hole[start:], *hole[:start], (x, y)]
-        ring = [*ring[: number + 1], (at, y), *around, (at, y), *ring[number + 1 :]]
-    return ring
+        line.insert([*hole[start:], *hole[:start], hole[start]])
+    return line.ring()
 
 
-def _met_on_the_left(ring: Ring, x: int, y: int) -> tuple[int, int]:
-    """The nearest upright edge to the left of a corner: where it begins in the ring, and its x."""
-    met = []
-    for number, (x0, y0) in enumerate(ring):
-        x1, y1 = ring[(number + 1) % len(ring)]
-        if x0 == x1 < x and min(y0, y1) <= y <= max(y0, y1):
-            met.append((x0, -number))
-    at, number = max(met)
-    return -number, at
+class _Line:
+    """A ring that grows: corners linked to the next, and its upright edges by the rows they touch.
+
+    An upright edge is cut wherever a slit meets it; `_Edge` knows its pieces. So a hole costs what
+    its own outline measures, however many there are.
+    """
+
+    def __init__(self) -> None:
+        self._corners: list[tuple[int, int]] = []
+        self._next: list[int] = []
+        self._rows: dict[int, list[tuple[int, int]]] = defaultdict(list)  # x, number of an edge
+        self._edges: list[_Edge] = []
+
+    def close(self, ring: Ring) -> None:
+        """Begin with a closed ring."""
+        first, last = self._add(ring)
+        self._next[last] = first
+        self._note(last, first)
+
+    def insert(self, around: Ring) -> None:
+        """Join what begins and ends in its leftmost corner by a slit to the left."""
+        x, y = around[0]
+        row = self._rows[y]
+        at, number = row[bisect_left(row, (x, -1)) - 1]
+        edge = self._edges[number]
+        before = edge.piece_at(y)
+        behind = self._next[before]
+        entry, leave = self._add([(at, y), *around, (at, y)])
+        self._next[before], self._next[leave] = entry, behind
+        edge.cut(y, leave)
+
+    def ring(self) -> Ring:
+        """All corners in order."""
+        made, at = [self._corners[0]], self._next[0]
+        while at:
+            made.append(self._corners[at])
+            at = self._next[at]
+        return made
+
+    def _add(self, corners: Ring) -> tuple[int, int]:
+        """Corners linked one to the next; the numbers of the first and the last."""
+        first = len(self._corners)
+        last = first + len(corners) - 1
+        self._corners += corners
+        self._next += range(first + 1, last + 2)
+        for number in range(first, last):
+            self._note(number, number + 1)
+        return first, last
+
+    def _note(self, begin: int, end: int) -> None:
+        """Find the edge between two corners by its rows, if it is upright."""
+        (x0, y0), (x1, y1) = self._corners[begin], self._corners[end]
+        if x0 != x1:
+            return
+        self._edges.append(_Edge(y0, 1 if y1 > y0 else -1, [0], [begin]))
+        for y in range(min(y0, y1), max(y0, y1) + 1):
+            insort(self._rows[y], (x0, len(self._edges) - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """An upright edge from row `start`, down (1) or up (-1): how far along it each of its pieces
+    begins, and at which corner."""
+
+    start: int
+    direction: int
+    along: list[int]
+    corners: list[int]
+
+    def piece_at(self, y: int) -> int:
+        """The corner where the piece begins that touches row `y`."""
+        return self.corners[bisect_right(self.along, (y - self.start) * self.direction) - 1]
+
+    def cut(self, y: int, corner: int) -> None:
+        """What lies beyond row `y` begins at another corner from now on."""
+        at = (y - self.start) * self.direction
+        place = bisect_right(self.along, at)
+        self.along.insert(place, at)
+        self.corners.insert(place, corner)
 
 
 def svg_path(mask: Mask) -> str:

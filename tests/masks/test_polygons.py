@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import insort
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 from pycocotools import mask as run_lengths
 
 from segsearch.core.arrays import BoolArray
+from segsearch.masks import polygons as polygon_code
 from segsearch.masks.polygons import Ring, keyholed, polygons, svg_document, svg_path
 from segsearch.masks.rle import decode, encode
 
@@ -100,3 +102,25 @@ def test_the_svg_is_as_large_as_the_frame() -> None:
     assert mask is not None
     assert 'viewBox="0 0 20 10"' in svg_document(mask)
     assert 'd="M1 1H4V3H1Z"' in svg_document(mask)
+
+
+def test_a_sieve_is_one_ring_that_covers_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each corner is noted once, however many holes there are: looked for, it was the square."""
+    looks: list[object] = []
+
+    def noted(row: list[tuple[int, int]], edge: tuple[int, int]) -> None:
+        looks.append(edge)
+        insort(row, edge)
+
+    monkeypatch.setattr(polygon_code, "insort", noted)
+    for count in (10, 20):
+        frame = np.ones((2 * count + 1, 2 * count + 1), bool)
+        frame[1::2, 1::2] = False
+        mask = encode(frame)
+        assert mask is not None
+        (ring,) = keyholed(mask)
+        drawn = run_lengths.decode(run_lengths.merge(run_lengths.frPyObjects([ring], *frame.shape)))
+        assert np.array_equal(drawn, frame)
+        sides = 4 * count**2 + 2 * (2 * count + 2)  # rows that upright edges touch
+        assert len(looks) == sides
+        looks.clear()
