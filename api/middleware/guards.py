@@ -14,6 +14,7 @@ from segsearch_api.errors import ProblemResponse, refusal
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_JSON_BYTES = 65_536
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+PASSED_BYTES = 16_777_216  # of a refused body, before it is refused
 MULTIPART_OVERHEAD_BYTES = 1_048_576  # boundaries, headers and the other fields of an upload
 
 
@@ -62,6 +63,8 @@ class GuardMiddleware:
         limit = self._limit(headers)
         refused = self._refusal(scope["method"], headers, limit)
         if refused is not None:
+            if refused.status_code == 413 and "expect" not in headers:
+                await _let_pass(receive)
             await refused(scope, receive, send)
         else:
             await self._app(scope, _counted(receive, limit), send)
@@ -82,8 +85,6 @@ class GuardMiddleware:
             sentence = "Content-Length and Transfer-Encoding say two lengths of one body."
             return refusal(400, sentence, {"Connection": "close"})
         if _declared(headers) > limit:
-            # The connection stays: uvicorn drops what still comes, and closes when 5 seconds are
-            # over. Closed at once, it would break under a sender who has not read the answer yet.
             return refusal(413, _too_large(limit))
         return None
 
@@ -106,6 +107,20 @@ def _name(host: str) -> str:
 def _declared(headers: Headers) -> int:
     length = headers.get("content-length", "0")
     return int(length) if length.isdecimal() else 0
+
+
+async def _let_pass(receive: Receive) -> None:
+    """Drop what comes of a body that is refused, up to a bound.
+
+    A connection that is closed over unread bytes breaks under its sender, who may not have read
+    the answer: nginx, which asks for each connection to be closed, then answers 502 by itself.
+    """
+    passed = 0
+    while passed < PASSED_BYTES:
+        message = await receive()
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return
+        passed += len(message.get("body", b""))
 
 
 def _counted(receive: Receive, limit: int) -> Receive:
