@@ -16,14 +16,15 @@ MODELS: dict[str, dict[str, Any]] = {
     "sam-lite": {
         "kind": "segmenter",
         "licence": "Apache-2.0",
-        "source": "made by training/ from an ImageNet backbone and drawn scenes; see sam-lite.md",
+        "source": "made by training/ from an ImageNet backbone, drawn scenes and annotated "
+        "photographs; see sam-lite.md",
         "files": {"weights": "sam-lite.safetensors"},
     },
     "clip-lite": {
         "kind": "embedder",
         "licence": "Apache-2.0",
-        "source": "made by training/ from an ImageNet backbone and a sentence encoder; "
-        "see clip-lite.md",
+        "source": "made by training/ from an ImageNet backbone, a sentence encoder, drawings and "
+        "photographs; see clip-lite.md",
         "files": {
             "weights": "clip-lite.safetensors",
             "config": "clip-lite.json",

@@ -22,12 +22,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.looks import click
-from segsearch.core.arrays import Vectors
+from segsearch.core.arrays import VectorRows, Vectors
 from segsearch.core.errors import RecipeError
 from segsearch.core.query import MIN_RELEVANCE, Query, SearchAnswer, TextTerm
 from segsearch.core.settings import Settings
 from segsearch.core.types import Hit, Segment
 from segsearch.library import SegSearch, open_library
+from segsearch.masks.levels import Levels
 from segsearch.masks.rle import intersection, iou
 from segsearch.models.loading import build_embedder
 from segsearch.models.presets import preset
@@ -46,6 +47,7 @@ from segsearch.search.evaluation.truth import Thing, TruePicture, read_truth
 
 INSIDE = 0.9  # of a hit's area: from here on it lies in the thing
 FIRST = 3
+IN_FIVE = 5
 RECALL_AT = 10
 CLICKED_SHARE = 0.01  # things over this share of their picture are clicked
 CLICKED = 400  # of them: a tenth of a second to a second each
@@ -62,7 +64,7 @@ ABSENT = tuple(_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Felt:
+class Measures:
     """What was measured; shares in [0, 1]."""
 
     pictures: int
@@ -85,6 +87,8 @@ class Felt:
     recall_10: float
     recall_10_with_floor: float
     clicks_right: float
+    named_right: float
+    named_in_five: float
     regions: float
     seconds: float
 
@@ -121,7 +125,7 @@ def asked(library: SegSearch, name: str, limit: int, floor: float = 0.0) -> Sear
     return library.search(Query(terms, limit=limit, per_image=PER_PICTURE, min_relevance=floor))
 
 
-def measure(stored: KnownLibrary, seconds: float) -> Felt:
+def measure(stored: KnownLibrary, seconds: float) -> Measures:
     """All measures over an indexed library; `seconds` a picture took to index."""
     pictures = stored.pictures
     names = sorted({thing.name for picture in pictures for thing in picture.things})
@@ -137,7 +141,7 @@ def measure(stored: KnownLibrary, seconds: float) -> Felt:
     by_region, by_picture = (picture_recall(pictures, names, part) for part in (ours, whole))
     above_floor = [asked(stored.library, name, RECALL_AT, MIN_RELEVANCE).hits for name in names]
     absent = [name for name in ABSENT if not set(name.split()) & set(" ".join(names).split())]
-    return Felt(
+    return Measures(
         len(pictures),
         sum(len(picture.things) for picture in pictures),
         len(names),
@@ -161,6 +165,7 @@ def measure(stored: KnownLibrary, seconds: float) -> Felt:
             for name, hits in zip(names, above_floor, strict=True)
         ),
         clicks(stored),
+        *named(stored, names),
         sum(map(len, masks)) / len(pictures),
         seconds,
     )
@@ -253,7 +258,37 @@ def clicks(stored: KnownLibrary) -> float:
     return share(right)
 
 
-def table(felt: Felt) -> str:
+def named(stored: KnownLibrary, names: Sequence[str]) -> tuple[float, float]:
+    """The shares of things whose own name is the best, and one of the five best, among all names,
+    where people's masks cut them out: what the embedder knows, whatever the segmenter does."""
+    library = stored.library
+    _, recipe = library.catalog.active_recipe() or (0, None)
+    if recipe is None:
+        raise SystemExit("The library is empty.")
+    chosen = preset(recipe.preset)
+    embedder = build_embedder(chosen, library.settings)
+    words = embedder.embed_texts([with_article(name) for name in names])
+    ranks: list[int] = []
+    for image_id, number in stored.numbers.items():
+        things = stored.pictures[number].things
+        if not things:
+            continue
+        levels = Levels(library.pictures.pixels(image_id))
+        crops = [levels.whole()]
+        for thing in things:
+            crops += levels.crops(thing.mask, chosen.crop)
+        vectors = embedder.embed_pictures(crops)
+        pictures = np.repeat(vectors[:1], len(things), axis=0)
+        nothing = np.zeros((len(things), 0), np.float32)
+        ids = np.arange(len(things), dtype=np.int64)
+        rows = VectorRows(ids, vectors[1::2], vectors[2::2], pictures, nothing)
+        scores = chosen.mix.blend(rows) @ words.T
+        own = scores[ids, [names.index(thing.name) for thing in things]]
+        ranks += (scores > own[:, None]).sum(1).tolist()
+    return share(rank < 1 for rank in ranks), share(rank < IN_FIVE for rank in ranks)
+
+
+def table(felt: Measures) -> str:
     """The measures as lines; shares in percent."""
     counts = ("pictures", "things", "names", "regions", "seconds")
     lines = []

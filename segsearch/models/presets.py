@@ -40,6 +40,23 @@ SAM_POINTS = {**POINTS, "pred_iou_thresh": 0.86}
 SAM2_POINTS = {**POINTS, "pred_iou_thresh": 0.8}
 TIDY = {"box_nms_thresh": 0.7, "min_mask_region_area": 64}
 
+# Learnt with the embedded models, by `training.things.fit`.
+LITE_MIX = Mix(
+    0.346,
+    0.412,
+    0.242,
+    things=(
+        0.1269,  # predicted_iou
+        0.1132,  # stability
+        -0.0046,  # log_share
+        -0.0007,  # log_share_squared
+        -0.0305,  # sides_touched
+        0.0084,  # log_holds
+        -0.0229,  # log_lies_in
+        0.0205,  # box_filled
+    ),
+    offset=-0.1066,
+)
 DEMO = Preset(
     name="demo",
     summary="the small models that come with segsearch: no download, made for trying out",
@@ -47,7 +64,7 @@ DEMO = Preset(
     embedder="clip-lite",
     generator={
         "points_per_side": 8,  # of the picture, and of each of its four crops
-        "pred_iou_thresh": 0.3,
+        "pred_iou_thresh": 0.2,
         "stability_score_thresh": 0.4,
         "stability_score_offset": 0.25,
         "box_nms_thresh": 0.8,
@@ -57,6 +74,7 @@ DEMO = Preset(
         "edges_px": 128,
         "working_px": 640,  # its square has 256, and a crop is two thirds of the picture
     },
+    mix=LITE_MIX,
 )
 PRESETS = {
     preset.name: preset

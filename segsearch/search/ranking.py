@@ -32,7 +32,9 @@ class Rules:
     `below`, or as much; `shown` before, which are not shown again, nor anything that is the same
     thing; none of the images in `closed`; none newer than the id `newest`. `unwanted` ids never;
     `accepts` has the last word. With `whole_things` nothing that lies in a shown region, or around
-    it, is shown. `alike` gives the near-duplicates of images, of which one alone is shown.
+    it, is shown. A region that follows another of its picture scores at most `behind` below the
+    best there, if that is given: another thing of the kind does, what merely stands beside it does
+    not. `alike` gives the near-duplicates of images, of which one alone is shown.
     """
 
     per_image: int
@@ -43,6 +45,7 @@ class Rules:
     unwanted: AbstractSet[int] = frozenset()
     accepts: Callable[[float, Segment], bool] | None = None
     whole_things: bool = False
+    behind: float | None = None
     alike: Alike | None = None
 
 
@@ -81,14 +84,17 @@ def choose(pairs: Sequence[Ranked], limit: int, rules: Rules) -> list[Ranked]:
     barred = {*rules.unwanted, *(segment.id for segment in rules.shown)}
     pictures = {*by_image, *rules.closed}  # that are in the answer
     alike = rules.alike({*pictures, *(one.image_id for _, one in pairs)}) if rules.alike else {}
+    best: dict[int, float] = {}  # by image, of all that are given: what is barred counts too
     hidden = {other for image_id in pictures for other in alike.get(image_id, ())} - pictures
     for score, segment in pairs:
         others = by_image[segment.image_id]
+        top = best.setdefault(segment.image_id, score)
         if (
             _is_out(score, segment, rules)
             or segment.id in barred
             or segment.image_id in hidden
             or len(others) >= rules.per_image
+            or (rules.behind is not None and others and score < top - rules.behind)
             or any(same_thing(segment, other) for other in others)
             or (rules.whole_things and any(nested(segment, other) for other in others))
             or not (rules.accepts is None or rules.accepts(score, segment))

@@ -7,6 +7,7 @@ import pytest
 
 from segsearch.core.arrays import VectorRows
 from segsearch.core.mix import EXTRA, TRAITS, Mix, row_of
+from segsearch.models.presets import DEMO, PRESETS
 
 DIMENSION, COUNT = 32, 5
 
@@ -54,3 +55,14 @@ def test_what_finds_the_like_of_a_region_has_no_traits_in_it(rows: VectorRows) -
     assert first.shape == (DIMENSION,)
     assert np.linalg.norm(first) == pytest.approx(1)
     assert np.array_equal(first, row_of(Mix(0.6, 0.3, 0.1), rows))
+
+
+def test_a_preset_that_has_learnt_knows_every_trait_and_others_are_neutral() -> None:
+    for preset in PRESETS.values():
+        mix = preset.mix
+        assert mix.context + mix.masked + mix.picture == pytest.approx(1, abs=1e-3)
+        if preset.models == DEMO.models:
+            assert len(mix.things) == len(TRAITS)
+            assert mix.things[TRAITS.index("predicted_iou")] > 0, "a good mask is no worse a thing"
+        else:
+            assert not mix.things

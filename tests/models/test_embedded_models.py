@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
+import PIL.ImageDraw
 import pytest
 
 from segsearch.core.query import PictureTerm, Query, TextTerm
 from segsearch.core.types import Mask
 from segsearch.library import SegSearch
 from segsearch.masks.crops import CropRule, context_crop
+from segsearch.masks.rle import decode
 from tests.conftest import DEMO, Truth
 
 pytestmark = pytest.mark.slow
@@ -39,8 +42,6 @@ def best(text: str) -> Query:
 
 def png_of(picture: str, mask: Mask) -> bytes:
     """A square crop around a thing, as a user would cut it out."""
-    import numpy as np
-
     pixels = np.asarray(PIL.Image.open(DEMO / "pictures" / picture).convert("RGB"))
     buffer = io.BytesIO()
     PIL.Image.fromarray(context_crop(pixels, mask, CropRule())).save(buffer, "PNG")
@@ -94,3 +95,34 @@ def test_a_picture_turned_by_exif_is_stored_upright(demo_library: SegSearch, nam
     with PIL.Image.open(DEMO / "pictures" / name) as stored:
         assert (image.width, image.height) == (stored.height, stored.width)
     assert demo_library.pictures.pixels(image.id).shape == (image.height, image.width, 3)
+
+
+# The cat of the demo's photograph: benchmarks/photographs/outlines.json has it outlined by hand.
+CAT = "36,0 397,0 374,27 356,72 361,135 347,189 316,226 298,266 253,280 203,300 0,300 0,253 27,235 "
+CAT += "23,180 32,113 32,45"
+
+
+def test_a_cat_is_found_whole_and_once_and_other_pictures_follow(demo_library: SegSearch) -> None:
+    hits = demo_library.search_text("a cat", limit=4).hits
+    assert "photo-cat" in hits[0].image.paths[0]
+    mask = hits[0].segment.mask
+    if mask.height > mask.width:
+        pytest.fail("the upright copy comes first: the outline is of the other")
+    canvas = PIL.Image.new("1", (mask.width, mask.height))
+    corners = [tuple(map(float, corner.split(","))) for corner in CAT.split()]
+    PIL.ImageDraw.Draw(canvas).polygon(corners, fill=1)
+    cat = np.asarray(canvas)
+    found = decode(mask)
+    assert (cat & found).sum() / (cat | found).sum() >= 0.75, "not the whole head or body"
+    assert all("photo-cat" not in hit.image.paths[0] for hit in hits[1:])
+    assert len({hit.image.id for hit in hits}) == len(hits)
+
+
+@pytest.mark.parametrize(
+    ("words", "file"), [("a cup of coffee", "photo-coffee"), ("a rocket", "photo-rocket")]
+)
+def test_a_photographed_thing_is_among_the_first(
+    words: str, file: str, demo_library: SegSearch
+) -> None:
+    hits = demo_library.search_text(words, limit=6).hits
+    assert any(file in hit.image.paths[0] for hit in hits)

@@ -105,3 +105,17 @@ def test_of_near_duplicates_the_best_picture_alone_is_shown() -> None:
     assert [one.id for _, one in choose(pairs, 9, second_page)] == [3, 4]
     by_picture = replace(rules, closed=frozenset({1}))
     assert [one.id for _, one in choose(pairs, 9, by_picture)] == [4]
+
+
+def test_what_scores_far_below_the_best_of_its_picture_does_not_follow_it() -> None:
+    places = [(0, 0, 5, 5), (10, 10, 15, 15), (20, 20, 25, 25)]
+    first, alike, beside = (segment(n, 1, place) for n, place in enumerate(places, start=1))
+    other = segment(4, 2, (0, 0, 5, 5))
+    pairs = [(0.8, first), (0.75, alike), (0.6, other), (0.5, beside)]
+    near = Rules(3, behind=0.1)
+    assert [one.id for _, one in choose(pairs, 10, near)] == [1, 2, 4]
+    assert [one.id for _, one in choose(pairs, 10, replace(near, behind=None))] == [1, 2, 4, 3]
+    later = replace(near, shown=(first,), below=0.79)
+    assert [one.id for _, one in choose(pairs, 10, later)] == [2, 4], "nor on a later page"
+    unwanted = replace(near, unwanted=frozenset({1}))
+    assert [one.id for _, one in choose(pairs, 10, unwanted)] == [2, 4], "judged by what is barred"

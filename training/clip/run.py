@@ -151,6 +151,13 @@ def average(run: ClipRun) -> None:
             run.average[name].lerp_(value, 1 - min(AVERAGE_DECAY, run.step / (run.step + 9)))
 
 
+def averaged(run: ClipRun) -> Tower:
+    """The tower with its averaged weights."""
+    tower = copy.deepcopy(run.tower)
+    tower.visual.load_state_dict(run.average)
+    return tower
+
+
 def set_rate(run: ClipRun, plan: ClipPlan, steps: int, share: float) -> None:
     warm = min(1.0, (steps + 1) / WARMUP_STEPS)
     level = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))

@@ -40,7 +40,7 @@ from training.clip.memory import FIRST_ROWS
 from training.clip.photographs import NamedPhotographs, split
 from training.clip.pictures import Composer, load_icons
 from training.clip.region_masks import with_masks
-from training.clip.run import ClipPlan, ClipRun, average, prepare, save, set_rate
+from training.clip.run import ClipPlan, ClipRun, average, averaged, prepare, save, set_rate
 from training.clip.targets import thing_meanings
 from training.data.annotated import annotated, validation_names
 from training.data.cutouts import CUTOUT_STYLES, teachable, with_cutouts
@@ -254,7 +254,7 @@ def train(cache: Path, plan: ClipPlan, device: str) -> None:
         if time.monotonic() - saved > SAVE_SECONDS or share >= 1:
             run.seconds = time.monotonic() - began
             save(run, cache / "clip" / "image.pt", None if share >= 1 else plan)
-            print(exam.report(run, plan.sides[0]), flush=True)
+            print(exam.report(averaged(run), run.device, plan.sides[0]), flush=True)
             saved = time.monotonic()
 
 
