@@ -27,6 +27,7 @@ COUNTED = (
     ("source", "missing", "0", "''", "{row}.missing_since IS NOT NULL"),
     ("source", "excluded", "0", "''", "{row}.excluded_since IS NOT NULL"),
     ("ingest", "state", "{row}.recipe_id", "{row}.state", None),
+    ("caption", "captions", "0", "''", None),
     ("segment", "segments", "{row}.recipe_id", "{row}.area_tenth", None),
 )
 CHANGING = {  # columns whose change moves a row from one number to another
@@ -53,6 +54,7 @@ def upgrade() -> None:
     for name in ("missing", "excluded"):
         where = sa.text(f"{name}_since IS NOT NULL")
         op.create_index(f"source_{name}", "source", ["path"], sqlite_where=where)
+    op.create_index("source_by_folded", "source", ["folded"])
     op.create_table(
         "counter",
         sa.Column("kind", sa.Text, primary_key=True),
@@ -161,6 +163,7 @@ def downgrade() -> None:
     op.drop_table("counter")
     op.drop_table("log_start")
     for name, table in (
+        ("source_by_folded", "source"),
         ("source_missing", "source"),
         ("source_excluded", "source"),
         ("segment_by_image", "segment"),

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from segsearch.storage.catalog.tables import (
+    CAPTION,
     COUNTER,
     IMAGE,
     INGEST,
@@ -69,6 +70,7 @@ def _counted(db: sa.Connection) -> dict[Key, int]:
         "excluded": sa.select(no_recipe, no_key, all_rows).where(
             SOURCE.c.excluded_since.is_not(None)
         ),
+        "captions": sa.select(no_recipe, no_key, all_rows).select_from(CAPTION),
         "state": sa.select(INGEST.c.recipe_id, INGEST.c.state, all_rows),
         "segments": sa.select(SEGMENT.c.recipe_id, tenth, all_rows),
         "near_duplicates": sa.select(no_recipe, no_key, alike),

@@ -92,11 +92,8 @@ class SegmentMixin(Database):
                     SEGMENT.c.recipe_id == ACTIVE_RECIPE, SEGMENT.c.id.in_(portion)
                 )
                 log_change(db, "remove", chosen)
-                theirs = sa.exists().where(
-                    SEGMENT.c.id.in_(chosen),
-                    SEGMENT.c.image_id == INGEST.c.image_id,
-                    SEGMENT.c.recipe_id == INGEST.c.recipe_id,
-                )
+                theirs = INGEST.c.image_id.in_(chosen.with_only_columns(SEGMENT.c.image_id))
+                theirs &= INGEST.c.recipe_id == ACTIVE_RECIPE
                 more = INGEST.c.removed_segments + 1
                 db.execute(sa.update(INGEST).where(theirs).values(removed_segments=more))
                 removed += db.execute(sa.delete(SEGMENT).where(SEGMENT.c.id.in_(chosen))).rowcount

@@ -56,6 +56,7 @@ SOURCE = sa.Table(
     # What it is compared by: `core.names.folded`. The path itself stays as the disk has it.
     sa.Column("folded", sa.Text, nullable=False, server_default=""),
     sa.Column("excluded_since", sa.Float),  # when a run first left it out by its globs
+    sa.Index("source_by_folded", "folded"),
     sa.Index("source_missing", "path", sqlite_where=sa.text("missing_since IS NOT NULL")),
     sa.Index("source_excluded", "path", sqlite_where=sa.text("excluded_since IS NOT NULL")),
 )
