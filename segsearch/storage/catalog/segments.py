@@ -92,10 +92,10 @@ class SegmentMixin(Database):
                     SEGMENT.c.recipe_id == ACTIVE_RECIPE, SEGMENT.c.id.in_(portion)
                 )
                 log_change(db, "remove", chosen)
-                theirs = INGEST.c.image_id.in_(chosen.with_only_columns(SEGMENT.c.image_id))
-                theirs &= INGEST.c.recipe_id == ACTIVE_RECIPE
-                more = INGEST.c.removed_segments + 1
-                db.execute(sa.update(INGEST).where(theirs).values(removed_segments=more))
+                images = chosen.with_only_columns(SEGMENT.c.image_id)
+                theirs = sa.update(INGEST).where(INGEST.c.recipe_id == ACTIVE_RECIPE)
+                theirs = theirs.where(INGEST.c.image_id.in_(images))
+                db.execute(theirs.values(removed_segments=INGEST.c.removed_segments + 1))
                 removed += db.execute(sa.delete(SEGMENT).where(SEGMENT.c.id.in_(chosen))).rowcount
         return removed
 

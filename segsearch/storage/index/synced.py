@@ -183,6 +183,9 @@ class SyncedIndex:
             self._load(recipe)
             self._identity = identity
         changes = self._catalog.changes(recipe[0], self._seq)
+        if changes is None and self._seq <= self._catalog.newest_change():
+            # The log has been pruned: the ids alone say what is to be done.
+            changes = self._catalog.difference(recipe[0], cast(VectorIndex, self._index).ids())
         if changes is None:
             LOG.warning("The change log ends before the index does: rebuilding the index.")
             self._rebuild(recipe)
