@@ -152,9 +152,9 @@ def _hits(library: SegSearch, body: ExportRequest) -> Iterator[Hit]:
         )
         yield from library.search(query).hits
         return
-    image_ids: set[int] | None = None
+    image_ids: list[int] | None = None
     if body.collection is not None:
-        image_ids = set(library.catalog.image_ids_of(body.collection))
-    inside = (hit for hit in library.select() if image_ids is None or hit.image.id in image_ids)
+        image_ids = library.catalog.image_ids_of(body.collection)
+    inside = library.catalog.regions(image_ids=image_ids)
     most = MAX_LIMIT if body.format == "caption-pack" else None
     yield from itertools.islice(inside, body.limit or most)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from segsearch.core.atomic import whole
 from segsearch.core.errors import PathError
@@ -16,8 +16,16 @@ from segsearch.masks.polygons import keyholed
 from segsearch.media.sources.paths import normal
 
 
+class _Picture(NamedTuple):
+    """What a document says of a picture; sides in pixels."""
+
+    path: str | None
+    width: int
+    height: int
+
+
 def coco_document(
-    hits: Sequence[Hit],
+    hits: Iterable[Hit],
     label: str = "region",
     *,
     relative_to: str | Path | None = None,
@@ -31,26 +39,52 @@ def coco_document(
     joined to their outlines by a slit, instead of run lengths. `score` and `captions` come with
     each annotation. PathError for a picture that does not lie below `relative_to`.
     """
-    documents = [HitDocument.of(hit) for hit in hits]
-    paths = sorted({hit.path for hit in documents if hit.path})
-    base = _common_folder(paths) if relative_to is None else normal(relative_to).rstrip("/") + "/"
-    images = {
-        hit.image_id: {
-            "id": hit.image_id, "file_name": _name_below(base, hit.path or str(hit.image_id)),
-            "width": hit.width, "height": hit.height,
-        }
-        for hit in documents
-    }  # fmt: skip
-    outlines = [keyholed(hit.segment.mask) if polygons else None for hit in hits]
+    images: dict[int, _Picture] = {}
+    annotations = list(_annotations(hits, images, relative_to, polygons=polygons))
+    return {**_frame(images, label, relative_to), "annotations": annotations}
+
+
+def _annotations(
+    hits: Iterable[Hit],
+    images: dict[int, _Picture],
+    relative_to: str | Path | None,
+    *,
+    polygons: bool,
+) -> Iterator[dict[str, Any]]:
+    """The annotations one by one; `images` takes in the pictures that they are of."""
+    base = _named_folder(relative_to)
+    for hit in hits:
+        document = HitDocument.of(hit)
+        path = document.path
+        if base is not None:
+            _name_below(base, path or str(hit.image.id))
+        images[hit.image.id] = _Picture(path, document.width, document.height)
+        yield _annotation(document, keyholed(hit.segment.mask) if polygons else None)
+
+
+def _named_folder(relative_to: str | Path | None) -> str | None:
+    return None if relative_to is None else normal(relative_to).rstrip("/") + "/"
+
+
+def _frame(
+    images: dict[int, _Picture], label: str, relative_to: str | Path | None
+) -> dict[str, Any]:
+    """A document without its annotations."""
+    base = _named_folder(relative_to)
+    if base is None:
+        base = _common_folder(sorted({image.path for image in images.values() if image.path}))
     return {
         "info": {"description": "Regions exported by segsearch.", "base_folder": base or None},
         "licenses": [],
-        "images": list(images.values()),
-        "categories": [{"id": 1, "name": label, "supercategory": "region"}],
-        "annotations": [
-            _annotation(hit, outline) for hit, outline in zip(documents, outlines, strict=True)
+        "images": [
+            {
+                "id": image_id, "file_name": _name_below(base, image.path or str(image_id)),
+                "width": image.width, "height": image.height,
+            }
+            for image_id, image in images.items()
         ],
-    }
+        "categories": [{"id": 1, "name": label, "supercategory": "region"}],
+    }  # fmt: skip
 
 
 def _common_folder(paths: Sequence[str]) -> str:
@@ -99,10 +133,18 @@ def write_coco(
 ) -> int:
     """Write a COCO instances file, made or replaced when it is whole; how many regions are in it.
 
-    Options and errors as `coco_document`; OSError when the disk refuses.
+    One region at a time is in memory, and the names of all pictures. Options and errors as
+    `coco_document`; OSError when the disk refuses.
     """
-    document = coco_document(list(hits), label, relative_to=relative_to, polygons=polygons)
+    images: dict[int, _Picture] = {}
+    written = 0
     with whole(target) as partial, partial.open("w", encoding="utf-8") as file:
-        json.dump(document, file)
-        file.write("\n")
-    return len(document["annotations"])
+        file.write('{"annotations": [')
+        for annotation in _annotations(hits, images, relative_to, polygons=polygons):
+            file.write(", " if written else "")
+            json.dump(annotation, file)
+            written += 1
+        # Last: which folder all pictures have in common is known at the end.
+        frame = json.dumps(_frame(images, label, relative_to))
+        file.write(f"], {frame[1:]}\n")
+    return written

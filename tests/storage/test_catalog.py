@@ -240,8 +240,8 @@ DAMAGES = {
     "run lengths": "UPDATE segment SET counts = x'00ff' WHERE id = 1",
     "covers": "UPDATE segment SET area = 5 WHERE id = 1",
     "outside": "UPDATE segment SET x1 = 31 WHERE id = 1",
-    "unit length": "UPDATE segment SET context_vector = zeroblob(16) WHERE id = 1",
-    "expected 8": "UPDATE segment SET masked_vector = x'0000' WHERE id = 1",
+    "unit length": "UPDATE segment_vector SET context_vector = zeroblob(16) WHERE segment_id = 1",
+    "expected 8": "UPDATE segment_vector SET masked_vector = x'0000' WHERE segment_id = 1",
     "not marked as done": "UPDATE ingest SET state = 'pending'",
     "no path": "DELETE FROM source",
 }
@@ -291,7 +291,7 @@ def test_a_library_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path:
     assert schema_revision(engine) == "0001"
     engine.dispose()
     again = Catalog(file)
-    assert again.schema() == "0008"
+    assert again.schema() == "0009"
     assert again.counts() == {**NONE, "images": 1, "segments": 3}
     assert list(again.problems((1, RECIPE))) == []
     again.close()

@@ -17,7 +17,8 @@ from tests.support.small_models import open_small_service
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE segment SET context_vector = zeroblob(6) WHERE id = 3",
+        "UPDATE segment_vector SET context_vector = zeroblob(6) WHERE segment_id = 3",
+        "DELETE FROM segment_vector WHERE segment_id = 3",
         "UPDATE ingest SET picture_vector = zeroblob(5) WHERE image_id = 2",
         "UPDATE ingest SET picture_vector = NULL WHERE image_id = 2",
     ],

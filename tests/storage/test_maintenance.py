@@ -130,14 +130,19 @@ def test_a_picture_whose_file_was_away_is_tried_again_wherever_it_turns_up(
 
 DAMAGES = {
     "run lengths": "UPDATE segment SET counts = x'00ff' WHERE id = 1",
-    "vector": "UPDATE segment SET context_vector = zeroblob(18) WHERE id = 3",
+    "vector": "UPDATE segment_vector SET context_vector = zeroblob(18) WHERE segment_id = 3",
+    "no vectors": "DELETE FROM segment_vector WHERE segment_id = 3",
+    "vectors of none": "INSERT INTO segment_vector VALUES (999, x'00', x'00')",
+    "counter": "UPDATE counter SET count = count + 5 WHERE kind = 'segments'",
+    "counter gone": "DELETE FROM counter",
+    "tenth": "UPDATE segment SET area_tenth = (area_tenth + 1) % 10 WHERE id = 2",
     "state": "UPDATE ingest SET state = 'pending' WHERE image_id = 2",
     "no segments": "DELETE FROM segment WHERE image_id = 4",
     "no vector": "UPDATE ingest SET picture_vector = NULL WHERE image_id = 5",
     "picture's vector": "UPDATE ingest SET picture_vector = zeroblob(5) WHERE image_id = 5",
     "no path": "DELETE FROM source WHERE image_id = 6",
     "orphan": "INSERT INTO segment SELECT 999, 999, recipe_id, x0, y0, x1, y1, area, counts, "
-    "predicted_iou, stability, context_vector, masked_vector, holds, lies_in FROM segment "
+    "predicted_iou, stability, holds, lies_in, area_tenth FROM segment "
     "WHERE id = 1",
     "log": "DELETE FROM change_log WHERE segment_id = 2",
     "stale lease": "UPDATE ingest SET state = 'running', owner = 'elsewhere:1:1', "

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
+import sqlite3
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import sqlalchemy as sa
 
-from segsearch.core.types import FileStamp
+from segsearch.core.filters import Filters
+from segsearch.core.types import FileStamp, JobState, Origin, Recipe
+from segsearch.export.coco import write_coco
+from segsearch.export.documents import write_json_lines
+from segsearch.storage.catalog import change_log
 from segsearch.storage.catalog.sql_catalog import Catalog
-from tests.support.described import RECIPE, describe
-from tests.support.query_plans import scans
+from tests.support.described import DIMENSION, RECIPE, describe
+from tests.support.large_catalog import fill
+from tests.support.query_plans import scans, statements
+
+ORIGIN = Origin("model", "host", "0" * 64)
+OTHER = Recipe("other", "s@2", "e@1", DIMENSION, {}, {}, {})
 
 
 @pytest.fixture
@@ -22,11 +38,19 @@ def catalog(tmp_path: Path) -> Catalog:
     return catalog
 
 
-def store(catalog: Catalog, number: int) -> int:
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    """200,000 segments of 4,000 pictures."""
+    made = fill(tmp_path_factory.mktemp("large") / "catalog.sqlite", 4_000, 50)
+    yield made
+    made.close()
+
+
+def store(catalog: Catalog, number: int, segments: int = 3) -> int:
     catalog.record_file(f"/pictures/{number}.jpg", FileStamp(1, 1), f"sha-{number}", 1)
     claim = catalog.claim(1, "me", 60)
     assert claim is not None
-    made = describe(number)
+    made = describe(number, segments)
     info = replace(made.info, perceptual_hash="0f"[number % 2] * 32)
     assert catalog.commit(claim, replace(made, info=info))
     return claim.image_id
@@ -38,8 +62,206 @@ def test_storing_a_picture_reads_no_table_whole(catalog: Catalog) -> None:
     assert found == []
 
 
+def test_storing_a_picture_takes_as_many_statements_for_fifty_regions_as_for_three(
+    catalog: Catalog,
+) -> None:
+    counts = []
+    for number, segments in ((200, 3), (201, 50)):
+        with statements() as sent:
+            store(catalog, number, segments)
+        counts.append(len(sent))
+    assert counts[0] == counts[1] < 30
+
+
 def test_the_near_duplicates_of_an_answer_are_looked_up(catalog: Catalog) -> None:
     with scans() as found:
         alike = catalog.near_duplicates({1, 2, 3})
     assert found == []
     assert alike == {1: {3, 5}, 2: {4, 6}, 3: {1, 5}}
+
+
+# What each public call of the catalog is tried with; every one is here, or the test fails.
+CALLS: dict[str, Callable[[Catalog], object]] = {
+    "active_recipe": lambda c: c.active_recipe(),
+    "register_recipe": lambda c: c.register_recipe(OTHER),
+    "generation_under_way": lambda c: c.generation_under_way(),
+    "record_file": lambda c: c.record_file("/new.jpg", FileStamp(1, 1), "sha-new", 1),
+    "find_images": lambda c: c.find_images(["/pictures"]),
+    "find_paths": lambda c: c.find_paths(["/pictures", "/Bilder/é"]),
+    "states_at": lambda c: c.states_at(["/pictures/1.jpg"], 1),
+    "fold_file": lambda c: c.fold_file("/pictures/1.jpg", "/pictures/2.jpg"),
+    "missing_paths": lambda c: c.missing_paths(),
+    "mark_missing": lambda c: c.mark_missing(["/pictures/3.jpg"]),
+    "mark_found": lambda c: c.mark_found(["/pictures/3.jpg"]),
+    "excluded_paths": lambda c: c.excluded_paths(),
+    "mark_excluded": lambda c: c.mark_excluded(["/pictures/3.jpg"]),
+    "waiting": lambda c: c.waiting(1),
+    "retry_seconds": lambda c: c.retry_seconds(1),
+    "claim": lambda c: c.claim(1, "me", 60),
+    "release": lambda c: c.release(1, lambda _: True),
+    "commit": lambda c: store(c, 300),
+    "images": lambda c: [c.images(), c.images(ids=[1, 2]), c.images(after=2, limit=1)],
+    "image": lambda c: c.image(3),
+    "image_with": lambda c: c.image_with("sha-3"),
+    "digests": lambda c: c.digests([1, 2]),
+    "remove_images": lambda c: c.remove_images([2]),
+    "counts": lambda c: c.counts(),
+    "statistics": lambda c: c.statistics(),
+    "segment": lambda c: c.segment(7),
+    "segments_of": lambda c: c.segments_of(3),
+    "segments_by_image": lambda c: c.segments_by_image([3, 4]),
+    "segments": lambda c: c.segments([7, 8]),
+    "segment_ids": lambda c: c.segment_ids(1),
+    "newest_segment": lambda c: c.newest_segment(),
+    "remove_segments": lambda c: c.remove_segments([9]),
+    "vectors": lambda c: [*c.vectors(1), *c.vectors(1, np.array([7, 8], np.int64))],
+    "picture_vector": lambda c: c.picture_vector(1, 3),
+    "select_segments": lambda c: c.select_segments(1, Filters(image_ids=(3, 4))),
+    "collections": lambda c: c.collections(),
+    "create_collection": lambda c: c.create_collection("new"),
+    "collection": lambda c: c.collection("kept"),
+    "rename_collection": lambda c: c.rename_collection("kept", "kept"),
+    "delete_collection": lambda c: c.delete_collection("gone"),
+    "add_to_collection": lambda c: c.add_to_collection("kept", [3]),
+    "take_from_collection": lambda c: c.take_from_collection("kept", [3]),
+    "image_ids_of": lambda c: c.image_ids_of("kept"),
+    "tag_images": lambda c: c.tag_images([3], add=["a"], remove=["b"]),
+    "add_caption": lambda c: c.add_caption(10, "A red umbrella.", ORIGIN),
+    "captions": lambda c: c.captions([10]),
+    "captioned": lambda c: c.captioned([10], ORIGIN),
+    "search_captions": lambda c: c.search_captions("umbrella", 3),
+    "begin_job": lambda c: c.begin_job("index", "me", None, []),
+    "update_job": lambda c: c.update_job(1, done=1),
+    "finish_job": lambda c: c.finish_job(1, JobState.DONE),
+    "close_lost_jobs": lambda c: c.close_lost_jobs(lambda _: True),
+    "jobs": lambda c: c.jobs(),
+    "changes": lambda c: c.changes(1, 3),
+    "newest_change": lambda c: c.newest_change(),
+    "difference": lambda c: c.difference(1, np.array([1], np.int64)),
+    "near_duplicates": lambda c: c.near_duplicates({1, 2}),
+    "begin_generation": lambda c: c.begin_generation(1, keep_old=False),
+    "schema": lambda c: c.schema(),
+    "identity": lambda c: c.identity(),
+    "regions": lambda c: [*c.regions(), *c.regions(["/pictures"]), *c.regions(image_ids=[3])],
+    "extend": lambda c: c.extend([held(c, "e")], 60),
+    "put_back": lambda c: c.put_back(held(c, "p"), "It fell.", pause_seconds=9, counts="crashes"),
+    "quarantine": lambda c: c.quarantine(held(c, "q"), "It fell."),
+    "fail": lambda c: c.fail(held(c, "f"), "It is none.", gone=True),
+}
+# Those that may read everything, and why.
+WHOLE = {
+    "file_stamps": "a run compares every file with what is known of it",
+    "queue_all": "another recipe takes every picture",
+    "switch_recipe": "every segment of the recipe before goes",
+    "forget_paths": "it looks for every picture without a path: once a removal",
+    "problems": "verify",
+    "repair": "repair",
+    "backup": "all is copied",
+    "restore": "all is checked and copied",
+}
+
+
+def held(catalog: Catalog, name: str) -> Any:
+    catalog.record_file(f"/{name}.jpg", FileStamp(1, 1), f"sha-{name}", 1)
+    claim = catalog.claim(1, "me", 60)
+    assert claim is not None
+    return claim
+
+
+def test_every_call_of_the_catalog_is_tried_or_may_read_everything() -> None:
+    public = {
+        name
+        for name, _ in inspect.getmembers(Catalog, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert public - {"close"} - CALLS.keys() == WHOLE.keys()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_call_reads_a_large_table_whole(name: str, catalog: Catalog) -> None:
+    for collection in ("kept", "gone"):
+        catalog.create_collection(collection)
+    with scans() as found:
+        CALLS[name](catalog)
+    assert found == []
+
+
+def test_opening_reads_no_table_whole(catalog: Catalog) -> None:
+    with scans() as found:
+        Catalog(catalog.folder / "catalog.sqlite").close()
+    assert found == []
+
+
+def test_a_region_of_128_numbers_takes_a_kilobyte(large: Catalog) -> None:
+    overhead = (large.folder / "catalog.sqlite").stat().st_size / 200_000 - 4 * DIMENSION
+    assert overhead + 4 * 128 < 1_000
+
+
+def test_ten_more_pictures_cost_a_large_library_what_they_cost_a_small_one(
+    large: Catalog, catalog: Catalog
+) -> None:
+    assert work(large) < 1.5 * work(catalog)
+
+
+def work(catalog: Catalog) -> int:
+    """How many hundred steps of SQLite's machine it takes to store ten pictures, and to say what
+    there is: everything that runs at each commit and each look at the status."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def watch(connection: Any) -> None:
+        connection.connection.driver_connection.set_progress_handler(count, 100)
+
+    sa.event.listen(sa.Engine, "begin", watch)
+    try:
+        for number in range(400, 410):
+            store(catalog, number)
+            assert catalog.counts()["segments"]
+            assert catalog.statistics()["segments"]
+            assert catalog.changes(1, catalog.newest_change() - 3)
+    finally:
+        sa.event.remove(sa.Engine, "begin", watch)
+    return steps
+
+
+def test_exports_hold_a_few_pictures_at_a_time(large: Catalog, tmp_path: Path) -> None:
+    some = range(1, 4_001, 2)
+    peaks = []
+    for images in (some[:100], some[:400]):
+        tracemalloc.start()
+        assert write_coco(large.regions(image_ids=images), tmp_path / "coco") == 50 * len(images)
+        assert write_json_lines(large.regions(image_ids=images), tmp_path / "lines")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+def test_regions_of_a_few_pictures_are_read_in_a_few_statements(large: Catalog) -> None:
+    with statements() as sent:
+        assert len(list(large.regions(image_ids=[5, 3_000, 9_999_999]))) == 100
+    assert len(sent) < 10
+
+
+def test_the_log_is_pruned_and_an_index_that_lies_behind_compares_ids(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = catalog.newest_change()
+    monkeypatch.setattr(change_log, "KEPT_CHANGES", 20)
+    for number in range(10, 30):
+        store(catalog, number)
+    catalog.remove_segments([1, 2])
+    with closing(sqlite3.connect(catalog.folder / "catalog.sqlite")) as db:
+        (kept,) = db.execute("SELECT count(*) FROM change_log").fetchone()
+    assert 20 <= kept <= 25
+    assert catalog.changes(1, start) is None
+    newest = catalog.newest_change()
+    assert catalog.changes(1, newest - 10) is not None
+    changes = catalog.difference(1, np.arange(1, 19, dtype=np.int64))
+    assert changes.seq == newest
+    assert changes.removed.tolist() == [1, 2]
+    assert changes.added.tolist() == list(range(19, 79))
+    assert list(catalog.problems((1, RECIPE))) == []

@@ -13,6 +13,7 @@ from segsearch.core.arrays import Ids, VectorRows
 from segsearch.core.errors import DamageError
 from segsearch.core.mix import Mix
 from segsearch.core.types import FileStamp, Recipe
+from segsearch.storage.catalog import change_log
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.protocol import IndexFactory
@@ -210,6 +211,20 @@ def test_what_another_process_writes_between_two_looks_is_no_damage(
 
     monkeypatch.setattr(library.catalog, "segment_ids", written_before)
     assert library.index.problems(ACTIVE) == []
+
+
+def test_an_index_further_behind_than_the_log_reaches_takes_what_it_lacks(
+    library: IndexedCatalog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert library.agrees()
+    monkeypatch.setattr(change_log, "KEPT_CHANGES", 5)
+    for seed in range(50, 56):
+        library.store(seed)
+    library.catalog.remove_segments([1, 2])
+    assert library.catalog.changes(1, 1) is None
+    monkeypatch.setattr(library.index, "_rebuild", lambda _: pytest.fail("built anew"))
+    assert library.agrees()
+    assert "rebuilding" not in caplog.text
 
 
 def test_mixing_before_the_search_scores_as_mixing_after_it(library: IndexedCatalog) -> None:

@@ -20,12 +20,12 @@ def unit(rng: np.random.Generator) -> Vector:
 
 
 def describe(seed: int, segments: int = 3) -> DescribedPicture:
-    """A 30 x 20 picture with `segments` small rectangles side by side."""
+    """A 30 x 20 picture with `segments` small rectangles, the first nine side by side."""
     rng = np.random.default_rng(seed)
     described = []
     for number in range(segments):
         window = np.ones((3, 2), dtype=bool)
-        mask = encode(window, origin=(3 * number, number), size=(20, 30))
+        mask = encode(window, origin=(3 * number % 27, number % 17), size=(20, 30))
         assert mask is not None
         proposal = Proposal(mask, 0.9 - 0.01 * number, 0.8)
         described.append(DescribedSegment(proposal, unit(rng), unit(rng)))

@@ -133,6 +133,12 @@ def _start_timeline(staged: Path, live: sqlite3.Connection) -> None:
     """Ids go on where the live catalog's ended: none is ever given out twice."""
     with closing(sqlite3.connect(staged)) as copy, copy:
         copy.execute("PRAGMA journal_mode=DELETE")
+        pages = live.execute("PRAGMA page_size").fetchone()[0]
+        if copy.execute("PRAGMA page_size").fetchone()[0] != pages:
+            copy.commit()
+            # A catalog that others have open takes no pages of another size.
+            copy.execute(f"PRAGMA page_size={pages}")
+            copy.execute("VACUUM")
         tables = live.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
         if not tables.fetchone():
             return

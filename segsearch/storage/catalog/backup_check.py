@@ -136,6 +136,12 @@ def _check_conditions(db: sa.Connection, max_pixels: int) -> None:
     _refuse(db, IMAGE, hashed, "an image.perceptual_hash that is none")
     unlikely = "abs(predicted_iou) > 10 OR abs(stability) > 10 OR holds < 0 OR lies_in < 0"
     _refuse(db, METADATA.tables["segment"], unlikely, "a segment whose quality is none")
+    _refuse(
+        db, METADATA.tables["segment"], "area_tenth NOT BETWEEN 0 AND 9", "a tenth that is none"
+    )
+    newest = "(SELECT coalesce(max(seq), 0) FROM change_log)"
+    beyond = f"name = 'pruned_seq' AND value NOT BETWEEN 0 AND {newest}"
+    _refuse(db, METADATA.tables["log_start"], beyond, "a change log that starts behind its end")
     _refuse(db, INGEST, f"state NOT IN ({states})", "an ingest.state that is none")
     _refuse(db, JOB, f"state NOT IN ({ends})", "a job.state that is none")
     for column in ("started_at", "updated_at", "finished_at"):

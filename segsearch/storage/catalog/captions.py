@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.types import Box, Caption, Mask, Origin
 from segsearch.masks.rle import iou
+from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import NOW, Database, portions
 from segsearch.storage.catalog.rows import iso
 from segsearch.storage.catalog.tables import ACTIVE_RECIPE, CAPTION, IMAGE, RECIPE, SEGMENT
@@ -78,7 +79,7 @@ class CaptionMixin(Database):
         """
         phrases = phrases_of(words)
         with self._reading() as db:
-            total = db.execute(sa.select(sa.func.count()).select_from(CAPTION)).scalar_one()
+            total = tallies(db, None).get("captions", Counter()).total()
             counts = {phrase: _count(db, phrase) for phrase in phrases}
             rare = [phrase for phrase in phrases if counts[phrase] <= COMMON_SHARE * total]
             weights = {phrase: weight_of(counts[phrase], total) for phrase in rare or phrases}

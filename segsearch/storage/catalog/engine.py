@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
+from contextlib import closing
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,9 +19,13 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import event
 
-from segsearch.core.errors import DamageError, LibraryVersionError
+from segsearch.core.errors import DamageError, DiskFullError, LibraryVersionError
 
+LOG = logging.getLogger(__name__)
 BUSY_TIMEOUT_MS = 30_000
+# Seven segments' pairs of 512-dimensional vectors fill a page; at 4,096 bytes half of it is empty.
+PAGE_BYTES = 16_384
+ROOM = 2  # times the file: what an upgrade writes to the log and adds, and what a packing takes
 
 
 def is_writable(file: Path) -> bool:
@@ -64,6 +70,7 @@ def _configure(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout={BUSY_TIMEOUT_MS}",
+        f"page_size={PAGE_BYTES}",  # of a new file; an old one keeps its own
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
@@ -135,16 +142,71 @@ def check_revision(db: sqlite3.Connection) -> str:
 
 
 def upgrade(engine: sa.Engine) -> None:
-    """Bring the schema to this version's; LibraryVersionError when it comes from a later one."""
+    """Bring the schema to this version's, and the file to its size of pages.
+
+    LibraryVersionError when it comes from a later version, DiskFullError where the disk has less
+    room than an upgrade takes; then nothing has changed.
+    """
     config = migrations_config()
     script = ScriptDirectory.from_config(config)
     revision = schema_revision(engine)
-    if revision == script.get_current_head():
-        return
-    _refuse_later(script, revision)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    if revision != script.get_current_head():
+        _refuse_later(script, revision)
+        if revision is not None:
+            _check_room(engine)
+        with engine.connect() as connection:
+            # A table that others hang on is made anew, and SQLite heeds this outside of a
+            # transaction alone (https://www.sqlite.org/lang_altertable.html#otheralter).
+            pragma = connection.connection.cursor().execute
+            pragma("PRAGMA foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    config.attributes["connection"] = connection
+                    command.upgrade(config, "head")
+            finally:
+                pragma("PRAGMA foreign_keys=ON")
+    with engine.connect().execution_options(reader=True) as connection:
+        is_old = connection.exec_driver_sql("PRAGMA page_size").scalar() != PAGE_BYTES
+    if is_old:
+        engine.dispose()
+        set_page_size(Path(str(engine.url.database)), PAGE_BYTES)
+
+
+def set_page_size(file: Path, size: int) -> bool:
+    """Pack a database into pages of another size; False, and nothing is lost, where others have
+    it open or the disk has no room. The next one that opens it tries again."""
+    if _room_beside(file) < ROOM * file.stat().st_size:
+        return False
+    try:
+        with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as db:
+            # The size cannot change while there is a log, and there is one while others have it
+            # open. Killed from here on, the file is whole: SQLite undoes a VACUUM that broke off.
+            if db.execute("PRAGMA journal_mode=DELETE").fetchone()[0] != "delete":
+                return False
+            db.execute(f"PRAGMA page_size={size}")
+            db.execute("VACUUM")
+            db.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as problem:
+        LOG.info("The catalog keeps its size of pages: %s.", problem)
+        return False
+    return True
+
+
+def _check_room(engine: sa.Engine) -> None:
+    file = Path(str(engine.url.database))
+    needed, room = ROOM * file.stat().st_size, _room_beside(file)
+    if room < needed:
+        raise DiskFullError(
+            f"The library {str(file.parent)!r} is of an earlier version: its upgrade takes "
+            f"{needed / 1e6:,.0f} MB on the disk for a while, {room / 1e6:,.0f} MB are left. Make "
+            "room and open it again; nothing has changed."
+        )
+
+
+def _room_beside(file: Path) -> int:
+    """Bytes that are left on the disk of a file."""
+    disk = os.statvfs(file.parent)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _refuse_later(script: ScriptDirectory, revision: str | None) -> None:

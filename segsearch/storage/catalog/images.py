@@ -12,8 +12,9 @@ from segsearch.core.errors import NotFoundError
 from segsearch.core.types import Image, State
 from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.collections import members_of, refuse_unknown
+from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import Database, portions
-from segsearch.storage.catalog.rows import image_from
+from segsearch.storage.catalog.rows import TENTHS, image_from
 from segsearch.storage.catalog.tables import (
     ACTIVE_RECIPE,
     IMAGE,
@@ -24,7 +25,7 @@ from segsearch.storage.catalog.tables import (
     SOURCE,
 )  # fmt: skip
 
-TENTHS = 10
+OF_ALL = ("near_duplicates", "missing", "excluded")  # counted whatever the recipe
 
 
 class ImageMixin(Database):
@@ -97,51 +98,31 @@ class ImageMixin(Database):
     def counts(self) -> dict[str, int]:
         """`images`, `segments`, `pending` (with running ones), `failed` and `quarantined` of the
         active recipe, images with `near_duplicates`, and `missing` and `excluded` paths."""
-        states = (
-            sa.select(INGEST.c.state, sa.func.count())
-            .where(INGEST.c.recipe_id == ACTIVE_RECIPE)
-            .group_by(INGEST.c.state)
-        )
-        in_use = sa.select(sa.func.count()).where(SEGMENT.c.recipe_id == ACTIVE_RECIPE)
-        gone = sa.select(sa.func.count()).where(SOURCE.c.missing_since.is_not(None))
-        left_out = sa.select(sa.func.count()).where(SOURCE.c.excluded_since.is_not(None))
-        alike = sa.select(sa.func.count(NEAR_DUPLICATE.c.image_id.distinct()))
         with self._reading() as db:
-            by_state = _counts(db, states)
-            return {
-                "images": db.execute(sa.select(sa.func.count(IMAGE.c.id))).scalar_one(),
-                "segments": db.execute(in_use).scalar_one(),
-                "pending": by_state[State.PENDING] + by_state[State.RUNNING],
-                "failed": by_state[State.FAILED],
-                "quarantined": by_state[State.QUARANTINED],
-                "near_duplicates": db.execute(alike).scalar_one(),
-                "missing": db.execute(gone).scalar_one(),
-                "excluded": db.execute(left_out).scalar_one(),
-            }
+            kept = tallies(db, db.execute(sa.select(ACTIVE_RECIPE)).scalar())
+        by_state = kept.get("state", Counter())
+        return {
+            "images": kept.get("images", Counter()).total(),
+            "segments": kept.get("segments", Counter()).total(),
+            "pending": by_state[State.PENDING] + by_state[State.RUNNING],
+            "failed": by_state[State.FAILED],
+            "quarantined": by_state[State.QUARANTINED],
+            **{name: kept.get(name, Counter()).total() for name in OF_ALL},
+        }
 
     def statistics(self) -> dict[str, Any]:
         """Of the active recipe: `images`, `segments`, `states` and `formats` (counts of images),
         and `area_shares` (ten counts of segments, by tenths of their picture's area)."""
-        states = sa.select(INGEST.c.state, sa.func.count())
-        states = states.where(INGEST.c.recipe_id == ACTIVE_RECIPE).group_by(INGEST.c.state)
-        formats = sa.select(IMAGE.c.format, sa.func.count()).where(IMAGE.c.format != "")
-        pixels = IMAGE.c.width * IMAGE.c.height
-        tenth = sa.cast(SEGMENT.c.area * TENTHS / sa.func.max(pixels, 1), sa.Integer)
-        shares = (
-            sa.select(sa.func.min(tenth, TENTHS - 1).label("tenth"), sa.func.count())
-            .select_from(SEGMENT.join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id))
-            .where(SEGMENT.c.recipe_id == ACTIVE_RECIPE)
-            .group_by("tenth")
-        )
         with self._reading() as db:
-            by_tenth = _counts(db, shares)
-            return {
-                "images": db.execute(sa.select(sa.func.count(IMAGE.c.id))).scalar_one(),
-                "segments": sum(by_tenth.values()),
-                "states": dict(_counts(db, states)),
-                "formats": dict(_counts(db, formats.group_by(IMAGE.c.format))),
-                "area_shares": [by_tenth[number] for number in range(TENTHS)],
-            }
+            kept = tallies(db, db.execute(sa.select(ACTIVE_RECIPE)).scalar())
+        by_tenth = kept.get("segments", Counter())
+        return {
+            "images": kept.get("images", Counter()).total(),
+            "segments": by_tenth.total(),
+            "states": dict(kept.get("state", Counter())),
+            "formats": dict(kept.get("format", Counter())),
+            "area_shares": [by_tenth[str(number)] for number in range(TENTHS)],
+        }
 
 
 def without_path() -> sa.Select[int]:
@@ -165,7 +146,3 @@ def _grouped(
     for image_id, value in db.execute(query):
         values[image_id].append(value)
     return values
-
-
-def _counts(db: sa.Connection, query: sa.Select[Any, int]) -> Counter[Any]:
-    return Counter({row[0]: row[1] for row in db.execute(query)})

@@ -13,12 +13,24 @@ from segsearch.core.types import Recipe, Segment, State
 from segsearch.masks import rle
 from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.captions import caption_problems, enter_words_again
-from segsearch.storage.catalog.change_log import log_change
+from segsearch.storage.catalog.change_log import PRUNED_SEGMENT, log_change
+from segsearch.storage.catalog.counters import count_again, counter_problems
 from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.images import drop_images, without_path
 from segsearch.storage.catalog.queue import FRESH
-from segsearch.storage.catalog.tables import CHANGE_LOG, IMAGE, INGEST, METADATA, RECIPE, SEGMENT
+from segsearch.storage.catalog.rows import TENTHS
+from segsearch.storage.catalog.tables import (
+    CHANGE_LOG,
+    IMAGE,
+    INGEST,
+    LOG_START,
+    METADATA,
+    RECIPE,
+    SEGMENT,
+    SEGMENT_VECTOR,
+)
 
+OF_REGION = ("context_vector", "masked_vector")
 UNIT_TOLERANCE = 5e-3  # float16 rows of unit length
 
 
@@ -41,6 +53,9 @@ class IntegrityMixin(Database):
             yield from caption_problems(db)
             for _, problem in _segment_problems(db, recipe_id, document.dimension):
                 yield problem
+            for segment_id in db.execute(_of_wrong_tenth()).scalars():
+                yield f"Segment {segment_id} is counted as of another size than it has."
+            yield from counter_problems(db)
 
     def repair(self, recipe: tuple[int, Recipe]) -> list[str]:
         """Put right what can be, a sentence each; damaged pictures are queued again."""
@@ -72,6 +87,13 @@ def put_right(db: sa.Connection, recipe: tuple[int, Recipe]) -> list[str]:
     again = _queue_damaged(db, *recipe)
     if again:
         fixed.append(f"{again} damaged pictures wait to be indexed again.")
+    if db.execute(_of_wrong_tenth().limit(1)).first():
+        right = sa.update(SEGMENT).values(area_tenth=_tenth())
+        db.execute(right.where(SEGMENT.c.id.in_(_of_wrong_tenth())))
+        fixed.append("Segments were counted by their size again.")
+    if counter_problems(db):
+        count_again(db)
+        fixed.append("The numbers that are kept were counted again.")
     return fixed
 
 
@@ -108,8 +130,22 @@ def _state_problems(db: sa.Connection) -> Iterator[str]:
 
 def _not_logged() -> sa.Select[int]:
     """Ids of segments of which no index would ever hear."""
-    added = sa.exists().where(CHANGE_LOG.c.segment_id == SEGMENT.c.id, CHANGE_LOG.c.op == "add")
-    return sa.select(SEGMENT.c.id).where(~added)
+    added = sa.select(CHANGE_LOG.c.segment_id).where(CHANGE_LOG.c.op == "add")
+    # Ids grow along the log: what is not above a pruned one has been in it.
+    pruned = sa.select(LOG_START.c.value).where(LOG_START.c.name == PRUNED_SEGMENT)
+    above = SEGMENT.c.id > sa.func.coalesce(pruned.scalar_subquery(), 0)
+    return sa.select(SEGMENT.c.id).where(above, SEGMENT.c.id.not_in(added))
+
+
+def _tenth() -> sa.ColumnElement[int]:
+    """The tenth of its picture's area that a segment covers, 0 to 9."""
+    pixels = sa.select(IMAGE.c.width * IMAGE.c.height).where(IMAGE.c.id == SEGMENT.c.image_id)
+    share = SEGMENT.c.area * TENTHS / sa.func.max(1, pixels.scalar_subquery())
+    return sa.func.coalesce(sa.func.min(TENTHS - 1, sa.cast(share, sa.Integer)), 0)
+
+
+def _of_wrong_tenth() -> sa.Select[int]:
+    return sa.select(SEGMENT.c.id).where(SEGMENT.c.area_tenth != _tenth())
 
 
 def _unfinished() -> sa.Select[Any]:
@@ -139,17 +175,22 @@ def _hollow() -> sa.Select[Any]:
 def _segment_problems(
     db: sa.Connection, recipe_id: int, dimension: int
 ) -> Iterator[tuple[int, str]]:
+    vectors = [SEGMENT_VECTOR.c[name] for name in OF_REGION]
     query = (
-        sa.select(SEGMENT, IMAGE.c.width, IMAGE.c.height)
+        sa.select(SEGMENT, *vectors, IMAGE.c.width, IMAGE.c.height)
         .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
+        .outerjoin(SEGMENT_VECTOR, SEGMENT_VECTOR.c.segment_id == SEGMENT.c.id)
         .where(SEGMENT.c.recipe_id == recipe_id)
     )
     for row in db.execute(query):
         problem = _mask_problem(rows.segment_from(row))
         if problem:
             yield row.image_id, f"Segment {row.id}: {problem}."
-        for name in ("context_vector", "masked_vector"):
+        for name in OF_REGION:
             blob = getattr(row, name)
+            if blob is None:
+                yield row.image_id, f"Segment {row.id}: {name} is missing."
+                continue
             if len(blob) != 2 * dimension:
                 numbers = f"{len(blob) / 2:g} numbers, expected {dimension}"
                 yield row.image_id, f"Segment {row.id}: {name} has {numbers}."

@@ -18,7 +18,7 @@ from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.database import NOW, Database
 from segsearch.storage.catalog.near_duplicates import link_near_duplicates
-from segsearch.storage.catalog.tables import IMAGE, INGEST, SEGMENT, SOURCE
+from segsearch.storage.catalog.tables import IMAGE, INGEST, SEGMENT, SEGMENT_VECTOR, SOURCE
 
 LONGEST_LEASE_SECONDS = 86_400.0  # that settings allow
 
@@ -125,7 +125,11 @@ class QueueMixin(Database):
                 db.execute(sa.insert(SEGMENT), segments)
                 of_recipe = SEGMENT.c.recipe_id == claim.recipe_id
                 stored = sa.select(SEGMENT.c.id).where(SEGMENT.c.image_id == claim.image_id)
-                log_change(db, "add", stored.where(of_recipe))
+                stored = stored.where(of_recipe)
+                ids = db.execute(stored.order_by(SEGMENT.c.id)).scalars().all()[-len(segments) :]
+                vectors = map(rows.vector_values, ids, picture.segments)
+                db.execute(sa.insert(SEGMENT_VECTOR), list(vectors))
+                log_change(db, "add", stored)
         return True
 
     def put_back(self, claim: Claim, reason: str, *, pause_seconds: float, counts: Setback) -> bool:

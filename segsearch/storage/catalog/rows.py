@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from segsearch.core.arrays import DescribedSegment, Vector, VectorRows
+from segsearch.core.arrays import DescribedSegment, Vector, VectorRows, Vectors
 from segsearch.core.errors import DamageError
 from segsearch.core.types import Box, Image, Mask, PictureInfo, Recipe, Segment, State
 from segsearch.masks.traits import traits
@@ -20,6 +20,8 @@ from segsearch.media.sources.paths import is_upload
 QUALITY = ("predicted_iou", "stability")  # what regions are told from parts by
 PLACES = ("x0", "y0", "x1", "y1", "area", "width", "height")
 NESTED = ("holds", "lies_in")
+VECTORS = ("context_vector", "masked_vector", "picture_vector")
+TENTHS = 10  # of a picture's area, by which regions are counted
 DAMAGED = "Vectors in the catalog are damaged: run `segsearch repair`."
 
 
@@ -28,10 +30,17 @@ def pack(vector: Vector) -> bytes:
     return np.asarray(vector, dtype="<f2").tobytes()
 
 
-def unpack(blobs: Iterable[bytes]) -> Any:
-    """(n, d) float32 rows from the bytes of n vectors of one length."""
-    rows = [np.frombuffer(blob, dtype="<f2") for blob in blobs]
-    return np.stack(rows).astype(np.float32)
+def unpack(blobs: Sequence[bytes]) -> Vectors:
+    """(n, d) float32 rows from the bytes of n >= 1 vectors; DamageError where one is missing, or
+    they are not of one length."""
+    try:
+        if len(set(map(len, blobs))) != 1:
+            raise DamageError(DAMAGED)
+        # At once: a row at a time takes longer than reading them.
+        numbers = np.frombuffer(b"".join(blobs), dtype="<f2")
+    except (TypeError, ValueError) as problem:
+        raise DamageError(DAMAGED) from problem
+    return numbers.reshape(len(blobs), -1).astype(np.float32)
 
 
 def iso(seconds: float, timespec: str = "milliseconds") -> str:
@@ -58,10 +67,18 @@ def segment_values(image_id: int, recipe_id: int, segment: DescribedSegment) -> 
         "counts": mask.counts,
         "predicted_iou": float(segment.proposal.predicted_iou),
         "stability": float(segment.proposal.stability),
-        "context_vector": pack(segment.context),
-        "masked_vector": pack(segment.masked),
         "holds": segment.holds,
         "lies_in": segment.lies_in,
+        "area_tenth": min(TENTHS - 1, mask.area * TENTHS // (mask.height * mask.width)),
+    }
+
+
+def vector_values(segment_id: int, segment: DescribedSegment) -> dict[str, Any]:
+    """The vectors of a segment that has just been stored, as a row of their table."""
+    return {
+        "segment_id": segment_id,
+        "context_vector": pack(segment.context),
+        "masked_vector": pack(segment.masked),
     }
 
 
@@ -101,23 +118,20 @@ def image_from(
     )
 
 
-def vectors_from(rows: Sequence[Any]) -> VectorRows:
-    """Vectors of rows with `id`, `context_vector`, `masked_vector`, `picture_vector`, and the
-    columns of `QUALITY`, `PLACES` and `NESTED`.
+def vectors_from(rows: Sequence[tuple[Any, ...]]) -> VectorRows:
+    """Vectors of rows (n >= 1) of `id`, `VECTORS`, `QUALITY`, `PLACES` and `NESTED`, in this order.
 
-    DamageError when one is missing or of another length than the others.
+    DamageError when a vector is missing or of another length than the others.
     """
-    names = ("context_vector", "masked_vector", "picture_vector")
-    try:
-        context, masked, picture = (unpack(getattr(row, name) for row in rows) for name in names)
-    except (TypeError, ValueError) as problem:
-        raise DamageError(DAMAGED) from problem
+    columns = list(zip(*rows, strict=True))
+    ids, blobs, numbers = columns[0], columns[1:4], columns[4:]
+    places, nested = len(QUALITY), len(QUALITY) + len(PLACES)
+    context, masked, picture = map(unpack, blobs)
     if not context.shape == masked.shape == picture.shape:
         raise DamageError(DAMAGED)
-    ids = np.array([row.id for row in rows], dtype=np.int64)
     known = traits(
-        np.array([[getattr(row, name) for name in QUALITY] for row in rows], np.float64),
-        np.array([[getattr(row, name) for name in PLACES] for row in rows], np.int64),
-        np.array([[getattr(row, name) for name in NESTED] for row in rows], np.int64),
+        np.array(numbers[:places], np.float64).T,
+        np.array(numbers[places:nested], np.int64).T,
+        np.array(numbers[nested:], np.int64).T,
     )
-    return VectorRows(ids, context, masked, picture, known)
+    return VectorRows(np.array(ids, np.int64), context, masked, picture, known)

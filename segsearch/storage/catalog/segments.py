@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -20,7 +21,14 @@ from segsearch.storage.catalog.rows import (
     unpack,
     vectors_from,
 )
-from segsearch.storage.catalog.tables import ACTIVE_RECIPE, IMAGE, INGEST, RECIPE, SEGMENT
+from segsearch.storage.catalog.tables import (
+    ACTIVE_RECIPE,
+    IMAGE,
+    INGEST,
+    RECIPE,
+    SEGMENT,
+    SEGMENT_VECTOR,
+)  # fmt: skip
 
 BATCH_ROWS = 2_000
 
@@ -39,6 +47,15 @@ class SegmentMixin(Database):
         """Every segment of an image under the active recipe, by ascending id; none of an unknown
         image."""
         return self._segments(SEGMENT.c.image_id == image_id)
+
+    def segments_by_image(self, image_ids: Sequence[int]) -> dict[int, list[Segment]]:
+        """`segments_of` for several images, in as many statements as for one; those without any
+        are left out."""
+        found: dict[int, list[Segment]] = {}
+        for portion in portions(image_ids):
+            for segment in self._segments(SEGMENT.c.image_id.in_(portion)):
+                found.setdefault(segment.image_id, []).append(segment)
+        return found
 
     def segments(self, ids: Sequence[int] | None = None) -> list[Segment]:
         """The segments with these ids under the active recipe, or all, by ascending id."""
@@ -75,39 +92,38 @@ class SegmentMixin(Database):
                     SEGMENT.c.recipe_id == ACTIVE_RECIPE, SEGMENT.c.id.in_(portion)
                 )
                 log_change(db, "remove", chosen)
-                theirs = sa.exists().where(
-                    SEGMENT.c.id.in_(chosen),
-                    SEGMENT.c.image_id == INGEST.c.image_id,
-                    SEGMENT.c.recipe_id == INGEST.c.recipe_id,
-                )
-                more = INGEST.c.removed_segments + 1
-                db.execute(sa.update(INGEST).where(theirs).values(removed_segments=more))
+                images = chosen.with_only_columns(SEGMENT.c.image_id)
+                theirs = sa.update(INGEST).where(INGEST.c.recipe_id == ACTIVE_RECIPE)
+                theirs = theirs.where(INGEST.c.image_id.in_(images))
+                db.execute(theirs.values(removed_segments=INGEST.c.removed_segments + 1))
                 removed += db.execute(sa.delete(SEGMENT).where(SEGMENT.c.id.in_(chosen))).rowcount
         return removed
 
     def vectors(self, recipe_id: int, ids: Ids | None = None) -> Iterator[VectorRows]:
         """Vectors of all segments of a recipe, or of some, in batches by ascending id."""
-        joined = SEGMENT.join(
-            INGEST,
-            (INGEST.c.image_id == SEGMENT.c.image_id) & (INGEST.c.recipe_id == SEGMENT.c.recipe_id),
-        )
-        own = [SEGMENT.c[name] for name in (*QUALITY, *PLACES[:-2], *NESTED)]
-        vectors = (SEGMENT.c.context_vector, SEGMENT.c.masked_vector, INGEST.c.picture_vector)
+        own = [SEGMENT.c[name] for name in (*QUALITY, *PLACES[:-2])]
+        nested = [SEGMENT.c[name] for name in NESTED]
+        vectors = (SEGMENT_VECTOR.c.context_vector, SEGMENT_VECTOR.c.masked_vector)
         query = (
-            sa.select(SEGMENT.c.id, *vectors, *own, IMAGE.c.width, IMAGE.c.height)
-            .select_from(joined.join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id))
+            sa.select(SEGMENT.c.id, *vectors, INGEST.c.picture_vector, *own)
+            .add_columns(IMAGE.c.width, IMAGE.c.height, *nested)
+            .select_from(SEGMENT)
+            .outerjoin(SEGMENT_VECTOR, SEGMENT_VECTOR.c.segment_id == SEGMENT.c.id)
+            .join(
+                INGEST,
+                (INGEST.c.image_id == SEGMENT.c.image_id)
+                & (INGEST.c.recipe_id == SEGMENT.c.recipe_id),
+            )
+            .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
             .where(SEGMENT.c.recipe_id == recipe_id)
             .order_by(SEGMENT.c.id)
         )
         with self._reading() as db:
             if ids is None:
-                for rows in db.execute(query).partitions(BATCH_ROWS):
-                    yield vectors_from(rows)
+                yield from _batches(db, query)
                 return
             for portion in portions(ids.tolist()):
-                rows = db.execute(query.where(SEGMENT.c.id.in_(portion))).all()
-                if rows:
-                    yield vectors_from(rows)
+                yield from _batches(db, query.where(SEGMENT.c.id.in_(portion)))
 
     def picture_vector(self, recipe_id: int, image_id: int) -> Vector | None:
         """What describes an image as a whole (d,), at unit length; None when there is no such
@@ -118,3 +134,9 @@ class SegmentMixin(Database):
         with self._reading() as db:
             blob = db.execute(query).scalar()
         return None if blob is None else unpack([blob])[0]
+
+
+def _batches(db: sa.Connection, query: sa.Select[Any]) -> Iterator[VectorRows]:
+    cursor: Any = db.execute(query).cursor  # the driver's own: plain tuples, as they come
+    while rows := cursor.fetchmany(BATCH_ROWS):
+        yield vectors_from(rows)

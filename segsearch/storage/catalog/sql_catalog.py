@@ -13,8 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.errors import NotFoundError
-from segsearch.core.query import MAX_LIMIT
-from segsearch.core.types import Hit
+from segsearch.core.types import Hit, Image
 from segsearch.media.sources.paths import normal
 from segsearch.storage.catalog.backup import BackupMixin
 from segsearch.storage.catalog.captions import CaptionMixin
@@ -33,6 +32,8 @@ from segsearch.storage.catalog.recipes import RecipeMixin
 from segsearch.storage.catalog.segments import SegmentMixin
 from segsearch.storage.catalog.tables import LIBRARY
 from segsearch.storage.catalog.tags import TagMixin
+
+PAGE_IMAGES = 50  # held in memory at once when regions are listed
 
 
 class Catalog(
@@ -72,22 +73,37 @@ class Catalog(
             values = {row.key: row.value for row in db.execute(sa.select(LIBRARY))}
         return f"{values['catalog_id']}/{values['timeline']}"
 
-    def regions(self, below: Sequence[str | Path] = ()) -> Iterator[Hit]:
+    def regions(
+        self, below: Sequence[str | Path] = (), *, image_ids: Sequence[int] | None = None
+    ) -> Iterator[Hit]:
         """Every segment by image and id, as hits with score 0.
 
         With `below`, of pictures at these paths or below them; NotFoundError when there is none.
+        With `image_ids`, of these, ascending. A few pictures at a time are read, and no others.
         """
-        chosen = set(self.find_images([normal(path) for path in below]))
-        if below and not chosen:
-            raise NotFoundError(f"The library holds no image at {', '.join(map(str, below))}.")
-        rank, after = 0, 0
-        while page := self.images(after=after, limit=MAX_LIMIT):
+        if below:
+            image_ids = self.find_images([normal(path) for path in below])
+            if not image_ids:
+                raise NotFoundError(f"The library holds no image at {', '.join(map(str, below))}.")
+        rank = 0
+        for page in self._pages(image_ids):
+            regions = self.segments_by_image([image.id for image in page])
+            captions = self.captions(
+                [segment.id for segments in regions.values() for segment in segments]
+            )
             for image in page:
-                if below and image.id not in chosen:
-                    continue
-                segments = self.segments_of(image.id)
-                captions = self.captions([segment.id for segment in segments])
-                for segment in segments:
+                for segment in regions.get(image.id, ()):
                     rank += 1
                     yield Hit(rank, 0.0, segment, image, captions=captions.get(segment.id, ()))
+
+    def _pages(self, image_ids: Sequence[int] | None) -> Iterator[list[Image]]:
+        """Images by ascending id, a few at a time; all, or those of these ids that are there."""
+        if image_ids is not None:
+            for start in range(0, len(image_ids), PAGE_IMAGES):
+                ids = image_ids[start : start + PAGE_IMAGES]
+                yield self.images(ids=ids, limit=PAGE_IMAGES)
+            return
+        after = 0
+        while page := self.images(after=after, limit=PAGE_IMAGES):
+            yield page
             after = page[-1].id

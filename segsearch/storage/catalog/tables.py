@@ -56,6 +56,9 @@ SOURCE = sa.Table(
     # What it is compared by: `core.names.folded`. The path itself stays as the disk has it.
     sa.Column("folded", sa.Text, nullable=False, server_default=""),
     sa.Column("excluded_since", sa.Float),  # when a run first left it out by its globs
+    sa.Index("source_by_folded", "folded"),
+    sa.Index("source_missing", "path", sqlite_where=sa.text("missing_since IS NOT NULL")),
+    sa.Index("source_excluded", "path", sqlite_where=sa.text("excluded_since IS NOT NULL")),
 )
 
 INGEST = sa.Table(
@@ -84,9 +87,7 @@ SEGMENT = sa.Table(
     "segment",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column(
-        "image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False, index=True
-    ),
+    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
     sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
     sa.Column("x0", sa.Integer, nullable=False),
     sa.Column("y0", sa.Integer, nullable=False),
@@ -96,12 +97,35 @@ SEGMENT = sa.Table(
     sa.Column("counts", sa.LargeBinary, nullable=False),
     sa.Column("predicted_iou", sa.Float, nullable=False),
     sa.Column("stability", sa.Float, nullable=False),
-    sa.Column("context_vector", sa.LargeBinary, nullable=False),
-    sa.Column("masked_vector", sa.LargeBinary, nullable=False),
     # Regions of the same picture that lie in it, and those it lies in.
     sa.Column("holds", sa.Integer, nullable=False, server_default="0"),
     sa.Column("lies_in", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("area_tenth", sa.Integer, nullable=False),  # 0 to 9: tenth of the picture's area
+    sa.Index("segment_by_image", "image_id", "recipe_id"),
+    sa.Index("segment_by_recipe", "recipe_id"),  # holds the ids, too, in their order
     sqlite_autoincrement=True,
+)
+
+# A row for each segment, apart from it: who asks for masks, counts or places reads past no vectors.
+SEGMENT_VECTOR = sa.Table(
+    "segment_vector",
+    METADATA,
+    sa.Column(
+        "segment_id", sa.Integer, sa.ForeignKey("segment.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("context_vector", sa.LargeBinary, nullable=False),
+    sa.Column("masked_vector", sa.LargeBinary, nullable=False),
+)
+
+# Numbers that would take a whole table to find out: kept by triggers, see 0009 and `counters.py`.
+COUNTER = sa.Table(
+    "counter",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("recipe_id", sa.Integer, primary_key=True),  # 0 where no recipe has a say
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # What a vision model said; the table `caption_words` (FTS5) follows it by triggers, see 0004.
@@ -127,6 +151,14 @@ CHANGE_LOG = sa.Table(
     sa.Column("op", sa.Text, nullable=False),
     sa.Column("segment_id", sa.Integer, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# Where the change log starts: older entries have been pruned.
+LOG_START = sa.Table(
+    "log_start",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Integer, nullable=False),
 )
 
 JOB = sa.Table(

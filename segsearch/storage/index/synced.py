@@ -183,6 +183,9 @@ class SyncedIndex:
             self._load(recipe)
             self._identity = identity
         changes = self._catalog.changes(recipe[0], self._seq)
+        if changes is None and self._seq <= self._catalog.newest_change():
+            # The log has been pruned: the ids alone say what is to be done.
+            changes = self._catalog.difference(recipe[0], cast(VectorIndex, self._index).ids())
         if changes is None:
             LOG.warning("The change log ends before the index does: rebuilding the index.")
             self._rebuild(recipe)
@@ -203,14 +206,14 @@ class SyncedIndex:
     def _rebuild(self, recipe: tuple[int, Recipe]) -> None:
         """The index from the catalog's vectors alone; about 5 seconds a million segments."""
         started = time.monotonic()
-        changes = self._catalog.changes(recipe[0], 0)
+        seq = self._catalog.newest_change()
         self._index = None  # room for the new one
         mix = self._mix_of(recipe[1])
         index = self._factory.create(mix.width(recipe[1].dimension))
         for rows in self._catalog.vectors(recipe[0]):
             index.add(rows.ids, mix.rows(rows))
         # Only a whole one counts: half of one would be searched as if it were all there is.
-        self._index, self._seq, self._saved_seq = index, changes.seq if changes else 0, -1
+        self._index, self._seq, self._saved_seq = index, seq, -1
         seconds = time.monotonic() - started
         extra = {"action": "index.rebuild", "rows": len(index), "seconds": seconds}
         LOG.info("Built the index of %d segments from the catalog.", len(index), extra=extra)
