@@ -68,8 +68,11 @@ class PresetModels:
 
     @cached_property
     def _pipeline(self) -> Pipeline:
+        from segsearch.models.device import choose
+
         segmenter = build_segmenter(self._preset, self._settings)
-        return Pipeline(segmenter, self._embedder, self._preset.crop)
+        device = choose(self._settings).device
+        return Pipeline(segmenter, self._embedder, self._preset.crop, device)
 
 
 def mix_here(settings: Settings) -> Mix:

@@ -9,7 +9,8 @@ import torch
 
 from segsearch.core.errors import ModelError
 from segsearch.core.settings import Settings
-from segsearch.models.device import Placement, choose, is_out_of_memory, with_less_memory
+from segsearch.models.device import Placement, choose, with_less_memory
+from segsearch.models.faults import is_out_of_memory
 
 
 def test_auto_takes_what_is_here() -> None:
