@@ -65,7 +65,7 @@ class Pipeline:
             DescribedSegment(proposal, *known)
             for proposal, known in zip(proposals, pairs, strict=True)
         )
-        known = replace(info, perceptual_hash=perceptual_hash(pixels))
+        known = replace(info, perceptual_hash=perceptual_hash(levels.whole()))
         return DescribedPicture(known, vectors[0], segments)
 
 
