@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test test-fast check format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-load bench-regions soak clean
+.PHONY: setup demo test test-fast check format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-regions soak clean
 
 setup: .venv/.installed
 
@@ -54,6 +54,10 @@ bench-ingest: setup
 
 bench-click: setup
 	$(BIN)/python -m benchmarks.click
+
+# Photographs of 640 to 8,000 px: what they cost, and which masks they lose.
+bench-large: setup
+	$(BIN)/python -m benchmarks.working_size
 
 bench-load: setup
 	$(BIN)/python -m benchmarks.load

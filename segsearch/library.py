@@ -107,7 +107,8 @@ class SegSearch:
         self.close()
 
     def close(self) -> None:
-        """Let go of the database."""
+        """End the model processes, and let go of the database."""
+        self.ingest.close()
         self.catalog.close()
 
     # Filling a library

@@ -152,6 +152,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Growth in bytes after which a worker's model process is renewed.",
     )
+    idle_model_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        le=A_DAY_SECONDS,
+        description="How long a worker's model processes stay loaded without a picture.",
+    )
     require_key: bool = Field(default=False, description="Ask for an API key on loopback, too.")
     rate_per_minute: int = Field(
         default=1200, ge=0, description="Requests a minute with one API key; 0 for any number."

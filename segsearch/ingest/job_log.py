@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ class JobLog:
         self._updated = 0.0
         self._listed: set[str] = set()
         self._lazy = lazy
+        self._lock = threading.Lock()  # over the total
         self.stopped = False
         self.counts: dict[str, int] = {"total": 0, "done": 0, "segments": 0, "skipped": 0}
 
@@ -81,6 +83,11 @@ class JobLog:
             self._begin()
             self._update(None)
 
+    def expect(self, more: int) -> None:
+        """So many pictures wait besides; from any thread."""
+        with self._lock:
+            self.counts["total"] += more
+
     def skip(self, skipped: Iterable[Skipped]) -> None:
         """Write files that gave nothing into the report, each once."""
         for file in skipped:
@@ -94,7 +101,8 @@ class JobLog:
         self._begin()
         self.counts["done"] += 1
         self.counts["segments"] += step.segments
-        self.counts["total"] = max(self.counts["total"], self.counts["done"])
+        with self._lock:
+            self.counts["total"] = max(self.counts["total"], self.counts["done"])
         if step.reason is not None:
             self.skip([Skipped(step.path, step.reason)])
         if time.monotonic() - self._updated >= UPDATE_SECONDS:

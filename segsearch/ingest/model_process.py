@@ -1,65 +1,199 @@
-"""Runs the models in processes that may die: a crash costs one try of one picture, nothing else.
+"""Runs the models in a process that may die: a crash costs one try of one picture, nothing else.
 
-Decoding happens there too: a decoder that crashes takes no worker with it. Processes are spawned,
-not forked (torch's threads do not survive a fork), and renewed after so many pictures or so much
-growth, which bounds every leak.
+Processes are spawned, not forked (torch's threads do not survive a fork), and renewed after so many
+pictures or so much growth, which bounds every leak, and after every fault that may have left them
+unusable.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import resource
 import signal
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import count
 from multiprocessing import connection as connections
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from segsearch.core.arrays import DescribedPicture
-from segsearch.core.errors import (
-    FileGoneError,
-    ModelCrashError,
-    ModelError,
-    PictureError,
-    SegSearchError,
-)
+from segsearch.core.errors import FileGoneError, ModelCrashError, ModelError, PictureError
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim
-from segsearch.media.sources.verified import ClaimReader
+from segsearch.ingest.model_child import LOADING, Answer, serve
 from segsearch.models.pipeline import Pipeline
 
 LOADING_SECONDS = 600.0
+STATUS_SECONDS = 5.0  # another thread may be just asking for the status of a process that ended
 OUT_OF_MEMORY = "out of memory"
 ENDED = "ended by its worker"
-OOM_PREFERENCE = "500"  # of -1000 to 1000: the kernel takes the model process before its parent
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """When a model process is killed over one picture, and when it is renewed between two."""
+    """When a model process is killed over one picture, when it is renewed between two, and how
+    long it stays without any."""
 
     picture_seconds: float = 900.0
     pictures: int = 1000
     growth_bytes: int = 1_000_000_000
+    idle_seconds: float = 300.0
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """What settings say."""
-        return cls(settings.picture_seconds, settings.recycle_pictures, settings.recycle_bytes)
+        return cls(
+            picture_seconds=settings.picture_seconds,
+            pictures=settings.recycle_pictures,
+            growth_bytes=settings.recycle_bytes,
+            idle_seconds=settings.idle_model_seconds,
+        )
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for memory since boot; 0 where it does not say."""
+    try:
+        rows = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(row.split()[1]) for row in rows if row.startswith("oom_kill "))
+
+
+class ProcessRenewedError(Exception):
+    """A process ended, or had to, for what may be none of this picture's doing: it was not alone
+    in there, or others were there before. `crash` is what it would be if it were."""
+
+    def __init__(self, crash: ModelCrashError) -> None:
+        super().__init__(crash.kind)
+        self.crash = crash
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A claim that is with a child. `first` of its pictures; `alone` while nothing else was."""
+
+    first: bool
+    alone: bool
+    answer: Future[Answer] = field(default_factory=Future)
+    oom_kills: int = field(default_factory=_oom_kills)
+
+    def blamed(self, crash: ModelCrashError) -> Exception:
+        """A crash, as far as it is this picture's."""
+        return crash if self.alone or crash.from_outside else ProcessRenewedError(crash)
+
+
+class _Child:
+    """One child process, from its start to its end; a thread hears what it says."""
+
+    def __init__(self, build: Callable[[], Pipeline], settings: Settings) -> None:
+        context = get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        arguments = (theirs, build, settings)
+        self.process: SpawnProcess = context.Process(target=serve, args=arguments, daemon=True)
+        self._lock = threading.Lock()
+        self._asked: dict[int, _Asked] = {LOADING: _Asked(first=False, alone=True)}
+        self._numbers = count(LOADING + 1)
+        self._loading = self._asked[LOADING]
+        self._killed_for: str | None = None
+        self._slow: _Asked | None = None
+        self._is_doomed = False  # its accelerator has failed
+        self._exit_code: int | None = None
+        self.first_bytes = 0
+        self.pictures = 0
+        self.is_spent = False  # no further picture may go to it
+        self.process.start()
+        theirs.close()
+        self._listener = threading.Thread(
+            target=_listen, args=[self, self._connection], name="model process", daemon=True
+        )
+        self._listener.start()
+
+    def device(self) -> str:
+        """Where the models run, once they are loaded; ModelError when they cannot be."""
+        try:
+            answer = self._await(self._loading, LOADING_SECONDS)
+        except ModelCrashError as problem:
+            if problem.from_outside:
+                raise
+            raise ModelError(f"The models could not be loaded: {problem.kind}.") from problem
+        if answer.kind != "ready":
+            raise ModelError(answer.content)
+        return str(answer.content)
+
+    def describe(self, claim: Claim, seconds: float) -> tuple[Answer, _Asked]:
+        """What the child says of a claim."""
+        with self._lock:
+            asked = _Asked(first=self.pictures == 0, alone=not (self._asked or self._is_doomed))
+            for other in self._asked.values():
+                other.alone = False
+            self.pictures += 1
+            number = next(self._numbers)
+            self._asked[number] = asked
+            is_gone = self._exit_code is not None
+            if not is_gone:
+                with contextlib.suppress(OSError):  # one that is gone is found by the listener
+                    self._connection.send((number, claim))
+        if is_gone:
+            self.ended(self._exit_code or 0)
+        return self._await(asked, seconds), asked
+
+    def _await(self, asked: _Asked, seconds: float) -> Answer:
+        try:
+            return asked.answer.result(seconds)
+        except TimeoutError:
+            self._slow = asked
+            self.kill(f"took longer than {seconds:g} seconds")
+            return asked.answer.result()
+
+    def kill(self, why: str) -> None:
+        """End it at once, for a reason that those who wait are told."""
+        self._killed_for = self._killed_for or why
+        self.process.kill()
+
+    def end(self) -> None:
+        """Kill it, and see that it is gone."""
+        self.kill(ENDED)
+        self._listener.join()
+
+    def answered(self, answer: Answer) -> None:
+        """Hand on what the child has said."""
+        with self._lock:
+            asked = self._asked.pop(answer.number)
+            self._is_doomed |= answer.kind == "accelerator"
+        asked.answer.set_result(answer)
+
+    def ended(self, exit_code: int) -> None:
+        """Tell all who wait that the child is gone."""
+        with self._lock:
+            self._exit_code = exit_code
+            left = list(self._asked.values())
+            self._asked.clear()
+        for asked in left:
+            asked.answer.set_exception(self._verdict(asked, exit_code))
+
+    def _verdict(self, asked: _Asked, exit_code: int) -> Exception:
+        if self._killed_for:
+            crash = ModelCrashError(self._killed_for, from_outside=self._killed_for == ENDED)
+            return crash if asked is self._slow else asked.blamed(crash)
+        if exit_code != -signal.SIGKILL:
+            return asked.blamed(ModelCrashError(crash_kind(exit_code)))
+        if _oom_kills() > asked.oom_kills:
+            return asked.blamed(ModelCrashError(f"{OUT_OF_MEMORY} (killed by the kernel)"))
+        # No program kills itself this way: it was a person, or a watchdog.
+        return ModelCrashError("killed from outside (SIGKILL)", from_outside=True)
 
 
 class ModelProcess:
-    """One child process that describes one picture at a time; started when first needed.
+    """One child process at a time that describes pictures; started when first needed.
 
-    `build` is called in the child and must be picklable. Not thread-safe; `kill` may come from
-    any thread.
+    `build` is called in the child and must be picklable. Thread-safe: callers side by side share
+    the child.
     """
 
     def __init__(
@@ -68,137 +202,109 @@ class ModelProcess:
         self._build = build
         self._settings = settings
         self._lifetime = lifetime
-        self._process: SpawnProcess | None = None
-        self._connection: Connection | None = None
-        self._pictures = 0
-        self._first_bytes = 0
-        self._killed_for: str | None = None
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._child: _Child | None = None
 
     @property
     def pid(self) -> int | None:
         """The child's process number; None while there is none."""
-        return self._process.pid if self._process else None
+        child = self._child
+        return child.process.pid if child else None
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the child is to be renewed, once what is with it is done."""
+        child = self._child
+        return child is not None and child.is_spent
+
+    def start(self) -> str:
+        """The device on which the models run; starts the child if there is none.
+
+        ModelError when they cannot be loaded, ModelCrashError when somebody killed it meanwhile.
+        """
+        with self._lock:
+            return self._started()[1]
 
     def describe(self, claim: Claim) -> DescribedPicture:
         """What the models say of a claim's picture.
 
-        Raises PictureError as reading and decoding do, ModelCrashError when the child died over
-        it, ModelError when the models cannot be loaded, RuntimeError with whatever the models
-        raised.
+        Raises PictureError as reading and decoding do; ModelCrashError when the child died, or an
+        accelerator failed, over this picture; ProcessRenewedError when that may have had another
+        reason; ModelError when the models cannot be loaded, RuntimeError with whatever the models
+        raised. After all but the first and last there is no child any more.
         """
-        connection = self._connection or self._start()
-        oom_kills = _oom_kills()
-        with contextlib.suppress(OSError):  # a child that is gone is found below
-            connection.send(claim)
-        kind, content, held_bytes = self._receive(self._lifetime.picture_seconds, oom_kills)
-        self._pictures += 1
-        self._first_bytes = self._first_bytes or held_bytes
-        grown = held_bytes - self._first_bytes
-        if self._pictures >= self._lifetime.pictures or grown > self._lifetime.growth_bytes:
-            self.close()
-        return _outcome(kind, content)
-
-    def _start(self) -> Connection:
-        context = get_context("spawn")
-        ours, theirs = context.Pipe()
-        self._killed_for = None
-        oom_kills = _oom_kills()
-        arguments = (theirs, self._build, self._settings)
-        process = context.Process(target=_serve, args=arguments, daemon=True)
-        process.start()
-        self._process = process
-        theirs.close()
-        self._connection = ours
-        self._pictures = self._first_bytes = 0
+        with self._lock:
+            child, _ = self._started()
+            self._inside += 1
         try:
-            kind, content, _ = self._receive(LOADING_SECONDS, oom_kills)
-        except ModelCrashError as problem:
-            if problem.from_outside:
-                raise
-            raise ModelError(f"The models could not be loaded: {problem.kind}.") from problem
-        if kind != "ready":
-            self.close()
-            raise ModelError(content)
-        return ours
+            answer, asked = child.describe(claim, self._lifetime.picture_seconds)
+            self._judge(child, answer, asked)
+        except (ModelCrashError, ProcessRenewedError):
+            child.is_spent = True
+            raise
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if child.is_spent and not self._inside:
+                    self._drop(child)
+        return _picture(answer)
 
-    def _receive(self, seconds: float, oom_kills: int) -> Any:
-        """(kind, content, bytes held) from the child; ModelCrashError when it died instead."""
-        if self._process is None or self._connection is None:
-            raise ModelCrashError(ENDED, from_outside=True)
-        ready = connections.wait([self._connection, self._process.sentinel], seconds)
-        if not ready:
-            self.kill(f"took longer than {seconds:g} seconds")
-        elif self._connection in ready:
-            with contextlib.suppress(EOFError, OSError):
-                return self._connection.recv()
-        self._process.join()
-        crash = self._verdict(self._process.exitcode or 0, oom_kills)
-        self.close()
-        raise crash
+    def _judge(self, child: _Child, answer: Answer, asked: _Asked) -> None:
+        """Whether a child may go on after an answer; raises what a crash is."""
+        child.first_bytes = child.first_bytes or answer.held_bytes
+        grown = answer.held_bytes - child.first_bytes
+        if child.pictures >= self._lifetime.pictures or grown > self._lifetime.growth_bytes:
+            child.is_spent = True
+        if answer.kind == "accelerator":
+            crash = ModelCrashError(f"the accelerator failed ({answer.content})")
+            raise asked.blamed(crash) if asked.first else ProcessRenewedError(crash)
+        if answer.kind == "memory":
+            raise asked.blamed(ModelCrashError(f"{OUT_OF_MEMORY} ({answer.content})"))
 
-    def _verdict(self, exit_code: int, oom_kills: int) -> ModelCrashError:
-        if self._killed_for:
-            return ModelCrashError(self._killed_for, from_outside=self._killed_for == ENDED)
-        if exit_code != -signal.SIGKILL:
-            return ModelCrashError(crash_kind(exit_code))
-        if _oom_kills() > oom_kills:
-            return ModelCrashError(f"{OUT_OF_MEMORY} (killed by the kernel)")
-        # No program kills itself this way: it was a person, or a watchdog.
-        return ModelCrashError("killed from outside (SIGKILL)", from_outside=True)
+    def _started(self) -> tuple[_Child, str]:
+        child = self._child
+        if child is None:
+            child = self._child = _Child(self._build, self._settings)
+        try:
+            return child, child.device()
+        except ModelError:
+            self._drop(child)
+            raise
+
+    def _drop(self, child: _Child) -> None:
+        """End a child; the next picture starts another."""
+        child.end()
+        if self._child is child:
+            self._child = None
 
     def kill(self, why: str) -> None:
         """End the child at once; `describe` raises ModelCrashError with this reason."""
-        self._killed_for = why
-        if self._process is not None:
-            self._process.kill()
+        child = self._child
+        if child is not None:
+            child.kill(why)
 
     def close(self) -> None:
         """End the child, which holds nothing that could be lost; a picture starts another."""
-        process, connection = self._process, self._connection
-        self._process = self._connection = None
-        if connection is not None:
-            connection.close()
-        if process is not None:
-            process.kill()
-            process.join()
-            process.close()
+        child = self._child
+        if child is not None:
+            self._drop(child)
 
 
-class ModelProcesses:
-    """As many model processes as callers at once; each caller gets one for the call."""
-
-    def __init__(
-        self, build: Callable[[], Pipeline], settings: Settings, lifetime: Lifetime
-    ) -> None:
-        self._make = partial(ModelProcess, build, settings, lifetime)
-        self._lock = threading.Lock()
-        self._idle: list[ModelProcess] = []
-        self._all: list[ModelProcess] = []
-
-    def describe(self, claim: Claim) -> DescribedPicture:
-        """See `ModelProcess.describe`; thread-safe."""
-        with self._lock:
-            if not self._idle:
-                self._idle.append(self._make())
-                self._all.append(self._idle[-1])
-            process = self._idle.pop()
-        try:
-            return process.describe(claim)
-        finally:
-            with self._lock:
-                self._idle.append(process)
-
-    def kill(self) -> None:
-        """End every child at once, whatever it does."""
-        with self._lock:
-            for process in self._all:
-                process.kill(ENDED)
-
-    def close(self) -> None:
-        """End every child; call when no picture is with one."""
-        with self._lock:
-            for process in self._all:
-                process.close()
+def _listen(child: _Child, connection: Connection) -> None:
+    """Hear a child until it has ended."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            connections.wait([connection, child.process.sentinel])
+            if not connection.poll():
+                break  # it has ended, and had nothing more to say
+            child.answered(connection.recv())
+    child.process.join()
+    deadline = time.monotonic() + STATUS_SECONDS
+    while child.process.exitcode is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    child.ended(child.process.exitcode or 0)
+    connection.close()
 
 
 def crash_kind(exit_code: int) -> str:
@@ -212,78 +318,12 @@ def crash_kind(exit_code: int) -> str:
     return f"signal {-exit_code} ({name})"
 
 
-def _outcome(kind: str, content: Any) -> DescribedPicture:
-    if kind == "done":
-        picture: DescribedPicture = content
+def _picture(answer: Answer) -> DescribedPicture:
+    if answer.kind == "done":
+        picture: DescribedPicture = answer.content
         return picture
-    if kind == "gone":
-        raise FileGoneError(content)
-    if kind == "refused":
-        raise PictureError(content)
-    if kind == "memory":
-        raise ModelCrashError(f"{OUT_OF_MEMORY} ({content})")
-    raise RuntimeError(content)
-
-
-def _serve(connection: Connection, build: Callable[[], Pipeline], settings: Settings) -> None:
-    """The child: answers one claim after the other until the parent is gone."""
-    # The parent decides when to end; a signal to the whole group must not cut a picture short.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(OOM_PREFERENCE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump can be as large as memory
-    try:
-        pipeline = build()
-    except SegSearchError as problem:
-        connection.send(("unloadable", str(problem), 0))
-        return
-    reader = ClaimReader(settings)
-    connection.send(("ready", None, 0))
-    while True:
-        try:
-            claim = connection.recv()
-        except EOFError:
-            return
-        kind, content = _answer(pipeline, claim, reader)
-        connection.send((kind, content, _held_bytes()))
-
-
-def _answer(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> tuple[str, Any]:
-    try:
-        return "done", pipeline.describe(*reader.read(claim))
-    except FileGoneError as problem:
-        return "gone", str(problem)
-    except PictureError as problem:
-        return "refused", str(problem)
-    except MemoryError as problem:
-        return "memory", str(problem) or "MemoryError"
-    except Exception as problem:  # noqa: BLE001  the outermost loop of the child
-        text = f"{type(problem).__name__}: {problem}"
-        return ("memory" if "memory" in text.lower() else "error"), text
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connections.wait([parent.sentinel])
-        os._exit(1)
-
-
-def _held_bytes() -> int:
-    """Resident memory of this process; 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except (OSError, ValueError):
-        return 0
-
-
-def _oom_kills() -> int:
-    """How many processes the kernel has killed for memory since boot; 0 where it does not say."""
-    try:
-        rows = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(row.split()[1]) for row in rows if row.startswith("oom_kill "))
+    if answer.kind == "gone":
+        raise FileGoneError(answer.content)
+    if answer.kind == "refused":
+        raise PictureError(answer.content)
+    raise RuntimeError(answer.content)

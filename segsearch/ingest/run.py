@@ -1,6 +1,7 @@
 """Fills a library: scan -> claim -> describe -> commit, then the switch to other models.
 
-`scan` enters files, `worker` claims and commits, `model_process` describes where that may crash.
+`scan` enters files, `worker` claims and commits meanwhile, `model_pool` describes where that may
+crash.
 """
 
 from __future__ import annotations
@@ -8,21 +9,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsearch.core.arrays import DescribedPicture
 from segsearch.core.errors import RecipeError, SegSearchError
 from segsearch.core.settings import Settings
-from segsearch.core.types import Claim, IngestReport, Recipe
+from segsearch.core.types import Claim, FileStamp, IngestReport, Recipe
 from segsearch.ingest.job_log import JobLog
-from segsearch.ingest.model_process import Lifetime, ModelProcesses
-from segsearch.ingest.scan import Scan
-from segsearch.ingest.worker import Pace, Step, Worker
+from segsearch.ingest.model_pool import Loan, ModelPool
+from segsearch.ingest.scan import Entered, Scan
+from segsearch.ingest.worker import Described, Pace, Step, Worker
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.verified import ClaimReader
+from segsearch.models.faults import fault_of
 from segsearch.models.pipeline import Models, ModelsOf
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.synced import SyncedIndex
@@ -98,6 +101,17 @@ class Ingest:
         self._scan = Scan(catalog, sources)
         self._index = index
         self._models_of = models_of
+        self._pool = ModelPool(settings)
+        self._accelerator_failed = False  # in this process: it can run no model there any more
+
+    @property
+    def model_pids(self) -> list[int]:
+        """Process numbers of the model processes there are."""
+        return self._pool.pids
+
+    def close(self) -> None:
+        """End the model processes."""
+        self._pool.close()
 
     def run(self, paths: Sequence[Path | str], options: IndexOptions) -> IngestReport:
         """Put every new picture at these paths, and all that waits, through the models.
@@ -110,12 +124,19 @@ class Ingest:
         target = self._target(options)
         preset = target.models.recipe.preset
         with JobLog(self._catalog, mode.job_kind, preset, paths, lazy=mode.quiet) as log:
-            entered = self._scan.enter(paths, listing, target.recipe_id, stop)
+            look, entered = self._scan.look(paths, listing), Entered()
+            # What has changed first: what it held before is not to be described any more.
+            self._scan.enter(look.changed, target.recipe_id, entered, stop.is_set)
             retry = options.retry_failed
             log.begin_work(self._catalog.queue_all(target.recipe_id, retry_failed=retry))
-            steps = self._work(target, options, log)
+            with self._entering(look.new, target, entered, stop, log) as entering:
+                steps = self._work(target, options, log, entering)
+            excluded = self._scan.mark(look)
+            steps += self._work(target, options, log)  # what is back
             unreadable_names = {file.path for file in entered.unreadable}
-            raws = self._scan.settle_companions(listing, unreadable_names, target.recipe_id, stop)
+            raws = self._scan.settle_companions(
+                listing, unreadable_names, target.recipe_id, stop.is_set
+            )
             if raws.entered:
                 steps += self._work(target, options, log)
             steps += self._switch(target, options, log)
@@ -139,7 +160,7 @@ class Ingest:
             segments=sum(step.segments for step in indexed),
             skipped=skipped,
             seconds=time.monotonic() - started,
-            excluded=entered.excluded,
+            excluded=excluded,
         )
 
     def run_waiting(self, stop: threading.Event) -> bool:
@@ -214,22 +235,46 @@ class Ingest:
             steps += self._work(target, options, log)
         return steps
 
-    def _work(self, target: RunTarget, options: IndexOptions, log: JobLog) -> list[Step]:
-        """Deal with every picture that waits; the steps that ended one.
+    @contextmanager
+    def _entering(
+        self,
+        files: Mapping[str, FileStamp],
+        target: RunTarget,
+        entered: Entered,
+        stop: threading.Event,
+        log: JobLog,
+    ) -> Iterator[Future[None] | None]:
+        """Enter files in a thread of its own while the block deals with those that are there
+        already; all are entered at its end, unless it raises. Raises what entering raises."""
+        if not files:
+            yield None
+            return
+        is_over = threading.Event()
 
-        By hand, the models run in this process, but for pictures that a worker has died or failed
-        over before: one of them may be why.
-        """
+        def has_stopped() -> bool:
+            return stop.is_set() or is_over.is_set()
+
+        with ThreadPoolExecutor(1, "scan") as thread:
+            entering = thread.submit(
+                self._scan.enter, files, target.recipe_id, entered, has_stopped, log.expect
+            )
+            try:
+                yield entering
+            except BaseException:
+                is_over.set()
+                raise
+            entering.result()
+
+    def _work(
+        self,
+        target: RunTarget,
+        options: IndexOptions,
+        log: JobLog,
+        entering: Future[None] | None = None,
+    ) -> list[Step]:
+        """Deal with every picture that waits, and those that are still `entering`; the steps that
+        ended one."""
         steps: list[Step] = []
-        settings, models = self._settings, target.models
-        reader = ClaimReader(settings)
-        processes = ModelProcesses(models.builder(), settings, Lifetime.of(settings))
-
-        def describe(claim: Claim) -> DescribedPicture:
-            is_suspect = claim.interruptions or claim.crashes or claim.errors
-            if options.mode.isolates_models or is_suspect:
-                return processes.describe(claim)
-            return models.pipeline().describe(*reader.read(claim))
 
         def note(step: Step) -> None:
             if step.again:
@@ -239,11 +284,38 @@ class Ingest:
             if options.report:
                 options.report(log.counts["done"], log.counts["total"], step)
 
-        pace = Pace.of(settings)
-        worker = Worker(self._catalog, target.recipe_id, describe, pace, abandon=processes.kill)
-        with closing(processes):
-            worker.run(note, options.stop)
+        def more() -> bool:
+            return entering is not None and not entering.done()
+
+        with self._pool.lend(target.models) as loan:
+            describe = self._describer(target, options, loan)
+            pace = Pace.of(self._settings)
+            worker = Worker(self._catalog, target.recipe_id, describe, pace, abandon=loan.kill)
+            worker.run(note, options.stop, more)
         return steps
+
+    def _describer(self, target: RunTarget, options: IndexOptions, loan: Loan) -> Described:
+        """What describes pictures. By hand, the models run in this process, but for pictures that
+        a worker has died or failed over before: one of them may be why. After a fault of the
+        accelerator in this process, all go to others."""
+        models, reader = target.models, ClaimReader(self._settings)
+
+        def describe(claim: Claim) -> DescribedPicture:
+            is_suspect = claim.interruptions or claim.crashes or claim.errors
+            if options.mode.isolates_models or is_suspect or self._accelerator_failed:
+                return loan.describe(claim)
+            picture = reader.read(claim)
+            try:
+                return models.pipeline().describe(*picture)
+            except RuntimeError as problem:
+                if fault_of(problem) != "accelerator":
+                    raise
+                self._accelerator_failed = True
+                text = "The accelerator failed; models run in processes of their own from here: %s"
+                LOG.warning(text, problem, extra={"action": "models.isolated"})
+            return loan.describe(claim)
+
+        return describe
 
     def _save_index(self) -> None:
         """Write a snapshot of the index of the recipe in use."""

@@ -1,12 +1,13 @@
 """Finds the picture files of a run and enters them: new ones, changed ones, those that are gone.
 
-Reads each new file once for its sha256; runs no model, and forgets nothing.
+Reads each new file once for its sha256; runs no model, and forgets nothing. Files are entered in
+batches, one transaction each: a transaction waits for the disk, 12 ms on a laptop's.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.passed_by import SYSTEM_S
 from segsearch.media.sources.paths import normal
 from segsearch.media.sources.reader import Sources
+from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 
 PAGE = 500  # images looked up at once
+BATCH_FILES = 256  # entered in one transaction
+BATCH_SECONDS = 0.5  # after which a smaller batch is entered: models wait for the first
 GAVE_NOTHING = frozenset({State.FAILED, State.QUARANTINED})
 
 
@@ -33,14 +37,27 @@ class StandIns:
     entered: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entered:
-    """What came of entering files: those that cannot be read, how many a stop has left unread, and
-    how many known ones the globs leave out."""
+    """What came of entering files: how many images were queued, those files that cannot be read,
+    how many a stop has left unread, and how many known ones the globs leave out."""
 
-    unreadable: list[Skipped]
-    unread: int
-    excluded: int
+    queued: int = 0
+    unreadable: list[Skipped] = field(default_factory=list)
+    unread: int = 0
+    excluded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a run sees of its paths, which are `roots` without a slash at the end: the stamps of
+    all `known` files, and those listed files that the catalog has otherwise, or not at all."""
+
+    known: Mapping[str, FileStamp]
+    roots: Sequence[str]
+    listing: SourceListing
+    changed: Mapping[str, FileStamp]
+    new: Mapping[str, FileStamp]
 
 
 class Scan:
@@ -55,26 +72,72 @@ class Scan:
         none."""
         return self._sources.find(paths, within=within) if paths else SourceListing({}, ())
 
+    def look(self, paths: Sequence[Path | str], listing: SourceListing) -> Look:
+        """What there is to enter of the listing of these paths."""
+        known = self._catalog.file_stamps()
+        differing = {
+            path: stamp
+            for path, stamp in listing.files.items()
+            if not stamp.is_known or known.get(path) != stamp
+        }
+        return Look(
+            known=known,
+            roots=[normal(path).rstrip("/") for path in paths],
+            listing=listing,
+            changed={path: stamp for path, stamp in differing.items() if path in known},
+            new={path: stamp for path, stamp in differing.items() if path not in known},
+        )
+
     def enter(
         self,
-        paths: Sequence[Path | str],
-        listing: SourceListing,
+        files: Mapping[str, FileStamp],
         recipe_id: int,
-        stop: threading.Event,
-    ) -> Entered:
-        """Enter what is new or changed in the listing of these paths, and mark what is gone and
-        what the globs leave out now."""
-        known = self._catalog.file_stamps()
-        unreadable, unread = self._record(known, listing.files, recipe_id, stop)
-        self._mark_vanished(known, paths, listing.listed)
-        return Entered(unreadable, unread, self._mark_excluded(known, listing))
+        entered: Entered,
+        stopped: Callable[[], bool],
+        queued: Callable[[int], object] = lambda _: None,
+    ) -> None:
+        """Enter files whose stamps the catalog does not have, and add to `entered` what came of
+        it; `queued` hears of each batch how many images it queued."""
+        batch: list[SeenFile] = []
+        began = time.monotonic()
+
+        def flush() -> None:
+            if batch:
+                count = self._catalog.record_files(batch, recipe_id)
+                batch.clear()
+                entered.queued += count
+                queued(count)
+
+        for path, stamp in files.items():
+            if stopped():
+                entered.unread += 1
+                continue
+            if not batch:
+                began = time.monotonic()
+            try:
+                self._sources.check_size(stamp.size_bytes)
+                sha256, size = self._sources.digest(path)
+            except PictureError as problem:
+                entered.unreadable.append(Skipped(path, str(problem)))
+            else:
+                stored = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
+                batch.append(SeenFile(path, stored, sha256))
+            if len(batch) >= BATCH_FILES or time.monotonic() - began >= BATCH_SECONDS:
+                flush()
+        flush()
+
+    def mark(self, look: Look) -> int:
+        """Mark what is gone and what the globs leave out now, of a look whose files have been
+        entered; how many the globs leave out."""
+        self._mark_vanished(look)
+        return self._mark_excluded(look.known, look.listing)
 
     def settle_companions(
         self,
         listing: SourceListing,
         unreadable: Collection[str],
         recipe_id: int,
-        stop: threading.Event,
+        stopped: Callable[[], bool],
     ) -> StandIns:
         """Of each RAW beside pictures of its name keep one image: a picture, once one is indexed,
         and the RAW where all of them gave nothing. While one waits, nothing changes."""
@@ -92,54 +155,34 @@ class Scan:
             elif all(states.get(n) in GAVE_NOTHING or n in unreadable for n in raw.pictures):
                 needed[path] = raw.stamp
         new = {path: stamp for path, stamp in needed.items() if known.get(path) != stamp}
-        skipped, unread = self._record(known, new, recipe_id, stop)
+        entered = Entered()
+        self.enter(new, recipe_id, entered, stopped)
+        skipped, unread = entered.unreadable, entered.unread
         return StandIns(needed, tuple(skipped), unread, len(new) - len(skipped) - unread)
 
-    def _record(
-        self,
-        known: Mapping[str, FileStamp],
-        files: Mapping[str, FileStamp],
-        recipe_id: int,
-        stop: threading.Event,
-    ) -> tuple[list[Skipped], int]:
-        unreadable: list[Skipped] = []
-        unread = 0
-        for path, stamp in files.items():
-            if stamp.is_known and known.get(path) == stamp:
-                continue
-            if stop.is_set():
-                unread += 1
-                continue
-            try:
-                self._sources.check_size(stamp.size_bytes)
-                sha256, size = self._sources.digest(path)
-            except PictureError as problem:
-                unreadable.append(Skipped(path, str(problem)))
-            else:
-                stored = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
-                self._catalog.record_file(path, stored, sha256, recipe_id)
-        return unreadable, unread
+    def _mark_vanished(self, look: Look) -> None:
+        """Mark known files at or below the paths of a look that are gone, and unmark those that
+        are back.
 
-    def _mark_vanished(
-        self, known: Iterable[str], paths: Sequence[Path | str], listed: Collection[str]
-    ) -> None:
-        """Mark `known` files at or below `paths` that are gone, and unmark those that are back.
-
-        `listed` are the files that were seen there. Nothing is forgotten: a share that is not
-        mounted looks just the same.
+        Nothing is forgotten: a share that is not mounted looks just the same.
         """
+        listed = look.listing.listed
         marked = set(self._catalog.missing_paths())
         back = sorted(marked.intersection(listed))
         if back:
             self._catalog.mark_found(back)
-        roots = [normal(path).rstrip("/") for path in paths]
-        below = tuple(f"{root}/" for root in roots)
+        roots = set(look.roots)
+        has_all = "" in roots  # of `/`
+
+        def is_below(path: str) -> bool:
+            return not roots.isdisjoint(_above(path)) or (has_all and path.startswith("/"))
+
         gone = [
             path
-            for path in known
+            for path in look.known
             if path not in listed
             and path not in marked
-            and (path in roots or path.startswith(below))
+            and is_below(path)
             and not self._sources.holds(path)
         ]
         if gone:

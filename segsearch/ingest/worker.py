@@ -10,9 +10,8 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Self
 
@@ -76,8 +75,9 @@ class Worker:
 
     `describe` is called for `pace.lanes` pictures side by side, each in its own thread: the models
     are small against a processor, and two threads on one picture wait for each other more than
-    they help. Commits happen in the order of the claims, in the caller's thread. `abandon` is
-    called when draining takes too long; it makes every `describe` return or raise soon.
+    they help. Commits happen in the caller's thread, in the order in which pictures are done: one
+    that takes long holds up no other, and at most one more than there are lanes is held. `abandon`
+    is called when draining takes too long; it makes every `describe` return or raise soon.
     """
 
     def __init__(
@@ -95,67 +95,79 @@ class Worker:
         self._pace = pace
         self._abandon = abandon
         self._owner = owner_of_this_process()
-        self._waiting: deque[tuple[Claim, Future[DescribedPicture]]] = deque()
+        self._held: dict[Future[DescribedPicture], Claim] = {}  # in the order of the claims
         self._since: dict[int, float] = {}  # image id -> when it was claimed
 
-    def run(self, report: Callable[[Step], None], stop: threading.Event) -> None:
+    def run(
+        self,
+        report: Callable[[Step], None],
+        stop: threading.Event,
+        more: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Deal with every waiting picture; `report` hears of each.
 
         After `stop` is set, pictures under way are finished within `drain_seconds`; the others are
-        given back. Pictures put back for a pause are waited for.
+        given back. Pictures put back for a pause are waited for, and so are those that somebody
+        still enters: as long as there will be `more`.
         """
         self._catalog.release(self._recipe_id, is_gone, interrupted=True)
         with ThreadPoolExecutor(self._pace.lanes, "lane") as threads, self._heartbeats():
             try:
-                while self._fill(threads, stop):
-                    done = self._next(stop)
-                    if done:
-                        report(self._finish(*done))
+                while self._fill(threads, stop, more):
+                    for future in self._next(stop):
+                        report(self._finish(self._held.pop(future), future))
                 self._drain(report)
             finally:
-                for _, future in self._waiting:
+                for future in self._held:
                     future.cancel()
                 with contextlib.suppress(LibraryError):  # whatever ended the run is what counts
                     self._catalog.release(self._recipe_id, lambda owner: owner == self._owner)
-                self._waiting.clear()
+                self._held.clear()
 
-    def _fill(self, threads: ThreadPoolExecutor, stop: threading.Event) -> bool:
+    def _fill(
+        self, threads: ThreadPoolExecutor, stop: threading.Event, more: Callable[[], bool]
+    ) -> bool:
         """Claim for every lane, and one more so that none stands idle; False at the end."""
         while not stop.is_set():
-            while len(self._waiting) <= self._pace.lanes:
+            is_last_look = not more()  # before it: what is entered in between is not missed
+            while len(self._held) <= self._pace.lanes:
                 claim = self._catalog.claim(self._recipe_id, self._owner, self._pace.lease_seconds)
                 if claim is None:
                     break
                 self._since[claim.image_id] = time.monotonic()
-                self._waiting.append((claim, threads.submit(self._describe, claim)))
-            if self._waiting:
+                self._held[threads.submit(self._describe, claim)] = claim
+            if self._held:
                 return True
             pause = self._catalog.retry_seconds(self._recipe_id)
-            if pause is None:
+            if pause is None and is_last_look:
                 return False
-            stop.wait(min(pause, 1.0) + 0.01)
+            stop.wait(LOOK_SECONDS if pause is None else min(pause, 1.0) + 0.01)
         return False
 
-    def _next(self, stop: threading.Event) -> tuple[Claim, Future[DescribedPicture]] | None:
-        """The oldest claim once it is described; None when `stop` comes first."""
-        claim, future = self._waiting[0]
-        while not wait([future], LOOK_SECONDS).done:
-            if stop.is_set():
-                return None
-        self._waiting.popleft()
-        return claim, future
+    def _next(self, stop: threading.Event) -> list[Future[DescribedPicture]]:
+        """What is described by now, at least one, in the order of the claims; nothing when `stop`
+        comes first, or when a lane is free and something may have come to fill it."""
+        while not stop.is_set():
+            done = wait(self._held, LOOK_SECONDS, FIRST_COMPLETED).done
+            if done:
+                return [future for future in self._held if future in done]
+            if len(self._held) < self._pace.lanes:
+                break
+        return []
 
     def _drain(self, report: Callable[[Step], None]) -> None:
         """Finish what is under way, within the time set for it."""
-        started = [(claim, future) for claim, future in self._waiting if not future.cancel()]
+        started = {future: claim for future, claim in self._held.items() if not future.cancel()}
         deadline = time.monotonic() + self._pace.drain_seconds
-        for claim, future in started:
+        while started:
             left = max(0.0, deadline - time.monotonic())
-            if wait([future], left).done:
-                report(self._finish(claim, future))
-            else:
-                LOG.info("Gave up one picture: draining took too long.")
-        if any(not future.done() for _, future in started):
+            done = wait(started, left, FIRST_COMPLETED).done
+            if not done:
+                break
+            for future in done:
+                report(self._finish(started.pop(future), future))
+        if started:
+            LOG.info("Gave up %d pictures: draining took too long.", len(started))
             self._abandon()
 
     @contextlib.contextmanager
@@ -166,7 +178,7 @@ class Worker:
         def beat() -> None:
             while not ended.wait(self._pace.lease_seconds / 3):
                 latest = time.monotonic() - 2 * self._pace.picture_seconds
-                held = [claim for claim, _ in list(self._waiting)]
+                held = list(self._held.values())
                 alive = [claim for claim in held if self._since.get(claim.image_id, 0) > latest]
                 with contextlib.suppress(LibraryError):
                     self._catalog.extend(alive, self._pace.lease_seconds)

@@ -31,7 +31,7 @@ class Levels:
     def at(self, level: int) -> Pixels:
         """The picture with both sides halved so many times, rounded up."""
         while len(self._made) <= level:
-            self._made.append(np.asarray(PIL.Image.fromarray(self._made[-1]).reduce(2)))
+            self._made.append(_half(self._made[-1]))
         return self._made[level]
 
     def whole(self) -> Pixels:
@@ -53,6 +53,27 @@ class Levels:
         if level:
             mask = _resized(seen or mask, *pixels.shape[:2])
         return context_crop(pixels, mask, rule), masked_crop(pixels, mask, rule)
+
+
+def shrunk(pixels: Pixels, side_px: int) -> Pixels:
+    """A picture (H, W, 3) with its sides divided by the greatest whole number that leaves its
+    longer side at least `side_px`; each pixel is the mean of those it stands for."""
+    height, width = pixels.shape[:2]
+    factor = max(height, width) // side_px
+    if factor < 2:
+        return pixels
+    size = max(1, round(width / factor)), max(1, round(height / factor))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _half(pixels: Pixels) -> Pixels:
+    """A picture with both sides halved, rounded up. Pillow would copy a large one first; of an odd
+    side it alone takes the last pixel for one of the half."""
+    height, width = pixels.shape[:2]
+    if height % 2 or width % 2:
+        return np.asarray(PIL.Image.fromarray(pixels).reduce(2))
+    half = cv2.resize(pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(half, np.uint8)
 
 
 def _resized(mask: Mask, height: int, width: int) -> Mask:

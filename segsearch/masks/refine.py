@@ -29,22 +29,22 @@ LEAST_IOU = 0.5  # with what the mask was: what changes more is not this thing's
 def to_edges(pixels: Pixels, mask: Mask, side_px: int) -> Mask:
     """The mask with its outline moved to edges nearby; the same where there is nothing to move.
 
-    `pixels` (H, W, 3) uint8 RGB are those of the mask's picture. GrabCut sees the surroundings of
-    the mask with their longer side reduced to `side_px`. The same mask and pixels give the same
-    answer every time.
+    `pixels` (H, W, 3) uint8 RGB are those of the mask's picture, which may have more of them than
+    the mask's frame. GrabCut sees the surroundings of the mask with their longer side reduced to
+    `side_px`. The same mask and pixels give the same answer every time.
     """
     window = _around(mask)
     rough = np.zeros((window.height, window.width), np.uint8)
     rough[_part(mask.box, window)] = FULL * rle.decode_crop(mask)
-    scale = min(1.0, side_px / max(rough.shape))
-    size = max(1, round(window.width * scale)), max(1, round(window.height * scale))
-    small = cv2.resize(rough, size, interpolation=cv2.INTER_AREA) > FULL / 2
+    x0, x1 = _across(window.x0, window.x1, pixels.shape[1] / mask.width)
+    y0, y1 = _across(window.y0, window.y1, pixels.shape[0] / mask.height)
+    scale = min(1.0, side_px / max(y1 - y0, x1 - x0))
+    size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
+    small = _fitted(rough, size)
     if small.sum() < LEAST_AREA_PX or small.all():
         return mask
     step = max(1, int(1 / (scale * SAMPLES)))
-    around = np.ascontiguousarray(
-        pixels[window.y0 : window.y1 : step, window.x0 : window.x1 : step]
-    )
+    around = np.ascontiguousarray(pixels[y0:y1:step, x0:x1:step])
     seen = np.asarray(cv2.resize(around, size, interpolation=cv2.INTER_AREA), np.uint8)
     moved = _cut_out(seen, small)
     overlap = (moved & small).sum() / (moved | small).sum()
@@ -53,6 +53,19 @@ def to_edges(pixels: Pixels, mask: Mask, side_px: int) -> Mask:
     full = cv2.resize(FULL * moved, rough.shape[::-1], interpolation=cv2.INTER_LINEAR) > FULL / 2
     frame = (mask.height, mask.width)
     return rle.encode(full, origin=(window.x0, window.y0), size=frame) or mask
+
+
+def _across(low: int, high: int, factor: float) -> tuple[int, int]:
+    """Pixels of a picture that a span of the mask's frame stands for."""
+    start = int(low * factor + 0.5)
+    return start, max(start + 1, int(high * factor + 0.5))
+
+
+def _fitted(rough: NDArray[np.uint8], size: tuple[int, int]) -> BoolArray:
+    """A mask as an image at another size (width, height)."""
+    larger = size[0] > rough.shape[1] or size[1] > rough.shape[0]
+    how = cv2.INTER_LINEAR if larger else cv2.INTER_AREA
+    return np.asarray(cv2.resize(rough, size, interpolation=how) > FULL / 2)
 
 
 def _around(mask: Mask) -> Box:

@@ -12,6 +12,7 @@ import torch
 
 from segsearch.core.errors import ModelError
 from segsearch.core.settings import Settings
+from segsearch.models.faults import is_out_of_memory
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -20,8 +21,6 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-# What torch says when it is not an OutOfMemoryError: mps, and the CPU's allocator.
-WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +61,6 @@ def choose(settings: Settings) -> Placement:
         return Placement(device, DTYPES[settings.dtype])
     bf16 = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return Placement(device, torch.bfloat16 if bf16 else torch.float32)
-
-
-def is_out_of_memory(problem: BaseException) -> bool:
-    """Whether an error says that memory ran out, on whichever device."""
-    if isinstance(problem, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(problem).lower()
-    return isinstance(problem, RuntimeError) and any(words in text for words in WORDS)
 
 
 def with_less_memory(

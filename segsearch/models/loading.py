@@ -68,8 +68,11 @@ class PresetModels:
 
     @cached_property
     def _pipeline(self) -> Pipeline:
+        from segsearch.models.device import choose
+
         segmenter = build_segmenter(self._preset, self._settings)
-        return Pipeline(segmenter, self._embedder, self._preset.crop)
+        device = choose(self._settings).device
+        return Pipeline(segmenter, self._embedder, self._preset.crop, device)
 
 
 def mix_here(settings: Settings) -> Mix:
@@ -86,6 +89,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
 
 def build_segmenter(chosen: Preset, settings: Settings) -> Segmenter:
     """The segmenter a preset names; ModelError when it is none, or cannot be loaded."""
+    from segsearch.models.folding import fold_norms
     from segsearch.models.segment.automatic import GeneratorSettings
     from segsearch.models.segment.sam import SamSegmenter, build_sam, load_sam
     from segsearch.models.segment.sam_lite import build_sam_lite
@@ -105,6 +109,7 @@ def build_segmenter(chosen: Preset, settings: Settings) -> Segmenter:
         return Sam2Segmenter(sam2, identity=identity, settings=generator, place=place)
     build = build_sam_lite if is_embedded else partial(build_sam, architecture)
     sam = load_sam(build, weights)
+    fold_norms(sam.image_encoder)
     return SamSegmenter(sam, identity=identity, settings=generator, place=place)
 
 

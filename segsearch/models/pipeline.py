@@ -26,11 +26,15 @@ UNIT_TOLERANCE = 1e-3  # of a vector's length; stricter than what `verify` asks 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The models of one recipe, and the rule by which segments are cut out for the second."""
+    """The models of one recipe, and the rule by which segments are cut out for the second.
+
+    `device` is where they run: on any but `cpu`, pictures side by side share one copy of them.
+    """
 
     segmenter: Segmenter
     embedder: Embedder
     crop: CropRule
+    device: str = "cpu"
 
     def regions(self, pixels: Pixels) -> list[Proposal]:
         """Regions of a picture (H, W, 3) u8.
@@ -61,7 +65,7 @@ class Pipeline:
             DescribedSegment(proposal, *known)
             for proposal, known in zip(proposals, pairs, strict=True)
         )
-        known = replace(info, perceptual_hash=perceptual_hash(pixels))
+        known = replace(info, perceptual_hash=perceptual_hash(levels.whole()))
         return DescribedPicture(known, vectors[0], segments)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.types import Mask
 from segsearch.masks.crops import MAX_SIDE_PX, CropRule, context_crop, masked_crop
-from segsearch.masks.levels import Levels
+from segsearch.masks.levels import Levels, shrunk
 from segsearch.masks.rle import encode
 
 RULE = CropRule()
@@ -61,3 +62,19 @@ def test_levels_are_halves_and_the_whole_is_bounded(pixels: Pixels) -> None:
     assert levels.whole().shape[:2] == (475, 650)
     odd = Levels(np.zeros((1025, 3, 3), np.uint8))
     assert odd.whole().shape[:2] == (513, 2)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (63, 48), (7, 9)])
+def test_halves_are_pillow_s(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    half = np.asarray(Image.fromarray(pixels).reduce(2))
+    assert np.array_equal(Levels(pixels).at(1), half)
+
+
+def test_a_picture_is_shrunk_by_whole_numbers() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    assert shrunk(pixels, 61) is pixels
+    small = shrunk(pixels, 40)
+    assert small.shape == (30, 40, 3)
+    means = pixels.reshape(30, 3, 40, 3, 3).mean(axis=(1, 3))
+    assert np.abs(small - means).max() <= 0.51

@@ -28,7 +28,6 @@ from segsearch.models.segment.automatic import (
     crop_boxes,
     generate,
     point_grid,
-    reduced,
 )
 from segsearch.models.segment.sam import SamSegmenter, fit_into_square, load_sam
 from segsearch.models.segment.sam_lite import build_sam_lite
@@ -132,15 +131,24 @@ def test_one_mask_per_thing_keeps_the_better_of_two_that_overlap() -> None:
     assert 1 < len(few) < len(everything)
 
 
-def test_a_large_picture_is_cut_on_a_reduced_one_where_that_is_set() -> None:
-    model, pixels = small_sam(blobs=True), patchwork(300, 406)
-    working = replace(SETTINGS, working_px=203)
-    small = ours(model, reduced(pixels, 203), SETTINGS)
-    large = ours(model, pixels, working)
-    assert [one.mask for one in large] == [enlarged(one.mask, 300, 406) for one in small]
-    assert all((one.mask.height, one.mask.width) == (300, 406) for one in large)
-    assert len(large) > 1
-    as_they_are = [ours(model, patchwork(150, 203), one) for one in (working, SETTINGS)]
+def test_a_large_picture_is_cut_on_a_grid_as_it_would_be_at_full_size() -> None:
+    model, pixels = small_sam(blobs=True), patchwork(900, 1218)
+    settings = replace(SETTINGS, crop_n_layers=1, min_mask_region_area=100)
+    full, large = (
+        ours(model, pixels, replace(settings, working_px=working)) for working in (0, 406)
+    )
+    assert all((one.mask.height, one.mask.width) == (900, 1218) for one in large)
+    seen = [one.seen for one in large if one.seen is not None]
+    assert {(mask.height, mask.width) for mask in seen} == {(300, 406)}
+    assert [one.mask for one in large] == [enlarged(mask, 900, 1218) for mask in seen]
+    assert len(full) > 5
+    for masks, others in ((large, full), (full, large)):
+        best = [max(rle.iou(one.mask, other.mask) for other in others) for one in masks]
+        assert np.mean(np.array(best) >= 0.9) >= 0.9
+    as_they_are = [
+        ours(model, patchwork(150, 203), one)
+        for one in (replace(SETTINGS, working_px=203), SETTINGS)
+    ]
     assert as_they_are[0] == as_they_are[1], "a picture of that size or smaller"
 
 
@@ -262,7 +270,7 @@ def test_two_passes_ask_less_and_leave_out_no_mask_of_the_first() -> None:
     fast = replace(SETTINGS, coarse_points_per_side=5, settled_area_share=1.0)
     segmenter = SamSegmenter(model, identity="small@0", settings=fast)
     asked: list[int] = []
-    proposals = generate(pixels, lambda part: CountingView(segmenter.look(part), asked), fast)
+    proposals = generate(pixels, lambda *seen: CountingView(segmenter.look(*seen), asked), fast)
     assert asked[0] == 25
     assert sum(asked) < 100
     coarse = ours(model, pixels, replace(SETTINGS, points_per_side=5))
@@ -277,7 +285,7 @@ def test_two_passes_with_nothing_settled_are_both_grids() -> None:
     none = replace(SETTINGS, coarse_points_per_side=3, settled_area_share=0.0)
     segmenter = SamSegmenter(model, identity="small@0", settings=none)
     asked: list[int] = []
-    generate(pixels, lambda part: CountingView(segmenter.look(part), asked), none)
+    generate(pixels, lambda *seen: CountingView(segmenter.look(*seen), asked), none)
     assert sum(asked) == 9 + 100
 
 

@@ -9,7 +9,8 @@ import torch
 
 from segsearch.core.errors import ModelError
 from segsearch.core.settings import Settings
-from segsearch.models.device import Placement, choose, is_out_of_memory, with_less_memory
+from segsearch.models.device import Placement, choose, with_less_memory
+from segsearch.models.faults import fault_of, is_out_of_memory
 
 
 def test_auto_takes_what_is_here() -> None:
@@ -78,3 +79,33 @@ def test_the_cpu_s_own_allocator_is_understood() -> None:
     with pytest.raises(RuntimeError) as problem:
         torch.empty(1 << 60)
     assert is_out_of_memory(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("problem", "fault"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "memory"),
+        (MemoryError(), "memory"),
+        (RuntimeError("CUDA error: out of memory"), "memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), "memory"),
+        (ModelError("Out of memory while segmenting a picture, one at a time"), "memory"),
+        (OSError(12, "Cannot allocate memory"), "memory"),
+        (torch.AcceleratorError("it is broken", 700), "accelerator"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "accelerator"),
+        (RuntimeError("CUDA error: device-side assert triggered"), "accelerator"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "accelerator"),
+        (RuntimeError("MPS backend failed"), "accelerator"),
+        (RuntimeError("shapes do not match"), "error"),
+        (ValueError("CUDA error"), "error"),
+        (FloatingPointError("vectors whose memory is poor"), "error"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_errors_of_models_are_told_apart(problem: Exception, fault: str) -> None:
+    assert fault_of(problem) == fault
+
+
+def test_an_accelerator_s_fault_shows_through_what_was_made_of_it() -> None:
+    problem = ValueError("The picture could not be cut.")
+    problem.__cause__ = RuntimeError("CUDA error: unspecified launch failure")
+    assert fault_of(problem) == "accelerator"

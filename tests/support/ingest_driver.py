@@ -1,6 +1,7 @@
 """A command of its own for tests: indexes with the small models, in ways that can be killed.
 
-`python -m tests.support.ingest_driver index|worker|serve LIBRARY PICTURES`.
+`python -m tests.support.ingest_driver index|worker|serve|stay|leave LIBRARY PICTURES`. `stay` works
+as `worker` and then waits for its end; `leave` ends without closing the library.
 """
 
 from __future__ import annotations
@@ -80,12 +81,17 @@ def main(mode: str, library: Path, pictures: Path) -> None:
         "drain_seconds": 5.0,
     }
     open_ = partial(open_small_service, library, models=HazardousModels(), **settings)
+    if mode == "leave":
+        open_().index([pictures], mode=one_pass("worker"))
+        return
     with open_() as service:
         run_mode = BY_HAND if mode == "index" else one_pass("worker")
         if mode == "serve":
             thread = threading.Thread(target=serve, args=[service], daemon=True)
             thread.start()
         report = service.index([pictures], stop=stop, mode=run_mode)
+        if mode == "stay":
+            stop.wait()
         sys.stdout.write(json.dumps({"indexed": report.indexed, "skipped": len(report.skipped)}))
 
 

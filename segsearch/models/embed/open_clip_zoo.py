@@ -20,6 +20,7 @@ from segsearch.core.errors import ModelError
 from segsearch.models.checkpoint import check_fit, fit, read_weights, unfilled
 from segsearch.models.device import Placement
 from segsearch.models.embed.open_clip import OpenClipEmbedder
+from segsearch.models.folding import fold_norms
 from segsearch.models.zoo.pullable import OPEN_CLIP, TOKENIZER, ModelSource, PullableModel
 
 HUB_FILE = "open_clip_model.safetensors"  # where a catalogue row names only a repository
@@ -101,6 +102,7 @@ def load_model(
     document = json.loads(config.read_text())
     model = build(document["model_cfg"])
     fit(model, _as_this_version_names_them(read_weights(weights), model), weights.name)
+    fold_norms(model.eval())
     encode = tokenizer(document["model_cfg"]["text_cfg"], words)
     return OpenClipEmbedder(model, encode, document, identity=identity, place=place)
 

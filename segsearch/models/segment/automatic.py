@@ -17,7 +17,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped]  # it ships no types
 
@@ -26,11 +25,13 @@ from segsearch.core.errors import InputError
 from segsearch.core.types import Box, Proposal
 from segsearch.masks import rle
 from segsearch.masks.enlarge import enlarged
+from segsearch.masks.levels import shrunk
 from segsearch.masks.refine import to_edges
 from segsearch.models.segment.mask_stats import measure
 from segsearch.models.segment.postprocess import drop_overlaps, tidy
 from segsearch.models.segment.upsampling import Upsampling
 
+FINE = 3  # times the working size: encoders and edges are shown this much of a larger picture
 EDGE_PX = 20  # masks that end this close to a crop's inner edge were cut by it (utils/amg.py)
 COPY_BYTES = 32 << 20  # of masks at a time from the device
 
@@ -50,9 +51,10 @@ class GeneratorSettings:
     With `edges_px`, outlines move to edges of the picture (`refine.to_edges`), each seen with its
     surroundings' longer side reduced to that many pixels: for segmenters whose outlines are rough.
 
-    With `working_px`, a larger picture is reduced to that longer side first, and everything happens
-    there; masks are enlarged at the end, so areas, thresholds in pixels and time are those of the
-    reduced picture. Upstream works at full size, as 0 does.
+    With `working_px`, masks of a larger picture are made, measured and compared on a grid with that
+    longer side, and enlarged at the end. The encoder and the edges see the picture itself, as far
+    as it tells them more, and thresholds in pixels are of the picture: what is found is what
+    upstream's rule finds at full size, as 0 has it, but for the rounding to the grid.
     """
 
     points_per_side: int = 32
@@ -134,25 +136,29 @@ class ScoredMasks:
 
 @torch.no_grad()
 def generate(
-    pixels: Pixels, look: Callable[[Pixels], View], settings: GeneratorSettings
+    pixels: Pixels, look: Callable[..., View], settings: GeneratorSettings
 ) -> list[Proposal]:
     """Every mask of a picture (H, W, 3) that passes the settings, best first.
 
-    Best means the highest predicted IoU, then stability. `look` encodes a picture or a crop.
+    Best means the highest predicted IoU, then stability. `look` encodes a picture or a crop; its
+    view has as many pixels (h, w) as it is told.
     """
     height, width = pixels.shape[:2]
-    if settings.working_px and max(height, width) > settings.working_px:
-        small = generate(reduced(pixels, settings.working_px), look, settings)
-        return [
-            replace(one, mask=enlarged(one.mask, height, width), seen=one.mask) for one in small
-        ]
     whole = Box(0, 0, width, height)
+    scale = min(1.0, (settings.working_px or math.inf) / max(height, width))
+    grid = _scaled(whole, scale, scale)
+    fine = pixels if scale == 1 else shrunk(pixels, FINE * settings.working_px)
+    steps = fine.shape[1] / width, fine.shape[0] / height
     proposals: list[Proposal] = []
     crop_areas: list[int] = []
     for crop, layer in crop_boxes(whole, settings):
-        view = look(np.ascontiguousarray(pixels[crop.y0 : crop.y1, crop.x0 : crop.x1]))
-        masks = _masks_of_view(view, crop, whole, (settings, layer))
-        proposals += _proposals(masks, view, crop, whole)
+        seen, part = _scaled(crop, grid.width / width, grid.height / height), _scaled(crop, *steps)
+        view = look(
+            np.ascontiguousarray(fine[part.y0 : part.y1, part.x0 : part.x1]),
+            (seen.height, seen.width),
+        )
+        masks = _masks_of_view(view, seen, grid, (settings, layer), scale)
+        proposals += _proposals(masks, view, seen, grid)
         crop_areas += [crop.area] * (len(proposals) - len(crop_areas))
     if settings.crop_n_layers:
         # A smaller crop shows the same thing larger, so its mask is preferred.
@@ -160,23 +166,26 @@ def generate(
         proposals = _without_duplicates(proposals, scores, settings.crop_nms_thresh)
     if settings.edges_px:
         proposals = [
-            replace(proposal, mask=to_edges(pixels, proposal.mask, settings.edges_px))
+            replace(proposal, mask=to_edges(fine, proposal.mask, settings.edges_px))
             for proposal in proposals
         ]
     if settings.min_mask_region_area:
-        proposals = _tidy_all(proposals, settings)
+        proposals = _tidy_all(proposals, settings, scale)
     proposals.sort(key=_rank)
     if settings.one_mask_per_thing:
         proposals = drop_overlaps(proposals, settings.overlap_thresh)
-    return proposals
+    if scale == 1:
+        return proposals
+    return [
+        replace(one, mask=enlarged(one.mask, height, width), seen=one.mask) for one in proposals
+    ]
 
 
-def reduced(pixels: Pixels, side_px: int) -> Pixels:
-    """A picture (H, W, 3) with its longer side reduced to `side_px`."""
-    picture = Image.fromarray(pixels)
-    scale = side_px / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return np.asarray(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+def _scaled(box: Box, wide: float, tall: float) -> Box:
+    """A box on a frame with other sides; never empty."""
+    x0, y0 = int(box.x0 * wide + 0.5), int(box.y0 * tall + 0.5)
+    x1, y1 = int(box.x1 * wide + 0.5), int(box.y1 * tall + 0.5)
+    return Box(x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))
 
 
 def crop_boxes(whole: Box, settings: GeneratorSettings) -> Iterator[tuple[Box, int]]:
@@ -208,7 +217,7 @@ def point_grid(per_side: int) -> NDArray[np.float64]:
 
 
 def _masks_of_view(
-    view: View, crop: Box, whole: Box, effort: tuple[GeneratorSettings, int]
+    view: View, crop: Box, whole: Box, effort: tuple[GeneratorSettings, int], scale: float
 ) -> ScoredMasks:
     """What the point grid finds in one crop, duplicates removed."""
     settings, layer = effort
@@ -221,7 +230,7 @@ def _masks_of_view(
         masks = _join([first, _ask(view, uncovered, settings)])
     else:
         masks = _ask(view, points, settings)
-    masks = masks[~_cut_by_crop(masks.boxes, crop, whole)]
+    masks = masks[~_cut_by_crop(masks.boxes, crop, whole, EDGE_PX * scale)]
     return masks[nms(_with_area(masks.boxes), masks.predicted_iou, settings.box_nms_thresh)]
 
 
@@ -269,7 +278,7 @@ def _ask_batch(view: View, points: NDArray[np.float64], settings: GeneratorSetti
     return ScoredMasks(logits, predicted_iou, stability, stats.boxes)[keep]
 
 
-def _cut_by_crop(boxes: Tensor, crop: Box, whole: Box) -> Tensor:
+def _cut_by_crop(boxes: Tensor, crop: Box, whole: Box, near_px: float) -> Tensor:
     """(k,) bool: boxes (k, 4) that end near the crop's edge where that is not the picture's."""
     offset = torch.tensor([crop.x0, crop.y0, crop.x0, crop.y0], device=boxes.device)
     edges = _inclusive(boxes + offset)
@@ -277,7 +286,7 @@ def _cut_by_crop(boxes: Tensor, crop: Box, whole: Box) -> Tensor:
         torch.tensor(box.as_tuple(), dtype=edges.dtype, device=boxes.device)
         for box in (crop, whole)
     )
-    return (((edges - inner).abs() <= EDGE_PX) & ((edges - outer).abs() > EDGE_PX)).any(1)
+    return (((edges - inner).abs() <= near_px) & ((edges - outer).abs() > near_px)).any(1)
 
 
 def _inclusive(boxes: Tensor) -> Tensor:
@@ -331,10 +340,12 @@ def _without_duplicates(
     return [proposals[index] for index in keep.tolist()]
 
 
-def _tidy_all(proposals: list[Proposal], settings: GeneratorSettings) -> list[Proposal]:
+def _tidy_all(
+    proposals: list[Proposal], settings: GeneratorSettings, scale: float
+) -> list[Proposal]:
     """Proposals without small holes and islands; untouched masks win over those changed."""
     tidied = [
-        replace(proposal, mask=tidy(proposal.mask, settings.min_mask_region_area))
+        replace(proposal, mask=tidy(proposal.mask, settings.min_mask_region_area * scale**2))
         for proposal in proposals
     ]
     unchanged = [float(new.mask == old.mask) for new, old in zip(tidied, proposals, strict=True)]

@@ -40,8 +40,9 @@ class BaseSegmenter:
         return False
 
     @abstractmethod
-    def look(self, pixels: Pixels) -> View:
-        """Encode a picture or crop (H, W, 3) uint8 RGB."""
+    def look(self, pixels: Pixels, grid: tuple[int, int] | None = None) -> View:
+        """Encode a picture or crop (H, W, 3) uint8 RGB; the view has the pixels of a `grid` (h, w)
+        over it, its own without one."""
 
     def propose(self, pixels: Pixels) -> list[Proposal]:
         """Regions of one picture (H, W, 3), best first; empty when nothing stands out."""

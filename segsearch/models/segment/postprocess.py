@@ -16,13 +16,15 @@ from segsearch.masks import rle
 EIGHT_NEIGHBOURS = ((1, 1, 1), (1, 1, 1), (1, 1, 1))
 
 
-def tidy(mask: Mask, min_area: int) -> Mask:
+def tidy(mask: Mask, min_area: float) -> Mask:
     """The mask with holes and then islands smaller than `min_area` pixels removed.
 
     Regions touch over edges and corners. When every island is small the largest stays. The rule is
     segment_anything's (utils/amg.py, remove_small_regions), where background that the mask cuts
     off at the picture's border counts as a hole too.
     """
+    if min_area <= 1:
+        return mask
     window, rows, columns = _window(mask)
     weights = np.outer(rows, columns)
     filled = window | _small(~window, weights, min_area)
@@ -77,7 +79,7 @@ def _areas(
     return regions, areas
 
 
-def _small(array: BoolArray, weights: NDArray[np.int64], min_area: int) -> BoolArray:
+def _small(array: BoolArray, weights: NDArray[np.int64], min_area: float) -> BoolArray:
     """Where an array's regions are smaller than `min_area` pixels."""
     regions, areas = _areas(array, weights)
     small = areas < min_area

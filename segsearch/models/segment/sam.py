@@ -76,10 +76,11 @@ class SamSegmenter(BaseSegmenter):
         return int(self._model.image_encoder.img_size) < SMALL_SQUARE_PX
 
     @torch.inference_mode()
-    def look(self, pixels: Pixels) -> SamView:
-        """Encode a picture or crop (H, W, 3) uint8 RGB."""
+    def look(self, pixels: Pixels, grid: tuple[int, int] | None = None) -> SamView:
+        """See `BaseSegmenter.look`."""
         picture = self.encode(pixels)
-        (embedding,), (height, width), inside = picture.features, picture.size, picture.inside
+        (embedding,), inside = picture.features, picture.inside
+        height, width = grid or picture.size
         upsampling = Upsampling.through_square(
             picture.mask_size, picture.square, inside, (height, width)
         )
@@ -101,7 +102,7 @@ class SamSegmenter(BaseSegmenter):
         image = torch.from_numpy(np.array(resized)).to(self._model.device).permute(2, 0, 1)
         with self._place.computing():
             embedding = self._model.image_encoder(self._model.preprocess(image[None]))
-        return EncodedPicture((height, width), inside, square, (embedding.float(),))
+        return EncodedPicture((height, width), inside, square, (embedding.float().contiguous(),))
 
     @torch.inference_mode()
     def answer(self, picture: EncodedPicture, prompts: Prompts) -> PromptedMasks:

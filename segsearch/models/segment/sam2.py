@@ -8,7 +8,7 @@ Preprocessing is Meta's: both sides to 1024 pixels, whatever the shape.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,11 @@ class Sam2Segmenter(BaseSegmenter):
         self._fast = ExactDecoder(self._model.mask_decoder)
 
     @torch.inference_mode()
-    def look(self, pixels: Pixels) -> Sam2View:
-        """Encode a picture or crop (H, W, 3) uint8 RGB."""
+    def look(self, pixels: Pixels, grid: tuple[int, int] | None = None) -> Sam2View:
+        """See `BaseSegmenter.look`."""
         picture = self.encode(pixels)
+        if grid is not None:
+            picture = replace(picture, size=grid)
         (rows, columns), size = picture.mask_size, picture.size
         upsampling = Upsampling.through_square((rows, columns), rows, (rows, columns), size)
         shared = self._fast.prepare(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -20,6 +20,14 @@ IS_MISSING = SOURCE.c.missing_since.is_not(None)
 IS_EXCLUDED = SOURCE.c.excluded_since.is_not(None)
 
 
+class SeenFile(NamedTuple):
+    """A path, what the file there looked like, and what it held."""
+
+    path: str
+    stamp: FileStamp
+    sha256: str
+
+
 class FileMixin(Database):
     """The part of the catalog that holds paths."""
 
@@ -30,35 +38,19 @@ class FileMixin(Database):
             return {path: FileStamp(size, mtime) for path, size, mtime in db.execute(stamps)}
 
     def record_file(self, path: str, stamp: FileStamp, sha256: str, recipe_id: int) -> None:
-        """Note that a path holds these bytes now, and queue them unless they are known.
+        """`record_files` for one."""
+        self.record_files([SeenFile(path, stamp, sha256)], recipe_id)
 
-        When the path held other bytes before, the image takes over the tags and collections of
+    def record_files(self, files: Sequence[SeenFile], recipe_id: int) -> int:
+        """Note what paths hold now, and queue what is not known yet: all of it, or nothing. How
+        many images were queued comes back; no path may come twice.
+
+        When a path held other bytes before, the image takes over the tags and collections of
         that one, which goes when it is left without any path. An image that had failed waits
-        again when the path is new to it, or back, and any of its files is marked as missing.
+        again when a path is new to it, or back, and any of its files is marked as missing.
         """
         with self._writing() as db:
-            db.execute(insert(IMAGE).values(sha256=sha256).on_conflict_do_nothing())
-            same = sa.select(IMAGE.c.id).where(IMAGE.c.sha256 == sha256)
-            image_id = db.execute(same).scalar_one()
-            known = db.execute(sa.select(SOURCE).where(SOURCE.c.path == path)).first()
-            before = known.image_id if known else None
-            if known is None or before != image_id or known.missing_since is not None:
-                _try_vanished_again(db, image_id)
-            values = {
-                "image_id": image_id,
-                "size_bytes": stamp.size_bytes,
-                "mtime_ns": stamp.mtime_ns,
-                "missing_since": None,
-                "excluded_since": None,
-                "folded": folded(path),
-            }
-            upsert = insert(SOURCE).values(path=path, **values)
-            db.execute(upsert.on_conflict_do_update(index_elements=["path"], set_=values))
-            state = {"image_id": image_id, "recipe_id": recipe_id, "state": State.PENDING}
-            db.execute(insert(INGEST).values(state).on_conflict_do_nothing())
-            if before is not None and before != image_id:
-                _inherit(db, before, image_id)
-                drop_images(db, without_path().where(IMAGE.c.id == before))
+            return sum(_record(db, part, recipe_id) for part in portions(files))
 
     def find_images(self, places: Sequence[str]) -> list[int]:
         """Ids of images at these places, or anywhere below them, ascending."""
@@ -172,12 +164,64 @@ def _at_or_below(column: sa.Column[Any], place: str) -> sa.ColumnElement[bool]:
     return (column == bare) | ((column > f"{bare}/") & (column < f"{bare}0"))
 
 
-def _try_vanished_again(db: sa.Connection, image_id: int) -> None:
-    """Queue a failed image once more of which a file is known to be gone: that may be why it
-    failed, and a path is about to lead to it again."""
-    gone = sa.exists().where(SOURCE.c.image_id == image_id, IS_MISSING)
-    failed = (INGEST.c.image_id == image_id) & (INGEST.c.state == State.FAILED)
-    db.execute(sa.update(INGEST).where(failed, gone).values(FRESH))
+def _record(db: sa.Connection, files: Sequence[SeenFile], recipe_id: int) -> int:
+    """See `FileMixin.record_files`; the same few statements for any number of files."""
+    if not files:
+        return 0
+    images = [{"sha256": sha256} for sha256 in dict.fromkeys(file.sha256 for file in files)]
+    db.execute(insert(IMAGE).on_conflict_do_nothing(), images)
+    same = sa.select(IMAGE.c.sha256, IMAGE.c.id)
+    same = same.where(IMAGE.c.sha256.in_([image["sha256"] for image in images]))
+    ids: dict[str, int] = {row.sha256: row.id for row in db.execute(same)}
+    there = sa.select(SOURCE.c.path, SOURCE.c.image_id, SOURCE.c.missing_since)
+    there = there.where(SOURCE.c.path.in_([file.path for file in files]))
+    known = {path: (image_id, missing) for path, image_id, missing in db.execute(there)}
+    # Where a path is new to its image, or back.
+    led = {ids[file.sha256] for file in files if known.get(file.path) != (ids[file.sha256], None)}
+    again = _try_vanished_again(db, sorted(led))
+    values = [
+        {
+            "path": file.path,
+            "image_id": ids[file.sha256],
+            "size_bytes": file.stamp.size_bytes,
+            "mtime_ns": file.stamp.mtime_ns,
+            "missing_since": None,
+            "excluded_since": None,
+            "folded": folded(file.path),
+        }
+        for file in files
+    ]
+    upsert = insert(SOURCE)
+    changed = {name: upsert.excluded[name] for name in values[0] if name != "path"}
+    db.execute(upsert.on_conflict_do_update(index_elements=["path"], set_=changed), values)
+    queued = _queue(db, ids.values(), recipe_id)
+    replaced = [
+        (known[file.path][0], ids[file.sha256])
+        for file in files
+        if file.path in known and known[file.path][0] != ids[file.sha256]
+    ]
+    for before, after in replaced:
+        _inherit(db, before, after)
+    if replaced:
+        drop_images(db, without_path().where(IMAGE.c.id.in_({before for before, _ in replaced})))
+    return queued + again
+
+
+def _queue(db: sa.Connection, image_ids: Iterable[int], recipe_id: int) -> int:
+    """Queue those images that have no state under a recipe; how many there were."""
+    state = {"recipe_id": recipe_id, "state": State.PENDING}
+    rows = [{"image_id": image_id, **state} for image_id in image_ids]
+    return db.execute(insert(INGEST).on_conflict_do_nothing(), rows).rowcount
+
+
+def _try_vanished_again(db: sa.Connection, image_ids: Sequence[int]) -> int:
+    """Queue failed images once more of which a file is known to be gone: that may be why they
+    failed, and a path is about to lead to them again. How many there were."""
+    if not image_ids:
+        return 0
+    gone = sa.select(SOURCE.c.image_id).where(SOURCE.c.image_id.in_(image_ids), IS_MISSING)
+    failed = INGEST.c.image_id.in_(gone) & (INGEST.c.state == State.FAILED)
+    return db.execute(sa.update(INGEST).where(failed).values(FRESH)).rowcount
 
 
 def _inherit(db: sa.Connection, old_id: int, new_id: int) -> None:

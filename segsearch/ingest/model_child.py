@@ -1,0 +1,112 @@
+"""The inside of a model process: loads the models once, answers claims until the parent is gone.
+
+Decoding happens here, too: a decoder that crashes takes no worker with it. Each claim that comes
+has a thread of its own; whoever sends them decides how many are under way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import connection as connections
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from segsearch.core.errors import FileGoneError, PictureError, SegSearchError
+from segsearch.core.settings import Settings
+from segsearch.core.types import Claim
+from segsearch.media.sources.verified import ClaimReader
+from segsearch.models.faults import fault_of
+from segsearch.models.pipeline import Pipeline
+
+OOM_PREFERENCE = "500"  # of -1000 to 1000: the kernel takes the model process before its parent
+MOST_THREADS = 64  # made as they are needed
+LOADING = 0  # the number under which loading the models is answered
+Kind = Literal[
+    "ready", "unloadable", "done", "gone", "refused", "memory", "accelerator", "error"
+]  # fmt: skip
+
+
+class Answer(NamedTuple):
+    """What became of the claim of a number: `content` is the picture described, or the reason.
+
+    `ready`: the device that the models run on. `held_bytes` is the memory of the process then.
+    """
+
+    number: int
+    kind: Kind
+    content: Any
+    held_bytes: int
+
+
+def serve(connection: Connection, build: Callable[[], Pipeline], settings: Settings) -> None:
+    """Answer (number, claim) after (number, claim), several side by side, until there is nobody
+    to answer; after a fault of the accelerator the process ends itself."""
+    # The parent decides when to end; a signal to the whole group must not cut a picture short.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(OOM_PREFERENCE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump can be as large as memory
+    try:
+        pipeline = build()
+    except SegSearchError as problem:
+        connection.send(Answer(LOADING, "unloadable", str(problem), 0))
+        return
+    reader = ClaimReader(settings)
+    sending = threading.Lock()
+
+    def deal_with(number: int, claim: Claim) -> None:
+        kind, content = _answer(pipeline, claim, reader)
+        with sending:
+            try:
+                connection.send(Answer(number, kind, content, _held_bytes()))
+            except OSError:  # the parent is gone
+                os._exit(1)
+            if kind == "accelerator":
+                os._exit(1)  # every further call would fail as this one did
+
+    connection.send(Answer(LOADING, "ready", pipeline.device, 0))
+    threads = ThreadPoolExecutor(MOST_THREADS, "claim")
+    while True:
+        try:
+            number, claim = connection.recv()
+        except (EOFError, OSError):
+            os._exit(0)  # whatever is under way, nobody waits for it
+        threads.submit(deal_with, number, claim)
+
+
+def _answer(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> tuple[Kind, Any]:
+    try:
+        return "done", pipeline.describe(*reader.read(claim))
+    except FileGoneError as problem:
+        return "gone", str(problem)
+    except PictureError as problem:
+        return "refused", str(problem)
+    except Exception as problem:  # noqa: BLE001  the outermost loop of the child
+        text = str(problem)
+        return fault_of(problem), f"{type(problem).__name__}: {text}" if text else repr(problem)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connections.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _held_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError):
+        return 0
