@@ -40,6 +40,7 @@ class PresetModels:
         self._preset = chosen
         self._settings = settings
         self._lock = threading.RLock()
+        self._segmenter_lock = threading.RLock()  # taken first; while it loads, words are answered
 
     @property
     def recipe(self) -> Recipe:
@@ -51,7 +52,7 @@ class PresetModels:
             return self._embedder
 
     def pipeline(self) -> Pipeline:
-        with self._lock:
+        with self._segmenter_lock:
             return self._pipeline
 
     def builder(self) -> Callable[[], Pipeline]:
@@ -69,7 +70,7 @@ class PresetModels:
     @cached_property
     def _pipeline(self) -> Pipeline:
         segmenter = build_segmenter(self._preset, self._settings)
-        return Pipeline(segmenter, self._embedder, self._preset.crop)
+        return Pipeline(segmenter, self.embedder(), self._preset.crop)
 
 
 def mix_here(settings: Settings) -> Mix:
