@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from segsearch.core.errors import ModelError, OverloadError, SegSearchError
 from segsearch.library import SegSearch
 from segsearch.search.schema import SceneRequest, SearchRequest
+from segsearch.storage.announcement import Announcement
 from segsearch.storage.api_keys import KeyRing
 
 LOG = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ class Shared:
 
     library: SegSearch
     keys: KeyRing
+    announcement: Announcement | None = None  # how commands of this machine know this server
     readiness: Readiness = field(default_factory=Readiness)
     streams: Streams = field(default_factory=Streams)
     searches: Lane = field(

@@ -14,14 +14,12 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, TypeAdapter
 
 from segsearch.core.errors import ModelError, kinds
-from segsearch.models.pipeline import Pipeline
 from segsearch.models.protocols import Embedder
 from segsearch.search import schema as requests
 from segsearch_api import errors
 from segsearch_api.app import create_app
 from segsearch_api.deps import SEARCHES_AT_ONCE, SEARCHES_WAITING
 from segsearch_api.schemas import images, library, search
-from tests.support.clicking_models import ClickModels
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
 STATIC = Path(__file__).parents[2] / "api" / "static"
@@ -236,49 +234,6 @@ class SlowModels(SmallModels):
         with self._counting:
             self.running -= 1
         return ColourEmbedder()
-
-
-class SlowClicks(ClickModels):
-    """Models whose segmenter is not there before it is let go."""
-
-    def __init__(self) -> None:
-        self.go = threading.Event()
-        self.is_asked = threading.Event()
-
-    def pipeline(self) -> Pipeline:
-        self.is_asked.set()
-        assert self.go.wait(60)
-        return super().pipeline()
-
-
-def test_words_are_answered_while_a_click_waits_for_its_segmenter(pictures: Path) -> None:
-    models = SlowClicks()
-    models.go.set()
-    with open_small_service(pictures.parent / "clicking", models=models) as service:
-        service.index([pictures])
-        models.go.clear()
-        models.is_asked.clear()
-        with TestClient(create_app(service), base_url="http://localhost") as client:
-            while client.get("/readyz").status_code != 200:
-                time.sleep(0.01)
-            assert not models.is_asked.is_set()  # ready for words, with no segmenter
-            answers: list[int] = []
-
-            def click() -> None:
-                region = {"image_id": 1, "points": [[20, 20]]}
-                answers.append(client.post("/v1/search", json={"region": region}).status_code)
-
-            thread = threading.Thread(target=click)
-            thread.start()
-            try:
-                assert models.is_asked.wait(60)
-                for document in ({"text": "red"}, {"segment_id": 1}, {"image_id": 1}):
-                    assert client.post("/v1/search", json=document).status_code == 200
-                assert not answers
-            finally:
-                models.go.set()
-                thread.join()
-            assert answers == [200]
 
 
 def test_searches_run_side_by_side_in_a_bounded_line_and_do_not_block_the_rest(
