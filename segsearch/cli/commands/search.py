@@ -52,10 +52,11 @@ def search(
     **given: Any,
 ) -> None:
     """Find regions by words, pictures, segments, or what is pointed at; several add up."""
-    from segsearch.media.sources.paths import normal
-    from segsearch.media.sources.reader import Sources
 
     def read(name: str) -> bytes:
+        from segsearch.media.sources.paths import normal
+        from segsearch.media.sources.reader import Sources
+
         return Sources(context.obj).read(normal(name))
 
     def typed(flags: dict[str, str]) -> dict[str, Any]:

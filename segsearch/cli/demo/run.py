@@ -10,7 +10,7 @@ from rich.console import Console
 
 from segsearch.cli.output import hit_table, progress_bar, report_table
 from segsearch.export.documents import HitDocument
-from segsearch.export.render import overlay_png, sheet_png
+from segsearch.export.render import SHOWN_SIDE_PX, overlay_png, sheet_png
 from segsearch.library import SegSearch
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -36,7 +36,9 @@ def run_demo(library: SegSearch, console: Console, stop: threading.Event) -> Non
         documents = [HitDocument.of(hit).model_dump() for hit in hits]
         hit_table(console, documents, title=f"segsearch --library {folder} search {text!r}")
     tiles = [
-        overlay_png(library.pictures.pixels(hits[0].image.id), [hits[0].segment.mask], [text])
+        overlay_png(
+            library.pictures.small(hits[0].image.id, SHOWN_SIDE_PX), [hits[0].segment.mask], [text]
+        )
         for text, hits in answers.items()
         if hits
     ]
