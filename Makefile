@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test test-fast check format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-regions soak clean
+.PHONY: setup demo test test-fast check format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-start bench-regions soak clean
 
 setup: .venv/.installed
 
@@ -61,6 +61,9 @@ bench-large: setup
 
 bench-load: setup
 	$(BIN)/python -m benchmarks.load
+
+bench-start: setup
+	$(BIN)/python -m benchmarks.start
 
 # The scenes are composed once, with drawings from npm.
 bench-regions: setup

@@ -17,10 +17,11 @@ from starlette.staticfiles import StaticFiles
 
 from segsearch.core.version import __version__
 from segsearch.library import SegSearch
+from segsearch.storage.announcement import Announcement
 from segsearch.storage.api_keys import KeyRing
 from segsearch_api import errors, openapi
 from segsearch_api.deps import Shared
-from segsearch_api.middleware.auth import AuthMiddleware
+from segsearch_api.middleware.auth import AuthMiddleware, LocalKeys
 from segsearch_api.middleware.guards import LOOPBACK_HOSTS, GuardMiddleware, names_of
 from segsearch_api.middleware.head import HeadMiddleware
 from segsearch_api.middleware.metrics import (
@@ -60,11 +61,13 @@ def create_app(
     *,
     hosts: Set[str] | None = LOOPBACK_HOSTS,
     need_key: bool | None = None,
+    announcement: Announcement | None = None,
 ) -> FastAPI:
     """The API and the page over one library.
 
     `hosts` are the names it answers to; None for any. With `need_key` every request must show an
-    API key; left open, that is so where any name is answered or the settings say so.
+    API key; left open, that is so where any name is answered or the settings say so. Who knows the
+    token of an `announcement` may read.
     """
     if need_key is None:
         need_key = hosts is None or library.settings.require_key
@@ -81,7 +84,7 @@ def create_app(
         docs_url=None,  # those load scripts from elsewhere; ours is static/docs.html
         redoc_url=None,
     )
-    shared = Shared(library, KeyRing(library.settings.library))
+    shared = Shared(library, KeyRing(library.settings.library), announcement)
     app.state.shared, app.state.metrics = shared, Metrics(shared)
     errors.install(app)
     openapi.describe(app, need_key=need_key)
@@ -100,7 +103,10 @@ def _add_middleware(
     origins = names_of(settings.cors_origins)
     rate = settings.rate_per_minute
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(AuthMiddleware, keys=shared.keys, need_key=need_key, per_minute=rate)
+    keys = (
+        shared.keys if shared.announcement is None else LocalKeys(shared.keys, shared.announcement)
+    )
+    app.add_middleware(AuthMiddleware, keys=keys, need_key=need_key, per_minute=rate)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     limit = settings.max_bytes
     app.add_middleware(GuardMiddleware, hosts=hosts, origins=origins, max_picture_bytes=limit)

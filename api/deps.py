@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection
@@ -21,11 +22,15 @@ from starlette.exceptions import HTTPException
 
 from segsearch.core.errors import ModelError, OverloadError, SegSearchError
 from segsearch.library import SegSearch
+from segsearch.search.schema import SceneRequest, SearchRequest
+from segsearch.storage.announcement import Announcement
 from segsearch.storage.api_keys import KeyRing
 
 LOG = logging.getLogger(__name__)
-SEARCHES_AT_ONCE = 1  # one thread owns the models: more of them only share the same cores
-SEARCHES_WAITING = 32
+SEARCHES_AT_ONCE = max(2, min(8, os.cpu_count() or 1))  # one waits for a disk, another computes
+SEARCHES_WAITING = 64
+PICTURES_AT_ONCE = 1  # a picture is decoded and goes through the embedder, one core each
+PICTURES_WAITING = 16
 DRAWINGS_AT_ONCE = 2  # each holds a decoded picture, up to 600 MB
 DRAWINGS_WAITING = 256
 PROMPTS_AT_ONCE = 1  # the segmenter takes all it is given, as a search does
@@ -125,10 +130,14 @@ class Shared:
 
     library: SegSearch
     keys: KeyRing
+    announcement: Announcement | None = None  # how commands of this machine know this server
     readiness: Readiness = field(default_factory=Readiness)
     streams: Streams = field(default_factory=Streams)
     searches: Lane = field(
         default_factory=lambda: Lane("searches", SEARCHES_AT_ONCE, SEARCHES_WAITING)
+    )
+    pictures: Lane = field(
+        default_factory=lambda: Lane("searches by picture", PICTURES_AT_ONCE, PICTURES_WAITING)
     )
     drawings: Lane = field(
         default_factory=lambda: Lane("drawings", DRAWINGS_AT_ONCE, DRAWINGS_WAITING)
@@ -143,7 +152,16 @@ class Shared:
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
-        return (self.searches, self.drawings, self.prompts, self.uploads, self.exports)
+        return (
+            self.searches, self.pictures, self.drawings, self.prompts, self.uploads, self.exports,
+        )  # fmt: skip
+
+    def lane_for(self, request: SearchRequest | SceneRequest, *, has_picture: bool) -> Lane:
+        """Where a query is answered: what looks at pixels, for seconds, stays out of the way of
+        words and of what is stored."""
+        if request.is_pointing:
+            return self.prompts
+        return self.pictures if has_picture else self.searches
 
 
 async def get_shared(request: Request) -> Shared:

@@ -115,7 +115,7 @@ class Tools:
         text = json.dumps([_clicked(mask) for mask in masks])
         if not masks:
             return [text]
-        pixels = self._library.pictures.pixels(image_id)
+        pixels = self._library.pictures.small(image_id, SHOWN_SIDE_PX)
         return [text, _jpeg(marked_jpeg(pixels, masks[0].mask, SHOWN_SIDE_PX))]
 
     def click_search(  # noqa: PLR0913  the arguments of a tool

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from segsearch.core.errors import OpenAddressError, PortBusyError, ServerError
 from segsearch.core.settings import Settings
 from segsearch.library import SegSearch
+from segsearch.storage.announcement import announced, make_announcement
 from segsearch.storage.api_keys import KeyRing
 from segsearch_api.app import create_app
 from segsearch_api.connection import TimedProtocol
@@ -54,9 +55,12 @@ def serve(
                 extra={"action": "api.open"},
             )
         hosts = names_of(settings.host_names) or hosts_for(host)
-        server = make_server(create_app(library, hosts=hosts, need_key=need_key))
-        with _ending(server):
-            announce(url_of(host, listening.getsockname()[1]))
+        address, port = listening.getsockname()[:2]
+        local = make_announcement(url_of(address, port), settings.mix)
+        app = create_app(library, hosts=hosts, need_key=need_key, announcement=local)
+        server = make_server(app)
+        with _ending(server), announced(settings.library, local):
+            announce(url_of(host, port))
             server.run(sockets=[listening])
 
 

@@ -94,9 +94,7 @@ class SegSearch:
         self.maintenance = Maintenance(catalog, index, sources, settings)
         self._index = index
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
-        self._vectors = QueryVectors(
-            catalog, index, self.pictures, models_of, settings.prompt_cache_bytes
-        )
+        self._vectors = QueryVectors(catalog, index, self.pictures, models_of, settings)
         self._engine = SearchEngine(catalog, index, self._vectors)
         self._footprint = (-math.inf, 0)  # when it was measured, and bytes
 

@@ -9,13 +9,15 @@ import base64
 import binascii
 import time
 from functools import partial
+from typing import Protocol
 
 from cachetools import LRUCache
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from segsearch.core.errors import AccessError, KeyMissingError, LibraryError, RateError, ScopeError
-from segsearch.storage.api_keys import Key, KeyRing
+from segsearch.storage.announcement import Announcement
+from segsearch.storage.api_keys import Key
 from segsearch.storage.api_keys import Scope as KeyScope
 from segsearch_api.errors import ProblemResponse, problem_of
 from segsearch_api.middleware.root_path import route_path
@@ -65,10 +67,31 @@ class RateLimiter:
             )
 
 
+class Keys(Protocol):
+    """Knows the keys that callers show."""
+
+    def check(self, text: str) -> Key:
+        """The key behind a text; KeyMissingError when there is none that works."""
+
+
+class LocalKeys:
+    """The keys of a library, and the token by which commands of this machine may read."""
+
+    def __init__(self, keys: Keys, announcement: Announcement) -> None:
+        self._keys = keys
+        self._announcement = announcement
+
+    def check(self, text: str) -> Key:
+        """The key behind a text; KeyMissingError when there is none that works."""
+        if self._announcement.allows(text):
+            return Key("local", "commands of this machine", KeyScope.READ, "", "")
+        return self._keys.check(text)
+
+
 class AuthMiddleware:
     """ASGI middleware; without `need_key` a caller who shows no key may do everything."""
 
-    def __init__(self, app: ASGIApp, *, keys: KeyRing, need_key: bool, per_minute: int) -> None:
+    def __init__(self, app: ASGIApp, *, keys: Keys, need_key: bool, per_minute: int) -> None:
         self._app = app
         self._keys = keys
         self._need_key = need_key

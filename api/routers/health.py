@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from segsearch.core.errors import ModelError
+from segsearch.storage.announcement import CHALLENGE, PROOF
 from segsearch_api.deps import SharedDep
 from segsearch_api.errors import problem_of, refusal
 from segsearch_api.openapi import refusals
@@ -34,17 +35,25 @@ async def healthz() -> dict[str, str]:
     responses=refusals(LOADING, UNLOADABLE, library=False),
     response_model=Health,
 )
-async def readyz(shared: SharedDep) -> Response | dict[str, str]:
-    """503 until the index and the models are in memory; then searches answer at once.
+async def readyz(
+    request: Request, response: Response, shared: SharedDep
+) -> Response | dict[str, str]:
+    """503 until the index and what takes words are in memory; then words are answered at once.
 
-    What could not be loaded is tried again, at most every ten seconds.
+    The segmenter, and what takes pictures, are loaded when first needed. What could not be loaded
+    is tried again, at most every ten seconds.
     """
     readiness = shared.readiness
     if readiness.error is not None:
         await run_in_threadpool(readiness.load_again, shared.library)
     if readiness.error is not None:
         raise readiness.error
-    return {"status": "ok"} if readiness.done else LOADING
+    if not readiness.done:
+        return LOADING
+    challenge = request.headers.get(CHALLENGE)
+    if challenge and shared.announcement:
+        response.headers[PROOF] = shared.announcement.proof(challenge)
+    return {"status": "ok"}
 
 
 @router.get(

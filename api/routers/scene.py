@@ -39,7 +39,8 @@ async def scene(body: SceneRequest, shared: SharedDep) -> dict[str, Any]:
     Each answer names the region that fills each slot.
     """
     started = time.monotonic()
-    answer = await shared.searches.run(lambda: shared.library.search_scene(body.query()))
+    lane = shared.lane_for(body, has_picture=False)
+    answer = await lane.run(lambda: shared.library.search_scene(body.query()))
     return {
         "scenes": [SceneDocument.of(hit) for hit in answer.hits],
         "relevance": {

@@ -119,7 +119,8 @@ async def _answer(request: Request, shared: Shared, kinds: Collection[str]) -> d
             # Read here, when it is this search's turn: until then the upload stays on disk.
             return shared.library.search(asked.query(picture.file.read() if picture else None))
 
-        answer = await shared.searches.run(answer_query)
+        lane = shared.lane_for(asked, has_picture=picture is not None)
+        answer = await lane.run(answer_query)
     relevance = answer.relevance
     return {
         "hits": [HitDocument.of(hit) for hit in answer.hits],

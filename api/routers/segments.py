@@ -46,6 +46,8 @@ Margin = Annotated[
     ),
 ]
 
+Side = Annotated[int, Query(ge=16, le=8192, description="The longer side at most, in pixels.")]
+
 
 class MaskFormat(StrEnum):
     """How a mask is written."""
@@ -192,15 +194,22 @@ async def crop_png(
 @router.get(
     "/{segment_id}/overlay.png",
     response_class=Response,
-    responses=_png("RGB, as large as the upright image."),
+    responses=_png("RGB, the upright image, shrunk when it is larger than `side`."),
 )
-async def overlay_png(segment_id: SegmentId, library: LibraryDep, drawer: DrawerDep) -> Response:
+async def overlay_png(
+    segment_id: SegmentId,
+    library: LibraryDep,
+    drawer: DrawerDep,
+    side: Side = render.SHOWN_SIDE_PX,
+) -> Response:
     """The whole picture, darkened outside the region, which is tinted and outlined."""
+    segment = await run_in_threadpool(library.catalog.segment, segment_id)
+    image = await run_in_threadpool(library.catalog.image, segment.image_id)
 
-    def draw(pixels: Pixels, mask: Mask) -> bytes:
-        return render.overlay_png(pixels, [mask])
+    def draw() -> bytes:
+        return render.overlay_png(library.pictures.small(image.id, side), [segment.mask])
 
-    return await _region(library, drawer, segment_id, "overlay", draw)
+    return await drawer.answer(tag_of(f"overlay {side}", image.sha256, segment.mask), PNG, draw)
 
 
 async def _mask(library: SegSearch, drawer: Drawer, segment_id: int, kind: MaskFormat) -> Response:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -25,7 +25,7 @@ from segsearch.core.plain import plain_text
 
 if TYPE_CHECKING:
     from segsearch.core.query import SceneAnswer
-    from segsearch.core.types import Hit, IngestReport, Status
+    from segsearch.core.types import IngestReport, Status
     from segsearch.export.captioning import CaptionReport
     from segsearch.ingest.run import Report
     from segsearch.ingest.worker import Step
@@ -131,13 +131,13 @@ def report_table(console: Console, report: IngestReport) -> None:
 
 def hit_table(
     console: Console,
-    hits: Sequence[Hit],
+    hits: Sequence[Mapping[str, Any]],
     title: str | None = None,
     *,
     message: str | None = None,
     cursor: str | None = None,
 ) -> None:
-    """Hits, best first, and how to see more; without any, the message that says why.
+    """Documents of hits, best first, and how to see more; without any, the message that says why.
 
     On a narrow terminal boxes and areas are left out, so that most paths stay in one line.
     """
@@ -150,27 +150,28 @@ def hit_table(
     for name in ("rank", "score", "relevance", "segment", *numbers):
         table.add_column(name, justify="right")
     table.add_column("picture", overflow="fold")
-    has_captions = any(hit.captions for hit in hits)
+    has_captions = any(hit["captions"] for hit in hits)
     if has_captions:
         table.add_column("caption", overflow="fold")
     for hit in hits:
         cells = _hit_cells(hit, is_wide=is_wide)
         if has_captions:
-            cells.append(escape(plain_text(hit.captions[0].text) if hit.captions else ""))
+            cells.append(
+                escape(plain_text(captions[0]["text"]) if (captions := hit["captions"]) else "")
+            )
         table.add_row(*cells)
     console.print(table)
     if cursor:
         console.print(f"More: --cursor {cursor}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _hit_cells(hit: Hit, *, is_wide: bool) -> list[str]:
-    mask = hit.segment.mask
-    relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
-    cells = [str(hit.rank), f"{hit.score:.3f}", relevance, str(hit.segment.id)]
+def _hit_cells(hit: Mapping[str, Any], *, is_wide: bool) -> list[str]:
+    relevance = "" if hit["relevance"] is None else f"{hit['relevance']:.2f}"
+    cells = [str(hit["rank"]), f"{hit['score']:.3f}", relevance, str(hit["segment_id"])]
     if is_wide:
-        share = mask.area / (mask.height * mask.width)
-        cells += [", ".join(map(str, mask.box.as_tuple())), f"{share:.1%}"]
-    return [*cells, escape(_short(hit.image.paths[0] if hit.image.paths else ""))]
+        share = hit["area"] / (hit["height"] * hit["width"])
+        cells += [", ".join(map(str, hit["box"])), f"{share:.1%}"]
+    return [*cells, escape(_short(hit["path"] or ""))]
 
 
 def scene_table(console: Console, answer: SceneAnswer) -> None:

@@ -138,8 +138,6 @@ def _looked_for(typed: TypedTerms, read: Read) -> Iterator[Term]:
 
 
 def _regions(typed: TypedTerms, read: Read) -> Iterator[Term]:
-    from segsearch.masks.rle import from_coco
-
     for text in typed.clicks:
         image, where = _picture(text, read)
         points, labels = _points(where)
@@ -149,6 +147,8 @@ def _regions(typed: TypedTerms, read: Read) -> Iterator[Term]:
         x0, y0, x1, y1 = numbers(where, 4, "a box is X0,Y0,X1,Y1")
         yield RegionTerm(image, box=(x0, y0, x1, y1), candidate=typed.candidate)
     for text in typed.masks:
+        from segsearch.masks.rle import from_coco  # loads NumPy: few searches need it
+
         image, where = _picture(text, read)
         yield RegionTerm(image, mask=from_coco(read_json(Path(where))))
 

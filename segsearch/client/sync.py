@@ -261,9 +261,9 @@ class Client:
         """The square around the region as PNG."""
         return self._server.bytes_of(f"/v1/segments/{segment_id}/crop.png", margin=margin)
 
-    def overlay(self, segment_id: int) -> bytes:
+    def overlay(self, segment_id: int, side: int = 1024) -> bytes:
         """The whole picture as PNG with the region marked."""
-        return self._server.bytes_of(f"/v1/segments/{segment_id}/overlay.png")
+        return self._server.bytes_of(f"/v1/segments/{segment_id}/overlay.png", side=side)
 
     # Collections
 

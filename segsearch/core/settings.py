@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         default=200_000_000, ge=1, description="Largest picture that is decoded, in pixels."
     )
+    max_query_pixels: int = Field(
+        default=64_000_000,
+        ge=1,
+        description="Most pixels that are decoded of a picture that is searched by, or pointed at; "
+        "of a JPEG that is searched by, an eighth of its sides will do.",
+    )
     include: Globs = Field(
         default=None,
         description="Only files that one of these globs matches, as in .gitignore; by commas.",
@@ -131,7 +137,9 @@ class Settings(BaseSettings):
         description="How long a worker may take for one picture.",
     )
     prompt_cache_bytes: int = Field(
-        default=512_000_000, ge=0, description="Memory for encoded pictures that are pointed at."
+        default=512_000_000,
+        ge=0,
+        description="Memory for pictures that are pointed at: encoded, a quarter of it as pixels.",
     )
     retry_seconds: float = Field(
         default=5.0,

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from segsearch.core.arrays import BoolArray, Pixels
 from segsearch.core.types import Mask
 from segsearch.masks.crops import CropRule, context_crop
+from segsearch.masks.levels import resized
 from segsearch.masks.rle import decode, decode_crop
 
 # Okabe & Ito's colours: told apart by colour-blind people too.
@@ -22,6 +23,7 @@ CROP_MARGIN = 0.15  # around a region, of its longer side
 SHADE = 0.45  # what is left of the brightness outside the regions
 TINT = 0.28
 SHEET_GAP_PX = 12
+SHOWN_SIDE_PX = 1024  # longer side of a picture that is shown, unless another is asked for
 
 
 def mask_png(mask: Mask, side_px: int | None = None) -> bytes:
@@ -56,7 +58,9 @@ def context_jpeg(pixels: Pixels, mask: Mask, margin: float) -> bytes:
 
 
 def overlay_png(pixels: Pixels, masks: Sequence[Mask], labels: Sequence[str] = ()) -> bytes:
-    """The whole picture, darkened outside the regions, each tinted, outlined and labelled."""
+    """The whole picture, darkened outside the regions, each tinted, outlined and labelled; masks
+    of the picture at another size are brought to this one."""
+    masks = [_fitted(mask, pixels) for mask in masks]
     canvas = pixels.astype(np.float32)
     inside = np.zeros(pixels.shape[:2], dtype=bool)
     for number, mask in enumerate(masks):
@@ -88,11 +92,18 @@ def sheet_png(pictures: Sequence[bytes], columns: int, side_px: int) -> bytes:
 
 
 def marked_jpeg(pixels: Pixels, mask: Mask, side_px: int) -> bytes:
-    """The whole picture as JPEG with the region outlined, its longer side at most `side_px`."""
+    """The whole picture as JPEG with the region outlined, its longer side at most `side_px`; a mask
+    of the picture at another size is brought to this one."""
+    mask = _fitted(mask, pixels)
     canvas = pixels.copy()
     thickness = max(2, round(max(pixels.shape[:2]) / 200))
     canvas[outline(decode(mask), thickness)] = PALETTE[5]
     return thumbnail_jpeg(canvas, side_px)
+
+
+def _fitted(mask: Mask, pixels: Pixels) -> Mask:
+    height, width = pixels.shape[:2]
+    return mask if (mask.height, mask.width) == (height, width) else resized(mask, height, width)
 
 
 def outline(shape: BoolArray, thickness_px: int) -> BoolArray:

@@ -51,7 +51,7 @@ class Levels:
             side, level = side // 2, level + 1
         pixels = self.at(level)
         if level:
-            mask = _resized(seen or mask, *pixels.shape[:2])
+            mask = resized(seen or mask, *pixels.shape[:2])
         return context_crop(pixels, mask, rule), masked_crop(pixels, mask, rule)
 
 
@@ -76,7 +76,7 @@ def _half(pixels: Pixels) -> Pixels:
     return np.asarray(half, np.uint8)
 
 
-def _resized(mask: Mask, height: int, width: int) -> Mask:
+def resized(mask: Mask, height: int, width: int) -> Mask:
     """A mask on a frame of another size."""
     if mask.height <= height and mask.width <= width:
         return enlarged(mask, height, width)

@@ -105,13 +105,41 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
     return _forgiving(_inspect, data, limits)
 
 
-def decode_small(data: bytes, side_px: int, limits: Limits = DEFAULT_LIMITS) -> Pixels:
+def decode_small(
+    data: bytes,
+    side_px: int,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    max_decoded_pixels: int | None = None,
+) -> Pixels:
     """`decode`'s pixels shrunk until the longer side is at most `side_px`; never enlarged.
 
     JPEGs are decoded at an eighth, a quarter or half of their size where that is still twice as
-    large as asked for (libjpeg's scaled inverse DCT), which is several times faster.
+    large as asked for (libjpeg's scaled inverse DCT), which is several times faster; others are
+    reduced before anything else is done to them. PictureTooLargeError where more than
+    `max_decoded_pixels` have to be decoded all the same.
     """
-    return _forgiving(partial(_decode_small, side_px), data, limits)
+    if len(data) > limits.max_bytes:
+        raise too_large(limits.max_bytes)
+    return _forgiving(partial(_decode_small, side_px, max_decoded_pixels), data, limits)
+
+
+def check_decoded(data: bytes, most_pixels: int, limits: Limits = DEFAULT_LIMITS) -> None:
+    """PictureTooLargeError where a picture that is looked at in full has more pixels than a query
+    may have decoded; raises what `inspect` raises."""
+    if len(data) > limits.max_bytes:
+        raise too_large(limits.max_bytes)
+    info = inspect(data, limits)
+    _check_decoded(info.width, info.height, most_pixels)
+
+
+def _check_decoded(width: int, height: int, most_pixels: int) -> None:
+    if width * height > most_pixels:
+        raise PictureTooLargeError(
+            f"Of the picture {width:,} x {height:,} pixels have to be decoded, more than the "
+            f"{most_pixels:,} allowed for a query by SEGSEARCH_MAX_QUERY_PIXELS: make it smaller, "
+            "or a JPEG."
+        )
 
 
 def _forgiving(read: Callable[[bytes, Limits, bytes], T], data: bytes, limits: Limits) -> T:
@@ -159,18 +187,33 @@ def _inspect(data: bytes, limits: Limits, exif: bytes) -> PictureInfo:
             return picture_info(picture, tags)
 
 
-def _decode_small(side_px: int, data: bytes, limits: Limits, exif: bytes) -> Pixels:
+def _decode_small(
+    side_px: int, max_decoded_pixels: int | None, data: bytes, limits: Limits, exif: bytes
+) -> Pixels:
     with _foreign_errors_as_ours():
         picture, _ = _picture(data, limits, exif)
     with _foreign_errors_as_ours(), picture:
         # Of a HEIF this would take a thumbnail that nobody compared with the picture.
         if picture.mode == "RGB" and picture.format in {"JPEG", "MPO"}:
             picture.draft("RGB", (2 * side_px, 2 * side_px))
+        if max_decoded_pixels is not None:
+            _check_decoded(*picture.size, max_decoded_pixels)
         picture.load()
         _check_size(*picture.size, limits)
-        rgb = _to_rgb(turned(picture, orientation_of(picture)))
+        rgb = _to_rgb(turned(_reduced(picture, side_px), orientation_of(picture)))
         rgb.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
     return np.asarray(rgb, dtype=np.uint8)
+
+
+def _reduced(picture: Image.Image, side_px: int) -> Image.Image:
+    """A picture shrunk by a whole factor, its longer side still at least twice `side_px`: turning
+    it and its colours then costs little. One whose pixels are no plain colours stays as it is."""
+    factor = max(picture.size) // (2 * side_px)
+    if factor < 2 or picture.mode not in {"L", "RGB"} or "transparency" in picture.info:
+        return picture
+    small = picture.reduce(factor)
+    small.info = picture.info
+    return small
 
 
 def _picture(data: bytes, limits: Limits, exif: bytes) -> tuple[Image.Image, Image.Exif | None]:

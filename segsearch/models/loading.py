@@ -40,6 +40,7 @@ class PresetModels:
         self._preset = chosen
         self._settings = settings
         self._lock = threading.RLock()
+        self._segmenter_lock = threading.RLock()  # taken first; while it loads, words are answered
 
     @property
     def recipe(self) -> Recipe:
@@ -51,7 +52,7 @@ class PresetModels:
             return self._embedder
 
     def pipeline(self) -> Pipeline:
-        with self._lock:
+        with self._segmenter_lock:
             return self._pipeline
 
     def builder(self) -> Callable[[], Pipeline]:
@@ -72,7 +73,7 @@ class PresetModels:
 
         segmenter = build_segmenter(self._preset, self._settings)
         device = choose(self._settings).device
-        return Pipeline(segmenter, self._embedder, self._preset.crop, device)
+        return Pipeline(segmenter, self.embedder(), self._preset.crop, device)
 
 
 def mix_here(settings: Settings) -> Mix:

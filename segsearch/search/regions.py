@@ -13,22 +13,26 @@ from segsearch.core.query import MaskCandidate, Pointed, RegionTerm
 from segsearch.core.types import Mask
 from segsearch.masks.levels import Levels
 from segsearch.models.pipeline import Pipeline
-from segsearch.models.segment.multilook import find_masks
 from segsearch.models.segment.session import OpenPicture
 
 
-def point(pixels: Pixels, opened: Callable[[], OpenPicture], term: RegionTerm) -> Pointed:
-    """The masks a region term of a picture (H, W, 3) stands for, best first, and which it takes.
+def point(
+    read: Callable[[], Pixels], opened: Callable[[], OpenPicture], term: RegionTerm
+) -> Pointed:
+    """The masks a region term of a picture stands for, best first, and which it takes.
 
-    `opened` gives the picture encoded for the segmenter; it is not called when a mask is given.
+    `read` gives its pixels (H, W, 3), and is called where a mask is given. `opened` gives the
+    picture encoded for the segmenter; it is not called when a mask is given.
 
     QueryError when it points at nothing, or at a candidate that is not there.
     """
     if term.mask is not None:
-        _check_mask(pixels, term.mask)
+        _check_mask(read(), term.mask)
         return Pointed((MaskCandidate(term.mask, 1.0),), 0)
     if not term.points and term.box is None:
         raise QueryError("A region needs points, a box or a mask.")
+    from segsearch.models.segment.multilook import find_masks  # loads scipy, 0.2 s: words need none
+
     masks = find_masks(opened(), term.points or None, term.labels, term.box)
     if not masks:
         raise QueryError("The segmenter finds no region there: point elsewhere, or give a box.")

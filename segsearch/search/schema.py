@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Annotated, Any, Self
 
@@ -108,6 +109,10 @@ class TermRequest:
 Terms = Annotated[tuple[TermRequest, ...], about("More terms.", max_length=MAX_TERMS)]
 
 
+def _is_pointing(terms: Sequence[TermRequest]) -> bool:
+    return any(term.region is not None for term in terms)
+
+
 @value(example={"text": "a red umbrella", "not_text": "people", "limit": 5})
 class SearchRequest(SearchOptions):
     """What to look for. All terms given add up by weight: each becomes a unit vector, their sum is
@@ -121,6 +126,11 @@ class SearchRequest(SearchOptions):
     region: Annotated[RegionRequest | None, about("A thing in a picture to look like.")] = None
     picture_weight: Annotated[FiniteFloat, about("Of the uploaded picture.")] = 1.0
     terms: Terms = ()
+
+    @property
+    def is_pointing(self) -> bool:
+        """Whether a thing in a picture is looked for, which the segmenter has to cut out."""
+        return self.region is not None or _is_pointing(self.terms)
 
     def query(self, picture: bytes | None) -> Query:
         """The query, with the uploaded picture if there is one; InputError for a wrong mask,
@@ -181,6 +191,11 @@ class SceneRequest(SceneOptions):
         tuple[tuple[Name, Name, Name], ...],
         about(f"SLOT, one of {', '.join(LINKS)}, SLOT.", max_length=MAX_LINKS),
     ] = ()
+
+    @property
+    def is_pointing(self) -> bool:
+        """Whether a slot looks for a thing in a picture, which the segmenter has to cut out."""
+        return any(_is_pointing(slot.terms) for slot in self.slots)
 
     def query(self) -> SceneQuery:
         """The scene as a value; InputError for a wrong mask."""

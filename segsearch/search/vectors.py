@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import cast
 
 import numpy as np
@@ -24,11 +24,13 @@ from segsearch.core.query import (
     TextTerm,
     VectorTerm,
 )
+from segsearch.core.settings import Settings
 from segsearch.core.types import Recipe, Segment
-from segsearch.media.decode import decode
+from segsearch.masks.crops import MAX_SIDE_PX
+from segsearch.media.decode import check_decoded, decode, decode_small
 from segsearch.models.pipeline import ModelsOf
 from segsearch.models.protocols import Embedder
-from segsearch.models.segment.session import EncodingCache, OpenPicture, promptable
+from segsearch.models.segment.session import EncodingCache, OpenPicture, PixelCache, promptable
 from segsearch.search.click import stored_region_at
 from segsearch.search.regions import point, region_vector
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -45,7 +47,8 @@ UNLIKE_WEIGHT = -0.15
 class QueryVectors:
     """The vectors of a query's terms, under the active recipe of one library.
 
-    Pictures that are pointed at are encoded once, and kept within `kept_bytes`.
+    Pictures that are pointed at are read and encoded once, and kept within `kept_bytes`: their
+    pixels in a quarter of it. Of a file's bytes at most `max_pixels` are decoded.
     """
 
     def __init__(
@@ -54,13 +57,16 @@ class QueryVectors:
         index: SyncedIndex,
         pictures: StoredPictures,
         models_of: ModelsOf,
-        kept_bytes: int,
+        settings: Settings,
     ) -> None:
         self._catalog = catalog
         self._index = index
         self._pictures = pictures
         self._models_of = models_of
-        self._encodings = EncodingCache(kept_bytes)
+        kept_bytes = settings.prompt_cache_bytes
+        self._pixels = PixelCache(kept_bytes // 4)
+        self._encodings = EncodingCache(kept_bytes - kept_bytes // 4)
+        self._max_pixels = settings.max_query_pixels
 
     def vector(self, recipe: Active, term: Term) -> tuple[Vector, Pointed | None]:
         """A term's unit vector (d,), and for a region the masks it could have meant.
@@ -73,10 +79,10 @@ class QueryVectors:
             clicked = MaskCandidate(segment.mask, segment.predicted_iou)
             return self.stored(recipe, segment.id), Pointed((clicked,), 0)
         if isinstance(term, RegionTerm):
-            pointed, pixels = self._point(recipe[1], term)
+            pointed, read = self._point(recipe[1], term)
             mask = pointed.candidates[pointed.chosen].mask
             pipeline = self._models_of(recipe[1].preset).pipeline()
-            return region_vector(pipeline, self._index.mix(recipe[1]), pixels, mask), pointed
+            return region_vector(pipeline, self._index.mix(recipe[1]), read(), mask), pointed
         return self._plain(recipe, term), None
 
     def point(self, recipe: Active, term: RegionTerm) -> Pointed:
@@ -116,16 +122,18 @@ class QueryVectors:
         if isinstance(term, TextTerm):
             return cast(Vector, self.words(recipe, [check_text(term.text)])[0])
         embedder = self._embedder(recipe[1])
-        pixels, _ = decode(cast(PictureTerm, term).data, self._pictures.limits)
+        pixels = decode_small(
+            cast(PictureTerm, term).data,
+            MAX_SIDE_PX,
+            self._pictures.limits,
+            max_decoded_pixels=self._max_pixels,
+        )
         return cast(Vector, embedder.embed_pictures([pixels])[0])
 
-    def _point(self, recipe: Recipe, term: RegionTerm) -> tuple[Pointed, Pixels]:
+    def _point(self, recipe: Recipe, term: RegionTerm) -> tuple[Pointed, Callable[[], Pixels]]:
         self._embedder(recipe)  # RecipeError first, before a long look at the picture
         sha256, read = self._source(term.image)
-        pixels = read()
-        return point(
-            pixels, lambda: self._open(recipe.preset, sha256, lambda: pixels), term
-        ), pixels
+        return point(read, lambda: self._open(recipe.preset, sha256, read), term), read
 
     def _open(self, preset: str | None, sha256: str, read: Callable[[], Pixels]) -> OpenPicture:
         segmenter = self._models_of(preset).pipeline().segmenter
@@ -135,9 +143,14 @@ class QueryVectors:
         """The sha256 of a file as hex, the same for a stored image and its bytes, and what reads
         its pixels (H, W, 3)."""
         if isinstance(picture, bytes):
-            limits = self._pictures.limits
-            return hashlib.sha256(picture).hexdigest(), lambda: decode(picture, limits)[0]
-        return self._pictures.sha256(picture), lambda: self._pictures.pixels(picture)
+            sha256, load = hashlib.sha256(picture).hexdigest(), lambda: self._decoded(picture)
+        else:
+            sha256, load = self._pictures.sha256(picture), lambda: self._pictures.pixels(picture)
+        return sha256, cache(lambda: self._pixels.read(sha256, load))
+
+    def _decoded(self, picture: bytes) -> Pixels:
+        check_decoded(picture, self._max_pixels, self._pictures.limits)
+        return decode(picture, self._pictures.limits)[0]
 
     def _embedder(self, recipe: Recipe) -> Embedder:
         """The embedder that made the library's vectors; RecipeError when it is not here."""

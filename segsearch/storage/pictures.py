@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segsearch.core.arrays import Pixels
-from segsearch.media.decode import Limits, decode
+from segsearch.media.decode import Limits, decode, decode_small
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.verified import read_original
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -16,6 +16,10 @@ class StoredPictures:
         self._catalog = catalog
         self._sources = sources
         self.limits = limits
+
+    def small(self, image_id: int, side_px: int) -> Pixels:
+        """As `pixels`, shrunk until the longer side is at most `side_px`; see `decode_small`."""
+        return decode_small(self.original(image_id), side_px, self.limits)
 
     def sha256(self, image_id: int) -> str:
         """Of an image's bytes, as hex; NotFoundError for an unknown id."""

@@ -87,6 +87,13 @@ def test_a_crop_grows_with_its_margin(client: TestClient, blue: dict[str, Any]) 
     assert picture(client, f"{path}?margin=0.5").size == (80, 80)
 
 
+def test_an_overlay_is_as_large_as_it_is_shown(client: TestClient, blue: dict[str, Any]) -> None:
+    small = np.asarray(picture(client, f"/v1/segments/{blue['segment_id']}/overlay.png?side=60"))
+    assert small.shape == (45, 60, 3)
+    assert small[43, 58].max() < 128  # the white ground
+    assert small[20, 40, 2] > 150  # the middle of the disc
+
+
 def test_an_overlay_is_dark_outside_the_region(client: TestClient, blue: dict[str, Any]) -> None:
     overlay = np.asarray(picture(client, f"/v1/segments/{blue['segment_id']}/overlay.png"))
     assert overlay.shape == (90, 120, 3)

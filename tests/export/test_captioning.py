@@ -18,6 +18,7 @@ from segsearch.core.errors import EndpointError, QueryError
 from segsearch.core.query import Query, TextTerm
 from segsearch.export.caption_pack import QUESTION, RegionSources
 from segsearch.export.captioning import CaptionOptions, CaptionReport, caption, origin_of
+from segsearch.export.documents import HitDocument
 from segsearch.export.vision_chat import ATTEMPTS, Endpoint, VisionChat, retry_after_seconds
 from segsearch.library import RegionSelection, SegSearch
 from tests.support.captioned import REGIONS, painted, texts, truth
@@ -297,7 +298,7 @@ def test_captions_are_shown_on_the_terminal(service: SegSearch) -> None:
         run(service, endpoint(server), CaptionOptions(most=1, at_once=1))
     hits = list(service.select())
     console = Console(record=True, width=200, file=io.StringIO())
-    hit_table(console, hits)
+    hit_table(console, [HitDocument.of(hit).model_dump() for hit in hits])
     assert console.export_text().count("thing on a white ground") == 1
 
 
@@ -310,7 +311,8 @@ def test_a_path_stays_in_one_piece_on_a_narrow_terminal(
     shown = {}
     for width in (80, 120):
         console = Console(record=True, width=width, file=io.StringIO())
-        hit_table(console, [replace(hit, captions=()) for hit in hits])
+        bare = [HitDocument.of(replace(hit, captions=())).model_dump() for hit in hits]
+        hit_table(console, bare)
         shown[width] = console.export_text()
         assert f"{path.parent.name}/{path.name}" in shown[width]
     assert "area" in shown[120]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from datetime import datetime
@@ -16,7 +18,7 @@ from pillow_heif import register_heif_opener
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import PictureError, PictureTooLargeError
-from segsearch.media.decode import Limits, decode, decode_small, inspect
+from segsearch.media.decode import Limits, check_decoded, decode, decode_small, inspect
 from tests.support import zoo
 from tests.support.zoo import UNDO
 
@@ -255,3 +257,39 @@ def test_broken_exif_and_profile_cost_nothing_but_themselves() -> None:
     pixels, info = decode(data)
     assert near(pixels[-2, -2], RED)
     assert info.taken_at is None
+
+
+def test_a_query_picture_is_refused_by_what_must_be_decoded_of_it() -> None:
+    big = Image.new("RGB", (3200, 3200), (10, 200, 30))
+    png, jpeg = (file_of(big, kind) for kind in ("PNG", "JPEG"))
+    most = 4_000_000
+    with pytest.raises(PictureTooLargeError, match="3,200 x 3,200 pixels have to be decoded"):
+        decode_small(png, 256, max_decoded_pixels=most)
+    with pytest.raises(PictureTooLargeError, match="SEGSEARCH_MAX_QUERY_PIXELS"):
+        check_decoded(jpeg, most)
+    assert decode_small(jpeg, 256, max_decoded_pixels=most).shape == (256, 256, 3)
+    assert decode_small(png, 256).shape == (256, 256, 3)
+
+
+def test_a_large_picture_is_held_once_while_it_is_shrunk() -> None:
+    """Pillow keeps 4 bytes a pixel; turning and converting it at full size would take as much
+    again, each."""
+    code = """
+import io, resource, sys
+from PIL import Image
+from segsearch.media.decode import decode_small
+side = int(sys.argv[1])
+buffer = io.BytesIO()
+picture = Image.new("RGB", (side, side), (9, 9, 200))
+picture.getexif()[0x0112] = 6
+picture.save(buffer, "PNG", exif=picture.getexif())
+del picture
+decode_small(buffer.getvalue(), 512)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+    peaks = [
+        int(subprocess.run([sys.executable, "-c", code, str(side)], capture_output=True, text=True,
+                           check=True, timeout=120).stdout)
+        for side in (64, 6000)
+    ]  # fmt: skip
+    assert peaks[1] - peaks[0] < 1.3 * 4 * 6000**2

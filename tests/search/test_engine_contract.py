@@ -81,7 +81,9 @@ def opened(library: list[Picture], factory: IndexFactory) -> Iterator[Library]:
         catalog, _ = filled(Path(folder), library)
         projection = SyncedIndex(catalog, factory, Path(folder) / "index", lambda _: MIX)
         pictures = StoredPictures(catalog, Sources(Settings()), Limits())
-        vectors = QueryVectors(catalog, projection, pictures, no_model, kept_bytes=0)
+        vectors = QueryVectors(
+            catalog, projection, pictures, no_model, Settings(prompt_cache_bytes=0)
+        )
         yield Library(catalog, projection, SearchEngine(catalog, projection, vectors))
         catalog.close()
 

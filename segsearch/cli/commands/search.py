@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,10 +52,11 @@ def search(
     **given: Any,
 ) -> None:
     """Find regions by words, pictures, segments, or what is pointed at; several add up."""
-    from segsearch.media.sources.paths import normal
-    from segsearch.media.sources.reader import Sources
 
     def read(name: str) -> bytes:
+        from segsearch.media.sources.paths import normal
+        from segsearch.media.sources.reader import Sources
+
         return Sources(context.obj).read(normal(name))
 
     def typed(flags: dict[str, str]) -> dict[str, Any]:
@@ -66,11 +68,31 @@ def search(
 
 
 def _answer(context: typer.Context, query: Query, overlay: Path | None, *, as_json: bool) -> None:
-    from rich.console import Console
+    from segsearch.cli.running_server import ask_running_server
 
-    from segsearch.cli.output import hit_table
+    # The picture of an overlay is read here anyway.
+    answer = None if overlay else ask_running_server(context.obj, query)
+    if answer is None:
+        answer = _search_here(context, query, overlay)
+    hits, message, cursor = (answer[name] for name in ("hits", "message", "next_cursor"))
+    if not as_json:
+        from rich.console import Console
+
+        from segsearch.cli.output import hit_table
+
+        hit_table(Console(), hits, message=message, cursor=cursor)
+        return
+    sys.stdout.writelines(json.dumps(hit) + "\n" for hit in hits)
+    if message:
+        print(message, file=sys.stderr)
+    if cursor:
+        print(f"More: --cursor {cursor}", file=sys.stderr)
+
+
+def _search_here(context: typer.Context, query: Query, overlay: Path | None) -> dict[str, Any]:
+    """The answer of a library opened in this process: `hits` as documents, and the rest."""
     from segsearch.cli.targets import check_target
-    from segsearch.export.documents import json_lines
+    from segsearch.export.documents import HitDocument
     from segsearch.library import open_library
 
     with open_library(context.obj) as library:
@@ -79,14 +101,8 @@ def _answer(context: typer.Context, query: Query, overlay: Path | None, *, as_js
         answer = library.search(query)
         if overlay and answer.hits:
             _write_overlay(library, answer.hits[0], overlay)
-    if not as_json:
-        hit_table(Console(), answer.hits, message=answer.message, cursor=answer.next_cursor)
-        return
-    sys.stdout.writelines(json_lines(answer.hits))
-    if answer.message:
-        print(answer.message, file=sys.stderr)
-    if answer.next_cursor:
-        print(f"More: --cursor {answer.next_cursor}", file=sys.stderr)
+    hits = [HitDocument.of(hit).model_dump() for hit in answer.hits]
+    return {"hits": hits, "message": answer.message, "next_cursor": answer.next_cursor}
 
 
 def _write_overlay(library: SegSearch, best: Hit, overlay: Path) -> None:

@@ -45,11 +45,11 @@ def serve(
 
     settings: Settings = context.obj
     with ExitStack() as stack:
-        library = stack.enter_context(open_library(settings, create=True))
-        if with_worker:  # opened a second time: what it loads must not hold up a search
-            apart = settings.model_copy(update={"lanes": settings.lanes or 1})
-            ingest = stack.enter_context(open_library(apart, create=True)).ingest
-            stack.enter_context(working(ingest, POLL_SECONDS))
+        # Searches come first: one picture at a time is indexed beside them.
+        beside = settings.model_copy(update={"lanes": settings.lanes or 1})
+        library = stack.enter_context(open_library(beside, create=True))
+        if with_worker:
+            stack.enter_context(working(library.ingest, POLL_SECONDS))
         server.serve(
             library,
             settings.host if host is None else host,

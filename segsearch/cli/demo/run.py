@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from segsearch.cli.output import hit_table, progress_bar, report_table
-from segsearch.export.render import overlay_png, sheet_png
+from segsearch.export.documents import HitDocument
+from segsearch.export.render import SHOWN_SIDE_PX, overlay_png, sheet_png
 from segsearch.library import SegSearch
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -32,9 +33,12 @@ def run_demo(library: SegSearch, console: Console, stop: threading.Event) -> Non
     answers = {text: library.search_text(text, limit=3, per_image=1).hits for text in asked}
     folder = shlex.quote(str(library.settings.library))
     for text, hits in answers.items():
-        hit_table(console, hits, title=f"segsearch --library {folder} search {text!r}")
+        documents = [HitDocument.of(hit).model_dump() for hit in hits]
+        hit_table(console, documents, title=f"segsearch --library {folder} search {text!r}")
     tiles = [
-        overlay_png(library.pictures.pixels(hits[0].image.id), [hits[0].segment.mask], [text])
+        overlay_png(
+            library.pictures.small(hits[0].image.id, SHOWN_SIDE_PX), [hits[0].segment.mask], [text]
+        )
         for text, hits in answers.items()
         if hits
     ]

@@ -60,6 +60,25 @@ class OpenPicture:
         return self.segmenter.answer(self.encoded, replace(prompts, multimask=multimask))
 
 
+class PixelCache:
+    """Keeps the pixels of pictures that were pointed at, the latest used, within `max_bytes`: a
+    further click on one reads, hashes and decodes nothing. Thread-safe."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._kept: LRUCache[Hashable, Pixels] = LRUCache(max_bytes, lambda kept: kept.nbytes)
+        self._lock = threading.Lock()
+
+    def read(self, key: Hashable, load: Callable[[], Pixels]) -> Pixels:
+        """The pixels (H, W, 3) of a key; `load` gives those that are not kept."""
+        with self._lock:
+            pixels = self._kept.get(key)
+        if pixels is None:
+            pixels = load()
+            with self._lock, suppress(ValueError):  # larger than the whole cache
+                self._kept[key] = pixels
+        return pixels
+
+
 class EncodingCache:
     """Keeps encoded pictures on the model's device, the latest used, within `max_bytes`.
 
