@@ -105,7 +105,7 @@ class SearchEngine:
         if query.prefer in (Prefer.WHOLE, Prefer.PART):
             accepts = ranking.preferred(query.prefer, candidates.slack, siblings)
         rules = self._rules(query, cursor, newest, accepts)
-        if query.prefer is Prefer.THING and things_asked(query.terms):
+        if query.prefer is Prefer.THING and things_asked(query.terms) and candidates.background:
             rules = replace(rules, behind=candidates.slack)
         first_rules = replace(rules, per_image=1) if query.by_picture else rules
         ranked = ranking.rank(candidates.nearest, self.fetch, query.limit + 1, first_rules)
