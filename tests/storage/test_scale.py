@@ -20,6 +20,7 @@ from segsearch.core.types import FileStamp, JobState, Origin, Recipe
 from segsearch.export.coco import write_coco
 from segsearch.export.documents import write_json_lines
 from segsearch.storage.catalog import change_log
+from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import DIMENSION, RECIPE, describe
 from tests.support.large_catalog import fill
@@ -86,6 +87,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "register_recipe": lambda c: c.register_recipe(OTHER),
     "generation_under_way": lambda c: c.generation_under_way(),
     "record_file": lambda c: c.record_file("/new.jpg", FileStamp(1, 1), "sha-new", 1),
+    "record_files": lambda c: c.record_files([SeenFile("/other.jpg", FileStamp(1, 1), "sha-o")], 1),
     "find_images": lambda c: c.find_images(["/pictures"]),
     "find_paths": lambda c: c.find_paths(["/pictures", "/Bilder/é"]),
     "states_at": lambda c: c.states_at(["/pictures/1.jpg"], 1),
