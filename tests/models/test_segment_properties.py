@@ -131,7 +131,9 @@ def test_every_mask_is_the_enlarged_one_whatever_the_logits(
     noise = torch.randn(2, LOW, LOW)
     logits = scale * torch.cat([noise, torch.ones(1, LOW, LOW), -torch.ones(1, LOW, LOW)])
     view = Fixed(logits, torch.tensor([0.9, 0.8, 0.7, 0.6]), upsampling_of(height, width))
-    proposals = generate(np.zeros((height, width, 3), np.uint8), lambda _: view, EVERYTHING)
+    proposals = generate(
+        np.zeros((height, width, 3), np.uint8), lambda _pixels, _grid: view, EVERYTHING
+    )
     full = enlarged(logits, height, width) > 0
     assert {round(proposal.predicted_iou, 1) for proposal in proposals} == {
         score for score, mask in zip((0.9, 0.8, 0.7, 0.6), full, strict=True) if mask.any()
@@ -148,8 +150,8 @@ def test_every_mask_is_the_enlarged_one_whatever_the_logits(
 def test_pictures_of_a_pixel_or_a_line_are_covered(
     size: tuple[int, int], changes: dict[str, Any]
 ) -> None:
-    def look(pixels: Pixels) -> Fixed:
-        return Fixed(CERTAIN, torch.tensor([0.9]), upsampling_of(*pixels.shape[:2]))
+    def look(_pixels: Pixels, grid: tuple[int, int]) -> Fixed:
+        return Fixed(CERTAIN, torch.tensor([0.9]), upsampling_of(*grid))
 
     chosen = GeneratorSettings(points_per_side=1, box_nms_thresh=0.7, **changes)
     proposals = generate(np.zeros((*size, 3), np.uint8), look, chosen)
@@ -169,7 +171,7 @@ def test_a_grid_of_no_points_left_asks_for_nothing_more() -> None:
             return super().answer(points, min_iou)
 
     counted = Counted(view.logits, view.predicted_iou, view.upsampling)
-    proposals = generate(np.zeros((30, 40, 3), np.uint8), lambda _: counted, chosen)
+    proposals = generate(np.zeros((30, 40, 3), np.uint8), lambda _pixels, _grid: counted, chosen)
     assert len(proposals) == 1
     assert sum(asked) == 1
     assert point_grid(8).shape == (64, 2)
