@@ -264,7 +264,7 @@ class SegSearch:
         """Load what a search needs: the index and the embedder; nothing for an empty library."""
         active = self.catalog.active_recipe()
         if active:
-            self._index.ids(active)
+            self._index.open(active)
             self._vectors.words(active, ["warm"])
 
     # What there is

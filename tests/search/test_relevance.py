@@ -79,15 +79,36 @@ def test_scores_that_are_all_alike_divide_by_nothing(value: float) -> None:
     assert same.relevance(value + 0.5) == 1
 
 
-def test_the_sample_hardly_changes_while_a_library_grows() -> None:
-    ids = np.arange(1, 10_001, dtype=np.int64)
-    before, after = sampled(ids, 500), sampled(np.append(ids, 10_001), 500)
-    assert before.size == after.size == 500
-    assert np.intersect1d(before, after).size >= 499
-    without = sampled(ids[ids != before[7]], 500)
-    assert np.intersect1d(before, without).size == 499
-    assert sampled(ids[:400], 500).tolist() == ids[:400].tolist()
-    assert abs(before.mean() - 5000) < 500  # from everywhere, not from one end
+@pytest.mark.parametrize("removed", [0, 1, 40])
+def test_a_sample_stays_while_few_come_and_go(removed: int) -> None:
+    """`holds_after` says so where it is the same, and only there."""
+    ids = np.arange(1, 50_001, dtype=np.int64)
+    sample = sampled(ids, 500)
+    assert sample.ids.size == 500
+    assert abs(sample.ids.mean() - 25_000) < 2_500  # from everywhere, not from one end
+    rng = np.random.default_rng(removed)
+    stayed = 0
+    for size in [10] * 50:
+        added = np.arange(50_001, 50_001 + size, dtype=np.int64)
+        gone = rng.choice(ids, removed, replace=False)
+        now = sampled(np.setdiff1d(np.append(ids, added), gone), 500)
+        holds = sample.holds_after(added, gone, ids.size + size - removed)
+        assert holds == (now.ids.tolist() == sample.ids.tolist())
+        stayed += holds
+    assert stayed > 10
+
+
+def test_a_sample_follows_a_library_that_grows() -> None:
+    sample = sampled(np.arange(1, 2, dtype=np.int64))
+    renewed = 0
+    for count in range(20, 60_000, 20):
+        added = np.arange(count - 19, count + 1, dtype=np.int64)
+        if not sample.holds_after(added, added[:0], count):
+            sample = sampled(np.arange(1, count + 1, dtype=np.int64), 500)
+            renewed += 1
+        assert sample.milestone <= count
+        assert count < 500 or sample.milestone >= 0.9 * count
+    assert renewed < 1_500  # of 3,000 times
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.1499, "0.14"), (0.9999, "0.99"), (0, "0.00")])

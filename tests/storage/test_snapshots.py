@@ -24,10 +24,11 @@ class SlowIndex(ExactIndex):
         super().__init__(4)
         self.begun, self.let_go = threading.Event(), threading.Event()
 
-    def save(self, path: Path) -> None:
-        super().save(path)
+    def save(self, folder: Path, name: str) -> list[str]:
+        names = super().save(folder, name)
         self.begun.set()
         assert self.let_go.wait(30)
+        return names
 
 
 def generations(folder: Path) -> list[str]:

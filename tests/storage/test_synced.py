@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +17,13 @@ from segsearch.core.mix import Mix
 from segsearch.core.types import FileStamp, Recipe
 from segsearch.storage.catalog import change_log
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.index import faiss, snapshots
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.protocol import IndexFactory
 from segsearch.storage.index.synced import SyncedIndex
 from tests.support.described import DIMENSION, RECIPE, describe
 from tests.support.exact_index import ExactIndexFactory
+from tests.support.query_plans import statements
 
 MIX = Mix(0.4, 0.5, 0.1, (0.3, 0.1, -0.05, 0.0, 0.02, 0.1, -0.1, 0.2), -0.2)
 ACTIVE = (1, RECIPE)
@@ -63,11 +67,17 @@ class IndexedCatalog:
         return True
 
 
-@pytest.fixture(
-    params=[ExactIndexFactory(), FaissIndexFactory()], ids=lambda factory: str(factory.kind)
-)
-def library(request: pytest.FixtureRequest, tmp_path: Path) -> IndexedCatalog:
-    made = IndexedCatalog(tmp_path, request.param)
+@pytest.fixture(params=["exact", "flat", "lists"])
+def library(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> IndexedCatalog:
+    factory = ExactIndexFactory() if request.param == "exact" else FaissIndexFactory()
+    if request.param == "lists":  # each `save` has everything put into lists
+        monkeypatch.setattr(faiss, "SETTLED_FROM", 1)
+        monkeypatch.setattr(faiss, "BESIDE_ROWS", 0)
+        monkeypatch.setattr(faiss, "BESIDE_SHARE", 0)
+        monkeypatch.setattr(faiss, "GONE_SHARE", 0)
+    made = IndexedCatalog(tmp_path, factory)
     for seed in range(4):
         made.store(seed)
     return made
@@ -115,18 +125,23 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("suffix", ["index", "json"])
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_snapshot_is_passed_over_and_lost_nothing(
-    damage: str, suffix: str, library: IndexedCatalog
+    damage: str, library: IndexedCatalog
 ) -> None:
+    """Whichever of its files it is: those of both generations, one after another."""
     library.index.save(ACTIVE)
     library.store(13)
+    library.catalog.remove_images([2])
     library.index.save(ACTIVE)
-    newest = max((library.folder / "index").glob(f"g*.{suffix}"), key=lambda path: path.name)
-    DAMAGE[damage](newest)
-    library.reopen()
-    assert library.agrees()
+    files = [path for path in (library.folder / "index").iterdir() if path.name != "lock"]
+    assert len(files) >= 4
+    for file in files:
+        kept = file.read_bytes()
+        DAMAGE[damage](file)
+        library.reopen()
+        assert library.agrees()
+        file.write_bytes(kept)
 
 
 def test_losing_every_snapshot_loses_nothing(library: IndexedCatalog) -> None:
@@ -165,9 +180,12 @@ def test_two_generations_are_kept_and_nothing_else(library: IndexedCatalog) -> N
     for seed in range(20, 24):
         library.store(seed)
         library.index.save(ACTIVE)
-    names = {path.name for path in (library.folder / "index").iterdir()} - {"lock"}
-    assert len(names) == 4
-    assert {name.split(".")[1] for name in names} == {"index", "json"}
+    folder = library.folder / "index"
+    manifests = snapshots.manifests(folder)
+    assert len(manifests) == 2
+    named = {name for path in manifests for name in snapshots.check(path).files}
+    left = {path.name for path in folder.iterdir()} - {"lock", *(path.name for path in manifests)}
+    assert left == named
 
 
 def test_a_snapshot_of_another_mix_is_not_believed(library: IndexedCatalog) -> None:
@@ -193,7 +211,8 @@ def test_a_snapshot_of_another_library_is_not_believed(
 def test_what_is_wrong_is_said(library: IndexedCatalog) -> None:
     library.index.save(ACTIVE)
     assert library.index.problems(ACTIVE) == []
-    flip(next((library.folder / "index").glob("g*.index")))
+    (manifest,) = snapshots.manifests(library.folder / "index")
+    flip(library.folder / "index" / next(iter(snapshots.check(manifest).files)))
     (problem,) = library.index.problems(ACTIVE)
     assert problem.startswith("Snapshot:")
 
@@ -222,7 +241,7 @@ def test_an_index_further_behind_than_the_log_reaches_takes_what_it_lacks(
         library.store(seed)
     library.catalog.remove_segments([1, 2])
     assert library.catalog.changes(1, 1) is None
-    monkeypatch.setattr(library.index, "_rebuild", lambda _: pytest.fail("built anew"))
+    monkeypatch.setattr(library.index, "_rebuilt", lambda *_: pytest.fail("built anew"))
     assert library.agrees()
     assert "rebuilding" not in caplog.text
 
@@ -237,3 +256,50 @@ def test_mixing_before_the_search_scores_as_mixing_after_it(library: IndexedCata
         )
         after.update(zip(rows.ids.tolist(), products.tolist(), strict=True))
     assert dict(zip(ids, scores, strict=True)) == pytest.approx(after, abs=2e-3)
+
+
+def test_a_sample_depends_on_what_is_there_and_on_nothing_else(library: IndexedCatalog) -> None:
+    for seed in range(60, 90):
+        library.store(seed)
+        if seed % 3 == 0:
+            library.catalog.remove_segments([seed - 58])
+        kept, count = library.index.sample(ACTIVE)
+        fresh = SyncedIndex(
+            library.catalog, library.factory, library.folder / "elsewhere", lambda _: library.mix
+        )
+        rows, known = fresh.sample(ACTIVE)
+        assert count == known
+        np.testing.assert_array_equal(kept, rows)
+
+
+def test_nothing_is_asked_of_a_catalog_that_nobody_has_written_to(library: IndexedCatalog) -> None:
+    query = MIX.asked(np.eye(DIMENSION, dtype=np.float32)[0])
+    library.index.search(ACTIVE, query, 5)
+    with statements() as sent:
+        library.index.search(ACTIVE, query, 5)
+        library.index.sample(ACTIVE)
+    assert sent == []
+    library.store(15)
+    assert library.agrees()
+
+
+def test_searches_go_on_while_a_snapshot_is_made(
+    library: IndexedCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = MIX.asked(np.eye(DIMENSION, dtype=np.float32)[0])
+    found = library.index.search(ACTIVE, query, 5)
+    publish = snapshots.publish
+    meanwhile: list[object] = []
+
+    def looked(*given: Any) -> None:
+        with ThreadPoolExecutor(1) as other:
+            meanwhile.append(other.submit(library.index.search, ACTIVE, query, 5).result(30))
+            library.store(16)
+            other.submit(library.index.search, ACTIVE, query, 5).result(30)
+        publish(*given)
+
+    monkeypatch.setattr(snapshots, "publish", looked)
+    library.index.save(ACTIVE)
+    assert meanwhile == [found]
+    library.reopen()
+    assert library.agrees()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +57,17 @@ class ExactIndex:
         held = ids[np.isin(ids, self._ids)]
         return held, self._rows[np.searchsorted(self._ids, held)]
 
-    def save(self, path: Path) -> None:
-        with path.open("wb") as file:
+    @property
+    def is_settled(self) -> bool:
+        return True
+
+    def settle(self, folder: Path) -> None:
+        """Nothing is to be done: each row is compared with."""
+
+    def save(self, folder: Path, name: str) -> list[str]:
+        with (folder / f"{name}.index").open("wb") as file:
             np.savez(file, ids=self._ids, rows=self._rows)
+        return [f"{name}.index"]
 
 
 class ExactIndexFactory:
@@ -69,7 +78,8 @@ class ExactIndexFactory:
     def create(self, dimension: int) -> ExactIndex:
         return ExactIndex(dimension)
 
-    def load(self, path: Path) -> ExactIndex:
+    def load(self, folder: Path, names: Sequence[str]) -> ExactIndex:
+        path = folder / names[0]
         try:
             with np.load(path, allow_pickle=False) as file:
                 index = ExactIndex(int(file["rows"].shape[1]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +39,8 @@ class Database:
         self._file = file
         self.read_only = not is_writable(file)
         self._engine = create_engine(file, read_only=self.read_only)
+        self._watch: sqlite3.Connection | None = None
+        self._watching = threading.Lock()
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
@@ -55,8 +59,28 @@ class Database:
         """The library's folder, in which the file lies."""
         return self._file.parent
 
+    def version(self) -> int | None:
+        """A number that is another one whenever anything has been committed, by any process; what
+        was read under it still holds. None where nobody can know.
+
+        A connection that writes nothing itself asks SQLite for its `data_version`.
+        """
+        if self.read_only:
+            return None  # each transaction opens the file anew
+        with self._watching:
+            try:
+                if self._watch is None:
+                    self._watch = sqlite3.connect(self._file, check_same_thread=False)
+                return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.Error:
+                return None  # whoever reads next says what is wrong
+
     def close(self) -> None:
         """Let go of the file."""
+        with self._watching:
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
         self._engine.dispose()
 
 

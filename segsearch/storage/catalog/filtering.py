@@ -49,7 +49,8 @@ class FilterMixin(Database):
             # SQLite knows upper and lower case of ASCII alone, and may have no sine and cosine.
             driver.create_function("folded", 1, _folded, deterministic=True)
             driver.create_function("kilometres", 4, kilometres, deterministic=True)
-            return np.array(db.execute(query).scalars().all(), np.int64)
+            cursor: Any = db.execute(query).cursor  # the driver's own: plain tuples, as they come
+            return np.fromiter((number for (number,) in cursor), np.int64)
 
 
 def _folded(text: str | None) -> str | None:

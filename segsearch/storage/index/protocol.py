@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,11 @@ from segsearch.core.arrays import Ids, Vectors
 
 
 class VectorIndex(Protocol):
-    """Nearest rows by inner product, under ids the catalog has given out."""
+    """Nearest rows by inner product, under ids the catalog has given out.
+
+    Thread-safe: a search runs beside others and beside changes, over the rows as they are when it
+    begins.
+    """
 
     @property
     def dimension(self) -> int:
@@ -32,16 +37,29 @@ class VectorIndex(Protocol):
     def search(
         self, query: NDArray[np.float32], k: int, *, allowed: Ids | None = None
     ) -> tuple[NDArray[np.float32], Ids]:
-        """Scores and ids of the best `min(k, held)` rows for a query (d,), best first.
+        """Scores and ids of `min(k, held)` rows for a query (d,), best first: the best, or nearly
+        so where there are very many.
 
-        Ties go to the smaller id. With `allowed`, only those ids are considered.
+        Ties go to the smaller id. With `allowed`, ids ascending, only those are considered.
         """
 
     def rows(self, ids: Ids) -> tuple[Ids, Vectors]:
         """The rows (m, d) held under these ids, with their ids (m,); unknown ones are left out."""
 
-    def save(self, path: Path) -> None:
-        """Write everything to one file."""
+    @property
+    def is_settled(self) -> bool:
+        """Whether the rows lie as searches want them; when not, `settle` sees to it."""
+
+    def settle(self, folder: Path) -> None:
+        """Put the rows into the order that searches want, in files of a folder that `save` is
+        going to name. Takes seconds to minutes; searches and changes go on meanwhile."""
+
+    def save(self, folder: Path, name: str) -> list[str]:
+        """Write what a folder does not hold yet; the names of all files that belong to it.
+
+        A file that has been written never changes; the new ones have names of their own, or begin
+        with `name`.
+        """
 
 
 class IndexFactory(Protocol):
@@ -53,5 +71,5 @@ class IndexFactory(Protocol):
 
     def create(self, dimension: int) -> VectorIndex: ...
 
-    def load(self, path: Path) -> VectorIndex:
-        """The index that `save` wrote; DamageError when the file is none."""
+    def load(self, folder: Path, names: Sequence[str]) -> VectorIndex:
+        """The index whose files `save` named; DamageError when they hold none."""

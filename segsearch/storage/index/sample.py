@@ -1,6 +1,14 @@
-"""A fixed sample of a library's segments: what a query scores by chance is judged on it."""
+"""A fixed sample of a library's segments: what a query scores by chance is judged on it.
+
+It depends on the segments that are there and on nothing else: not on when a process started, nor
+on what it has seen before. What follows the newest milestone, one id in a few hundredths of a
+percent, stays outside: so the sample stays the same while a picture or two are added, and what has
+been worked out for it holds.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,18 +16,50 @@ from numpy.typing import NDArray
 from segsearch.core.arrays import Ids
 
 SAMPLE = 8_192  # regions; their rows take 16 MB at 512 numbers each
+STEPS = 256  # milestones in a library, at least
+SALT = 0x5E65EA7C
 
 
-def sampled(ids: Ids, size: int = SAMPLE) -> Ids:
-    """At most `size` of these ids, ascending: those whose hash is smallest.
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Ids (m,), ascending; `milestone` is the newest that could be among them, `spacing` how far
+    apart milestones are, 0 where there are none yet."""
 
-    A segment that comes or goes changes the sample by one segment at most, so relevances hardly
-    move while a library grows.
-    """
-    if ids.size <= size:
-        return np.sort(ids)
-    kept = np.argpartition(_hash(ids), size - 1)[:size]
-    return np.sort(ids[kept])
+    ids: Ids
+    milestone: int
+    spacing: int
+
+    def holds_after(self, added: Ids, removed: Ids, count: int) -> bool:
+        """Whether `sampled` gives the same once some ids have come and gone, of which `count` are
+        there then."""
+        if spacing(count) != self.spacing or np.isin(self.ids, removed).any():
+            return False
+        if (removed == self.milestone).any() or (added <= self.milestone).any():
+            return False
+        return not is_milestone(added, self.spacing).any()
+
+
+def sampled(ids: Ids, size: int = SAMPLE) -> Sample:
+    """A sample of at most `size` of these ids, all of them: those up to the newest milestone whose
+    hash is smallest."""
+    apart = spacing(ids.size)
+    milestones = ids[is_milestone(ids, apart)]
+    milestone = int((milestones if milestones.size else ids).max(initial=-1))
+    ids = ids[ids <= milestone]
+    if ids.size > size:
+        ids = ids[np.argpartition(_hash(ids), size - 1)[:size]]
+    return Sample(np.sort(ids), milestone, apart if milestones.size else 0)
+
+
+def spacing(count: int) -> int:
+    """How far apart milestones are, among so many ids: a power of two."""
+    return 1 << max(0, int(count // STEPS).bit_length() - 1)
+
+
+def is_milestone(ids: Ids, apart: int) -> NDArray[np.bool_]:
+    """Which ids (n,) are milestones: one in `apart`, by chance."""
+    chosen: NDArray[np.bool_] = _hash(ids ^ SALT) % np.uint64(apart) == 0
+    return chosen
 
 
 def _hash(ids: Ids) -> NDArray[np.uint64]:

@@ -1,17 +1,23 @@
 """Keeps an index on disk as generations: written whole, named last, checked before it is believed.
 
-`g<seq>.index` is written beside its final name, synced, renamed, and the folder synced; then
-`g<seq>.json`, the manifest, the same way. A generation without a manifest does not exist. FAISS
-files carry no checksum, so the manifest's sha256 is compared first. Two generations are kept.
-Processes write one after another, by a lock on the folder: none takes another's files for left.
+A generation is some files and `g<seq>.json`, the manifest that names them. Each is written beside
+its final name, synced, renamed, and the folder synced, the manifest last. One without a manifest
+does not exist. Files never change, so that the next generation names most of them again and writes
+what is new alone. Two generations are kept. Processes write one after another, by a lock on the
+folder: none takes another's files for left.
+
+Files of an index carry no checksum of their own: opened, each is compared with the manifest's size
+and with its checksum over pages spread through the file, which is all of a small one; `verify`
+reads every byte.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +30,9 @@ from segsearch.storage.index.protocol import IndexFactory, VectorIndex
 
 LOG = logging.getLogger(__name__)
 KEPT = 2
+# Of a file that is opened so many pages are read, spread evenly, the first and the last among them.
+PAGES, PAGE_BYTES = 64, 65_536
+SUFFIXES = frozenset({".rows", ".ivf", ".gone", ".index", ".partial"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +46,83 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a generation: its size, its sha256, and that of the pages that opening reads."""
+
+    size: int
+    sha256: str
+    pages: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a generation's file holds; `files` maps its names to their size and sha256."""
+    """What a generation holds; `files` are its own and those it shares, by name."""
 
     seq: int
     count: int
     binding: Binding
-    files: dict[str, tuple[int, str]]
+    files: dict[str, StoredFile]
+
+
+def save(folder: Path, index: VectorIndex, seq: int) -> list[str]:
+    """Write the files of an index that are not there yet, for `publish` to name; the names of all.
+    For one who has `locked` the folder."""
+    try:
+        return index.save(folder, f"g{seq}")
+    except (OSError, RuntimeError) as problem:  # FAISS raises RuntimeError for a short write
+        raise _not_written(f"g{seq}", problem) from problem
+
+
+def publish(folder: Path, names: Sequence[str], seq: int, count: int, binding: Binding) -> None:
+    """Make files in a folder the newest generation: that of an index of `count` rows which has
+    applied the change log up to `seq`. Of the others the newest of the same catalog stays. For one
+    who has `locked` the folder."""
+    known: dict[str, StoredFile] = {}
+    for path in manifests(folder):
+        other = _readable(path)
+        known |= other.files if other else {}
+    # What is gone is written under the name of its generation, which may have been one before.
+    files = {
+        name: known[name] if name in known and not name.startswith("g") else _stored(folder / name)
+        for name in names
+    }
+    manifest = Manifest(seq, count, binding, files)
+    try:
+        with whole(folder / f"g{seq}.json", durable=True) as partial:
+            partial.write_text(json.dumps(asdict(manifest), indent=1))
+    except OSError as problem:
+        raise _not_written(f"g{seq}.json", problem) from problem
+    _prune(folder, seq, binding.catalog)
 
 
 def write(folder: Path, index: VectorIndex, seq: int, binding: Binding) -> None:
-    """Store an index that has applied the change log up to `seq`; of the others the newest of the
-    same catalog stays."""
-    with _locked(folder):
-        data = folder / f"g{seq}.index"
-        with _published(data) as partial:
-            index.save(partial)
-        files = {data.name: (data.stat().st_size, sha256_of(data))}
-        manifest = Manifest(seq, len(index), binding, files)
-        with _published(folder / f"g{seq}.json") as partial:
-            partial.write_text(json.dumps(asdict(manifest), indent=1))
-        _prune(folder, seq, binding.catalog)
+    """`save` and `publish` an index that nobody changes meanwhile, under the folder's lock."""
+    with locked(folder):
+        publish(folder, save(folder, index, seq), seq, len(index), binding)
+
+
+def _not_written(name: str, problem: Exception) -> DiskFullError:
+    return DiskFullError(
+        f"The snapshot {name} cannot be written: {problem}. Nothing is lost: the index is built "
+        "from the catalog."
+    )
+
+
+def _stored(path: Path) -> StoredFile:
+    return StoredFile(path.stat().st_size, sha256_of(path), _pages(path))
+
+
+def _pages(path: Path) -> str:
+    """sha256 of some pages of a file as hex, of all where it is small."""
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        if size <= PAGES * PAGE_BYTES:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        for number in range(PAGES):
+            file.seek((size - PAGE_BYTES) * number // (PAGES - 1))
+            digest.update(file.read(PAGE_BYTES))
+    return digest.hexdigest()
 
 
 def newest(folder: Path, factory: IndexFactory, binding: Binding) -> tuple[VectorIndex, int] | None:
@@ -67,12 +132,14 @@ def newest(folder: Path, factory: IndexFactory, binding: Binding) -> tuple[Vecto
     """
     for path in manifests(folder):
         try:
-            manifest = check(path)
+            manifest = check(path, _pages)
             if manifest.binding != binding:
                 LOG.info("Snapshot %s is of another generation, mix or kind.", path.name)
                 continue
             index = _load(folder, factory, manifest)
         except DamageError as problem:
+            if not path.exists():
+                continue  # another process has written newer ones meanwhile
             LOG.warning("Snapshot passed over: %s", problem, extra={"action": "snapshot.skip"})
             continue
         return index, manifest.seq
@@ -80,18 +147,26 @@ def newest(folder: Path, factory: IndexFactory, binding: Binding) -> tuple[Vecto
 
 
 def _load(folder: Path, factory: IndexFactory, manifest: Manifest) -> VectorIndex:
-    index = factory.load(folder / next(iter(manifest.files)))
+    index = factory.load(folder, list(manifest.files))
     if len(index) != manifest.count:
-        raise DamageError(f"The manifest says {manifest.count} rows, the file has {len(index)}.")
+        raise DamageError(f"The manifest says {manifest.count} rows, the files have {len(index)}.")
     return index
 
 
-def check(path: Path) -> Manifest:
-    """The manifest at a path, when its files are whole; else DamageError."""
+def check(path: Path, digest: Callable[[Path], str] = sha256_of) -> Manifest:
+    """The manifest at a path, when its files are whole; else DamageError.
+
+    `digest` is `sha256_of` for every byte, or that of some pages.
+    """
     manifest = _read(path)
-    for name, (size, sha256) in manifest.files.items():
+    for name, stored in manifest.files.items():
         file = path.parent / name
-        if not file.is_file() or file.stat().st_size != size or sha256_of(file) != sha256:
+        expected = stored.sha256 if digest is sha256_of else stored.pages
+        try:
+            is_whole = file.stat().st_size == stored.size and digest(file) == expected
+        except OSError:
+            is_whole = False
+        if not is_whole:
             raise DamageError(f"{name} is missing or not what {path.name} says.")
     return manifest
 
@@ -102,7 +177,7 @@ def problems(folder: Path) -> list[str]:
     Nobody writes meanwhile, where this process may keep others from it: a generation that is being
     written is no damage.
     """
-    with _locked(folder) if os.access(folder, os.W_OK) else nullcontext():
+    with locked(folder) if os.access(folder, os.W_OK) else nullcontext():
         damages = [f"Snapshot: {problem}" for _, problem in _damaged(folder)]
         left = orphans(folder)
     return damages + [f"The file {folder.name}/{name} belongs to no snapshot." for name in left]
@@ -131,7 +206,7 @@ def _read(path: Path) -> Manifest:
             int(raw["seq"]),
             int(raw["count"]),
             Binding(**{**binding, "mix": tuple(binding["mix"])}),
-            {str(Path(name).name): (size, sha) for name, (size, sha) in raw["files"].items()},
+            {str(Path(name).name): StoredFile(**file) for name, file in raw["files"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise DamageError(f"{path.name} is no manifest: {problem}.") from problem
@@ -139,14 +214,24 @@ def _read(path: Path) -> Manifest:
 
 def orphans(folder: Path) -> list[str]:
     """Names of files that belong to no generation: a process died before it named them."""
-    kept = {path.stem for path in manifests(folder)}
-    data = [path for path in folder.glob("g*.index") if path.stem not in kept]
-    return sorted(path.name for path in (*data, *folder.glob("g*.partial")))
+    kept: set[str] = set()
+    for path in manifests(folder):
+        manifest = _readable(path)
+        kept |= set(manifest.files) if manifest else set()
+    files = [path for path in folder.glob("*") if path.suffix in SUFFIXES]
+    return sorted(path.name for path in files if path.name not in kept)
+
+
+def _readable(path: Path) -> Manifest | None:
+    try:
+        return _read(path)
+    except DamageError:
+        return None
 
 
 def discard_damaged(folder: Path) -> list[str]:
     """Delete generations that are not whole, and files of none; the names of what is gone."""
-    with _locked(folder):
+    with locked(folder):
         gone = [path.name for path, _ in _damaged(folder)]
         for name in gone:
             (folder / name).unlink()
@@ -157,7 +242,7 @@ def discard_damaged(folder: Path) -> list[str]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """The folder, there, and no other process writing in it."""
     lock = FileLock(folder / "lock")
     try:
@@ -171,37 +256,16 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-@contextmanager
-def _published(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes this one when it is whole and on the disk."""
-    try:
-        with whole(path, durable=True) as partial:
-            yield partial
-    except (OSError, RuntimeError) as problem:  # FAISS raises RuntimeError for a short write
-        raise DiskFullError(
-            f"The snapshot {path.name} cannot be written: {problem}. Nothing is lost: the index is "
-            "built from the catalog."
-        ) from problem
-
-
 def _prune(folder: Path, written: int, catalog: str) -> None:
     """Drop all generations but the one just written and the newest others of its catalog, manifest
     first, and files that belong to none: of another catalog are those from before a restore."""
     kept = {written}
     for path in manifests(folder):
-        if len(kept) < KEPT and _catalog_of(path) == catalog:
+        manifest = _readable(path)
+        if len(kept) < KEPT and manifest is not None and manifest.binding.catalog == catalog:
             kept.add(int(path.stem[1:]))
-    names = {f"g{seq}" for seq in kept}
     for path in manifests(folder):
-        if path.stem not in names:
+        if int(path.stem[1:]) not in kept:
             path.unlink(missing_ok=True)
-    for path in [*folder.glob("g*.index"), *folder.glob("g*.partial")]:
-        if path.suffix == ".partial" or path.stem not in names:
-            path.unlink(missing_ok=True)
-
-
-def _catalog_of(path: Path) -> str | None:
-    try:
-        return _read(path).binding.catalog
-    except DamageError:
-        return None
+    for name in orphans(folder):
+        (folder / name).unlink(missing_ok=True)

@@ -9,32 +9,57 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import astuple
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from segsearch.core.arrays import Ids, Vector, Vectors
+from segsearch.core.arrays import Ids, Vector, VectorRows, Vectors
 from segsearch.core.errors import DamageError, NotFoundError
 from segsearch.core.mix import Mix, row_of
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
 from segsearch.storage.index.protocol import IndexFactory, VectorIndex
-from segsearch.storage.index.sample import sampled
+from segsearch.storage.index.sample import Sample, sampled
 from segsearch.storage.index.snapshots import Binding
 
 LOG = logging.getLogger(__name__)
+ROWS_AT_ONCE = 65_536
 LOOKS = 100  # for a moment in which nobody writes
 
 
 MixOf = Callable[[Recipe], Mix]
 
 
+@dataclass(slots=True)
+class IndexState:
+    """An index, of which recipe of which catalog it is, and the point of the change log it has
+    applied; `version` is the catalog's when it was last known to be up to date."""
+
+    index: VectorIndex
+    recipe_id: int
+    identity: str
+    seq: int
+    version: int | None = None
+    sample: tuple[Sample, Vectors] | None = None
+
+    def is_at(self, version: int, recipe_id: int) -> bool:
+        """Whether it is up to date with a catalog of this version."""
+        return self.version == version and self.recipe_id == recipe_id
+
+    def forget_sample(self, added: Ids, removed: Ids) -> None:
+        """Let go of the sample, unless it is the same after these changes."""
+        sample = self.sample
+        if sample and not sample[0].holds_after(added, removed, len(self.index)):
+            self.sample = None
+
+
 class SyncedIndex:
-    """The index of one library's active recipe, brought up to date before each use. Thread-safe.
+    """The index of one library's active recipe, brought up to date before each use. Thread-safe:
+    searches run side by side, and beside a change that has not been made yet they wait for it.
 
     `mix_of` says what a recipe's rows are made of. Queries here have the rows' length w: what
     `Mix.asked` makes of a vector (d,).
@@ -47,13 +72,10 @@ class SyncedIndex:
         self._factory = factory
         self._folder = folder
         self._mix_of = mix_of
-        self._lock = threading.RLock()
-        self._index: VectorIndex | None = None
-        self._recipe_id = -1
-        self._identity = ""
-        self._seq = 0
+        self._changing = threading.RLock()
+        self._saving = threading.Lock()
+        self._state: IndexState | None = None
         self._saved_seq = -1
-        self._sample: tuple[tuple[str, int], int, Vectors] | None = None
 
     def mix(self, recipe: Recipe) -> Mix:
         """How much each of a segment's vectors, and what else is known of it, counts."""
@@ -63,9 +85,7 @@ class SyncedIndex:
         self, recipe: tuple[int, Recipe], query: Vector, k: int, allowed: Ids | None = None
     ) -> tuple[list[float], list[int]]:
         """Scores and segment ids of the best `k` rows for a query (w,), best first."""
-        with self._lock:
-            index = self._current(recipe)
-            scores, ids = index.search(query, k, allowed=allowed)
+        scores, ids = self._current(recipe).index.search(query, k, allowed=allowed)
         return scores.tolist(), ids.tolist()
 
     def scores(
@@ -73,8 +93,7 @@ class SyncedIndex:
     ) -> tuple[list[float], list[int]]:
         """Scores of these segments, each compared on its own, best first; ties go to the smaller
         id. Ids that are gone are left out."""
-        with self._lock:
-            held, rows = self._current(recipe).rows(ids)
+        held, rows = self._current(recipe).index.rows(ids)
         scores = rows @ query
         order = np.lexsort((held, -scores))
         return scores[order].tolist(), held[order].tolist()
@@ -82,25 +101,21 @@ class SyncedIndex:
     def rows(self, recipe: tuple[int, Recipe], ids: Ids) -> tuple[Ids, Vectors]:
         """The rows (n, w) of segments that a search has just found, beside their ids; those
         that are gone are left out."""
-        with self._lock:
-            is_loaded = self._index is not None and self._recipe_id == recipe[0]
-            index = cast(VectorIndex, self._index) if is_loaded else self._current(recipe)
-            return index.rows(ids)
+        state = self._state
+        is_loaded = state is not None and state.recipe_id == recipe[0]
+        return (cast(IndexState, state) if is_loaded else self._current(recipe)).index.rows(ids)
 
     def sample(self, recipe: tuple[int, Recipe]) -> tuple[Vectors, int]:
         """Rows (m, w) of a fixed sample of the segments, and how many segments there are.
 
-        Taken anew when the number of segments has moved by a hundredth.
+        The rows are the same object while the sample is.
         """
-        with self._lock:
-            index = self._current(recipe)
-            count = len(index)
-            generation = (self._identity, self._recipe_id)
-            kept = self._sample
-            if kept is None or kept[0] != generation or abs(kept[1] - count) * 100 > count:
-                _, rows = index.rows(sampled(index.ids()))
-                kept = self._sample = (generation, count, rows)
-            return kept[2], count
+        state = self._current(recipe)
+        with self._changing:
+            if state.sample is None:
+                chosen = sampled(state.index.ids())
+                state.sample = chosen, state.index.rows(chosen.ids)[1]
+            return state.sample[1], len(state.index)
 
     def vector(self, recipe: tuple[int, Recipe], segment_id: int) -> Vector:
         """What to look for to find a stored segment's like: its mixed row (d,) at unit length.
@@ -121,24 +136,60 @@ class SyncedIndex:
 
     def ids(self, recipe: tuple[int, Recipe]) -> Ids:
         """Every segment id the index holds, once it is up to date, ascending."""
-        with self._lock:
-            return self._current(recipe).ids()
+        return self._current(recipe).index.ids()
+
+    def open(self, recipe: tuple[int, Recipe]) -> int:
+        """Have the index in memory and up to date; how many segments it holds."""
+        return len(self._current(recipe).index)
 
     def save(self, recipe: tuple[int, Recipe]) -> None:
-        """Write a snapshot, unless the newest one says the same."""
-        with self._lock:
-            index = self._current(recipe)
-            if self._seq != self._saved_seq:
-                snapshots.write(self._folder, index, self._seq, self._binding(recipe))
-                self._saved_seq = self._seq
+        """Write a snapshot of what is new, unless the newest one says the same.
+
+        Where many rows have come since, they are first put into the order that searches want,
+        which takes minutes; others search and change the library meanwhile.
+        """
+        with self._saving:
+            is_settled = self._current(recipe).index.is_settled
+            with self._changing:
+                state = self._current(recipe)
+                if is_settled and state.seq == self._saved_seq:
+                    return
+            with snapshots.locked(self._folder):
+                if not is_settled:
+                    self._settle(recipe)
+                with self._changing:
+                    state = self._current(recipe)
+                    seq, count = state.seq, len(state.index)
+                    names = snapshots.save(self._folder, state.index, seq)
+                binding = self._binding(recipe, state.identity)
+                snapshots.publish(self._folder, names, seq, count, binding)
+                self._saved_seq = seq
+
+    def _settle(self, recipe: tuple[int, Recipe]) -> None:
+        """Take up what another process has settled, or do it here."""
+        state = self._current(recipe)
+        binding = self._binding(recipe, state.identity)
+        found = snapshots.newest(self._folder, self._factory, binding)
+        if found is not None and found[0].is_settled and len(found[0]) > 0:
+            with self._changing:
+                theirs = IndexState(found[0], recipe[0], state.identity, found[1])
+                if self._catch_up(recipe, theirs) and theirs.index.is_settled:
+                    self._state = theirs
+                    return
+        started = time.monotonic()
+        state.index.settle(self._folder)
+        extra = {"action": "index.settle", "rows": len(state.index)}
+        extra["seconds"] = time.monotonic() - started
+        LOG.info("Put %d segments of the index into lists.", len(state.index), extra=extra)
 
     def rebuild_if_needed(self, recipe: tuple[int, Recipe]) -> bool:
         """Build the index anew when its ids are not the catalog's; whether that was needed."""
-        with self._lock:
+        with self._changing:
             known = self._catalog.segment_ids(recipe[0])
-            if np.array_equal(self._current(recipe).ids(), known):
+            state = self._current(recipe)
+            if np.array_equal(state.index.ids(), known):
                 return False
-            self._rebuild(recipe)
+            self._state = self._rebuilt(recipe, state.identity)
             return True
 
     def problems(self, recipe: tuple[int, Recipe]) -> list[str]:
@@ -158,73 +209,96 @@ class SyncedIndex:
 
         Where others write all the time, two that are the same will do.
         """
-        with self._lock:
+        with self._changing:
             for _ in range(LOOKS):
-                held, known = self._current(recipe).ids(), self._catalog.segment_ids(recipe[0])
-                changes = self._catalog.changes(recipe[0], self._seq)
-                is_still = changes is not None and changes.seq == self._seq
+                state = self._current(recipe)
+                held, known = state.index.ids(), self._catalog.segment_ids(recipe[0])
+                changes = self._catalog.changes(recipe[0], state.seq)
+                is_still = changes is not None and changes.seq == state.seq
                 if is_still or np.array_equal(held, known):
                     break
         return held, known
 
-    def _binding(self, recipe: tuple[int, Recipe]) -> Binding:
+    def _binding(self, recipe: tuple[int, Recipe], identity: str) -> Binding:
         # The id too: a recipe that is dropped and made again starts another generation.
         generation = f"{recipe[0]}/{recipe[1].fingerprint}"
-        return Binding(
-            self._catalog.identity(),
-            generation,
-            flat(self._mix_of(recipe[1])),
-            self._factory.kind,
-        )
+        return Binding(identity, generation, flat(self._mix_of(recipe[1])), self._factory.kind)
 
-    def _current(self, recipe: tuple[int, Recipe]) -> VectorIndex:
-        identity = self._catalog.identity()  # another one after a restore, by whatever process
-        if self._index is None or (self._recipe_id, self._identity) != (recipe[0], identity):
-            self._load(recipe)
-            self._identity = identity
-        changes = self._catalog.changes(recipe[0], self._seq)
-        if changes is None and self._seq <= self._catalog.newest_change():
-            # The log has been pruned: the ids alone say what is to be done.
-            changes = self._catalog.difference(recipe[0], cast(VectorIndex, self._index).ids())
-        if changes is None:
-            LOG.warning("The change log ends before the index does: rebuilding the index.")
-            self._rebuild(recipe)
-        elif changes.seq != self._seq:
-            self._apply(recipe, changes.added, changes.removed)
-            self._seq = changes.seq
-        return cast(VectorIndex, self._index)  # _load has set it
+    def _current(self, recipe: tuple[int, Recipe]) -> IndexState:
+        version = self._catalog.version()
+        state = self._state
+        if state is not None and version is not None and state.is_at(version, recipe[0]):
+            return state
+        with self._changing:
+            version = self._catalog.version()
+            state = self._state
+            if state is not None and version is not None and state.is_at(version, recipe[0]):
+                return state  # another thread has seen to it
+            identity = self._catalog.identity()  # another one after a restore
+            if state is None or (state.recipe_id, state.identity) != (recipe[0], identity):
+                state = self._loaded(recipe, identity)
+            if not self._catch_up(recipe, state):
+                LOG.warning("The change log ends before the index does: rebuilding the index.")
+                state = self._rebuilt(recipe, identity)
+            state.version = version
+            self._state = state
+            return state
 
-    def _load(self, recipe: tuple[int, Recipe]) -> None:
-        snapshot = snapshots.newest(self._folder, self._factory, self._binding(recipe))
+    def _loaded(self, recipe: tuple[int, Recipe], identity: str) -> IndexState:
+        """From the newest snapshot, else from the catalog."""
+        snapshot = snapshots.newest(self._folder, self._factory, self._binding(recipe, identity))
         if snapshot is None:
-            self._rebuild(recipe)
-        else:
-            self._index, self._seq = snapshot
-            self._saved_seq = self._seq
-        self._recipe_id = recipe[0]
+            state = self._rebuilt(recipe, identity)
+            self._saved_seq = -1
+            return state
+        state = IndexState(snapshot[0], recipe[0], identity, snapshot[1])
+        self._saved_seq = state.seq
+        return state
 
-    def _rebuild(self, recipe: tuple[int, Recipe]) -> None:
-        """The index from the catalog's vectors alone; about 5 seconds a million segments."""
+    def _rebuilt(self, recipe: tuple[int, Recipe], identity: str) -> IndexState:
+        """From the catalog's vectors alone; about 10 seconds a million segments."""
         started = time.monotonic()
         seq = self._catalog.newest_change()
-        self._index = None  # room for the new one
+        self._state = None  # room for the new one
         mix = self._mix_of(recipe[1])
         index = self._factory.create(mix.width(recipe[1].dimension))
-        for rows in self._catalog.vectors(recipe[0]):
-            index.add(rows.ids, mix.rows(rows))
         # Only a whole one counts: half of one would be searched as if it were all there is.
-        self._index, self._seq, self._saved_seq = index, seq, -1
+        _add(index, mix, self._catalog.vectors(recipe[0]))
+        self._saved_seq = -1
         seconds = time.monotonic() - started
         extra = {"action": "index.rebuild", "rows": len(index), "seconds": seconds}
         LOG.info("Built the index of %d segments from the catalog.", len(index), extra=extra)
+        return IndexState(index, recipe[0], identity, seq)
 
-    def _apply(self, recipe: tuple[int, Recipe], added: Ids, removed: Ids) -> None:
-        if self._index is None:
-            return
-        self._index.remove(removed)
-        mix = self._mix_of(recipe[1])
-        for rows in self._catalog.vectors(recipe[0], added):
-            self._index.add(rows.ids, mix.rows(rows))
+    def _catch_up(self, recipe: tuple[int, Recipe], state: IndexState) -> bool:
+        """Apply what has happened since to an index; False where nobody knows what that is."""
+        changes = self._catalog.changes(recipe[0], state.seq)
+        if changes is None and state.seq <= self._catalog.newest_change():
+            # The log has been pruned: the ids alone say what is to be done.
+            changes = self._catalog.difference(recipe[0], state.index.ids())
+        if changes is None:
+            return False
+        if changes.seq != state.seq:
+            state.index.remove(changes.removed)
+            rows = self._catalog.vectors(recipe[0], changes.added)
+            _add(state.index, self._mix_of(recipe[1]), rows)
+            state.seq = changes.seq
+            state.forget_sample(changes.added, changes.removed)
+        return True
+
+
+def _add(index: VectorIndex, mix: Mix, batches: Iterable[VectorRows]) -> None:
+    """Add segments' rows to an index, many at once."""
+    ids: list[Ids] = []
+    rows: list[Vectors] = []
+    for batch in batches:
+        ids.append(batch.ids)
+        rows.append(mix.rows(batch))
+        if sum(some.size for some in ids) >= ROWS_AT_ONCE:
+            index.add(np.concatenate(ids), np.concatenate(rows))
+            ids, rows = [], []
+    if ids:
+        index.add(np.concatenate(ids), np.concatenate(rows))
 
 
 def flat(mix: Mix) -> tuple[float, ...]:
