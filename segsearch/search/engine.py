@@ -25,6 +25,7 @@ from segsearch.search import cursor as cursors
 from segsearch.search import fusion, ranking
 from segsearch.search.calibration import Calibration, RelevanceOfIds
 from segsearch.search.cursor import Cursor
+from segsearch.search.passing import Passing, is_among
 from segsearch.search.ranking import Nearest, Ranked, Rules
 from segsearch.search.relevance import Background, background, rounded
 from segsearch.search.vectors import Active, QueryVectors, with_feedback
@@ -83,6 +84,7 @@ class SearchEngine:
         self._index = index
         self._vectors = vectors
         self._calibration = Calibration(index, vectors)
+        self._passing = Passing(catalog)
 
     def search(self, recipe: Active, query: Query) -> SearchAnswer:
         """One page of regions; `SegSearch.search` says which errors are raised."""
@@ -127,12 +129,10 @@ class SearchEngine:
             if allowed is None:
                 return self._catalog.search_captions(words, k)
             scores, ids = self._catalog.search_captions(words, fusion.ALL)
-            passing = [pair for pair in zip(scores, ids, strict=True) if pair[1] in permitted]
-            return [score for score, _ in passing[:k]], [
-                segment_id for _, segment_id in passing[:k]
-            ]
+            passes = is_among(np.array(ids, dtype=np.int64), allowed)
+            chosen = np.flatnonzero(passes)[:k].tolist()
+            return [scores[place] for place in chosen], [ids[place] for place in chosen]
 
-        permitted = frozenset(() if allowed is None else allowed.tolist())
         if query.captions == "only":
             return Candidates(fusion.by_captions(query, by_words)), lambda _: [], ()
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
@@ -163,7 +163,7 @@ class SearchEngine:
         """Ids of the segments that pass, ascending; None where all do."""
         if filters.is_empty:
             return None
-        return self._catalog.select_segments(recipe[0], filters)
+        return self._passing.ids(recipe, filters)
 
     def asked(self, recipe: Active, terms: Sequence[Term]) -> Vector:
         """What terms without judged segments look for (w,), as the index takes it."""
@@ -219,7 +219,7 @@ class SearchEngine:
             segments = {segment.id: segment for segment in self._catalog.segments_of(image_id)}
             ids = np.array(sorted(segments), dtype=np.int64)
             if allowed is not None:
-                ids = ids[np.isin(ids, allowed)]
+                ids = ids[is_among(ids, allowed)]
             scores, held = self._index.scores(recipe, vector, ids)
             return [(score, segments[number]) for score, number in zip(scores, held, strict=True)]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from sqlalchemy.sql.visitors import iterate
 
 from segsearch.core.arrays import Ids
 from segsearch.core.filters import ACROSS, DOWN, Filters, parse_place
@@ -37,20 +38,33 @@ class FilterMixin(Database):
     def select_segments(self, recipe_id: int, filters: Filters) -> Ids:
         """Ids (n,) of a recipe's segments that pass the filters, ascending; NotFoundError when
         they name a collection that does not exist."""
-        query = (
-            sa.select(SEGMENT.c.id)
-            .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
-            .where(SEGMENT.c.recipe_id == recipe_id, *_of_image(filters), *_of_region(filters))
-            .order_by(SEGMENT.c.id)
-        )
+        of_region = list(_of_region(filters))
+        # As one text: a row for each id would take three times as long as finding them.
+        query = sa.select(sa.func.group_concat(SEGMENT.c.id)).select_from(SEGMENT)
+        if any(_names_image(condition) for condition in of_region):
+            query = query.join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
+        query = query.where(SEGMENT.c.recipe_id == recipe_id, *of_region)
+        # Pictures first, then their segments by an index that holds the ids: no row is read.
+        if of_image := list(_of_image(filters)):
+            query = query.where(SEGMENT.c.image_id.in_(_images().where(*of_image)))
         with self._reading() as db:
             refuse_unknown(db, filters.collections, folded)
             driver: Any = db.connection.driver_connection
             # SQLite knows upper and lower case of ASCII alone, and may have no sine and cosine.
             driver.create_function("folded", 1, _folded, deterministic=True)
             driver.create_function("kilometres", 4, kilometres, deterministic=True)
-            cursor: Any = db.execute(query).cursor  # the driver's own: plain tuples, as they come
-            return np.fromiter((number for (number,) in cursor), np.int64)
+            text = db.execute(query).scalar() or ""
+            return np.sort(np.fromstring(text, np.int64, sep=","))
+
+
+def _images() -> sa.Select[tuple[int]]:
+    """Ids of all images; those of an outer query are others."""
+    return sa.select(IMAGE.c.id).correlate(None)
+
+
+def _names_image(condition: Condition) -> bool:
+    """Whether a condition on a region asks for its picture's size, too."""
+    return any(getattr(part, "table", None) is IMAGE for part in iterate(condition))
 
 
 def _folded(text: str | None) -> str | None:

@@ -49,7 +49,8 @@ class LivePart:
 
     def rows(self) -> Halves:
         """Their rows."""
-        return self.part.rows if self.alive is None else self.part.rows[self.alive]
+        places = np.arange(len(self.part)) if self.alive is None else np.flatnonzero(self.alive)
+        return self.part.at(places)
 
     def held(self, ids: Ids) -> tuple[Ids, Mask]:
         """Where some ids (m,) are, and which of them are here and count."""
@@ -76,7 +77,7 @@ class LivePart:
             passing = np.zeros(len(self.part), dtype=bool)
             passing[places[is_here]] = True
         else:
-            passing = flags[np.minimum(self.part.ids, flags.size - 1)]
+            passing = _flagged(self.part.ids, flags)
             if self.alive is not None:
                 passing &= self.alive
         return passing, int(np.count_nonzero(passing))
@@ -145,7 +146,7 @@ class FaissIndex:
         for one in self._parts:
             places, is_here = one.held(ids)
             if is_here.any():
-                rows[is_here] = as_floats(one.part.rows[places[is_here]])
+                rows[is_here] = as_floats(one.part.at(places[is_here]))
                 is_held |= is_here
         return (ids, rows) if is_held.all() else (ids[is_held], rows[is_held])
 
@@ -212,14 +213,15 @@ class FaissIndexFactory:
             if stem in by_lists:
                 part = inverted.read(folder, stem)
             else:
-                part = FlatPart(*read_rows(folder / (stem + FlatPart.suffix)), stem)
-            width = part.rows.shape[1]
+                ids, rows = read_rows(folder / (stem + FlatPart.suffix))
+                part = FlatPart(ids, rows.at(np.arange(ids.size)), stem)
+            width = part.width
             one = LivePart(part, None, len(part))
             places = gone.get(stem, np.empty(0, np.int64))
             if places.size and (places.max() >= len(part) or places.min() < 0):
                 raise DamageError(f"What is gone from {stem}.rows was never in it.")
             parts.append(one.without(part.ids[places]))
-        if width is None or any(one.part.rows.shape[1] != width for one in parts):
+        if width is None or any(one.part.width != width for one in parts):
             raise DamageError(f"{', '.join(names) or 'no file'}: no parts of one index.")
         return FaissIndex(width, parts)
 
@@ -256,6 +258,15 @@ def _flags(allowed: Ids) -> Mask:
     return flags
 
 
+def _flagged(ids: Ids, flags: Mask) -> Mask:
+    """The flags of some ids (n,) ascending."""
+    first, last = int(ids[0]), int(ids[-1])
+    if last - first + 1 == ids.size and last < flags.size:  # none is missing in between
+        return flags[first : last + 1].copy()
+    flagged: Mask = flags[np.minimum(ids, flags.size - 1)]
+    return flagged
+
+
 def _by_id(parts: Sequence[LivePart]) -> Iterator[tuple[Ids, Halves]]:
     """The rows of several parts in pieces, by ascending id."""
     ordered = sorted((one for one in parts if one.count), key=lambda one: int(one.ids()[0]))
@@ -266,11 +277,11 @@ def _by_id(parts: Sequence[LivePart]) -> Iterator[tuple[Ids, Halves]]:
             ids = one.ids()
             for start in range(0, ids.size, JOINED_ROWS):
                 places = one.part.places(ids[start : start + JOINED_ROWS])[0]
-                yield ids[start : start + JOINED_ROWS], one.part.rows[places]
+                yield ids[start : start + JOINED_ROWS], one.part.at(places)
         return
     ids = np.concatenate([one.ids() for one in ordered])  # an old id has been added again
     order = np.argsort(ids)
-    index = FaissIndex(ordered[0].part.rows.shape[1], ordered)
+    index = FaissIndex(ordered[0].part.width, ordered)
     for start in range(0, ids.size, JOINED_ROWS):
         some = ids[order[start : start + JOINED_ROWS]]
         yield some, index.rows(some)[1].astype(np.float16)

@@ -7,6 +7,7 @@ search needs no lock: the parts it has begun with stay as they are.
 from __future__ import annotations
 
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class FlatPart:
         self.ids = ids
         self._index = _index_of(rows)
         self.rows: Halves = _held_by(self._index)
+        self.width = rows.shape[1]
 
     def __len__(self) -> int:
         return int(self.ids.size)
@@ -58,6 +60,10 @@ class FlatPart:
             return scores, places[chosen]
         return nearest(self._index, query, min(k, count), passing)
 
+    def at(self, places: Ids) -> Halves:
+        """The rows at some places (m,)."""
+        return self.rows[places]
+
     def files(self, folder: Path) -> list[str]:
         """Write what is not there yet; the names of the files that hold this part."""
         name = self.name + self.suffix
@@ -68,37 +74,57 @@ class FlatPart:
         return [name]
 
 
-def read_rows(path: Path) -> tuple[Ids, Halves]:
-    """Ids and mapped rows of a part's file; DamageError where it holds none."""
+class StoredRows:
+    """Rows (n, w) float16 in a file, read when they are asked for.
+
+    Mapped into memory, each page of them that is looked at would count as the process's own.
+    """
+
+    def __init__(self, path: Path, offset: int, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self._offset = offset
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def at(self, places: Ids) -> Halves:
+        """Copies of the rows at some places (m,); OSError as the system raises it."""
+        rows = np.empty((places.size, self.shape[1]), np.float16)
+        if rows.size == 0:
+            return rows
+        data, length = rows.data.cast("B"), 2 * self.shape[1]
+        if (np.diff(places) == 1).all():
+            self._read(data, int(places[0]))
+            return rows
+        for number, place in enumerate(places.tolist()):
+            self._read(data[number * length : (number + 1) * length], place)
+        return rows
+
+    def _read(self, data: memoryview, place: int) -> None:
+        offset = self._offset + 2 * self.shape[1] * place
+        while data.nbytes:
+            count = os.preadv(self._file, [data], offset)
+            if count == 0:
+                raise DamageError("A file of the index has been cut off.")
+            data, offset = data[count:], offset + count
+
+
+def read_rows(path: Path) -> tuple[Ids, StoredRows]:
+    """Ids and rows of a part's file; DamageError where it holds none."""
     try:
         with path.open("rb") as file:
             ids = np.load(file, allow_pickle=False)
-            rows = mapped(path, file.tell())
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            offset = file.tell()
+        size = path.stat().st_size
     except (OSError, ValueError, EOFError) as problem:
         raise DamageError(f"{path.name} holds no rows of an index: {problem}.") from problem
-    is_whole = ids.dtype == np.int64 and rows.dtype == np.float16 and rows.ndim == 2
-    if not is_whole or ids.shape != rows.shape[:1] or (np.diff(ids) <= 0).any():
+    is_whole = ids.dtype == np.int64 and ids.ndim == 1 and dtype == np.float16 and len(shape) == 2
+    if not is_whole or shape[0] != ids.size or size != offset + 2 * shape[0] * shape[1]:
         raise DamageError(f"{path.name} holds no rows of an index.")
-    return ids, rows
-
-
-def mapped(path: Path, offset: int) -> NDArray[Any]:
-    """The array that NumPy has saved in a file from a byte on, mapped into memory."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        version = np.lib.format.read_magic(file)
-        if version != (1, 0):
-            raise ValueError(f"it has NumPy's format {version}, expected (1, 0)")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        if dtype.hasobject or file.tell() + dtype.itemsize * int(np.prod(shape)) > _size(path):
-            raise ValueError("it is cut off")
-        if 0 in shape:
-            return np.empty(shape, dtype)
-        return np.memmap(path, dtype, "r", file.tell(), shape)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
+    if (np.diff(ids) <= 0).any():
+        raise DamageError(f"The ids in {path.name} do not ascend.")
+    return ids, StoredRows(path, offset, (shape[0], shape[1]))
 
 
 def nearest(index: Any, query: Vector, k: int, passing: Mask | None) -> Found:

@@ -21,10 +21,10 @@ from segsearch.core.arrays import Ids, Vector, Vectors
 from segsearch.core.atomic import whole
 from segsearch.core.errors import DamageError
 from segsearch.storage.index.flat import (
-    FEW_ROWS,
     Found,
     Halves,
     Mask,
+    StoredRows,
     as_floats,
     read_rows,
 )
@@ -32,10 +32,12 @@ from segsearch.storage.index.flat import (
 TRAINED_ON = 40  # rows a list
 ROWS_AT_ONCE = 32_768
 # A query looks at this share of the rows, or at so many of those asked for.
-LOOKED_AT = 1 / 32
+LOOKED_AT = 1 / 16
 LOOKED_AT_PER_ROW = 16
 # How many candidates are compared by their float16 rows, beyond those asked for.
-REFINED, MOST_REFINED = 3, 1_024
+CANDIDATES, REFINED, MOST_REFINED = 64, 3, 1_024
+COMPARED_ALONE = 4_096  # where so few pass, by their float16 rows at once
+COUNTED = 65_536  # passing rows at most, to see in which lists they are
 SEED = 20261130
 
 
@@ -47,10 +49,11 @@ class InvertedPart:
 
     suffixes = (".rows", ".ivf")
 
-    def __init__(self, ids: Ids, rows: Halves, index: Any, name: str) -> None:
+    def __init__(self, ids: Ids, rows: StoredRows, index: Any, name: str) -> None:
         self.name = name
         self.ids = ids
-        self.rows = rows
+        self.width = rows.shape[1]
+        self._rows = rows
         self._index = index
         self._centroids: Vectors = index.quantizer.reconstruct_n(0, index.nlist)
         self._list_of = _lists(index)
@@ -64,39 +67,58 @@ class InvertedPart:
         places = np.minimum(np.searchsorted(self.ids, ids), len(self) - 1)
         return places, self.ids[places] == ids
 
+    def at(self, places: Ids) -> Halves:
+        """The rows at some places (m,)."""
+        return self._rows.at(places)
+
     def search(self, query: Vector, k: int, passing: Mask | None, count: int) -> Found:
         """The best `k` of the rows that pass (n,), all where that is None, `count` in number; as
         good as all lists together would give nearly always."""
         k = min(k, count)
         if k == 0:
             return np.empty(0, np.float32), np.empty(0, np.int64)
-        if passing is not None and count <= FEW_ROWS:
+        if passing is not None and count <= COMPARED_ALONE:
             return self._best(query, np.flatnonzero(passing), k)
-        wanted = k + min(REFINED * k + FEW_ROWS // 16, MOST_REFINED)
+        wanted = min(k + min(REFINED * k + CANDIDATES, MOST_REFINED), count)
+        order = np.argsort(-np.einsum("lw,w->l", self._centroids, query), kind="stable")
+        probed = self._lists_to_probe(order, wanted, passing, count)
+        places = self._candidates(query, wanted, passing, probed)
+        if places.size < k:  # an estimate was wrong
+            places = self._candidates(query, wanted, passing, order.size)
+        return self._best(query, places, k)
+
+    def _candidates(self, query: Vector, k: int, passing: Mask | None, lists: int) -> Ids:
+        """Places (m,) of the best `k` by their codes in so many of the nearest lists."""
         parameters = faiss.SearchParametersIVF()
-        parameters.nprobe = self._lists_to_probe(query, wanted, passing)
+        parameters.nprobe = lists
         if passing is not None:
             bits = np.packbits(passing, bitorder="little")
-            parameters.sel = faiss.IDSelectorBitmap(bits.size, faiss.swig_ptr(bits))
+            selector = faiss.IDSelectorBitmap(bits.size, faiss.swig_ptr(bits))
+            parameters.sel = selector
         faiss.omp_set_num_threads(1)
         row = np.ascontiguousarray(query[None], dtype=np.float32)
-        _, places = self._index.search(row, min(wanted, count), params=parameters)
-        return self._best(query, places[0][places[0] >= 0], k)
+        places = self._index.search(row, k, params=parameters)[1][0]
+        held: Ids = places[places >= 0]
+        return held
 
-    def _lists_to_probe(self, query: Vector, wanted: int, passing: Mask | None) -> int:
-        """How many lists, nearest first, hold enough rows that pass."""
-        sizes, total = self._sizes, len(self)
+    def _lists_to_probe(
+        self, order: NDArray[np.int64], wanted: int, passing: Mask | None, count: int
+    ) -> int:
+        """How many lists in this order, nearest first, hold enough rows that pass."""
+        sizes = self._sizes
+        enough = max(LOOKED_AT * len(self), LOOKED_AT_PER_ROW * wanted)
         if passing is not None:
-            sizes = np.bincount(self._list_of[passing], minlength=sizes.size)
-        enough = max(int(LOOKED_AT * total), LOOKED_AT_PER_ROW * wanted)
-        nearest_first = np.argsort(-(self._centroids @ query), kind="stable")
-        held = np.cumsum(sizes[nearest_first])
-        return min(int(np.searchsorted(held, enough)) + 1, sizes.size)
+            # Where very many pass, a part of them tells how they are spread.
+            apart = max(1, count // COUNTED)
+            places = apart * np.flatnonzero(passing[::apart])
+            sizes = apart * np.bincount(self._list_of[places], minlength=order.size)
+        held = np.cumsum(sizes[order])
+        return min(int(np.searchsorted(held, enough)) + 1, order.size)
 
     def _best(self, query: Vector, places: Ids, k: int) -> Found:
         """The best `k` of the rows at some places, by their float16 numbers."""
         places = np.sort(places)
-        scores = as_floats(self.rows[places]) @ query
+        scores = as_floats(self.at(places)) @ query
         order = np.lexsort((places, -scores))[:k]
         return scores[order], places[order]
 
@@ -112,8 +134,9 @@ def build(parts: Iterable[tuple[Ids, Halves]], count: int, folder: Path) -> Inve
         _write_rows(partial, parts, count)
         rows = read_rows(partial)[1]
         index = _trained(rows)
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            index.add(as_floats(rows[start : start + ROWS_AT_ONCE]))
+        for start in range(0, count, ROWS_AT_ONCE):
+            some = np.arange(start, min(count, start + ROWS_AT_ONCE))
+            index.add(as_floats(rows.at(some)))
         with whole(codes_file, durable=True) as codes:
             faiss.write_index(index, str(codes))
     del index, rows
@@ -159,10 +182,10 @@ def _start_array(file: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Non
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _trained(rows: Halves) -> Any:
+def _trained(rows: StoredRows) -> Any:
     """An empty FAISS index whose lists fit these rows."""
-    lists = list_count(len(rows))
-    width = rows.shape[1]
+    count, width = rows.shape
+    lists = list_count(count)
     index = faiss.IndexIVFScalarQuantizer(
         faiss.IndexFlatIP(width),
         width,
@@ -173,10 +196,10 @@ def _trained(rows: Halves) -> Any:
     # Half of the cores: searches go on meanwhile.
     faiss.omp_set_num_threads(max(1, (os.cpu_count() or 1) // 2))
     rng = np.random.default_rng(SEED)
-    some = np.sort(rng.choice(len(rows), min(len(rows), TRAINED_ON * lists), replace=False))
+    some = np.sort(rng.choice(count, min(count, TRAINED_ON * lists), replace=False))
     index.cp.seed = SEED
     index.cp.min_points_per_centroid = 1  # FAISS warns about fewer than 39
-    index.train(as_floats(rows[some]))
+    index.train(as_floats(rows.at(some)))
     return index
 
 

@@ -1,0 +1,66 @@
+"""Which segments pass a query's filters, remembered while nobody writes to the library."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsearch.core.arrays import Ids
+from segsearch.core.filters import Filters
+from segsearch.search.vectors import Active
+from segsearch.storage.catalog.sql_catalog import Catalog
+
+KEPT_FILTERS = 16
+KEPT_IDS = 4_000_000  # of all filters together: 32 MB
+
+
+class Passing:
+    """The ids that pass filters. Thread-safe.
+
+    Finding them takes as long as reading the part of the catalog that a filter asks for; the same
+    filter again takes nothing until something is committed.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._kept: OrderedDict[tuple[int, Filters], Ids] = OrderedDict()
+        self._version: int | None = None
+        self._lock = threading.Lock()
+
+    def ids(self, recipe: Active, filters: Filters) -> Ids:
+        """Ids (n,) of a recipe's segments that pass, ascending; not to be written to."""
+        version = self._catalog.version()  # asked before the ids: they are as new or newer
+        key = (recipe[0], filters)
+        with self._lock:
+            if version != self._version:
+                self._kept.clear()
+                self._version = version
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        ids = self._catalog.select_segments(recipe[0], filters)
+        ids.flags.writeable = False
+        with self._lock:
+            if version is not None and version == self._version:
+                self._kept[key] = ids
+                self._forget()
+        return ids
+
+    def _forget(self) -> None:
+        """Let go of what has not been asked for the longest, until the rest is small enough."""
+        while len(self._kept) > KEPT_FILTERS or (
+            len(self._kept) > 1 and sum(ids.size for ids in self._kept.values()) > KEPT_IDS
+        ):
+            self._kept.popitem(last=False)
+
+
+def is_among(ids: Ids, allowed: Ids) -> NDArray[np.bool_]:
+    """Which ids (n,) are among some (m,) ascending; takes no look at all of these."""
+    if allowed.size == 0:
+        return np.zeros(ids.size, dtype=bool)
+    places = np.minimum(np.searchsorted(allowed, ids), allowed.size - 1)
+    found: NDArray[np.bool_] = allowed[places] == ids
+    return found
