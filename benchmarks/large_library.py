@@ -27,17 +27,28 @@ NOISE = 0.35  # length of what is added, beside the mixture's 1
 RENEWED = 1_000  # pictures, after which the log is let go
 
 
-class Regions:
-    """Vectors of a real library's regions, from which others are mixed."""
+class RegionVectors:
+    """Vectors (n, d) of regions with surroundings, masked and of their pictures, from which others
+    are mixed."""
 
-    def __init__(self, catalog: Catalog, recipe_id: int) -> None:
+    def __init__(self, context: Vectors, masked: Vectors, picture: Vectors) -> None:
+        self.context, self.masked, self.picture = context, masked, picture
+
+    @classmethod
+    def of(cls, catalog: Catalog, recipe_id: int) -> RegionVectors:
+        """Those of a real library."""
         parts = list(catalog.vectors(recipe_id))
         if not parts:
             raise SystemExit("The library to take after has no regions.")
-        self.context, self.masked, self.picture = (
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("context", "masked", "picture")
-        )
+        names = ("context", "masked", "picture")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    @classmethod
+    def random(cls, dimension: int, count: int = 1_000) -> RegionVectors:
+        """Some that have nothing to do with each other."""
+        rng = np.random.default_rng(0)
+        rows = rng.standard_normal((3, count, dimension), dtype=np.float32)
+        return cls(*(rows / np.linalg.norm(rows, axis=2, keepdims=True)))
 
     def mixed(self, rng: np.random.Generator, count: int) -> tuple[Vectors, Vectors, Vectors]:
         """Rows (count, d) of unit length with surroundings and masked, and one (1, d) for the
@@ -57,7 +68,7 @@ def _blend(rows: Vectors, chosen: NDArray[np.int64], noise: Vectors) -> Vectors:
     return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), np.float32)
 
 
-def fill(catalog: Catalog, recipe: Recipe, regions: Regions, pictures: int) -> int:
+def fill(catalog: Catalog, recipe: Recipe, regions: RegionVectors, pictures: int) -> int:
     """Store so many pictures of `PER_PICTURE` regions each; the recipe's id comes back."""
     recipe_id = catalog.register_recipe(recipe)
     started = catalog.counts()["images"]
@@ -75,7 +86,7 @@ def fill(catalog: Catalog, recipe: Recipe, regions: Regions, pictures: int) -> i
     return recipe_id
 
 
-def _picture(rng: np.random.Generator, regions: Regions) -> DescribedPicture:
+def _picture(rng: np.random.Generator, regions: RegionVectors) -> DescribedPicture:
     context, masked, picture = regions.mixed(rng, PER_PICTURE)
     described = []
     sizes = np.exp(rng.uniform(np.log(12), np.log(SIDE * 0.8), (PER_PICTURE, 2))).astype(int)
@@ -102,7 +113,7 @@ def main() -> None:
         raise SystemExit(f"{chosen.like} is empty.")
     chosen.library.mkdir(parents=True, exist_ok=True)
     catalog = Catalog(chosen.library / "catalog.sqlite")
-    fill(catalog, active[1], Regions(real, active[0]), -(-chosen.regions // PER_PICTURE))
+    fill(catalog, active[1], RegionVectors.of(real, active[0]), -(-chosen.regions // PER_PICTURE))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from benchmarks.search import fill
+from benchmarks.large_library import PER_PICTURE, RegionVectors, fill
 from segsearch.core.settings import Settings
 from segsearch.models.loading import find_model
 from segsearch.models.presets import preset, recipe_of
@@ -98,16 +98,15 @@ def main() -> None:
     options.add_argument("--clients", type=int, default=32)
     options.add_argument("--requests", type=int, default=2_000)
     options.add_argument("--library", type=Path, help="Kept between runs; else made anew.")
-    options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         library = chosen.library or Path(folder)
-        prepare(library, chosen.segments, chosen.seed)
+        prepare(library, chosen.segments)
         with serving(library) as url:
             measure(url, chosen.segments, chosen.clients, chosen.requests)
 
 
-def prepare(library: Path, segments: int, seed: int) -> None:
+def prepare(library: Path, segments: int) -> None:
     """A library of random segments under the demo models' recipe, unless there is one."""
     if (library / "catalog.sqlite").exists():
         return
@@ -115,7 +114,7 @@ def prepare(library: Path, segments: int, seed: int) -> None:
     settings = Settings(library=library)
     catalog = Catalog(library / "catalog.sqlite")
     recipe = recipe_of(preset("demo"), lambda name: find_model(settings, name))
-    fill(catalog, recipe, segments, seed)
+    fill(catalog, recipe, RegionVectors.random(recipe.dimension), segments // PER_PICTURE)
     catalog.close()
 
 

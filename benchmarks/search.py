@@ -1,145 +1,202 @@
-"""Times a search over many stored segments: the product's own path beside plain NumPy.
+"""Times searches by words over a large library beside other ways to find nearest rows.
 
-    python -m benchmarks.search --segments 100000
+    python -m benchmarks.large_library --like DEMO --library LARGE --regions 1000000
+    python -m benchmarks.search --library LARGE --beside numpy --beside faiss-flat --beside usearch
 
-Both answer the same queries over the same rows in the same process, in turn. "library" is the
-whole call inside the process: index, overlap removal, catalog rows, masks. The vectors are random
-unit rows: a flat index does the same work whatever they hold.
+All answer the same queries over the same rows in one process, in turn: what the machine does
+meanwhile meets all of them. The product's lines are the whole call: the index, relevance, removal
+of what overlaps, catalog rows, masks; the others give ids alone. `recall@10` is the share of the
+ten best rows by NumPy, in float32, that come back. hnswlib and usearch are set as their documents
+show them, and build on all cores (`pip install hnswlib usearch`).
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
+import os
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
-from segsearch.core.arrays import DescribedPicture, DescribedSegment, Vector, Vectors
-from segsearch.core.mix import Mix
-from segsearch.core.query import Query as Question
-from segsearch.core.query import SegmentTerm
-from segsearch.core.settings import USUAL_MIX, Settings
-from segsearch.core.types import FileStamp, PictureInfo, Proposal, Recipe
-from segsearch.library import SegSearch
-from segsearch.masks.rle import encode
-from segsearch.storage.catalog.sql_catalog import Catalog
-from segsearch.storage.index.faiss import FaissIndexFactory
-from segsearch.storage.index.synced import SyncedIndex
-from tests.support.exact_index import ExactIndex
+from segsearch.core.arrays import Ids, Vector, Vectors
+from segsearch.core.filters import Filters
+from segsearch.core.query import Query, TextTerm
+from segsearch.core.settings import Settings
+from segsearch.library import SegSearch, open_library
+from segsearch.search.calibration import WORDS
 
-PER_PICTURE = 50
-
-USUAL = Mix(*USUAL_MIX)
+BEST = 10
+WARM = 3  # queries that are not counted
+FILTERED = {"1 %": 0.01, "50 %": 0.5}
+Find = Callable[[Vector], Ids]
 
 
-def rows(rng: np.random.Generator, count: int, dimension: int) -> Vectors:
-    made = rng.standard_normal((count, dimension), dtype=np.float32)
-    made /= np.linalg.norm(made, axis=1, keepdims=True)
-    return made
+@dataclass
+class Way:
+    """One way to answer: what its searches took, and how much of the exact answer they gave."""
+
+    name: str
+    find: Callable[[int], Ids]
+    build_seconds: float = 0.0
+    milliseconds: list[float] = field(default_factory=list)
+    recalls: list[float] = field(default_factory=list)
+
+    def ask(self, number: int, exact: Ids | None, *, counts: bool) -> None:
+        """Answer query `number`, and keep how that went."""
+        started = time.perf_counter()
+        found = self.find(number)
+        took = (time.perf_counter() - started) * 1000
+        if counts:
+            self.milliseconds.append(took)
+            if exact is not None:
+                self.recalls.append(np.intersect1d(found, exact).size / exact.size)
 
 
-def fill(catalog: Catalog, recipe: Recipe, segments: int, seed: int) -> int:
-    """Store pictures of 50 segments each through the catalog's own commit."""
-    rng = np.random.default_rng(seed)
-    recipe_id = catalog.register_recipe(recipe)
-    for number in range(segments // PER_PICTURE):
-        catalog.record_file(f"/p/{number}.jpg", FileStamp(1, number), f"{number:064x}", recipe_id)
-        claim = catalog.claim(recipe_id, "benchmark", 600)
-        if claim is None:
-            raise SystemExit("the queue is empty")
-        catalog.commit(claim, picture(rng, recipe.dimension))
-    return recipe_id
+def numpy_exact(ids: Ids, rows: Vectors) -> Find:
+    """Products of all rows, and the best of them."""
+
+    def find(query: Vector) -> Ids:
+        scores = rows @ query
+        best = np.argpartition(-scores, BEST)[:BEST]
+        return ids[best]
+
+    return find
 
 
-def picture(rng: np.random.Generator, dimension: int) -> DescribedPicture:
-    vectors = rows(rng, 2 * PER_PICTURE + 1, dimension)
-    described = []
-    for number in range(PER_PICTURE):
-        x, y = rng.integers(0, 400, 2)
-        mask = encode(np.ones((40, 60), dtype=bool), origin=(int(x), int(y)), size=(480, 480))
-        if mask is None:
-            raise SystemExit("a rectangle has pixels")
-        proposal = Proposal(mask, 0.9, 0.9)
-        described.append(DescribedSegment(proposal, vectors[2 * number], vectors[2 * number + 1]))
-    return DescribedPicture(PictureInfo(480, 480, "JPEG"), vectors[-1], tuple(described))
+def faiss_flat(ids: Ids, rows: Vectors) -> Find:
+    """`IndexFlatIP` in float32."""
+    import faiss
+
+    index = faiss.IndexFlatIP(rows.shape[1])
+    index.add(rows)
+
+    def find(query: Vector) -> Ids:
+        faiss.omp_set_num_threads(os.cpu_count() or 1)
+        found: Ids = ids[index.search(query[None], BEST)[1][0]]
+        return found
+
+    return find
 
 
-def milliseconds(call: Callable[[], object]) -> float:
+def hnswlib_graph(ids: Ids, rows: Vectors) -> Find:
+    """hnswlib with M 16, ef_construction 200, ef 100."""
+    import hnswlib
+
+    index = hnswlib.Index(space="ip", dim=rows.shape[1])
+    index.init_index(max_elements=len(rows), ef_construction=200, M=16)
+    index.add_items(rows, ids)
+    index.set_ef(100)
+
+    def find(query: Vector) -> Ids:
+        return np.asarray(index.knn_query(query[None], k=BEST)[0][0], np.int64)
+
+    return find
+
+
+def usearch_graph(ids: Ids, rows: Vectors) -> Find:
+    """usearch with float16 rows and its own defaults."""
+    from usearch.index import Index
+
+    index = Index(ndim=rows.shape[1], metric="ip", dtype="f16")
+    index.add(ids, rows)
+
+    def find(query: Vector) -> Ids:
+        return np.asarray(index.search(query, BEST).keys, np.int64)
+
+    return find
+
+
+BESIDE: dict[str, Callable[[Ids, Vectors], Find]] = {
+    "numpy": numpy_exact,
+    "faiss-flat": faiss_flat,
+    "hnswlib": hnswlib_graph,
+    "usearch": usearch_graph,
+}
+
+
+def filters_for(library: SegSearch) -> Iterator[tuple[str, Filters]]:
+    """Filters on predicted IoU that leave about these shares of the regions."""
+    some = library.catalog.segments(list(range(1, 5_001)))
+    values = np.array([one.predicted_iou for one in some])
+    for name, share in FILTERED.items():
+        yield name, Filters(min_predicted_iou=float(np.quantile(values, 1 - share)))
+
+
+def megabytes() -> dict[str, int]:
+    """What this process holds: all of it, and what is its own (`RssAnon`)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    sizes = {line.split(":")[0]: int(line.split()[1]) // 1024 for line in lines if "kB" in line}
+    return {"all": sizes["VmRSS"], "own": sizes["RssAnon"]}
+
+
+def measure(folder: Path, beside: list[str], queries: int) -> None:
+    """Ask everything in turn; prints a table."""
     started = time.perf_counter()
-    call()
-    return (time.perf_counter() - started) * 1000
+    library = open_library(Settings(library=folder))
+    active = library.catalog.active_recipe()
+    if active is None:
+        raise SystemExit(f"{folder} is empty.")
+    library.settle()
+    index, vectors = library._index, library._vectors
+    library.warm()
+    words = [WORDS[number % len(WORDS)] for number in range(queries + WARM)]
+    asked = index.mix(active[1]).asked(vectors.words(active, words), 1.0)
+    library.search(Query((TextTerm(words[0]),)))
+    opened, held = time.perf_counter() - started, megabytes()
+
+    def searched(filters: Filters) -> Callable[[int], Ids]:
+        def find(number: int) -> Ids:
+            answer = library.search(Query((TextTerm(words[number]),), limit=BEST, filters=filters))
+            return np.array([hit.segment.id for hit in answer.hits], np.int64)
+
+        return find
+
+    ways = [Way("segsearch, words", searched(Filters()))]
+    first: dict[str, float] = {}
+    for name, filters in filters_for(library):
+        moment = time.perf_counter()
+        ids = library._engine.allowed(active, filters)
+        first[name] = (time.perf_counter() - moment) * 1000
+        share = 0 if ids is None else ids.size / index.open(active).rows
+        ways.append(Way(f"segsearch, a filter of {share:.0%}", searched(filters)))
+    ways.append(
+        Way(
+            "its index alone", lambda n: np.array(index.search(active, asked[n], BEST)[1], np.int64)
+        )
+    )
+    ids, rows = index.rows(active, index.ids(active))
+    for name in beside:
+        moment = time.perf_counter()
+        find = BESIDE[name](ids, rows)
+        took = time.perf_counter() - moment
+        ways.append(Way(name, lambda number, find=find: find(asked[number]), took))  # type: ignore[misc]
+    exact = [best for _, best in index.exact(active, asked, BEST)]
+    for number in range(queries + WARM):
+        for way in ways:
+            is_alone = not way.name.startswith("segsearch")
+            way.ask(number, exact[number] if is_alone else None, counts=number >= WARM)
+    print(f"{ids.size:,} regions, {rows.shape[1]} numbers each, {queries} words, first {BEST}")
+    print(f"Opened and first words answered after {opened:.1f} s; {held['all']} MB, of which "
+          f"{held['own']} MB its own, the rest mapped files.")  # fmt: skip
+    print("A filter that is new: " + ", ".join(f"{n} {ms:.0f} ms" for n, ms in first.items()))
+    print(f"{'':28}{'median ms':>10}{'p95 ms':>9}{'recall@10':>11}{'build s':>9}")
+    for way in ways:
+        spread = np.percentile(way.milliseconds, [50, 95])
+        recall = f"{np.mean(way.recalls):.3f}" if way.recalls else ""
+        build = f"{way.build_seconds:.0f}" if way.build_seconds else ""
+        print(f"{way.name:28}{spread[0]:10.1f}{spread[1]:9.1f}{recall:>11}{build:>9}")
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--segments", type=int, default=100_000)
-    options.add_argument("--dimension", type=int, default=512)
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--library", type=Path, required=True)
+    options.add_argument("--beside", choices=BESIDE, action="append", default=[])
     options.add_argument("--queries", type=int, default=50)
-    options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), chosen.segments, chosen.dimension, chosen.queries, chosen.seed)
-
-
-def _index_ids(index: SyncedIndex, active: tuple[int, Recipe], query: Vector) -> list[int]:
-    return index.search(active, query, 10)[1]
-
-
-def _exact_ids(oracle: ExactIndex, query: Vector) -> list[int]:
-    ids: list[int] = oracle.search(query, 10)[1].tolist()
-    return ids
-
-
-def _keep(found: dict[str, list[int]], key: str, search: Callable[[], list[int]]) -> None:
-    found[key] = search()
-
-
-def measure(folder: Path, segments: int, dimension: int, queries: int, seed: int) -> None:
-    """Fill a library, then ask it and NumPy in turn; prints a table."""
-    settings = Settings(library=folder)
-    catalog = Catalog(folder / "catalog.sqlite")
-    recipe = Recipe("benchmark", "none", "none", dimension, {}, {}, {})
-    recipe_id = fill(catalog, recipe, segments, seed)
-    active = (recipe_id, recipe)
-    projection = SyncedIndex(catalog, FaissIndexFactory(), folder / "index", lambda _: USUAL)
-    oracle = ExactIndex(dimension)
-    for part in catalog.vectors(recipe_id):
-        oracle.add(part.ids, USUAL.rows(part))
-    ids = projection.ids(active)
-    service = SegSearch(settings, catalog, projection, lambda _: None)  # type: ignore[arg-type, return-value]
-    times: dict[str, list[float]] = {"library": [], "FAISS index": [], "exact NumPy": []}
-    agreed = 0
-    wanted = np.random.default_rng(seed + 1).choice(ids, queries + 3)
-    for turn, number in enumerate(wanted.tolist()):
-        query = projection.vector(active, number)
-        found: dict[str, list[int]] = {}
-        timings = {
-            "library": milliseconds(
-                partial(service.search, Question((SegmentTerm(number),), limit=10))
-            ),
-            "FAISS index": milliseconds(
-                partial(_keep, found, "a", partial(_index_ids, projection, active, query))
-            ),
-            "exact NumPy": milliseconds(
-                partial(_keep, found, "b", partial(_exact_ids, oracle, query))
-            ),
-        }
-        if turn >= 3:  # warm
-            agreed += len(set(found["a"]) & set(found["b"]))
-            for name, value in timings.items():
-                times[name].append(value)
-    print(f"{ids.size:,} segments, {dimension} numbers each, {queries} queries, top 10")
-    print(f"{'':14}{'median ms':>10}{'p95 ms':>10}{'NumPy / this':>14}")
-    base = median(times["exact NumPy"])
-    for name, values in times.items():
-        p95 = float(np.percentile(values, 95))
-        print(f"{name:14}{median(values):10.1f}{p95:10.1f}{base / median(values):14.2f}")
-    print(f"The index and NumPy agree on {agreed / (10 * queries):.1%} of the first ten.")
+    measure(chosen.library, chosen.beside, chosen.queries)
 
 
 if __name__ == "__main__":

@@ -39,13 +39,16 @@ from segsearch.models.loading import PresetModels, best_here, kind_of
 from segsearch.models.pipeline import ModelsOf
 from segsearch.models.presets import check_kinds, mix_of, preset
 from segsearch.models.segment.session import OpenPicture
+from segsearch.search import recall
+from segsearch.search.calibration import WORDS
 from segsearch.search.click import ClickedMask, masks_at
 from segsearch.search.engine import SearchEngine
+from segsearch.search.recall import Recall
 from segsearch.search.scenes import answer_scene
 from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
-from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.index.synced import IndexReport, SyncedIndex
 from segsearch.storage.maintenance import Maintenance
 from segsearch.storage.owners import with_real_state
 from segsearch.storage.pictures import StoredPictures
@@ -266,6 +269,24 @@ class SegSearch:
         if active:
             self._index.open(active)
             self._vectors.words(active, ["warm"])
+
+    def settle(self) -> None:
+        """Put the index in the order that searches want, where that is to be done: a minute a
+        million regions, in which searches go on. Nothing for a library that is empty, or that this
+        process may not write."""
+        active = self.catalog.active_recipe()
+        if active and not self.catalog.read_only:
+            self._index.settle(active)
+
+    def index_state(self) -> IndexReport:
+        """How the index stands; it is loaded for that. LibraryMissingError for an empty library."""
+        return self._index.open(self._recipe_in_use())
+
+    def recall(self) -> tuple[Recall, ...]:
+        """How much of what comparing with every region finds the index finds: asked by everyday
+        words, and by regions of the library. LibraryMissingError for an empty library."""
+        active = self._recipe_in_use()
+        return recall.measured(self._index, active, self._vectors.words(active, WORDS))
 
     # What there is
 

@@ -18,6 +18,7 @@ import typer.core
 
 from segsearch.cli.commands import keys, models
 from segsearch.cli.commands.caption import caption
+from segsearch.cli.commands.doctor import doctor
 from segsearch.cli.commands.evaluate import evaluate
 from segsearch.cli.commands.export import export
 from segsearch.cli.commands.index import index, watch, worker
@@ -176,7 +177,7 @@ def _settings(given: dict[str, Any]) -> Settings:
 # In the order of the help: fill a library, search it, hand its regions on, look after it.
 for command in (
     demo, index, worker, watch, search, scene, export, caption, tag, remove, serve, mcp,
-    status, verify, repair, prune, backup, restore, presets,
+    status, verify, repair, doctor, prune, backup, restore, presets,
 ):  # fmt: skip
     app.command()(command)
 app.command("eval")(evaluate)

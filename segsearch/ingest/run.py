@@ -318,7 +318,7 @@ class Ingest:
         return describe
 
     def _save_index(self) -> None:
-        """Write a snapshot of the index of the recipe in use."""
+        """Put the index of the recipe in use in order, and write what is new of it."""
         active = self._catalog.active_recipe()
         if active:
-            self._index.save(active)
+            self._index.settle(active)

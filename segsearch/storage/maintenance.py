@@ -86,7 +86,7 @@ class Maintenance:
             fixed.append(f"The file {path.name} of an interrupted restore was deleted.")
         if self._index.rebuild_if_needed(active):
             fixed.append("The index was built again from the catalog.")
-        self._index.save(active)
+        self._index.settle(active)
         return RepairReport(tuple(fixed), tuple(self.verify()))
 
     def prune(self, *, dry_run: bool = False, excluded: bool = False) -> PruneReport:

@@ -58,6 +58,10 @@ class ExactIndex:
         return held, self._rows[np.searchsorted(self._ids, held)]
 
     @property
+    def is_exact(self) -> bool:
+        return True
+
+    @property
     def is_settled(self) -> bool:
         return True
 

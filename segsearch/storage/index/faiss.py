@@ -151,6 +151,10 @@ class FaissIndex:
         return (ids, rows) if is_held.all() else (ids[is_held], rows[is_held])
 
     @property
+    def is_exact(self) -> bool:
+        return all(isinstance(one.part, FlatPart) for one in self._parts)
+
+    @property
     def is_settled(self) -> bool:
         parts = self._parts
         if sum(one.count for one in parts) < SETTLED_FROM:

@@ -47,6 +47,10 @@ class VectorIndex(Protocol):
         """The rows (m, d) held under these ids, with their ids (m,); unknown ones are left out."""
 
     @property
+    def is_exact(self) -> bool:
+        """Whether a search compares with every row."""
+
+    @property
     def is_settled(self) -> bool:
         """Whether the rows lie as searches want them; when not, `settle` sees to it."""
 

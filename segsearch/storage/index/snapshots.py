@@ -46,7 +46,7 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
+class PartFile:
     """One file of a generation: its size, its sha256, and that of the pages that opening reads."""
 
     size: int
@@ -61,7 +61,7 @@ class Manifest:
     seq: int
     count: int
     binding: Binding
-    files: dict[str, StoredFile]
+    files: dict[str, PartFile]
 
 
 def save(folder: Path, index: VectorIndex, seq: int) -> list[str]:
@@ -77,7 +77,7 @@ def publish(folder: Path, names: Sequence[str], seq: int, count: int, binding: B
     """Make files in a folder the newest generation: that of an index of `count` rows which has
     applied the change log up to `seq`. Of the others the newest of the same catalog stays. For one
     who has `locked` the folder."""
-    known: dict[str, StoredFile] = {}
+    known: dict[str, PartFile] = {}
     for path in manifests(folder):
         other = _readable(path)
         known |= other.files if other else {}
@@ -108,8 +108,8 @@ def _not_written(name: str, problem: Exception) -> DiskFullError:
     )
 
 
-def _stored(path: Path) -> StoredFile:
-    return StoredFile(path.stat().st_size, sha256_of(path), _pages(path))
+def _stored(path: Path) -> PartFile:
+    return PartFile(path.stat().st_size, sha256_of(path), _pages(path))
 
 
 def _pages(path: Path) -> str:
@@ -206,7 +206,7 @@ def _read(path: Path) -> Manifest:
             int(raw["seq"]),
             int(raw["count"]),
             Binding(**{**binding, "mix": tuple(binding["mix"])}),
-            {str(Path(name).name): StoredFile(**file) for name, file in raw["files"].items()},
+            {str(Path(name).name): PartFile(**file) for name, file in raw["files"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise DamageError(f"{path.name} is no manifest: {problem}.") from problem

@@ -34,6 +34,16 @@ LOOKS = 100  # for a moment in which nobody writes
 MixOf = Callable[[Recipe], Mix]
 
 
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """How many rows an index holds, whether it compares with each, and whether they lie as
+    searches want them."""
+
+    rows: int
+    is_flat: bool
+    is_settled: bool
+
+
 @dataclass(slots=True)
 class IndexState:
     """An index, of which recipe of which catalog it is, and the point of the change log it has
@@ -138,49 +148,73 @@ class SyncedIndex:
         """Every segment id the index holds, once it is up to date, ascending."""
         return self._current(recipe).index.ids()
 
-    def open(self, recipe: tuple[int, Recipe]) -> int:
-        """Have the index in memory and up to date; how many segments it holds."""
-        return len(self._current(recipe).index)
+    def open(self, recipe: tuple[int, Recipe]) -> IndexReport:
+        """Have the index in memory and up to date; how it stands."""
+        index = self._current(recipe).index
+        return IndexReport(len(index), index.is_exact, index.is_settled)
 
     def save(self, recipe: tuple[int, Recipe]) -> None:
-        """Write a snapshot of what is new, unless the newest one says the same.
-
-        Where many rows have come since, they are first put into the order that searches want,
-        which takes minutes; others search and change the library meanwhile.
-        """
+        """Write a snapshot of what is new, unless the newest one says the same."""
         with self._saving:
-            is_settled = self._current(recipe).index.is_settled
-            with self._changing:
-                state = self._current(recipe)
-                if is_settled and state.seq == self._saved_seq:
-                    return
-            with snapshots.locked(self._folder):
-                if not is_settled:
-                    self._settle(recipe)
-                with self._changing:
-                    state = self._current(recipe)
-                    seq, count = state.seq, len(state.index)
-                    names = snapshots.save(self._folder, state.index, seq)
-                binding = self._binding(recipe, state.identity)
-                snapshots.publish(self._folder, names, seq, count, binding)
-                self._saved_seq = seq
+            if self._current(recipe).seq != self._saved_seq:
+                with snapshots.locked(self._folder):
+                    self._write(recipe)
 
-    def _settle(self, recipe: tuple[int, Recipe]) -> None:
-        """Take up what another process has settled, or do it here."""
+    def settle(self, recipe: tuple[int, Recipe]) -> None:
+        """`save`, and before it, where many rows have come since, put all into the order that
+        searches want: a minute a million rows, in which others search and change the library."""
+        if self._current(recipe).index.is_settled:
+            self.save(recipe)
+            return
+        with self._saving, snapshots.locked(self._folder):
+            if not self._take_up(recipe):
+                started = time.monotonic()
+                index = self._current(recipe).index
+                index.settle(self._folder)
+                seconds = time.monotonic() - started
+                extra = {"action": "index.settle", "rows": len(index), "seconds": seconds}
+                LOG.info("Put the index's %d segments into lists.", len(index), extra=extra)
+            self._write(recipe)
+
+    def _write(self, recipe: tuple[int, Recipe]) -> None:
+        with self._changing:
+            state = self._current(recipe)
+            seq, count = state.seq, len(state.index)
+            names = snapshots.save(self._folder, state.index, seq)
+        binding = self._binding(recipe, state.identity)
+        snapshots.publish(self._folder, names, seq, count, binding)
+        self._saved_seq = seq
+
+    def _take_up(self, recipe: tuple[int, Recipe]) -> bool:
+        """Whether another process has settled the index meanwhile; then that one is used."""
         state = self._current(recipe)
         binding = self._binding(recipe, state.identity)
         found = snapshots.newest(self._folder, self._factory, binding)
-        if found is not None and found[0].is_settled and len(found[0]) > 0:
-            with self._changing:
-                theirs = IndexState(found[0], recipe[0], state.identity, found[1])
-                if self._catch_up(recipe, theirs) and theirs.index.is_settled:
-                    self._state = theirs
-                    return
-        started = time.monotonic()
-        state.index.settle(self._folder)
-        extra = {"action": "index.settle", "rows": len(state.index)}
-        extra["seconds"] = time.monotonic() - started
-        LOG.info("Put %d segments of the index into lists.", len(state.index), extra=extra)
+        if found is None or not found[0].is_settled:
+            return False
+        theirs = IndexState(found[0], recipe[0], state.identity, found[1])
+        with self._changing:
+            if not (self._catch_up(recipe, theirs) and theirs.index.is_settled):
+                return False
+            self._state = theirs
+        return True
+
+    def exact(
+        self, recipe: tuple[int, Recipe], queries: Vectors, k: int
+    ) -> list[tuple[Vector, Ids]]:
+        """Scores and segment ids of the best `k` rows for each of some queries (m, w), each row
+        compared with each: what `search` is held against."""
+        index = self._current(recipe).index
+        ids = index.ids()
+        best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
+        for start in range(0, ids.size, ROWS_AT_ONCE):
+            held, rows = index.rows(ids[start : start + ROWS_AT_ONCE])
+            for number, products in enumerate((rows @ queries.T).T):
+                scores = np.concatenate((best[number][0], products))
+                some = np.concatenate((best[number][1], held))
+                order = np.lexsort((some, -scores))[:k]
+                best[number] = scores[order], some[order]
+        return best
 
     def rebuild_if_needed(self, recipe: tuple[int, Recipe]) -> bool:
         """Build the index anew when its ids are not the catalog's; whether that was needed."""
