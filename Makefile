@@ -38,8 +38,16 @@ format: setup
 
 bench: bench-search bench-decoder bench-generator bench-ingest
 
+# REGIONS=1000000 takes half an hour, most of it for the library and for hnswlib's graph.
+REGIONS ?= 100000
+LARGE := .benchmarks/large-$(REGIONS)
+
 bench-search: setup
-	$(BIN)/python -m benchmarks.search --segments 100000
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[bench]"
+	test -d .benchmarks/like || $(BIN)/segsearch --library .benchmarks/like index $(DEMO_PICTURES)
+	$(BIN)/python -m benchmarks.large_library --like .benchmarks/like --library $(LARGE) --regions $(REGIONS)
+	$(BIN)/python -m benchmarks.search --library $(LARGE) \
+		--beside numpy --beside faiss-flat --beside hnswlib --beside usearch
 
 bench-decoder: setup
 	$(BIN)/python -m benchmarks.decoder --shape vit_b --shape sam2.1

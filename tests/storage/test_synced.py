@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from segsearch.core.arrays import Ids, VectorRows
-from segsearch.core.errors import DamageError
+from segsearch.core.errors import DamageError, DiskFullError
 from segsearch.core.mix import Mix
 from segsearch.core.types import FileStamp, Recipe
 from segsearch.storage.catalog import change_log
@@ -72,7 +73,7 @@ def library(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> IndexedCatalog:
     factory = ExactIndexFactory() if request.param == "exact" else FaissIndexFactory()
-    if request.param == "lists":  # each `save` has everything put into lists
+    if request.param == "lists":
         monkeypatch.setattr(faiss, "SETTLED_FROM", 1)
         monkeypatch.setattr(faiss, "BESIDE_ROWS", 0)
         monkeypatch.setattr(faiss, "BESIDE_SHARE", 0)
@@ -102,7 +103,7 @@ def test_a_change_by_another_process_reaches_it_too(library: IndexedCatalog) -> 
 def test_a_snapshot_is_taken_up_and_the_tail_replayed(
     library: IndexedCatalog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    library.index.save(ACTIVE)
+    library.index.settle(ACTIVE)
     library.store(12)
     library.catalog.remove_images([2])
     library.reopen()
@@ -130,10 +131,10 @@ def test_a_damaged_snapshot_is_passed_over_and_lost_nothing(
     damage: str, library: IndexedCatalog
 ) -> None:
     """Whichever of its files it is: those of both generations, one after another."""
-    library.index.save(ACTIVE)
+    library.index.settle(ACTIVE)
     library.store(13)
     library.catalog.remove_images([2])
-    library.index.save(ACTIVE)
+    library.index.settle(ACTIVE)
     files = [path for path in (library.folder / "index").iterdir() if path.name != "lock"]
     assert len(files) >= 4
     for file in files:
@@ -145,7 +146,7 @@ def test_a_damaged_snapshot_is_passed_over_and_lost_nothing(
 
 
 def test_losing_every_snapshot_loses_nothing(library: IndexedCatalog) -> None:
-    library.index.save(ACTIVE)
+    library.index.settle(ACTIVE)
     for path in (library.folder / "index").iterdir():
         path.unlink()
     library.reopen()
@@ -179,7 +180,7 @@ def test_an_index_that_was_not_built_to_the_end_is_not_searched(
 def test_two_generations_are_kept_and_nothing_else(library: IndexedCatalog) -> None:
     for seed in range(20, 24):
         library.store(seed)
-        library.index.save(ACTIVE)
+        library.index.settle(ACTIVE)
     folder = library.folder / "index"
     manifests = snapshots.manifests(folder)
     assert len(manifests) == 2
@@ -189,7 +190,7 @@ def test_two_generations_are_kept_and_nothing_else(library: IndexedCatalog) -> N
 
 
 def test_a_snapshot_of_another_mix_is_not_believed(library: IndexedCatalog) -> None:
-    library.index.save(ACTIVE)
+    library.index.settle(ACTIVE)
     library.mix = Mix(1.0, 0.0, 0.0)
     library.reopen()
     assert library.agrees()
@@ -198,7 +199,7 @@ def test_a_snapshot_of_another_mix_is_not_believed(library: IndexedCatalog) -> N
 def test_a_snapshot_of_another_library_is_not_believed(
     library: IndexedCatalog, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    library.index.save(ACTIVE)
+    library.index.settle(ACTIVE)
     folder = tmp_path_factory.mktemp("other")
     other = IndexedCatalog(folder, library.factory)
     for seed in range(4):
@@ -209,7 +210,7 @@ def test_a_snapshot_of_another_library_is_not_believed(
 
 
 def test_what_is_wrong_is_said(library: IndexedCatalog) -> None:
-    library.index.save(ACTIVE)
+    library.index.settle(ACTIVE)
     assert library.index.problems(ACTIVE) == []
     (manifest,) = snapshots.manifests(library.folder / "index")
     flip(library.folder / "index" / next(iter(snapshots.check(manifest).files)))
@@ -299,7 +300,45 @@ def test_searches_go_on_while_a_snapshot_is_made(
         publish(*given)
 
     monkeypatch.setattr(snapshots, "publish", looked)
-    library.index.save(ACTIVE)
+    library.index.settle(ACTIVE)
     assert meanwhile == [found]
     library.reopen()
     assert library.agrees()
+
+
+def test_a_full_disk_is_told_and_searches_go_on(
+    library: IndexedCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.index.settle(ACTIVE)
+    library.store(17)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        patch.setattr(np, "savez", full)
+        with pytest.raises(DiskFullError, match="Nothing is lost"):
+            library.index.settle(ACTIVE)
+        assert library.agrees()
+    library.index.settle(ACTIVE)
+    library.reopen()
+    assert library.agrees()
+    assert library.index.problems(ACTIVE) == []
+
+
+def test_what_another_process_has_put_in_order_is_taken_up(
+    library: IndexedCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SyncedIndex(
+        library.catalog, library.factory, library.folder / "index", lambda _: library.mix
+    )
+    assert other.open(ACTIVE).rows == 12
+    library.index.settle(ACTIVE)
+    monkeypatch.setattr(faiss.FaissIndex, "settle", lambda *_: pytest.fail("done again"))
+    other.settle(ACTIVE)
+    assert other.open(ACTIVE).is_settled
+    query = MIX.asked(np.eye(DIMENSION, dtype=np.float32)[0])
+    assert other.search(ACTIVE, query, 5) == library.index.search(ACTIVE, query, 5)
+    library.store(18)
+    assert np.array_equal(other.ids(ACTIVE), library.catalog.segment_ids(1))

@@ -64,6 +64,15 @@ class Manifest:
     files: dict[str, PartFile]
 
 
+def settle(folder: Path, index: VectorIndex) -> None:
+    """Put an index's rows in the order that searches want, as files for `save` to name. For one who
+    has `locked` the folder."""
+    try:
+        index.settle(folder)
+    except (OSError, RuntimeError) as problem:
+        raise _not_written("of the index in order", problem) from problem
+
+
 def save(folder: Path, index: VectorIndex, seq: int) -> list[str]:
     """Write the files of an index that are not there yet, for `publish` to name; the names of all.
     For one who has `locked` the folder."""

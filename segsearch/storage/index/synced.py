@@ -170,7 +170,7 @@ class SyncedIndex:
             if not self._take_up(recipe):
                 started = time.monotonic()
                 index = self._current(recipe).index
-                index.settle(self._folder)
+                snapshots.settle(self._folder, index)
                 seconds = time.monotonic() - started
                 extra = {"action": "index.settle", "rows": len(index), "seconds": seconds}
                 LOG.info("Put the index's %d segments into lists.", len(index), extra=extra)
