@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,7 @@ from segsearch.core.errors import (
     tells_of_full_disk,
 )
 from segsearch.storage.catalog.engine import create_engine, is_writable
+from segsearch.storage.catalog.unchanged import Unchanged
 
 # SQLite's names for a write that came to nothing, whatever the reason; `-shm` is its log's index.
 FAILED_WRITES = frozenset({"SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE", "SQLITE_CANTOPEN"})
@@ -26,6 +28,10 @@ LOG_INDEX_BYTES = 65_536  # twice what a new one takes
 IDS_PER_STATEMENT = 5_000  # SQLite takes 32,766 parameters
 # The database's clock in seconds since 1970.
 NOW: sa.ColumnElement[float] = sa.literal_column("(julianday('now') - 2440587.5) * 86400.0")
+
+# Ids that a statement takes as one parameter, whatever their number: its text stays the same, so it
+# is prepared once. `ids_parameter` gives the value.
+AMONG_IDS = sa.select(sa.func.json_each(sa.bindparam("ids")).table_valued("value").c.value)
 
 Value = TypeVar("Value")
 
@@ -37,6 +43,7 @@ class Database:
         self._file = file
         self.read_only = not is_writable(file)
         self._engine = create_engine(file, read_only=self.read_only)
+        self._unchanged = Unchanged(file)
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
@@ -57,7 +64,13 @@ class Database:
 
     def close(self) -> None:
         """Let go of the file."""
+        self._unchanged.close()
         self._engine.dispose()
+
+    def _since_written(self, key: Hashable, read: Callable[[], Value]) -> Value:
+        """What `read` returns, or has returned since anything was last written. Where nothing can
+        be written, others may write unseen: then it is read each time."""
+        return read() if self.read_only else self._unchanged.value(key, read)
 
 
 def read_only_sentence(file: Path) -> str:
@@ -106,6 +119,11 @@ def _has_no_room(file: Path, problem: BaseException | None) -> bool:
         return False
     disk = os.statvfs(file.parent)
     return disk.f_bavail * disk.f_frsize < LOG_INDEX_BYTES
+
+
+def ids_parameter(ids: Iterable[int]) -> dict[str, str]:
+    """The parameter of a statement with `AMONG_IDS`."""
+    return {"ids": json.dumps(list(ids))}
 
 
 def portions(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
