@@ -51,7 +51,8 @@ class Entered:
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a run sees of its paths, which are `roots` without a slash at the end: the stamps of
-    all `known` files, and those listed files that the catalog has otherwise, or not at all."""
+    the `known` files among and below them, and those listed files that the catalog has otherwise,
+    or not at all."""
 
     known: Mapping[str, FileStamp]
     roots: Sequence[str]
@@ -74,7 +75,9 @@ class Scan:
 
     def look(self, paths: Sequence[Path | str], listing: SourceListing) -> Look:
         """What there is to enter of the listing of these paths."""
-        known = self._catalog.file_stamps()
+        roots = [normal(path).rstrip("/") for path in paths]
+        known = self._catalog.stamps_below(roots)
+        known |= self._catalog.stamps_at(path for path in listing.files if path not in known)
         differing = {
             path: stamp
             for path, stamp in listing.files.items()
@@ -82,7 +85,7 @@ class Scan:
         }
         return Look(
             known=known,
-            roots=[normal(path).rstrip("/") for path in paths],
+            roots=roots,
             listing=listing,
             changed={path: stamp for path, stamp in differing.items() if path in known},
             new={path: stamp for path, stamp in differing.items() if path not in known},
@@ -146,7 +149,7 @@ class Scan:
             return StandIns()
         pictures = {name for raw in companions.values() for name in raw.pictures}
         states = self._catalog.states_at(sorted(pictures), recipe_id)
-        known = self._catalog.file_stamps()
+        known = self._catalog.stamps_at(companions)
         needed: dict[str, FileStamp] = {}
         for path, raw in companions.items():
             done = [name for name in raw.pictures if states.get(name) == State.DONE]

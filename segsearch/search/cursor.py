@@ -12,10 +12,10 @@ import hashlib
 import json
 import math
 import zlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
 from datetime import datetime
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, cast
 
 from segsearch.core.errors import QueryError
 from segsearch.core.query import Query
@@ -43,12 +43,24 @@ class Cursor:
 
 def question_of(query: Query, recipe: str) -> str:
     """What makes two queries the same but for their page: a short hash."""
-    plain = asdict(replace(query, cursor=None, limit=1))
+    plain = {name: value for name, value in _options(query) if name not in ("cursor", "limit")}
     text = json.dumps([recipe, plain], sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _plain(value: Any) -> str:
+def _options(query: Query) -> list[tuple[str, Any]]:
+    """What a query says that is not so anyway: most of it is, and takes long to write down."""
+    said = [(entry, getattr(query, entry.name)) for entry in fields(query)]
+    return [(entry.name, value) for entry, value in said if value != _usual(entry)]
+
+
+def _usual(entry: Field[Any]) -> Any:
+    return entry.default if entry.default_factory is MISSING else entry.default_factory()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return [type(value).__name__, asdict(cast(Any, value))]
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
     if isinstance(value, datetime):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
+from numpy.typing import NDArray
 
-from segsearch.core.arrays import Ids, Vector
+from segsearch.core.arrays import Ids, Vector, Vectors
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
     ImageTerm,
@@ -27,7 +28,7 @@ from segsearch.search.calibration import Calibration, RelevanceOfIds
 from segsearch.search.cursor import Cursor
 from segsearch.search.passing import Passing, is_among
 from segsearch.search.ranking import Nearest, Ranked, Rules
-from segsearch.search.relevance import Background, background, rounded
+from segsearch.search.relevance import Background, background, rounded, spread_of
 from segsearch.search.vectors import Active, QueryVectors, with_feedback
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.synced import SyncedIndex
@@ -36,9 +37,10 @@ from segsearch.storage.index.synced import SyncedIndex
 EXACT_IDS = 256
 IDS_AT_ONCE = 5_000  # SQLite takes 32,766 parameters
 PREFER_SPREADS = 1.0  # a whole or part may score so many spreads lower than what it stands for
+# ... that is measured on so many rows of the sample, spread over it: all of them would take longer
+# than the rest of a search, and these tell the spread to a twentieth.
+SPREAD_ROWS = 1_024
 PREFER_SLACK = 0.05  # ... and this much, as a cosine, where the library is too small for a spread
-
-Siblings = Callable[[int], list[Ranked]]  # the scored regions of an image, best first
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,12 @@ class Candidates:
     """The segments that pass, scored by one vector: the best k, and what chance would give.
 
     `relevances`, where words alone were asked for, compares with everyday words instead.
+    `measure` gives how far the query's scores spread by chance, where the library tells.
     """
 
     nearest: Nearest
     judge: Callable[[], Background | None] = lambda: None
+    measure: Callable[[], float | None] = lambda: None
     relevances: RelevanceOfIds | None = None
 
     @property
@@ -71,9 +75,16 @@ class Candidates:
         return self.relevance(scores, ids)[0] if scores else None
 
     @property
+    def spread(self) -> float | None:
+        """How far the query's scores spread by chance, from a part of the sample; None as for
+        `background`. Worked out each time."""
+        return self.measure()
+
+    @property
     def slack(self) -> float:
         """How much lower a whole or a part may score than what it stands for."""
-        return PREFER_SPREADS * self.background.spread if self.background else PREFER_SLACK
+        spread = self.spread
+        return PREFER_SLACK if spread is None else PREFER_SPREADS * spread
 
 
 class SearchEngine:
@@ -107,13 +118,17 @@ class SearchEngine:
         if query.prefer in (Prefer.WHOLE, Prefer.PART):
             accepts = ranking.preferred(query.prefer, candidates.slack, siblings)
         rules = self._rules(query, cursor, newest, accepts)
-        if query.prefer is Prefer.THING and things_asked(query.terms) and candidates.background:
-            rules = replace(rules, behind=candidates.slack)
+        follows = query.per_image > 1  # another region of a picture may
+        if follows and query.prefer is Prefer.THING and things_asked(query.terms):
+            rules = replace(rules, behind=candidates.spread)
         first_rules = replace(rules, per_image=1) if query.by_picture else rules
         ranked = ranking.rank(candidates.nearest, self.fetch, query.limit + 1, first_rules)
         page = ranked[: query.limit]
         shown = cursor.shown if cursor else ()
-        numbered = _grouped(page, rules, siblings) if query.by_picture else list(enumerate(page))
+        numbered = list(enumerate(page))
+        if query.by_picture:
+            siblings.look_up([segment.image_id for _, segment in page])
+            numbered = _grouped(page, rules, siblings)
         hits = self._hits(numbered, len(shown) + 1, candidates)
         following = None
         if len(ranked) > query.limit:
@@ -122,19 +137,14 @@ class SearchEngine:
 
     def _candidates(
         self, recipe: Active, query: Query, allowed: Ids | None
-    ) -> tuple[Candidates, Siblings, tuple[Pointed, ...]]:
+    ) -> tuple[Candidates, _Siblings, tuple[Pointed, ...]]:
         """What vectors find, the words of captions, or both; for captions alone no model runs."""
 
-        def by_words(words: str, k: int) -> fusion.Ranking:
-            if allowed is None:
-                return self._catalog.search_captions(words, k)
-            scores, ids = self._catalog.search_captions(words, fusion.ALL)
-            passes = is_among(np.array(ids, dtype=np.int64), allowed)
-            chosen = np.flatnonzero(passes)[:k].tolist()
-            return [scores[place] for place in chosen], [ids[place] for place in chosen]
+        def by_words(words: str, unwanted: str, k: int) -> fusion.Ranking:
+            return self._catalog.search_captions(words, k, without=unwanted, allowed=allowed)
 
         if query.captions == "only":
-            return Candidates(fusion.by_captions(query, by_words)), lambda _: [], ()
+            return Candidates(fusion.by_captions(query, by_words)), _Siblings(), ()
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
         judged = bool(query.like or query.unlike)
         words_only = query.captions == "off" and not judged and are_words(query.terms)
@@ -143,7 +153,8 @@ class SearchEngine:
         candidates = self.candidates(recipe, asked, allowed, things if words_only else None)
         if query.captions == "join":
             candidates = Candidates(fusion.joined(query, candidates.nearest, by_words))
-        return candidates, self._siblings(recipe, asked, allowed), pointed
+        siblings = _Siblings(partial(self._scored, recipe, asked, allowed))
+        return candidates, siblings, pointed
 
     def query_vector(
         self, recipe: Active, terms: Sequence[Term], like: Sequence[int], unlike: Sequence[int]
@@ -184,19 +195,22 @@ class SearchEngine:
 
         @cache
         def judge() -> Background | None:
-            return background(rows @ vector, count)
+            return background(_products(rows, vector), count)
+
+        def measure() -> float | None:
+            return spread_of(_products(rows[:: max(1, len(rows) // SPREAD_ROWS)], vector))
 
         others = None
         if words is not None:
             others = self._calibration.relevances(recipe, rows, (vector, words), count)
         if allowed is not None and allowed.size <= EXACT_IDS:
             scores, ids = self._index.scores(recipe, vector, allowed)
-            return Candidates(lambda k: (scores[:k], ids[:k]), judge, others)
+            return Candidates(lambda k: (scores[:k], ids[:k]), judge, measure, others)
 
         def nearest(k: int) -> tuple[list[float], list[int]]:
             return self._index.search(recipe, vector, k, allowed)
 
-        return Candidates(_remembered(nearest), judge, others)
+        return Candidates(_remembered(nearest), judge, measure, others)
 
     def fetch(self, ids: Sequence[int]) -> dict[int, Segment]:
         """Segments by id; those that are gone are left out."""
@@ -211,19 +225,17 @@ class SearchEngine:
         ids = sorted({segment.image_id for segment in segments})
         return {image.id: image for image in self._catalog.images(ids=ids, limit=len(ids))}
 
-    def _siblings(self, recipe: Active, vector: Vector, allowed: Ids | None) -> Siblings:
-        """Every segment of an image that passes, best first; looked up once an image."""
-
-        @cache
-        def siblings(image_id: int) -> list[Ranked]:
-            segments = {segment.id: segment for segment in self._catalog.segments_of(image_id)}
-            ids = np.array(sorted(segments), dtype=np.int64)
-            if allowed is not None:
-                ids = ids[is_among(ids, allowed)]
-            scores, held = self._index.scores(recipe, vector, ids)
-            return [(score, segments[number]) for score, number in zip(scores, held, strict=True)]
-
-        return siblings
+    def _scored(
+        self, recipe: Active, vector: Vector, allowed: Ids | None, image_ids: Sequence[int]
+    ) -> list[Ranked]:
+        """Every segment of some images that passes, best first."""
+        by_image = self._catalog.segments_by_image(image_ids)
+        segments = {segment.id: segment for some in by_image.values() for segment in some}
+        ids = np.array(sorted(segments), dtype=np.int64)
+        if allowed is not None:
+            ids = ids[is_among(ids, allowed)]
+        scores, held = self._index.scores(recipe, vector, ids)
+        return [(score, segments[number]) for score, number in zip(scores, held, strict=True)]
 
     def _rules(
         self,
@@ -261,6 +273,15 @@ class SearchEngine:
             if image is not None:
                 said = captions.get(segment.id, ())
                 yield Hit(first_rank + number, score, segment, image, relevance, said)
+
+
+def _products(rows: Vectors, vector: Vector) -> NDArray[np.float32]:
+    """The products (n,) of rows (n, w) with a query (w,).
+
+    Not by `@`: where cores are busy its threads wait for each other, 8 ms for what one of them
+    does in 0.1.
+    """
+    return np.asarray(np.einsum("nw,w->n", rows, vector))
 
 
 def are_words(terms: Sequence[Term]) -> bool:
@@ -304,9 +325,30 @@ def _remembered(nearest: Nearest) -> Nearest:
     return once
 
 
-def _grouped(heads: Sequence[Ranked], rules: Rules, siblings: Siblings) -> list[tuple[int, Ranked]]:
+class _Siblings:
+    """The scored regions of images, best first; each image's are looked up once, by `find`."""
+
+    def __init__(self, find: Callable[[Sequence[int]], list[Ranked]] = lambda _: []) -> None:
+        self._find = find
+        self._known: dict[int, list[Ranked]] = {}
+
+    def look_up(self, image_ids: Sequence[int]) -> None:
+        """Look the regions of several images up together."""
+        new = [image_id for image_id in dict.fromkeys(image_ids) if image_id not in self._known]
+        self._known |= {image_id: [] for image_id in new}
+        for score, segment in self._find(new) if new else ():
+            self._known[segment.image_id].append((score, segment))
+
+    def __call__(self, image_id: int) -> list[Ranked]:
+        self.look_up([image_id])
+        return self._known[image_id]
+
+
+def _grouped(
+    heads: Sequence[Ranked], rules: Rules, siblings: _Siblings
+) -> list[tuple[int, Ranked]]:
     """The regions of each head's picture, beside the picture's number in the page."""
-    alone = replace(rules, below=None, closed=frozenset())
+    alone = replace(rules, below=None, closed=frozenset(), alike=None)
     return [
         (number, pair)
         for number, (_, head) in enumerate(heads)

@@ -12,12 +12,11 @@ from segsearch.search.vectors import check_text
 
 Ranking = tuple[list[float], list[int]]  # scores and segment ids, best first
 Nearest = Callable[[int], Ranking]  # the best k
-ByWords = Callable[[str, int], Ranking]  # the best k for words
+ByWords = Callable[[str, str, int], Ranking]  # the best k for words, without what others find
 
 # Cormack, Clarke & Buettcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank
 # Learning Methods", SIGIR 2009: the constant that keeps the first ranks from deciding alone.
 RANK_OFFSET = 60
-ALL = 2**31  # more than any library's captions
 DEPTH = 1_000  # of each ranking that is joined, however many regions are asked for
 
 
@@ -83,12 +82,7 @@ def _by_captions(query: Query, by_words: ByWords, k: int) -> Ranking:
     words, unwanted_words = _words(query, 1), _words(query, -1)
     if not words:
         return [], []
-    if not unwanted_words:
-        return by_words(words, k)
-    refused = set(by_words(unwanted_words, ALL)[1])
-    pairs = zip(*by_words(words, ALL), strict=True)
-    kept = [(score, segment_id) for score, segment_id in pairs if segment_id not in refused][:k]
-    return [score for score, _ in kept], [segment_id for _, segment_id in kept]
+    return by_words(words, unwanted_words, k)
 
 
 def _words(query: Query, sign: int) -> str:

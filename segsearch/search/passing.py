@@ -27,7 +27,7 @@ class Passing:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._kept: OrderedDict[tuple[int, Filters], Ids] = OrderedDict()
-        self._version: int | None = None
+        self._version: tuple[int, int] | None = None
         self._lock = threading.Lock()
 
     def ids(self, recipe: Active, filters: Filters) -> Ids:

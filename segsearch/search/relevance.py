@@ -30,6 +30,7 @@ CENSORED = 0.01  # its highest part, which may be what was asked for, is only co
 MOST_START = 1.8
 MOST_SCALE = 0.8
 LOWER = 0.16
+LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def background(scores: NDArray[np.float32], count: int) -> Background | None:
         return None
     levels = np.quantile(scores.astype(np.float64), [LOWER, 0.5, 1 - TAIL, 1 - CENSORED])
     low, middle, start, censored = levels.tolist()
-    spread = max(middle - low, 1e-6)
+    spread = max(middle - low, LEAST_SPREAD)
     above = scores[scores > start].astype(np.float64)
     inside = max(1, int(np.count_nonzero(above < censored)))
     # Maximum likelihood for an exponential tail of which the highest values are censored.
@@ -88,6 +89,15 @@ def background(scores: NDArray[np.float32], count: int) -> Background | None:
         count=count,
         is_known=scores.size >= MIN_SAMPLE,
     )
+
+
+def spread_of(scores: NDArray[np.float32]) -> float | None:
+    """The lower spread of a query's cosines (m,) with a sample, as `Background` has it; None when
+    the sample is too small."""
+    if scores.size < MIN_SPREAD_SAMPLE:
+        return None
+    low, middle = np.quantile(scores.astype(np.float64), [LOWER, 0.5])
+    return max(float(middle - low), LEAST_SPREAD)
 
 
 def rounded(relevance: float) -> str:

@@ -48,7 +48,7 @@ class Maintenance:
 
         Web addresses are not asked for each file, an `index` of them looks at each.
         """
-        gone, unknown = self._sources.missing(self._catalog.file_stamps())
+        gone, unknown = self._sources.missing(path for path, _ in self._catalog.known_files())
         sentences = [
             f"{count} known {'file is' if count == 1 else 'files are'} gone from {folder!r}: "
             "`segsearch index` and `segsearch prune` forget them, or `segsearch remove` where the "
@@ -136,7 +136,8 @@ class Maintenance:
         another of them; the library's own is not named."""
         own = f"{normal(self._library)}/"
         outermost: list[str] = []
-        for place in sorted(set(map(folder_of, self._catalog.file_stamps()))):
+        folders = {folder_of(path) for path, _ in self._catalog.known_files()}
+        for place in sorted(folders):
             inside = outermost and f"{place}/".startswith(f"{outermost[-1].rstrip('/')}/")
             if not inside and not f"{place}/".startswith(own):
                 outermost.append(place)

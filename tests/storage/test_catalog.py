@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from segsearch.core.errors import BusyError, DamageError, LibraryVersionError
 from segsearch.core.types import Claim, FileStamp, Recipe, State
 from segsearch.media.sources.base import stamped
 from segsearch.storage.catalog.engine import (
+    SCHEMA,
     check_schema,
     create_engine,
     migrations_config,
@@ -211,7 +213,7 @@ def test_a_run_for_a_recipe_that_is_gone_is_told_to_try_again(call: str, catalog
     }
     with pytest.raises(BusyError, match="switched the library to other models"):
         calls[call]()
-    assert list(catalog.file_stamps()) == ["/a"]
+    assert list(dict(catalog.known_files())) == ["/a"]
 
 
 def test_images_below_a_folder_are_found_whatever_its_name(catalog: Catalog) -> None:
@@ -232,7 +234,7 @@ def test_images_below_a_folder_are_found_whatever_its_name(catalog: Catalog) -> 
 def test_a_file_of_any_time_is_known_again(mtime_ns: int, catalog: Catalog) -> None:
     stamp = stamped(1, mtime_ns)  # as a clock gone wrong, or `touch`, leaves it
     catalog.record_file("/a", stamp, "sha", catalog.register_recipe(RECIPE))
-    assert catalog.file_stamps() == {"/a": stamp}
+    assert dict(catalog.known_files()) == {"/a": stamp}
     assert stamp != stamped(1, mtime_ns + 1)
 
 
@@ -256,6 +258,21 @@ def test_damage_is_found_and_named(words: str, catalog: Catalog, tmp_path: Path)
     engine.dispose()
     problems = list(catalog.problems((1, RECIPE)))
     assert any(words in problem for problem in problems), problems
+
+
+def test_the_schema_that_is_asked_for_is_the_newest_of_the_migrations() -> None:
+    assert ScriptDirectory.from_config(migrations_config()).get_current_head() == SCHEMA
+
+
+def test_a_catalog_of_two_revisions_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "c.sqlite"
+    Catalog(file).close()
+    engine = create_engine(file)
+    with engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO alembic_version VALUES ('0008')"))
+    engine.dispose()
+    with pytest.raises(DamageError, match="2 revisions"):
+        Catalog(file)
 
 
 def test_a_catalog_of_a_later_version_is_refused(tmp_path: Path) -> None:

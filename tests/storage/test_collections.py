@@ -56,7 +56,7 @@ def test_an_edited_file_stays_in_its_collections(catalog: Catalog) -> None:
     edited = store(catalog, "/1", 3)
     assert catalog.image_ids_of("a") == [second, edited]
     assert catalog.image_ids_of("b") == [edited]
-    catalog.record_file("/1", catalog.file_stamps()["/1"], "sha-2", 1)  # now a copy of /2
+    catalog.record_file("/1", dict(catalog.known_files())["/1"], "sha-2", 1)  # now a copy of /2
     assert catalog.image_ids_of("a") == catalog.image_ids_of("b") == [second]
     assert catalog.image_ids_of("other") == []
 
@@ -106,7 +106,7 @@ def test_removed_segments_are_logged_and_are_no_damage(catalog: Catalog) -> None
 
 def test_statistics_count_what_is_there(catalog: Catalog) -> None:
     store(catalog, "/1", 1, segments=2)
-    catalog.record_file("/2", catalog.file_stamps()["/1"], "sha-2", 1)
+    catalog.record_file("/2", dict(catalog.known_files())["/1"], "sha-2", 1)
     found = catalog.statistics()
     assert (found["images"], found["segments"]) == (2, 2)
     assert found["states"] == {"done": 1, "pending": 1}

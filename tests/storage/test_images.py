@@ -178,5 +178,5 @@ def test_a_library_of_the_first_schema_is_brought_up_and_loses_nothing(tmp_path:
     assert found.info == PictureInfo(30, 20, "PNG", camera="Acme", size_bytes=123)
     assert (found.paths, found.tags, found.near_duplicates) == (("/a",), (), ())
     assert catalog.counts()["segments"] == 1
-    assert catalog.file_stamps() == {"/a": FileStamp(123, 456)}
+    assert dict(catalog.known_files()) == {"/a": FileStamp(123, 456)}
     catalog.close()

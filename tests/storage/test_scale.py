@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import sqlite3
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from segsearch.core.filters import Filters
 from segsearch.core.types import FileStamp, JobState, Origin, Recipe
 from segsearch.export.coco import write_coco
 from segsearch.export.documents import write_json_lines
-from segsearch.storage.catalog import change_log
+from segsearch.storage.catalog import captions, change_log, files
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import DIMENSION, RECIPE, describe
@@ -86,6 +87,11 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "active_recipe": lambda c: c.active_recipe(),
     "register_recipe": lambda c: c.register_recipe(OTHER),
     "generation_under_way": lambda c: c.generation_under_way(),
+    "known_files": lambda c: [*c.known_files()],
+    "stamps_at": lambda c: c.stamps_at(["/pictures/1.jpg"]),
+    "stamps_below": lambda c: c.stamps_below(["/pictures", "/pictures/1.jpg"]),
+    "forget_paths": lambda c: c.forget_paths(["/pictures/1.jpg", "/pictures/2.jpg"]),
+    "queue_all": lambda c: c.queue_all(1, retry_failed=True),
     "record_file": lambda c: c.record_file("/new.jpg", FileStamp(1, 1), "sha-new", 1),
     "record_files": lambda c: c.record_files([SeenFile("/other.jpg", FileStamp(1, 1), "sha-o")], 1),
     "find_images": lambda c: c.find_images(["/pictures"]),
@@ -148,14 +154,12 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "extend": lambda c: c.extend([held(c, "e")], 60),
     "put_back": lambda c: c.put_back(held(c, "p"), "It fell.", pause_seconds=9, counts="crashes"),
     "quarantine": lambda c: c.quarantine(held(c, "q"), "It fell."),
+    "forgive_crash": lambda c: c.forgive_crash(1, [1, 2]),
     "fail": lambda c: c.fail(held(c, "f"), "It is none.", gone=True),
 }
 # Those that may read everything, and why.
 WHOLE = {
-    "file_stamps": "a run compares every file with what is known of it",
-    "queue_all": "another recipe takes every picture",
     "switch_recipe": "every segment of the recipe before goes",
-    "forget_paths": "it looks for every picture without a path: once a removal",
     "problems": "verify",
     "repair": "repair",
     "backup": "all is copied",
@@ -246,6 +250,79 @@ def test_regions_of_a_few_pictures_are_read_in_a_few_statements(large: Catalog) 
     with statements() as sent:
         assert len(list(large.regions(image_ids=[5, 3_000, 9_999_999]))) == 100
     assert len(sent) < 10
+
+
+def test_known_files_are_read_some_at_a_time(
+    large: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PAGE_PATHS", 150)
+    known = large.known_files()
+    with statements() as sent:
+        first = dict(itertools.islice(known, 300))
+    assert len([one for one in sent if one.startswith("SELECT")]) == 2
+    every = {**first, **dict(known)}
+    assert list(every) == sorted(every)
+    many = {f"/many/{number}.jpg": FileStamp(1, 1) for number in range(1, 4_001)}
+    assert every == {**many, **{path: every[path] for path in every.keys() - many.keys()}}
+
+
+def test_a_pass_over_one_path_reads_no_other_stamps(large: Catalog) -> None:
+    with statements() as sent:
+        below = large.stamps_below(["/many/7.jpg", "/elsewhere"])
+        at = large.stamps_at(["/many/8.jpg", "/none.jpg"])
+    assert below == {"/many/7.jpg": FileStamp(1, 1)}
+    assert at == {"/many/8.jpg": FileStamp(1, 1)}
+    assert len([one for one in sent if one.startswith("SELECT")]) == 3
+
+
+def test_a_switch_leaves_the_change_log_and_says_each_image_once(catalog: Catalog) -> None:
+    other = catalog.register_recipe(OTHER)
+    assert catalog.queue_all(other) == 6
+    while claim := catalog.claim(other, "me", 60):
+        assert catalog.commit(claim, describe(claim.image_id, 2))
+    newest = catalog.newest_change()
+    with statements() as sent:
+        assert catalog.switch_recipe(other)
+    assert catalog.newest_change() == newest
+    assert catalog.segment_ids(1).size == 0
+    assert catalog.segment_ids(other).size == 12
+    assert len(sent) < 15
+    assert list(catalog.problems((other, OTHER))) == []
+
+
+def test_captions_are_carried_over_in_pages(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(captions, "CARRIED_AT_ONCE", 4)
+    for segment_id in range(1, 19):
+        assert catalog.add_caption(segment_id, f"Number {segment_id}.", ORIGIN)
+    other = catalog.register_recipe(OTHER)
+    catalog.queue_all(other)
+    for number in range(6):
+        claim = catalog.claim(other, "me", 60)
+        assert claim is not None
+        assert catalog.commit(claim, describe(number, 3))
+    assert catalog.switch_recipe(other)
+    ids = catalog.segment_ids(other).tolist()
+    told = {caption.text for some in catalog.captions(ids).values() for caption in some}
+    assert told == {f"Number {number}." for number in range(1, 19)}
+
+
+def test_captions_that_pass_a_filter_are_found_and_no_others_held(catalog: Catalog) -> None:
+    for segment_id in range(1, 19):
+        text = "a red kite" if segment_id % 2 else "a red kite at sea"
+        assert catalog.add_caption(segment_id, text, ORIGIN)
+    scores, every = catalog.search_captions("red kite", 99)
+    assert len(every) == 18
+    allowed = np.array([2, 3, 5, 8, 13], np.int64)
+    known = dict(zip(every, scores, strict=True))
+    for k in (1, 3, 9):
+        expected = [number for number in every if number in {2, 3, 5, 8, 13}][:k]
+        found = catalog.search_captions("red kite", k, allowed=allowed)
+        assert found == ([known[number] for number in expected], expected)
+        without = catalog.search_captions("red kite", k, without="sea", allowed=allowed)
+        assert without[1] == [number for number in every if number in {3, 5, 13}][:k]
+    assert catalog.search_captions("red", 9, allowed=allowed[:0]) == ([], [])
 
 
 def test_the_log_is_pruned_and_an_index_that_lies_behind_compares_ids(

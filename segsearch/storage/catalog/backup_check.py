@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
 
 from segsearch.core.errors import DamageError, InputError, PathError
 from segsearch.core.names import check_tag, checked_name
@@ -100,6 +99,8 @@ def _schema(db: sqlite3.Connection) -> Schema:
 
 def _made_at(revision: str) -> Schema:
     """What our migrations make up to a revision."""
+    from alembic import command  # nothing else here needs it, and few restore
+
     engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
     config = migrations_config()
     try:

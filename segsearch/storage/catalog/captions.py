@@ -7,25 +7,36 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from segsearch.core.arrays import Ids
 from segsearch.core.types import Box, Caption, Mask, Origin
 from segsearch.masks.rle import iou
-from segsearch.storage.catalog.counters import tallies
-from segsearch.storage.catalog.database import NOW, Database, portions
+from segsearch.storage.catalog.counters import CounterMixin, tallies
+from segsearch.storage.catalog.database import AMONG_IDS, NOW, ids_parameter, portions
 from segsearch.storage.catalog.rows import iso
 from segsearch.storage.catalog.tables import ACTIVE_RECIPE, CAPTION, IMAGE, RECIPE, SEGMENT
 
 MOST_WORDS = 32  # of a query, the first ones count
 LEAST_SHARE = 0.3  # of the words' weight, or a caption is no answer: "a" alone is none
+CARRIED_AT_ONCE = 1_000  # segments whose captions are carried over together
 CARRIED_IOU = 0.8  # what was said of one mask holds for another that overlaps it so much
 COMMON_SHARE = 0.8  # of the captions; a word in more of them counts only where no other does
+PAGE_ROWS = 1_000  # of an answer, looked at together
 MASK_COLUMNS = ("id", "x0", "y0", "x1", "y1", "area", "counts")
 WORDS = sa.table("caption_words", sa.column("rowid"), sa.column("caption_words"))
 
 
-class CaptionMixin(Database):
+_NEWEST_FIRST = (
+    sa.select(CAPTION)
+    .where(CAPTION.c.segment_id.in_(AMONG_IDS))
+    .order_by(CAPTION.c.created_at.desc(), CAPTION.c.id.desc())
+)
+
+
+class CaptionMixin(CounterMixin):
     """The part of the catalog that holds captions."""
 
     def add_caption(self, segment_id: int, text: str, origin: Origin) -> bool:
@@ -50,12 +61,12 @@ class CaptionMixin(Database):
 
     def captions(self, segment_ids: Sequence[int]) -> dict[int, tuple[Caption, ...]]:
         """The captions of those of these segments that have some, newest first."""
+        if not segment_ids or not self._kept_count("captions"):
+            return {}
         captions: dict[int, list[Caption]] = defaultdict(list)
-        newest = sa.select(CAPTION).order_by(CAPTION.c.created_at.desc(), CAPTION.c.id.desc())
         with self._reading() as db:
-            for portion in portions(segment_ids):
-                for row in db.execute(newest.where(CAPTION.c.segment_id.in_(portion))):
-                    captions[row.segment_id].append(_caption(row))
+            for row in db.execute(_NEWEST_FIRST, ids_parameter(segment_ids)).all():
+                captions[row.segment_id].append(_caption(row))
         return {segment_id: tuple(texts) for segment_id, texts in captions.items()}
 
     def captioned(self, segment_ids: Sequence[int], origin: Origin) -> set[int]:
@@ -71,23 +82,33 @@ class CaptionMixin(Database):
                 )
         return captioned
 
-    def search_captions(self, words: str, k: int) -> tuple[list[float], list[int]]:
+    def search_captions(
+        self, words: str, k: int, *, without: str = "", allowed: Ids | None = None
+    ) -> tuple[list[float], list[int]]:
         """Scores and ids of the `k` segments whose captions hold most of the words, best first.
 
-        A score is the share, in (0, 1], of the weight of the words that a caption holds; rare
-        words weigh more. Any text may be asked for; one without words finds nothing.
+        Of the `allowed` ids (n,), ascending, where they are given, and none that the words
+        `without` would find. A score is the share, in (0, 1], of the weight of the words that a
+        caption holds; rare words weigh more. Any text may be asked for; one without words finds
+        nothing. No more than the `k` are held in memory, however many captions there are.
         """
-        phrases = phrases_of(words)
         with self._reading() as db:
             total = tallies(db, None).get("captions", Counter()).total()
-            counts = {phrase: _count(db, phrase) for phrase in phrases}
-            rare = [phrase for phrase in phrases if counts[phrase] <= COMMON_SHARE * total]
-            weights = {phrase: weight_of(counts[phrase], total) for phrase in rare or phrases}
-            known = {phrase: weight for phrase, weight in weights.items() if counts[phrase]}
-            if not known:
+            best = _holding(db, words, total)
+            if best is None:
                 return [], []
-            best = db.execute(_best(known, sum(weights.values()), k)).all()
-        return [row.score for row in best], [row.segment_id for row in best]
+            unwanted = _holding(db, without, total)
+            if unwanted is not None:
+                others = unwanted.with_only_columns(unwanted.selected_columns[0]).order_by(None)
+                best = best.where(SEGMENT.c.id.not_in(others.correlate(None)))
+            if allowed is None:
+                best = best.limit(k)
+            cursor: Any = db.execute(best).cursor  # the driver's own: rows as they come
+            pairs: list[tuple[int, float]] = []
+            while len(pairs) < k and (rows := cursor.fetchmany(PAGE_ROWS)):
+                pairs += rows if allowed is None else _among(rows, allowed)
+            cursor.close()
+        return [score for _, score in pairs[:k]], [segment_id for segment_id, _ in pairs[:k]]
 
 
 def phrases_of(words: str) -> list[str]:
@@ -114,20 +135,28 @@ def carry_captions(db: sa.Connection, recipe_id: int) -> None:
     """Give what was said of the active recipe's segments to those of another that they match.
 
     The best match of a segment in its image takes its captions, from IoU `CARRIED_IOU` on; what
-    it has been told itself stays.
+    it has been told itself stays. Some segments at a time are held in memory.
     """
-    best: dict[int, tuple[float, int]] = {}
-    for row in db.execute(_alike(recipe_id)):
-        overlap = iou(_mask(row, "old"), _mask(row, "new"))
-        if overlap >= CARRIED_IOU and overlap > best.get(row.old_id, (0.0, 0))[0]:
-            best[row.old_id] = overlap, row.new_id
-    if best:
-        db.execute(_copied(), [{"from_id": old, "to_id": new} for old, (_, new) in best.items()])
+    captioned = sa.select(CAPTION.c.segment_id).distinct().order_by(CAPTION.c.segment_id)
+    after = 0
+    while page := db.execute(
+        captioned.where(CAPTION.c.segment_id > after).limit(CARRIED_AT_ONCE)
+    ).all():
+        segment_ids = [segment_id for (segment_id,) in page]
+        after = segment_ids[-1]
+        best: dict[int, tuple[float, int]] = {}
+        for row in db.execute(_alike(recipe_id), ids_parameter(segment_ids)).all():
+            overlap = iou(_mask(row, "old"), _mask(row, "new"))
+            if overlap >= CARRIED_IOU and overlap > best.get(row.old_id, (0.0, 0))[0]:
+                best[row.old_id] = overlap, row.new_id
+        if best:
+            pairs = [{"from_id": old, "to_id": new} for old, (_, new) in best.items()]
+            db.execute(_copied(), pairs)
 
 
 def _alike(recipe_id: int) -> sa.Select[Any]:
-    """Captioned segments of the active recipe beside each one of another recipe that may match:
-    neither areas nor boxes rule out that the masks reach `CARRIED_IOU`."""
+    """Those of some segments that are the active recipe's beside each one of another recipe that
+    may match: neither areas nor boxes rule out that the masks reach `CARRIED_IOU`."""
     old, new = SEGMENT.alias("old"), SEGMENT.alias("new")
     least, most = sa.func.min, sa.func.max  # of two values, not of rows
     across = least(old.c.x1, new.c.x1) - most(old.c.x0, new.c.x0)
@@ -141,7 +170,7 @@ def _alike(recipe_id: int) -> sa.Select[Any]:
         .join_from(old, new, new.c.image_id == old.c.image_id)
         .join(IMAGE, IMAGE.c.id == old.c.image_id)
         .where(old.c.recipe_id == ACTIVE_RECIPE, new.c.recipe_id == recipe_id)
-        .where(old.c.id.in_(sa.select(CAPTION.c.segment_id)))
+        .where(old.c.id.in_(AMONG_IDS))
         .where(least(old.c.area, new.c.area) >= needed, across > 0, across * down >= needed)
         .order_by(old.c.id, new.c.id)
     )
@@ -184,7 +213,27 @@ def _count(db: sa.Connection, phrase: str) -> int:
     return int(db.execute(query).scalar_one())
 
 
-def _best(weights: dict[str, float], total_weight: float, k: int) -> sa.Select[Any]:
+def _among(rows: Sequence[tuple[int, float]], allowed: Ids) -> list[tuple[int, float]]:
+    """Those of some rows whose id is among the allowed ones, which ascend."""
+    if not allowed.size:
+        return []
+    ids = np.array([segment_id for segment_id, _ in rows], np.int64)
+    places = np.minimum(np.searchsorted(allowed, ids), allowed.size - 1)
+    return [row for row, fits in zip(rows, allowed[places] == ids, strict=True) if fits]
+
+
+def _holding(db: sa.Connection, words: str, total: int) -> sa.Select[Any] | None:
+    """The segments that words find among `total` captions, and their scores, best first; None
+    where no caption holds any of them."""
+    phrases = phrases_of(words)
+    counts = {phrase: _count(db, phrase) for phrase in phrases}
+    rare = [phrase for phrase in phrases if counts[phrase] <= COMMON_SHARE * total]
+    weights = {phrase: weight_of(counts[phrase], total) for phrase in rare or phrases}
+    known = {phrase: weight for phrase, weight in weights.items() if counts[phrase]}
+    return _best(known, sum(weights.values())) if known else None
+
+
+def _best(weights: dict[str, float], total_weight: float) -> sa.Select[Any]:
     """Segments of the active recipe by the share of the words' weight in one of their captions.
 
     Of equal ones the shorter caption comes first: it says less besides.
@@ -217,7 +266,6 @@ def _best(weights: dict[str, float], total_weight: float, k: int) -> sa.Select[A
         .where(RECIPE.c.active)
         .group_by(segment_id)
         .order_by(score.desc(), sa.func.min(length), segment_id)
-        .limit(k)
     )
 
 

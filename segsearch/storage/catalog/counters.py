@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.tables import (
     CAPTION,
     COUNTER,
@@ -28,6 +29,20 @@ def tallies(db: sa.Connection, recipe_id: int | None) -> dict[str, Counter[str]]
         if count > 0:
             kept.setdefault(kind, Counter())[key] = count
     return kept
+
+
+class CounterMixin(Database):
+    """The part of the catalog that knows how much of something there is."""
+
+    def _kept_count(self, kind: str) -> int:
+        """How many there are of a kind that no recipe has a say in."""
+
+        def read() -> dict[str, Counter[str]]:
+            with self._reading() as db:
+                return tallies(db, None)
+
+        kept = self._since_written("tallies", read)
+        return kept.get(kind, Counter()).total()
 
 
 def counter_problems(db: sa.Connection) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +20,7 @@ from segsearch.core.errors import (
     tells_of_full_disk,
 )
 from segsearch.storage.catalog.engine import create_engine, is_writable
+from segsearch.storage.catalog.unchanged import Unchanged
 
 # SQLite's names for a write that came to nothing, whatever the reason; `-shm` is its log's index.
 FAILED_WRITES = frozenset({"SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE", "SQLITE_CANTOPEN"})
@@ -28,6 +28,10 @@ LOG_INDEX_BYTES = 65_536  # twice what a new one takes
 IDS_PER_STATEMENT = 5_000  # SQLite takes 32,766 parameters
 # The database's clock in seconds since 1970.
 NOW: sa.ColumnElement[float] = sa.literal_column("(julianday('now') - 2440587.5) * 86400.0")
+
+# Ids that a statement takes as one parameter, whatever their number: its text stays the same, so it
+# is prepared once. `ids_parameter` gives the value.
+AMONG_IDS = sa.select(sa.func.json_each(sa.bindparam("ids")).table_valued("value").c.value)
 
 Value = TypeVar("Value")
 
@@ -39,8 +43,7 @@ class Database:
         self._file = file
         self.read_only = not is_writable(file)
         self._engine = create_engine(file, read_only=self.read_only)
-        self._watch: sqlite3.Connection | None = None
-        self._watching = threading.Lock()
+        self._unchanged = Unchanged(file)
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
@@ -59,29 +62,21 @@ class Database:
         """The library's folder, in which the file lies."""
         return self._file.parent
 
-    def version(self) -> int | None:
-        """A number that is another one whenever anything has been committed, by any process; what
-        was read under it still holds. None where nobody can know.
-
-        A connection that writes nothing itself asks SQLite for its `data_version`.
-        """
-        if self.read_only:
-            return None  # each transaction opens the file anew
-        with self._watching:
-            try:
-                if self._watch is None:
-                    self._watch = sqlite3.connect(self._file, check_same_thread=False)
-                return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
-            except sqlite3.Error:
-                return None  # whoever reads next says what is wrong
+    def version(self) -> tuple[int, int] | None:
+        """Another one whenever anything has been committed, by any process; what was read under it
+        still holds. None where nobody can know."""
+        # Where nothing can be written, each transaction opens the file anew.
+        return None if self.read_only else self._unchanged.version()
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._watching:
-            if self._watch is not None:
-                self._watch.close()
-                self._watch = None
+        self._unchanged.close()
         self._engine.dispose()
+
+    def _since_written(self, key: Hashable, read: Callable[[], Value]) -> Value:
+        """What `read` returns, or has returned since anything was last written. Where nothing can
+        be written, others may write unseen: then it is read each time."""
+        return read() if self.read_only else self._unchanged.value(key, read)
 
 
 def read_only_sentence(file: Path) -> str:
@@ -130,6 +125,11 @@ def _has_no_room(file: Path, problem: BaseException | None) -> bool:
         return False
     disk = os.statvfs(file.parent)
     return disk.f_bavail * disk.f_frsize < LOG_INDEX_BYTES
+
+
+def ids_parameter(ids: Iterable[int]) -> dict[str, str]:
+    """The parameter of a statement with `AMONG_IDS`."""
+    return {"ids": json.dumps(list(ids))}
 
 
 def portions(values: Sequence[Value]) -> Iterator[Sequence[Value]]:

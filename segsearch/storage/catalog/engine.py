@@ -1,4 +1,8 @@
-"""Opens the catalog's database: pragmas, immediate write transactions, schema by Alembic."""
+"""Opens the catalog's database: pragmas, immediate write transactions, schema by Alembic.
+
+Alembic is imported where a schema is not this version's, and nowhere else: that takes longer than
+everything else here.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,25 @@ from contextlib import closing
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import event
 
 from segsearch.core.errors import DamageError, DiskFullError, LibraryVersionError
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 LOG = logging.getLogger(__name__)
+SCHEMA = "0009"  # the newest of the migrations' revisions
 BUSY_TIMEOUT_MS = 30_000
 # Seven segments' pairs of 512-dimensional vectors fill a page; at 4,096 bytes half of it is empty.
 PAGE_BYTES = 16_384
+_REVISIONS = "SELECT version_num FROM alembic_version"
+_REVISION_TABLE = sa.text(
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+)
 ROOM = 2  # times the file: what an upgrade writes to the log and adds, and what a packing takes
 
 
@@ -91,6 +98,8 @@ def _begin(connection: sa.Connection) -> None:
 
 def migrations_config() -> Config:
     """Alembic's configuration for the migrations, from the checkout or the installed package."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_migrations_folder()).replace("%", "%%"))
     return config
@@ -111,33 +120,36 @@ def schema_revision(engine: sa.Engine) -> str | None:
     """
     try:
         with engine.connect().execution_options(reader=True) as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            if connection.execute(_REVISION_TABLE).first() is None:
+                return None
+            revisions = connection.exec_driver_sql(_REVISIONS).scalars().all()
     except sa.exc.OperationalError:
         raise
     except sa.exc.DatabaseError as problem:
         raise DamageError(f"The catalog cannot be read: {problem.orig}.") from problem
+    if len(revisions) > 1:
+        raise DamageError(f"The catalog's tables stand at {len(revisions)} revisions at once.")
+    return str(revisions[0]) if revisions else None
 
 
 def check_schema(engine: sa.Engine) -> None:
     """LibraryVersionError unless the schema is this version's; for what cannot be upgraded."""
-    script = ScriptDirectory.from_config(migrations_config())
-    head = script.get_current_head()
     revision = schema_revision(engine)
-    _refuse_later(script, revision)
-    if revision != head:
+    if revision != SCHEMA:
+        _refuse_later(revision)
         raise LibraryVersionError(
             f"The library is read-only and has schema {revision!r}, this segsearch reads "
-            f"{head!r}: open it once where it can be written."
+            f"{SCHEMA!r}: open it once where it can be written."
         )
 
 
 def check_revision(db: sqlite3.Connection) -> str:
     """The revision a foreign database says it stands at; DamageError where that is not one,
     LibraryVersionError for one of a later segsearch."""
-    revisions = [row[0] for row in db.execute("SELECT version_num FROM alembic_version")]
+    revisions = [row[0] for row in db.execute(_REVISIONS)]
     if len(revisions) != 1 or not isinstance(revisions[0], str):
         raise DamageError(f"it has {len(revisions)} revisions of its tables, expected one")
-    _refuse_later(ScriptDirectory.from_config(migrations_config()), revisions[0])
+    _refuse_later(revisions[0])
     return revisions[0]
 
 
@@ -147,29 +159,34 @@ def upgrade(engine: sa.Engine) -> None:
     LibraryVersionError when it comes from a later version, DiskFullError where the disk has less
     room than an upgrade takes; then nothing has changed.
     """
-    config = migrations_config()
-    script = ScriptDirectory.from_config(config)
     revision = schema_revision(engine)
-    if revision != script.get_current_head():
-        _refuse_later(script, revision)
+    if revision != SCHEMA:
+        _refuse_later(revision)
         if revision is not None:
             _check_room(engine)
-        with engine.connect() as connection:
-            # A table that others hang on is made anew, and SQLite heeds this outside of a
-            # transaction alone (https://www.sqlite.org/lang_altertable.html#otheralter).
-            pragma = connection.connection.cursor().execute
-            pragma("PRAGMA foreign_keys=OFF")
-            try:
-                with connection.begin():
-                    config.attributes["connection"] = connection
-                    command.upgrade(config, "head")
-            finally:
-                pragma("PRAGMA foreign_keys=ON")
+        _migrate(engine)
     with engine.connect().execution_options(reader=True) as connection:
         is_old = connection.exec_driver_sql("PRAGMA page_size").scalar() != PAGE_BYTES
     if is_old:
         engine.dispose()
         set_page_size(Path(str(engine.url.database)), PAGE_BYTES)
+
+
+def _migrate(engine: sa.Engine) -> None:
+    from alembic import command
+
+    config = migrations_config()
+    with engine.connect() as connection:
+        # A table that others hang on is made anew, and SQLite heeds this outside of a
+        # transaction alone (https://www.sqlite.org/lang_altertable.html#otheralter).
+        pragma = connection.connection.cursor().execute
+        pragma("PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        finally:
+            pragma("PRAGMA foreign_keys=ON")
 
 
 def set_page_size(file: Path, size: int) -> bool:
@@ -209,13 +226,17 @@ def _room_beside(file: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-def _refuse_later(script: ScriptDirectory, revision: str | None) -> None:
-    if revision is None:
+def _refuse_later(revision: str | None) -> None:
+    if revision in (None, SCHEMA):
         return
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    script = ScriptDirectory.from_config(migrations_config())
     try:
         script.get_revision(revision)
     except CommandError as problem:
         raise LibraryVersionError(
             f"The library has schema {revision!r}, this segsearch knows up to "
-            f"{script.get_current_head()!r}: update segsearch, or index into a new folder."
+            f"{SCHEMA!r}: update segsearch, or index into a new folder."
         ) from problem

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -18,6 +19,18 @@ from segsearch.storage.catalog.tables import COLLECTION_IMAGE, IMAGE, IMAGE_TAG,
 
 IS_MISSING = SOURCE.c.missing_since.is_not(None)
 IS_EXCLUDED = SOURCE.c.excluded_since.is_not(None)
+PAGE_PATHS = 5_000  # read at once where all are
+_STAMPS = sa.select(SOURCE.c.path, SOURCE.c.size_bytes, SOURCE.c.mtime_ns)
+_STAMPS_AFTER = (
+    _STAMPS.where(SOURCE.c.path > sa.bindparam("after"))
+    .order_by(SOURCE.c.path)
+    .limit(sa.bindparam("most"))
+)
+_STAMPS_OF = _STAMPS.where(
+    SOURCE.c.path.in_(
+        sa.select(sa.func.json_each(sa.bindparam("paths")).table_valued("value").c.value)
+    )
+)
 
 
 class SeenFile(NamedTuple):
@@ -31,11 +44,30 @@ class SeenFile(NamedTuple):
 class FileMixin(Database):
     """The part of the catalog that holds paths."""
 
-    def file_stamps(self) -> dict[str, FileStamp]:
-        """The stamp of every known path."""
-        stamps = sa.select(SOURCE.c.path, SOURCE.c.size_bytes, SOURCE.c.mtime_ns)
+    def known_files(self) -> Iterator[tuple[str, FileStamp]]:
+        """Every known path with its stamp, by path; some at a time are read, and held."""
+        after, page = "", [("", FileStamp(0, 0))]
+        while page:
+            with self._reading() as db:
+                rows = db.execute(_STAMPS_AFTER, {"after": after, "most": PAGE_PATHS}).all()
+            page = [(path, FileStamp(size, mtime)) for path, size, mtime in rows]
+            yield from page
+            after = page[-1][0] if page else after
+
+    def stamps_at(self, paths: Iterable[str]) -> dict[str, FileStamp]:
+        """The stamps of those of these paths that are known."""
         with self._reading() as db:
-            return {path: FileStamp(size, mtime) for path, size, mtime in db.execute(stamps)}
+            rows = db.execute(_STAMPS_OF, {"paths": json.dumps(list(paths))}).all()
+        return {path: FileStamp(size, mtime) for path, size, mtime in rows}
+
+    def stamps_below(self, places: Sequence[str]) -> dict[str, FileStamp]:
+        """The stamps of the known paths at these places, spelt as they are, or anywhere below."""
+        found: dict[str, FileStamp] = {}
+        with self._reading() as db:
+            for place in places:
+                rows = db.execute(_STAMPS.where(_at_or_below(SOURCE.c.path, place))).all()
+                found.update((path, FileStamp(size, mtime)) for path, size, mtime in rows)
+        return found
 
     def record_file(self, path: str, stamp: FileStamp, sha256: str, recipe_id: int) -> None:
         """`record_files` for one."""
@@ -144,9 +176,14 @@ class FileMixin(Database):
     def forget_paths(self, paths: Sequence[str]) -> int:
         """Forget paths, and images left without any; how many images that was."""
         with self._writing() as db:
-            for portion in portions(paths):
-                db.execute(sa.delete(SOURCE).where(SOURCE.c.path.in_(portion)))
-            return drop_images(db, without_path())
+            return sum(_forget(db, portion) for portion in portions(paths))
+
+
+def _forget(db: sa.Connection, paths: Sequence[str]) -> int:
+    there = SOURCE.c.path.in_(paths)
+    left = {*db.execute(sa.select(SOURCE.c.image_id).where(there)).scalars()}
+    db.execute(sa.delete(SOURCE).where(there))
+    return drop_images(db, without_path().where(IMAGE.c.id.in_(left)))
 
 
 def _lies_at(path: str, place: str) -> bool:

@@ -13,8 +13,8 @@ from segsearch.core.types import Image, State
 from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.collections import members_of, refuse_unknown
 from segsearch.storage.catalog.counters import tallies
-from segsearch.storage.catalog.database import Database, portions
-from segsearch.storage.catalog.rows import TENTHS, image_from
+from segsearch.storage.catalog.database import AMONG_IDS, Database, ids_parameter, portions
+from segsearch.storage.catalog.rows import IMAGE_COLUMNS, TENTHS, image_from
 from segsearch.storage.catalog.tables import (
     ACTIVE_RECIPE,
     IMAGE,
@@ -25,6 +25,19 @@ from segsearch.storage.catalog.tables import (
     SOURCE,
 )  # fmt: skip
 
+# Built once: a search would take longer to build them than SQLite takes to answer.
+_IMAGES = (
+    sa.select(*(IMAGE.c[name] for name in IMAGE_COLUMNS), INGEST.c.state, INGEST.c.reason)
+    .select_from(
+        IMAGE.outerjoin(
+            INGEST, (INGEST.c.image_id == IMAGE.c.id) & (INGEST.c.recipe_id == ACTIVE_RECIPE)
+        )
+    )
+    .where(IMAGE.c.id > sa.bindparam("after"))
+    .order_by(IMAGE.c.id)
+    .limit(sa.bindparam("most"))
+)
+_IMAGES_OF_IDS = _IMAGES.where(IMAGE.c.id.in_(AMONG_IDS))
 OF_ALL = ("near_duplicates", "missing", "excluded")  # counted whatever the recipe
 
 
@@ -44,26 +57,18 @@ class ImageMixin(Database):
 
         NotFoundError for a `collection` that is not there.
         """
-        joined = IMAGE.outerjoin(
-            INGEST, (INGEST.c.image_id == IMAGE.c.id) & (INGEST.c.recipe_id == ACTIVE_RECIPE)
-        )
-        query = sa.select(IMAGE, INGEST.c.state, INGEST.c.reason).select_from(joined)
-        query = query.where(IMAGE.c.id > after).order_by(IMAGE.c.id).limit(limit)
-        if ids is not None:
-            query = query.where(IMAGE.c.id.in_(ids))
+        query = _IMAGES if ids is None else _IMAGES_OF_IDS
         if state is not None:
             query = query.where(INGEST.c.state == state)
         if collection is not None:
             query = query.where(IMAGE.c.id.in_(members_of(collection)))
         with self._reading() as db:
             refuse_unknown(db, [] if collection is None else [collection])
-            rows = db.execute(query).all()
+            page = {"after": after, "most": limit, **ids_parameter(ids or ())}
+            rows = db.execute(query, page).all()
             shown = [row.id for row in rows]
-            paths = _grouped(db, SOURCE.c.path, shown)
-            tags = _grouped(db, IMAGE_TAG.c.tag, shown)
-            nearest_first = (NEAR_DUPLICATE.c.bits, NEAR_DUPLICATE.c.other_id)
-            near = _grouped(db, NEAR_DUPLICATE.c.other_id, shown, *nearest_first)
-        return [image_from(row, paths[row.id], tags[row.id], near[row.id]) for row in rows]
+            said = _said_of(db, shown)
+        return [image_from(row, *(said[kind, row.id] for kind in KINDS)) for row in rows]
 
     def image(self, image_id: int) -> Image:
         """One image; NotFoundError when there is none of this id."""
@@ -136,13 +141,24 @@ def drop_images(db: sa.Connection, image_ids: sa.Select[int]) -> int:
     return db.execute(sa.delete(IMAGE).where(IMAGE.c.id.in_(image_ids))).rowcount
 
 
-def _grouped(
-    db: sa.Connection, column: sa.Column[Any], image_ids: Sequence[int], *order: sa.Column[Any]
-) -> dict[int, list[Any]]:
-    """What another table's column says of images, by image id."""
-    of_image = column.table.c.image_id
-    query = sa.select(of_image, column).where(of_image.in_(image_ids)).order_by(*order)
-    values: dict[int, list[Any]] = defaultdict(list)
-    for image_id, value in db.execute(query):
-        values[image_id].append(value)
+def _said_of(db: sa.Connection, image_ids: Sequence[int]) -> dict[tuple[str, int], list[Any]]:
+    """What other tables say of images, by `KINDS` and image id, in one statement."""
+    values: dict[tuple[str, int], list[Any]] = defaultdict(list)
+    if image_ids:
+        for kind, image_id, value, _ in db.execute(_SAID_OF, ids_parameter(image_ids)).all():
+            values[kind, image_id].append(value)
     return values
+
+
+def _of_kind(kind: str, column: sa.Column[Any], order: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    of_image = column.table.c.image_id
+    query = sa.select(sa.literal_column(f"'{kind}'"), of_image, column, order.label("place"))
+    return query.where(of_image.in_(AMONG_IDS))
+
+
+KINDS = ("path", "tag", "near")
+_SAID_OF = sa.union_all(
+    _of_kind("path", SOURCE.c.path, sa.literal_column("0")),
+    _of_kind("tag", IMAGE_TAG.c.tag, sa.literal_column("0")),
+    _of_kind("near", NEAR_DUPLICATE.c.other_id, NEAR_DUPLICATE.c.bits),
+).order_by(sa.text("4"), sa.text("3"))

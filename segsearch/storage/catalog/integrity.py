@@ -177,13 +177,13 @@ def _segment_problems(
 ) -> Iterator[tuple[int, str]]:
     vectors = [SEGMENT_VECTOR.c[name] for name in OF_REGION]
     query = (
-        sa.select(SEGMENT, *vectors, IMAGE.c.width, IMAGE.c.height)
+        sa.select(*rows.OF_SEGMENT, *vectors)
         .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
         .outerjoin(SEGMENT_VECTOR, SEGMENT_VECTOR.c.segment_id == SEGMENT.c.id)
         .where(SEGMENT.c.recipe_id == recipe_id)
     )
     for row in db.execute(query):
-        problem = _mask_problem(rows.segment_from(row))
+        problem = _mask_problem(rows.segment_from(row[: len(rows.OF_SEGMENT)]))
         if problem:
             yield row.image_id, f"Segment {row.id}: {problem}."
         for name in OF_REGION:

@@ -7,11 +7,15 @@ from collections.abc import Set as AbstractSet
 import sqlalchemy as sa
 
 from segsearch.media.phash import NEAR_BITS, bands, distance
-from segsearch.storage.catalog.database import Database, portions
+from segsearch.storage.catalog.counters import CounterMixin
+from segsearch.storage.catalog.database import AMONG_IDS, ids_parameter
 from segsearch.storage.catalog.tables import HASH_BAND, IMAGE, NEAR_DUPLICATE
 
 CANDIDATES = 1_000  # of a series of hundreds of equal frames the first stand for all
 LINKS = 50  # near-duplicates noted for one image
+_LINKS = sa.select(NEAR_DUPLICATE.c.image_id, NEAR_DUPLICATE.c.other_id).where(
+    NEAR_DUPLICATE.c.image_id.in_(AMONG_IDS)
+)
 
 
 def candidates_of(same_band: sa.ColumnElement[bool]) -> sa.Select[tuple[int, str]]:
@@ -62,15 +66,15 @@ def link_near_duplicates(db: sa.Connection, image_id: int, value: str | None) ->
         db.execute(sa.insert(NEAR_DUPLICATE), links)
 
 
-class NearDuplicateMixin(Database):
+class NearDuplicateMixin(CounterMixin):
     """The part of the catalog that knows which images look almost the same."""
 
     def near_duplicates(self, image_ids: AbstractSet[int]) -> dict[int, frozenset[int]]:
         """The near-duplicates of those of these images that have some."""
         found: dict[int, set[int]] = {}
+        if not image_ids or not self._kept_count("near_duplicates"):
+            return {}
         with self._reading() as db:
-            for portion in portions(sorted(image_ids)):
-                query = sa.select(NEAR_DUPLICATE.c.image_id, NEAR_DUPLICATE.c.other_id)
-                for row in db.execute(query.where(NEAR_DUPLICATE.c.image_id.in_(portion))):
-                    found.setdefault(row.image_id, set()).add(row.other_id)
+            for image_id, other_id in db.execute(_LINKS, ids_parameter(image_ids)).all():
+                found.setdefault(image_id, set()).add(other_id)
         return {image_id: frozenset(others) for image_id, others in found.items()}

@@ -7,6 +7,7 @@ ended.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ from segsearch.core.arrays import DescribedPicture
 from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback, State
 from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.change_log import log_change
-from segsearch.storage.catalog.database import NOW, Database
+from segsearch.storage.catalog.counters import tallies
+from segsearch.storage.catalog.database import NOW, Database, portions
 from segsearch.storage.catalog.near_duplicates import link_near_duplicates
 from segsearch.storage.catalog.tables import IMAGE, INGEST, SEGMENT, SEGMENT_VECTOR, SOURCE
 
@@ -34,8 +36,7 @@ class QueueMixin(Database):
             if retry_failed:
                 given_up = INGEST.c.state.in_((State.FAILED, State.QUARANTINED))
                 db.execute(sa.update(INGEST).where(of_recipe, given_up).values(FRESH))
-            waiting = sa.select(sa.func.count()).where(of_recipe, INGEST.c.state == State.PENDING)
-            return db.execute(waiting).scalar_one()
+            return tallies(db, recipe_id).get("state", Counter())[State.PENDING]
 
     def waiting(self, recipe_id: int) -> int:
         """How many images wait or run under a recipe."""
@@ -151,6 +152,17 @@ class QueueMixin(Database):
         with self._writing() as db:
             return _settle(db, claim, values)
 
+    def forgive_crash(self, recipe_id: int, image_ids: Sequence[int]) -> None:
+        """Take one crash back that was held against each of some images, which wait again at once
+        if they do not run."""
+        idle = INGEST.c.state.in_((State.PENDING, State.QUARANTINED)) & (INGEST.c.crashes > 0)
+        with self._writing() as db:
+            for portion in portions(image_ids):
+                theirs = (INGEST.c.recipe_id == recipe_id) & INGEST.c.image_id.in_(portion)
+                forgiven = sa.update(INGEST).where(theirs, idle)
+                waiting = {"state": State.PENDING, "reason": None, "retry_at": None}
+                db.execute(forgiven.values(**waiting, crashes=INGEST.c.crashes - 1))
+
     def fail(self, claim: Claim, reason: str, *, gone: bool = False) -> bool:
         """Mark a picture as failed for a reason; False when the claim has passed on.
 
@@ -177,7 +189,11 @@ FRESH: dict[str, Any] = {
 
 
 def queue_new(db: sa.Connection, recipe_id: int) -> None:
-    """Queue every image that has no state under a recipe."""
+    """Queue every image that has no state under a recipe; none is looked at where as many have a
+    state as there are."""
+    kept = tallies(db, recipe_id)
+    if kept.get("state", Counter()).total() == kept.get("images", Counter()).total():
+        return
     known = sa.exists().where(INGEST.c.image_id == IMAGE.c.id, INGEST.c.recipe_id == recipe_id)
     pending = (sa.literal(recipe_id), sa.literal(State.PENDING.value))
     missing = sa.select(IMAGE.c.id, *pending).where(~known)
@@ -187,9 +203,8 @@ def queue_new(db: sa.Connection, recipe_id: int) -> None:
 
 def unfinished(db: sa.Connection, recipe_id: int) -> int:
     """How many images wait or run under a recipe."""
-    states = (State.PENDING, State.RUNNING)
-    open_rows = (INGEST.c.recipe_id == recipe_id) & INGEST.c.state.in_(states)
-    return db.execute(sa.select(sa.func.count()).where(open_rows)).scalar_one()
+    by_state = tallies(db, recipe_id).get("state", Counter())
+    return by_state[State.PENDING] + by_state[State.RUNNING]
 
 
 def _ahead(column: sa.Column[Any], most_seconds: float) -> sa.ColumnElement[bool]:

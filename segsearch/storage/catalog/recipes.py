@@ -10,11 +10,10 @@ from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.captions import carry_captions
-from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.queue import queue_new, unfinished
 from segsearch.storage.catalog.rows import recipe_from
-from segsearch.storage.catalog.tables import LIBRARY, RECIPE, SEGMENT
+from segsearch.storage.catalog.tables import LIBRARY, RECIPE
 
 UNDER_WAY = "generation_under_way"
 
@@ -24,6 +23,9 @@ class RecipeMixin(Database):
 
     def active_recipe(self) -> tuple[int, Recipe] | None:
         """Id and recipe that searches use; None for a new library."""
+        return self._since_written("active_recipe", self._active_recipe)
+
+    def _active_recipe(self) -> tuple[int, Recipe] | None:
         with self._reading() as db:
             row = db.execute(sa.select(RECIPE).where(RECIPE.c.active)).first()
         return (row.id, recipe_from(row.document)) if row else None
@@ -78,8 +80,7 @@ class RecipeMixin(Database):
             if keep_old:
                 db.execute(sa.update(RECIPE).values(active=RECIPE.c.id == recipe_id))
                 return True
-            others = sa.select(SEGMENT.c.id).where(SEGMENT.c.recipe_id != recipe_id)
-            log_change(db, "remove", others)
+            # Not in the change log: a recipe's id is given out once, so no index asks for them.
             db.execute(sa.delete(RECIPE).where(RECIPE.c.id != recipe_id))
             db.execute(sa.update(RECIPE).values(active=True))
         return True

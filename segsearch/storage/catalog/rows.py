@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 
 from segsearch.core.arrays import DescribedSegment, Vector, VectorRows, Vectors
 from segsearch.core.errors import DamageError
 from segsearch.core.types import Box, Image, Mask, PictureInfo, Recipe, Segment, State
 from segsearch.masks.traits import traits
 from segsearch.media.sources.paths import is_upload
+from segsearch.storage.catalog.tables import IMAGE, SEGMENT
 
 QUALITY = ("predicted_iou", "stability")  # what regions are told from parts by
 PLACES = ("x0", "y0", "x1", "y1", "area", "width", "height")
@@ -82,14 +82,23 @@ def vector_values(segment_id: int, segment: DescribedSegment) -> dict[str, Any]:
     }
 
 
-def segment_from(row: sa.Row[Any]) -> Segment:
-    """A segment from its row joined with its image's `width` and `height`."""
-    box = Box(row.x0, row.y0, row.x1, row.y1)
-    mask = Mask(row.height, row.width, box, row.counts, row.area)
-    return Segment(row.id, row.image_id, mask, row.predicted_iou, row.stability)
+OF_SEGMENT = (
+    *(SEGMENT.c[name] for name in ("id", "image_id", "x0", "y0", "x1", "y1", "counts", "area")),
+    *(SEGMENT.c[name] for name in QUALITY),
+    IMAGE.c.height,
+    IMAGE.c.width,
+)
+
+
+def segment_from(row: Sequence[Any]) -> Segment:
+    """A segment from its row of `OF_SEGMENT`."""
+    number, image_id, x0, y0, x1, y1, counts, area, predicted_iou, stability, height, width = row
+    mask = Mask(height, width, Box(x0, y0, x1, y1), counts, area)
+    return Segment(number, image_id, mask, predicted_iou, stability)
 
 
 INFO_COLUMNS = tuple(field.name for field in fields(PictureInfo))  # the table calls them the same
+IMAGE_COLUMNS = ("id", "sha256", *INFO_COLUMNS)
 
 
 def info_values(info: PictureInfo) -> dict[str, Any]:
@@ -98,21 +107,22 @@ def info_values(info: PictureInfo) -> dict[str, Any]:
 
 
 def image_from(
-    row: sa.Row[Any], paths: Iterable[str], tags: Iterable[str], near_duplicates: Iterable[int]
+    row: Sequence[Any], paths: Iterable[str], tags: Iterable[str], near_duplicates: Iterable[int]
 ) -> Image:
-    """An image from its row joined with its state, and what other tables say of it."""
-    info = PictureInfo(**{name: getattr(row, name) for name in INFO_COLUMNS})
+    """An image from its row of `IMAGE_COLUMNS`, state and reason, and what other tables say."""
+    number, sha256, *known, state, reason = row
+    info = PictureInfo(*known)
     return Image(
-        id=row.id,
-        sha256=row.sha256,
-        width=row.width,
-        height=row.height,
-        format=row.format,
+        id=number,
+        sha256=sha256,
+        width=info.width,
+        height=info.height,
+        format=info.format,
         # The first one is shown: where a person keeps the file, rather than the library.
         paths=tuple(sorted(paths, key=lambda path: (is_upload(path), path))),
-        state=State(row.state or State.PENDING),
-        reason=row.reason,
-        info=info if row.width else None,
+        state=State(state or State.PENDING),
+        reason=reason,
+        info=info if info.width else None,
         tags=tuple(sorted(tags)),
         near_duplicates=tuple(near_duplicates),
     )

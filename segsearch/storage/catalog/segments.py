@@ -12,9 +12,10 @@ from segsearch.core.arrays import Ids, Vector, VectorRows
 from segsearch.core.errors import NotFoundError
 from segsearch.core.types import Segment
 from segsearch.storage.catalog.change_log import log_change
-from segsearch.storage.catalog.database import Database, portions
+from segsearch.storage.catalog.database import AMONG_IDS, Database, ids_parameter, portions
 from segsearch.storage.catalog.rows import (
     NESTED,
+    OF_SEGMENT,
     PLACES,
     QUALITY,
     segment_from,
@@ -31,6 +32,16 @@ from segsearch.storage.catalog.tables import (
 )  # fmt: skip
 
 BATCH_ROWS = 2_000
+# Built once: a search would take longer to build them than SQLite takes to answer.
+_EVERY = (
+    sa.select(*OF_SEGMENT)
+    .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
+    .join(RECIPE, RECIPE.c.id == SEGMENT.c.recipe_id)
+    .where(RECIPE.c.active)
+    .order_by(SEGMENT.c.id)
+)
+_OF_IDS = _EVERY.where(SEGMENT.c.id.in_(AMONG_IDS))
+_OF_IMAGES = _EVERY.where(SEGMENT.c.image_id.in_(AMONG_IDS))
 
 
 class SegmentMixin(Database):
@@ -46,31 +57,23 @@ class SegmentMixin(Database):
     def segments_of(self, image_id: int) -> list[Segment]:
         """Every segment of an image under the active recipe, by ascending id; none of an unknown
         image."""
-        return self._segments(SEGMENT.c.image_id == image_id)
+        return self._segments(_OF_IMAGES, [image_id])
 
     def segments_by_image(self, image_ids: Sequence[int]) -> dict[int, list[Segment]]:
         """`segments_of` for several images, in as many statements as for one; those without any
         are left out."""
         found: dict[int, list[Segment]] = {}
-        for portion in portions(image_ids):
-            for segment in self._segments(SEGMENT.c.image_id.in_(portion)):
-                found.setdefault(segment.image_id, []).append(segment)
+        for segment in self._segments(_OF_IMAGES, image_ids):
+            found.setdefault(segment.image_id, []).append(segment)
         return found
 
     def segments(self, ids: Sequence[int] | None = None) -> list[Segment]:
         """The segments with these ids under the active recipe, or all, by ascending id."""
-        return self._segments(sa.true() if ids is None else SEGMENT.c.id.in_(ids))
+        return self._segments(_EVERY) if ids is None else self._segments(_OF_IDS, ids)
 
-    def _segments(self, condition: sa.ColumnElement[bool]) -> list[Segment]:
-        query = (
-            sa.select(SEGMENT, IMAGE.c.width, IMAGE.c.height)
-            .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
-            .join(RECIPE, RECIPE.c.id == SEGMENT.c.recipe_id)
-            .where(RECIPE.c.active, condition)
-            .order_by(SEGMENT.c.id)
-        )
+    def _segments(self, query: sa.Select[Any], ids: Sequence[int] = ()) -> list[Segment]:
         with self._reading() as db:
-            return [segment_from(row) for row in db.execute(query)]
+            return [segment_from(row) for row in db.execute(query, ids_parameter(ids)).all()]
 
     def segment_ids(self, recipe_id: int) -> Ids:
         """Every segment id (n,) of a recipe, ascending."""
@@ -80,6 +83,9 @@ class SegmentMixin(Database):
 
     def newest_segment(self) -> int:
         """The highest id of a segment; 0 when there is none. Ids only ever grow."""
+        return self._since_written("newest_segment", self._newest_segment)
+
+    def _newest_segment(self) -> int:
         with self._reading() as db:
             return int(db.execute(sa.select(sa.func.max(SEGMENT.c.id))).scalar() or 0)
 

@@ -69,6 +69,9 @@ class Catalog(
 
     def identity(self) -> str:
         """`catalog-id/timeline`: differs for another library and after a restore."""
+        return self._since_written("identity", self._identity)
+
+    def _identity(self) -> str:
         with self._reading() as db:
             values = {row.key: row.value for row in db.execute(sa.select(LIBRARY))}
         return f"{values['catalog_id']}/{values['timeline']}"

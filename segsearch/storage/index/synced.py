@@ -53,10 +53,10 @@ class IndexState:
     recipe_id: int
     identity: str
     seq: int
-    version: int | None = None
+    version: tuple[int, int] | None = None
     sample: tuple[Sample, Vectors] | None = None
 
-    def is_at(self, version: int, recipe_id: int) -> bool:
+    def is_at(self, version: tuple[int, int], recipe_id: int) -> bool:
         """Whether it is up to date with a catalog of this version."""
         return self.version == version and self.recipe_id == recipe_id
 
