@@ -7,7 +7,7 @@ import itertools
 import sqlite3
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "segments": lambda c: c.segments([7, 8]),
     "segment_ids": lambda c: c.segment_ids(1),
     "newest_segment": lambda c: c.newest_segment(),
+    "version": lambda c: c.version(),
     "remove_segments": lambda c: c.remove_segments([9]),
     "vectors": lambda c: [*c.vectors(1), *c.vectors(1, np.array([7, 8], np.int64))],
     "picture_vector": lambda c: c.picture_vector(1, 3),
@@ -212,26 +213,39 @@ def test_ten_more_pictures_cost_a_large_library_what_they_cost_a_small_one(
 def work(catalog: Catalog) -> int:
     """How many hundred steps of SQLite's machine it takes to store ten pictures, and to say what
     there is: everything that runs at each commit and each look at the status."""
-    steps = 0
-
-    def count() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
-    def watch(connection: Any) -> None:
-        connection.connection.driver_connection.set_progress_handler(count, 100)
-
-    sa.event.listen(sa.Engine, "begin", watch)
-    try:
+    with machine_steps() as steps:
         for number in range(400, 410):
             store(catalog, number)
             assert catalog.counts()["segments"]
             assert catalog.statistics()["segments"]
             assert catalog.changes(1, catalog.newest_change() - 3)
+    return steps[0]
+
+
+@contextmanager
+def machine_steps(apart: int = 100) -> Iterator[list[int]]:
+    """How often SQLite's machine makes so many steps meanwhile."""
+    steps = [0]
+
+    def count() -> int:
+        steps[0] += 1
+        return 0
+
+    def watch(connection: Any) -> None:
+        connection.connection.driver_connection.set_progress_handler(count, apart)
+
+    sa.event.listen(sa.Engine, "begin", watch)
+    try:
+        yield steps
     finally:
         sa.event.remove(sa.Engine, "begin", watch)
-    return steps
+
+
+def test_a_filter_that_few_pictures_pass_reads_nothing_of_the_others(large: Catalog) -> None:
+    some = Filters(image_ids=(5, 6, 7), min_width=2)
+    with machine_steps(1) as steps:
+        assert large.select_segments(1, some).size == 150
+    assert steps[0] < 20 * 150
 
 
 def test_exports_hold_a_few_pictures_at_a_time(large: Catalog, tmp_path: Path) -> None:
