@@ -105,7 +105,7 @@ class EverydayScores:
 class Calibration:
     """Judges finds by words beside everyday words, for the library's active recipe.
 
-    The words are embedded once a recipe, and scored again when the library's sample changes.
+    The words are embedded once for each model, and scored again when the library's sample changes.
     """
 
     def __init__(self, index: SyncedIndex, vectors: QueryVectors) -> None:
@@ -153,9 +153,9 @@ class Calibration:
         `sample` (n, w)."""
         fingerprint = recipe[1].fingerprint
         if fingerprint not in self._words:
-            probe = self._vectors.words(recipe, PROBE)
+            probe = self._vectors.lasting_words(recipe, PROBE)
             fits = is_centred(self._index.mix(recipe[1]).asked(probe), sample)
-            self._words[fingerprint] = self._vectors.words(recipe, WORDS) if fits else None
+            self._words[fingerprint] = self._vectors.lasting_words(recipe, WORDS) if fits else None
         return self._words[fingerprint]
 
 
