@@ -31,7 +31,8 @@ from segsearch.library import SegSearch, open_library
 from segsearch.masks.levels import Levels
 from segsearch.masks.rle import intersection, iou
 from segsearch.models.loading import build_embedder
-from segsearch.models.presets import preset
+from segsearch.models.presets import Preset, preset
+from segsearch.models.protocols import Embedder
 from segsearch.search.evaluation.methods import Regions
 from segsearch.search.evaluation.metrics import (
     ANSWERS,
@@ -228,15 +229,21 @@ def picture_scores(
         for hit in library.search(query).hits:
             column = stored.numbers[hit.image.id]
             ours[row, column] = max(ours[row, column], -hit.rank)
-    recipe_id, recipe = library.catalog.active_recipe() or (0, None)
-    if recipe is None:
-        raise SystemExit("The library is empty.")
-    embedder = build_embedder(preset(recipe.preset), library.settings)
+    recipe_id, _, embedder = models_of(library)
     words = embedder.embed_texts([with_article(name) for name in names])
     for image_id, column in stored.numbers.items():
         vector = library.catalog.picture_vector(recipe_id, image_id)
         whole[:, column] = -np.inf if vector is None else words @ vector
     return ours, whole
+
+
+def models_of(library: SegSearch) -> tuple[int, Preset, Embedder]:
+    """Id of the recipe in use, its preset, and its embedder."""
+    active = library.catalog.active_recipe()
+    if active is None:
+        raise SystemExit("The library is empty.")
+    chosen = preset(active[1].preset)
+    return active[0], chosen, build_embedder(chosen, library.settings)
 
 
 def clicks(stored: KnownLibrary) -> float:
@@ -262,11 +269,7 @@ def named(stored: KnownLibrary, names: Sequence[str]) -> tuple[float, float]:
     """The shares of things whose own name is the best, and one of the five best, among all names,
     where people's masks cut them out: what the embedder knows, whatever the segmenter does."""
     library = stored.library
-    _, recipe = library.catalog.active_recipe() or (0, None)
-    if recipe is None:
-        raise SystemExit("The library is empty.")
-    chosen = preset(recipe.preset)
-    embedder = build_embedder(chosen, library.settings)
+    _, chosen, embedder = models_of(library)
     words = embedder.embed_texts([with_article(name) for name in names])
     ranks: list[int] = []
     for image_id, number in stored.numbers.items():

@@ -214,10 +214,11 @@ class ModelCrashError(ModelError):
 
     exit_code = 26
 
-    def __init__(self, kind: str, *, from_outside: bool = False) -> None:
+    def __init__(self, kind: str, *, from_outside: bool = False, of_device: bool = False) -> None:
         super().__init__(kind)
         self.kind = kind
         self.from_outside = from_outside  # killed by somebody else: not the picture's doing
+        self.of_device = of_device  # its accelerator failed
 
 
 class EndpointError(ModelError):

@@ -257,7 +257,8 @@ class ModelProcess:
         if child.pictures >= self._lifetime.pictures or grown > self._lifetime.growth_bytes:
             child.is_spent = True
         if answer.kind == "accelerator":
-            crash = ModelCrashError(f"the accelerator failed ({answer.content})")
+            kind = f"the accelerator failed ({answer.content})"
+            crash = ModelCrashError(kind, of_device=True)
             raise asked.blamed(crash) if asked.first else ProcessRenewedError(crash)
         if answer.kind == "memory":
             raise asked.blamed(ModelCrashError(f"{OUT_OF_MEMORY} ({answer.content})"))

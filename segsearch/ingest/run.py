@@ -20,6 +20,7 @@ from segsearch.core.errors import RecipeError, SegSearchError
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim, FileStamp, IngestReport, Recipe
 from segsearch.ingest.job_log import JobLog
+from segsearch.ingest.model_child import give_back_after
 from segsearch.ingest.model_pool import Loan, ModelPool
 from segsearch.ingest.scan import Entered, Scan
 from segsearch.ingest.worker import Described, Pace, Step, Worker
@@ -304,9 +305,10 @@ class Ingest:
             is_suspect = claim.interruptions or claim.crashes or claim.errors
             if options.mode.isolates_models or is_suspect or self._accelerator_failed:
                 return loan.describe(claim)
-            picture = reader.read(claim)
             try:
-                return models.pipeline().describe(*picture)
+                described = models.pipeline().describe(*reader.read(claim))
+                give_back_after(described.info)
+                return described
             except RuntimeError as problem:
                 if fault_of(problem) != "accelerator":
                     raise

@@ -20,17 +20,20 @@ from segsearch.core.errors import (
     FileGoneError,
     LibraryError,
     ModelCrashError,
+    ModelError,
     PictureError,
     SegSearchError,
 )
 from segsearch.core.settings import Settings
 from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback
+from segsearch.ingest.model_child import TRIAL
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.owners import is_gone, owner_of_this_process
 
 LOG = logging.getLogger(__name__)
 CRASHES = 2  # a picture that ends this many model processes is quarantined
 OUTSIDE_KILLS = 8  # kills that nobody can tell from bad luck; past them it is the picture
+DEVICE_FAULTS = 3  # so many pictures in a row, and it is asked whether the accelerator works at all
 TRIES = 3  # of a picture over which the models raise an error
 MAX_LANES = 8  # a lane holds a whole picture in memory
 LOOK_SECONDS = 0.2  # between two looks at `stop` while a picture is under way
@@ -97,6 +100,7 @@ class Worker:
         self._owner = owner_of_this_process()
         self._held: dict[Future[DescribedPicture], Claim] = {}  # in the order of the claims
         self._since: dict[int, float] = {}  # image id -> when it was claimed
+        self._device_faults: set[int] = set()  # ids of images since the last one described
 
     def run(
         self,
@@ -106,9 +110,10 @@ class Worker:
     ) -> None:
         """Deal with every waiting picture; `report` hears of each.
 
-        After `stop` is set, pictures under way are finished within `drain_seconds`; the others are
-        given back. Pictures put back for a pause are waited for, and so are those that somebody
-        still enters: as long as there will be `more`.
+        ModelError when the accelerator fails over every picture, also over one of our own: they
+        wait, and nothing is held against them. After `stop` is set, pictures under way are finished
+        within `drain_seconds`; the others are given back. Pictures put back for a pause are waited
+        for, and so are those that somebody still enters: as long as there will be `more`.
         """
         self._catalog.release(self._recipe_id, is_gone, interrupted=True)
         with ThreadPoolExecutor(self._pace.lanes, "lane") as threads, self._heartbeats():
@@ -201,7 +206,9 @@ class Worker:
             self._catalog.fail(claim, str(problem), gone=isinstance(problem, FileGoneError))
             return Step(path, 0, str(problem))
         except ModelCrashError as crash:
-            return self._crashed(claim, path, crash)
+            step = self._crashed(claim, path, crash)
+            self._doubt_device(claim, crash)
+            return step
         except SegSearchError:
             raise
         except Exception as problem:  # the models' own errors, of any kind
@@ -209,6 +216,7 @@ class Worker:
             return self._failed(claim, path, str(problem))
         if not self._catalog.commit(claim, picture):
             return Step(path, 0, "Another worker has taken this picture over.", again=True)
+        self._device_faults.clear()
         extra = {"action": "picture.done", "image_id": claim.image_id}
         LOG.info("Indexed %s: %d segments.", path, len(picture.segments), extra=extra)
         return Step(path, len(picture.segments), None)
@@ -227,6 +235,33 @@ class Worker:
             reason = f"It was under way {tries + 1} times when a process was killed: {crash.kind}."
         self._catalog.quarantine(claim, reason)
         return Step(path, 0, reason)
+
+    def _doubt_device(self, claim: Claim, crash: ModelCrashError) -> None:
+        """ModelError where the accelerator fails whatever the picture; what it was held against
+        waits again as if nothing had been."""
+        if not crash.of_device:
+            return
+        self._device_faults.add(claim.image_id)
+        if len(self._device_faults) < DEVICE_FAULTS:
+            return
+        try:
+            self._describe(TRIAL)
+        except ModelCrashError as again:
+            if not again.of_device:
+                return  # killed, for one: the next fault asks again
+            count = len(self._device_faults)
+            self._catalog.forgive_crash(self._recipe_id, sorted(self._device_faults))
+            why = crash.kind.partition("\n")[0].rstrip(".")
+            raise ModelError(
+                f"The accelerator fails over every picture, {count} in a row and one of our own: "
+                f"{why}. They wait, and nothing is held against them. See whether other programs "
+                "can use it, or set SEGSEARCH_DEVICE to cpu."
+            ) from again
+        except SegSearchError:
+            raise
+        except Exception:
+            LOG.exception("The models failed on a picture of our own.")  # but the accelerator works
+        self._device_faults.clear()
 
     def _failed(self, claim: Claim, path: str, problem: str) -> Step:
         """Try again later, twice."""

@@ -57,7 +57,7 @@ class PresetModels:
 
     def builder(self) -> Callable[[], Pipeline]:
         chosen = self._settings.model_copy(update={"preset": self._preset.name})
-        return partial(build_pipeline, chosen)
+        return partial(build_pipeline, chosen, self.recipe)
 
     @cached_property
     def _recipe(self) -> Recipe:
@@ -65,13 +65,17 @@ class PresetModels:
 
     @cached_property
     def _embedder(self) -> Embedder:
-        return CachedTextEmbedder(build_embedder(self._preset, self._settings))
+        embedder = build_embedder(self._preset, self._settings)
+        _check_same(embedder.identity, self._recipe.embedder)
+        folder = model_store(self._settings).folder / "words"
+        return CachedTextEmbedder(embedder, folder=folder)
 
     @cached_property
     def _pipeline(self) -> Pipeline:
         from segsearch.models.device import choose
 
         segmenter = build_segmenter(self._preset, self._settings)
+        _check_same(segmenter.identity, self.recipe.segmenter)
         device = choose(self._settings).device
         return Pipeline(segmenter, self.embedder(), self._preset.crop, device)
 
@@ -82,10 +86,24 @@ def mix_here(settings: Settings) -> Mix:
     return mix_of(chosen.name, settings.mix)
 
 
-def build_pipeline(settings: Settings) -> Pipeline:
-    """The models of the settings' preset, without a library."""
+def build_pipeline(settings: Settings, recipe: Recipe | None = None) -> Pipeline:
+    """The models of the settings' preset, without a library; ModelError where they are not those
+    of the recipe that is given."""
     chosen = preset(settings.preset) if settings.preset else best_here(settings)
-    return PresetModels(chosen, settings).pipeline()
+    models = PresetModels(chosen, settings)
+    if recipe is not None:
+        _check_same(models.recipe.segmenter, recipe.segmenter)
+        _check_same(models.recipe.embedder, recipe.embedder)
+    return models.pipeline()
+
+
+def _check_same(identity: str, expected: str) -> None:
+    """ModelError unless a model is the one that a process has said it makes its vectors with."""
+    if identity != expected:
+        raise ModelError(
+            f"The model {identity.partition('@')[0]} was replaced by other weights while this ran: "
+            "start again."
+        )
 
 
 def build_segmenter(chosen: Preset, settings: Settings) -> Segmenter:

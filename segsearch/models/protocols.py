@@ -98,3 +98,11 @@ class Embedder(Protocol):
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, d) unit rows for n texts, in order; (0, d) for none."""
+
+
+@runtime_checkable
+class KeepsTexts(Protocol):
+    """An embedder that keeps what the program itself asks for, from process to process."""
+
+    def embed_lasting_texts(self, texts: Sequence[str]) -> Vectors:
+        """`embed_texts` for n >= 1 texts that are the same for every library."""

@@ -105,14 +105,13 @@ class EverydayScores:
 class Calibration:
     """Judges finds by words beside everyday words, for the library's active recipe.
 
-    The words are embedded once a recipe, and scored again when the library's sample changes.
+    The words are embedded once for each model, and scored again when the library's sample changes.
     """
 
     def __init__(self, index: SyncedIndex, vectors: QueryVectors) -> None:
         self._index = index
         self._vectors = vectors
-        self._words: dict[str, Vectors | None] = {}
-        self._kept: tuple[Vectors, float, EverydayScores] | None = None
+        self._kept: tuple[Vectors, float, EverydayScores | None] | None = None
 
     def relevances(
         self, recipe: Active, sample: Vectors, query: tuple[Vector, float], count: int
@@ -127,14 +126,12 @@ class Calibration:
         """
         if len(sample) < MIN_SAMPLE:
             return None
-        words = self._everyday_words(recipe, sample)
-        if words is None:
-            return None
         vector, things = query
         kept = self._kept
         if kept is None or kept[0] is not sample or kept[1] != things:
-            asked = self._index.mix(recipe[1]).asked(words, things)
-            kept = self._kept = (sample, things, EverydayScores(asked, sample))
+            kept = self._kept = (sample, things, self._scores(recipe, sample, things))
+        if kept[2] is None:
+            return None
         relevance = kept[2].relevance(count)
         known: dict[int, float] = {}
 
@@ -148,15 +145,14 @@ class Calibration:
 
         return relevances
 
-    def _everyday_words(self, recipe: Active, sample: Vectors) -> Vectors | None:
-        """The rows (m, d) of all everyday words; None where a few show that they tell nothing in a
-        `sample` (n, w)."""
-        fingerprint = recipe[1].fingerprint
-        if fingerprint not in self._words:
-            probe = self._vectors.words(recipe, PROBE)
-            fits = is_centred(self._index.mix(recipe[1]).asked(probe), sample)
-            self._words[fingerprint] = self._vectors.words(recipe, WORDS) if fits else None
-        return self._words[fingerprint]
+    def _scores(self, recipe: Active, sample: Vectors, things: float) -> EverydayScores | None:
+        """How everyday words score in a `sample` (n, w); None where a few show that they tell
+        nothing there."""
+        mix = self._index.mix(recipe[1])
+        if not is_centred(mix.asked(self._vectors.lasting_words(recipe, PROBE)), sample):
+            return None
+        words = self._vectors.lasting_words(recipe, WORDS)
+        return EverydayScores(mix.asked(words, things), sample)
 
 
 def _shares(ascending: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:

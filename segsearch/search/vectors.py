@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segsearch.core.arrays import Pixels, Vector, Vectors
 from segsearch.core.errors import QueryError, RecipeError
+from segsearch.core.heap import give_back
 from segsearch.core.query import (
     MAX_TEXT_CHARACTERS,
     ImageTerm,
@@ -29,7 +30,7 @@ from segsearch.core.types import Recipe, Segment
 from segsearch.masks.crops import MAX_SIDE_PX
 from segsearch.media.decode import check_decoded, decode, decode_small
 from segsearch.models.pipeline import ModelsOf
-from segsearch.models.protocols import Embedder
+from segsearch.models.protocols import Embedder, KeepsTexts
 from segsearch.models.segment.session import EncodingCache, OpenPicture, PixelCache, promptable
 from segsearch.search.click import stored_region_at
 from segsearch.search.regions import point, region_vector
@@ -104,6 +105,13 @@ class QueryVectors:
         """The unit rows (n, d) of some texts."""
         return self._embedder(recipe[1]).embed_texts(texts)
 
+    def lasting_words(self, recipe: Active, texts: Sequence[str]) -> Vectors:
+        """`words` for texts that are the same for every library: kept where models keep them."""
+        embedder = self._embedder(recipe[1])
+        if isinstance(embedder, KeepsTexts):
+            return embedder.embed_lasting_texts(texts)
+        return embedder.embed_texts(texts)
+
     def open_picture(self, recipe: Recipe | None, picture: int | bytes) -> OpenPicture:
         """A stored image by its id, or a file's bytes, for pointing at.
 
@@ -128,6 +136,7 @@ class QueryVectors:
             self._pictures.limits,
             max_decoded_pixels=self._max_pixels,
         )
+        give_back()  # what decoding took may be a hundred times what is left
         return cast(Vector, embedder.embed_pictures([pixels])[0])
 
     def _point(self, recipe: Recipe, term: RegionTerm) -> tuple[Pointed, Callable[[], Pixels]]:
@@ -150,7 +159,9 @@ class QueryVectors:
 
     def _decoded(self, picture: bytes) -> Pixels:
         check_decoded(picture, self._max_pixels, self._pictures.limits)
-        return decode(picture, self._pictures.limits)[0]
+        pixels = decode(picture, self._pictures.limits)[0]
+        give_back()
+        return pixels
 
     def _embedder(self, recipe: Recipe) -> Embedder:
         """The embedder that made the library's vectors; RecipeError when it is not here."""

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from segsearch.core.errors import ModelError
 from segsearch.core.types import IngestReport, Recipe
-from segsearch.ingest.run import one_pass
+from segsearch.ingest.run import BY_HAND, one_pass
 from segsearch.library import SegSearch
-from tests.support.faulty_models import LoggedModels
+from tests.support.faulty_models import DeadModels, LoggedModels
 from tests.support.ingest_processes import ask, children, done, paint_many, start, until
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 
@@ -173,6 +174,40 @@ def test_an_accelerator_that_fails_in_this_process_is_left_to_others(tmp_path: P
         assert (report.indexed, len(report.skipped)) == (5, 1)
         assert ask(tmp_path / "l", SETBACKS) == [(0, 0, 0)]
         assert models.loads[0] == os.getpid()
+
+
+@pytest.mark.parametrize(("device", "isolated"), [("stand-in", True), ("cpu", False)])
+def test_an_accelerator_that_always_fails_is_held_against_no_picture(
+    device: str, isolated: bool, tmp_path: Path
+) -> None:
+    pictures, library = paint_many(tmp_path / "pictures", 4), tmp_path / "l"
+    settings: dict[str, Any] = {"lanes": 1, "retry_seconds": 9}
+    mode = one_pass("worker") if isolated else BY_HAND
+    with open_small_service(library, models=DeadModels(device), **settings) as service:
+        for _ in range(2):
+            with pytest.raises(ModelError, match=r"over every picture.*illegal.*SEGSEARCH_DEVICE"):
+                service.index([pictures], mode=mode)
+            status = service.status()
+            assert (status.pending, status.failed, status.quarantined) == (4, 0, 0)
+        held = "SELECT sum(crashes > 1), sum(owner IS NOT NULL) FROM ingest"
+        assert ask(library, held) == [(0, 0)]
+    with open_small_service(library, **settings) as service:
+        assert service.index([pictures]).indexed == 4
+        assert service.maintenance.verify() == []
+
+
+def test_pictures_that_fail_one_after_the_other_are_to_blame_where_the_accelerator_works(
+    tmp_path: Path,
+) -> None:
+    pictures = paint_many(tmp_path / "pictures", 3)
+    for number in range(4):
+        paint(pictures / f"000-{number}.png", [Shape("purple", (number, 0, 120, 90))])
+    models = LoggedModels(tmp_path / "loads", device="stand-in")
+    settings: dict[str, Any] = {"lanes": 2, "retry_seconds": 0.01}
+    with open_small_service(tmp_path / "l", models=models, **settings) as service:
+        report = a_pass(service, pictures)
+        assert (report.indexed, len(report.skipped)) == (3, 4)
+        assert service.status().quarantined == 4
 
 
 def test_a_run_that_is_ended_begins_nothing_more(tmp_path: Path) -> None:

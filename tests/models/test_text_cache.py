@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -53,3 +55,65 @@ def test_what_is_given_out_may_be_changed() -> None:
     cached = CachedTextEmbedder(ColourEmbedder())
     cached.embed_texts(["red"])[:] = 0
     assert cached.embed_texts(["red"]).any()
+
+
+LASTING = ["red", "blue", "green"]
+
+
+def lasting(folder: Path, texts: Sequence[str] = LASTING) -> tuple[Vectors, list[str]]:
+    """The rows that a process of its own gives, and what it had to ask its model for."""
+    model = CountingEmbedder()
+    rows = CachedTextEmbedder(model, folder=folder).embed_lasting_texts(texts)
+    return rows, model.asked
+
+
+def test_lasting_texts_go_through_the_model_once_whatever_the_process(tmp_path: Path) -> None:
+    first, asked = lasting(tmp_path / "words")
+    again, asked_again = lasting(tmp_path / "words")
+    assert (asked, asked_again) == (LASTING, [])
+    assert again.dtype == np.float32
+    assert np.array_equal(again, first)
+    assert np.array_equal(first, ColourEmbedder().embed_texts(LASTING))
+
+
+def test_other_texts_and_other_weights_are_other_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting(tmp_path)
+    assert lasting(tmp_path, LASTING[::-1])[1] == LASTING[::-1]
+    assert lasting(tmp_path, LASTING[:2])[1] == LASTING[:2]
+    monkeypatch.setattr(CountingEmbedder, "identity", "colours@" + "1" * 64)
+    assert lasting(tmp_path)[1] == LASTING
+    assert lasting(tmp_path)[1] == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-1],
+        lambda data: data[:-3] + bytes([data[-3] ^ 1]) + data[-2:],
+        lambda data: data.replace(b'"of": "', b'"of": "0', 1),
+        lambda data: data.replace(b'"shape": [3', b'"shape": [4', 1),
+        lambda data: b"[]\n" + data,
+        lambda data: data[:0],
+        lambda data: data[: data.index(b"\n")],
+    ],
+    ids=["cut", "bit", "foreign", "count", "list", "empty", "header"],
+)
+def test_damaged_rows_are_made_again(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    first, _ = lasting(tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(damage(file.read_bytes()))
+    again, asked = lasting(tmp_path)
+    assert asked == LASTING
+    assert np.array_equal(again, first)
+    assert lasting(tmp_path)[1] == []
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_where_nothing_can_be_kept_the_model_answers(tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("a file, not a folder")
+    for _ in range(2):
+        rows, asked = lasting(tmp_path / "words")
+        assert asked == LASTING
+        assert rows.shape == (3, ColourEmbedder().dimension)

@@ -68,3 +68,28 @@ class LoggedModels(SmallModels):
 
     def builder(self) -> Callable[[], Pipeline]:
         return self._build
+
+
+class DeadSegmenter(ColourSegmenter):
+    """Raises what CUDA raises at every call."""
+
+    def propose(self, pixels: Pixels) -> list[Proposal]:
+        raise RuntimeError(f"{ILLEGAL} ({pixels.size})")
+
+
+def dead_pipeline(device: str) -> Pipeline:
+    """The small models on a device that does nothing."""
+    return Pipeline(DeadSegmenter(), ColourEmbedder(), SmallModels.crop, device)
+
+
+class DeadModels(SmallModels):
+    """Small models of the same recipe whose device fails over every picture."""
+
+    def __init__(self, device: str) -> None:
+        self._build = partial(dead_pipeline, device)
+
+    def pipeline(self) -> Pipeline:
+        return self._build()
+
+    def builder(self) -> Callable[[], Pipeline]:
+        return self._build

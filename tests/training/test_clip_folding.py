@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.clip.folding import fold_norms
+from training.clip.folding import merge_frozen_norms
 from training.clip.model import build
 
 SIDE_PX = 64
@@ -26,7 +26,7 @@ def trunk() -> nn.Module:
 
 def test_folding_moves_neither_outputs_nor_gradients(trunk: nn.Module) -> None:
     folded = copy.deepcopy(trunk)
-    fold_norms(folded)
+    merge_frozen_norms(folded)
     pixels = torch.randn(2, 3, SIDE_PX, SIDE_PX, dtype=torch.float64)
     plain, other = trunk(pixels), folded(pixels)
     assert torch.allclose(plain, other)
@@ -40,7 +40,7 @@ def test_folding_moves_neither_outputs_nor_gradients(trunk: nn.Module) -> None:
 
 def test_a_copy_of_a_folded_trunk_runs_on_its_own_weights(trunk: nn.Module) -> None:
     folded = copy.deepcopy(trunk)
-    fold_norms(folded)
+    merge_frozen_norms(folded)
     other = copy.deepcopy(folded)
     pixels = torch.rand(1, 3, SIDE_PX, SIDE_PX, dtype=torch.float64)
     with torch.no_grad():

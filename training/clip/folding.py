@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def fold_norms(trunk: nn.Module) -> None:
+def merge_frozen_norms(trunk: nn.Module) -> None:
     """Let each convolution do the work of the batch norm after it, whose statistics stand still.
 
     The same numbers in a fifth less time; parameters, their gradients and names stay as they are.

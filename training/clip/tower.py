@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.clip.folding import fold_norms
+from training.clip.folding import merge_frozen_norms
 from training.clip.pictures import normalised
 
 FROZEN_STAGES = 3
@@ -23,7 +23,7 @@ class Tower(nn.Module):
         trunk: Any = self.visual.trunk
         for part in (trunk.conv_stem, trunk.bn1, *trunk.blocks[:FROZEN_STAGES]):
             part.requires_grad_(False)
-        fold_norms(trunk)
+        merge_frozen_norms(trunk)
 
     @torch.no_grad()
     def early(self, pixels: Tensor) -> Tensor:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from cachetools import LRUCache
 
 from segsearch.core.arrays import Pixels, Vector, Vectors
+from segsearch.models.embed.kept_rows import kept_rows
 from segsearch.models.protocols import Embedder
 
 TEXTS_KEPT = 4096  # 8 MB of vectors of 512 numbers
 
 
 class CachedTextEmbedder:
-    """An embedder that answers words from memory; pictures go through. Thread-safe."""
+    """An embedder that answers words from memory; pictures go through. Thread-safe.
 
-    def __init__(self, embedder: Embedder, texts_kept: int = TEXTS_KEPT) -> None:
+    What every library is asked for is kept in a `folder`, too, from process to process.
+    """
+
+    def __init__(
+        self, embedder: Embedder, texts_kept: int = TEXTS_KEPT, folder: Path | None = None
+    ) -> None:
         self._embedder = embedder
+        self._folder = folder
         self._known: LRUCache[str, Vector] = LRUCache(texts_kept)
         self._lock = threading.Lock()
 
@@ -53,3 +61,9 @@ class CachedTextEmbedder:
         with self._lock:
             self._known.update((text, rows[text]) for text in texts)
         return np.stack([rows[text] for text in texts])
+
+    def embed_lasting_texts(self, texts: Sequence[str]) -> Vectors:
+        """`embed_texts` for n >= 1 texts that are the same for every library, kept on disk."""
+        if self._folder is None:
+            return self.embed_texts(texts)
+        return kept_rows(self._folder, self.identity, texts, self._embedder.embed_texts)
