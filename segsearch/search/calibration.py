@@ -111,8 +111,8 @@ class Calibration:
     def __init__(self, index: SyncedIndex, vectors: QueryVectors) -> None:
         self._index = index
         self._vectors = vectors
-        self._words: dict[str, Vectors | None] = {}
-        self._kept: tuple[Vectors, float, EverydayScores] | None = None
+        self._words: dict[str, Vectors] = {}  # by fingerprint
+        self._kept: tuple[Vectors, float, EverydayScores | None] | None = None
 
     def relevances(
         self, recipe: Active, sample: Vectors, query: tuple[Vector, float], count: int
@@ -127,14 +127,12 @@ class Calibration:
         """
         if len(sample) < MIN_SAMPLE:
             return None
-        words = self._everyday_words(recipe, sample)
-        if words is None:
-            return None
         vector, things = query
         kept = self._kept
         if kept is None or kept[0] is not sample or kept[1] != things:
-            asked = self._index.mix(recipe[1]).asked(words, things)
-            kept = self._kept = (sample, things, EverydayScores(asked, sample))
+            kept = self._kept = (sample, things, self._scores(recipe, sample, things))
+        if kept[2] is None:
+            return None
         relevance = kept[2].relevance(count)
         known: dict[int, float] = {}
 
@@ -148,15 +146,17 @@ class Calibration:
 
         return relevances
 
-    def _everyday_words(self, recipe: Active, sample: Vectors) -> Vectors | None:
-        """The rows (m, d) of all everyday words; None where a few show that they tell nothing in a
-        `sample` (n, w)."""
-        fingerprint = recipe[1].fingerprint
+    def _scores(self, recipe: Active, sample: Vectors, things: float) -> EverydayScores | None:
+        """How everyday words score in a `sample` (n, w); None where a few show that they tell
+        nothing in it. That is found out for each sample: what is relevant must not hang on how
+        large the library was when a process started."""
+        mix, fingerprint = self._index.mix(recipe[1]), recipe[1].fingerprint
+        probe = self._vectors.lasting_words(recipe, PROBE)
+        if not is_centred(mix.asked(probe), sample):
+            return None
         if fingerprint not in self._words:
-            probe = self._vectors.lasting_words(recipe, PROBE)
-            fits = is_centred(self._index.mix(recipe[1]).asked(probe), sample)
-            self._words[fingerprint] = self._vectors.lasting_words(recipe, WORDS) if fits else None
-        return self._words[fingerprint]
+            self._words[fingerprint] = self._vectors.lasting_words(recipe, WORDS)
+        return EverydayScores(mix.asked(self._words[fingerprint], things), sample)
 
 
 def _shares(ascending: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
