@@ -111,6 +111,7 @@ class Calibration:
     def __init__(self, index: SyncedIndex, vectors: QueryVectors) -> None:
         self._index = index
         self._vectors = vectors
+        self._words: dict[str, Vectors] = {}  # by fingerprint
         self._kept: tuple[Vectors, float, EverydayScores | None] | None = None
 
     def relevances(
@@ -147,12 +148,15 @@ class Calibration:
 
     def _scores(self, recipe: Active, sample: Vectors, things: float) -> EverydayScores | None:
         """How everyday words score in a `sample` (n, w); None where a few show that they tell
-        nothing there."""
-        mix = self._index.mix(recipe[1])
-        if not is_centred(mix.asked(self._vectors.lasting_words(recipe, PROBE)), sample):
+        nothing in it. That is found out for each sample: what is relevant must not hang on how
+        large the library was when a process started."""
+        mix, fingerprint = self._index.mix(recipe[1]), recipe[1].fingerprint
+        probe = self._vectors.lasting_words(recipe, PROBE)
+        if not is_centred(mix.asked(probe), sample):
             return None
-        words = self._vectors.lasting_words(recipe, WORDS)
-        return EverydayScores(mix.asked(words, things), sample)
+        if fingerprint not in self._words:
+            self._words[fingerprint] = self._vectors.lasting_words(recipe, WORDS)
+        return EverydayScores(mix.asked(self._words[fingerprint], things), sample)
 
 
 def _shares(ascending: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:

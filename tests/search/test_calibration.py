@@ -3,11 +3,15 @@ of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from segsearch.core.arrays import Vectors
-from segsearch.search.calibration import PROBE, WORDS, EverydayScores, is_centred
+from segsearch.core.arrays import Ids, Vectors
+from segsearch.core.mix import Mix
+from segsearch.core.types import Recipe
+from segsearch.search.calibration import PROBE, WORDS, Calibration, EverydayScores, is_centred
 from segsearch.search.relevance import MIN_SAMPLE
 
 DIMENSION = 64
@@ -101,3 +105,45 @@ def test_the_words_are_many_and_different() -> None:
     assert len(WORDS) == len(set(WORDS)) == 108
     assert set(PROBE) < set(WORDS)
     assert len(PROBE) == 8
+
+
+class Growing:
+    """An index whose sample is given, and words that are drawn; all the calibration asks of
+    either."""
+
+    def __init__(self) -> None:
+        self._rng = np.random.default_rng(7)
+        self._drawn: dict[str, Vectors] = {}
+
+    def mix(self, _: object) -> Mix:
+        return Mix(0.5, 0.5, 0.0)
+
+    def rows(self, _: object, ids: Ids) -> tuple[Ids, Vectors]:
+        return ids, rows(np.random.default_rng(11), len(ids))
+
+    def lasting_words(self, _: object, texts: Sequence[str]) -> Vectors:
+        for text in texts:
+            self._drawn.setdefault(text, rows(self._rng, 1)[0])
+        return np.stack([self._drawn[text] for text in texts])
+
+
+def test_what_is_relevant_does_not_hang_on_what_a_library_held_when_a_process_started() -> None:
+    parts = Growing()
+    centred = rows(np.random.default_rng(8), 400)
+    one_sided = centred + 2 * parts.lasting_words(None, PROBE).mean(axis=0)
+    query = rows(np.random.default_rng(9), 1)[0], 0.0
+    active = (1, Recipe("small", "s@1", "e@1", DIMENSION, {}, {}, {}))
+
+    def relevances(calibration: Calibration, sample: Vectors) -> Sequence[float | None] | None:
+        find = calibration.relevances(active, sample, query, 400)
+        return None if find is None else find([1, 2, 3])
+
+    lasting = Calibration(parts, parts)  # type: ignore[arg-type]  # see `Growing`
+    seen = [relevances(lasting, sample) for sample in (one_sided, centred, one_sided)]
+    fresh = [
+        relevances(Calibration(parts, parts), sample)  # type: ignore[arg-type]
+        for sample in (one_sided, centred, one_sided)
+    ]
+    assert seen == fresh
+    assert seen[0] is None
+    assert seen[1] is not None

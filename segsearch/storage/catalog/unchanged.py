@@ -51,8 +51,9 @@ class Unchanged:
         with self._lock:
             try:
                 if self._connection is None:
+                    address = f"{self._file.absolute().as_uri()}?mode=rw"  # makes no file
                     self._connection = sqlite3.connect(
-                        self._file, timeout=0, isolation_level=None, check_same_thread=False
+                        address, uri=True, timeout=0, isolation_level=None, check_same_thread=False
                     )
                     self._opened += 1
                 (number,) = self._connection.execute("PRAGMA data_version").fetchone()

@@ -118,7 +118,7 @@ class InvertedPart:
     def _best(self, query: Vector, places: Ids, k: int) -> Found:
         """The best `k` of the rows at some places, by their float16 numbers."""
         places = np.sort(places)
-        scores = as_floats(self.at(places)) @ query
+        scores = np.einsum("nw,w->n", as_floats(self.at(places)), query)
         order = np.lexsort((places, -scores))[:k]
         return scores[order], places[order]
 
