@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
+from segsearch.core.errors import SegSearchError
 from segsearch.core.version import __version__
 from segsearch.library import SegSearch
 from segsearch.storage.announcement import Announcement
@@ -32,6 +34,8 @@ from segsearch_api.middleware.metrics import (
 )
 from segsearch_api.middleware.root_path import RootPathMiddleware
 from segsearch_api.routers import ROUTERS
+
+LOG = logging.getLogger(__name__)
 
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
@@ -119,12 +123,22 @@ def _add_middleware(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Load the models beside the first requests; when the server ends, let loading end first."""
+    """Load the models beside the first requests, then put the index in order; when the server
+    ends, let loading end first. The other may be cut off anywhere, and takes minutes."""
     shared: Shared = app.state.shared
     thread = threading.Thread(target=shared.readiness.load, args=[shared.library], name="warm")
     thread.start()
+    threading.Thread(target=_settle, args=[shared], name="settle", daemon=True).start()
     yield
     await to_thread.run_sync(thread.join)
+
+
+def _settle(shared: Shared) -> None:
+    if shared.readiness.wait():
+        try:
+            shared.library.settle()
+        except SegSearchError as problem:  # searches go on with the index as it is
+            LOG.warning("Searches may stay slow: %s", problem, extra={"action": "api.settle"})
 
 
 def _add_page(app: FastAPI) -> None:

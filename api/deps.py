@@ -87,15 +87,14 @@ class Readiness:
         return self._done.is_set()
 
     def load(self, library: SegSearch) -> None:
-        """Load what a search needs, then put the index in order; what goes wrong is kept for
-        whoever asks."""
+        """Load what a search needs; what goes wrong is kept for whoever asks."""
         with self._loading:
             self._load(library)
-        if self.error is None:
-            try:
-                library.settle()
-            except SegSearchError as problem:  # searches go on with the index as it is
-                LOG.warning("Searches stay slow: %s", problem, extra={"action": "api.settle"})
+
+    def wait(self) -> bool:
+        """Wait until loading has ended; whether it went well."""
+        self._done.wait()
+        return self.error is None
 
     def load_again(self, library: SegSearch) -> None:
         """Load what failed a while ago, unless a caller is doing so: disks and memory come back."""

@@ -47,19 +47,21 @@ def test_an_index_that_misses_much_is_told_from_one_that_does_not(
 ) -> None:
     report = json.loads(doctor(library, "--recall", "--json"))
     assert report["index"] == "2,000 regions, comparing with each"
-    assert [found["mean"] for found in report["recall"]] == [1.0, 1.0]
+    assert [found["mean"] for found in report["recall"]] == [1.0, 1.0, 1.0]
     assert not any("miss" in advice for advice in report["advice"])
     monkeypatch.setattr(faiss, "SETTLED_FROM", 100)
     monkeypatch.setattr(inverted, "LOOKED_AT", 0.0)
     monkeypatch.setattr(inverted, "LOOKED_AT_PER_ROW", 1)
     monkeypatch.setattr(inverted, "CANDIDATES", 0)
+    monkeypatch.setattr(inverted, "COMPARED_ALONE", 0)
     assert "puts it in order" in doctor(library)
     with open_library(Settings(library=library)) as opened:
         opened.settle()
     report = json.loads(doctor(library, "--recall", "--json"))
     assert report["index"] == "2,000 regions, by lists of alike ones"
-    words, regions = report["recall"]
+    words, regions, filtered = report["recall"]
     assert words["mean"] < 0.9
     assert words["worst"] <= words["mean"]
     assert regions["asked"] == "regions"
+    assert filtered["mean"] < 0.9
     assert any("Searches by words miss" in advice for advice in report["advice"])

@@ -118,7 +118,7 @@ def test_any_order_of_steps_leaves_what_a_dict_would_hold(
                 index.settle(folder)
                 assert index.is_settled
             else:
-                names = index.save(folder, f"g{turn}")
+                names = index.save(folder)
                 index = FaissIndexFactory().load(folder, names)
             assert len(index) == len(expected)
             assert index.ids().tolist() == sorted(expected)

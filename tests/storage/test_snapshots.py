@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from segsearch.core.errors import BusyError
 from segsearch.storage.index import snapshots
-from segsearch.storage.index.snapshots import Binding, problems
+from segsearch.storage.index.snapshots import Binding, check, problems
 from tests.support.exact_index import ExactIndex, ExactIndexFactory
 
 MIX = (0.5, 0.5, 0.0)
@@ -24,15 +30,20 @@ class SlowIndex(ExactIndex):
         super().__init__(4)
         self.begun, self.let_go = threading.Event(), threading.Event()
 
-    def save(self, folder: Path, name: str) -> list[str]:
-        names = super().save(folder, name)
+    def save(self, folder: Path) -> list[str]:
+        names = super().save(folder)
         self.begun.set()
         assert self.let_go.wait(30)
         return names
 
 
 def generations(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name != "lock")
+    """Names of the manifests; each has its one file, and there is nothing else but the lock."""
+    files = {path.name for path in folder.iterdir()} - {"lock"}
+    named = {name for path in snapshots.manifests(folder) for name in check(path).files}
+    left = files - named
+    assert len(files) == 2 * len(left)
+    return sorted(left)
 
 
 def test_who_writes_second_waits_and_leaves_the_files_of_the_first(tmp_path: Path) -> None:
@@ -47,14 +58,14 @@ def test_who_writes_second_waits_and_leaves_the_files_of_the_first(tmp_path: Pat
     slow.let_go.set()
     first.join(30)
     second.join(30)
-    assert generations(tmp_path) == ["g5.index", "g5.json", "g9.index", "g9.json"]
+    assert generations(tmp_path) == ["g5.json", "g9.json"]
 
 
 def test_what_is_written_after_a_restore_stays_though_its_number_is_lower(tmp_path: Path) -> None:
     for seq in (480, 500):
         snapshots.write(tmp_path, index(), seq, BEFORE)
     snapshots.write(tmp_path, index(), 100, NOW)
-    assert generations(tmp_path) == ["g100.index", "g100.json"]
+    assert generations(tmp_path) == ["g100.json"]
     found = snapshots.newest(tmp_path, ExactIndexFactory(), NOW)
     assert found is not None
     assert found[1] == 100
@@ -64,7 +75,7 @@ def test_what_a_dead_process_left_goes_with_the_next_write(tmp_path: Path) -> No
     (tmp_path / "g3.index.77.partial").write_bytes(b"half")
     (tmp_path / "g4.index").write_bytes(b"no manifest")
     snapshots.write(tmp_path, index(), 5, NOW)
-    assert generations(tmp_path) == ["g5.index", "g5.json"]
+    assert generations(tmp_path) == ["g5.json"]
 
 
 def test_a_generation_that_is_being_written_is_no_damage(tmp_path: Path) -> None:
@@ -85,7 +96,53 @@ def test_a_generation_that_is_being_written_is_no_damage(tmp_path: Path) -> None
 def test_what_is_no_generation_is_said(tmp_path: Path) -> None:
     snapshots.write(tmp_path, index(), 4, NOW)
     (tmp_path / "g3.index.77.partial").write_bytes(b"half")
-    (tmp_path / "g4.index").write_bytes(b"another")
+    (name,) = check(tmp_path / "g4.json").files
+    (tmp_path / name).write_bytes(b"another")
     damaged, left = problems(tmp_path)
-    assert damaged.startswith("Snapshot: g4.index is missing or not what g4.json says")
+    assert damaged.startswith(f"Snapshot: {name} is missing or not what g4.json says")
     assert left == f"The file {tmp_path.name}/g3.index.77.partial belongs to no snapshot."
+
+
+def test_two_that_write_at_one_point_of_the_log_leave_each_other_whole(tmp_path: Path) -> None:
+    """The manifest of the first names its own file until the second's takes its place."""
+    snapshots.write(tmp_path, index(), 5, NOW)
+    with snapshots.locked(tmp_path):
+        snapshots.save(tmp_path, index(), 5)  # killed before it is published
+    assert snapshots.newest(tmp_path, ExactIndexFactory(), NOW) is not None
+    snapshots.write(tmp_path, index(), 5, NOW)
+    assert generations(tmp_path) == ["g5.json"]
+
+
+def test_generations_written_while_one_is_opened_are_found(tmp_path: Path) -> None:
+    snapshots.write(tmp_path, index(), 5, NOW)
+
+    class Overtaken(ExactIndexFactory):
+        """One whose files are gone when it looks for them: two newer ones have been written."""
+
+        def load(self, folder: Path, names: Sequence[str]) -> ExactIndex:
+            if not (folder / "g7.json").is_file():
+                for seq in (6, 7):
+                    snapshots.write(folder, index(), seq, NOW)
+            return super().load(folder, names)
+
+    found = snapshots.newest(tmp_path, Overtaken(), NOW)
+    assert found is not None
+    assert found[1] == 7
+
+
+def test_who_does_not_wait_is_told_that_another_writes(tmp_path: Path) -> None:
+    with snapshots.locked(tmp_path), ThreadPoolExecutor(1) as other, pytest.raises(BusyError):
+        other.submit(lambda: snapshots.locked(tmp_path, waits=False).__enter__()).result()
+
+
+def test_a_manifest_of_the_first_version_is_no_damage(tmp_path: Path) -> None:
+    snapshots.write(tmp_path, index(), 5, NOW)
+    manifest = json.loads((tmp_path / "g5.json").read_text())
+    manifest["files"] = {
+        name: [file["size"], file["sha256"]] for name, file in manifest["files"].items()
+    }
+    (tmp_path / "g5.json").write_text(json.dumps(manifest))
+    assert problems(tmp_path) == []
+    manifest["files"] = ["g5.index"]
+    (tmp_path / "g5.json").write_text(json.dumps(manifest))
+    assert "g5.json is no manifest" in problems(tmp_path)[0]

@@ -342,3 +342,27 @@ def test_what_another_process_has_put_in_order_is_taken_up(
     assert other.search(ACTIVE, query, 5) == library.index.search(ACTIVE, query, 5)
     library.store(18)
     assert np.array_equal(other.ids(ACTIVE), library.catalog.segment_ids(1))
+
+
+def test_an_index_whose_files_are_gone_is_written_again(library: IndexedCatalog) -> None:
+    """By a process that still has it in memory, whatever kind of part it is in."""
+    library.index.settle(ACTIVE)
+    for path in (library.folder / "index").iterdir():
+        path.unlink()
+    library.index.settle(ACTIVE)
+    assert snapshots.manifests(library.folder / "index")
+    library.store(19)
+    library.index.settle(ACTIVE)
+    library.reopen()
+    assert library.agrees()
+    assert library.index.problems(ACTIVE) == []
+
+
+def test_nobody_waits_for_the_index_to_be_put_in_order(library: IndexedCatalog) -> None:
+    library.index.open(ACTIVE)
+    with snapshots.locked(library.folder / "index"), ThreadPoolExecutor(1) as other:
+        other.submit(library.index.save, ACTIVE).result(30)
+        assert other.submit(library.agrees).result(30)
+    assert snapshots.manifests(library.folder / "index") == []
+    library.index.settle(ACTIVE)
+    assert len(snapshots.manifests(library.folder / "index")) == 1

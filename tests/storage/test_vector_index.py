@@ -101,7 +101,7 @@ def test_a_row_added_again_replaces_the_old_one(factory: IndexFactory) -> None:
 def test_a_saved_index_answers_the_same(factory: IndexFactory, tmp_path: Path) -> None:
     index = factory.create(DIMENSION)
     index.add(ids(3, 1, 2), rows(3))
-    again = factory.load(tmp_path, index.save(tmp_path, "g1"))
+    again = factory.load(tmp_path, index.save(tmp_path))
     query = rows(1, seed=2)[0]
     assert again.ids().tolist() == [1, 2, 3]
     assert again.dimension == DIMENSION
@@ -117,7 +117,7 @@ def test_a_file_that_is_no_index_is_refused(
     index = factory.create(DIMENSION)
     index.add(ids(3, 1, 2), rows(3))
     index.remove(ids(1))
-    names = index.save(tmp_path, "g1")
+    names = index.save(tmp_path)
     for name in names:
         kept = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(data)

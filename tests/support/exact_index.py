@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,10 +69,11 @@ class ExactIndex:
     def settle(self, folder: Path) -> None:
         """Nothing is to be done: each row is compared with."""
 
-    def save(self, folder: Path, name: str) -> list[str]:
-        with (folder / f"{name}.index").open("wb") as file:
+    def save(self, folder: Path) -> list[str]:
+        name = f"{os.urandom(8).hex()}.index"
+        with (folder / name).open("wb") as file:
             np.savez(file, ids=self._ids, rows=self._rows)
-        return [f"{name}.index"]
+        return [name]
 
 
 class ExactIndexFactory:

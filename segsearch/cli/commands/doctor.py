@@ -41,8 +41,8 @@ def doctor(
     settings: Settings = context.obj
     report = _installation(settings) | _library(settings, with_recall=recall)
     report["advice"] += [
-        f"Searches by {found['asked']} miss {1 - found['mean']:.0%} of what is there: "
-        "`segsearch repair` builds the index again."
+        f"Searches by {found['asked']} miss {1 - found['mean']:.0%} of what is there: have the "
+        "index made anew by deleting the library's folder `index` and running `segsearch repair`."
         for found in report.get("recall", ())
         if found["mean"] < LOW_RECALL
     ]

@@ -8,11 +8,13 @@ rows. A search takes the parts as they are when it begins, needs no lock and sto
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,7 +178,8 @@ class FaissIndex:
         made = inverted.build(_by_id(taken), count, folder)
         with self._changing:
             # What has gone meanwhile goes from the new part, what has come stays beside it; a part
-            # that has been joined with what has come is left without what the new one holds.
+            # that has been joined with what has come is left without what the new one holds, since
+            # the row under an id never changes.
             now = np.concatenate([one.ids() for one in self._parts])
             settled = LivePart(made, None, count)
             gone = np.setdiff1d(made.ids, now, assume_unique=True)
@@ -184,7 +187,7 @@ class FaissIndex:
             rest = [_thinned(one.without(made.ids)) for one in kept]
             self._parts = (settled.without(gone), *(one for one in rest if one.count))
 
-    def save(self, folder: Path, name: str) -> list[str]:
+    def save(self, folder: Path) -> list[str]:
         with self._changing:
             parts = self._parts
         names = [file for one in parts for file in _files_of(one.part, folder)]
@@ -192,9 +195,10 @@ class FaissIndex:
             one.part.name: np.flatnonzero(~one.alive) for one in parts if one.alive is not None
         }
         if gone or not names:
-            with whole(folder / (name + GONE), durable=True) as partial, partial.open("wb") as file:
+            name = os.urandom(8).hex() + GONE
+            with whole(folder / name, durable=True) as partial, partial.open("wb") as file:
                 np.savez(file, dimension=np.array(self.dimension), **gone)
-            names.append(name + GONE)
+            names.append(name)
         return names
 
 
@@ -256,7 +260,7 @@ def _thinned(one: LivePart) -> LivePart:
 
 
 def _flags(allowed: Ids) -> Mask:
-    """Whether each id up to the largest is allowed, with one more that never is."""
+    """Whether each id up to the largest is allowed, with one more that never is: a byte each."""
     flags = np.zeros(int(allowed.max(initial=0)) + 2, dtype=bool)
     flags[allowed] = True
     return flags
@@ -294,7 +298,11 @@ def _by_id(parts: Sequence[LivePart]) -> Iterator[tuple[Ids, Halves]]:
 def _files_of(part: Part, folder: Path) -> list[str]:
     if isinstance(part, FlatPart):
         return part.files(folder)
-    return [part.name + suffix for suffix in InvertedPart.suffixes]  # `build` has written them
+    names = [part.name + suffix for suffix in InvertedPart.suffixes]  # `build` has written them
+    for name in names:
+        if not (folder / name).is_file():
+            raise DamageError(f"The file {name} of the index is gone.")
+    return names
 
 
 def _gone(folder: Path, names: Sequence[str]) -> tuple[dict[str, Ids], int | None]:
@@ -306,6 +314,6 @@ def _gone(folder: Path, names: Sequence[str]) -> tuple[dict[str, Ids], int | Non
             with np.load(folder / name, allow_pickle=False) as file:
                 width = int(file["dimension"])
                 gone.update({key: file[key].astype(np.int64) for key in file if key != "dimension"})
-        except (OSError, ValueError, KeyError, EOFError, TypeError) as problem:
+        except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as problem:
             raise DamageError(f"{name} does not say what is gone: {problem}.") from problem
     return gone, width

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import faiss
@@ -23,7 +24,6 @@ Mask = NDArray[np.bool_]
 Halves = NDArray[np.float16]
 Found = tuple[NDArray[np.float32], Ids]  # scores and places, best first
 
-MANY_ROWS = 500_000  # from here on a single query is worth several threads
 # Of so few rows, or such a share, the product of each is worked out alone.
 FEW_ROWS = 1_024
 FEW_SHARE = 1 / 16
@@ -117,7 +117,7 @@ def read_rows(path: Path) -> tuple[Ids, StoredRows]:
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
             offset = file.tell()
         size = path.stat().st_size
-    except (OSError, ValueError, EOFError) as problem:
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as problem:
         raise DamageError(f"{path.name} holds no rows of an index: {problem}.") from problem
     is_whole = ids.dtype == np.int64 and ids.ndim == 1 and dtype == np.float16 and len(shape) == 2
     if not is_whole or shape[0] != ids.size or size != offset + 2 * shape[0] * shape[1]:
@@ -142,7 +142,7 @@ def nearest(index: Any, query: Vector, k: int, passing: Mask | None) -> Found:
         parameters.sel = selector
     # Setting this is per calling thread. One query over a small index is done before a second
     # thread has woken: 100,000 rows took 4 ms on one thread, 24 ms on two busy cores.
-    faiss.omp_set_num_threads(1 if index.ntotal < MANY_ROWS else os.cpu_count() or 1)
+    faiss.omp_set_num_threads(1)
     row = np.ascontiguousarray(query[None], dtype=np.float32)
     scores, places = index.search(row, min(k + 1, int(index.ntotal)), params=parameters)
     held = places[0] >= 0  # FAISS fills up with -1

@@ -33,6 +33,7 @@ TRAINED_ON = 40  # rows a list
 ROWS_AT_ONCE = 32_768
 # A query looks at this share of the rows, or at so many of those asked for.
 LOOKED_AT = 1 / 16
+FILTERED_TIMES = 2  # a filter may take what is nearest, and farther off lists tell less
 LOOKED_AT_PER_ROW = 16
 # How many candidates are compared by their float16 rows, beyond those asked for.
 CANDIDATES, REFINED, MOST_REFINED = 64, 3, 1_024
@@ -108,6 +109,7 @@ class InvertedPart:
         sizes = self._sizes
         enough = max(LOOKED_AT * len(self), LOOKED_AT_PER_ROW * wanted)
         if passing is not None:
+            enough *= FILTERED_TIMES
             # Where very many pass, a part of them tells how they are spread.
             apart = max(1, count // COUNTED)
             places = apart * np.flatnonzero(passing[::apart])

@@ -58,11 +58,11 @@ class VectorIndex(Protocol):
         """Put the rows into the order that searches want, in files of a folder that `save` is
         going to name. Takes seconds to minutes; searches and changes go on meanwhile."""
 
-    def save(self, folder: Path, name: str) -> list[str]:
+    def save(self, folder: Path) -> list[str]:
         """Write what a folder does not hold yet; the names of all files that belong to it.
 
-        A file that has been written never changes; the new ones have names of their own, or begin
-        with `name`.
+        A file that has been written never changes, and no two have one name. DamageError where one
+        is gone that cannot be written again.
         """
 
 

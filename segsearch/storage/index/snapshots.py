@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from segsearch.core.atomic import sha256_of, whole
-from segsearch.core.errors import DamageError, DiskFullError
+from segsearch.core.errors import BusyError, DamageError, DiskFullError
 from segsearch.storage.index.protocol import IndexFactory, VectorIndex
 
 LOG = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ def settle(folder: Path, index: VectorIndex) -> None:
     """Put an index's rows in the order that searches want, as files for `save` to name. For one who
     has `locked` the folder."""
     try:
+        for path in folder.glob("*.partial"):  # of a process that was killed
+            path.unlink(missing_ok=True)
         index.settle(folder)
     except (OSError, RuntimeError) as problem:
         raise _not_written("of the index in order", problem) from problem
@@ -77,7 +80,7 @@ def save(folder: Path, index: VectorIndex, seq: int) -> list[str]:
     """Write the files of an index that are not there yet, for `publish` to name; the names of all.
     For one who has `locked` the folder."""
     try:
-        return index.save(folder, f"g{seq}")
+        return index.save(folder)
     except (OSError, RuntimeError) as problem:  # FAISS raises RuntimeError for a short write
         raise _not_written(f"g{seq}", problem) from problem
 
@@ -90,13 +93,9 @@ def publish(folder: Path, names: Sequence[str], seq: int, count: int, binding: B
     for path in manifests(folder):
         other = _readable(path)
         known |= other.files if other else {}
-    # What is gone is written under the name of its generation, which may have been one before.
-    files = {
-        name: known[name] if name in known and not name.startswith("g") else _stored(folder / name)
-        for name in names
-    }
-    manifest = Manifest(seq, count, binding, files)
     try:
+        files = {name: known.get(name) or _stored(folder / name) for name in names}
+        manifest = Manifest(seq, count, binding, files)
         with whole(folder / f"g{seq}.json", durable=True) as partial:
             partial.write_text(json.dumps(asdict(manifest), indent=1))
     except OSError as problem:
@@ -139,19 +138,19 @@ def newest(folder: Path, factory: IndexFactory, binding: Binding) -> tuple[Vecto
 
     Every generation passed over is logged with its reason.
     """
-    for path in manifests(folder):
+    passed: set[Path] = set()
+    while paths := [path for path in manifests(folder) if path not in passed]:
+        path = paths[0]
+        passed.add(path)
         try:
-            manifest = check(path, _pages)
-            if manifest.binding != binding:
+            if _read(path).binding != binding:
                 LOG.info("Snapshot %s is of another generation, mix or kind.", path.name)
                 continue
-            index = _load(folder, factory, manifest)
+            manifest = check(path, _pages)
+            return _load(folder, factory, manifest), manifest.seq
         except DamageError as problem:
-            if not path.exists():
-                continue  # another process has written newer ones meanwhile
-            LOG.warning("Snapshot passed over: %s", problem, extra={"action": "snapshot.skip"})
-            continue
-        return index, manifest.seq
+            if path.exists():  # else another process has written newer ones: these are looked at
+                LOG.warning("Snapshot passed over: %s", problem, extra={"action": "snapshot.skip"})
     return None
 
 
@@ -215,10 +214,15 @@ def _read(path: Path) -> Manifest:
             int(raw["seq"]),
             int(raw["count"]),
             Binding(**{**binding, "mix": tuple(binding["mix"])}),
-            {str(Path(name).name): PartFile(**file) for name, file in raw["files"].items()},
+            {str(Path(name).name): _part_file(file) for name, file in raw["files"].items()},
         )
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise DamageError(f"{path.name} is no manifest: {problem}.") from problem
+
+
+def _part_file(raw: Any) -> PartFile:
+    """A file's entry; those of the first version are a size and a sha256."""
+    return PartFile(raw[0], raw[1], "") if isinstance(raw, list) else PartFile(**raw)
 
 
 def orphans(folder: Path) -> list[str]:
@@ -251,12 +255,15 @@ def discard_damaged(folder: Path) -> list[str]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """The folder, there, and no other process writing in it."""
+def locked(folder: Path, *, waits: bool = True) -> Iterator[None]:
+    """The folder, there, and no other process writing in it; BusyError where another does, unless
+    this one `waits` for it."""
     lock = FileLock(folder / "lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        lock.acquire(timeout=-1 if waits else 0)
+    except Timeout as problem:
+        raise BusyError("Another process is writing a snapshot of the index.") from problem
     except OSError as problem:
         raise DiskFullError(f"Nothing can be written in {str(folder)!r}: {problem}.") from problem
     try:

@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 
 from segsearch.core.arrays import Ids, Vector, VectorRows, Vectors
-from segsearch.core.errors import DamageError, NotFoundError
+from segsearch.core.errors import BusyError, DamageError, DiskFullError, NotFoundError
 from segsearch.core.mix import Mix, row_of
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -70,6 +70,7 @@ class IndexState:
 class SyncedIndex:
     """The index of one library's active recipe, brought up to date before each use. Thread-safe:
     searches run side by side, and beside a change that has not been made yet they wait for it.
+    Locks are taken in one order: `_saving`, the folder's, `_changing`.
 
     `mix_of` says what a recipe's rows are made of. Queries here have the rows' length w: what
     `Mix.asked` makes of a vector (d,).
@@ -154,11 +155,24 @@ class SyncedIndex:
         return IndexReport(len(index), index.is_exact, index.is_settled)
 
     def save(self, recipe: tuple[int, Recipe]) -> None:
-        """Write a snapshot of what is new, unless the newest one says the same."""
-        with self._saving:
-            if self._current(recipe).seq != self._saved_seq:
-                with snapshots.locked(self._folder):
-                    self._write(recipe)
+        """Write a snapshot of what is new, unless the newest one says the same.
+
+        Where somebody is writing one already, nothing is written: the next one has it all, and the
+        change log until then.
+        """
+        if self._is_saved(recipe) or not self._saving.acquire(blocking=False):
+            return
+        try:
+            with snapshots.locked(self._folder, waits=False):
+                self._write(recipe)
+        except BusyError as problem:
+            LOG.info("No snapshot is written now: %s", problem)
+        finally:
+            self._saving.release()
+
+    def _is_saved(self, recipe: tuple[int, Recipe]) -> bool:
+        seq = self._current(recipe).seq
+        return seq == self._saved_seq and (self._folder / f"g{seq}.json").is_file()
 
     def settle(self, recipe: tuple[int, Recipe]) -> None:
         """`save`, and before it, where many rows have come since, put all into the order that
@@ -167,20 +181,34 @@ class SyncedIndex:
             self.save(recipe)
             return
         with self._saving, snapshots.locked(self._folder):
+            self._saved_seq = -1
             if not self._take_up(recipe):
-                started = time.monotonic()
-                index = self._current(recipe).index
-                snapshots.settle(self._folder, index)
-                seconds = time.monotonic() - started
-                extra = {"action": "index.settle", "rows": len(index), "seconds": seconds}
-                LOG.info("Put the index's %d segments into lists.", len(index), extra=extra)
+                self._settle(recipe)
             self._write(recipe)
+
+    def _settle(self, recipe: tuple[int, Recipe]) -> None:
+        started = time.monotonic()
+        index = self._current(recipe).index
+        try:
+            snapshots.settle(self._folder, index)
+        except DiskFullError as problem:  # what is new may have room
+            LOG.warning("The index stays as it is: %s", problem, extra={"action": "index.settle"})
+            return
+        seconds = time.monotonic() - started
+        extra = {"action": "index.settle", "rows": len(index), "seconds": seconds}
+        LOG.info("Put the index's %d segments into lists.", len(index), extra=extra)
 
     def _write(self, recipe: tuple[int, Recipe]) -> None:
         with self._changing:
             state = self._current(recipe)
+            try:
+                names = snapshots.save(self._folder, state.index, state.seq)
+            except DamageError as problem:
+                LOG.warning("The index is opened again: %s", problem)
+                self._state = None
+                state = self._current(recipe)
+                names = snapshots.save(self._folder, state.index, state.seq)
             seq, count = state.seq, len(state.index)
-            names = snapshots.save(self._folder, state.index, seq)
         binding = self._binding(recipe, state.identity)
         snapshots.publish(self._folder, names, seq, count, binding)
         self._saved_seq = seq
@@ -190,7 +218,7 @@ class SyncedIndex:
         state = self._current(recipe)
         binding = self._binding(recipe, state.identity)
         found = snapshots.newest(self._folder, self._factory, binding)
-        if found is None or not found[0].is_settled:
+        if found is None or found[0].is_exact or not found[0].is_settled:
             return False
         theirs = IndexState(found[0], recipe[0], state.identity, found[1])
         with self._changing:
