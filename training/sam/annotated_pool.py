@@ -1,7 +1,8 @@
 """Keeps annotated photographs decoded, with their masks as bits, for the SAM to learn from.
 
 `python -m training.sam.annotated_pool --photographs DIR` writes the masks that people drew.
-With `--weak` it writes those that a SAM draws into boxes that people drew, where they fill the box.
+With `--weak` it writes those that a SAM draws into boxes that people drew, where they fill the box;
+with `--alone` the one thing of photographs that show one, where a box around it gives it again.
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ from training.data.annotated import (
     with_folder,
 )
 from training.data.fetch import parser
+from training.sam.box_looks import alone, by_looks, single_photographs
 from training.sam.evaluate import KEPT_BYTES, as_used, load
 
 SIDE_PX = 448
-TRUTH, WEAK = "truth", "weak"
+TRUTH, WEAK, ALONE = "truth", "weak", "alone"
 COMPLETE = (SOME, THINGS, EVERYTHING)
-LEAST_BOX_IOU, LEAST_QUALITY = 0.8, 0.6  # of a mask drawn into a box: fills it, and is trusted
-LEAST_BOX_SIDE_PX = 32
-MOST_BOXES = 6  # of a photograph, the largest: each costs a look of its own
+LEAST_BOX_IOU, LEAST_AGREED = 0.8, 0.8  # of a mask drawn into a box: fills it, other looks agree
+LEAST_BOX_SIDE_PX = 24
+MOST_BOXES = 10  # of a photograph, the largest: each costs looks of its own
 Outlined = tuple[AnnotatedPhotograph, NDArray[np.uint8], list[Mask]]
 
 
@@ -120,8 +122,8 @@ def weak(
 ) -> Iterable[Outlined]:
     """Those with boxes that some mask fills; masks by people stay beside these.
 
-    `draw` takes the photograph's number, its pixels and a box; it answers a mask and the IoU that
-    its model predicts.
+    `draw` takes the photograph's number, its pixels and a box; it answers a mask and how much its
+    looks agree on that.
     """
     for number, photograph in enumerate(photographs):
         boxes = [row.box for row in photograph.annotations if row.mask is None and not row.crowd]
@@ -135,7 +137,7 @@ def weak(
             answer[0]
             for box, answer in drawn
             if answer
-            and answer[1] >= LEAST_QUALITY
+            and answer[1] >= LEAST_AGREED
             and box_iou(answer[0].box.as_tuple(), box) >= LEAST_BOX_IOU
         ]
         if filled:
@@ -176,14 +178,20 @@ def main() -> None:
     options = parser(__doc__)
     with_folder(options)
     options.add_argument("--weak", action="store_true", help="masks drawn into boxes")
+    options.add_argument("--alone", action="store_true", help="the one thing that is shown")
+    options.add_argument("--every", type=int, default=2, help="photograph of those, one of so many")
     options.add_argument("--checkpoint", type=Path, help="that draws; what ships otherwise")
     options.add_argument("--threads", type=int, default=1)
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(1)
     photographs = annotated(chosen.photographs, validation=False)
+    segmenter = as_used(load(chosen.checkpoint, IMAGE_SIZE))
     if chosen.weak:
-        save_annotated(chosen.cache, WEAK, weak(photographs, by_model(chosen.checkpoint)))
+        save_annotated(chosen.cache, WEAK, weak(photographs, by_looks(segmenter)))
+    elif chosen.alone:
+        singles = single_photographs(chosen.photographs, chosen.every)
+        save_annotated(chosen.cache, ALONE, alone(singles, segmenter))
     else:
         save_annotated(chosen.cache, TRUTH, truth(photographs))
 
