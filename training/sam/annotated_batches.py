@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from segsearch.models.segment.automatic import point_grid
 from training.data.annotated import EVERYTHING, SOME, THINGS
 from training.sam.annotated_pool import (
-    ALONE,
     COMPLETE,
     TRUTH,
     WEAK,
@@ -36,7 +35,7 @@ from training.sam.batches import (
 from training.sam.pasting import cut_out, pasted
 from training.sam.pool import UNKNOWN
 
-PART_SHARES = {TRUTH: 1.0, WEAK: 0.7, ALONE: 0.3}  # of the photographs, once they are there
+PART_SHARES = {TRUTH: 1.0, WEAK: 0.7}  # of the photographs, once they are there
 SHARES = {EVERYTHING: 4.0, THINGS: 2.0, SOME: 0.7}  # how often a photograph is taken, by its masks
 BOX_SHARE, CLICKS_SHARE = 0.12, 0.08
 WHOLE_PICTURE_SHARE, SMALLEST_WINDOW = 0.45, 0.45  # of crops; of the sides

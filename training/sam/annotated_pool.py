@@ -1,8 +1,7 @@
 """Keeps annotated photographs decoded, with their masks as bits, for the SAM to learn from.
 
 `python -m training.sam.annotated_pool --photographs DIR` writes the masks that people drew.
-With `--weak` it writes those that a SAM draws into boxes that people drew, where they fill the box;
-with `--alone` the one thing of photographs that show one, where a box around it gives it again.
+With `--weak` it writes those that a SAM draws into boxes that people drew, where they fill the box.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ from training.data.annotated import (
     with_folder,
 )
 from training.data.fetch import parser
-from training.sam.box_looks import alone, by_looks, single_photographs
+from training.sam.box_looks import box_iou, by_looks
 from training.sam.evaluate import KEPT_BYTES, as_used, load
 
 SIDE_PX = 448
-TRUTH, WEAK, ALONE = "truth", "weak", "alone"
+TRUTH, WEAK = "truth", "weak"
 COMPLETE = (SOME, THINGS, EVERYTHING)
 LEAST_BOX_IOU, LEAST_AGREED = 0.8, 0.8  # of a mask drawn into a box: fills it, other looks agree
 LEAST_BOX_SIDE_PX = 24
@@ -144,15 +143,6 @@ def weak(
             yield photograph, pixels, photograph.masks + filled
 
 
-def box_iou(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """Intersection over union of two boxes x0, y0, x1, y1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    both = max(width, 0.0) * max(height, 0.0)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return both / (sum(areas) - both)
-
-
 def _least_side(box: tuple[float, ...]) -> float:
     return min(box[2] - box[0], box[3] - box[1])
 
@@ -178,20 +168,15 @@ def main() -> None:
     options = parser(__doc__)
     with_folder(options)
     options.add_argument("--weak", action="store_true", help="masks drawn into boxes")
-    options.add_argument("--alone", action="store_true", help="the one thing that is shown")
-    options.add_argument("--every", type=int, default=2, help="photograph of those, one of so many")
     options.add_argument("--checkpoint", type=Path, help="that draws; what ships otherwise")
     options.add_argument("--threads", type=int, default=1)
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(1)
     photographs = annotated(chosen.photographs, validation=False)
-    segmenter = as_used(load(chosen.checkpoint, IMAGE_SIZE))
     if chosen.weak:
+        segmenter = as_used(load(chosen.checkpoint, IMAGE_SIZE))
         save_annotated(chosen.cache, WEAK, weak(photographs, by_looks(segmenter)))
-    elif chosen.alone:
-        singles = single_photographs(chosen.photographs, chosen.every)
-        save_annotated(chosen.cache, ALONE, alone(singles, segmenter))
     else:
         save_annotated(chosen.cache, TRUTH, truth(photographs))
 
