@@ -23,7 +23,8 @@ from segsearch.core.types import Box, Mask
 from segsearch.masks.rle import read_coco, to_coco
 from training.data.annotated import AnnotatedPhotograph, Annotation, annotated, with_folder
 from training.data.fetch import parser
-from training.sam.annotated_pool import box_iou, by_model, read_pixels
+from training.sam.annotated_pool import by_model, read_pixels
+from training.sam.box_looks import box_iou
 
 FILE = "box-masks.json"
 LEAST_SIDE_PX = 12

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from segsearch.models.segment.automatic import point_grid
 from training.data.annotated import EVERYTHING, SOME, THINGS
-from training.sam.annotated_pool import COMPLETE, TRUTH, WEAK, AnnotatedPart, open_annotated
+from training.sam.annotated_pool import (
+    COMPLETE,
+    TRUTH,
+    WEAK,
+    AnnotatedPart,
+    open_annotated,
+)
 from training.sam.batches import (
     PROMPTS,
     SMALLEST_REGION_PX,
@@ -29,7 +35,7 @@ from training.sam.batches import (
 from training.sam.pasting import cut_out, pasted
 from training.sam.pool import UNKNOWN
 
-WEAK_SHARE = 0.18  # of the photographs, once there are masks drawn into boxes
+PART_SHARES = {TRUTH: 1.0, WEAK: 0.7}  # of the photographs, once they are there
 SHARES = {EVERYTHING: 4.0, THINGS: 2.0, SOME: 0.7}  # how often a photograph is taken, by its masks
 BOX_SHARE, CLICKS_SHARE = 0.12, 0.08
 WHOLE_PICTURE_SHARE, SMALLEST_WINDOW = 0.45, 0.45  # of crops; of the sides
@@ -52,12 +58,13 @@ class AnnotatedSampler:
 
     def prompted(self) -> Prompted:
         """One crop with PROMPTS prompts."""
-        for name in (TRUTH, WEAK):
+        for name in PART_SHARES:
             if name not in self.parts and (part := open_annotated(self.cache, name)):
                 self.parts[name] = part
+        shares = np.array([PART_SHARES[name] for name in self.parts])
         while True:
-            weak = WEAK in self.parts and self.rng.random() < WEAK_SHARE
-            made = self._crop(self.parts[WEAK if weak else TRUTH], weak=weak)
+            name = list(self.parts)[int(self.rng.choice(len(shares), p=shares / shares.sum()))]
+            made = self._crop(self.parts[name], weak=name != TRUTH)
             if made is not None:
                 return made
 

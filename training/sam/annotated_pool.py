@@ -31,14 +31,15 @@ from training.data.annotated import (
     with_folder,
 )
 from training.data.fetch import parser
+from training.sam.box_looks import box_iou, by_looks
 from training.sam.evaluate import KEPT_BYTES, as_used, load
 
 SIDE_PX = 448
 TRUTH, WEAK = "truth", "weak"
 COMPLETE = (SOME, THINGS, EVERYTHING)
-LEAST_BOX_IOU, LEAST_QUALITY = 0.8, 0.6  # of a mask drawn into a box: fills it, and is trusted
-LEAST_BOX_SIDE_PX = 32
-MOST_BOXES = 6  # of a photograph, the largest: each costs a look of its own
+LEAST_BOX_IOU, LEAST_AGREED = 0.8, 0.8  # of a mask drawn into a box: fills it, other looks agree
+LEAST_BOX_SIDE_PX = 24
+MOST_BOXES = 10  # of a photograph, the largest: each costs looks of its own
 Outlined = tuple[AnnotatedPhotograph, NDArray[np.uint8], list[Mask]]
 
 
@@ -120,8 +121,8 @@ def weak(
 ) -> Iterable[Outlined]:
     """Those with boxes that some mask fills; masks by people stay beside these.
 
-    `draw` takes the photograph's number, its pixels and a box; it answers a mask and the IoU that
-    its model predicts.
+    `draw` takes the photograph's number, its pixels and a box; it answers a mask and how much its
+    looks agree on that.
     """
     for number, photograph in enumerate(photographs):
         boxes = [row.box for row in photograph.annotations if row.mask is None and not row.crowd]
@@ -135,20 +136,11 @@ def weak(
             answer[0]
             for box, answer in drawn
             if answer
-            and answer[1] >= LEAST_QUALITY
+            and answer[1] >= LEAST_AGREED
             and box_iou(answer[0].box.as_tuple(), box) >= LEAST_BOX_IOU
         ]
         if filled:
             yield photograph, pixels, photograph.masks + filled
-
-
-def box_iou(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """Intersection over union of two boxes x0, y0, x1, y1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    both = max(width, 0.0) * max(height, 0.0)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return both / (sum(areas) - both)
 
 
 def _least_side(box: tuple[float, ...]) -> float:
@@ -183,7 +175,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     photographs = annotated(chosen.photographs, validation=False)
     if chosen.weak:
-        save_annotated(chosen.cache, WEAK, weak(photographs, by_model(chosen.checkpoint)))
+        segmenter = as_used(load(chosen.checkpoint, IMAGE_SIZE))
+        save_annotated(chosen.cache, WEAK, weak(photographs, by_looks(segmenter)))
     else:
         save_annotated(chosen.cache, TRUTH, truth(photographs))
 

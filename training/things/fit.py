@@ -31,7 +31,7 @@ from segsearch.models.presets import preset
 from segsearch.search.evaluation.run import with_article
 from training.data.annotated import AnnotatedPhotograph, Annotation, annotated, with_folder
 from training.data.fetch import parser
-from training.sam.annotated_pool import box_iou
+from training.sam.box_looks import box_iou
 
 RIGHT_IOU, RIGHT_BOX_IOU = 0.5, 0.65
 SHRINKAGE = 0.02  # of squared standardised weights: few names, many regions

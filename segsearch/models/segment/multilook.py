@@ -61,14 +61,19 @@ def find_masks(
         prompts = replace(prompts, multimask=multimask)
         candidates = [mask.candidate for mask in _look(picture, prompts, _frame(picture.size))]
         return sorted(candidates, key=lambda candidate: -candidate.predicted_iou)
+    winners = elect(all_looks(picture, prompts))[: MOST if multimask else 1]
+    return [drop_specks(_to_edges(picture, candidate)) for candidate in winners]
+
+
+def all_looks(picture: OpenPicture, prompts: Prompts) -> list[list[LookMask]]:
+    """What each look gives for prompts, the closer ones at what the first agree on included."""
     looks = [
         list(_look(picture, prompts, window)) for window in windows(picture.size, prompts, LOOKS)
     ]
     if not len(prompts.boxes):
         likely = [drop_specks(mask).mask.box for mask in elect(looks)[:LOOKED_AT_AGAIN]]
         looks += [_look_again(picture, prompts, box) for box in likely]
-    winners = elect(looks)[: MOST if multimask else 1]
-    return [drop_specks(_to_edges(picture, candidate)) for candidate in winners]
+    return looks
 
 
 def _look_again(picture: OpenPicture, prompts: Prompts, box: Box) -> list[LookMask]:
