@@ -42,20 +42,20 @@ TIDY = {"box_nms_thresh": 0.7, "min_mask_region_area": 64}
 
 # Learnt with the embedded models, by `training.things.fit`.
 LITE_MIX = Mix(
-    0.346,
+    0.413,
     0.412,
-    0.242,
+    0.175,
     things=(
-        0.1269,  # predicted_iou
-        0.1132,  # stability
-        -0.0046,  # log_share
-        -0.0007,  # log_share_squared
-        -0.0305,  # sides_touched
-        0.0084,  # log_holds
-        -0.0229,  # log_lies_in
-        0.0205,  # box_filled
+        0.2737,  # predicted_iou
+        0.0093,  # stability
+        -0.0183,  # log_share
+        0.0003,  # log_share_squared
+        -0.0182,  # sides_touched
+        0.0267,  # log_holds
+        -0.0108,  # log_lies_in
+        -0.0727,  # box_filled
     ),
-    offset=-0.1066,
+    offset=-0.1455,
 )
 DEMO = Preset(
     name="demo",
@@ -64,7 +64,7 @@ DEMO = Preset(
     embedder="clip-lite",
     generator={
         "points_per_side": 8,  # of the picture, and of each of its four crops
-        "pred_iou_thresh": 0.2,
+        "pred_iou_thresh": 0.25,
         "stability_score_thresh": 0.4,
         "stability_score_offset": 0.25,
         "box_nms_thresh": 0.8,

@@ -13,9 +13,21 @@ from PIL import Image
 from segsearch.core.types import Box, Mask, Proposal
 from segsearch.masks.rle import decode, encode, to_coco
 from segsearch.models.segment.sam_lite import IMAGE_SIZE
-from training.data.annotated import EVERYTHING, SOME, annotated, validation_names
+from training.data.annotated import (
+    EVERYTHING,
+    SOME,
+    AnnotatedPhotograph,
+    Annotation,
+    annotated,
+    validation_names,
+)
 from training.sam.annotated_batches import AnnotatedSampler, answers
-from training.sam.annotated_evaluate import area_under_curve, automatic_scores, judged
+from training.sam.annotated_evaluate import (
+    area_under_curve,
+    automatic_scores,
+    box_scores,
+    judged,
+)
 from training.sam.annotated_pool import TRUTH, open_annotated, save_annotated, truth, weak
 from training.sam.batches import PROMPTS
 from training.sam.box_looks import box_iou, by_looks
@@ -190,3 +202,15 @@ def test_a_mask_drawn_into_a_box_is_the_thing_that_its_looks_agree_on() -> None:
     found = decode(mask)
     assert (found & disc).sum() / (found | disc).sum() > 0.8
     assert 0.5 < agreed <= 1
+
+
+def test_boxes_without_masks_are_judged_by_the_boxes_of_automatic_masks(tmp_path: Path) -> None:
+    pixels = np.full((200, 200, 3), (90, 140, 90), np.uint8)
+    pixels[50:150, 60:140] = (220, 60, 40)
+    Image.fromarray(pixels).save(tmp_path / "square.png")
+    found, missed, small = ((60, 50, 140, 150), (0, 0, 30, 30), (0, 0, 5, 5))
+    rows = tuple(Annotation("square", box, None, False) for box in (found, missed, small))
+    photograph = AnnotatedPhotograph(tmp_path / "square.png", 200, 200, "a", SOME, rows)
+    scores = box_scores(as_used(load(None, IMAGE_SIZE)), [photograph])
+    assert scores["boxes"] == 2
+    assert scores["box_0.75"] == 0.5

@@ -34,6 +34,7 @@ from training.data.annotated import AnnotatedPhotograph, annotated, with_folder
 from training.data.fetch import parser
 from training.data.scene import Scene
 from training.sam.annotated_pool import read_pixels
+from training.sam.box_looks import box_iou
 from training.sam.evaluate import AUTO_SMALLEST, KEPT_BYTES, deepest, held_out_scenes, iou, load
 
 LARGE = 0.01  # of the picture: things above it are clicked on, and counted apart
@@ -172,6 +173,26 @@ def click_scores(
     return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
 
 
+def box_scores(segmenter: SamSegmenter, photographs: list[AnnotatedPhotograph]) -> dict[str, float]:
+    """How well some automatic mask's box meets each large box that people drew without a mask."""
+    best: list[float] = []
+    for photograph in photographs:
+        whole = photograph.height * photograph.width
+        boxes = [row.box for row in photograph.annotations if row.mask is None and not row.crowd]
+        large = [box for box in boxes if (box[2] - box[0]) * (box[3] - box[1]) > LARGE * whole]
+        if large:
+            made = segmenter.propose(read_pixels(photograph))
+            found = [proposal.mask.box.as_tuple() for proposal in made]
+            best += [max((box_iou(one, box) for one in found), default=0.0) for box in large]
+    reached = np.array(best)
+    return {
+        "boxes": float(len(reached)),
+        "box_0.65": float((reached >= 0.65).mean()),
+        "box_0.75": float((reached >= 0.75).mean()),
+        "box_mean": float(reached.mean()),
+    }
+
+
 def pictures_of(photographs: list[AnnotatedPhotograph]) -> Iterator[Picture]:
     """Photographs and their masks by people."""
     for photograph in photographs:
@@ -207,14 +228,19 @@ def main() -> None:
     options.add_argument("--checkpoint", type=Path)
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--no-clicks", action="store_true")
+    options.add_argument("--boxes", action="store_true", help="judge by boxes without masks alone")
     options.add_argument("--table", action="store_true", help="try thresholds")
     options.add_argument("--scenes", type=int, default=0, help="in a second table")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(1)
-    photographs = [one for one in annotated(chosen.photographs, validation=True) if one.masks]
+    held_out = annotated(chosen.photographs, validation=True)
+    photographs = [one for one in held_out if one.masks]
     sam = load(chosen.checkpoint, IMAGE_SIZE)
     settings = GeneratorSettings(**DEMO.generator)
+    if chosen.boxes:
+        _print(box_scores(SamSegmenter(sam, identity="evaluated", settings=settings), held_out))
+        return
     if chosen.table:
         loose = replace(
             settings, pred_iou_thresh=min(QUALITIES), stability_score_thresh=min(STABILITIES)
@@ -229,6 +255,10 @@ def main() -> None:
     if not chosen.no_clicks:
         segmenter = SamSegmenter(sam, identity="evaluated", settings=settings)
         scores |= click_scores(segmenter, photographs)
+    _print(scores)
+
+
+def _print(scores: dict[str, float]) -> None:
     for name, value in scores.items():
         print(f"{name} {value:.3f}")
 
