@@ -44,7 +44,7 @@ TIDY = {"box_nms_thresh": 0.7, "min_mask_region_area": 64}
 LITE_MIX = Mix(
     0.413,
     0.412,
-    0.174,
+    0.175,
     things=(
         0.2737,  # predicted_iou
         0.0093,  # stability
