@@ -63,8 +63,10 @@ class FileMixin(Database):
     def stamps_below(self, places: Sequence[str]) -> dict[str, FileStamp]:
         """The stamps of the known paths at these places, spelt as they are, or anywhere below."""
         found: dict[str, FileStamp] = {}
+        # What is no valid Unicode cannot be stored, so nothing is known there.
+        spelt = [place for place in places if place.encode(errors="replace").decode() == place]
         with self._reading() as db:
-            for place in places:
+            for place in spelt:
                 rows = db.execute(_STAMPS.where(_at_or_below(SOURCE.c.path, place))).all()
                 found.update((path, FileStamp(size, mtime)) for path, size, mtime in rows)
         return found
