@@ -173,7 +173,7 @@ def test_a_damaged_snapshot_is_found_passed_over_and_replaced(
     how: str, service: SegSearch, tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
-    (snapshot,) = (library / "index").glob("g*.index")
+    (snapshot,) = (library / "index").glob("*.index")
     data = snapshot.read_bytes()
     if how == "truncated":
         snapshot.write_bytes(data[: len(data) // 2])
@@ -183,7 +183,7 @@ def test_a_damaged_snapshot_is_found_passed_over_and_replaced(
     elif how == "gone":
         snapshot.unlink()
     else:
-        (library / "index" / "g99.index.77.partial").write_bytes(data)
+        (library / "index" / "1234.index.77.partial").write_bytes(data)
     best = service.search_text("red", limit=1).hits
     with open_small_service(library) as again:
         assert again.search_text("red", limit=1).hits == best
