@@ -51,6 +51,7 @@ def test_an_index_that_misses_much_is_told_from_one_that_does_not(
     assert not any("miss" in advice for advice in report["advice"])
     monkeypatch.setattr(faiss, "SETTLED_FROM", 100)
     monkeypatch.setattr(inverted, "LOOKED_AT", 0.0)
+    monkeypatch.setattr(inverted, "LOOKED_AT_LEAST", 0)
     monkeypatch.setattr(inverted, "LOOKED_AT_PER_ROW", 1)
     monkeypatch.setattr(inverted, "CANDIDATES", 0)
     monkeypatch.setattr(inverted, "COMPARED_ALONE", 0)

@@ -45,6 +45,7 @@ def parts_of(index: FaissIndex) -> list[int]:
 
 @pytest.fixture
 def lists_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inverted, "LOOKED_AT_LEAST", 0)
     monkeypatch.setattr(faiss, "SETTLED_FROM", 1_000)
     monkeypatch.setattr(faiss, "BESIDE_ROWS", 200)
 

@@ -26,7 +26,7 @@ from segsearch.storage.index import inverted
 from segsearch.storage.index.flat import FlatPart, Halves, Mask, as_floats, read_rows
 from segsearch.storage.index.inverted import InvertedPart
 
-SETTLED_FROM = 200_000  # rows: below, comparing with each takes no longer than 10 ms
+SETTLED_FROM = 200_000  # rows: below, comparing with each takes some 15 ms at most
 # What may lie beside a part by lists: rows not in it, and rows of it that are gone.
 BESIDE_ROWS, BESIDE_SHARE, GONE_SHARE = 50_000, 1 / 16, 1 / 4
 JOINED_ROWS = 65_536  # no flat part is made larger by joining

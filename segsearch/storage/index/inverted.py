@@ -31,8 +31,10 @@ from segsearch.storage.index.flat import (
 
 TRAINED_ON = 40  # rows a list
 ROWS_AT_ONCE = 32_768
-# A query looks at this share of the rows, or at so many of those asked for.
+# A query looks at this share of the rows, at so many at least, and at so many of those asked for:
+# where rows are few nearly all of them.
 LOOKED_AT = 1 / 16
+LOOKED_AT_LEAST = 32_768
 FILTERED_TIMES = 2  # a filter may take what is nearest, and farther off lists tell less
 LOOKED_AT_PER_ROW = 16
 # How many candidates are compared by their float16 rows, beyond those asked for.
@@ -107,7 +109,7 @@ class InvertedPart:
     ) -> int:
         """How many lists in this order, nearest first, hold enough rows that pass."""
         sizes = self._sizes
-        enough = max(LOOKED_AT * len(self), LOOKED_AT_PER_ROW * wanted)
+        enough = max(LOOKED_AT * len(self), LOOKED_AT_LEAST, LOOKED_AT_PER_ROW * wanted)
         if passing is not None:
             enough *= FILTERED_TIMES
             # Where very many pass, a part of them tells how they are spread.
