@@ -39,7 +39,8 @@ def service(tmp_path: Path) -> Iterator[SegSearch]:
     paint(tmp_path / "pictures" / "a" / "both.png", BOTH)
     paint(tmp_path / "pictures" / "b" / "red.png", [Shape("red", (50, 50, 90, 80))])
     with open_small_service(tmp_path / "library") as made:
-        made.index([tmp_path / "pictures"])
+        for folder in "ab":  # one after the other: side by side, either may get the first ids
+            made.index([tmp_path / "pictures" / folder])
         first = next(iter(made.select())).segment.id
         made.catalog.add_caption(first, 'A "quoted" 🐕\nover two lines', ORIGIN)
         made.catalog.add_caption(first, "Another", Origin("eye-2", "h", "1" * 64))
