@@ -21,6 +21,7 @@ from segsearch.storage.index.faiss import FaissIndex, FaissIndexFactory
 from segsearch.storage.index.flat import FlatPart
 from segsearch.storage.index.snapshots import Binding
 from tests.support.exact_index import ExactIndex
+from tests.support.generations import write
 
 WIDTH = 24
 BINDING = Binding("catalog", "1/recipe", (0.5, 0.5), FaissIndexFactory.kind)
@@ -159,11 +160,11 @@ def test_what_comes_and_goes_while_lists_are_made_is_there_after(
 def test_adding_and_saving_a_few_rows_writes_a_few(tmp_path: Path) -> None:
     index = FaissIndex(WIDTH)
     index.add(numbers(1, 50_000), gathered(50_000))
-    snapshots.write(tmp_path, index, 1, BINDING)
+    write(tmp_path, index, 1, BINDING)
     there = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.rows")}
     index.add(numbers(50_001, 10), gathered(10, seed=1))
     index.remove(numbers(7, 2))
-    snapshots.write(tmp_path, index, 2, BINDING)
+    write(tmp_path, index, 2, BINDING)
     new = [path for path in tmp_path.iterdir() if path.suffix in {".rows", ".gone"}]
     assert {path.name: path.stat().st_mtime_ns for path in new}.items() >= there.items()
     written = [path for path in new if path.name not in there]
@@ -216,7 +217,7 @@ def test_another_process_takes_up_lists_that_one_has_made(
     index = FaissIndex(WIDTH)
     index.add(numbers(1, 2_000), gathered(2_000))
     index.settle(tmp_path)
-    snapshots.write(tmp_path, index, 9, BINDING)
+    write(tmp_path, index, 9, BINDING)
     found = snapshots.newest(tmp_path, FaissIndexFactory(), BINDING)
     assert found is not None
     assert found[1] == 9

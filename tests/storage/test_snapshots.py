@@ -14,6 +14,7 @@ from segsearch.core.errors import BusyError
 from segsearch.storage.index import snapshots
 from segsearch.storage.index.snapshots import Binding, check, problems
 from tests.support.exact_index import ExactIndex, ExactIndexFactory
+from tests.support.generations import write
 
 MIX = (0.5, 0.5, 0.0)
 NOW, BEFORE = (Binding(catalog, "1/recipe", MIX, "exact") for catalog in ("now", "before"))
@@ -48,8 +49,8 @@ def generations(folder: Path) -> list[str]:
 
 def test_who_writes_second_waits_and_leaves_the_files_of_the_first(tmp_path: Path) -> None:
     slow = SlowIndex()
-    first = threading.Thread(target=snapshots.write, args=(tmp_path, slow, 5, NOW))
-    second = threading.Thread(target=snapshots.write, args=(tmp_path, index(), 9, NOW))
+    first = threading.Thread(target=write, args=(tmp_path, slow, 5, NOW))
+    second = threading.Thread(target=write, args=(tmp_path, index(), 9, NOW))
     first.start()
     assert slow.begun.wait(30)
     second.start()
@@ -63,8 +64,8 @@ def test_who_writes_second_waits_and_leaves_the_files_of_the_first(tmp_path: Pat
 
 def test_what_is_written_after_a_restore_stays_though_its_number_is_lower(tmp_path: Path) -> None:
     for seq in (480, 500):
-        snapshots.write(tmp_path, index(), seq, BEFORE)
-    snapshots.write(tmp_path, index(), 100, NOW)
+        write(tmp_path, index(), seq, BEFORE)
+    write(tmp_path, index(), 100, NOW)
     assert generations(tmp_path) == ["g100.json"]
     found = snapshots.newest(tmp_path, ExactIndexFactory(), NOW)
     assert found is not None
@@ -74,14 +75,14 @@ def test_what_is_written_after_a_restore_stays_though_its_number_is_lower(tmp_pa
 def test_what_a_dead_process_left_goes_with_the_next_write(tmp_path: Path) -> None:
     (tmp_path / "g3.index.77.partial").write_bytes(b"half")
     (tmp_path / "g4.index").write_bytes(b"no manifest")
-    snapshots.write(tmp_path, index(), 5, NOW)
+    write(tmp_path, index(), 5, NOW)
     assert generations(tmp_path) == ["g5.json"]
 
 
 def test_a_generation_that_is_being_written_is_no_damage(tmp_path: Path) -> None:
     slow = SlowIndex()
-    snapshots.write(tmp_path, index(), 4, NOW)
-    writing = threading.Thread(target=snapshots.write, args=(tmp_path, slow, 5, NOW))
+    write(tmp_path, index(), 4, NOW)
+    writing = threading.Thread(target=write, args=(tmp_path, slow, 5, NOW))
     found: list[str] = ["not looked yet"]
     looking = threading.Thread(target=lambda: found.__setitem__(slice(None), problems(tmp_path)))
     writing.start()
@@ -94,7 +95,7 @@ def test_a_generation_that_is_being_written_is_no_damage(tmp_path: Path) -> None
 
 
 def test_what_is_no_generation_is_said(tmp_path: Path) -> None:
-    snapshots.write(tmp_path, index(), 4, NOW)
+    write(tmp_path, index(), 4, NOW)
     (tmp_path / "g3.index.77.partial").write_bytes(b"half")
     (name,) = check(tmp_path / "g4.json").files
     (tmp_path / name).write_bytes(b"another")
@@ -105,16 +106,16 @@ def test_what_is_no_generation_is_said(tmp_path: Path) -> None:
 
 def test_two_that_write_at_one_point_of_the_log_leave_each_other_whole(tmp_path: Path) -> None:
     """The manifest of the first names its own file until the second's takes its place."""
-    snapshots.write(tmp_path, index(), 5, NOW)
+    write(tmp_path, index(), 5, NOW)
     with snapshots.locked(tmp_path):
         snapshots.save(tmp_path, index(), 5)  # killed before it is published
     assert snapshots.newest(tmp_path, ExactIndexFactory(), NOW) is not None
-    snapshots.write(tmp_path, index(), 5, NOW)
+    write(tmp_path, index(), 5, NOW)
     assert generations(tmp_path) == ["g5.json"]
 
 
 def test_generations_written_while_one_is_opened_are_found(tmp_path: Path) -> None:
-    snapshots.write(tmp_path, index(), 5, NOW)
+    write(tmp_path, index(), 5, NOW)
 
     class Overtaken(ExactIndexFactory):
         """One whose files are gone when it looks for them: two newer ones have been written."""
@@ -122,7 +123,7 @@ def test_generations_written_while_one_is_opened_are_found(tmp_path: Path) -> No
         def load(self, folder: Path, names: Sequence[str]) -> ExactIndex:
             if not (folder / "g7.json").is_file():
                 for seq in (6, 7):
-                    snapshots.write(folder, index(), seq, NOW)
+                    write(folder, index(), seq, NOW)
             return super().load(folder, names)
 
     found = snapshots.newest(tmp_path, Overtaken(), NOW)
@@ -136,7 +137,7 @@ def test_who_does_not_wait_is_told_that_another_writes(tmp_path: Path) -> None:
 
 
 def test_a_manifest_of_the_first_version_is_no_damage(tmp_path: Path) -> None:
-    snapshots.write(tmp_path, index(), 5, NOW)
+    write(tmp_path, index(), 5, NOW)
     manifest = json.loads((tmp_path / "g5.json").read_text())
     manifest["files"] = {
         name: [file["size"], file["sha256"]] for name, file in manifest["files"].items()

@@ -206,7 +206,6 @@ class FaissIndexFactory:
     """Makes and reads `FaissIndex`."""
 
     kind = "faiss-parts-1"
-    suffixes = (*InvertedPart.suffixes, GONE)
 
     def create(self, dimension: int) -> FaissIndex:
         return FaissIndex(dimension)

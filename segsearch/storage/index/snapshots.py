@@ -103,12 +103,6 @@ def publish(folder: Path, names: Sequence[str], seq: int, count: int, binding: B
     _prune(folder, seq, binding.catalog)
 
 
-def write(folder: Path, index: VectorIndex, seq: int, binding: Binding) -> None:
-    """`save` and `publish` an index that nobody changes meanwhile, under the folder's lock."""
-    with locked(folder):
-        publish(folder, save(folder, index, seq), seq, len(index), binding)
-
-
 def _not_written(name: str, problem: Exception) -> DiskFullError:
     return DiskFullError(
         f"The snapshot {name} cannot be written: {problem}. Nothing is lost: the index is built "
