@@ -136,3 +136,18 @@ export function regionAt(segments, shareX, shareY) {
     return runEnds(mask).findIndex((end) => end > position) % 2 === 1;
   });
 }
+
+/** Every region under a point, the smallest first; the point is given as shares of width and height. */
+export function regionsAt(segments, shareX, shareY) {
+  return segments.filter(({ mask }) => {
+    const [height, width] = mask.size;
+    const position = Math.floor(shareX * width) * height + Math.floor(shareY * height);
+    const ends = runEnds(mask);
+    let low = 0, high = ends.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (ends[middle] > position) high = middle; else low = middle + 1;
+    }
+    return low % 2 === 1;
+  }).sort((a, b) => a.area - b.area);
+}

@@ -1,0 +1,117 @@
+// The grid of what was asked for, what is said above it, and the line where "probably not" begins.
+
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { asks, empty } from "./address.js";
+import { Grid } from "./grid.js";
+import { resultsOf } from "./results.js";
+import { count, nameOf, time } from "./sayings.js";
+import { anyChosen, choose, isChosen, toggle, useChosen } from "./selection.js";
+import { change, go, openPicture, query } from "./store.js";
+import { notify, Switch } from "./ui.js";
+
+/**
+ * @typedef {import("./address.js").Query} Query
+ * @typedef {import("./results.js").Results} Results
+ * @typedef {import("./results.js").Item} Item
+ * @typedef {import("./results.js").Region} Region
+ */
+
+/** The list of a query, in a view that is drawn again as it grows. @param {Query} now */
+export function useResults(now) {
+  const results = resultsOf(now);
+  const [, again] = useState({});
+  useEffect(() => {
+    const listener = () => again({});
+    results.listeners.add(listener);
+    if (!results.items.length && !results.done && !results.loading) void results.more(now.at ? now.at + 40 : 0);
+    return () => void results.listeners.delete(listener);
+  }, [results]);
+  return results;
+}
+
+/** Look for what is like a region, or a picture as a whole. @param {Item} item @param {Region | null} region */
+export const findLike = (item, region) => go({
+  ...empty(), filters: query().filters, by: query().by,
+  terms: [region ? { kind: "segment", id: String(region.segment_id), weight: 1 } : { kind: "image", id: String(item.image), weight: 1 }],
+});
+
+/** Say that a region was right, or wrong; once more takes it back. @param {Region} region @param {boolean} right @param {Item} item */
+export function judge({ segment_id: id }, right, item) {
+  const now = query(), name = nameOf(item.path);
+  const was = { like: now.like, unlike: now.unlike };
+  const others = { like: now.like.filter((one) => one !== id), unlike: now.unlike.filter((one) => one !== id) };
+  const list = right ? "like" : "unlike";
+  const taken = now[list].includes(id);
+  change(taken ? others : { ...others, [list]: [...others[list], id] });
+  const said = taken ? `No longer counted: the region of ${name}.`
+    : right ? `Counted as right: the region of ${name}. What is like it comes first now.`
+      : `Left out: the region of ${name}, and what is like it comes later.`;
+  notify(said, { undo: () => change(was) });
+}
+
+/** @type {{item: Item, results: Results} | null} */
+let lastChosen = null;
+
+/** @param {Results} results @param {number} shown */
+const actsOf = (results, shown) => ({
+  open: (/** @type {Item} */ item, /** @type {Region | null} */ region) => openPicture(item.image, region?.segment_id ?? 0),
+  like: findLike,
+  judge,
+  choose(/** @type {Item} */ item, /** @type {boolean} */ range) {
+    const from = range && lastChosen?.results === results ? results.items.indexOf(lastChosen.item) : -1;
+    const to = results.items.indexOf(item);
+    if (from >= 0) choose(results.items.slice(Math.min(from, to), Math.min(shown, Math.max(from, to) + 1)));
+    else toggle(item);
+    lastChosen = { item, results };
+  },
+  focus() {},
+  copies: (/** @type {Item} */ item) => change({ copies: true, filters: { ...query().filters, image_ids: [item.image, ...(item.regions[0].near_duplicates ?? [])] } }),
+});
+
+/** What is said above the grid. @param {Query} now @param {Results} results @param {number} likely */
+function told(now, results, likely) {
+  const { items, loading, total, seconds, done } = results;
+  if (!items.length) return loading ? "Searching …" : "";
+  const noun = items[0].alone ? "region" : "picture";
+  if (!asks(now)) return total === null ? "" : count(total, noun);
+  const many = `${done || results.doubtfulFrom >= 0 ? "" : "More than "}${count(likely, noun)}`;
+  return `${many}${seconds === null ? "" : ` · ${time(seconds)}`}`;
+}
+
+/** What is said where there is nothing. @param {{now: Query, results: Results}} props */
+function Nothing({ now, results }) {
+  const filtering = Object.keys(now.filters).length > 0;
+  const canShow = asks(now) && !now.all && results.relevance !== null;
+  return html`<div class="nothing">
+    <p>${canShow ? `Nothing matches${now.words ? ` “${now.words}”` : ""} well.` : results.message ?? (filtering ? "No picture passes the filters." : "Nothing found.")}</p>
+    ${canShow ? html`<p><button type="button" id="anyway" onClick=${() => change({ all: true })}>Show the nearest</button></p>` : null}
+    ${filtering ? html`<p><button type="button" class="link" onClick=${() => change({ filters: {} })}>Search without the filters</button></p>` : null}
+  </div>`;
+}
+
+/** A grid over one list, with its message, problem and end. @param {{now: Query, above?: any, empty?: any}} props */
+export function Answers({ now, above = null, empty: nothing = null }) {
+  const results = useResults(now);
+  useChosen();
+  const { items, doubtfulFrom, problem, done, loading } = results;
+  const folded = doubtfulFrom >= 0 && !now.all;
+  const shown = folded ? doubtfulFrom : items.length;
+  const asked = asks(now);
+  const right = new Set(now.like);
+  return html`
+    <div class="above">
+      <p id="message" role="status" class=${problem ? "bad" : ""}>${problem ? problem.message : told(now, results, shown)}</p>
+      ${problem ? html`<button type="button" onClick=${() => results.more()}>Try again</button>` : null}
+      ${above}
+      ${asked && !now.things.length ? html`<${Switch} label="Grouped by" value=${now.by} options=${[["picture", "Pictures"], ["region", "Regions"]]}
+        onChange=${(/** @type {any} */ by) => change({ by })} />` : null}
+    </div>
+    <${Grid} results=${results} shown=${shown} at=${now.at} act=${actsOf(results, shown)} isChosen=${isChosen}
+      choosing=${anyChosen()} right=${right} still=${now.image > 0} />
+    ${folded && shown ? html`<div class="doubt"><span>probably not</span>
+      <button type="button" id="anyway" onClick=${() => go({ ...query(), all: true })}>Show the nearest</button></div>` : null}
+    ${!items.length && !loading && !problem && (done || folded) ? nothing ?? html`<${Nothing} now=${now} results=${results} />`
+      : folded && !shown ? html`<${Nothing} now=${now} results=${results} />` : null}
+    ${loading && items.length ? html`<p class="loading" role="presentation">…</p>` : null}`;
+}
+

@@ -1,0 +1,207 @@
+// One answer in the grid: a picture with its regions outlined, or a region cut out. File names and
+// words are hostile text: htm makes text of them.
+
+import { Component, html } from "../vendor/preact.js";
+import { cutout, srcset, thumbnail } from "./api.js";
+import { regionsAt } from "./masks.js";
+import { drawRegions, drawSoon } from "./outline.js";
+import { nameOf, sureness } from "./sayings.js";
+import { changed, link, query } from "./store.js";
+import { Icon, IconButton, plainClick } from "./ui.js";
+
+/**
+ * @typedef {import("./results.js").Item} Item
+ * @typedef {import("./results.js").Region} Region
+ *
+ * @typedef {object} Act What a card can do; the region is null for a picture as a whole.
+ * @property {(item: Item, region: Region | null) => void} open
+ * @property {(item: Item, region: Region | null) => void} like
+ * @property {(region: Region, right: boolean, item: Item) => void} judge
+ * @property {(item: Item, range: boolean) => void} choose
+ * @property {(index: number) => void} focus
+ * @property {(item: Item) => void} copies
+ *
+ * @typedef {object} CardProps
+ * @property {Item} item
+ * @property {number} index
+ * @property {import("./layout.js").Cell} cell
+ * @property {boolean} active whether it is the grid's one Tab stop
+ * @property {boolean} chosen
+ * @property {boolean} choosing whether others are chosen already
+ * @property {number} total of the cards, as far as known
+ * @property {number | null} right the judgement of its regions: a segment id
+ * @property {Act} act
+ */
+
+const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
+
+/** What an answer is, for who hears it. @param {Item} item @param {Region | null} region */
+function told(item, region) {
+  const parts = [item.alone ? `Region in ${nameOf(item.path)}` : nameOf(item.path)];
+  if (region?.slot) parts.push(region.slot);
+  const sure = sureness(region?.relevance);
+  if (sure) parts.push(sure);
+  return parts.join(", ");
+}
+
+export class Card extends Component {
+  /** @param {CardProps} props */
+  constructor(props) {
+    super(props);
+    /** @type {{alone: number, gone: boolean}} `alone` is the region that is shown by itself; -1 for all */
+    this.state = { alone: -1, gone: false };
+    /** @type {HTMLCanvasElement | null} */
+    this.canvas = null;
+    this.drawn = "";
+  }
+
+  /** @param {CardProps} next @param {any} state */
+  shouldComponentUpdate(next, state) {
+    const { cell } = next, was = this.props.cell;
+    return state !== this.state || next.item !== this.props.item || next.active !== this.props.active
+      || next.chosen !== this.props.chosen || next.choosing !== this.props.choosing || next.total !== this.props.total
+      || next.right !== this.props.right
+      || cell.x !== was.x || cell.y !== was.y || cell.width !== was.width || cell.height !== was.height;
+  }
+
+  componentDidMount() {
+    this.draw();
+  }
+
+  componentDidUpdate() {
+    this.draw();
+  }
+
+  /** The region that is meant: the one that is shown alone, else the best. @returns {Region | null} */
+  get region() {
+    const { regions } = this.props.item;
+    return regions[this.state.alone] ?? regions[0] ?? null;
+  }
+
+  draw() {
+    const { item, cell } = this.props, { canvas } = this;
+    if (!canvas || item.alone || !item.regions.length) return;
+    const { width, height } = this.drawnSize();
+    const key = `${item.key} ${item.regions.length} ${width} ${height} ${this.state.alone}`;
+    if (key === this.drawn) return;
+    this.drawn = key;
+    const shown = this.state.alone < 0 ? item.regions : [item.regions[this.state.alone]];
+    const line = Math.max(1.5, Math.max(cell.width, cell.height) / 130) * DENSITY;
+    drawSoon(canvas, () => drawRegions(canvas, shown, { width, height, line }));
+  }
+
+  /** The picture's size in the cell, in canvas pixels. */
+  drawnSize() {
+    const { item, cell } = this.props;
+    const scale = Math.min(cell.width / (item.width || 4), cell.height / (item.height || 3)) * DENSITY;
+    return { width: Math.round((item.width || 4) * scale), height: Math.round((item.height || 3) * scale) };
+  }
+
+  /** Show the smallest region under the pointer by itself. @param {PointerEvent} event */
+  hover(event) {
+    const { regions } = this.props.item;
+    if (event.pointerType === "touch" || this.props.item.alone || regions.length < 2) return;
+    const frame = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
+    const under = regionsAt(regions, (event.clientX - frame.left) / frame.width, (event.clientY - frame.top) / frame.height);
+    this.showAlone(under.length ? regions.indexOf(under[0]) : -1);
+  }
+
+  /** @param {number} alone */
+  showAlone(alone) {
+    if (alone !== this.state.alone) this.setState({ alone });
+  }
+
+  /** Walk through the regions: 1 for the next, -1 for the one before. @param {number} step */
+  walk(step) {
+    const { length } = this.props.item.regions;
+    if (length) this.showAlone((this.state.alone + step + length) % length);
+  }
+
+  /** @param {KeyboardEvent} event */
+  keys(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { act, item } = this.props, { region } = this;
+    /** @type {Record<string, () => void>} */
+    const acts = {
+      " ": () => act.choose(item, event.shiftKey),
+      f: () => act.like(item, region),
+      "]": () => this.walk(1),
+      "[": () => this.walk(-1),
+      "+": () => region && act.judge(region, true, item),
+      "-": () => region && act.judge(region, false, item),
+    };
+    const found = acts[event.key];
+    if (!found) return;
+    event.preventDefault();
+    event.stopPropagation();
+    found();
+  }
+
+  /** @param {CardProps} props */
+  render({ item, index, cell, active, chosen, choosing, total, right, act }) {
+    const { region } = this, name = nameOf(item.path);
+    const href = link(changed({ ...query(), image: item.image, segment: region?.segment_id ?? 0 }));
+    const style = `left:${cell.x}px;top:${cell.y}px;width:${cell.width}px;height:${cell.height}px`;
+    const open = (/** @type {MouseEvent} */ event) => {
+      if (event.shiftKey || (choosing && plainClick(event))) {
+        event.preventDefault();
+        act.choose(item, event.shiftKey);
+      } else if (plainClick(event)) {
+        event.preventDefault();
+        act.open(item, region);
+      }
+    };
+    return html`<li class=${`card${chosen ? " chosen" : ""}${item.alone ? " alone" : ""}${this.state.gone ? " gone" : ""}`}
+        data-card data-image=${item.image} data-segment=${region?.segment_id} style=${style}
+        aria-setsize=${total} aria-posinset=${index + 1}
+        onPointerMove=${(/** @type {PointerEvent} */ event) => this.hover(event)}
+        onPointerLeave=${() => this.showAlone(-1)}>
+      <a class="look" href=${href} tabindex=${active ? 0 : -1} aria-label=${told(item, region)}
+        onClick=${open} onFocus=${() => act.focus(index)} onBlur=${() => this.showAlone(-1)}
+        onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.keys(event)}>
+        ${this.picture(item, cell)}
+      </a>
+      <button type="button" class="choose" tabindex="-1" aria-pressed=${String(chosen)} aria-label=${`Select ${name}`}
+        title="Select (Space)" onClick=${(/** @type {MouseEvent} */ event) => act.choose(item, event.shiftKey)}>
+        <${Icon} name="check" /></button>
+      ${this.strip(item, region, right, act)}
+    </li>`;
+  }
+
+  /** @param {Item} item @param {import("./layout.js").Cell} cell */
+  picture(item, cell) {
+    const broken = () => this.setState({ gone: true });
+    if (item.alone) {
+      const side = Math.ceil(Math.max(cell.width, cell.height) * DENSITY / 160) * 160;
+      return html`<img class="cut" alt="" decoding="async" draggable=${false} src=${cutout(item.regions[0].segment_id, side)} onError=${broken} />`;
+    }
+    return html`<img alt="" decoding="async" draggable=${false} sizes=${`${Math.ceil(cell.width)}px`}
+        srcset=${srcset(item.image, item.width, item.height)} src=${thumbnail(item.image, 320)} onError=${broken} />
+      ${item.regions.length ? html`<canvas aria-hidden="true" ref=${(/** @type {HTMLCanvasElement | null} */ canvas) => { this.canvas = canvas; }}></canvas>` : null}`;
+  }
+
+  /** @param {Item} item @param {Region | null} region @param {number | null} right @param {Act} act */
+  strip(item, region, right, act) {
+    const name = nameOf(item.path), sure = region?.slot ?? sureness(region?.relevance);
+    const others = item.regions.length - 1;
+    const copies = item.regions[0]?.folded?.near_duplicates ?? 0;
+    return html`<div class="strip">
+      <span class="told">
+        ${sure ? html`<b>${sure}</b>` : null}
+        <span class="file">${name}</span>
+        ${others > 0 && this.state.alone < 0 ? html`<span class="others">+ ${others} more</span>` : null}
+        ${others > 0 && this.state.alone >= 0 ? html`<span class="others">${this.state.alone + 1} of ${others + 1}</span>` : null}
+        ${copies ? html`<button type="button" class="copies" tabindex="-1" title="Show the pictures that look almost the same"
+          onClick=${() => act.copies(item)}>${copies} alike</button>` : null}
+      </span>
+      <span class="acts">
+        <${IconButton} icon="like" label="Find its like (f)" tab=${-1} onClick=${() => act.like(item, region)} />
+        ${region && region.score !== undefined && !region.slot ? html`
+          <${IconButton} icon="up" label="Right: find more such (+)" tab=${-1} pressed=${right === region.segment_id}
+            onClick=${() => act.judge(region, true, item)} />
+          <${IconButton} icon="down" label="Wrong: leave it out (-)" tab=${-1}
+            onClick=${() => act.judge(region, false, item)} />` : null}
+      </span>
+    </div>`;
+  }
+}

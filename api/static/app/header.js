@@ -1,0 +1,146 @@
+// The bar at the top: what is asked for, and the ways to say it.
+
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { filtered } from "./address.js";
+import { keepPicture, sentence } from "./api.js";
+import { FilterBar } from "./filters.js";
+import { parted } from "./request.js";
+import { addThing, SceneMenu } from "./scene.js";
+import { Searches } from "./searches.js";
+import { change, changed, go, home, link, query } from "./store.js";
+import { Terms } from "./terms.js";
+import { Icon, notify, plainClick, Switch } from "./ui.js";
+
+/** Search by a picture beside what is asked for already; nothing else stays but filters where there
+ * are no words. @param {File} file */
+export async function searchByPicture(file) {
+  if (!file.type.startsWith("image/") && file.type !== "") {
+    return notify(`${file.name} is not a picture.`, { bad: true });
+  }
+  const end = notify(`Looking at ${file.name} …`);
+  try {
+    const { picture_id: id } = await keepPicture(file);
+    change({ terms: [...query().terms.filter((term) => term.kind !== "picture"), { kind: "picture", id, weight: 1 }], view: "grid" });
+  } catch (problem) {
+    notify(sentence(problem), { bad: true });
+  }
+  return end();
+}
+
+const carriesFiles = (/** @type {DragEvent} */ event) => Boolean(event.dataTransfer?.types.includes("Files"));
+
+/** Pictures that are dropped or pasted anywhere are searched by; several files, or folders, are added.
+ * @param {(data: DataTransfer) => void} addAll */
+export function takePictures(addAll) {
+  addEventListener("dragover", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    document.body.classList.add("dropping");
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) document.body.classList.remove("dropping");
+  });
+  addEventListener("drop", (event) => {
+    document.body.classList.remove("dropping");
+    if (!carriesFiles(event) || !event.dataTransfer) return;
+    event.preventDefault();
+    const target = event.target instanceof Element ? event.target.closest("[data-drop]") : null;
+    const [first, more] = event.dataTransfer.items;
+    const folder = first?.webkitGetAsEntry?.()?.isDirectory;
+    const { files } = event.dataTransfer;
+    if (more || folder || target) addAll(event.dataTransfer);
+    else if (files[0]) void searchByPicture(files[0]);
+  });
+  addEventListener("paste", ({ clipboardData: pasted }) => {
+    // Office programs copy words with a picture of them; to paste the words is what is meant.
+    if (!pasted?.files.length || ["text/plain", "text/html"].every((kind) => pasted.types.includes(kind))) return;
+    void searchByPicture(pasted.files[0]);
+  });
+}
+
+/** @param {{query: import("./address.js").Query}} props */
+function SearchBox({ query: now }) {
+  const input = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const [typed, setTyped] = useState(now.words);
+  useEffect(() => setTyped(now.words), [now.words]);
+  const scene = now.things.length > 0;
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const words = typed.trim();
+    if (scene && words) return addThing(words);
+    if (!words && !now.terms.length && !scene) {
+      notify("Say what to look for first.");
+      return input.current?.focus();
+    }
+    if (words && !parted(words).wanted && !now.terms.length) {
+      return notify("Say what to look for, too: “-” alone only leaves things out.", { bad: true });
+    }
+    return change({ words, view: "grid", like: [], unlike: [] });
+  };
+  const keys = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key !== "Backspace" || typed || !now.terms.length) return;
+    change({ terms: now.terms.slice(0, -1) });
+  };
+  const any = typed || now.terms.length || scene || now.like.length;
+  return html`<form id="form" role="search" onSubmit=${submit}>
+    <div class="box" onClick=${(/** @type {Event} */ event) => { if (event.target === event.currentTarget) input.current?.focus(); }}>
+      <${Icon} name="search" />
+      <${Terms} query=${now} />
+      <input id="words" ref=${input} type="text" enterkeyhint="search" autocomplete="off" maxlength="1000" value=${typed}
+        aria-label="What to look for" title="A minus before a word leaves it out: dog -leash"
+        placeholder=${scene ? "another thing, such as frisbee" : now.terms.length ? "and words" : "a red umbrella -beach"}
+        onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} onKeyDown=${keys} />
+      ${any ? html`<button type="button" class="icon-button" aria-label="Clear what is asked for" title="Clear" onClick=${() => {
+        setTyped("");
+        go(changed({ words: "", terms: [], things: [], relations: [], like: [], unlike: [], all: false }));
+        input.current?.focus();
+      }}><${Icon} name="close" /></button>` : null}
+      <label class="icon-button" title="Search by a picture: choose, drop or paste one"><${Icon} name="picture" />
+        <input id="file" class="visually-hidden" type="file" accept="image/*" aria-label="Search by a picture"
+          onChange=${(/** @type {any} */ event) => {
+            const [file] = event.target.files;
+            event.target.value = ""; // the same file can be chosen again
+            if (file) void searchByPicture(file);
+          }} /></label>
+      <${Searches} mayWrite=${true} />
+    </div>
+    <button type="submit" class="main">Search</button>
+  </form>`;
+}
+
+const VIEWS = /** @type {[string, string][]} */ ([["grid", "Grid"], ["map", "Map"], ["status", "Status"]]);
+
+/**
+ * @param {{query: import("./address.js").Query, adding: any, working: any, mayWrite: boolean}} props
+ *   `adding` and `working` are what adds pictures, and what tells of it
+ */
+export function Header({ query: now, adding, working, mayWrite }) {
+  const [open, setOpen] = useState(false);
+  const bar = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    if (!bar.current) return undefined;
+    // What gets the focus is scrolled out from under the bar, however many lines that has.
+    const observer = new ResizeObserver(([{ target }]) => document.documentElement.style
+      .setProperty("--bar", `${/** @type {HTMLElement} */ (target).offsetHeight}px`));
+    observer.observe(bar.current);
+    return () => observer.disconnect();
+  }, []);
+  return html`<header id="bar" ref=${bar}>
+    <div class="line">
+      <a class="name" id="home" href=${link({ ...now, words: "" }).split("?")[0] || "./"} onClick=${(/** @type {MouseEvent} */ event) => {
+        if (!plainClick(event)) return;
+        event.preventDefault();
+        home();
+      }}>segsearch</a>
+      <${SearchBox} query=${now} />
+      <div class="tools">
+        <button type="button" class=${filtered(now) ? "chip set" : "chip"} aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>Filters</button>
+        <${SceneMenu} />
+        ${mayWrite ? adding : null}
+        <${Switch} label="View" value=${now.view} options=${VIEWS} onChange=${(/** @type {any} */ view) => go({ ...now, view, image: 0, segment: 0 })} />
+      </div>
+    </div>
+    <${FilterBar} query=${now} open=${open} />
+    ${working}
+  </header>`;
+}

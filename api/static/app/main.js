@@ -1,0 +1,100 @@
+// Starts the page: one query from the address, and the view that shows it.
+
+import { Component, html, render, useEffect, useState } from "../vendor/preact.js";
+import { asks, filtered } from "./address.js";
+import { Answers } from "./answers.js";
+import { call, onLockedOut } from "./api.js";
+import { forgetFacets } from "./facets.js";
+import { Header, takePictures } from "./header.js";
+import { forget } from "./results.js";
+import { SelectionBar } from "./arranging.js";
+import { clearChosen } from "./selection.js";
+import { oddities, query, useQuery } from "./store.js";
+import { AddMenu, addAll, followJobs, Working } from "./ingest.js";
+import { isTyping, notify, Notices } from "./ui.js";
+
+history.scrollRestoration = "manual"; // the grid scrolls where the address says, once it is laid out
+
+/** A view that is fetched when it is first shown. */
+class Later extends Component {
+  /** @param {{load: () => Promise<any>, name: string}} props */
+  constructor(props) {
+    super(props);
+    this.state = { view: null, problem: "" };
+    props.load().then((module) => this.setState({ view: module[props.name] }),
+      () => this.setState({ problem: "The server does not answer. Is segsearch still running?" }));
+  }
+
+  /** @param {any} props @param {any} state */
+  render({ load, name, ...props }, { view, problem }) {
+    if (problem) return html`<p id="message" class="bad" role="status">${problem}</p>`;
+    return view ? html`<${view} ...${props} />` : html`<p class="loading">…</p>`;
+  }
+}
+
+const VIEWS = {
+  map: { load: () => import("./map.js"), name: "MapView" },
+  status: { load: () => import("./status.js"), name: "StatusView" },
+  library: { load: () => import("./library.js"), name: "Library" },
+  picture: { load: () => import("./picture.js"), name: "PictureView" },
+  keys: { load: () => import("./keys.js"), name: "KeyForm" },
+  help: { load: () => import("./help.js"), name: "Help" },
+};
+
+/**
+ * @typedef {{needs_key: boolean, scope: "read" | "write" | "admin" | null, key: string | null}} Session
+ */
+
+function App() {
+  const now = useQuery();
+  const [session, setSession] = useState(/** @type {Session | null} */ (null));
+  const [, changed] = useState({});
+  const [help, setHelp] = useState(false);
+  const ask = () => call("v1/session").then(setSession, () => setSession({ needs_key: false, scope: "read", key: null }));
+  useEffect(() => {
+    void ask();
+    onLockedOut(() => void ask());
+    const keys = (/** @type {KeyboardEvent} */ event) => {
+      if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "/") {
+        event.preventDefault();
+        document.getElementById("words")?.focus();
+      } else if (event.key === "?") setHelp(true);
+      else if (event.key === "Escape" && !query().image) clearChosen();
+    };
+    addEventListener("keydown", keys);
+    return () => removeEventListener("keydown", keys);
+  }, []);
+  const locked = session?.needs_key && session.scope === null;
+  const mayWrite = session?.scope === "write" || session?.scope === "admin";
+  useEffect(() => {
+    if (!session || locked) return undefined;
+    takePictures(mayWrite ? addAll : () => notify("This key may not add pictures.", { bad: true }));
+    return followJobs(() => { // what is shown follows what is indexed
+      forgetFacets();
+      forget();
+      changed({});
+    });
+  }, [session?.scope]);
+  const words = now.words.trim();
+  document.title = words ? `${words} · segsearch` : "segsearch";
+  if (!session) return html`<p class="loading">…</p>`;
+  if (locked) return html`<${Later} ...${VIEWS.keys} onDone=${ask} /><${Notices} />`;
+  const view = now.view === "grid" ? (asks(now) || filtered(now) ? null : VIEWS.library) : VIEWS[now.view];
+  return html`
+    <div id="page" inert=${now.image > 0}>
+      <${Header} query=${now} mayWrite=${mayWrite} adding=${html`<${AddMenu} />`} working=${html`<${Working} mayWrite=${mayWrite} />`} />
+      <main>
+        ${oddities().map((odd) => html`<p class="odd" key=${odd} role="status">${odd}</p>`)}
+        ${view ? html`<${Later} key=${view.name} ...${view} now=${now} session=${session} mayWrite=${mayWrite} onSession=${ask} />`
+          : html`<${Answers} now=${now} />`}
+      </main>
+      <footer><a href="docs">HTTP API</a> <button type="button" class="link" onClick=${() => setHelp(true)}>Keys and help</button></footer>
+      <${SelectionBar} mayWrite=${mayWrite} />
+    </div>
+    ${now.image ? html`<${Later} key="picture" ...${VIEWS.picture} now=${now} mayWrite=${mayWrite} />` : null}
+    ${help ? html`<${Later} key="help" ...${VIEWS.help} onClose=${() => setHelp(false)} />` : null}
+    <${Notices} />`;
+}
+
+render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

@@ -1,0 +1,115 @@
+// Regions drawn over a picture: outlined with a halo, the rest dimmed. Many cards share the time that
+// is left of a frame.
+
+import { sample } from "./masks.js";
+
+export const EDGE = "#ffb000"; // legible on pictures and on both themes, with its halo
+const HALO = "rgba(0, 0, 0, 0.75)";
+const DIM = "rgba(8, 14, 20, 0.55)";
+const FRAME_MS = 5; // of drawing, in a frame
+const MOST_PX = 1400; // of a side that is drawn
+const SMALL = 0.09; // of the longer side: smaller regions get a ring around them
+
+/** @typedef {import("./results.js").Region} Region */
+
+/** A canvas with the mask filled in one colour. @param {Region["mask"]} mask @param {number} width @param {number} height */
+function stencil(mask, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const image = context.createImageData(width, height);
+  const inside = sample(mask, width, height), words = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < inside.length; i++) if (inside[i]) words[i] = 0xffffffff;
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** A ring around a shape: the shape pushed outwards in all directions, less the shape.
+ * @param {OffscreenCanvas} shape @param {number} radius @param {string} colour */
+function ring(shape, radius, colour) {
+  const canvas = new OffscreenCanvas(shape.width, shape.height);
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  for (let step = 0; step < 16; step++) {
+    const angle = (step * Math.PI) / 8;
+    context.drawImage(shape, radius * Math.cos(angle), radius * Math.sin(angle));
+  }
+  context.globalCompositeOperation = "source-in";
+  context.fillStyle = colour;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.globalCompositeOperation = "destination-out";
+  context.drawImage(shape, 0, 0);
+  return canvas;
+}
+
+/**
+ * Draw regions into a canvas of width x height pixels. The first is outlined strongest.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Region[]} regions
+ * @param {{width: number, height: number, line?: number, dim?: boolean}} how `line` in canvas pixels;
+ *   without `dim` the rest of the picture stays as it is
+ */
+export function drawRegions(canvas, regions, { width, height, line = 2, dim = true }) {
+  const shrink = Math.min(1, MOST_PX / Math.max(width, height));
+  canvas.width = Math.max(1, Math.round(width * shrink));
+  canvas.height = Math.max(1, Math.round(height * shrink));
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const shapes = regions.map(({ mask }) => stencil(mask, canvas.width, canvas.height));
+  if (dim) {
+    context.fillStyle = DIM;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.globalCompositeOperation = "destination-out";
+    for (const shape of shapes) context.drawImage(shape, 0, 0);
+    context.globalCompositeOperation = "source-over";
+  }
+  for (let i = shapes.length - 1; i >= 0; i--) {
+    const thick = (i ? 0.6 : 1) * line * shrink;
+    context.drawImage(ring(shapes[i], thick * 1.7, HALO), 0, 0);
+    context.drawImage(ring(shapes[i], thick, EDGE), 0, 0);
+    frameEdges(context, regions[i], thick);
+  }
+}
+
+/** What an outline cannot show: a region that fills the picture, and one too small to be seen.
+ * @param {CanvasRenderingContext2D} context @param {Region} region @param {number} line */
+function frameEdges(context, { box: [x0, y0, x1, y1], mask: { size: [fullHeight, fullWidth] } }, line) {
+  const { width, height } = context.canvas, scale = width / fullWidth;
+  const stroke = (/** @type {string} */ colour, /** @type {number} */ thickness, /** @type {() => void} */ path) => {
+    context.strokeStyle = colour;
+    context.lineWidth = thickness;
+    context.beginPath();
+    path();
+    context.stroke();
+  };
+  if (x0 === 0 && y0 === 0 && x1 === fullWidth && y1 === fullHeight) {
+    stroke(EDGE, 2 * line, () => context.rect(0, 0, width, height));
+    return;
+  }
+  const longer = Math.max(x1 - x0, y1 - y0) * scale;
+  if (longer > SMALL * Math.max(width, height)) return;
+  const x = ((x0 + x1) / 2) * scale, y = (((y0 + y1) / 2) * height) / fullHeight;
+  const reach = longer / 2 + 0.04 * Math.max(width, height);
+  for (const [colour, thickness] of /** @type {[string, number][]} */ ([[HALO, 2.4 * line], [EDGE, 1.1 * line]])) {
+    stroke(colour, thickness, () => context.arc(x, y, reach, 0, 2 * Math.PI));
+  }
+}
+
+/** @type {Map<HTMLCanvasElement, () => void>} */
+const waiting = new Map();
+let running = 0;
+
+function drawSome() {
+  const started = performance.now();
+  for (const [canvas, draw] of waiting) {
+    waiting.delete(canvas);
+    if (canvas.isConnected) draw();
+    if (performance.now() - started > FRAME_MS) break;
+  }
+  running = waiting.size ? requestAnimationFrame(drawSome) : 0;
+}
+
+/** Draw when there is time; what was to be drawn into the same canvas before is forgotten.
+ * @param {HTMLCanvasElement} canvas @param {() => void} draw */
+export function drawSoon(canvas, draw) {
+  waiting.delete(canvas);
+  waiting.set(canvas, draw);
+  if (!running) running = requestAnimationFrame(drawSome);
+}

@@ -1,0 +1,167 @@
+// Small parts that every view uses: icons, buttons, menus, and lines that tell what was done.
+
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+
+/** Paths on a 24 x 24 grid, drawn with a stroke. @type {Record<string, string>} */
+const ICONS = {
+  search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM15.5 15.5 20 20",
+  picture: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 8.5v.01",
+  plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
+  close: "M6 6l12 12M18 6 6 18",
+  check: "M5 12.5 10 17 19 7",
+  up: "M7 11v9H4v-9zM7 20h9.5l2.5-7v-2h-6l1-6-1.5-1L7 11",
+  down: "M7 13V4H4v9zM7 4h9.5l2.5 7v2h-6l1 6-1.5 1L7 13",
+  like: "M5 5h8v8H5zM16 16l4 4M14.5 12a4 4 0 1 1-2.5 2.5",
+  before: "M15 5l-7 7 7 7",
+  after: "M9 5l7 7-7 7",
+  more: "M5 12v.01M12 12v.01M19 12v.01",
+  download: "M12 4v11M7 11l5 5 5-5M5 20h14",
+  tag: "M4 4h8l8 8-8 8-8-8zM8 8v.01",
+  folder: "M3 6h6l2 2h10v11H3z",
+  bin: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+  copy: "M8 8h12v12H8zM16 8V4H4v12h4",
+  star: "M12 4l2.5 5.2 5.5.8-4 4 1 5.8-5-2.8-5 2.8 1-5.8-4-4 5.5-.8z",
+  clock: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4l3 2",
+  scene: "M4 5h7v6H4zM13 13h7v6h-7zM11 8h3v5",
+  cut: "M6 4a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5zM6 15a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5zM8 8l12 11M8 16 20 5",
+  hand: "M8 12V6a1.5 1.5 0 0 1 3 0v5-7a1.5 1.5 0 0 1 3 0v7-5a1.5 1.5 0 0 1 3 0v8c0 4-2 6-5 6-3.5 0-5-2-7-6l-1-2c1-1 2.5-.5 3 .5z",
+  help: "M9 9a3 3 0 1 1 4 3c-1 .5-1 1-1 2M12 17.5v.01",
+  again: "M19 12a7 7 0 1 1-2-5l2 2M19 4v5h-5",
+  place: "M12 21c4-5 6-8 6-11a6 6 0 1 0-12 0c0 3 2 6 6 11zM12 8.5a1.5 1.5 0 1 0 0 3 1.5 1.5 0 0 0 0-3z",
+  whole: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
+};
+
+/** @param {{name: string}} props */
+export const Icon = ({ name }) => html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${ICONS[name]} /></svg>`;
+
+/**
+ * A button with an icon; `label` is what it says to who cannot see it, and its tooltip.
+ * @param {{icon: string, label: string, onClick: (event: MouseEvent) => void, class?: string,
+ *   pressed?: boolean, tab?: number, disabled?: boolean, text?: string}} props
+ */
+export const IconButton = ({ icon, label, onClick, class: name = "", pressed, tab, disabled, text }) => html`
+  <button type="button" class=${`icon-button ${name}`} title=${label} aria-label=${label} onClick=${onClick}
+    aria-pressed=${pressed === undefined ? undefined : String(pressed)} tabindex=${tab} disabled=${disabled}>
+    <${Icon} name=${icon} />${text ? html`<span>${text}</span>` : null}
+  </button>`;
+
+/**
+ * A button that opens a panel below itself; Escape, or anything outside, closes it.
+ * @param {{label: any, title?: string, class?: string, active?: boolean, align?: "start" | "end",
+ *   children: any}} props `children` is given `close`
+ */
+export function Menu({ label, title, class: name = "", active = false, align = "start", children }) {
+  const [shown, setShown] = useState(false);
+  const root = useRef(/** @type {HTMLElement | null} */ (null));
+  const close = () => {
+    setShown(false);
+    /** @type {HTMLElement | null | undefined} */ (root.current?.querySelector("button"))?.focus();
+  };
+  useEffect(() => {
+    if (!shown) return undefined;
+    const outside = (/** @type {Event} */ event) => {
+      if (event.target instanceof Node && !root.current?.contains(event.target)) setShown(false);
+    };
+    addEventListener("pointerdown", outside);
+    addEventListener("focusin", outside);
+    const panel = root.current?.querySelector(".panel");
+    /** @type {HTMLElement | null | undefined} */ (panel?.querySelector("input, button, a, select"))?.focus();
+    return () => {
+      removeEventListener("pointerdown", outside);
+      removeEventListener("focusin", outside);
+    };
+  }, [shown]);
+  const keys = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key !== "Escape" || !shown) return;
+    event.stopPropagation();
+    close();
+  };
+  return html`<div class=${`menu ${name}`} ref=${root} onKeyDown=${keys}>
+    <button type="button" class=${active ? "chip set" : "chip"} title=${title} aria-expanded=${String(shown)}
+      onClick=${() => setShown(!shown)}>${label}<span class="caret" aria-hidden="true"></span></button>
+    ${shown ? html`<div class=${`panel ${align}`}>${typeof children === "function" ? children(close) : children}</div>` : null}
+  </div>`;
+}
+
+/**
+ * A switch between a few: one of them is pressed.
+ * @param {{label: string, value: string, options: [string, string][], onChange: (value: string) => void}} props
+ */
+export const Switch = ({ label, value, options, onChange }) => html`
+  <div class="switch" role="group" aria-label=${label}>
+    ${options.map(([name, text]) => html`<button type="button" key=${name} aria-pressed=${String(name === value)}
+      onClick=${() => onChange(name)}>${text}</button>`)}
+  </div>`;
+
+/**
+ * @typedef {object} Notice
+ * @property {number} id
+ * @property {string} text
+ * @property {boolean} bad
+ * @property {(() => void) | null} undo
+ */
+
+const NOTICE_MS = 8000;
+/** @type {Notice[]} */
+let notices = [];
+/** @type {Set<() => void>} */
+const readers = new Set();
+let made = 0;
+
+const showNotices = (/** @type {Notice[]} */ next) => {
+  notices = next;
+  for (const reader of readers) reader();
+};
+
+/**
+ * Tell what was done, in a line that goes by itself; with `undo` it can be taken back meanwhile, and
+ * `done` is called once it no longer can.
+ * @param {string} text
+ * @param {{bad?: boolean, undo?: () => void, done?: () => void}} [what]
+ * @returns {() => void} ends it at once, as its time would
+ */
+export function notify(text, { bad = false, undo, done } = {}) {
+  const id = ++made;
+  let over = false;
+  const end = () => {
+    if (over) return;
+    over = true;
+    clearTimeout(timer);
+    showNotices(notices.filter((notice) => notice.id !== id));
+    done?.();
+  };
+  const timer = setTimeout(end, NOTICE_MS);
+  const back = undo && (() => {
+    over = true;
+    clearTimeout(timer);
+    showNotices(notices.filter((notice) => notice.id !== id));
+    undo();
+  });
+  showNotices([...notices.slice(-2), { id, text, bad, undo: back ?? null }]);
+  return end;
+}
+
+/** Where `notify` speaks. */
+export function Notices() {
+  const [, again] = useState({});
+  useEffect(() => {
+    const reader = () => again({});
+    readers.add(reader);
+    return () => void readers.delete(reader);
+  }, []);
+  return html`<div id="notices" role="status" aria-live="polite">
+    ${notices.map((notice) => html`<p key=${notice.id} class=${notice.bad ? "notice bad" : "notice"}>
+      <span>${notice.text}</span>
+      ${notice.undo ? html`<button type="button" onClick=${notice.undo}>Undo</button>` : null}
+    </p>`)}
+  </div>`;
+}
+
+/** Whether an event is a plain click, not one for a new tab. @param {MouseEvent} event */
+export const plainClick = (event) =>
+  !(event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+
+/** Whether a key press belongs to somebody who types. @param {KeyboardEvent} event */
+export const isTyping = (event) => event.target instanceof HTMLElement
+  && Boolean(event.target.closest("input:not([type=checkbox], [type=range], [type=file]), textarea, select, [contenteditable]"));

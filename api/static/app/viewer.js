@@ -1,0 +1,256 @@
+// The open picture: zoom and pan, regions under the pointer, clicks and boxes that cut something out.
+
+import { Component, createRef, html } from "../vendor/preact.js";
+import { thumbnail } from "./api.js";
+import { regionsAt } from "./masks.js";
+import { drawRegions, drawSoon } from "./outline.js";
+import { bounded, fit, zoomed } from "./zoom.js";
+
+/**
+ * @typedef {import("./results.js").Region} Region
+ *
+ * @typedef {object} ViewerProps
+ * @property {{image_id: number, width: number, height: number, format: string}} image
+ * @property {Region[]} segments
+ * @property {any} chosen the region that is marked, stored or fresh
+ * @property {{points: [number, number][], labels: number[], box: number[] | null}} prompt what was clicked
+ * @property {"select" | "cut"} tool
+ * @property {number} level how far out of the regions under the pointer is meant; 0 is the smallest
+ * @property {string} name
+ * @property {(region: Region) => void} onChoose
+ * @property {(x: number, y: number, label: 0 | 1, more: boolean) => void} onPoint in pixels of the picture
+ * @property {(box: [number, number, number, number]) => void} onBox
+ * @property {(step: number) => void} onLevel the wheel with Alt: further out, or in
+ */
+
+const CLICK_PX = 5; // a pointer that moves less has clicked
+const STEP_PX = 10, FINE_PX = 1; // of the crosshair, in CSS pixels; fine with Shift
+const MOVES = /** @type {Record<string, [number, number]>} */ ({
+  ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] });
+// What browsers show as it is, upright; other formats come as PNG.
+const SHOWN = new Set(["JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP"]);
+const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
+
+export class Viewer extends Component {
+  /** @param {ViewerProps} props */
+  constructor(props) {
+    super(props);
+    this.frame = createRef();
+    this.canvas = createRef();
+    this.state = { place: null, frame: null, cross: null, box: null, full: false, gone: false };
+    /** @type {Map<number, {x: number, y: number}>} */
+    this.pointers = new Map();
+    this.moved = 0;
+    this.pinch = 0;
+    /** @type {Region | null} */
+    this.under = null;
+    this.drawn = "";
+  }
+
+  componentDidMount() {
+    this.observer = new ResizeObserver(([{ contentRect: { width, height } }]) => {
+      if (!width || !height) return;
+      const frame = { width, height }, { place } = this.state;
+      const whole = !place || place.scale <= fit(this.picture, this.state.frame).scale * 1.001;
+      this.setState({ frame, place: whole ? fit(this.picture, frame) : bounded(place, this.picture, frame) });
+    });
+    this.observer.observe(this.frame.current);
+    this.frame.current.addEventListener("wheel", (/** @type {WheelEvent} */ event) => this.wheel(event), { passive: false });
+  }
+
+  componentWillUnmount() {
+    this.observer?.disconnect();
+  }
+
+  componentDidUpdate() {
+    this.draw();
+  }
+
+  get picture() {
+    const { width, height } = this.props.image;
+    return { width: width || 4, height: height || 3 };
+  }
+
+  /** @param {number} factor @param {{x: number, y: number}} [about] the frame's middle unless told */
+  zoom(factor, about) {
+    const { place, frame } = this.state;
+    if (!place || !frame) return;
+    const next = zoomed(place, factor, about ?? { x: frame.width / 2, y: frame.height / 2 }, this.picture, frame);
+    this.setState({ place: next, full: this.state.full || next.scale > fit(this.picture, frame).scale * 1.5 });
+  }
+
+  /** The whole picture again. */
+  zoomOut() {
+    if (this.state.frame) this.setState({ place: fit(this.picture, this.state.frame) });
+  }
+
+  /** One pixel of the picture a pixel of the screen. */
+  zoomFull() {
+    if (this.state.place) this.zoom(1 / DENSITY / this.state.place.scale);
+  }
+
+  /** Where in the picture a point of the window lies, in its pixels. @param {{clientX: number, clientY: number}} event */
+  pixel({ clientX, clientY }) {
+    const { left, top } = this.frame.current.getBoundingClientRect(), { place } = this.state;
+    return { x: (clientX - left - place.x) / place.scale, y: (clientY - top - place.y) / place.scale };
+  }
+
+  /** @param {{x: number, y: number}} pixel */
+  inside({ x, y }) {
+    return x >= 0 && y >= 0 && x < this.picture.width && y < this.picture.height;
+  }
+
+  /** @param {WheelEvent} event */
+  wheel(event) {
+    event.preventDefault();
+    const { left, top } = this.frame.current.getBoundingClientRect();
+    if (event.altKey) return this.props.onLevel(event.deltaY < 0 ? 1 : -1);
+    const factor = Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015) * (event.ctrlKey ? 6 : 1));
+    this.zoom(factor, { x: event.clientX - left, y: event.clientY - top });
+  }
+
+  /** @param {PointerEvent} event */
+  down(event) {
+    if (event.button) return;
+    if (event.target instanceof Element && event.target.closest("button")) return;
+    this.frame.current.setPointerCapture(event.pointerId);
+    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (this.pointers.size === 1) {
+      this.moved = 0;
+      this.start = this.pixel(event);
+    } else {
+      this.setState({ box: null });
+      this.pinch = this.spread();
+    }
+  }
+
+  spread() {
+    const [a, b] = [...this.pointers.values()];
+    return Math.hypot(a.x - b.x, a.y - b.y);
+  }
+
+  /** @param {PointerEvent} event */
+  move(event) {
+    const { place, frame } = this.state;
+    if (!place) return;
+    const last = this.pointers.get(event.pointerId);
+    if (!last) return this.hover(event);
+    const dx = event.clientX - last.x, dy = event.clientY - last.y;
+    this.moved += Math.hypot(dx, dy);
+    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (this.pointers.size > 1) {
+      const spread = this.spread(), { left, top } = this.frame.current.getBoundingClientRect();
+      const points = [...this.pointers.values()];
+      const about = { x: points.reduce((sum, { x }) => sum + x, 0) / points.length - left, y: points.reduce((sum, { y }) => sum + y, 0) / points.length - top };
+      this.zoom(spread / this.pinch, about);
+      this.pinch = spread;
+      return;
+    }
+    if (this.moved < CLICK_PX) return;
+    if (this.props.tool === "cut") {
+      const { x, y } = this.pixel(event), { width, height } = this.picture;
+      const within = (/** @type {number} */ value, /** @type {number} */ most) => Math.round(Math.min(most, Math.max(0, value)));
+      this.setState({ box: [within(Math.min(x, this.start.x), width), within(Math.min(y, this.start.y), height),
+        within(Math.max(x, this.start.x), width), within(Math.max(y, this.start.y), height)] });
+    } else this.setState({ place: bounded({ ...place, x: place.x + dx, y: place.y + dy }, this.picture, frame) });
+  }
+
+  /** @param {PointerEvent} event */
+  up(event) {
+    if (!this.pointers.delete(event.pointerId) || this.pointers.size) return;
+    const { box } = this.state;
+    this.setState({ box: null });
+    if (box) {
+      if (box[2] - box[0] > 1 && box[3] - box[1] > 1) this.props.onBox(box);
+    } else if (this.moved < CLICK_PX) this.point(this.pixel(event), event);
+  }
+
+  /** What a click, or Enter at the crosshair, means. @param {{x: number, y: number}} pixel
+   * @param {{shiftKey: boolean, altKey: boolean}} keys */
+  point(pixel, { shiftKey, altKey }) {
+    if (!this.inside(pixel)) return;
+    const [x, y] = [Math.floor(pixel.x), Math.floor(pixel.y)];
+    if (this.props.tool === "select" && !shiftKey && !altKey) {
+      const region = this.regionAt(pixel);
+      if (region) return this.props.onChoose(region);
+    }
+    this.props.onPoint(x, y, altKey ? 0 : 1, shiftKey || altKey);
+  }
+
+  /** The region that a place means, at the level that is set. @param {{x: number, y: number}} pixel */
+  regionAt({ x, y }) {
+    const under = regionsAt(this.props.segments, x / this.picture.width, y / this.picture.height);
+    return under[Math.min(this.props.level, under.length - 1)] ?? null;
+  }
+
+  /** @param {PointerEvent} event */
+  hover(event) {
+    const pixel = this.pixel(event);
+    const under = this.inside(pixel) && this.props.tool === "select" && event.pointerType !== "touch" ? this.regionAt(pixel) : null;
+    if (under === this.under) return;
+    this.under = under;
+    this.frame.current.classList.toggle("over", under !== null);
+    this.draw();
+  }
+
+  leave() {
+    this.under = null;
+    this.draw();
+  }
+
+  /** @param {KeyboardEvent} event */
+  keys(event) {
+    if (event.ctrlKey || event.metaKey) return;
+    const { place, frame } = this.state, move = MOVES[event.key];
+    if (!place || (!move && event.key !== "Enter") || event.target !== this.frame.current) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const middle = { x: (frame.width / 2 - place.x) / place.scale, y: (frame.height / 2 - place.y) / place.scale };
+    const cross = this.state.cross ?? middle;
+    if (!move) return this.point(cross, event);
+    const step = (event.shiftKey ? FINE_PX : STEP_PX) / place.scale;
+    const within = (/** @type {number} */ value, /** @type {number} */ most) => Math.min(most - 0.01, Math.max(0, value));
+    const next = { x: within(cross.x + move[0] * step, this.picture.width), y: within(cross.y + move[1] * step, this.picture.height) };
+    this.setState({ cross: next });
+    this.under = this.props.tool === "select" ? this.regionAt(next) : null;
+  }
+
+  /** Draw what is chosen, and thinly what is under the pointer. */
+  draw() {
+    const canvas = this.canvas.current, { frame } = this.state, { chosen } = this.props;
+    if (!canvas || !frame) return;
+    const { scale } = fit(this.picture, frame);
+    const width = Math.round(this.picture.width * scale * DENSITY), height = Math.round(this.picture.height * scale * DENSITY);
+    const { under } = this;
+    const regions = [...(chosen ? [chosen] : []), ...(under && under !== chosen ? [under] : [])];
+    const key = `${width} ${height} ${chosen?.segment_id} ${chosen?.mask.counts} ${under?.segment_id}`;
+    if (key === this.drawn) return;
+    this.drawn = key;
+    const line = Math.max(2, Math.max(width, height) / 420);
+    drawSoon(canvas, () => drawRegions(canvas, regions, { width, height, line: chosen ? line : line * 0.7, dim: false }));
+  }
+
+  /** @param {ViewerProps} props @param {any} state */
+  render({ image, prompt, name, tool }, { place, cross, box, full, gone }) {
+    const { width, height } = this.picture;
+    const sheet = place ? `width:${width}px;height:${height}px;transform:translate(${place.x}px,${place.y}px) scale(${place.scale})` : "";
+    const spot = (/** @type {number} */ x, /** @type {number} */ y) => (place ? `left:${place.x + x * place.scale}px;top:${place.y + y * place.scale}px` : "");
+    const area = (/** @type {number[]} */ [x0, y0, x1, y1]) => `${spot(x0, y0)};width:${(x1 - x0) * place.scale}px;height:${(y1 - y0) * place.scale}px`;
+    const original = SHOWN.has(image.format) ? `v1/images/${image.image_id}/file` : `v1/images/${image.image_id}/original`;
+    return html`<div class=${`frame ${tool}`} ref=${this.frame} role="application" tabindex="0" aria-label=${`${name}. The arrow keys move a crosshair, Enter chooses.`}
+        onPointerDown=${(/** @type {PointerEvent} */ event) => this.down(event)} onPointerMove=${(/** @type {PointerEvent} */ event) => this.move(event)}
+        onPointerUp=${(/** @type {PointerEvent} */ event) => this.up(event)} onPointerCancel=${(/** @type {PointerEvent} */ event) => this.pointers.delete(event.pointerId)}
+        onPointerLeave=${() => this.leave()} onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.keys(event)}>
+      ${place ? html`<div class="sheet" style=${sheet}>
+        <img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280)} onError=${() => this.setState({ gone: true })} />
+        ${full ? html`<img class="full" alt="" draggable=${false} src=${original} />` : null}
+        <canvas ref=${this.canvas} aria-hidden="true"></canvas>
+      </div>` : null}
+      ${gone ? html`<p class="gone" role="status">The picture cannot be loaded: its file may be gone.</p>` : null}
+      ${place && prompt.points.map(([x, y], i) => html`<i key=${i} class=${prompt.labels[i] ? "dot" : "dot not"} style=${spot(x + 0.5, y + 0.5)}></i>`)}
+      ${place && prompt.box ? html`<i class="box" style=${area(prompt.box)}></i>` : null}
+      ${place && box ? html`<i class="box" style=${area(box)}></i>` : null}
+      ${place && cross ? html`<i class="cross" style=${spot(cross.x, cross.y)}></i>` : null}
+    </div>`;
+  }
+}
