@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test test-fast check format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-start bench-regions soak clean
+.PHONY: setup demo test test-fast check format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-start bench-regions soak vendor clean
 
 setup: .venv/.installed
 
@@ -87,6 +87,10 @@ soak: setup
 		test -d $$into || $(BIN)/uv pip install --quiet --python $(BIN)/python --target $$into $$tool || exit 1; \
 	done
 	SOAK_TOOLS=$(CURDIR)/.soak $(BIN)/python -m pytest -s tests/soak
+
+# Needs npm; the page's libraries lie in the repository.
+vendor: setup
+	$(BIN)/python -m tools.vendor
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

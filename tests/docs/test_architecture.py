@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("segsearch", "api", "training", "benchmarks", "tests")
+FOLDERS = ("segsearch", "api", "training", "benchmarks", "tests", "tools")
 HEAVY = (
     "torch", "faiss", "sqlalchemy", "alembic", "open_clip", "transformers", "timm", "fastapi",
     "starlette", "uvicorn", "cv2", "scipy", "PIL", "pycocotools", "typer",

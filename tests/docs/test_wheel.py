@@ -104,6 +104,8 @@ def test_only_our_own_names_are_claimed(installed: Path) -> None:
         "segsearch/models/embedded/manifest.json",
         "segsearch/cli/demo/pictures/photo-cat.jpg",
         "segsearch_api/static/index.html",
+        "segsearch_api/static/vendor/preact/core.js",
+        "segsearch_api/static/vendor/preact/LICENSE",
         "segsearch_migrations/versions/0001_first.py",
     ],
 )
