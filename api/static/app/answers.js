@@ -95,7 +95,7 @@ export function Answers({ now, above = null, empty: nothing = null }) {
   useChosen();
   const { items, doubtfulFrom, problem, done, loading } = results;
   const folded = doubtfulFrom >= 0 && !now.all;
-  const shown = folded ? doubtfulFrom : items.length;
+  const { shown } = results;
   const asked = asks(now);
   const right = new Set(now.like);
   return html`

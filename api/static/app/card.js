@@ -102,7 +102,9 @@ export class Card extends Component {
     const { regions } = this.props.item;
     if (event.pointerType === "touch" || this.props.item.alone || regions.length < 2) return;
     const frame = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
-    const under = regionsAt(regions, (event.clientX - frame.left) / frame.width, (event.clientY - frame.top) / frame.height);
+    const { width, height } = this.props.item;
+    const under = regionsAt(regions, (width * (event.clientX - frame.left)) / frame.width,
+      (height * (event.clientY - frame.top)) / frame.height);
     this.showAlone(under.length ? regions.indexOf(under[0]) : -1);
   }
 

@@ -96,6 +96,11 @@ export class Results {
     return !this.done && !this.problem && (this.query.all || this.doubtfulFrom < 0);
   }
 
+  /** How many items are shown: what may be chance stays folded until it is asked for. */
+  get shown() {
+    return this.query.all || this.doubtfulFrom < 0 ? this.items.length : this.doubtfulFrom;
+  }
+
   tell() {
     for (const listener of this.listeners) listener();
   }
