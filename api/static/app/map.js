@@ -274,7 +274,7 @@ export class MapView extends Component {
       const out = left < 0 || top < 10 || left > points.canvas.clientWidth || top > points.canvas.clientHeight - 10;
       if (out || placed.some((other) => Math.abs(other.left - left) < (other.width + width) / 2 && Math.abs(other.top - top) < 26)) return [];
       placed.push({ left, top, width });
-      return [html`<span class="label" key=${cluster.cluster} style=${`left:${left}px;top:${top}px`}>${wordsOf(cluster)}</span>`];
+      return [html`<span class="map-label" key=${cluster.cluster} style=${`left:${left}px;top:${top}px`}>${wordsOf(cluster)}</span>`];
     });
   }
 
