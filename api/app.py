@@ -27,6 +27,7 @@ from segsearch_api.middleware.auth import AuthMiddleware, LocalKeys
 from segsearch_api.middleware.guards import LOOPBACK_HOSTS, GuardMiddleware, names_of
 from segsearch_api.middleware.head import HeadMiddleware
 from segsearch_api.middleware.metrics import (
+    PAGE_POLICY,
     REQUEST_ID,
     FailureMiddleware,
     Metrics,
@@ -146,7 +147,8 @@ def _add_page(app: FastAPI) -> None:
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
+        return FileResponse(STATIC / "index.html", headers=headers)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> FileResponse:
