@@ -19,7 +19,7 @@ from segsearch.search import schema as requests
 from segsearch_api import errors
 from segsearch_api.app import create_app
 from segsearch_api.deps import SEARCHES_AT_ONCE, SEARCHES_WAITING
-from segsearch_api.schemas import images, library, search
+from segsearch_api.schemas import images, library, search, session
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
 STATIC = Path(__file__).parents[2] / "api" / "static"
@@ -68,6 +68,9 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "get /v1/keys",
         "post /v1/keys",
         "delete /v1/keys/{key_id}",
+        "get /v1/session",
+        "post /v1/session",
+        "delete /v1/session",
         "get /metrics",
         "get /v1/segments/{segment_id}",
         "get /v1/segments/{segment_id}/mask.png",
@@ -140,6 +143,7 @@ def test_examples_are_of_the_shape_they_stand_for() -> None:
         *vars(images).values(),
         *vars(library).values(),
         *vars(search).values(),
+        *vars(session).values(),
         *vars(requests).values(),
     ):
         if not isinstance(model, type) or not hasattr(model, "__pydantic_validator__"):
