@@ -20,19 +20,22 @@ GREEN = Shape("green", (40, 100, 160, 180))
 HOSTILE = "c <img src=x onerror=alert(1)> & c.png"
 
 
-def served(folder: Path, pictures: Path | None, models: SmallModels) -> Iterator[str]:
+def served(
+    folder: Path, pictures: Path | None, models: SmallModels, *, need_key: bool = False
+) -> Iterator[str]:
     """The URL of a server in this process, over pictures indexed with small models."""
     with open_small_service(folder) as service:
         if pictures:
             service.index([pictures])
     with open_small_service(folder, models=models) as service:
-        yield from served_library(service)
+        yield from served_library(service, need_key=need_key)
 
 
-def served_library(service: SegSearch) -> Iterator[str]:
+def served_library(service: SegSearch, *, need_key: bool = False) -> Iterator[str]:
     """The URL of a server in this process over a library that is open."""
     with bind("127.0.0.1", 0) as listening:
-        server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None))
+        app = create_app(service, need_key=need_key)
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
         thread = threading.Thread(target=server.run, args=[[listening]])
         thread.start()
         yield url_of("127.0.0.1", listening.getsockname()[1])
