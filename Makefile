@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-start bench-regions soak vendor clean
+.PHONY: setup demo test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions soak vendor clean
 
 setup: .venv/.installed
 
@@ -86,6 +86,10 @@ bench-large: setup
 
 bench-load: setup
 	$(BIN)/python -m benchmarks.load
+
+# How smooth and how quick the page is, in the system's Chromium.
+bench-page: setup
+	$(BIN)/python -m benchmarks.page
 
 bench-start: setup
 	$(BIN)/python -m benchmarks.start
