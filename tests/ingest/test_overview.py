@@ -11,15 +11,25 @@ from typing import NamedTuple
 import pytest
 
 from segsearch.core.errors import ModelMissingError
+from segsearch.core.mix import Mix
+from segsearch.core.settings import USUAL_MIX, Settings
 from segsearch.core.status import LibraryProblem, Severity, Status
 from segsearch.core.types import FileStamp, State
 from segsearch.ingest import overview
 from segsearch.ingest.overview import Overview
 from segsearch.library import SegSearch
 from segsearch.models.pipeline import Models
+from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.index.synced import SyncedIndex
 from segsearch.storage.owners import owner_of_this_process
+from tests.storage.test_scale import machine_steps
+from tests.support.exact_index import ExactIndexFactory
 from tests.support.ingest_processes import paint_many
-from tests.support.small_models import open_small_service
+from tests.support.large_catalog import fill
+from tests.support.query_plans import scans, statements
+from tests.support.small_models import SmallModels, open_small_service
+
+MIX = Mix(*USUAL_MIX)
 
 
 class Usage(NamedTuple):
@@ -193,3 +203,34 @@ def test_who_holds_pictures_is_told_in_words(tmp_path: Path) -> None:
         (worker,) = service.status().workers
         assert (worker.who, worker.pictures) == ("process 17 on other", 2)
         assert (worker.device, worker.since) == (None, None)
+
+
+def overview_of(catalog: Catalog) -> Overview:
+    """The status of a library that nobody has opened an index of."""
+
+    def no_models(_: str | None) -> SmallModels:
+        return SmallModels()
+
+    index = SyncedIndex(catalog, ExactIndexFactory(), catalog.folder / "index", lambda _: MIX)
+    return Overview(Settings(library=catalog.folder), catalog, index, no_models)
+
+
+def test_the_status_takes_as_much_of_a_large_library_as_of_a_small_one(
+    tmp_path: Path,
+) -> None:
+    taken = []
+    for pictures in (10, 2_000):
+        made = tmp_path / str(pictures)
+        made.mkdir()
+        one = fill(made / "catalog.sqlite", pictures, 50)
+        overview = overview_of(one)
+        overview.status()
+        one.begin_job("index", "other:1:1", None, [])  # what was kept is asked for again
+        with statements() as sent, scans() as found, machine_steps() as steps:
+            assert overview.status().segments
+        assert found == []
+        taken.append((len(sent), steps[0]))
+        one.close()
+    (few, short), (many, long) = taken
+    assert few == many < 40
+    assert long < 1.5 * short + 10
