@@ -90,7 +90,8 @@ def test_what_was_skipped_is_told_and_tried_again(client: TestClient) -> None:
         assert (answer.status_code, answer.json()) == (200, {"changed": changed})
     status = client.get("/v1/status").json()
     assert (status["failed"], status["pending"], status["paused"]) == (0, 1, False)
-    for wrong in ({"image_ids": []}, {"image_ids": [0]}, {"ids": [1]}, [1]):
+    bodies: list[object] = [{"image_ids": []}, {"image_ids": [0]}, {"ids": [1]}, [1]]
+    for wrong in bodies:
         assert client.post("/v1/images/retry", json=wrong).status_code == 422
 
 

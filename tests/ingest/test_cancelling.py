@@ -17,7 +17,7 @@ from segsearch.core.errors import ConflictError, NotFoundError
 from segsearch.core.types import Job, JobStage, JobState, Proposal
 from segsearch.ingest.background import index_in_turn, working
 from segsearch.ingest.job_log import JobLog, RunStop
-from segsearch.ingest.run import one_pass
+from segsearch.ingest.run import BY_HAND, one_pass
 from segsearch.library import SegSearch
 from segsearch.models.pipeline import Pipeline
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -90,18 +90,18 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("isolated", [False, True])
 def test_a_run_goes_through_its_stages(tmp_path: Path, stages: list[str], isolated: bool) -> None:
     pictures = paint_many(tmp_path / "pictures", 3)
-    options = {"mode": one_pass("worker")} if isolated else {}
+    mode = one_pass("worker") if isolated else BY_HAND
     with open_small_service(tmp_path / "library", lanes=1) as service:
-        service.index([pictures], **options)
+        service.index([pictures], mode=mode)
         assert stages == STAGES
         job = newest(service)
         assert (job.state, job.stage, job.device) == (JobState.DONE, None, "cpu")
         stages.clear()
-        service.index([paint_many(tmp_path / "more" / "pictures", 5)], **options)
+        service.index([paint_many(tmp_path / "more" / "pictures", 5)], mode=mode)
         # Models that are in the memory of a process are not loaded again.
         assert stages == [one for one in STAGES if not (isolated and one == "loading_models")]
         stages.clear()
-        service.index([pictures], **options)
+        service.index([pictures], mode=mode)
         assert stages == ([] if isolated else ["scanning", "saving"])
 
 

@@ -144,7 +144,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "is_to_stop": lambda c: c.is_to_stop(1),
     "cancel_job": lambda c: c.cancel_job(1),
     "is_paused": lambda c: c.is_paused(),
-    "resume": lambda c: (c.cancel_job(c.begin_job("index", "me", None, [])), c.resume()),
+    "resume": lambda c: c.resume(),
     "retry": lambda c: [c.retry(1), c.retry(1, [1, 2])],
     "holders": lambda c: c.holders(),
     "image_ids_at": lambda c: c.image_ids_at(["/pictures/1.jpg"]),
