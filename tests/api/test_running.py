@@ -60,7 +60,8 @@ def test_a_running_job_says_its_stage_and_is_cancelled(
 
 def test_a_lost_job_cannot_be_cancelled(client: TestClient, service: SegSearch) -> None:
     service.catalog.begin_job("index", f"{owner_of_this_process()}1", None, [])
-    assert client.get("/v1/jobs/3").json()["state"] == "lost"
+    lost = client.get("/v1/jobs/3").json()
+    assert (lost["state"], lost["stage"]) == ("lost", None)
     assert client.post("/v1/jobs/3/cancel").status_code == 409
     assert not client.get("/v1/status").json()["paused"]
 
@@ -97,7 +98,7 @@ def test_what_was_skipped_is_told_and_tried_again(client: TestClient) -> None:
 
 def test_the_status_is_the_command_s(client: TestClient, service: SegSearch) -> None:
     status = client.get("/v1/status").json()
-    assert [problem["code"] for problem in status["problems"]][:1] == ["pictures_failed"]
+    assert "pictures_failed" in [problem["code"] for problem in status["problems"]]
     assert status["disk"]["total_bytes"] >= status["disk"]["free_bytes"] > 0
     assert status["index"] == {
         "regions": 4,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import ConflictError, NotFoundError
 from segsearch.core.types import Job, JobStage, JobState, Proposal
-from segsearch.ingest.background import index_in_turn, working
+from segsearch.ingest.background import index_changes, index_in_turn, working
 from segsearch.ingest.job_log import JobLog, RunStop
 from segsearch.ingest.run import BY_HAND, one_pass
 from segsearch.library import SegSearch
@@ -196,7 +196,7 @@ def test_a_run_in_another_process_is_cancelled(tmp_path: Path) -> None:
             job = newest(service)
             assert (job.state, job.kind) == (JobState.STOPPED, "worker")
             assert 2 < job.done == done(library) < 60
-            assert service.status().pending == 0 or service.status().paused
+            assert service.status().paused
 
 
 @pytest.mark.process
@@ -244,3 +244,27 @@ def test_a_server_s_worker_pauses_until_it_is_to_go_on(tmp_path: Path) -> None:
         assert service.status().paused
         upload(28)  # whoever sends pictures wants them indexed
         assert not service.status().paused
+
+
+@pytest.mark.process
+def test_a_watch_keeps_what_changed_while_it_pauses(tmp_path: Path) -> None:
+    pictures = paint_many(tmp_path / "pictures", 3)
+    counts: list[int] = []
+    with open_small_service(tmp_path / "library", lanes=1) as service:
+
+        class ChangesByHand:
+            """Reports a folder while workers pause, then nothing any more."""
+
+            folders = (pictures,)
+
+            def changes(self, _stop: threading.Event) -> Iterator[list[Path]]:
+                service.runs.cancel(service.catalog.begin_job("index", "elsewhere:1:1", None, []))
+                yield [pictures]
+                counts.append(service.status().images)
+                service.runs.resume()
+                yield []
+                counts.append(service.status().images)
+
+        watch: Any = ChangesByHand()
+        index_changes(service.ingest, watch, threading.Event())
+    assert counts == [0, 3]
