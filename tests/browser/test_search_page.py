@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def test_what_is_being_indexed_is_shown_while_it_goes_on(
     with open_small_service(tmp_path / "library") as service:
         service.index([new.parent])
         catalog = Catalog(tmp_path / "library" / "catalog.sqlite")
-        with JobLog(catalog, "index", "small", [new]) as log:
+        with JobLog(catalog, "index", [new], threading.Event()) as log:
             log.begin_work(7)
             expect(page.locator("#job")).to_have_text("Indexing 0 of 7 pictures · 0 regions")
             time.sleep(UPDATE_SECONDS)  # more often it is not written down
@@ -56,7 +57,7 @@ def index_beside(page: Page, library: Path, new: Path) -> None:
     with open_small_service(library) as service:
         service.index([new.parent])
     catalog = Catalog(library / "catalog.sqlite")
-    with JobLog(catalog, "index", "small", [new]) as log:
+    with JobLog(catalog, "index", [new], threading.Event()) as log:
         log.begin_work(1)
         time.sleep(UPDATE_SECONDS)  # more often it is not written down
         log.note(Step(str(new), 1, None))
