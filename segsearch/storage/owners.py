@@ -18,6 +18,12 @@ def owner_of_this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
+def host_and_process(owner: str) -> tuple[str, int] | None:
+    """Host and process number of an owner; None for text that names none."""
+    host, _, rest = owner.rpartition(":")[0].rpartition(":")
+    return (host, int(rest)) if host and rest.isdecimal() else None
+
+
 def is_gone(owner: str) -> bool:
     """Whether an owner was a process of this machine that no longer runs."""
     _, number, started = owner.rsplit(":", 2)
@@ -37,7 +43,7 @@ def is_running(process: str) -> bool:
 def with_real_state(job: Job) -> Job:
     """The job, as lost when it runs by the catalog but its process does not."""
     if job.state is JobState.RUNNING and is_lost(job):
-        return replace(job, state=JobState.LOST)
+        return replace(job, state=JobState.LOST, stage=None, stopping=False)
     return job
 
 

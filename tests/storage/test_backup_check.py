@@ -68,6 +68,8 @@ WRONG = {
     "recipe no json": "UPDATE recipe SET document = 'x'",
     "report": "UPDATE job SET report = '/etc/passwd'",
     "job paths": "UPDATE job SET paths = '{}'",
+    "job stage": "UPDATE job SET stage = 'odd'",
+    "job stopping": "UPDATE job SET stopping = 7",
     "job time": "UPDATE job SET started_at = 1e200",
     "counts no blob": "UPDATE segment SET counts = 'text' WHERE id = 1",
     "infinite": "UPDATE segment SET predicted_iou = 9e999 WHERE id = 1",
