@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segsearch_api.routers import (
+    browse,
     click,
     collections,
     export,
@@ -20,7 +21,7 @@ from segsearch_api.routers import (
 ROUTERS = tuple(
     module.router
     for module in (
-        search, scene, click, images, uploads, segments, collections, export, jobs, library, keys,
-        health,
+        search, scene, click, browse, images, uploads, segments, collections, export, jobs,
+        library, keys, health,
     )
 )  # fmt: skip
