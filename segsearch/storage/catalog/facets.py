@@ -51,8 +51,9 @@ class FacetMixin(Database):
             driver: Any = db.connection.driver_connection
             driver.create_function("album_of", 1, album_of, deterministic=True)
             for kind, (value, joined) in places.items():
-                # A picture may lie in one album twice.
-                pictures = sa.func.count(LISTING.c.image_id.distinct())
+                pictures: sa.ColumnElement[int] = sa.func.count()
+                if kind == "albums":  # a picture may lie in one twice
+                    pictures = sa.func.count(LISTING.c.image_id.distinct())
                 query = sa.select(value.label("name"), pictures.label("pictures"))
                 query = query.select_from(joined).where(LISTING.c.recipe_id == recipe_id)
                 query = query.where(value.is_not(None), value != "").group_by(value)
