@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote, urlsplit
 from segsearch.core.names import composed
 
 MAX_NAME_CHARACTERS = 80
+MAX_FILE_CHARACTERS = 255  # more than any disk takes
 FORBIDDEN = frozenset('/\\:*?"<>|')  # somewhere, in the name of a file
 
 
@@ -17,7 +18,7 @@ def file_name(path: str | None) -> str:
     text = path or ""
     if "://" in text:
         text = unquote(urlsplit(text).path)
-    return plain_name(text.rpartition("/")[2], MAX_NAME_CHARACTERS * 3) or "picture"
+    return plain_name(text.rpartition("/")[2], MAX_FILE_CHARACTERS) or "picture"
 
 
 def stem_of(path: str | None) -> str:

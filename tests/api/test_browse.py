@@ -346,3 +346,4 @@ def test_a_header_holds_any_name() -> None:
     for text in ("größe ☂", 'a"b\\c\r\n;d', "é", "🐕"):
         disposition("attachment", text).encode("ascii")
     assert len(plain_name("x" * 500)) == 80
+    assert file_name(f"/a/{240 * 'x'}.jpg").endswith("x.jpg")
