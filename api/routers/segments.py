@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from segsearch.core.arrays import Pixels
 from segsearch.core.types import MAX_ID, Mask
 from segsearch.export import render
+from segsearch.export.cutouts import region_file
 from segsearch.export.documents import EXAMPLE_MASK, SegmentDocument
 from segsearch.library import SegSearch
 from segsearch.masks.polygons import polygons, svg_document
@@ -72,6 +73,12 @@ MASK_FORMATS: dict[MaskFormat, tuple[str, Callable[[Mask], bytes]]] = {
     MaskFormat.RLE: (JSON, lambda mask: _json(to_coco(mask))),
     MaskFormat.POLYGONS: (JSON, _polygons),
     MaskFormat.SVG: (SVG, lambda mask: svg_document(mask).encode()),
+}
+MASK_NAMES = {
+    MaskFormat.PNG: "mask.png",
+    MaskFormat.RLE: "mask.json",
+    MaskFormat.POLYGONS: "polygons.json",
+    MaskFormat.SVG: "mask.svg",
 }
 ACCEPTED = {
     PNG: MaskFormat.PNG, SVG: MaskFormat.SVG, JSON: MaskFormat.RLE,
@@ -209,14 +216,18 @@ async def overlay_png(
     def draw() -> bytes:
         return render.overlay_png(library.pictures.small(image.id, side), [segment.mask])
 
-    return await drawer.answer(tag_of(f"overlay {side}", image.sha256, segment.mask), PNG, draw)
+    tag = tag_of(f"overlay {side}", image.sha256, segment.mask)
+    name = f"{region_file(image, segment_id)}-overlay.png"
+    return await drawer.answer(tag, PNG, draw, name=name)
 
 
 async def _mask(library: SegSearch, drawer: Drawer, segment_id: int, kind: MaskFormat) -> Response:
     segment = await run_in_threadpool(library.catalog.segment, segment_id)
+    image = await run_in_threadpool(library.catalog.image, segment.image_id)
     media_type, draw = MASK_FORMATS[kind]
     tag = tag_of("mask", kind, segment.mask)
-    return await drawer.answer(tag, media_type, partial(draw, segment.mask))
+    name = f"{region_file(image, segment_id)}-{MASK_NAMES[kind]}"
+    return await drawer.answer(tag, media_type, partial(draw, segment.mask), name=name)
 
 
 async def _region(
@@ -229,6 +240,7 @@ async def _region(
     segment = await run_in_threadpool(library.catalog.segment, segment_id)
     image = await run_in_threadpool(library.catalog.image, segment.image_id)
     tag = tag_of(what, image.sha256, segment.mask)
+    name = f"{region_file(image, segment_id)}-{what.partition(' ')[0]}.png"
     return await drawer.answer(
-        tag, PNG, lambda: draw(library.pictures.pixels(image.id), segment.mask)
+        tag, PNG, lambda: draw(library.pictures.pixels(image.id), segment.mask), name=name
     )

@@ -342,6 +342,12 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.thumbnail(1),
     lambda at: at.original(1),
     lambda at: at.file(1),
+    lambda at: list(at.browse()),
+    lambda at: at.facets(),
+    lambda at: at.tag_images([1]),
+    lambda at: at.remove_images([1]),
+    lambda at: at.near_duplicates(1),
+    lambda at: list(at.duplicates()),
     lambda at: at.segment_of(1),
     lambda at: at.delete_segment(1),
     lambda at: at.mask(1),
@@ -384,11 +390,12 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.add(f"{request.method.lower()} {re.sub(r'/1(?=/|$)', '/{}', request.url.path)}")
-        lists = ("hits", "images", "refused", "segments", "collections", "jobs", "keys", "skipped")
-        return httpx.Response(
-            200,
-            json={**{name: [] for name in lists}, "next_after": None, "changed": 0, "state": ""},
-        )
+        lists = (
+            "hits", "images", "refused", "segments", "collections", "jobs", "keys", "skipped",
+            "groups",
+        )  # fmt: skip
+        ends = {"next_after": None, "next_cursor": None, "changed": 0, "removed": 0, "state": ""}
+        return httpx.Response(200, json={**{name: [] for name in lists}, **ends})
 
     with Client("http://x", transport=httpx.MockTransport(answer)) as library:
         for call in CALLS:
