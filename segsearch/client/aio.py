@@ -105,6 +105,9 @@ class AsyncClient:
     scene = _awaited(Client.scene)
     segment = _awaited(Client.segment)
     export = _awaited(Client.export)
+    searches = _awaited(Client.searches)
+    save_search = _awaited(Client.save_search)
+    delete_search = _awaited(Client.delete_search)
 
     upload = _awaited(Client.upload)
     wait = _awaited(Client.wait)

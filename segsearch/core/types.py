@@ -346,3 +346,13 @@ class Collection:
     name: str
     created_at: str
     images: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSearch:
+    """An address of the page, from its question mark on, under a name; `saved_at` is ISO 8601 in
+    UTC."""
+
+    name: str
+    address: str
+    saved_at: str

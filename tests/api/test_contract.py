@@ -19,7 +19,7 @@ from segsearch.search import schema as requests
 from segsearch_api import errors
 from segsearch_api.app import create_app
 from segsearch_api.deps import SEARCHES_AT_ONCE, SEARCHES_WAITING
-from segsearch_api.schemas import images, library, search
+from segsearch_api.schemas import images, library, queries, search
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
 STATIC = Path(__file__).parents[2] / "api" / "static"
@@ -63,6 +63,9 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "delete /v1/collections/{name}",
         "post /v1/collections/{name}/images",
         "post /v1/collections/{name}/images/remove",
+        "get /v1/searches",
+        "put /v1/searches/{name}",
+        "delete /v1/searches/{name}",
         "get /v1/models",
         "get /v1/stats",
         "get /v1/keys",
@@ -139,6 +142,7 @@ def test_examples_are_of_the_shape_they_stand_for() -> None:
     for model in (
         *vars(images).values(),
         *vars(library).values(),
+        *vars(queries).values(),
         *vars(search).values(),
         *vars(requests).values(),
     ):

@@ -175,6 +175,16 @@ def test_collections_are_arranged(library: Client) -> None:
     assert library.collections() == []
 
 
+def test_searches_are_kept_under_names(library: Client) -> None:
+    assert library.save_search("a & b", "?q=red")["name"] == "a & b"
+    library.save_search("a & b", "?q=blue")
+    assert [saved["address"] for saved in library.searches()] == ["?q=blue"]
+    library.delete_search("a & b")
+    assert library.searches() == []
+    with pytest.raises(InputError, match="name is empty"):
+        library.delete_search("")
+
+
 def test_exports_are_written_to_files(library: Client, tmp_path: Path) -> None:
     file = library.export(tmp_path / "coco.json", format="coco", text="blue", limit=1)
     assert len(json.loads(file.read_text())["annotations"]) == 1
@@ -339,6 +349,9 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.cutout(1),
     lambda at: at.crop(1),
     lambda at: at.overlay(1),
+    lambda at: at.searches(),
+    lambda at: at.save_search("1", "?q=1"),
+    lambda at: at.delete_search("1"),
     lambda at: at.collections(),
     lambda at: at.collection("1"),
     lambda at: at.create_collection("1"),
@@ -366,7 +379,7 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.add(f"{request.method.lower()} {re.sub(r'/1(?=/|$)', '/{}', request.url.path)}")
-        lists = ("hits", "images", "refused", "segments", "collections", "jobs", "keys")
+        lists = ("hits", "images", "refused", "segments", "collections", "jobs", "keys", "searches")
         return httpx.Response(
             200,
             json={**{name: [] for name in lists}, "next_after": None, "changed": 0, "state": ""},
