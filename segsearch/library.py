@@ -77,10 +77,10 @@ ALL_REGIONS = RegionSelection()
 class SegSearch:
     """One library: a catalog, an index that follows it, and the models that fill both.
 
-    `catalog` holds images, segments, tags, collections and captions; `pictures` reads their files;
-    `uploads` takes pictures as bytes; `ingest` indexes what waits; `maintenance` verifies, repairs,
-    prunes, backs up and restores. Use as a context manager, or call `close`. Calls may come from
-    several threads.
+    `catalog` holds images, segments, tags, collections, captions and saved searches; `pictures`
+    reads their files; `uploads` takes pictures as bytes, `shown` those to search by; `ingest`
+    indexes what waits; `maintenance` verifies, repairs, prunes, backs up and restores. Use as a
+    context manager, or call `close`. Calls may come from several threads.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class SegSearch:
         self._index = index
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(catalog, index, self.pictures, models_of, settings)
+        self.shown = self._vectors.shown
         self._engine = SearchEngine(catalog, index, self._vectors)
         self._footprint = (-math.inf, 0)  # when it was measured, and bytes
 
@@ -220,8 +221,9 @@ class SegSearch:
         stored region that is the same; errors as `click.masks_at`."""
         return masks_at(self.catalog, self.point, image_id, (x, y))
 
-    def open_picture(self, picture: int | bytes) -> OpenPicture:
-        """An image by its id, or a file's bytes, for pointing at: `.segment(points=[[x, y]])`.
+    def open_picture(self, picture: int | bytes | str) -> OpenPicture:
+        """An image by its id, a file's bytes, or a kept picture by its id, for pointing at:
+        `.segment(points=[[x, y]])`.
 
         It is encoded once, and kept within SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError,
         PictureError, ModelError when the segmenter takes no prompts.

@@ -23,8 +23,8 @@ from segsearch_api.errors import ProblemResponse, problem_of
 from segsearch_api.middleware.root_path import route_path
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-# POST that changes nothing: the query does not fit into a URL.
-QUERY_PATHS = ("/v1/search", "/v1/segment", "/v1/export")
+# POST that changes no library: the query does not fit into a URL.
+QUERY_PATHS = ("/v1/search", "/v1/segment", "/v1/export", "/v1/pictures")
 PAGE_PATHS = frozenset({"/", "/docs", "/openapi.json"})
 CALLERS_KEPT = 10_000
 STILL_ALLOWED = "segsearch.still_allowed"  # where a request's scope keeps what endless answers ask

@@ -11,6 +11,7 @@ from segsearch_api.routers import (
     jobs,
     keys,
     library,
+    pictures,
     saved,
     scene,
     search,
@@ -21,7 +22,7 @@ from segsearch_api.routers import (
 ROUTERS = tuple(
     module.router
     for module in (
-        search, scene, click, saved, images, uploads, segments, collections, export, jobs, library,
-        keys, health,
+        search, scene, click, pictures, saved, images, uploads, segments, collections, export, jobs,
+        library, keys, health,
     )
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 from pydantic.dataclasses import dataclass
 
-from segsearch.core.fields import Id, Share, strict
+from segsearch.core.fields import Id, PictureId, Share, strict
 from segsearch.core.names import NAME
 from segsearch.core.query import MAX_LIMIT, MAX_TEXT_CHARACTERS, MIN_RELEVANCE
 from segsearch.core.types import Job, Status
@@ -212,6 +212,7 @@ class SegmentRequest(BaseModel):
     model_config = strict(PROMPT)
 
     image_id: Id | None = Field(None, description="A stored image; not with an uploaded picture.")
+    picture_id: PictureId | None = Field(None, description="A kept picture, instead of an image.")
     points: list[tuple[float, float]] = Field(
         [], max_length=MAX_PROMPTS, description="x, y in pixels of the upright image."
     )

@@ -105,6 +105,8 @@ class AsyncClient:
     scene = _awaited(Client.scene)
     segment = _awaited(Client.segment)
     export = _awaited(Client.export)
+    keep_picture = _awaited(Client.keep_picture)
+    picture_thumbnail = _awaited(Client.picture_thumbnail)
     searches = _awaited(Client.searches)
     save_search = _awaited(Client.save_search)
     delete_search = _awaited(Client.delete_search)

@@ -1,10 +1,11 @@
-"""The calls of `Client` about what queries are made from: saved searches."""
+"""The calls of `Client` about what queries are made from: pictures to search by, saved
+searches."""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
-from segsearch.client.transport import Connection, Document
+from segsearch.client.transport import Connection, Document, File, as_parts
 from segsearch.core.errors import InputError
 
 
@@ -12,6 +13,17 @@ class QueryCalls:
     """The part of `Client` that keeps what queries are made from."""
 
     _server: Connection
+
+    def keep_picture(self, picture: File) -> Document:
+        """Send a picture to search by; `picture_id` is how queries name it: `search(picture_id=)`,
+        terms and regions."""
+        with as_parts([picture]) as (part,):
+            return self._server.document("POST", "/v1/pictures", files={"picture": part})
+
+    def picture_thumbnail(self, picture_id: str, side: int = 480) -> bytes:
+        """A small JPEG of a picture that was kept to search by."""
+        path = f"/v1/pictures/{quote(picture_id, safe='')}/thumbnail"
+        return self._server.bytes_of(path, side=side)
 
     def searches(self) -> list[Document]:
         """All saved searches by name."""

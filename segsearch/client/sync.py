@@ -107,7 +107,7 @@ class Client(QueryCalls):
         boxes: Coordinates = (),
         multimask: bool = True,
     ) -> Document:
-        """Masks of what is pointed at in a stored image, by its id, or in a picture.
+        """Masks of what is pointed at in a stored image, by its id, or in a picture file.
 
         Points are x, y and boxes x0, y0, x1, y1 in pixels; labels are 1 inside, 0 outside.
         """

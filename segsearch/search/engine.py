@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from segsearch.core.arrays import Ids, Vector, Vectors
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
-    ImageTerm,
     Pointed,
     Prefer,
     Query,
     SearchAnswer,
-    SegmentTerm,
     Term,
     TextTerm,
 )
@@ -111,8 +109,8 @@ class SearchEngine:
             message = None if cursor else _nothing_to_rank(query, allowed)
             return SearchAnswer((), message=message, pointed=pointed)
         relevance = candidates.relevance(scores[:1], ids[:1])[0]
-        may_be_absent = cursor is None and not _is_there(query)
-        if may_be_absent and relevance is not None and relevance < query.min_relevance:
+        is_chance = relevance is not None and relevance < query.min_relevance
+        if relevance is not None and is_chance and not (cursor or self._is_there(query)):
             return SearchAnswer((), relevance, _nothing_matches(relevance, query), pointed)
         accepts = None
         if query.prefer in (Prefer.WHOLE, Prefer.PART):
@@ -237,6 +235,14 @@ class SearchEngine:
         scores, held = self._index.scores(recipe, vector, ids)
         return [(score, segments[number]) for score, number in zip(scores, held, strict=True)]
 
+    def _is_there(self, query: Query) -> bool:
+        """Whether all that is looked for is stored as it is, or as a picture that looks almost the
+        same, and no filter may leave it out."""
+        positive = [term for term in query.terms if term.weight > 0]
+        if not positive or not query.filters.is_empty:
+            return False
+        return all(self._vectors.is_stored(term) for term in positive)
+
     def _rules(
         self,
         query: Query,
@@ -301,13 +307,6 @@ def _hides_duplicates(query: Query) -> bool:
     """Whether words are asked: who shows a picture may be looking for its copies."""
     said = any(isinstance(term, TextTerm) and term.weight > 0 for term in query.terms)
     return said and not query.near_duplicates
-
-
-def _is_there(query: Query) -> bool:
-    """Whether all that is looked for is stored as it is, and no filter may leave it out."""
-    positive = [term for term in query.terms if term.weight > 0]
-    stored = all(isinstance(term, SegmentTerm | ImageTerm) for term in positive)
-    return stored and bool(positive) and query.filters.is_empty
 
 
 def _remembered(nearest: Nearest) -> Nearest:

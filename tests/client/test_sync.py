@@ -349,6 +349,8 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.cutout(1),
     lambda at: at.crop(1),
     lambda at: at.overlay(1),
+    lambda at: at.keep_picture(b"1"),
+    lambda at: at.picture_thumbnail("1"),
     lambda at: at.searches(),
     lambda at: at.save_search("1", "?q=1"),
     lambda at: at.delete_search("1"),

@@ -150,6 +150,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "changes": lambda c: c.changes(1, 3),
     "newest_change": lambda c: c.newest_change(),
     "difference": lambda c: c.difference(1, np.array([1], np.int64)),
+    "images_near": lambda c: c.images_near("0f" * 16),
     "near_duplicates": lambda c: c.near_duplicates({1, 2}),
     "begin_generation": lambda c: c.begin_generation(1, keep_old=False),
     "schema": lambda c: c.schema(),
