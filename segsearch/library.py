@@ -25,6 +25,7 @@ from segsearch.core.query import (
     SceneAnswer,
     SceneQuery,
     SearchAnswer,
+    Term,
     TextTerm,
 )
 from segsearch.core.settings import Settings
@@ -43,6 +44,7 @@ from segsearch.search import recall
 from segsearch.search.calibration import WORDS
 from segsearch.search.click import ClickedMask, masks_at
 from segsearch.search.engine import SearchEngine
+from segsearch.search.naming import FittingWord, Naming
 from segsearch.search.recall import Recall
 from segsearch.search.scenes import answer_scene
 from segsearch.search.vectors import QueryVectors
@@ -99,6 +101,7 @@ class SegSearch:
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(catalog, index, self.pictures, models_of, settings)
         self.shown = self._vectors.shown
+        self._naming = Naming(index, self._vectors)
         self._engine = SearchEngine(catalog, index, self._vectors)
         self._footprint = (-math.inf, 0)  # when it was measured, and bytes
 
@@ -220,6 +223,12 @@ class SegSearch:
         """Masks of what stands at x, y in pixels of a stored image, best first, each with the
         stored region that is the same; errors as `click.masks_at`."""
         return masks_at(self.catalog, self.point, image_id, (x, y))
+
+    def words(self, term: Term, limit: int = 6) -> tuple[FittingWord, ...]:
+        """The everyday words that fit what a term stands for best, such as a stored region; errors
+        as `search`."""
+        recipe = self._recipe_in_use()
+        return self._naming.words(recipe, self._vectors.vector(recipe, term)[0], limit)
 
     def open_picture(self, picture: int | bytes | str) -> OpenPicture:
         """An image by its id, a file's bytes, or a kept picture by its id, for pointing at:

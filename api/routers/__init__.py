@@ -17,12 +17,13 @@ from segsearch_api.routers import (
     search,
     segments,
     uploads,
+    words,
 )
 
 ROUTERS = tuple(
     module.router
     for module in (
-        search, scene, click, pictures, saved, images, uploads, segments, collections, export, jobs,
-        library, keys, health,
+        search, scene, click, pictures, saved, images, uploads, segments, words, collections,
+        export, jobs, library, keys, health,
     )
 )  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from segsearch.core.fields import strict
+from segsearch.search.naming import MAX_NAMES
+from segsearch.search.schema import RegionRequest
 from segsearch.storage.catalog.saved_searches import MAX_ADDRESS_CHARACTERS
 
 SEARCH: dict[str, Any] = {
@@ -19,6 +21,8 @@ KEPT_PICTURE: dict[str, Any] = {
     "image_id": None,
     "near": [31],
 }
+WORD: dict[str, Any] = {"text": "umbrella", "score": 0.412345, "relevance": 0.97}
+WORDS_SHOWN = 6
 
 
 class KeptPictureDocument(BaseModel):
@@ -34,6 +38,43 @@ class KeptPictureDocument(BaseModel):
         description="Other stored images that look almost the same (at most 7 bits of the "
         "perceptual hash apart), the nearest first; 50 at most."
     )
+
+
+class WordsRequest(BaseModel):
+    """A thing that is pointed at, and how many words are wanted for it."""
+
+    model_config = strict({"region": {"image_id": 31, "points": [[320, 200]]}, "limit": 3})
+
+    region: RegionRequest = Field(description="In a stored or kept picture.")
+    limit: int = Field(WORDS_SHOWN, ge=1, le=MAX_NAMES, description="How many words at most.")
+
+    @model_validator(mode="after")
+    def _is_of_a_picture(self) -> Self:
+        if self.region.picture is None:
+            raise ValueError("the region needs an image_id or a picture_id")
+        return self
+
+
+class WordDocument(BaseModel):
+    """An everyday word that fits a region."""
+
+    model_config = strict(WORD)
+
+    text: str
+    score: float = Field(description="The cosine of word and region.")
+    relevance: float | None = Field(
+        description="How unlikely it is that any region of the library fits the word so well by "
+        "chance, in [0, 1]: low where nothing is really meant. Null where the library is too small "
+        "to tell."
+    )
+
+
+class WordList(BaseModel):
+    """The words that fit best, the best first."""
+
+    model_config = strict({"words": [WORD]})
+
+    words: list[WordDocument]
 
 
 class SavedSearchRequest(BaseModel):

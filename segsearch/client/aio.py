@@ -107,6 +107,8 @@ class AsyncClient:
     export = _awaited(Client.export)
     keep_picture = _awaited(Client.keep_picture)
     picture_thumbnail = _awaited(Client.picture_thumbnail)
+    words_of = _awaited(Client.words_of)
+    words_at = _awaited(Client.words_at)
     searches = _awaited(Client.searches)
     save_search = _awaited(Client.save_search)
     delete_search = _awaited(Client.delete_search)

@@ -1,5 +1,5 @@
-"""The calls of `Client` about what queries are made from: pictures to search by, saved
-searches."""
+"""The calls of `Client` about what queries are made from: pictures to search by, words
+for regions, saved searches."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ class QueryCalls:
         """A small JPEG of a picture that was kept to search by."""
         path = f"/v1/pictures/{quote(picture_id, safe='')}/thumbnail"
         return self._server.bytes_of(path, side=side)
+
+    def words_of(self, segment_id: int, limit: int = 6) -> list[Document]:
+        """The everyday words that fit a segment best."""
+        return self._server.documents(f"/v1/segments/{segment_id}/words", "words", limit=limit)
+
+    def words_at(self, region: Document, limit: int = 6) -> list[Document]:
+        """The same for a thing that is pointed at: `{"image_id": 31, "points": [[320, 200]]}`."""
+        body = {"region": region, "limit": limit}
+        words: list[Document] = self._server.document("POST", "/v1/words", json=body)["words"]
+        return words
 
     def searches(self) -> list[Document]:
         """All saved searches by name."""

@@ -63,6 +63,8 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "delete /v1/collections/{name}",
         "post /v1/collections/{name}/images",
         "post /v1/collections/{name}/images/remove",
+        "get /v1/segments/{segment_id}/words",
+        "post /v1/words",
         "post /v1/pictures",
         "get /v1/pictures/{picture_id}/thumbnail",
         "get /v1/searches",

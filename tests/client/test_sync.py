@@ -175,6 +175,21 @@ def test_collections_are_arranged(library: Client) -> None:
     assert library.collections() == []
 
 
+def test_pictures_to_search_by_are_sent_once_and_regions_have_words(
+    library: Client, tmp_path: Path
+) -> None:
+    kept = library.keep_picture(paint(tmp_path / "blue.png", [BLUE]))
+    hits = library.search(picture_id=kept["picture_id"], limit=1)["hits"]
+    assert hits[0]["box"] == list(BLUE.box)
+    small = png(library.picture_thumbnail(kept["picture_id"], side=60))
+    assert max(small.size) == 60
+    words = library.words_of(hits[0]["segment_id"], limit=1)
+    assert len(words) == 1
+    with pytest.raises(ApiError) as refused:
+        library.words_at({"image_id": 1})
+    assert refused.value.code == "query_error"
+
+
 def test_searches_are_kept_under_names(library: Client) -> None:
     assert library.save_search("a & b", "?q=red")["name"] == "a & b"
     library.save_search("a & b", "?q=blue")
@@ -351,6 +366,8 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.overlay(1),
     lambda at: at.keep_picture(b"1"),
     lambda at: at.picture_thumbnail("1"),
+    lambda at: at.words_of(1),
+    lambda at: at.words_at({"image_id": 1}),
     lambda at: at.searches(),
     lambda at: at.save_search("1", "?q=1"),
     lambda at: at.delete_search("1"),
@@ -381,7 +398,17 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.add(f"{request.method.lower()} {re.sub(r'/1(?=/|$)', '/{}', request.url.path)}")
-        lists = ("hits", "images", "refused", "segments", "collections", "jobs", "keys", "searches")
+        lists = (
+            "hits",
+            "images",
+            "refused",
+            "segments",
+            "collections",
+            "jobs",
+            "keys",
+            "searches",
+            "words",
+        )
         return httpx.Response(
             200,
             json={**{name: [] for name in lists}, "next_after": None, "changed": 0, "state": ""},

@@ -91,7 +91,7 @@ def test_one_that_waits_or_is_removed_is_not_known(tmp_path: Path) -> None:
         assert not strictly(library, PictureTerm(new.read_bytes())).hits, "it waits"
         library.index([])
         assert strictly(library, PictureTerm(new.read_bytes())).hits
-        number = library.shown.keep(new.read_bytes()).image_id
-        assert number is not None
-        library.remove(image_ids=[number])
+        added = library.shown.keep(new.read_bytes()).image_id
+        assert added is not None
+        library.remove(image_ids=[added])
         assert not strictly(library, PictureTerm(new.read_bytes())).hits
