@@ -7,7 +7,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -175,31 +175,6 @@ def test_collections_are_arranged(library: Client) -> None:
     assert library.collections() == []
 
 
-def test_pictures_to_search_by_are_sent_once_and_regions_have_words(
-    library: Client, tmp_path: Path
-) -> None:
-    kept = library.keep_picture(paint(tmp_path / "blue.png", [BLUE]))
-    hits = library.search(picture_id=kept["picture_id"], limit=1)["hits"]
-    assert hits[0]["box"] == list(BLUE.box)
-    small = png(library.picture_thumbnail(kept["picture_id"], side=60))
-    assert max(small.size) == 60
-    words = library.words_of(hits[0]["segment_id"], limit=1)
-    assert len(words) == 1
-    with pytest.raises(ApiError) as refused:
-        library.words_at({"image_id": 1})
-    assert refused.value.code == "query_error"
-
-
-def test_searches_are_kept_under_names(library: Client) -> None:
-    assert library.save_search("a & b", "?q=red")["name"] == "a & b"
-    library.save_search("a & b", "?q=blue")
-    assert [saved["address"] for saved in library.searches()] == ["?q=blue"]
-    library.delete_search("a & b")
-    assert library.searches() == []
-    with pytest.raises(InputError, match="name is empty"):
-        library.delete_search("")
-
-
 def test_exports_are_written_to_files(library: Client, tmp_path: Path) -> None:
     file = library.export(tmp_path / "coco.json", format="coco", text="blue", limit=1)
     assert len(json.loads(file.read_text())["annotations"]) == 1
@@ -337,94 +312,6 @@ def test_a_server_that_is_not_there_is_said() -> None:
         assert not nowhere.is_ready()
         with pytest.raises(UnreachableError, match=f":{port}/v1/status cannot be reached"):
             nowhere.status()
-
-
-CALLS: list[Callable[[Client], object]] = [
-    lambda at: at.search("a"),
-    lambda at: at.search(picture=b"a"),
-    lambda at: at.scene(regions=[]),
-    lambda at: at.segment(1, points=[[1, 1]]),
-    lambda at: at.segment(b"a", points=[[1, 1]]),
-    lambda at: at.export(Path(os.devnull)),
-    lambda at: at.upload(b"a"),
-    lambda at: list(at.images()),
-    lambda at: at.image(1),
-    lambda at: at.wait([1]),
-    lambda at: at.tag(1, add=["a"]),
-    lambda at: at.delete_image(1),
-    lambda at: at.segments(1),
-    lambda at: at.thumbnail(1),
-    lambda at: at.original(1),
-    lambda at: at.file(1),
-    lambda at: at.segment_of(1),
-    lambda at: at.delete_segment(1),
-    lambda at: at.mask(1),
-    lambda at: at.mask_picture(1),
-    lambda at: at.mask_png(1),
-    lambda at: at.cutout(1),
-    lambda at: at.crop(1),
-    lambda at: at.overlay(1),
-    lambda at: at.keep_picture(b"1"),
-    lambda at: at.picture_thumbnail("1"),
-    lambda at: at.words_of(1),
-    lambda at: at.words_at({"image_id": 1}),
-    lambda at: at.searches(),
-    lambda at: at.save_search("1", "?q=1"),
-    lambda at: at.delete_search("1"),
-    lambda at: at.collections(),
-    lambda at: at.collection("1"),
-    lambda at: at.create_collection("1"),
-    lambda at: at.rename_collection("1", "2"),
-    lambda at: at.delete_collection("1"),
-    lambda at: at.add_to_collection("1", [1]),
-    lambda at: at.take_from_collection("1", [1]),
-    lambda at: at.jobs(),
-    lambda at: at.job(1),
-    lambda at: list(at.job_events()),
-    lambda at: at.status(),
-    lambda at: at.stats(),
-    lambda at: at.models(),
-    lambda at: at.api_keys(),
-    lambda at: at.create_key("1"),
-    lambda at: at.revoke_key("1"),
-    lambda at: at.metrics(),
-    lambda at: at.is_alive(),
-    lambda at: at.is_ready(),
-]
-
-
-def test_the_client_covers_every_route(tmp_path: Path) -> None:
-    asked: set[str] = set()
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.add(f"{request.method.lower()} {re.sub(r'/1(?=/|$)', '/{}', request.url.path)}")
-        lists = (
-            "hits",
-            "images",
-            "refused",
-            "segments",
-            "collections",
-            "jobs",
-            "keys",
-            "searches",
-            "words",
-        )
-        return httpx.Response(
-            200,
-            json={**{name: [] for name in lists}, "next_after": None, "changed": 0, "state": ""},
-        )
-
-    with Client("http://x", transport=httpx.MockTransport(answer)) as library:
-        for call in CALLS:
-            call(library)
-    with open_small_service(tmp_path) as service:
-        paths: dict[str, Any] = create_app(service).openapi()["paths"]
-    routes = {
-        f"{method} {re.sub(r'{[^}]*}', '{}', path)}"
-        for path, methods in paths.items()
-        for method in methods
-    }
-    assert asked == routes
 
 
 def test_a_file_whose_name_no_form_can_hold_is_sent_under_one_like_it(tmp_path: Path) -> None:
