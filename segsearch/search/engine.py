@@ -24,7 +24,7 @@ from segsearch.search import cursor as cursors
 from segsearch.search import fusion, ranking
 from segsearch.search.calibration import Calibration, RelevanceOfIds
 from segsearch.search.cursor import Cursor
-from segsearch.search.folding import Folding, folded
+from segsearch.search.omissions import Folding, folded
 from segsearch.search.passing import Passing, is_among
 from segsearch.search.picture_groups import Siblings, beside, grouped
 from segsearch.search.ranking import Nearest, Ranked, Rules

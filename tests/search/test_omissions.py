@@ -15,7 +15,7 @@ from segsearch.core.arrays import Vector
 from segsearch.core.query import Prefer, Query, TextTerm
 from segsearch.core.types import Folded, Image, State
 from segsearch.search.engine import PREFER_SLACK
-from segsearch.search.folding import Folding, folded
+from segsearch.search.omissions import Folding, folded
 from segsearch.storage.index.protocol import IndexFactory
 from tests.search.test_engine_contract import FACTORIES, opened, same, term
 from tests.search.test_ranking import segment
