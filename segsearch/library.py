@@ -20,6 +20,7 @@ from segsearch.core.query import (
     SceneAnswer,
     SceneQuery,
     SearchAnswer,
+    Term,
     TextTerm,
 )
 from segsearch.core.settings import Settings
@@ -42,6 +43,7 @@ from segsearch.search.browse import Browser
 from segsearch.search.calibration import WORDS
 from segsearch.search.click import ClickedMask, masks_at
 from segsearch.search.engine import SearchEngine
+from segsearch.search.naming import FittingWord, Naming
 from segsearch.search.recall import Recall
 from segsearch.search.scenes import answer_scene
 from segsearch.search.vectors import QueryVectors
@@ -74,11 +76,11 @@ ALL_REGIONS = RegionSelection()
 class SegSearch:
     """One library: a catalog, an index that follows it, and the models that fill both.
 
-    `catalog` holds images, segments, tags, collections and captions; `pictures` reads their files;
-    `browser` pages through them; `uploads` takes pictures as bytes; `ingest` indexes what waits;
-    `runs` tells of jobs, cancels and resumes them, and tries pictures again; `maintenance`
-    verifies, repairs, prunes, backs up and restores. Use as a context manager, or call `close`.
-    Calls may come from several threads.
+    `catalog` holds images, segments, tags, collections, captions and saved searches; `pictures`
+    reads their files; `browser` pages through them; `uploads` takes pictures as bytes, `shown`
+    those to search by; `ingest` indexes what waits; `runs` tells of jobs, cancels and resumes
+    them, and tries pictures again; `maintenance` verifies, repairs, prunes, backs up and restores.
+    Use as a context manager, or call `close`. Calls may come from several threads.
     """
 
     def __init__(
@@ -97,6 +99,8 @@ class SegSearch:
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(catalog, index, self.pictures, models_of, settings)
         self.browser = Browser(catalog)
+        self.shown = self._vectors.shown
+        self._naming = Naming(index, self._vectors)
         self._engine = SearchEngine(catalog, index, self._vectors)
         self.runs = Jobs(catalog)
         self._overview = Overview(settings, catalog, index, models_of)
@@ -220,8 +224,15 @@ class SegSearch:
         stored region that is the same; errors as `click.masks_at`."""
         return masks_at(self.catalog, self.point, image_id, (x, y))
 
-    def open_picture(self, picture: int | bytes) -> OpenPicture:
-        """An image by its id, or a file's bytes, for pointing at: `.segment(points=[[x, y]])`.
+    def words(self, term: Term, limit: int = 6) -> tuple[FittingWord, ...]:
+        """The everyday words that fit what a term stands for best, such as a stored region; errors
+        as `search`."""
+        recipe = self._recipe_in_use()
+        return self._naming.words(recipe, self._vectors.vector(recipe, term)[0], limit)
+
+    def open_picture(self, picture: int | bytes | str) -> OpenPicture:
+        """An image by its id, a file's bytes, or a kept picture by its id, for pointing at:
+        `.segment(points=[[x, y]])`.
 
         It is encoded once, and kept within SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError,
         PictureError, ModelError when the segmenter takes no prompts.

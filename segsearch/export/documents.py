@@ -25,6 +25,7 @@ EXAMPLE_MASK: dict[str, Any] = {
     "predicted_iou": 0.93,
 }
 EXAMPLE_REGION: dict[str, Any] = {**EXAMPLE_MASK, "stability": 0.97}
+EXAMPLE_FOLDED: dict[str, Any] = {"parts": 2, "near_duplicates": 0}
 EXAMPLE_HIT: dict[str, Any] = {
     "rank": 1,
     "score": 0.412345,
@@ -44,6 +45,7 @@ EXAMPLE_HIT: dict[str, Any] = {
             "created_at": "2026-01-31T12:00:00.000+00:00",
         }
     ],
+    "folded": EXAMPLE_FOLDED,
 }
 EXAMPLE_SEGMENT: dict[str, Any] = {"segment_id": 812, "image_id": 31, **EXAMPLE_REGION}
 EXAMPLE_IMAGE: dict[str, Any] = {
@@ -166,6 +168,22 @@ class CaptionDocument(BaseModel):
         return cls(text=caption.text, created_at=caption.created_at, **asdict(caption.origin))
 
 
+class FoldedDocument(BaseModel):
+    """What an answer leaves out behind a region that it shows. It is looked for among the
+    candidates of the search, so there may be more."""
+
+    model_config = strict(EXAMPLE_FOLDED)
+
+    parts: int = Field(
+        description="Regions of the same picture that score about as well, but are the same thing, "
+        "or lie in or around it: `prefer` `any` shows most of them."
+    )
+    near_duplicates: int = Field(
+        description="Pictures with candidates that look almost like this one; counted behind the "
+        "picture's first region: `near_duplicates` shows them."
+    )
+
+
 class _ScoreFields(BaseModel):
     score: float = Field(
         description="The higher the better: a cosine; with `captions` `join` the sum of "
@@ -196,6 +214,9 @@ class HitDocument(RegionDocument, _PictureFields, _ScoreFields, _RankField):
     model_config = strict(EXAMPLE_HIT)
 
     captions: list[CaptionDocument] = Field(description="Newest first.")
+    folded: FoldedDocument = Field(
+        description="What is left out behind this region, among what the search looked at."
+    )
 
     @classmethod
     def of(cls, hit: Hit) -> Self:
@@ -206,6 +227,7 @@ class HitDocument(RegionDocument, _PictureFields, _ScoreFields, _RankField):
             **_picture_fields(hit.image),
             **_region_fields(hit.segment),
             captions=[CaptionDocument.of(caption) for caption in hit.captions],
+            folded=FoldedDocument(**asdict(hit.folded)),
         )
 
 
