@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from segsearch.core.errors import LibraryMissingError, NotFoundError, QueryError
+from segsearch.core.filters import Filters
 from segsearch.core.mix import Mix
 from segsearch.core.names import check_tag
 from segsearch.core.query import (
@@ -44,6 +45,8 @@ from segsearch.search.calibration import WORDS
 from segsearch.search.click import ClickedMask, masks_at
 from segsearch.search.engine import SearchEngine
 from segsearch.search.recall import Recall
+from segsearch.search.region_map.maps import RegionMaps
+from segsearch.search.region_page import RegionPage, page_of
 from segsearch.search.scenes import answer_scene
 from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -79,8 +82,8 @@ class SegSearch:
 
     `catalog` holds images, segments, tags, collections and captions; `pictures` reads their files;
     `uploads` takes pictures as bytes; `ingest` indexes what waits; `maintenance` verifies, repairs,
-    prunes, backs up and restores. Use as a context manager, or call `close`. Calls may come from
-    several threads.
+    prunes, backs up and restores; `maps` lays regions out in two dimensions. Use as a context
+    manager, or call `close`. Calls may come from several threads.
     """
 
     def __init__(
@@ -98,7 +101,8 @@ class SegSearch:
         self._index = index
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(catalog, index, self.pictures, models_of, settings)
-        self._engine = SearchEngine(catalog, index, self._vectors)
+        self.maps = RegionMaps(catalog, self._vectors, index.mix)
+        self._engine = SearchEngine(catalog, index, self._vectors, self.maps)
         self._footprint = (-math.inf, 0)  # when it was measured, and bytes
 
     def __enter__(self) -> SegSearch:
@@ -108,7 +112,8 @@ class SegSearch:
         self.close()
 
     def close(self) -> None:
-        """End the model processes, and let go of the database."""
+        """End the processes of models and of a map, and let go of the database."""
+        self.maps.close()
         self.ingest.close()
         self.catalog.close()
 
@@ -210,6 +215,13 @@ class SegSearch:
     def search_scene(self, query: SceneQuery) -> SceneAnswer:
         """Pictures that hold the things asked for in the places asked for; errors as `search`."""
         return answer_scene(self._engine, self._recipe_in_use(), query)
+
+    def regions(
+        self, filters: Filters, *, cursor: str | None = None, limit: int = USUAL_LIMIT
+    ) -> RegionPage:
+        """A page of the regions that pass filters, without a query: by ascending id. QueryError for
+        a cursor that no page gave, or a limit out of range."""
+        return page_of(self._engine, self.catalog, self._recipe_in_use(), filters, cursor, limit)
 
     def point(self, region: RegionTerm) -> Pointed:
         """The masks that a region could mean, best first, and which one a search would take."""

@@ -24,7 +24,7 @@ from segsearch_api.middleware.root_path import route_path
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 # POST that changes nothing: the query does not fit into a URL.
-QUERY_PATHS = ("/v1/search", "/v1/segment", "/v1/export")
+QUERY_PATHS = ("/v1/search", "/v1/segment", "/v1/export", "/v1/regions")
 PAGE_PATHS = frozenset({"/", "/docs", "/openapi.json"})
 CALLERS_KEPT = 10_000
 STILL_ALLOWED = "segsearch.still_allowed"  # where a request's scope keeps what endless answers ask

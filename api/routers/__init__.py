@@ -11,6 +11,7 @@ from segsearch_api.routers import (
     jobs,
     keys,
     library,
+    maps,
     scene,
     search,
     segments,
@@ -20,7 +21,7 @@ from segsearch_api.routers import (
 ROUTERS = tuple(
     module.router
     for module in (
-        search, scene, click, images, uploads, segments, collections, export, jobs, library, keys,
-        health,
+        search, scene, click, maps, images, uploads, segments, collections, export, jobs, library,
+        keys, health,
     )
 )  # fmt: skip

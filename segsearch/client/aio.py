@@ -106,6 +106,11 @@ class AsyncClient:
     segment = _awaited(Client.segment)
     export = _awaited(Client.export)
 
+    regions = _stepped(Client.regions)
+    map = _awaited(Client.map)
+    make_map = _awaited(Client.make_map)
+    map_points = _awaited(Client.map_points)
+
     upload = _awaited(Client.upload)
     wait = _awaited(Client.wait)
     images = _stepped(Client.images)

@@ -19,7 +19,7 @@ from segsearch.search import schema as requests
 from segsearch_api import errors
 from segsearch_api.app import create_app
 from segsearch_api.deps import SEARCHES_AT_ONCE, SEARCHES_WAITING
-from segsearch_api.schemas import images, library, search
+from segsearch_api.schemas import images, library, maps, search
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
 STATIC = Path(__file__).parents[2] / "api" / "static"
@@ -42,6 +42,10 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "post /v1/search",
         "post /v1/search/picture",
         "post /v1/search/scene",
+        "get /v1/map",
+        "post /v1/map",
+        "get /v1/map/points",
+        "post /v1/regions",
         "get /v1/images",
         "get /v1/images/{image_id}",
         "post /v1/images/{image_id}/tags",
@@ -139,6 +143,7 @@ def test_examples_are_of_the_shape_they_stand_for() -> None:
     for model in (
         *vars(images).values(),
         *vars(library).values(),
+        *vars(maps).values(),
         *vars(search).values(),
         *vars(requests).values(),
     ):

@@ -321,6 +321,10 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.segment(1, points=[[1, 1]]),
     lambda at: at.segment(b"a", points=[[1, 1]]),
     lambda at: at.export(Path(os.devnull)),
+    lambda at: list(at.regions()),
+    lambda at: at.map(),
+    lambda at: at.make_map(),
+    lambda at: at.map_points(),
     lambda at: at.upload(b"a"),
     lambda at: list(at.images()),
     lambda at: at.image(1),
@@ -366,10 +370,18 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.add(f"{request.method.lower()} {re.sub(r'/1(?=/|$)', '/{}', request.url.path)}")
-        lists = ("hits", "images", "refused", "segments", "collections", "jobs", "keys")
+        if request.url.path == "/v1/map/points":
+            return httpx.Response(200, content=b"SSM1" + bytes(20))  # no points
+        lists = ("hits", "regions", "images", "refused", "segments", "collections", "jobs", "keys")
         return httpx.Response(
             200,
-            json={**{name: [] for name in lists}, "next_after": None, "changed": 0, "state": ""},
+            json={
+                **{name: [] for name in lists},
+                "next_after": None,
+                "next_cursor": None,
+                "changed": 0,
+                "state": "",
+            },
         )
 
     with Client("http://x", transport=httpx.MockTransport(answer)) as library:

@@ -1,0 +1,119 @@
+"""Lays vectors out in two dimensions: principal components, UMAP over landmarks, and the others
+placed among these. Every step is seeded: the same vectors give the same layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsearch.core.arrays import Vectors
+from segsearch.storage.index.neighbours import nearest_rows
+
+Places = NDArray[np.float32]  # (n, 2): x, y
+Progress = Callable[[float], None]  # 0 to 1
+
+SEED = 20_261_130
+COMPONENTS = 50  # of the principal ones, in which distances are taken
+NEIGHBOURS = 15  # of each landmark, UMAP's usual number
+EPOCHS, MANY_EPOCHS, MANY = 200, 500, 10_000  # as UMAP has them: more up to so many landmarks
+SPREAD, LEAST_DISTANCE = 1.0, 0.1  # UMAP's usual ones
+PLACED_BY = 8  # landmarks that say together where another region lies
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The principal components of some vectors: their mean (d,) and axes (m, d), the widest
+    first."""
+
+    mean: NDArray[np.float32]
+    axes: NDArray[np.float32]
+
+    def of(self, vectors: Vectors) -> Vectors:
+        """Vectors (n, d) in these components (n, m)."""
+        return np.asarray((vectors - self.mean) @ self.axes.T, np.float32)
+
+
+def principal_components(vectors: Vectors, count: int = COMPONENTS) -> Components:
+    """Those of vectors (n, d), `count` or as many as these have numbers. An axis points to where
+    its largest number is positive, so that no map is another one's mirror image."""
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    centred = (vectors - mean).astype(np.float32)
+    _, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
+    widest = axes.T[::-1][:count]
+    largest = np.abs(widest).argmax(axis=1)
+    signs = np.where(widest[np.arange(len(widest)), largest] < 0, -1.0, 1.0)
+    return Components(mean.astype(np.float32), (widest * signs[:, None]).astype(np.float32))
+
+
+def has_umap() -> bool:
+    """Whether the extra `map` is installed."""
+    return find_spec("umap") is not None
+
+
+def umap_layout(reduced: Vectors, say: Progress) -> Places:
+    """Where landmarks (n, m) lie: UMAP (McInnes, Healy, Melville 2018) from their first two
+    components on, over their exact neighbours."""
+    from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
+
+    random = np.random.RandomState(SEED)
+    distances, neighbours = nearest_rows(reduced, reduced, min(NEIGHBOURS, len(reduced)))
+    graph, _, _ = fuzzy_simplicial_set(
+        reduced, neighbours.shape[1], random, "euclidean",
+        knn_indices=neighbours, knn_dists=np.sqrt(distances),
+    )  # fmt: skip
+    a, b = find_ab_params(SPREAD, LEAST_DISTANCE)
+    epochs = MANY_EPOCHS if len(reduced) <= MANY else EPOCHS
+    shown = {"disable": False, "file": _Epochs(epochs, say), "bar_format": "{n}", "mininterval": 0}
+    places, _ = simplicial_set_embedding(
+        reduced, graph, n_components=2, initial_alpha=1.0, a=a, b=b, gamma=1.0,
+        negative_sample_rate=5, n_epochs=epochs, init=reduced[:, :2], random_state=random,
+        metric="euclidean", metric_kwds={}, densmap=False, densmap_kwds={}, output_dens=False,
+        parallel=False, tqdm_kwds=shown,
+    )  # fmt: skip
+    return np.asarray(places, np.float32)
+
+
+class _Epochs:
+    """A file to which UMAP's progress bar writes the number of the epoch that is done."""
+
+    def __init__(self, epochs: int, say: Progress) -> None:
+        self._epochs = epochs
+        self._say = say
+
+    def write(self, text: str) -> None:
+        number = text.strip()
+        if number.isdecimal():
+            self._say(min(1.0, int(number) / self._epochs))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def plane(reduced: Vectors) -> Places:
+    """The first two of some components (n, m); 0 for what one number does not have."""
+    places = np.zeros((len(reduced), 2), np.float32)
+    places[:, : reduced.shape[1]] = reduced[:, :2]
+    return places
+
+
+def placed_among(landmarks: Vectors, places: Places, reduced: Vectors) -> Places:
+    """Where others (n, m) lie (n, 2): at the mean of the places (l, 2) of the landmarks (l, m)
+    nearest to each, the nearer of which count more."""
+    distances, nearest = nearest_rows(landmarks, reduced, min(PLACED_BY, len(landmarks)))
+    weights = 1 / (np.sqrt(distances) + 1e-6)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.asarray(np.einsum("nk,nkc->nc", weights, places[nearest]), np.float32)
+
+
+def scaled(places: Places) -> Places:
+    """Places moved and shrunk into [-1, 1], x and y alike, so that shapes stay as they are."""
+    if len(places) == 0:
+        return places
+    low, high = places.min(axis=0), places.max(axis=0)
+    reach = max(float((high - low).max()) / 2, 1e-9)
+    moved: Places = np.clip((places - (low + high) / 2) / reach, -1, 1).astype(np.float32)
+    return moved
