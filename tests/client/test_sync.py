@@ -373,16 +373,8 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
         if request.url.path == "/v1/map/points":
             return httpx.Response(200, content=b"SSM1" + bytes(20))  # no points
         lists = ("hits", "regions", "images", "refused", "segments", "collections", "jobs", "keys")
-        return httpx.Response(
-            200,
-            json={
-                **{name: [] for name in lists},
-                "next_after": None,
-                "next_cursor": None,
-                "changed": 0,
-                "state": "",
-            },
-        )
+        ends = {"next_after": None, "next_cursor": None, "changed": 0, "state": ""}
+        return httpx.Response(200, json={**{name: [] for name in lists}, **ends})
 
     with Client("http://x", transport=httpx.MockTransport(answer)) as library:
         for call in CALLS:
