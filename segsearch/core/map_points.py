@@ -69,11 +69,14 @@ class MapPoints:
         around = (self.x >= low[0]) & (self.x <= high[0])
         around &= (self.y >= low[1]) & (self.y <= high[1])
         near = np.flatnonzero(around)
+        near = near[np.argsort(self.y[near], kind="stable")]
         x, y = self.x[near].astype(np.float64), self.y[near].astype(np.float64)
         inside = np.zeros(near.size, dtype=bool)
         for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-            if y0 != y1:  # a side that a line to the right of the point crosses
-                inside ^= ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+            first, last = np.searchsorted(y, (min(y0, y1), max(y0, y1)))
+            if first < last:  # points from which a line to the right meets this side, or its end
+                beside = slice(first, last)
+                inside[beside] ^= x[beside] < x0 + (y[beside] - y0) * (x1 - x0) / (y1 - y0)
         found = np.zeros(len(self), dtype=bool)
         found[near[inside]] = True
         return found

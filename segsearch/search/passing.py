@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segsearch.core.arrays import Ids
 from segsearch.core.filters import Filters
-from segsearch.search.region_map.maps import RegionMaps
+from segsearch.search.region_map.maps import RegionMaps, ids_within
 from segsearch.search.vectors import Active
 from segsearch.storage.catalog.sql_catalog import Catalog
 
@@ -37,10 +37,9 @@ class Passing:
         """Ids (n,) of a recipe's segments that pass, ascending; not to be written to. QueryError
         where filters ask for a map and there is none."""
         version = self._catalog.version()  # asked before the ids: they are as new or newer
-        stamp, on_map = "", None
-        if filters.asks_map:  # a map changes without a commit
-            stamp, on_map = self._maps.within(recipe, filters)
-        key = (recipe[0], filters, stamp)
+        made = self._maps.asked(recipe, filters) if filters.asks_map else None
+        # A map changes without a commit.
+        key = (recipe[0], filters, "" if made is None else made.digest)
         with self._lock:
             if version != self._version:
                 self._kept.clear()
@@ -48,10 +47,11 @@ class Passing:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        if on_map is None:
+        if made is None:
             ids = self._catalog.select_segments(recipe[0], filters)
         else:  # those on a map may be gone since it was made
             there = self.ids(recipe, replace(filters, map_area=None, map_cluster=None))
+            on_map = ids_within(made, filters)
             ids = on_map[is_among(on_map, there)]
         ids.flags.writeable = False
         with self._lock:

@@ -208,24 +208,18 @@ class RegionMaps:
             raise NotFoundError(_no_map(collection))
         return made
 
-    def within(self, recipe: Active, filters: Filters) -> tuple[str, Ids]:
-        """Ids (n,) of the regions that lie where filters say on their map, ascending, and what
-        tells this map from a later one. QueryError without a map, or without that cluster."""
+    def asked(self, recipe: Active, filters: Filters) -> RegionMap:
+        """The map that filters mean: of the one collection that they name, else of the library.
+        QueryError where there is none, or no such cluster on it."""
         collection = filters.collections[0] if len(filters.collections) == 1 else None
         _, name = self._named(collection)
         made = self._of_recipe(recipe, name)
         if made is None:
             raise QueryError(f"The filters ask for a map. {_no_map(collection)}")
-        points = made.points
-        inside = np.ones(len(points), dtype=bool)
-        if filters.map_cluster is not None:
-            numbers = {cluster.cluster for cluster in made.clusters}
-            if filters.map_cluster not in numbers:
-                raise QueryError(f"The map has no cluster {filters.map_cluster}.")
-            inside &= points.cluster == filters.map_cluster
-        if filters.map_area is not None:
-            inside &= points.within(filters.map_area)
-        return f"{name} {made.digest}", points.ids[inside]
+        cluster = filters.map_cluster
+        if cluster is not None and cluster not in {known.cluster for known in made.clusters}:
+            raise QueryError(f"The map has no cluster {cluster}.")
+        return made
 
     def _recipe(self) -> Active:
         active = self._catalog.active_recipe()
@@ -291,6 +285,17 @@ class RegionMaps:
                 f"The library {str(self._catalog.folder)!r} is read-only for this user: no map can "
                 "be kept in it."
             )
+
+
+def ids_within(made: RegionMap, filters: Filters) -> Ids:
+    """Ids (n,) of the regions that lie where filters say on a map, ascending; some may be gone."""
+    points = made.points
+    inside = np.ones(len(points), dtype=bool)
+    if filters.map_cluster is not None:
+        inside &= points.cluster == filters.map_cluster
+    if filters.map_area is not None:
+        inside &= points.within(filters.map_area)
+    return points.ids[inside]
 
 
 def _digest(made: RegionMap | None) -> str | None:
