@@ -124,7 +124,7 @@ def test_few_regions_and_no_umap_give_principal_components(
     few: SegSearch, service: SegSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert make(few).method == "pca"
-    monkeypatch.setattr(making, "has_umap", lambda: False)
+    monkeypatch.setattr(layout, "has_umap", lambda: False)
     made = make(service)
     assert made.method == "pca"
     colours = by_colour(service)
@@ -153,6 +153,20 @@ def test_principal_components_are_those_of_the_vectors_whatever_their_signs() ->
     assert np.abs(found.axes @ found.axes.T - np.eye(3)).max() < 1e-5
     largest = np.abs(found.axes).argmax(axis=1)
     assert (found.axes[np.arange(3), largest] > 0).all()
+
+
+@pytest.mark.parametrize("spread", [[0, 0, 0, 0], [1, 0, 0, 0]])
+def test_regions_that_are_all_alike_or_on_one_line_have_a_map(spread: list[float]) -> None:
+    random = np.random.default_rng(4)
+    vectors = np.ones((80, 4), np.float32)
+    vectors += (random.normal(size=(80, 4)) * spread).astype(np.float32)
+    reduced = layout.principal_components(vectors).of(vectors)
+    places, method = layout.landmark_places(reduced, lambda _: None)
+    assert method == "pca"
+    assert np.isfinite(places).all()
+    assert np.abs(places).max() <= 1
+    groups = clusters.clustering(reduced, places)
+    assert groups.of(reduced, places).max() < len(groups.centres)
 
 
 def test_others_lie_where_the_nearest_landmarks_do() -> None:

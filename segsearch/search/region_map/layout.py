@@ -17,6 +17,8 @@ Places = NDArray[np.float32]  # (n, 2): x, y
 Progress = Callable[[float], None]  # 0 to 1
 
 SEED = 20_261_130
+LEAST_FOR_UMAP = 50  # fewer regions have too few neighbours
+LEAST_SPREAD = 1e-6  # of unit vectors in a component: UMAP divides by it
 COMPONENTS = 50  # of the principal ones, in which distances are taken
 NEIGHBOURS = 15  # of each landmark, UMAP's usual number
 EPOCHS, MANY_EPOCHS, MANY = 200, 500, 10_000  # as UMAP has them: more up to so many landmarks
@@ -52,6 +54,17 @@ def principal_components(vectors: Vectors, count: int = COMPONENTS) -> Component
 def has_umap() -> bool:
     """Whether the extra `map` is installed."""
     return find_spec("umap") is not None
+
+
+def landmark_places(reduced: Vectors, say: Progress) -> tuple[Places, str]:
+    """Where landmarks (n, m) lie in [-1, 1], and by what: umap, or pca where there is no UMAP, or
+    where they are too few for it, or alike."""
+    spread = np.ptp(reduced[:, :2], axis=0)
+    if has_umap() and len(reduced) >= LEAST_FOR_UMAP and spread.min() > LEAST_SPREAD:
+        places = umap_layout(reduced, say)
+        if np.isfinite(places).all():
+            return scaled(places), "umap"
+    return scaled(plane(reduced)), "pca"
 
 
 def umap_layout(reduced: Vectors, say: Progress) -> Places:

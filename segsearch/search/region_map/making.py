@@ -35,12 +35,9 @@ from segsearch.search.region_map.clusters import (
 from segsearch.search.region_map.layout import (
     Components,
     Places,
-    has_umap,
+    landmark_places,
     placed_among,
-    plane,
     principal_components,
-    scaled,
-    umap_layout,
 )
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.sample import spread_over
@@ -54,7 +51,6 @@ from segsearch.storage.region_maps import (
 )
 
 LANDMARKS = 50_000
-LEAST_FOR_UMAP = 50  # fewer regions have too few neighbours
 ROWS_AT_ONCE = 5_000
 NICENESS = 19  # searches come first
 TOLD_SECONDS = 0.5  # between two words to other processes
@@ -132,12 +128,11 @@ def _landmarks(catalog: Catalog, task: MapTask, chosen: Ids, say: Say) -> Landma
     say("laying out landmarks", READ)
     components = principal_components(vectors)
     reduced = components.of(vectors)
-    method = "umap" if has_umap() and len(vectors) >= LEAST_FOR_UMAP else "pca"
 
     def progress(share: float) -> None:
         say("laying out landmarks", READ + (LAID_OUT - READ) * share)
 
-    places = scaled(umap_layout(reduced, progress) if method == "umap" else plane(reduced))
+    places, method = landmark_places(reduced, progress)
     groups = clustering(reduced, places)
     return Landmarks(np.concatenate(held), vectors, reduced, places, components, groups, method)
 
