@@ -169,6 +169,25 @@ def test_regions_that_are_all_alike_or_on_one_line_have_a_map(spread: list[float
     assert groups.of(reduced, places).max() < len(groups.centres)
 
 
+def test_an_island_far_away_is_drawn_nearer_and_the_rest_stays() -> None:
+    random = np.random.default_rng(6)
+    land = random.uniform(-1, 1, (200, 2)).astype(np.float32)
+    island = random.uniform(-0.1, 0.1, (5, 2)).astype(np.float32) + np.float32(9)
+    places = np.concatenate([land, island])
+    drawn = layout.drawn_in(places)
+    middle = np.median(places, axis=0)
+    before, after = (np.linalg.norm(some - middle, axis=1) for some in (places, drawn))
+    assert after[200:].max() < 2 < before[200:].min()
+    assert (np.argsort(before) == np.argsort(after)).all()
+    is_left = np.linalg.norm(drawn - places, axis=1) < 1e-6
+    assert is_left.sum() >= 0.95 * 200
+    directions = [
+        (some - middle)[200:] / far[200:, None] for some, far in ((places, before), (drawn, after))
+    ]
+    assert directions[0] == pytest.approx(directions[1], abs=1e-5)
+    assert layout.drawn_in(land).tolist() == land.tolist()  # without an island nothing moves
+
+
 def test_others_lie_where_the_nearest_landmarks_do() -> None:
     random = np.random.default_rng(5)
     landmarks = random.normal(size=(50, 4)).astype(np.float32)

@@ -23,6 +23,9 @@ COMPONENTS = 50  # of the principal ones, in which distances are taken
 NEIGHBOURS = 15  # of each landmark, UMAP's usual number
 EPOCHS, MANY_EPOCHS, MANY = 200, 500, 10_000  # as UMAP has them: more up to so many landmarks
 SPREAD, LEAST_DISTANCE = 1.0, 0.1  # UMAP's usual ones
+# Of the distances from the middle: the share that is left as it is, how much farther the map goes
+# on unchanged, and how much farther still its farthest point is drawn.
+MOST, FAR, BEYOND = 0.95, 1.1, 1.2
 PLACED_BY = 8  # landmarks that say together where another region lies
 
 
@@ -63,8 +66,8 @@ def landmark_places(reduced: Vectors, say: Progress) -> tuple[Places, str]:
     if has_umap() and len(reduced) >= LEAST_FOR_UMAP and spread.min() > LEAST_SPREAD:
         places = umap_layout(reduced, say)
         if np.isfinite(places).all():
-            return scaled(places), "umap"
-    return scaled(plane(reduced)), "pca"
+            return scaled(drawn_in(places)), "umap"
+    return scaled(drawn_in(plane(reduced))), "pca"
 
 
 def umap_layout(reduced: Vectors, say: Progress) -> Places:
@@ -120,6 +123,21 @@ def placed_among(landmarks: Vectors, places: Places, reduced: Vectors) -> Places
     weights = 1 / (np.sqrt(distances) + 1e-6)
     weights /= weights.sum(axis=1, keepdims=True)
     return np.asarray(np.einsum("nk,nkc->nc", weights, places[nearest]), np.float32)
+
+
+def drawn_in(places: Places) -> Places:
+    """Places (n, 2) with what lies far from the rest drawn nearer, in the same direction and order:
+    an island of forty regions in a corner would leave the others a third of the map."""
+    middle = np.median(places, axis=0)
+    offsets = places - middle
+    distances = np.linalg.norm(offsets, axis=1)
+    reach = FAR * float(np.quantile(distances, MOST))
+    farthest = float(distances.max())
+    if not 0 < reach * BEYOND < farthest:
+        return places
+    nearer = reach * (1 + (BEYOND - 1) * (distances - reach) / (farthest - reach))
+    shrunk = np.where(distances > reach, nearer / np.maximum(distances, 1e-9), 1.0)
+    return np.asarray(middle + offsets * shrunk[:, None], np.float32)
 
 
 def scaled(places: Places) -> Places:
