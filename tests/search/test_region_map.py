@@ -92,6 +92,21 @@ def test_what_is_alike_lies_together_landmark_or_not(
     assert sum(cluster.regions for cluster in made.clusters) == 3 * PICTURES
 
 
+def test_progress_only_grows_and_names_each_step(
+    service: SegSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "LANDMARKS", 60)
+    told: list[tuple[str, float]] = []
+    service.maps.make(None, lambda step, done: told.append((step, done)))
+    shares = [done for _, done in told]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, making.PLACED)
+    assert list(dict.fromkeys(step for step, _ in told)) == [
+        "reading vectors", "laying out landmarks", "placing the other regions", "naming clusters",
+    ]  # fmt: skip
+    assert len(set(shares)) > 20  # UMAP's epochs, too
+
+
 @pytest.mark.parametrize("landmarks", [1000, 60])
 def test_the_same_library_gives_the_same_map(
     service: SegSearch, landmarks: int, monkeypatch: pytest.MonkeyPatch

@@ -35,6 +35,7 @@ from segsearch.search.region_map.clusters import (
 from segsearch.search.region_map.layout import (
     Components,
     Places,
+    Progress,
     landmark_places,
     placed_among,
     principal_components,
@@ -54,8 +55,8 @@ LANDMARKS = 50_000
 ROWS_AT_ONCE = 5_000
 NICENESS = 19  # searches come first
 TOLD_SECONDS = 0.5  # between two words to other processes
-# Shares of the whole, as measured on 100,000 regions.
-READ, LAID_OUT, PLACED = 0.1, 0.5, 0.95
+READ, PLACED = 0.05, 0.95  # shares of the whole by then
+LANDMARK_COST = 4.0  # time for one to be laid out, in that for another region to be placed
 
 Say = Callable[[str, float], None]  # what is being done, and the share that is done of all
 
@@ -103,19 +104,31 @@ def make_map(catalog: Catalog, task: MapTask, say: Say) -> RegionMap:
     names = () if task.collection is None else (task.collection,)
     ids = catalog.select_segments(task.recipe_id, Filters(collections=names))
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    landmarks = _landmarks(catalog, task, spread_over(ids, LANDMARKS), say)
+    chosen = spread_over(ids, LANDMARKS)
+    laid_out = _laid_out(chosen.size, ids.size - chosen.size)
+    landmarks = _landmarks(catalog, task, chosen, lambda step, done: say(step, done * laid_out))
     if landmarks is None:
         nothing = np.empty(0, np.float32)
         points = MapPoints(nothing, nothing, np.empty(0, np.uint16), np.empty(0, np.int64))
         return RegionMap(task.origin, "pca", made_at, (), points)
-    points = _all_points(catalog, task, landmarks, ids, say)
+
+    def placing(share: float) -> None:
+        say("placing the other regions", laid_out + (PLACED - laid_out) * share)
+
+    points = _all_points(catalog, task, landmarks, ids, placing)
     say("naming clusters", PLACED)
     clusters = tuple(_clusters(catalog, task, landmarks, points))
     return RegionMap(task.origin, landmarks.method, made_at, clusters, points)
 
 
+def _laid_out(landmarks: int, others: int) -> float:
+    """The share of the whole that is done once the landmarks are laid out."""
+    cost = LANDMARK_COST * landmarks
+    return PLACED * cost / max(cost + others, 1.0)
+
+
 def _landmarks(catalog: Catalog, task: MapTask, chosen: Ids, say: Say) -> Landmarks | None:
-    """The landmarks, laid out; None where there are none."""
+    """The landmarks, laid out, of which `say` hears the share; None where there are none."""
     held: list[Ids] = []
     rows: list[Vectors] = []
     for some, vectors in _vectors(catalog, task, chosen):
@@ -130,7 +143,7 @@ def _landmarks(catalog: Catalog, task: MapTask, chosen: Ids, say: Say) -> Landma
     reduced = components.of(vectors)
 
     def progress(share: float) -> None:
-        say("laying out landmarks", READ + (LAID_OUT - READ) * share)
+        say("laying out landmarks", READ + (1 - READ) * share)
 
     places, method = landmark_places(reduced, progress)
     groups = clustering(reduced, places)
@@ -138,7 +151,7 @@ def _landmarks(catalog: Catalog, task: MapTask, chosen: Ids, say: Say) -> Landma
 
 
 def _all_points(
-    catalog: Catalog, task: MapTask, landmarks: Landmarks, ids: Ids, say: Say
+    catalog: Catalog, task: MapTask, landmarks: Landmarks, ids: Ids, say: Progress
 ) -> MapPoints:
     others = np.setdiff1d(ids, landmarks.ids, assume_unique=True)
     held, places = [landmarks.ids], [landmarks.places]
@@ -148,8 +161,7 @@ def _all_points(
         held.append(some)
         places.append(where)
         clusters.append(which)
-        share = (sum(map(len, held)) - landmarks.ids.size) / others.size
-        say("placing the other regions", LAID_OUT + (PLACED - LAID_OUT) * share)
+        say((sum(map(len, held)) - landmarks.ids.size) / others.size)
     all_ids, all_places = np.concatenate(held), np.concatenate(places)
     order = np.argsort(all_ids, kind="stable")
     x, y = all_places[order].T
