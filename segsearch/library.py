@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from segsearch.core.errors import LibraryMissingError, NotFoundError, QueryError
+from segsearch.core.filters import Filters
 from segsearch.core.mix import Mix
 from segsearch.core.names import check_tag
 from segsearch.core.query import (
@@ -45,6 +46,8 @@ from segsearch.search.click import ClickedMask, masks_at
 from segsearch.search.engine import SearchEngine
 from segsearch.search.naming import FittingWord, Naming
 from segsearch.search.recall import Recall
+from segsearch.search.region_map.maps import RegionMaps
+from segsearch.search.region_page import RegionPage, page_of
 from segsearch.search.scenes import answer_scene
 from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -79,8 +82,9 @@ class SegSearch:
     `catalog` holds images, segments, tags, collections, captions and saved searches; `pictures`
     reads their files; `browser` pages through them; `uploads` takes pictures as bytes, `shown`
     those to search by; `ingest` indexes what waits; `runs` tells of jobs, cancels and resumes
-    them, and tries pictures again; `maintenance` verifies, repairs, prunes, backs up and restores.
-    Use as a context manager, or call `close`. Calls may come from several threads.
+    them, and tries pictures again; `maps` lays regions out in two dimensions; `maintenance`
+    verifies, repairs, prunes, backs up and restores. Use as a context manager, or call `close`.
+    Calls may come from several threads.
     """
 
     def __init__(
@@ -101,7 +105,8 @@ class SegSearch:
         self.browser = Browser(catalog)
         self.shown = self._vectors.shown
         self._naming = Naming(index, self._vectors)
-        self._engine = SearchEngine(catalog, index, self._vectors)
+        self.maps = RegionMaps(catalog, self._vectors, index.mix)
+        self._engine = SearchEngine(catalog, index, self._vectors, self.maps)
         self.runs = Jobs(catalog)
         self._overview = Overview(settings, catalog, index, models_of)
 
@@ -112,7 +117,8 @@ class SegSearch:
         self.close()
 
     def close(self) -> None:
-        """End the model processes, and let go of the database."""
+        """End the processes of models and of a map, and let go of the database."""
+        self.maps.close()
         self.ingest.close()
         self.catalog.close()
 
@@ -214,6 +220,13 @@ class SegSearch:
     def search_scene(self, query: SceneQuery) -> SceneAnswer:
         """Pictures that hold the things asked for in the places asked for; errors as `search`."""
         return answer_scene(self._engine, self._recipe_in_use(), query)
+
+    def regions(
+        self, filters: Filters, *, cursor: str | None = None, limit: int = USUAL_LIMIT
+    ) -> RegionPage:
+        """A page of the regions that pass filters, without a query: by ascending id. QueryError for
+        a cursor that no page gave, or a limit out of range."""
+        return page_of(self._engine, self.catalog, self._recipe_in_use(), filters, cursor, limit)
 
     def point(self, region: RegionTerm) -> Pointed:
         """The masks that a region could mean, best first, and which one a search would take."""

@@ -38,6 +38,7 @@ DRAWN = re.compile(
 # POST that changes no library: the query does not fit into a URL.
 QUERY_PATHS = (
     "/v1/search", "/v1/browse", "/v1/segment", "/v1/words", "/v1/export", "/v1/pictures",
+    "/v1/regions",
 )  # fmt: skip
 CALLERS_KEPT = 10_000
 STILL_ALLOWED = "segsearch.still_allowed"  # where a request's scope keeps what endless answers ask

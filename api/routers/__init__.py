@@ -12,6 +12,7 @@ from segsearch_api.routers import (
     jobs,
     keys,
     library,
+    maps,
     pictures,
     saved,
     scene,
@@ -25,7 +26,7 @@ from segsearch_api.routers import (
 ROUTERS = tuple(
     module.router
     for module in (
-        search, scene, click, pictures, saved, browse, images, uploads, segments, words,
+        search, scene, click, pictures, saved, maps, browse, images, uploads, segments, words,
         collections, export, jobs, library, keys, session, health,
     )
 )  # fmt: skip

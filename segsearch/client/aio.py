@@ -113,6 +113,11 @@ class AsyncClient:
     save_search = _awaited(Client.save_search)
     delete_search = _awaited(Client.delete_search)
 
+    regions = _stepped(Client.regions)
+    map = _awaited(Client.map)
+    make_map = _awaited(Client.make_map)
+    map_points = _awaited(Client.map_points)
+
     upload = _awaited(Client.upload)
     wait = _awaited(Client.wait)
     images = _stepped(Client.images)

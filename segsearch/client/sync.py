@@ -21,6 +21,7 @@ from urllib.parse import quote
 import httpx
 
 from segsearch.client.arranging import BrowseCalls
+from segsearch.client.maps import MapCalls
 from segsearch.client.queries import QueryCalls
 from segsearch.client.transport import (
     Connection,
@@ -33,7 +34,7 @@ from segsearch.client.transport import (
     name_of,
 )
 from segsearch.core.atomic import whole
-from segsearch.core.errors import ApiError, InputError
+from segsearch.core.errors import ApiError
 
 Coordinates = Sequence[Sequence[float]]
 # Codes of refusals that are about a picture, not about the server or the caller.
@@ -42,7 +43,7 @@ TIMEOUT_SECONDS = 120.0  # the first search of a server waits for its models
 POLL_SECONDS = 0.5
 
 
-class Client(BrowseCalls, QueryCalls):
+class Client(BrowseCalls, QueryCalls, MapCalls):
     """The library of one server. Use as a context manager, or call `close`. Thread-safe.
 
     `key` is an API key; InputError for characters that no key has. A server that is too busy (429)
@@ -378,9 +379,3 @@ class Client(BrowseCalls, QueryCalls):
     def _change(self, path: str, image_ids: Sequence[int]) -> int:
         answer = self._server.document("POST", path, json={"image_ids": list(image_ids)})
         return int(answer["changed"])
-
-
-def _collection(name: str) -> str:
-    if not name:  # its address would be that of all collections
-        raise InputError("A collection's name is empty.")
-    return f"/v1/collections/{quote(name, safe='')}"

@@ -48,6 +48,14 @@ EXAMPLE_HIT: dict[str, Any] = {
     "folded": EXAMPLE_FOLDED,
 }
 EXAMPLE_SEGMENT: dict[str, Any] = {"segment_id": 812, "image_id": 31, **EXAMPLE_REGION}
+EXAMPLE_LISTED: dict[str, Any] = {
+    "segment_id": 812,
+    "image_id": 31,
+    "path": "/pictures/beach/umbrella.jpg",
+    "width": 640,
+    "height": 480,
+    **EXAMPLE_REGION,
+}
 EXAMPLE_IMAGE: dict[str, Any] = {
     "image_id": 31,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -151,6 +159,29 @@ class SegmentDocument(RegionDocument, _SegmentFields):
         return cls(segment_id=segment.id, image_id=segment.image_id, **_region_fields(segment))
 
 
+class _SegmentField(BaseModel):
+    segment_id: int
+
+
+class _PictureFields(BaseModel):
+    image_id: int
+    path: str | None = Field(description="Where the picture lies on the server.")
+    width: int = Field(description="Of the upright image, in pixels.")
+    height: int = Field(description="Of the upright image, in pixels.")
+
+
+class ListedRegionDocument(RegionDocument, _PictureFields, _SegmentField):
+    """A stored region with its picture."""
+
+    model_config = strict(EXAMPLE_LISTED)
+
+    @classmethod
+    def of(cls, segment: Segment, image: Image) -> Self:
+        """The document of a segment of an image."""
+        fields = {**_picture_fields(image), **_region_fields(segment)}
+        return cls(segment_id=segment.id, **fields)
+
+
 class CaptionDocument(BaseModel):
     """What a vision model said of a region."""
 
@@ -195,13 +226,6 @@ class _ScoreFields(BaseModel):
         "it. Null where the library is too small to tell, and where captions take part."
     )
     segment_id: int
-
-
-class _PictureFields(BaseModel):
-    image_id: int
-    path: str | None = Field(description="Where the picture lies on the server.")
-    width: int = Field(description="Of the upright image, in pixels.")
-    height: int = Field(description="Of the upright image, in pixels.")
 
 
 class _RankField(BaseModel):

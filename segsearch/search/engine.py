@@ -28,6 +28,7 @@ from segsearch.search.omissions import Folding, folded
 from segsearch.search.passing import Passing, is_among
 from segsearch.search.picture_groups import Siblings, beside, grouped
 from segsearch.search.ranking import Nearest, Ranked, Rules
+from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.relevance import Background, background, rounded, spread_of
 from segsearch.search.vectors import Active, QueryVectors, with_feedback
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -90,12 +91,14 @@ class Candidates:
 class SearchEngine:
     """Answers over one library, brought up to date before each."""
 
-    def __init__(self, catalog: Catalog, index: SyncedIndex, vectors: QueryVectors) -> None:
+    def __init__(
+        self, catalog: Catalog, index: SyncedIndex, vectors: QueryVectors, maps: RegionMaps
+    ) -> None:
         self._catalog = catalog
         self._index = index
         self._vectors = vectors
         self._calibration = Calibration(index, vectors)
-        self._passing = Passing(catalog)
+        self._passing = Passing(catalog, maps)
 
     def search(self, recipe: Active, query: Query) -> SearchAnswer:
         """One page of regions; `SegSearch.search` says which errors are raised."""

@@ -21,6 +21,10 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.segment(1, points=[[1, 1]]),
     lambda at: at.segment(b"a", points=[[1, 1]]),
     lambda at: at.export(Path(os.devnull)),
+    lambda at: list(at.regions()),
+    lambda at: at.map(),
+    lambda at: at.make_map(),
+    lambda at: at.map_points(),
     lambda at: at.upload(b"a"),
     lambda at: list(at.images()),
     lambda at: at.image(1),
@@ -87,9 +91,12 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.add(f"{request.method.lower()} {re.sub(r'/1(?=/|$)', '/{}', request.url.path)}")
+        if request.url.path == "/v1/map/points":
+            return httpx.Response(200, content=b"SSM1" + bytes(20))  # no points
         lists = (
             "hits", "images", "refused", "segments", "collections", "jobs", "keys", "skipped",
-            "groups", "searches", "words",
+            "groups",
+            "regions", "searches", "words",
         )  # fmt: skip
         ends = {"next_after": None, "next_cursor": None, "changed": 0, "removed": 0, "state": ""}
         return httpx.Response(200, json={**{name: [] for name in lists}, **ends})

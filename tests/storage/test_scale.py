@@ -120,6 +120,8 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "segments_by_image": lambda c: c.segments_by_image([3, 4]),
     "segments": lambda c: c.segments([7, 8]),
     "segment_ids": lambda c: c.segment_ids(1),
+    "segment_ids_after": lambda c: c.segment_ids_after(1, 3, 10),
+    "segment_tally": lambda c: [c.segment_tally(1), c.segment_tally(1, 1)],
     "newest_segment": lambda c: c.newest_segment(),
     "version": lambda c: c.version(),
     "remove_segments": lambda c: c.remove_segments([9]),
