@@ -47,9 +47,3 @@ class MapCalls:
 
 def _of(collection: str | None) -> dict[str, str]:
     return {} if collection is None else {"collection": collection}
-
-
-def _collection(name: str) -> str:
-    if not name:  # its address would be that of all collections
-        raise InputError("A collection's name is empty.")
-    return f"/v1/collections/{quote(name, safe='')}"

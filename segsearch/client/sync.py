@@ -379,3 +379,9 @@ class Client(BrowseCalls, QueryCalls, MapCalls):
     def _change(self, path: str, image_ids: Sequence[int]) -> int:
         answer = self._server.document("POST", path, json={"image_ids": list(image_ids)})
         return int(answer["changed"])
+
+
+def _collection(name: str) -> str:
+    if not name:  # its address would be that of all collections
+        raise InputError("A collection's name is empty.")
+    return f"/v1/collections/{quote(name, safe='')}"
