@@ -34,7 +34,7 @@ from segsearch.client.transport import (
     name_of,
 )
 from segsearch.core.atomic import whole
-from segsearch.core.errors import ApiError
+from segsearch.core.errors import ApiError, InputError
 
 Coordinates = Sequence[Sequence[float]]
 # Codes of refusals that are about a picture, not about the server or the caller.
