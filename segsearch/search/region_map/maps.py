@@ -29,7 +29,7 @@ from segsearch.core.errors import (
 from segsearch.core.filters import Filters
 from segsearch.core.names import folded
 from segsearch.core.types import Collection
-from segsearch.search.calibration import WORDS
+from segsearch.search.naming import NAMES
 from segsearch.search.region_map.making import MapTask, Say, keep_map, map_name, serve_task
 from segsearch.search.vectors import Active, QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -266,7 +266,7 @@ class RegionMaps:
             recipe_id=recipe[0],
             origin=self._origin(recipe, collection, name),
             mix=self._mix_of(recipe[1]),
-            words=WORDS,
+            words=NAMES,
             word_rows=self._word_rows(recipe),
         )
 
@@ -274,7 +274,7 @@ class RegionMaps:
         """The everyday words' vectors (m, d); none where the embedder is not here: a map can be
         made without its clusters having names."""
         try:
-            return self._vectors.lasting_words(recipe, WORDS)
+            return self._vectors.lasting_words(recipe, NAMES)
         except (ModelError, RecipeError) as problem:
             LOG.warning("The map's clusters get no names: %s", problem)
             return np.empty((0, recipe[1].dimension), np.float32)
