@@ -49,6 +49,9 @@ export function judge({ segment_id: id }, right, item) {
   notify(said, { undo: () => change(was) });
 }
 
+/** How many of a list are shown: what may be chance stays folded. @param {Query} now @param {Results} results */
+export const shownOf = (now, { items, doubtfulFrom }) => (doubtfulFrom >= 0 && !now.all ? doubtfulFrom : items.length);
+
 /** @type {{item: Item, results: Results} | null} */
 let lastChosen = null;
 
@@ -64,6 +67,7 @@ const actsOf = (results, shown) => ({
     else toggle(item);
     lastChosen = { item, results };
   },
+  all: () => choose(results.items.slice(0, shown)),
   focus() {},
   copies: (/** @type {Item} */ item) => change({ copies: true, filters: { ...query().filters, image_ids: [item.image, ...(item.regions[0].near_duplicates ?? [])] } }),
 });
@@ -95,7 +99,7 @@ export function Answers({ now, above = null, empty: nothing = null }) {
   useChosen();
   const { items, doubtfulFrom, problem, done, loading } = results;
   const folded = doubtfulFrom >= 0 && !now.all;
-  const shown = folded ? doubtfulFrom : items.length;
+  const shown = shownOf(now, results);
   const asked = asks(now);
   const right = new Set(now.like);
   return html`

@@ -5,3 +5,5 @@ export const Working = () => null;
 export function addAll(_data) {}
 /** @param {() => void} _changed */
 export function followJobs(_changed) { return () => {}; }
+export const chooseFiles = () => {};
+export const chooseFolder = () => {};

@@ -28,6 +28,14 @@ export function toggle(item) {
 /** Choose several besides. @param {import("./results.js").Item[]} items */
 export const choose = (items) => set(new Map([...chosen, ...items.map((item) => /** @type {const} */ ([item.key, entry(item)]))]));
 
+/** Choose pictures no longer, nor regions in them; what comes back chooses them again.
+ * @param {Set<number>} images */
+export function drop(images) {
+  const dropped = [...chosen].filter(([, { image }]) => images.has(image));
+  if (dropped.length) set(new Map([...chosen].filter(([, { image }]) => !images.has(image))));
+  return () => { if (dropped.length) set(new Map([...chosen, ...dropped])); };
+}
+
 /** Choose nothing. */
 export const clearChosen = () => { if (chosen.size) set(new Map()); };
 
