@@ -113,6 +113,11 @@ export async function tag(images, name, add) {
 
 const path = (/** @type {string} */ name) => `v1/collections/${encodeURIComponent(name)}`;
 
+/** A problem with the name of a collection, as a person can mend it. @param {unknown} problem */
+export const ofName = (problem) => (problem instanceof Refusal && problem.status === 422
+  ? new Refusal("Names have letters, digits, spaces and . , ( ) + & ' - _, and a letter or digit first.")
+  : problem);
+
 /** Make a collection, unless there is one of this name; whether one was made. @param {string} name */
 export async function makeCollection(name) {
   try {
@@ -120,7 +125,7 @@ export async function makeCollection(name) {
     return true;
   } catch (problem) {
     if (problem instanceof Refusal && problem.status === 409) return false;
-    throw problem;
+    throw ofName(problem);
   }
 }
 
@@ -266,8 +271,10 @@ function useRoom(shown) {
   const bar = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
     const { style } = document.documentElement;
-    const observer = new ResizeObserver(([{ target }]) => style
-      .setProperty("--below", `${/** @type {HTMLElement} */ (target).offsetHeight}px`));
+    const observer = new ResizeObserver(([{ target }]) => {
+      style.setProperty("--below", `${/** @type {HTMLElement} */ (target).offsetHeight}px`);
+      document.activeElement?.closest(".card")?.scrollIntoView({ block: "nearest" }); // it may lie below
+    });
     if (bar.current) observer.observe(bar.current);
     return () => {
       observer.disconnect();

@@ -1,7 +1,7 @@
 // Shelves of names: albums, tags and collections as tiles, each with its newest picture.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { Formats, makeCollection } from "./arranging.js";
+import { Formats, makeCollection, ofName } from "./arranging.js";
 import { call, post, sentence, thumbnail } from "./api.js";
 import { later } from "./deferred.js";
 import { exportRegions } from "./exporting.js";
@@ -152,7 +152,8 @@ function CollectionMenu({ named: { name, images }, mayWrite, onDelete }) {
   const renamed = (/** @type {string} */ to) => {
     if (to === name) return;
     const undo = () => void rename(to, name).catch(failed);
-    rename(name, to).then(() => notify(`${name} is called ${to} now.`, { undo }), failed);
+    rename(name, to).then(() => notify(`${name} is called ${to} now.`, { undo }),
+      (problem) => failed(ofName(problem)));
   };
   const inside = (/** @type {() => void} */ close) => {
     const then = (/** @type {(value: any) => void} */ act) => (/** @type {any} */ value) => {
