@@ -2,7 +2,6 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { asks, empty, filtered } from "./address.js";
-import { shownOf } from "./answers.js";
 import { call, post, Refusal, sentence } from "./api.js";
 import { later } from "./deferred.js";
 import { exportRegions, FORMATS } from "./exporting.js";
@@ -286,12 +285,13 @@ function useRoom(shown) {
 
 /** The bar at the bottom, while something is selected. @param {{mayWrite: boolean}} props */
 export function SelectionBar({ mayWrite }) {
-  const chosen = useChosen(), now = useQuery(), bar = useRoom(chosen.length > 0);
+  const chosen = useChosen(), bar = useRoom(chosen.length > 0);
+  useQuery(); // which list is shown, and which collection
   if (!chosen.length) return null;
   const images = [...new Set(chosen.map(({ image }) => image))];
   const whole = chosen.every(({ segment }) => !segment);
   const list = listShown();
-  const shown = () => (list ? list.items.slice(0, shownOf(now, list)) : []);
+  const shown = () => (list ? list.items.slice(0, list.shown) : []);
   return html`<section id="selection" aria-label="What is selected" ref=${bar}>
     <p role="status">${told(chosen)}</p>
     <div class="acts">
