@@ -17,16 +17,18 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from segsearch.core.errors import SegSearchError
+from segsearch.core.settings import Settings
 from segsearch.core.version import __version__
 from segsearch.library import SegSearch
 from segsearch.storage.announcement import Announcement
 from segsearch.storage.api_keys import KeyRing
 from segsearch_api import errors, openapi
 from segsearch_api.deps import Shared
-from segsearch_api.middleware.auth import AuthMiddleware, LocalKeys
+from segsearch_api.middleware.auth import Access, AuthMiddleware, LocalKeys
 from segsearch_api.middleware.guards import LOOPBACK_HOSTS, GuardMiddleware, names_of
 from segsearch_api.middleware.head import HeadMiddleware
 from segsearch_api.middleware.metrics import (
+    PAGE_POLICY,
     REQUEST_ID,
     FailureMiddleware,
     Metrics,
@@ -88,29 +90,28 @@ def create_app(
         docs_url=None,  # those load scripts from elsewhere; ours is static/docs.html
         redoc_url=None,
     )
-    shared = Shared(library, KeyRing(library.settings.library), announcement)
+    ring = KeyRing(library.settings.library)
+    shared = Shared(library, ring, announcement)
     app.state.shared, app.state.metrics = shared, Metrics(shared)
+    app.state.access = Access(
+        ring if announcement is None else LocalKeys(ring, announcement),
+        need_key=need_key,
+        per_minute=library.settings.rate_per_minute,
+    )
     errors.install(app)
     openapi.describe(app, need_key=need_key)
-    _add_middleware(app, shared, hosts=hosts, need_key=need_key)
+    _add_middleware(app, library.settings, hosts=hosts)
     for router in ROUTERS:
         app.include_router(router)
     _add_page(app)
     return app
 
 
-def _add_middleware(
-    app: FastAPI, shared: Shared, *, hosts: Set[str] | None, need_key: bool
-) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, *, hosts: Set[str] | None) -> None:
     """What every request passes. The last one added is the outermost."""
-    settings = shared.library.settings
     origins = names_of(settings.cors_origins)
-    rate = settings.rate_per_minute
     app.add_middleware(HeadMiddleware)
-    keys = (
-        shared.keys if shared.announcement is None else LocalKeys(shared.keys, shared.announcement)
-    )
-    app.add_middleware(AuthMiddleware, keys=keys, need_key=need_key, per_minute=rate)
+    app.add_middleware(AuthMiddleware, access=app.state.access)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     limit = settings.max_bytes
     app.add_middleware(GuardMiddleware, hosts=hosts, origins=origins, max_picture_bytes=limit)
@@ -146,7 +147,8 @@ def _add_page(app: FastAPI) -> None:
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
+        return FileResponse(STATIC / "index.html", headers=headers)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> FileResponse:

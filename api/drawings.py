@@ -7,15 +7,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
 from segsearch.core.version import __version__
+from segsearch.library import SegSearch
 from segsearch_api.deps import SharedDep
 
 # The tag stands for the content. A copy is used only after asking, because another library may be
 # served under the same address later; asking costs two look-ups and no drawing.
-CACHE_CONTROL = "private, no-cache"
+ASK_AGAIN = "private, no-cache"
+# Where the address names the library, its content never changes: nothing is asked.
+KEEP = "private, max-age=31536000, immutable"
+Mark = Annotated[
+    str | None,
+    Query(
+        max_length=100,
+        description="What `/v1/session` calls `library`: the answer may then be kept unasked.",
+    ),
+]
 
 
 def tag_of(*parts: object) -> str:
@@ -24,10 +34,19 @@ def tag_of(*parts: object) -> str:
     return f'"{hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]}"'
 
 
+def mark_of(library: SegSearch) -> str:
+    """What stands for a library, and for how this program draws, in the addresses of pictures."""
+    return tag_of("library", library.catalog.identity()).strip('"')[:16]
+
+
 class Drawer:
     """Answers one request with a picture."""
 
-    def __init__(self, request: Request, shared: SharedDep) -> None:
+    def __init__(self, request: Request, shared: SharedDep, library: Mark = None) -> None:
+        is_named = library is not None and library == mark_of(shared.library)
+        self._headers = {"Cache-Control": KEEP if is_named else ASK_AGAIN}
+        if request.app.state.access.need_key:  # who signs out no longer sees the browser's copies
+            self._headers["Vary"] = "Cookie, Authorization"
         header = request.headers.get("if-none-match", "")
         self._copies = {tag.strip().removeprefix("W/") for tag in header.split(",")}
         self._shared = shared
@@ -39,7 +58,7 @@ class Drawer:
 
         With `keep` it is kept among the thumbnails, and not drawn for the next caller.
         """
-        headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL}
+        headers = {"ETag": tag, **self._headers}
         if self._copies & {tag, "*"}:
             return Response(status_code=304, headers=headers)
         thumbnails = self._shared.thumbnails

@@ -174,7 +174,7 @@ def _add_security(document: dict[str, Any], *, need_key: bool) -> None:
         "password": {
             "type": "http",
             "scheme": "basic",
-            "description": f"{key} as the password, under any name: what browsers ask for.",
+            "description": f"{key} as the password, under any name.",
         },
     }
     choices: list[dict[str, list[str]]] = [{"key": []}, {"password": []}]

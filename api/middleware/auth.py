@@ -1,12 +1,15 @@
 """Who may do what: API keys with scopes, and how often one caller may ask.
 
-A key comes as `Authorization: Bearer KEY`, or as the password of Basic, which a browser asks for.
+A key comes as `Authorization: Bearer KEY`, as the password of Basic, or in the cookie of this
+server's own page.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
+import re
 import time
 from functools import partial
 from typing import Protocol
@@ -20,12 +23,20 @@ from segsearch.storage.announcement import Announcement
 from segsearch.storage.api_keys import Key
 from segsearch.storage.api_keys import Scope as KeyScope
 from segsearch_api.errors import ProblemResponse, problem_of
+from segsearch_api.middleware.cookie import key_in_cookie
+from segsearch_api.middleware.guards import SAFE_METHODS
 from segsearch_api.middleware.root_path import route_path
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v1/session"})
+# The page's own files hold nothing of the library: it asks for a key itself.
+PAGE_PATHS = frozenset({"/", "/docs", "/docs/", "/static"})
+# Drawn for the page, dozens at a time, in a bounded lane of their own.
+DRAWN = re.compile(
+    r"/v1/(?:(?:images|pictures)/[^/]+/thumbnail|images/[^/]+/file"
+    r"|segments/[^/]+/(?:mask|(?:mask|cutout|crop|overlay)\.png))"
+)
 # POST that changes nothing: the query does not fit into a URL.
 QUERY_PATHS = ("/v1/search", "/v1/segment", "/v1/export")
-PAGE_PATHS = frozenset({"/", "/docs", "/openapi.json"})
 CALLERS_KEPT = 10_000
 STILL_ALLOWED = "segsearch.still_allowed"  # where a request's scope keeps what endless answers ask
 BURST_SECONDS = 10.0  # so much of a minute's requests may come at once
@@ -33,7 +44,8 @@ BURST_SECONDS = 10.0  # so much of a minute's requests may come at once
 
 def scope_for(method: str, path: str) -> KeyScope | None:
     """What a request needs; None for what anyone may ask. Unknown routes count as changes."""
-    if path in OPEN_PATHS:
+    is_page = path in PAGE_PATHS or path.startswith("/static/")
+    if path in OPEN_PATHS or (is_page and method in SAFE_METHODS):
         return None
     if path == "/v1/keys" or path.startswith("/v1/keys/"):
         return KeyScope.ADMIN
@@ -43,25 +55,45 @@ def scope_for(method: str, path: str) -> KeyScope | None:
     return KeyScope.WRITE
 
 
-class RateLimiter:
-    """A bucket of requests for each caller, filled `per_minute`; 0 is no limit."""
+def is_drawn(method: str, path: str) -> bool:
+    """Whether a request is for a picture that does not count among those a minute."""
+    return method in SAFE_METHODS and DRAWN.fullmatch(path) is not None
 
-    def __init__(self, per_minute: int) -> None:
+
+class RateLimiter:
+    """A bucket for each caller of what may come so often, filled `per_minute`; 0 is no limit.
+
+    `what` names that in the sentence of a refusal.
+    """
+
+    def __init__(self, per_minute: int, what: str = "requests") -> None:
         self._per_second = per_minute / 60
+        self._what = what
         self._most = max(1.0, self._per_second * BURST_SECONDS)
         self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(CALLERS_KEPT)
 
     def take(self, caller: str, now: float) -> None:
-        """Note one request; RateError when the caller's bucket is empty."""
+        """Note that it came once; RateError when the caller's bucket is empty."""
         if not self._per_second:
             return
+        left = self._left(caller, now)
+        self._buckets[caller] = (left - 1 if left >= 1 else left, now)
+        self._check(left)
+
+    def look(self, caller: str, now: float) -> None:
+        """RateError when `take` would raise it."""
+        if self._per_second:
+            self._check(self._left(caller, now))
+
+    def _left(self, caller: str, now: float) -> float:
         left, since = self._buckets.get(caller, (self._most, now))
-        left = min(self._most, left + (now - since) * self._per_second)
-        self._buckets[caller] = (max(0.0, left - 1) if left >= 1 else left, now)
+        return min(self._most, left + (now - since) * self._per_second)
+
+    def _check(self, left: float) -> None:
         if left < 1:
             seconds = (1 - left) / self._per_second
             raise RateError(
-                f"More than {self._per_second * 60:.0f} requests a minute, allowed by "
+                f"More than {self._per_second * 60:.0f} {self._what} a minute, allowed by "
                 f"SEGSEARCH_RATE_PER_MINUTE: the next one in {seconds:.1f} seconds.",
                 seconds=seconds,
             )
@@ -88,14 +120,61 @@ class LocalKeys:
         return self._keys.check(text)
 
 
-class AuthMiddleware:
-    """ASGI middleware; without `need_key` a caller who shows no key may do everything."""
+class Access:
+    """What callers may do; without `need_key` one who shows no key may do everything.
 
-    def __init__(self, app: ASGIApp, *, keys: Keys, need_key: bool, per_minute: int) -> None:
-        self._app = app
+    For the event loop alone: its buckets have no lock.
+    """
+
+    def __init__(self, keys: Keys, *, need_key: bool, per_minute: int) -> None:
+        self.need_key = need_key
+        self.rates = RateLimiter(per_minute)
         self._keys = keys
-        self._need_key = need_key
-        self._rates = RateLimiter(per_minute)
+        self._tries = RateLimiter(per_minute, "wrong keys from one address")
+
+    def key_of(self, scope: Scope) -> Key | None:
+        """The key that a request shows, None when it shows none; KeyMissingError for a wrong one.
+
+        A browser sends its cookie unasked: where no key is needed, a wrong one there is as none.
+        """
+        kind, _, rest = Headers(scope=scope).get("authorization", "").partition(" ")
+        if kind:
+            text = rest.strip()
+            if kind.lower() == "basic":
+                text = _password(text)
+            elif kind.lower() != "bearer":
+                raise KeyMissingError(f"Expected 'Authorization: Bearer KEY', not {kind[:20]!r}.")
+            return self._keys.check(text)
+        kept = key_in_cookie(scope)
+        if kept is None:
+            return None
+        try:
+            return self._keys.check(kept)
+        except KeyMissingError:
+            if self.need_key:
+                raise
+            return None
+
+    def try_key(self, text: str, scope: Scope) -> Key:
+        """The key behind a text that somebody at the request's address typed.
+
+        KeyMissingError for a wrong one; RateError, whatever the text, after too many of those.
+        """
+        address, now = _network(scope), time.monotonic()
+        self._tries.look(address, now)
+        try:
+            return self._keys.check(text.strip())
+        except KeyMissingError:
+            self._tries.take(address, now)
+            raise
+
+
+class AuthMiddleware:
+    """ASGI middleware: lets through what the caller may do."""
+
+    def __init__(self, app: ASGIApp, *, access: Access) -> None:
+        self._app = app
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -107,48 +186,50 @@ class AuthMiddleware:
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ProblemResponse | None:
-        path = route_path(scope)
-        needed = scope_for(scope["method"], path)
+        method, path = scope["method"], route_path(scope)
+        needed = scope_for(method, path)
         if needed is None:
             return None
         try:
-            key = self._key(Headers(scope=scope))
+            key = self._access.key_of(scope)
             if key is not None:
-                self._rates.take(key.id, time.monotonic())
+                if not is_drawn(method, path):
+                    self._access.rates.take(key.id, time.monotonic())
                 if not key.scope.allows(needed):
                     raise ScopeError(f"The key {key.name!r} may {key.scope}, this needs {needed}.")
-            elif self._need_key:
+            elif self._access.need_key:
                 raise KeyMissingError(
                     "An API key is needed: send 'Authorization: Bearer KEY'; `segsearch keys "
                     "create NAME` makes one."
                 )
         except (AccessError, RateError, LibraryError) as problem:
-            on_page = path in PAGE_PATHS or path.startswith("/static/")
-            lacks_key = isinstance(problem, KeyMissingError)
-            # A browser that opens the page asks its user for a password, and sends it from then on.
-            basic = {"WWW-Authenticate": 'Basic realm="segsearch", charset="UTF-8"'}
-            return problem_of(problem, basic if on_page and lacks_key else None)
+            return problem_of(problem)
         return None
 
     def _is_still_allowed(self, scope: Scope) -> bool:
         """Whether a request that was let in would be let in again; it does not count as one."""
         needed = scope_for(scope["method"], route_path(scope))
         try:
-            key = self._key(Headers(scope=scope))
+            key = self._access.key_of(scope)
         except (AccessError, LibraryError):
             return needed is None
-        return key.scope.allows(needed) if key and needed else needed is None or not self._need_key
+        if key and needed:
+            return key.scope.allows(needed)
+        return needed is None or not self._access.need_key
 
-    def _key(self, headers: Headers) -> Key | None:
-        kind, _, rest = headers.get("authorization", "").partition(" ")
-        if not kind:
-            return None
-        text = rest.strip()
-        if kind.lower() == "basic":
-            text = _password(text)
-        elif kind.lower() != "bearer":
-            raise KeyMissingError(f"Expected 'Authorization: Bearer KEY', not {kind[:20]!r}.")
-        return self._keys.check(text)
+
+def _network(scope: Scope) -> str:
+    """The address a request comes from; of IPv6 the network, since its owner has all addresses."""
+    host = (scope.get("client") or ("",))[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return str(host)
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))
 
 
 def _password(text: str) -> str:

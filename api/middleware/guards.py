@@ -39,6 +39,11 @@ def names_of(text: str | None) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in (text or "").split(",") if name.strip())
 
 
+def is_own(origin: str, host: str) -> bool:
+    """Whether a page's origin is the server that a Host header names; either scheme."""
+    return bool(host) and origin.partition("://")[2].lower() == host.lower()
+
+
 class GuardMiddleware:
     """ASGI middleware around the whole application."""
 
@@ -90,7 +95,7 @@ class GuardMiddleware:
 
     def _is_own(self, origin: str, host: str) -> bool:
         """Whether a page's origin is this server, or one that was allowed."""
-        return origin in self._origins or origin.partition("://")[2].lower() == host.lower()
+        return origin in self._origins or is_own(origin, host)
 
     def _limit(self, headers: Headers) -> int:
         upload = headers.get("content-type", "").lower().startswith("multipart/form-data")

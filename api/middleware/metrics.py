@@ -27,16 +27,17 @@ REQUEST_ID = "X-Request-Id"
 REQUEST_ID_KEY = "segsearch.request_id"  # where a request's scope keeps it
 _GIVEN_ID = re.compile(r"^[\w.:-]{1,128}$", re.ASCII)
 BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-# Scripts, styles and pictures come from this server alone; the page draws previews on canvases, so
-# not even blob: or data: are needed.
+# Scripts, styles and pictures come from this server alone.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+# The page also shows pictures that it has in memory: what is dropped on it, what it draws.
+PAGE_POLICY = CONTENT_SECURITY_POLICY.replace("img-src 'self'", "img-src 'self' blob: data:")
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -146,7 +147,10 @@ class MetricsMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update({**HEADERS, REQUEST_ID: request_id})
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                for name, text in HEADERS.items():
+                    headers.setdefault(name, text)  # the page has a policy of its own
             await send(message)
 
         scope[REQUEST_ID_KEY] = request_id

@@ -14,6 +14,7 @@ from segsearch_api.routers import (
     scene,
     search,
     segments,
+    session,
     uploads,
 )
 
@@ -21,6 +22,6 @@ ROUTERS = tuple(
     module.router
     for module in (
         search, scene, click, images, uploads, segments, collections, export, jobs, library, keys,
-        health,
+        session, health,
     )
 )  # fmt: skip

@@ -151,7 +151,7 @@ async def mask(
     """
     kind = chosen or _negotiated(request.headers.get("accept", "*/*"))
     answer = await _mask(library, drawer, segment_id, kind)
-    answer.headers["Vary"] = "Accept"
+    answer.headers.add_vary_header("Accept")
     return answer
 
 

@@ -144,6 +144,7 @@ class AsyncClient:
     status = _awaited(Client.status)
     stats = _awaited(Client.stats)
     models = _awaited(Client.models)
+    session = _awaited(Client.session)
     api_keys = _awaited(Client.api_keys)
     create_key = _awaited(Client.create_key)
     revoke_key = _awaited(Client.revoke_key)

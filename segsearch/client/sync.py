@@ -345,6 +345,10 @@ class Client:
         """The models in use, and the presets."""
         return self._server.document("GET", "/v1/models")
 
+    def session(self) -> Document:
+        """What this client's key allows: `scope`, the key's name as `key`, `needs_key`."""
+        return self._server.document("GET", "/v1/session")
+
     def api_keys(self) -> list[Document]:
         """Every API key that was made, without its secret text."""
         return self._server.documents("/v1/keys", "keys")

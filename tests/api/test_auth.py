@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from segsearch.core.errors import RateError
+from segsearch.core.errors import OverloadError, RateError
 from segsearch.storage.api_keys import FILE, KeyRing, Scope
 from segsearch_api.app import create_app
+from segsearch_api.errors import problem_of, refusal
 from segsearch_api.middleware.auth import RateLimiter, scope_for
 from tests.support.small_models import Shape, open_small_service, paint
 
@@ -50,8 +51,16 @@ def keys(tmp_path: Path) -> dict[Scope, dict[str, str]]:
 NEEDS: list[tuple[str, str, Scope | None]] = [
     ("GET", "/healthz", None),
     ("GET", "/readyz", None),
-    ("GET", "/", Scope.READ),
-    ("GET", "/static/page.js", Scope.READ),
+    ("GET", "/", None),
+    ("HEAD", "/docs", None),
+    ("GET", "/static/page.js", None),
+    ("GET", "/static/%2e%2e/v1/images", None),  # to routes it is a file, too
+    ("POST", "/", Scope.WRITE),
+    ("POST", "/static/page.js", Scope.WRITE),
+    ("GET", "/v1/session", None),
+    ("POST", "/v1/session", None),
+    ("DELETE", "/v1/session", None),
+    ("GET", "/v1/sessions", Scope.READ),
     ("GET", "/openapi.json", Scope.READ),
     ("GET", "/metrics", Scope.READ),
     ("GET", "/v1/images", Scope.READ),
@@ -83,7 +92,7 @@ def test_a_key_of_less_scope_is_refused_and_none_gets_nothing(
     for method, path, scope in NEEDS:
         without = client.request(method, path)
         if scope is None:
-            assert without.status_code in {200, 503}, path
+            assert without.status_code in {200, 204, 404, 422, 503}, path
             continue
         assert without.status_code == 401, path
         assert "www-authenticate" in without.headers
@@ -110,14 +119,15 @@ def test_a_wrong_key_is_refused_even_where_none_is_needed(make: Make, need_key: 
     assert client.get("/v1/images").status_code == (401 if need_key else 200)
 
 
-def test_a_browser_is_asked_for_a_password_and_may_send_the_key_as_one(
+def test_no_browser_asks_for_a_password_though_the_key_may_come_as_one(
     make: Make, keys: dict[Scope, dict[str, str]]
 ) -> None:
     client = make()
-    assert client.get("/").headers["www-authenticate"].startswith("Basic ")
-    assert client.get("/v1/images").headers["www-authenticate"].startswith("Bearer ")
+    for path in ("/openapi.json", "/v1/images"):
+        assert client.get(path).headers["www-authenticate"].startswith("Bearer "), path
+    assert client.get("/").status_code == client.get("/docs").status_code == 200
     text = keys[Scope.READ]["Authorization"].removeprefix("Bearer ")
-    assert client.get("/", auth=("anybody", text)).status_code == 200
+    assert client.get("/openapi.json", auth=("anybody", text)).status_code == 200
     assert client.get("/v1/images", auth=("", text)).status_code == 200
 
 
@@ -173,6 +183,29 @@ def test_a_bucket_fills_again_with_time() -> None:
     rates.take("me", 101.0)
     rates.take("other", 101.0)
     RateLimiter(0).take("me", 0.0)
+
+
+def test_looking_into_a_bucket_takes_nothing() -> None:
+    rates = RateLimiter(6)
+    for _ in range(5):
+        rates.look("me", 100.0)
+    rates.take("me", 100.0)
+    with pytest.raises(RateError) as refused:
+        rates.look("me", 104.0)
+    assert refused.value.seconds == pytest.approx(6.0)
+    rates.look("me", 110.0)
+    RateLimiter(0).look("me", 0.0)
+
+
+def test_every_429_says_in_seconds_when_to_come_again() -> None:
+    answers = {
+        problem_of(RateError("Too often.", seconds=seconds)): expected
+        for seconds, expected in ((0.0, "1"), (0.01, "1"), (1.0, "1"), (3.2, "4"), (60.0, "60"))
+    }
+    answers[problem_of(OverloadError("Too many."))] = "2"
+    answers[refusal(429, "Too many.")] = "2"
+    for answer, expected in answers.items():
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, expected)
 
 
 ORIGINS = [

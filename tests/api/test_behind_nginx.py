@@ -164,6 +164,19 @@ def test_the_page_may_change_things_and_pages_of_others_may_not(site: Site) -> N
     assert other.status_code == 421
 
 
+def test_a_session_is_of_the_prefix_and_of_https_alone(site: Site) -> None:
+    made = site.client.post("/v1/keys", json={"name": f"laptop {time.time_ns()}"}).json()
+    own = {"Origin": f"https://{site.host}"}
+    answer = site.client.post("/v1/session", json={"key": made["key"]}, headers=own)
+    kept = answer.headers["set-cookie"]
+    assert kept.startswith(f"segsearch_{site.port}={made['key']}; ")
+    assert {"HttpOnly", f"Path={PREFIX}", "Secure"} <= set(kept.split("; "))
+    assert site.client.get("/v1/session").json()["scope"] == "read"
+    assert site.client.delete("/v1/session", headers=own).status_code == 204
+    assert not site.client.cookies
+    assert site.client.get("/v1/session").json()["scope"] == "admin"
+
+
 def test_a_refused_upload_says_why_to_the_page_that_sent_it(site: Site) -> None:
     large = {"file": ("large.png", b"x" * 2_000_000, "image/png")}
     refused = site.client.post("/v1/images", files=large, headers={"Origin": ORIGIN})

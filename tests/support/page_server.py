@@ -19,7 +19,9 @@ GREEN = Shape("green", (40, 100, 160, 180))
 HOSTILE = "c <img src=x onerror=alert(1)> & c.png"
 
 
-def served(folder: Path, pictures: Path | None, models: SmallModels) -> Iterator[str]:
+def served(
+    folder: Path, pictures: Path | None, models: SmallModels, *, need_key: bool = False
+) -> Iterator[str]:
     """The URL of a server in this process, over pictures indexed with small models."""
     with open_small_service(folder) as service:
         if pictures:
@@ -28,7 +30,9 @@ def served(folder: Path, pictures: Path | None, models: SmallModels) -> Iterator
         open_small_service(folder, models=models) as service,
         bind("127.0.0.1", 0) as listening,
     ):
-        server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None))
+        server = uvicorn.Server(
+            uvicorn.Config(create_app(service, need_key=need_key), log_config=None)
+        )
         thread = threading.Thread(target=server.run, args=[[listening]])
         thread.start()
         yield url_of("127.0.0.1", listening.getsockname()[1])

@@ -60,6 +60,7 @@ function operation(document, path, method, found) {
 async function render() {
   const answer = await fetch("openapi.json");
   const described = await answer.json();
+  if (!answer.ok) return says(described.detail);
   const all = Object.entries(described.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, found]) => ({ path, method, found })));
   const parts = described.tags.flatMap((tag) => [
@@ -70,6 +71,8 @@ async function render() {
   document.getElementById("operations").replaceChildren(prose, ...parts);
 }
 
-render().catch(() => {
-  document.getElementById("message").textContent = "The server does not answer.";
-});
+function says(sentence) {
+  document.getElementById("message").textContent = sentence;
+}
+
+render().catch(() => says("The server does not answer."));
