@@ -100,6 +100,7 @@ export const Switch = ({ label, value, options, onChange }) => html`
  * @property {string} text
  * @property {boolean} bad
  * @property {(() => void) | null} undo
+ * @property {{text: string, run: () => void} | null} act
  */
 
 const NOTICE_MS = 8000;
@@ -116,12 +117,12 @@ const showNotices = (/** @type {Notice[]} */ next) => {
 
 /**
  * Tell what was done, in a line that goes by itself; with `undo` it can be taken back meanwhile, and
- * `done` is called once it no longer can.
+ * `done` is called once it no longer can. `act` is a button that leads on.
  * @param {string} text
- * @param {{bad?: boolean, undo?: () => void, done?: () => void}} [what]
+ * @param {{bad?: boolean, undo?: () => void, done?: () => void, act?: {text: string, run: () => void}}} [what]
  * @returns {() => void} ends it at once, as its time would
  */
-export function notify(text, { bad = false, undo, done } = {}) {
+export function notify(text, { bad = false, undo, done, act } = {}) {
   const id = ++made;
   let over = false;
   const end = () => {
@@ -138,7 +139,7 @@ export function notify(text, { bad = false, undo, done } = {}) {
     showNotices(notices.filter((notice) => notice.id !== id));
     undo();
   });
-  showNotices([...notices.slice(-2), { id, text, bad, undo: back ?? null }]);
+  showNotices([...notices.slice(-2), { id, text, bad, undo: back ?? null, act: act ?? null }]);
   return end;
 }
 
@@ -154,6 +155,7 @@ export function Notices() {
     ${notices.map((notice) => html`<p key=${notice.id} class=${notice.bad ? "notice bad" : "notice"}>
       <span>${notice.text}</span>
       ${notice.undo ? html`<button type="button" onClick=${notice.undo}>Undo</button>` : null}
+      ${notice.act ? html`<button type="button" onClick=${notice.act.run}>${notice.act.text}</button>` : null}
     </p>`)}
   </div>`;
 }
