@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 from playwright.sync_api import Page
 
+from segsearch.library import SegSearch
 from segsearch_api.app import create_app
 from segsearch_api.server import bind, url_of
 from tests.support.small_models import Shape, SmallModels, open_small_service
@@ -26,13 +27,15 @@ def served(
     with open_small_service(folder) as service:
         if pictures:
             service.index([pictures])
-    with (
-        open_small_service(folder, models=models) as service,
-        bind("127.0.0.1", 0) as listening,
-    ):
-        server = uvicorn.Server(
-            uvicorn.Config(create_app(service, need_key=need_key), log_config=None)
-        )
+    with open_small_service(folder, models=models) as service:
+        yield from served_library(service, need_key=need_key)
+
+
+def served_library(service: SegSearch, *, need_key: bool = False) -> Iterator[str]:
+    """The URL of a server in this process over a library that is open."""
+    with bind("127.0.0.1", 0) as listening:
+        app = create_app(service, need_key=need_key)
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
         thread = threading.Thread(target=server.run, args=[[listening]])
         thread.start()
         yield url_of("127.0.0.1", listening.getsockname()[1])
@@ -41,22 +44,31 @@ def served(
 
 
 def ready(page: Page) -> None:
-    """Wait until the answer is there and every visible picture has its regions drawn over it."""
+    """Wait until the answer is there and every visible card has its picture and its regions."""
     page.wait_for_selector("#results[aria-busy=false]", state="attached")
     page.wait_for_load_state("networkidle")
     page.wait_for_function(
-        """() => [...document.querySelectorAll(".frame")].every((frame) => {
-          const image = frame.querySelector("img"), canvas = frame.querySelector("canvas");
-          const plain = frame.closest(".card") && !frame.closest(".card").querySelector(".cutout");
-          const seen = frame.checkVisibility() && frame.getBoundingClientRect().top < innerHeight;
-          return !seen || (image.complete && (plain || canvas.width === image.naturalWidth));
+        """() => [...document.querySelectorAll("#results .card:not(.gone)")].every((card) => {
+          const {top, bottom} = card.getBoundingClientRect();
+          const seen = card.checkVisibility() && top < innerHeight && bottom > 0;
+          const image = card.querySelector("img"), canvas = card.querySelector("canvas");
+          const drawn = canvas === null || canvas.getContext("2d").getImageData(
+            0, 0, canvas.width, canvas.height).data.some((value) => value > 0);
+          return !seen || (image?.complete && drawn);
         })"""
     )
 
 
 def search(page: Page, url: str, words: str) -> None:
+    """Type words as a person does, and wait for the answer."""
     page.goto(url)
     page.get_by_label("What to look for").fill(words)
     page.keyboard.press("Enter")
     page.wait_for_url("**/?q=*")
     ready(page)
+
+
+def names(page: Page) -> list[str]:
+    """The file names of the cards, in the order they are seen."""
+    found = page.locator("#results .card .file").all_text_contents()
+    return [name.strip() for name in found]

@@ -1,9 +1,9 @@
 // The grid of what was asked for, what is said above it, and the line where "probably not" begins.
 
-import { html, useEffect, useState } from "../vendor/preact.js";
-import { asks, empty } from "./address.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { asks, empty, question } from "./address.js";
 import { Grid } from "./grid.js";
-import { resultsOf } from "./results.js";
+import { isStale, resultsOf } from "./results.js";
 import { count, nameOf, time } from "./sayings.js";
 import { anyChosen, choose, isChosen, toggle, useChosen } from "./selection.js";
 import { change, go, openPicture, query } from "./store.js";
@@ -16,17 +16,31 @@ import { notify, Switch } from "./ui.js";
  * @typedef {import("./results.js").Region} Region
  */
 
-/** The list of a query, in a view that is drawn again as it grows. @param {Query} now */
+/**
+ * The list of a query, in a view that is drawn again as it grows. Until the first answer is there, the
+ * list before stays, so that nothing flashes.
+ * @param {Query} now
+ * @returns {{results: Results, waiting: boolean}}
+ */
 export function useResults(now) {
-  const results = resultsOf(now);
   const [, again] = useState({});
+  const asked = useRef(/** @type {{key: string, results: Results} | null} */ (null));
+  const before = useRef(/** @type {Results | null} */ (null));
+  const key = question(now);
+  // The list of a question stays while the library changes under somebody who reads it.
+  if (asked.current?.key !== key || (isStale(asked.current.results) && scrollY < REFRESH_PX)) {
+    asked.current = { key, results: resultsOf(now, { fresh: true }) };
+  }
+  const { results } = asked.current;
   useEffect(() => {
     const listener = () => again({});
     results.listeners.add(listener);
     if (!results.items.length && !results.done && !results.loading) void results.more(now.at ? now.at + 40 : 0);
     return () => void results.listeners.delete(listener);
   }, [results]);
-  return results;
+  const ready = results.items.length > 0 || results.done || results.problem !== null;
+  if (ready) before.current = results;
+  return ready || !before.current ? { results, waiting: false } : { results: before.current, waiting: true };
 }
 
 /** Look for what is like a region, or a picture as a whole. @param {Item} item @param {Region | null} region */
@@ -49,6 +63,7 @@ export function judge({ segment_id: id }, right, item) {
   notify(said, { undo: () => change(was) });
 }
 
+const REFRESH_PX = 400; // a list that is read further down stays as it is while the library changes
 /** @type {{item: Item, results: Results} | null} */
 let lastChosen = null;
 
@@ -68,14 +83,16 @@ const actsOf = (results, shown) => ({
   copies: (/** @type {Item} */ item) => change({ copies: true, filters: { ...query().filters, image_ids: [item.image, ...(item.regions[0].near_duplicates ?? [])] } }),
 });
 
-/** What is said above the grid. @param {Query} now @param {Results} results @param {number} likely */
-function told(now, results, likely) {
-  const { items, loading, total, seconds, done } = results;
-  if (!items.length) return loading ? "Searching …" : "";
+/** What is said above the grid. @param {Query} now @param {Results} results @param {number} likely
+ * @param {boolean} waiting */
+function told(now, results, likely, waiting) {
+  const { items, loading, total, seconds, done, gone } = results;
+  if (waiting || !items.length) return waiting || loading ? "Searching …" : "";
   const noun = items[0].alone ? "region" : "picture";
   if (!asks(now)) return total === null ? "" : count(total, noun);
   const many = `${done || results.doubtfulFrom >= 0 ? "" : "More than "}${count(likely, noun)}`;
-  return `${many}${seconds === null ? "" : ` · ${time(seconds)}`}`;
+  const left = gone ? ` · ${count(gone, "judged region")} ${gone === 1 ? "is" : "are"} gone, and left out` : "";
+  return `${many}${seconds === null ? "" : ` · ${time(seconds)}`}${left}`;
 }
 
 /** What is said where there is nothing. @param {{now: Query, results: Results}} props */
@@ -91,23 +108,23 @@ function Nothing({ now, results }) {
 
 /** A grid over one list, with its message, problem and end. @param {{now: Query, above?: any, empty?: any}} props */
 export function Answers({ now, above = null, empty: nothing = null }) {
-  const results = useResults(now);
+  const { results, waiting } = useResults(now);
   useChosen();
   const { items, doubtfulFrom, problem, done, loading } = results;
   const folded = doubtfulFrom >= 0 && !now.all;
-  const shown = folded ? doubtfulFrom : items.length;
+  const { shown } = results;
   const asked = asks(now);
   const right = new Set(now.like);
   return html`
     <div class="above">
-      <p id="message" role="status" class=${problem ? "bad" : ""}>${problem ? problem.message : told(now, results, shown)}</p>
+      <p id="message" role="status" class=${problem ? "bad" : ""}>${problem ? problem.message : told(now, results, shown, waiting)}</p>
       ${problem ? html`<button type="button" onClick=${() => results.more()}>Try again</button>` : null}
       ${above}
       ${asked && !now.things.length ? html`<${Switch} label="Grouped by" value=${now.by} options=${[["picture", "Pictures"], ["region", "Regions"]]}
         onChange=${(/** @type {any} */ by) => change({ by })} />` : null}
     </div>
     <${Grid} results=${results} shown=${shown} at=${now.at} act=${actsOf(results, shown)} isChosen=${isChosen}
-      choosing=${anyChosen()} right=${right} still=${now.image > 0} />
+      choosing=${anyChosen()} right=${right} waiting=${waiting} still=${now.image > 0} />
     ${folded && shown ? html`<div class="doubt"><span>probably not</span>
       <button type="button" id="anyway" onClick=${() => go({ ...query(), all: true })}>Show the nearest</button></div>` : null}
     ${!items.length && !loading && !problem && (done || folded) ? nothing ?? html`<${Nothing} now=${now} results=${results} />`

@@ -44,6 +44,15 @@ function told(item, region) {
   return parts.join(", ");
 }
 
+/** Cards whose pictures did not come. @type {Set<Card>} */
+const broken = new Set();
+
+/** Ask again for the pictures that did not come, as when the server was away. */
+export function askAgain() {
+  for (const card of broken) card.setState({ gone: false });
+  broken.clear();
+}
+
 export class Card extends Component {
   /** @param {CardProps} props */
   constructor(props) {
@@ -53,6 +62,10 @@ export class Card extends Component {
     /** @type {HTMLCanvasElement | null} */
     this.canvas = null;
     this.drawn = "";
+    this.keepCanvas = (/** @type {HTMLCanvasElement | null} */ canvas) => {
+      this.canvas = canvas;
+      this.drawn = ""; // a new canvas is empty
+    };
   }
 
   /** @param {CardProps} next @param {any} state */
@@ -70,6 +83,10 @@ export class Card extends Component {
 
   componentDidUpdate() {
     this.draw();
+  }
+
+  componentWillUnmount() {
+    broken.delete(this);
   }
 
   /** The region that is meant: the one that is shown alone, else the best. @returns {Region | null} */
@@ -102,7 +119,9 @@ export class Card extends Component {
     const { regions } = this.props.item;
     if (event.pointerType === "touch" || this.props.item.alone || regions.length < 2) return;
     const frame = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
-    const under = regionsAt(regions, (event.clientX - frame.left) / frame.width, (event.clientY - frame.top) / frame.height);
+    const { width, height } = this.props.item;
+    const under = regionsAt(regions, (width * (event.clientX - frame.left)) / frame.width,
+      (height * (event.clientY - frame.top)) / frame.height);
     this.showAlone(under.length ? regions.indexOf(under[0]) : -1);
   }
 
@@ -170,14 +189,18 @@ export class Card extends Component {
 
   /** @param {Item} item @param {import("./layout.js").Cell} cell */
   picture(item, cell) {
-    const broken = () => this.setState({ gone: true });
+    if (this.state.gone) return null;
+    const lost = () => {
+      broken.add(this);
+      this.setState({ gone: true });
+    };
     if (item.alone) {
       const side = Math.ceil(Math.max(cell.width, cell.height) * DENSITY / 160) * 160;
-      return html`<img class="cut" alt="" decoding="async" draggable=${false} src=${cutout(item.regions[0].segment_id, side)} onError=${broken} />`;
+      return html`<img class="cut" alt="" decoding="async" draggable=${false} src=${cutout(item.regions[0].segment_id, side)} onError=${lost} />`;
     }
     return html`<img alt="" decoding="async" draggable=${false} sizes=${`${Math.ceil(cell.width)}px`}
-        srcset=${srcset(item.image, item.width, item.height)} src=${thumbnail(item.image, 320)} onError=${broken} />
-      ${item.regions.length ? html`<canvas aria-hidden="true" ref=${(/** @type {HTMLCanvasElement | null} */ canvas) => { this.canvas = canvas; }}></canvas>` : null}`;
+        srcset=${srcset(item.image, item.width, item.height)} src=${thumbnail(item.image, 320)} onError=${lost} />
+      ${item.regions.length ? html`<canvas aria-hidden="true" ref=${this.keepCanvas}></canvas>` : null}`;
   }
 
   /** @param {Item} item @param {Region | null} region @param {number | null} right @param {Act} act */

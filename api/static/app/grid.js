@@ -18,6 +18,7 @@ import { noteAt } from "./store.js";
  * @property {(key: string) => boolean} isChosen
  * @property {boolean} choosing
  * @property {Set<number>} right segments that were said to be right
+ * @property {boolean} waiting whether another list is on its way
  * @property {boolean} still whether something lies above the grid and has the keys
  */
 
@@ -64,16 +65,14 @@ export class Grid extends Component {
     this.settle();
   }
 
-  /** @param {GridProps} before */
-  componentDidUpdate(before) {
-    if (before.results !== this.props.results) {
-      this.unhear?.();
-      this.unhear = this.hear(this.props.results);
-      this.wanted = this.props.at;
-      this.laidOut = "";
-      this.setState({ active: Math.max(0, this.props.at) });
-      scrollTo({ top: 0 });
-    }
+  /** Whether the focus is in the grid, before its cards change. */
+  getSnapshotBeforeUpdate() {
+    return Boolean(this.root?.contains(document.activeElement));
+  }
+
+  /** @param {GridProps} before @param {any} _state @param {boolean} focused */
+  componentDidUpdate(before, _state, focused) {
+    if (before.results !== this.props.results) this.begin(focused);
     this.settle();
     if (this.focusing >= 0) {
       const card = this.root?.querySelector(`[aria-posinset="${this.focusing + 1}"] .look`);
@@ -81,6 +80,23 @@ export class Grid extends Component {
         this.focusing = -1;
         card.focus({ preventScroll: true });
       }
+    }
+  }
+
+  /** Show another list from its place on; the focus stays on its card, or on the one in its place.
+   * @param {boolean} focused */
+  begin(focused) {
+    this.unhear?.();
+    this.unhear = this.hear(this.props.results);
+    this.wanted = this.props.at;
+    scrollTo({ top: 0 });
+    const last = Math.min(this.props.results.items.length, this.props.shown) - 1;
+    const kept = this.root?.contains(document.activeElement) ? document.activeElement?.closest("[aria-posinset]") : null;
+    if (kept) this.setState({ active: Number(kept.getAttribute("aria-posinset")) - 1 });
+    else {
+      const active = focused ? Math.max(0, Math.min(this.state.active, last)) : Math.max(0, this.props.at);
+      if (focused && last >= 0) this.focusing = active;
+      this.setState({ active });
     }
   }
 
@@ -213,7 +229,7 @@ export class Grid extends Component {
   }
 
   /** @param {GridProps} props @param {any} state */
-  render({ results, shown, act, isChosen, choosing, right }, { first, end, active }) {
+  render({ results, shown, act, isChosen, choosing, right, waiting }, { first, end, active }) {
     this.arrange();
     const { rows, height } = this.layout, items = results.items;
     const count = Math.min(items.length, shown);
@@ -222,7 +238,7 @@ export class Grid extends Component {
     const activeRow = rows[this.layout.rowOf[Math.min(active, count - 1)]];
     const drawn = activeRow && !near.includes(activeRow) ? [...near, activeRow] : near; // the focus stays where it is
     const acts = { ...act, focus: (/** @type {number} */ index) => { if (index !== active) this.setState({ active: index }); } };
-    return html`<ul id="results" aria-label="Results" aria-busy=${String(results.loading)} style=${`height:${height}px`}
+    return html`<ul id="results" aria-label="Results" aria-busy=${String(results.loading || waiting)} class=${waiting ? "waiting" : ""} style=${`height:${height}px`}
         ref=${(/** @type {HTMLElement | null} */ node) => { this.root = node; }}
         onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.keys(event)}>
       ${drawn.map((row) => (row.heading !== undefined

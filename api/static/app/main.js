@@ -4,6 +4,7 @@ import { Component, html, render, useEffect, useState } from "../vendor/preact.j
 import { asks, filtered } from "./address.js";
 import { Answers } from "./answers.js";
 import { call, onLockedOut } from "./api.js";
+import { askAgain } from "./card.js";
 import { forgetFacets } from "./facets.js";
 import { Header, takePictures } from "./header.js";
 import { forget } from "./results.js";
@@ -73,6 +74,7 @@ function App() {
     return followJobs(() => { // what is shown follows what is indexed
       forgetFacets();
       forget();
+      askAgain();
       changed({});
     });
   }, [session?.scope]);

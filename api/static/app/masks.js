@@ -1,153 +1,221 @@
-// COCO's compressed run lengths to what a canvas can draw. A mask is {size: [H, W], counts}.
+// COCO's compressed run lengths to what a page can draw and point at. Nothing is fetched here.
 
-const DIM = "rgba(8, 14, 20, 0.6)";
-const EDGE = "#ffb000";
-const HALO = "rgba(0, 0, 0, 0.75)";
-// Okabe & Ito: told apart by colour-blind people too.
-const PALETTE = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
+/** @import {Box, Mask, Segment} from "./types.d.ts" */
 
-/** Where runs end, as positions in the column-major frame; zeros first, then ones, in turn. */
-export function runEnds({ counts }) {
-  const runs = [];
-  let at = 0;
-  while (at < counts.length) {
-    let value = 0, shift = 0, more = true;
-    while (more) {
-      const bits = counts.charCodeAt(at++) - 48;
-      value |= (bits & 31) << shift;
-      more = (bits & 32) !== 0;
-      shift += 5;
-      if (!more && bits & 16) value |= -1 << shift;
-    }
-    runs.push(runs.length > 2 ? value + runs[runs.length - 2] : value);
+/** @typedef {{ends: Int32Array, box: Box}} Runs where runs end, and the box of what is inside */
+
+/** A mask is read once, however often it is drawn or pointed at. @type {WeakMap<Mask, Runs>} */
+const read = new WeakMap();
+
+/** @param {Mask} mask */
+function runsOf(mask) {
+  let runs = read.get(mask);
+  if (!runs) {
+    const ends = decode(mask.counts);
+    runs = { ends, box: boxOf(ends, mask.size[0]) };
+    read.set(mask, runs);
   }
-  let sum = 0;
-  return Float64Array.from(runs, (run) => (sum += run));
+  return runs;
 }
 
-/** 1 inside and 0 outside, row by row, for the frame shrunk to width x height. */
+/**
+ * Five bits a character, the lowest first; from the fourth run on what is written is the difference
+ * to the run two before (rleFrString of cocoapi).
+ * @param {string} counts
+ */
+function decode(counts) {
+  const ends = new Int32Array(counts.length); // a run takes a character or more
+  let runs = 0, sum = 0, last = 0, beforeLast = 0;
+  for (let at = 0; at < counts.length;) {
+    let value = 0, shift = 0, bits;
+    do {
+      bits = counts.charCodeAt(at++) - 48;
+      value |= (bits & 31) << shift;
+      shift += 5;
+    } while (bits & 32);
+    if (bits & 16) value |= -1 << shift;
+    if (runs > 2) value += beforeLast;
+    beforeLast = last;
+    last = value;
+    ends[runs++] = sum += value;
+  }
+  return ends.slice(0, runs);
+}
+
+/**
+ * [0, 0, 0, 0] where nothing is inside.
+ * @param {Int32Array} ends
+ * @param {number} height
+ * @returns {Box}
+ */
+function boxOf(ends, height) {
+  let x0 = Infinity, y0 = Infinity, x1 = 0, y1 = 0;
+  for (let run = 1; run < ends.length; run += 2) {
+    const first = ends[run - 1], last = ends[run] - 1;
+    if (last < first) continue;
+    const left = Math.floor(first / height), right = Math.floor(last / height);
+    x0 = Math.min(x0, left);
+    x1 = right + 1;
+    y0 = left < right ? 0 : Math.min(y0, first - left * height);
+    y1 = left < right ? height : Math.max(y1, last - right * height + 1);
+  }
+  return x1 ? [x0, y0, x1, y1] : [0, 0, 0, 0];
+}
+
+/**
+ * Where runs end, as positions in the column-major frame; zeros first, then ones, in turn.
+ * @param {Mask} mask
+ * @returns {Int32Array}
+ */
+export function runEnds(mask) {
+  return runsOf(mask).ends;
+}
+
+/**
+ * 1 inside and 0 outside, row by row, for the frame shrunk or enlarged to width x height: a pixel is
+ * what lies under its middle.
+ * @param {Mask} mask
+ * @param {number} width
+ * @param {number} height
+ */
 export function sample(mask, width, height) {
+  return sampleWindow(mask, width, height, [0, 0, width, height]);
+}
+
+/**
+ * The part of `sample` in a window, which may be larger than the frame and holds all that is inside.
+ * @param {Mask} mask
+ * @param {number} width
+ * @param {number} height
+ * @param {Box} window
+ */
+function sampleWindow(mask, width, height, [left, top, right, bottom]) {
+  const stride = right - left;
+  const inside = new Uint8Array(stride * (bottom - top));
   const [fullHeight, fullWidth] = mask.size;
-  const ends = runEnds(mask);
-  const inside = new Uint8Array(width * height);
-  let run = 0;
-  // Both loops go up, so positions do too and the runs are passed through once.
-  for (let x = 0; x < width; x++) {
-    const column = Math.floor(((x + 0.5) * fullWidth) / width) * fullHeight;
-    for (let y = 0; y < height; y++) {
-      const position = column + Math.floor(((y + 0.5) * fullHeight) / height);
-      while (run < ends.length && ends[run] <= position) run++;
-      inside[y * width + x] = run & 1;
+  const { ends, box } = runsOf(mask);
+  const rows = firstAtOrAfter(fullHeight, height), columns = firstAtOrAfter(fullWidth, width);
+  let run = 1;
+  for (let x = columns[box[0]]; x < columns[box[2]]; x++) {
+    const start = Math.floor(((x + 0.5) * fullWidth) / width) * fullHeight;
+    // A run may reach into the next column, so the search goes on at the last one that began here.
+    while (run < ends.length && ends[run] <= start) run += 2;
+    for (let one = run; one < ends.length && ends[one - 1] < start + fullHeight; one += 2) {
+      const first = rows[Math.max(ends[one - 1] - start, 0)] - top;
+      const end = (rows[Math.min(ends[one] - start, fullHeight)] - top) * stride;
+      for (let at = first * stride + x - left; at < end; at += stride) inside[at] = 1;
     }
   }
   return inside;
 }
 
-/** A canvas of width x height with the mask filled in one colour. */
-function stencil(mask, width, height, colour) {
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(width, height);
-  sample(mask, width, height).forEach((one, i) => { image.data[4 * i + 3] = 255 * one; });
-  context.putImageData(image, 0, 0);
-  context.globalCompositeOperation = "source-in";
-  context.fillStyle = colour;
-  context.fillRect(0, 0, width, height);
-  return canvas;
+/**
+ * For each place along `full` pixels, and the end, the first of `count` pixels whose middle lies there
+ * or after.
+ * @param {number} full
+ * @param {number} count
+ */
+function firstAtOrAfter(full, count) {
+  const first = new Int32Array(full + 1).fill(count);
+  for (let at = count - 1; at >= 0; at--) first[Math.floor(((at + 0.5) * full) / count)] = at;
+  for (let place = full - 1; place >= 0; place--) first[place] = Math.min(first[place], first[place + 1]);
+  return first;
 }
 
-/** A ring around the mask: the stencil pushed outwards in all directions, less the stencil. */
-function ring(shape, radius, colour) {
-  const canvas = new OffscreenCanvas(shape.width, shape.height);
-  const context = canvas.getContext("2d");
-  for (let step = 0; step < 16; step++) {
-    const angle = (step * Math.PI) / 8;
-    context.drawImage(shape, radius * Math.cos(angle), radius * Math.sin(angle));
-  }
-  context.globalCompositeOperation = "source-in";
-  context.fillStyle = colour;
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.globalCompositeOperation = "destination-out";
-  context.drawImage(shape, 0, 0);
-  return canvas;
-}
-
-/** Everything but the region darkened, the region outlined; a small one gets a frame around it. */
-export function drawRegion(canvas, { mask, box }, width, height) {
-  canvas.width = width;
-  canvas.height = height;
-  const context = canvas.getContext("2d");
-  const shape = stencil(mask, width, height, EDGE);
-  const line = Math.max(1.5, Math.max(width, height) / 130);
-  context.fillStyle = DIM;
-  context.fillRect(0, 0, width, height);
-  context.globalCompositeOperation = "destination-out";
-  context.drawImage(shape, 0, 0);
-  context.globalCompositeOperation = "source-over";
-  context.drawImage(ring(shape, line * 1.6, HALO), 0, 0);
-  context.drawImage(ring(shape, line, EDGE), 0, 0);
-  frameSmall(context, box, mask.size, line);
-  // A region that fills the picture has nothing outside to be seen by.
-  const [x0, y0, x1, y1] = box;
-  if (x0 === 0 && y0 === 0 && x1 === mask.size[1] && y1 === mask.size[0]) {
-    context.strokeStyle = EDGE;
-    context.lineWidth = 2 * line;
-    context.strokeRect(0, 0, width, height);
-  }
-}
-
-function frameSmall(context, [x0, y0, x1, y1], [fullHeight, fullWidth], line) {
-  const { width, height } = context.canvas;
-  const scale = width / fullWidth;
-  const longer = Math.max(x1 - x0, y1 - y0) * scale;
-  if (longer > 0.12 * Math.max(width, height)) return;
-  const x = ((x0 + x1) / 2) * scale, y = (((y0 + y1) / 2) * height) / fullHeight;
-  const reach = longer / 2 + 0.05 * Math.max(width, height);
-  for (const [colour, thickness] of [[HALO, 2.6 * line], [EDGE, 1.2 * line]]) {
-    context.strokeStyle = colour;
-    context.lineWidth = thickness;
-    context.beginPath();
-    context.arc(x, y, reach, 0, 2 * Math.PI);
-    context.stroke();
-  }
-}
-
-/** Every region tinted and outlined in a colour of its own, large ones first. */
-export function drawAll(canvas, segments, width, height) {
-  canvas.width = width;
-  canvas.height = height;
-  const context = canvas.getContext("2d");
-  const ordered = [...segments].sort((a, b) => b.area - a.area);
-  ordered.forEach(({ mask }, number) => {
-    const colour = PALETTE[number % PALETTE.length];
-    const shape = stencil(mask, width, height, colour);
-    context.globalAlpha = 0.3;
-    context.drawImage(shape, 0, 0);
-    context.globalAlpha = 1;
-    context.drawImage(ring(shape, Math.max(1.5, width / 400), colour), 0, 0);
-  });
-}
-
-/** The smallest region under a point, given as shares of width and height; undefined for none. */
-export function regionAt(segments, shareX, shareY) {
-  return [...segments].sort((a, b) => a.area - b.area).find(({ mask }) => {
-    const [height, width] = mask.size;
-    const position = Math.floor(shareX * width) * height + Math.floor(shareY * height);
-    return runEnds(mask).findIndex((end) => end > position) % 2 === 1;
-  });
-}
-
-/** Every region under a point, the smallest first; the point is given as shares of width and height. */
-export function regionsAt(segments, shareX, shareY) {
-  return segments.filter(({ mask }) => {
-    const [height, width] = mask.size;
-    const position = Math.floor(shareX * width) * height + Math.floor(shareY * height);
-    const ends = runEnds(mask);
-    let low = 0, high = ends.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (ends[middle] > position) high = middle; else low = middle + 1;
+/**
+ * The outline of a mask on width x height pixels: closed loops through the middles of the edges
+ * between inside and outside, holes the other way round, so that it can be stroked, filled, clipped
+ * with and dimmed around. Empty where no pixel's middle is inside.
+ * @param {Mask} mask
+ * @param {number} width
+ * @param {number} height
+ */
+export function outline(mask, width, height) {
+  const path = new Path2D();
+  const [fullHeight, fullWidth] = mask.size;
+  const [x0, y0, x1, y1] = runsOf(mask).box;
+  const rows = firstAtOrAfter(fullHeight, height), columns = firstAtOrAfter(fullWidth, width);
+  // With a pixel of outside all around.
+  const left = columns[x0] - 1, top = rows[y0] - 1, right = columns[x1] + 1, bottom = rows[y1] + 1;
+  const inside = sampleWindow(mask, width, height, [left, top, right, bottom]);
+  const stride = right - left;
+  const started = new Uint8Array(inside.length);
+  for (let at = stride; at < inside.length - stride; at++) {
+    if (inside[at] && !inside[at - stride] && !started[at]) {
+      follow(at, left, top, stride, inside, started, path);
     }
-    return low % 2 === 1;
-  }).sort((a, b) => a.area - b.area);
+  }
+  return path;
+}
+
+/**
+ * Goes once around from the upper edge of a pixel, the inside on the right; pixels that touch at a
+ * corner alone stay apart. Upper edges on the way are marked, so that no loop is gone twice.
+ *
+ * A corner has the number of the pixel to its lower right.
+ * @param {number} start
+ * @param {number} left
+ * @param {number} top
+ * @param {number} stride
+ * @param {Uint8Array} inside
+ * @param {Uint8Array} started
+ * @param {Path2D} path
+ */
+function follow(start, left, top, stride, inside, started, path) {
+  // East, south, west, north: a step, and from where it ends what lies ahead to the left and right.
+  const steps = [1, stride, -1, -stride];
+  const onLeft = [-stride, 0, -1, -stride - 1], onRight = [0, -1, -stride - 1, -stride];
+  let corner = start, direction = 0, before = -1;
+  do {
+    if (direction === 0) started[corner] = 1;
+    const next = corner + steps[direction];
+    let turned = direction;
+    if (!inside[next + onRight[direction]]) turned = (direction + 1) % 4;
+    else if (inside[next + onLeft[direction]]) turned = (direction + 3) % 4;
+    // Of a straight stretch the first edge and the last.
+    if (before !== direction || turned !== direction) {
+      const x = left + ((corner % stride) + (next % stride)) / 2;
+      const y = top + (Math.floor(corner / stride) + Math.floor(next / stride)) / 2;
+      if (before < 0) path.moveTo(x, y);
+      else path.lineTo(x, y);
+    }
+    corner = next;
+    before = direction;
+    direction = turned;
+  } while (corner !== start || direction !== 0);
+  path.closePath();
+}
+
+/**
+ * All regions at a point of the upright image, the smallest first; none outside of it.
+ * @template {Pick<Segment, "area" | "box" | "mask">} Region
+ * @param {readonly Region[]} segments
+ * @param {number} x in pixels from the left, fractions too
+ * @param {number} y in pixels from the top
+ * @returns {Region[]}
+ */
+export function regionsAt(segments, x, y) {
+  const column = Math.floor(x), row = Math.floor(y);
+  return segments
+    .filter(({ box, mask }) => {
+      const [x0, y0, x1, y1] = box;
+      if (column < x0 || column >= x1 || row < y0 || row >= y1) return false;
+      return runAt(runEnds(mask), column * mask.size[0] + row) % 2 === 1;
+    })
+    .sort((a, b) => a.area - b.area);
+}
+
+/**
+ * The run that holds a position: the first that ends after it.
+ * @param {Int32Array} ends
+ * @param {number} position
+ */
+function runAt(ends, position) {
+  let low = 0, high = ends.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ends[middle] > position) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

@@ -1,7 +1,7 @@
 // Regions drawn over a picture: outlined with a halo, the rest dimmed. Many cards share the time that
 // is left of a frame.
 
-import { sample } from "./masks.js";
+import { outline } from "./masks.js";
 
 export const EDGE = "#ffb000"; // legible on pictures and on both themes, with its halo
 const HALO = "rgba(0, 0, 0, 0.75)";
@@ -11,34 +11,6 @@ const MOST_PX = 1400; // of a side that is drawn
 const SMALL = 0.09; // of the longer side: smaller regions get a ring around them
 
 /** @typedef {import("./results.js").Region} Region */
-
-/** A canvas with the mask filled in one colour. @param {Region["mask"]} mask @param {number} width @param {number} height */
-function stencil(mask, width, height) {
-  const canvas = new OffscreenCanvas(width, height);
-  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const image = context.createImageData(width, height);
-  const inside = sample(mask, width, height), words = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < inside.length; i++) if (inside[i]) words[i] = 0xffffffff;
-  context.putImageData(image, 0, 0);
-  return canvas;
-}
-
-/** A ring around a shape: the shape pushed outwards in all directions, less the shape.
- * @param {OffscreenCanvas} shape @param {number} radius @param {string} colour */
-function ring(shape, radius, colour) {
-  const canvas = new OffscreenCanvas(shape.width, shape.height);
-  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  for (let step = 0; step < 16; step++) {
-    const angle = (step * Math.PI) / 8;
-    context.drawImage(shape, radius * Math.cos(angle), radius * Math.sin(angle));
-  }
-  context.globalCompositeOperation = "source-in";
-  context.fillStyle = colour;
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.globalCompositeOperation = "destination-out";
-  context.drawImage(shape, 0, 0);
-  return canvas;
-}
 
 /**
  * Draw regions into a canvas of width x height pixels. The first is outlined strongest.
@@ -52,21 +24,28 @@ export function drawRegions(canvas, regions, { width, height, line = 2, dim = tr
   canvas.width = Math.max(1, Math.round(width * shrink));
   canvas.height = Math.max(1, Math.round(height * shrink));
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const shapes = regions.map(({ mask }) => stencil(mask, canvas.width, canvas.height));
+  const paths = regions.map(({ mask }) => outline(mask, canvas.width, canvas.height));
+  context.lineJoin = "round";
   if (dim) {
     context.fillStyle = DIM;
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.globalCompositeOperation = "destination-out";
-    for (const shape of shapes) context.drawImage(shape, 0, 0);
+    for (const path of paths) context.fill(path);
     context.globalCompositeOperation = "source-over";
   }
-  for (let i = shapes.length - 1; i >= 0; i--) {
+  for (let i = paths.length - 1; i >= 0; i--) {
     const thick = (i ? 0.6 : 1) * line * shrink;
-    context.drawImage(ring(shapes[i], thick * 1.7, HALO), 0, 0);
-    context.drawImage(ring(shapes[i], thick, EDGE), 0, 0);
+    for (const [colour, width] of strokes(thick)) {
+      context.strokeStyle = colour;
+      context.lineWidth = width;
+      context.stroke(paths[i]);
+    }
     frameEdges(context, regions[i], thick);
   }
 }
+
+/** A halo, and the line over it. @param {number} line @returns {[string, number][]} */
+const strokes = (line) => [[HALO, 2.6 * line], [EDGE, 1.4 * line]];
 
 /** What an outline cannot show: a region that fills the picture, and one too small to be seen.
  * @param {CanvasRenderingContext2D} context @param {Region} region @param {number} line */
@@ -87,7 +66,7 @@ function frameEdges(context, { box: [x0, y0, x1, y1], mask: { size: [fullHeight,
   if (longer > SMALL * Math.max(width, height)) return;
   const x = ((x0 + x1) / 2) * scale, y = (((y0 + y1) / 2) * height) / fullHeight;
   const reach = longer / 2 + 0.04 * Math.max(width, height);
-  for (const [colour, thickness] of /** @type {[string, number][]} */ ([[HALO, 2.4 * line], [EDGE, 1.1 * line]])) {
+  for (const [colour, thickness] of strokes(line)) {
     stroke(colour, thickness, () => context.arc(x, y, reach, 0, 2 * Math.PI));
   }
 }

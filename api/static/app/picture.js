@@ -102,9 +102,9 @@ export class PictureView extends Component {
   /** Go to the answer before or after. @param {number} step */
   async turn(step) {
     const results = resultsOf(this.props.now), to = this.place() + step;
-    if (to >= results.items.length && results.open) await results.more();
+    if (to >= results.shown && results.open) await results.more();
     const item = results.items[to];
-    if (item && to >= 0) openPicture(item.image, item.regions[0]?.segment_id ?? 0);
+    if (item && to >= 0 && to < results.shown) openPicture(item.image, item.regions[0]?.segment_id ?? 0);
   }
 
   /** @param {Region} region */
@@ -215,7 +215,7 @@ export class PictureView extends Component {
 
   /** @param {any} props @param {any} state */
   render({ now, mayWrite }, { image, segments, problem, tool, level, prompt, masks, candidate, asking }) {
-    const { chosen } = this, at = this.place(), { items } = resultsOf(now);
+    const { chosen } = this, at = this.place(), results = resultsOf(now), { shown, open } = results;
     const name = image ? nameOf(image.paths[0]) : "Picture";
     const ordered = this.bySize(), names = ordered.length === 3 ? MEANT : ordered.map((_, i) => String(i + 1));
     return html`<div id="picture" role="dialog" aria-modal="true" aria-label=${name} tabindex="-1" ref=${this.root}>
@@ -227,17 +227,17 @@ export class PictureView extends Component {
             onChange=${(/** @type {string} */ value) => this.setState({ candidate: Number(value) })} />`
             : html`<span class="pair"><${IconButton} icon="minus" label="A part of it ([)" onClick=${() => this.level(-1)} /><span>part · whole</span>
               <${IconButton} icon="plus" label="What holds it (])" onClick=${() => this.level(1)} /></span>`}
-          <span class="pair"><${IconButton} icon="minus" label="Zoom out (-)" onClick=${() => this.viewer.current?.zoom(1 / 1.5)} /><span>zoom</span>
+          <span class="pair zoom"><${IconButton} icon="minus" label="Zoom out (-)" onClick=${() => this.viewer.current?.zoom(1 / 1.5)} /><span>zoom</span>
             <${IconButton} icon="plus" label="Zoom in (+)" onClick=${() => this.viewer.current?.zoom(1.5)} />
             <${IconButton} icon="whole" label="The whole picture (0)" onClick=${() => this.viewer.current?.zoomOut()} /></span>
-          ${items.length && at >= 0 ? html`<span class="quiet">${(at + 1).toLocaleString("en")} of ${(resultsOf(now).total ?? items.length).toLocaleString("en")}</span>` : null}
+          ${at >= 0 && at < shown ? html`<span class="quiet">${(at + 1).toLocaleString("en")} of ${(results.total ?? shown).toLocaleString("en")}${open && results.total === null ? "+" : ""}</span>` : null}
         </div>
         ${image ? html`<${Viewer} key=${image.image_id} ref=${this.viewer} image=${image} segments=${segments} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
           name=${name} onChoose=${(/** @type {Region} */ region) => this.choose(region)} onLevel=${(/** @type {number} */ step) => this.level(step)}
           onPoint=${(/** @type {[number, number, 0 | 1, boolean]} */ ...where) => this.point(...where)}
           onBox=${(/** @type {Prompt["box"]} */ box) => this.ask({ points: [], labels: [], box })} />` : html`<div class="frame"></div>`}
         ${at > 0 ? html`<${IconButton} class="before" icon="before" label="The one before (Left)" onClick=${() => this.turn(-1)} />` : null}
-        ${at >= 0 && (at + 1 < items.length || resultsOf(now).open) ? html`<${IconButton} class="after" icon="after" label="The next one (Right)" onClick=${() => this.turn(1)} />` : null}
+        ${at >= 0 && (at + 1 < shown || open) ? html`<${IconButton} class="after" icon="after" label="The next one (Right)" onClick=${() => this.turn(1)} />` : null}
         <p class="hint" role="status">${problem || (asking ? "Cutting it out …" : tool === "cut"
           ? "Click a thing or drag a box; Shift and a click add to it, Alt and a click take away." : "Click a thing to choose it; where none is outlined, it is cut out afresh.")}</p>
         ${image && segments.length ? this.strip(image) : null}

@@ -2,7 +2,7 @@
 // one goes back and forth.
 
 import { asks, question } from "./address.js";
-import { isAbort, post, Refusal } from "./api.js";
+import { call, isAbort, post, Refusal } from "./api.js";
 import { browseBody, sceneBody, searchBody } from "./request.js";
 import { LIKELY_FROM, month } from "./sayings.js";
 
@@ -89,11 +89,19 @@ export class Results {
     /** @type {Set<string>} */
     this.keys = new Set();
     this.month = "";
+    /** How many judged regions are in the library no more. */
+    this.gone = 0;
+    this.version = 0;
   }
 
   /** Where there is more, and it is wanted: what is likely, or what was asked for all the same. */
   get open() {
     return !this.done && !this.problem && (this.query.all || this.doubtfulFrom < 0);
+  }
+
+  /** How many items are shown: what may be chance stays folded until it is asked for. */
+  get shown() {
+    return this.query.all || this.doubtfulFrom < 0 ? this.items.length : this.doubtfulFrom;
   }
 
   tell() {
@@ -123,7 +131,7 @@ export class Results {
     const { query } = this, options = { signal: this.stop.signal };
     if (query.things.length) return this.takeScenes(await post("v1/search/scene", sceneBody(query, SCENES), options));
     if (asks(query)) {
-      const answer = await post("v1/search", searchBody(query, { limit, cursor: this.cursor }), options);
+      const answer = await this.search({ limit, cursor: this.cursor }, options);
       this.message = answer.message;
       this.seconds ??= answer.seconds;
       this.relevance = answer.relevance;
@@ -139,6 +147,33 @@ export class Results {
     const answer = await post("v1/browse", browseBody(query, { limit, cursor: this.cursor }), options);
     this.total = answer.total;
     this.take(answer.images.map((/** @type {any} */ image) => this.pictureItem(image)), answer.next_cursor);
+  }
+
+  /**
+   * The answer to the question; what was said of regions that are gone meanwhile counts no more.
+   * @param {{limit: number, cursor: string | null}} page
+   * @param {RequestInit} options
+   */
+  async search(page, options) {
+    const ask = () => post("v1/search", searchBody(this.query, page), options);
+    try {
+      return await ask();
+    } catch (problem) {
+      const judged = [...this.query.like, ...this.query.unlike];
+      if (!(problem instanceof Refusal) || problem.code !== "not_found_error" || !judged.length) throw problem;
+      const gone = new Set();
+      for (const id of judged) {
+        await call(`v1/segments/${id}`, options).catch((refusal) => {
+          if (!(refusal instanceof Refusal) || refusal.status !== 404) throw refusal;
+          gone.add(id);
+        });
+      }
+      if (!gone.size) throw problem;
+      const left = (/** @type {number[]} */ ids) => ids.filter((id) => !gone.has(id));
+      this.query = { ...this.query, like: left(this.query.like), unlike: left(this.query.unlike) };
+      this.gone = gone.size;
+      return ask();
+    }
   }
 
   /** @param {any} image @returns {Item} */
@@ -196,19 +231,28 @@ export class Results {
 
 /** @type {Map<string, Results>} */
 const kept = new Map();
-/** What the server's version of the library was when lists were made. */
-let version = 0;
+let version = 0; // how often the library has changed while the page is open
 
-/** The library has changed: lists are asked for anew when they are next shown. */
+/** The library has changed: lists are asked for anew when they are next shown from the top. */
 export function forget() {
   version++;
-  kept.clear();
 }
 
-/** The list of a query, as it was left where it is still there. @param {Query} query */
-export function resultsOf(query) {
-  const key = `${version} ${question(query)}`;
-  const found = kept.get(key) ?? new Results(query);
+/** Whether the library has changed since a list was made. @param {Results} results */
+export const isStale = (results) => results.version !== version;
+
+/**
+ * The list of a query, as it was left where it is still there.
+ * @param {Query} query
+ * @param {{fresh?: boolean}} [how] `fresh`: not one from before the library changed
+ */
+export function resultsOf(query, { fresh = false } = {}) {
+  const key = question(query);
+  let found = kept.get(key);
+  if (!found || (fresh && isStale(found))) {
+    found = new Results(query);
+    found.version = version;
+  }
   kept.delete(key);
   kept.set(key, found);
   for (const [old, results] of kept) {
@@ -218,4 +262,3 @@ export function resultsOf(query) {
   }
   return found;
 }
-

@@ -179,7 +179,7 @@ export class Viewer extends Component {
 
   /** The region that a place means, at the level that is set. @param {{x: number, y: number}} pixel */
   regionAt({ x, y }) {
-    const under = regionsAt(this.props.segments, x / this.picture.width, y / this.picture.height);
+    const under = regionsAt(this.props.segments, x, y);
     return under[Math.min(this.props.level, under.length - 1)] ?? null;
   }
 
