@@ -23,7 +23,8 @@ from segsearch.core.query import (
     TextTerm,
     VectorTerm,
 )
-from segsearch.core.types import Box, Hit, Image, IngestReport, Mask, Segment, Status
+from segsearch.core.status import Status
+from segsearch.core.types import Box, Hit, Image, IngestReport, Mask, Segment
 from segsearch.core.version import __version__ as __version__
 
 if TYPE_CHECKING:

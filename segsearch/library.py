@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import math
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
 
 from segsearch.core.errors import LibraryMissingError, NotFoundError, QueryError
 from segsearch.core.mix import Mix
 from segsearch.core.names import check_tag
 from segsearch.core.query import (
-    MAX_LIMIT,
     MIN_RELEVANCE,
     Pointed,
     Query,
@@ -28,8 +23,11 @@ from segsearch.core.query import (
     TextTerm,
 )
 from segsearch.core.settings import Settings
-from segsearch.core.types import Hit, IngestReport, Job, JobState, Recipe, Status
+from segsearch.core.status import Status
+from segsearch.core.types import Hit, IngestReport, Job, Recipe
 from segsearch.export.caption_pack import RegionSources
+from segsearch.ingest.jobs import Jobs
+from segsearch.ingest.overview import Overview
 from segsearch.ingest.run import BY_HAND, IndexOptions, Ingest, Report, RunMode
 from segsearch.ingest.uploads import Uploads
 from segsearch.media.decode import Limits
@@ -50,10 +48,8 @@ from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.synced import IndexReport, SyncedIndex
 from segsearch.storage.maintenance import Maintenance
-from segsearch.storage.owners import with_real_state
 from segsearch.storage.pictures import StoredPictures
 
-FOOTPRINT_SECONDS = 60  # a library of many uploads takes a while to walk, and pages ask often
 USUAL_LIMIT = 100  # regions that answer words, when nobody says how many
 
 
@@ -78,7 +74,8 @@ class SegSearch:
     """One library: a catalog, an index that follows it, and the models that fill both.
 
     `catalog` holds images, segments, tags, collections and captions; `pictures` reads their files;
-    `uploads` takes pictures as bytes; `ingest` indexes what waits; `maintenance` verifies, repairs,
+    `uploads` takes pictures as bytes; `ingest` indexes what waits; `runs` tells of jobs, cancels
+    and resumes them, and tries pictures again; `maintenance` verifies, repairs,
     prunes, backs up and restores. Use as a context manager, or call `close`. Calls may come from
     several threads.
     """
@@ -99,7 +96,8 @@ class SegSearch:
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(catalog, index, self.pictures, models_of, settings)
         self._engine = SearchEngine(catalog, index, self._vectors)
-        self._footprint = (-math.inf, 0)  # when it was measured, and bytes
+        self.runs = Jobs(catalog)
+        self._overview = Overview(settings, catalog, index, models_of)
 
     def __enter__(self) -> SegSearch:
         return self
@@ -296,47 +294,18 @@ class SegSearch:
         return active[1] if active else None
 
     def status(self) -> Status:
-        """Counts over the whole library; loads no model."""
-        recipe = self.recipe()
-        return Status(
-            **cast(Any, self.catalog.counts()),
-            preset=recipe.preset if recipe else None,
-            bytes=self._folder_bytes(),
-            library=str(self.settings.library),
-            recipe=recipe.fingerprint if recipe else None,
-            schema=self.catalog.schema(),
-            jobs=tuple(self.jobs(running=True)),
-        )
-
-    def _folder_bytes(self) -> int:
-        """Bytes of the library's folder; looked up again when the last look is a minute old."""
-        measured, size = self._footprint
-        if time.monotonic() - measured > FOOTPRINT_SECONDS:
-            size = 0
-            for file in self.settings.library.rglob("*"):
-                with suppress(FileNotFoundError):  # gone since it was listed
-                    size += file.stat().st_size if file.is_file() else 0
-            self._footprint = time.monotonic(), size
-        return size
+        """Counts over the whole library, who fills it, and what is wrong; loads nothing."""
+        return self._overview.status()
 
     def jobs(
         self, *, before: int | None = None, limit: int = 50, running: bool = False
     ) -> list[Job]:
-        """Runs that fill the library, newest first; those `before` an id, or only running ones.
-
-        One whose process has died counts as lost.
-        """
-        if not 1 <= limit <= MAX_LIMIT:
-            raise QueryError(f"The limit is {limit}, expected 1 to {MAX_LIMIT}.")
-        jobs = map(with_real_state, self.catalog.jobs(before=before, limit=limit, running=running))
-        return [job for job in jobs if not running or job.state is JobState.RUNNING]
+        """Runs that fill the library, as `Jobs.page`."""
+        return self.runs.page(before=before, limit=limit, running=running)
 
     def job(self, job_id: int) -> Job:
         """One job; NotFoundError when there is none of this id."""
-        jobs = self.catalog.jobs(job_id=job_id)
-        if not jobs:
-            raise NotFoundError(f"There is no job {job_id} in the library.")
-        return with_real_state(jobs[0])
+        return self.runs.get(job_id)
 
     def _recipe_in_use(self) -> tuple[int, Recipe]:
         active = self.catalog.active_recipe()

@@ -30,6 +30,8 @@ from segsearch_api.openapi import (
     refusals,
 )
 from segsearch_api.schemas.images import ImagePage, SegmentList, TagsRequest
+from segsearch_api.schemas.jobs import RetryRequest
+from segsearch_api.schemas.library import Changed
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 ImageId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[31])]
@@ -61,6 +63,17 @@ def list_images(
     images = library.catalog.images(after=after, limit=limit, state=state, collection=collection)
     following = images[-1].id if len(images) == limit else None
     return {"images": [ImageDocument.of(image) for image in images], "next_after": following}
+
+
+@router.post(
+    "/retry", response_model=Changed, responses=refusals(INVALID, BODY_TOO_LARGE, READ_ONLY)
+)
+def retry_images(body: RetryRequest, library: LibraryDep) -> dict[str, int]:
+    """Let images wait again that failed or were quarantined, with nothing held against them.
+
+    Others are passed by. Workers that pause go on.
+    """
+    return {"changed": library.runs.retry(body.image_ids)}
 
 
 @router.get("/{image_id}", response_model=ImageDocument, responses=refusals(NOT_FOUND, INVALID))

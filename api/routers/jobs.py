@@ -1,4 +1,5 @@
-"""What fills the library: runs by id, newest first, and as a stream of events."""
+"""What fills the library: runs by id, newest first, and as a stream of events; what they passed
+over; to end one, and to go on."""
 
 from __future__ import annotations
 
@@ -13,18 +14,20 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
-from segsearch.core.errors import NotFoundError, OverloadError, SegSearchError
+from segsearch.core.errors import ConflictError, NotFoundError, OverloadError, SegSearchError
 from segsearch.core.query import MAX_LIMIT
 from segsearch.core.types import MAX_ID
 from segsearch.library import SegSearch
 from segsearch_api.deps import LibraryDep, Shared, SharedDep
 from segsearch_api.errors import problem_of
 from segsearch_api.middleware.auth import STILL_ALLOWED
-from segsearch_api.openapi import INVALID, OVERLOADED, refusals
-from segsearch_api.schemas.library import JobDocument, JobPage
+from segsearch_api.openapi import INVALID, OVERLOADED, READ_ONLY, refusals
+from segsearch_api.schemas.jobs import JobDocument, JobPage, Resumed, SkippedList
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 NO_JOB = problem_of(NotFoundError("There is no job 9000 in the library."))
+HAS_ENDED = problem_of(ConflictError("The job 12 has ended already: there is nothing to cancel."))
+JobId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[12])]
 LOOK_SECONDS = 1.0
 SHUTDOWN_LOOKS = 5  # for each look at the jobs
 SILENCE_SECONDS = 15.0  # proxies close a connection over which nothing comes
@@ -65,11 +68,44 @@ async def stream_jobs(request: Request, shared: SharedDep) -> StreamingResponse:
 
 
 @router.get("/{job_id}", response_model=JobDocument, responses=refusals(NO_JOB, INVALID))
-def read_job(
-    job_id: Annotated[int, Path(ge=1, le=MAX_ID, examples=[12])], library: LibraryDep
-) -> dict[str, Any]:
+def read_job(job_id: JobId, library: LibraryDep) -> dict[str, Any]:
     """One run; it stays after it has ended."""
     return asdict(library.job(job_id))
+
+
+@router.get("/{job_id}/skipped", response_model=SkippedList, responses=refusals(NO_JOB, INVALID))
+def list_skipped(
+    job_id: JobId,
+    library: LibraryDep,
+    after: Annotated[int, Query(ge=0, le=MAX_ID, description="The last page's next_after.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 100,
+) -> dict[str, Any]:
+    """Files that a run passed over, with the reasons, a page at a time, while it runs, too."""
+    page = library.runs.skipped(job_id, after=after, limit=limit)
+    rows = [asdict(row) for row in page.rows]
+    return {"skipped": rows, "next_after": page.next_after, "report": page.report}
+
+
+@router.post(
+    "/{job_id}/cancel",
+    status_code=202,
+    response_model=JobDocument,
+    responses=refusals(NO_JOB, HAS_ENDED, INVALID, READ_ONLY),
+)
+def cancel_job(job_id: JobId, library: LibraryDep) -> dict[str, Any]:
+    """Ask a run to stop after the pictures under way, in whichever process it is.
+
+    It ends as `stopped`, and nothing is lost: what waits still waits. Workers pause until
+    `POST /v1/jobs/resume`, an upload, pictures that are to be tried again, or until one is started.
+    """
+    return asdict(library.runs.cancel(job_id))
+
+
+@router.post("/resume", status_code=202, response_model=Resumed, responses=refusals(READ_ONLY))
+def resume_jobs(library: LibraryDep) -> dict[str, bool]:
+    """Let workers go on that pause since a run was cancelled."""
+    library.runs.resume()
+    return {"resumed": True}
 
 
 async def _events(shared: Shared, is_allowed: Callable[[], bool]) -> AsyncIterator[str]:

@@ -11,7 +11,8 @@ from segsearch.models.loading import is_here
 from segsearch.models.presets import PRESETS
 from segsearch_api.deps import LibraryDep
 from segsearch_api.openapi import refusals
-from segsearch_api.schemas.library import ModelsDocument, StatsDocument, StatusDocument
+from segsearch_api.schemas.jobs import StatusDocument
+from segsearch_api.schemas.library import ModelsDocument, StatsDocument
 
 router = APIRouter()
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
-from pydantic.dataclasses import dataclass
 
 from segsearch.core.fields import Id, Share, strict
 from segsearch.core.names import NAME
 from segsearch.core.query import MAX_LIMIT, MAX_TEXT_CHARACTERS, MIN_RELEVANCE
-from segsearch.core.types import Job, Status
 from segsearch.export.documents import (
     EXAMPLE_IMAGE,
     EXAMPLE_MASK,
@@ -30,63 +28,6 @@ KEY: dict[str, Any] = {
 }  # fmt: skip
 PROMPT: dict[str, Any] = {"image_id": 31, "points": [[120.5, 200]], "labels": [1]}
 RING = [[37, 60], [211, 60], [211, 302], [37, 302]]
-JOB: dict[str, Any] = {
-    "id": 12,
-    "kind": "index",
-    "state": "running",
-    "preset": "demo",
-    "paths": ["/pictures"],
-    "total": 48,
-    "done": 17,
-    "segments": 311,
-    "skipped": 1,
-    "current": "/pictures/a.jpg",
-    "error": None,
-    "report": "reports/job-000012.jsonl",
-    "owner": "host:4711:182341",
-    "started_at": "2026-01-31T12:00:00.000+00:00",
-    "updated_at": "2026-01-31T12:00:41.250+00:00",
-    "finished_at": None,
-}
-STATUS: dict[str, Any] = {
-    "images": 48,
-    "segments": 913,
-    "pending": 0,
-    "failed": 0,
-    "quarantined": 0,
-    "near_duplicates": 2,
-    "missing": 0,
-    "excluded": 0,
-    "preset": "demo",
-    "bytes": 4180212,
-    "library": "/library",
-    "recipe": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
-    "schema": "0006",
-    "jobs": [],
-}
-
-
-@dataclass(frozen=True, config=strict(JOB))
-class JobDocument(Job):
-    """One run that fills the library."""
-
-
-@dataclass(frozen=True, config=strict(STATUS))
-class StatusDocument(Status):
-    """Counts over the library."""
-
-    jobs: Annotated[tuple[JobDocument, ...], Field(description="Runs under way, newest first.")]
-
-
-class JobPage(BaseModel):
-    """Runs, newest first."""
-
-    model_config = strict({"jobs": [JOB], "next_before": None})
-
-    jobs: list[JobDocument]
-    next_before: int | None = Field(
-        description="Pass it as `before` for older ones; null at the end."
-    )
 
 
 class Health(BaseModel):

@@ -25,7 +25,8 @@ from segsearch.core.plain import plain_text
 
 if TYPE_CHECKING:
     from segsearch.core.query import SceneAnswer
-    from segsearch.core.types import IngestReport, Status
+    from segsearch.core.status import IndexGlance, Status
+    from segsearch.core.types import IngestReport, Job
     from segsearch.export.captioning import CaptionReport
     from segsearch.ingest.run import Report
     from segsearch.ingest.worker import Step
@@ -194,12 +195,35 @@ def scene_table(console: Console, answer: SceneAnswer) -> None:
 
 
 def status_table(console: Console, status: Status) -> None:
-    """Counts of a library."""
+    """Counts of a library, who fills it, and below them what is wrong with it, and what helps."""
     table = Table(show_header=False)
-    jobs = [f"{job.kind} {job.id}: {job.done} of {job.total} pictures" for job in status.jobs]
-    for name, value in (asdict(status) | {"jobs": ", ".join(jobs) or "none"}).items():
-        table.add_row(name, escape(str(value)))
+    disk = status.disk
+    holders = [f"{one.who}: {one.pictures} pictures" for one in status.workers]
+    said = {
+        "jobs": ", ".join(map(_job_line, status.jobs)) or "none",
+        "disk": f"{disk.free_bytes / 1e9:.1f} GB free of {disk.total_bytes / 1e9:.1f} GB",
+        "workers": ", ".join(holders) or "none",
+        "index": "none" if status.index is None else _index_line(status.index),
+    }
+    for name, value in (asdict(status) | said).items():
+        if name != "problems":
+            table.add_row(name, escape(str(value)))
     console.print(table)
+    for problem in status.problems:
+        text = f"{problem.severity.value}: {problem.what} {problem.fix}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _job_line(job: Job) -> str:
+    stage = f", {job.stage.value.replace('_', ' ')}" if job.stage else ""
+    return f"{job.kind} {job.id}: {job.done} of {job.total} pictures{stage}"
+
+
+def _index_line(index: IndexGlance) -> str:
+    if index.layout is None:
+        return "not written yet"
+    way = "comparing with each" if index.layout.value == "flat" else "by lists of alike ones"
+    return f"{index.regions:,} regions, {way}, {index.behind:,} changes behind"
 
 
 def _short(path: str) -> str:

@@ -111,6 +111,7 @@ class AsyncClient:
     images = _stepped(Client.images)
     image = _awaited(Client.image)
     tag = _awaited(Client.tag)
+    retry = _awaited(Client.retry)
     delete_image = _awaited(Client.delete_image)
     segments = _awaited(Client.segments)
     thumbnail = _awaited(Client.thumbnail)
@@ -136,6 +137,9 @@ class AsyncClient:
 
     jobs = _awaited(Client.jobs)
     job = _awaited(Client.job)
+    cancel_job = _awaited(Client.cancel_job)
+    resume_jobs = _awaited(Client.resume_jobs)
+    skipped = _stepped(Client.skipped)
     job_events = _stepped(Client.job_events)
     status = _awaited(Client.status)
     stats = _awaited(Client.stats)

@@ -210,6 +210,12 @@ class Client:
         change = {"add": list(add), "remove": list(remove)}
         return self._server.document("POST", f"/v1/images/{image_id}/tags", json=change)
 
+    def retry(self, image_ids: Sequence[int] | None = None) -> int:
+        """Let images wait again that failed or were quarantined, these or all; how many do."""
+        chosen = None if image_ids is None else list(image_ids)
+        answer = self._server.document("POST", "/v1/images/retry", json={"image_ids": chosen})
+        return int(answer["changed"])
+
     def delete_image(self, image_id: int) -> None:
         """Forget an image; its file is deleted if it was uploaded."""
         self._server.send("DELETE", f"/v1/images/{image_id}")
@@ -305,6 +311,23 @@ class Client:
     def job(self, job_id: int) -> Document:
         """One run."""
         return self._server.document("GET", f"/v1/jobs/{job_id}")
+
+    def cancel_job(self, job_id: int) -> Document:
+        """Ask a run to stop between two pictures; workers pause until `resume_jobs`."""
+        return self._server.document("POST", f"/v1/jobs/{job_id}/cancel")
+
+    def resume_jobs(self) -> None:
+        """Let workers go on that pause since a run was cancelled."""
+        self._server.send("POST", "/v1/jobs/resume")
+
+    def skipped(self, job_id: int, *, page: int = 100) -> Iterator[Document]:
+        """Every file that a run passed over, with its reason, fetched a page at a time."""
+        after: int | None = 0
+        while after is not None:
+            position = {"after": after, "limit": page}
+            answer = self._server.document("GET", f"/v1/jobs/{job_id}/skipped", params=position)
+            yield from answer["skipped"]
+            after = answer["next_after"]
 
     def job_events(self) -> Events[list[Document]]:
         """The running jobs, now and after each change, until the caller stops or closes it."""

@@ -102,7 +102,7 @@ class NotFoundError(InputError):
 
 
 class ConflictError(InputError):
-    """A name that is taken."""
+    """A name that is taken, or a change that comes too late."""
 
     exit_code, status = 7, 409
 

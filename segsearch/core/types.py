@@ -108,6 +108,15 @@ class JobState(StrEnum):
     LOST = "lost"
 
 
+class JobStage(StrEnum):
+    """What a running job does now."""
+
+    SCANNING = "scanning"
+    LOADING_MODELS = "loading_models"
+    INDEXING = "indexing"
+    SAVING = "saving"
+
+
 @dataclass(frozen=True, slots=True)
 class PictureInfo:
     """What decoding learnt about a picture besides its pixels; sizes are of the upright image.
@@ -229,7 +238,8 @@ class Skipped:
 @dataclass(frozen=True, slots=True)
 class IngestReport:
     """What one run of `index` did; `skipped` lists every file of the run that gave no segments,
-    `excluded` counts files that the library knows and the run's globs leave out."""
+    `excluded` counts files that the library knows and the run's globs leave out. One that was
+    `cancelled` has left some to the next."""
 
     files: int
     indexed: int
@@ -238,6 +248,7 @@ class IngestReport:
     skipped: tuple[Skipped, ...]
     seconds: float
     excluded: int = 0
+    cancelled: bool = False
 
 
 @validated(frozen=True, slots=True)
@@ -255,13 +266,23 @@ class Job:
     done: Annotated[int, Field(description="Pictures dealt with.")]
     segments: int
     skipped: Annotated[int, Field(description="Files that gave nothing; the report says why.")]
-    current: Annotated[str | None, Field(description="The last file dealt with.")]
+    current: Annotated[
+        str | None,
+        Field(description="The last file dealt with; of an upload the name it came with."),
+    ]
     error: Annotated[str | None, Field(description="What ended a failed run.")]
     report: Annotated[str | None, Field(description="The report's file in the library's folder.")]
     owner: Annotated[str, Field(description="Host, process, and when it was started.")]
     started_at: str
     updated_at: str
     finished_at: str | None
+    stage: Annotated[
+        JobStage | None, Field(description="What it does now; null once it has ended.")
+    ]
+    stopping: Annotated[
+        bool, Field(description="It was cancelled, and ends with the pictures under way.")
+    ]
+    device: Annotated[str | None, Field(description="Where its models run, once they are loaded.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,30 +300,6 @@ class PruneReport:
 
     paths: tuple[str, ...]
     images: int
-
-
-@validated(frozen=True, slots=True)
-class Status:
-    """Counts over a whole library."""
-
-    images: int
-    segments: int
-    pending: Annotated[int, Field(description="Images that wait for a worker, or are with one.")]
-    failed: int
-    quarantined: Annotated[int, Field(description="Images that crashed the models twice.")]
-    near_duplicates: Annotated[int, Field(description="Images that look almost like another.")]
-    missing: Annotated[int, Field(description="Paths whose files were gone when last looked for.")]
-    excluded: Annotated[int, Field(description="Paths that the globs of their last run leave out.")]
-    preset: Annotated[
-        str | None, Field(description="Models and settings of the library; null when empty.")
-    ]
-    bytes: Annotated[
-        int, Field(description="What the library's folder takes on disk, up to a minute ago.")
-    ]
-    library: str
-    recipe: Annotated[str | None, Field(description="Fingerprint of what made masks and vectors.")]
-    schema: Annotated[str, Field(description="Revision of the catalog's tables.")]
-    jobs: Annotated[tuple[Job, ...], Field(description="Runs under way, newest first.")]
 
 
 Setback = Literal["crashes", "interruptions", "errors"]  # counts of a `Claim`

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from segsearch.core.errors import BusyError, PathError, SegSearchError
+from segsearch.core.errors import BusyError, PathError, ReadOnlyError, SegSearchError
 from segsearch.ingest.run import IndexOptions, Ingest, one_pass
 from segsearch.ingest.watch import Watch
 
@@ -21,7 +21,7 @@ def index_in_turn(ingest: Ingest, paths: Sequence[str | Path], stop: threading.E
     A folder that is missing or empty stops neither the other folders nor uploads.
     """
     for path in (*paths, None):
-        if stop.is_set():
+        if stop.is_set() or ingest.is_paused:
             return
         try:
             if path is None:
@@ -36,17 +36,23 @@ def index_in_turn(ingest: Ingest, paths: Sequence[str | Path], stop: threading.E
 def index_changes(ingest: Ingest, watch: Watch, stop: threading.Event) -> None:
     """Index what a watch reports, and what waits, until `stop`.
 
-    What comes while another process holds the library, or switches its models, is tried again.
+    What comes while another process holds the library, or switches its models, is tried again,
+    and what a job that was cancelled has left, once workers are to go on.
     RecipeError when the library was made by other models than are here under their name.
     """
+    ingest.resume()
     late: list[Path] = []
     options = IndexOptions(stop=stop, mode=one_pass("watch", watch.folders))
     for changed in watch.changes(stop):
         late = list(dict.fromkeys([*late, *changed]))
+        if ingest.is_paused:
+            continue
         try:
             if late:
                 result = ingest.run(late, options)
                 LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "watch.pass"})
+                if result.cancelled:
+                    continue
             else:
                 ingest.run_waiting(stop)
         except PathError as problem:
@@ -61,6 +67,8 @@ def index_changes(ingest: Ingest, watch: Watch, stop: threading.Event) -> None:
 def working(ingest: Ingest, poll_seconds: float) -> Iterator[None]:
     """A thread that indexes waiting pictures until the block ends; models run in processes."""
     stop = threading.Event()
+    with suppress(ReadOnlyError):
+        ingest.resume()
 
     def work() -> None:
         while not stop.is_set():

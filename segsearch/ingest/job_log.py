@@ -1,4 +1,5 @@
-"""Keeps a run's job up to date in the catalog, and writes down every file it skipped, and why.
+"""Keeps a run's job up to date in the catalog, writes down every file it skipped, and why, and
+hears there when somebody cancels it, in whichever process.
 
 The report is `reports/job-<id>.jsonl` in the library's folder: one JSON object a line, written as
 the run goes, so that a killed run leaves what it knew. The last line of a whole one is a summary.
@@ -17,39 +18,78 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from segsearch.core.errors import LibraryError
-from segsearch.core.types import JobState, Skipped
+from segsearch.core.types import JobStage, JobState, Skipped
 from segsearch.ingest.worker import Step
-from segsearch.media.sources.paths import shown
+from segsearch.media.sources.paths import familiar, shown
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.owners import is_lost, owner_of_this_process
 
 LOG = logging.getLogger(__name__)
 UPDATE_SECONDS = 1.0  # each update is a transaction that reaches the disk
 REPORTS_KEPT = 200
+STAGES = tuple(JobStage)  # in the order in which a run goes through them
+
+
+class RunStop(threading.Event):
+    """Ends one run: set by itself when the run is cancelled, or with the event of its caller,
+    which is set when the process is to end."""
+
+    def __init__(self, outer: threading.Event) -> None:
+        super().__init__()
+        self._outer = outer
+
+    def is_set(self) -> bool:
+        """Whether the run is to end."""
+        return super().is_set() or self._outer.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the caller's event, or a moment; a run that is cancelled meanwhile learns of it
+        afterwards, so moments are short."""
+        if not super().is_set():
+            self._outer.wait(timeout)
+        return self.is_set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was the run alone that was to end."""
+        return super().is_set()
+
+
+def report_name(job_id: int) -> str:
+    """A job's report, as a path in the library's folder."""
+    return f"reports/job-{job_id:06d}.jsonl"
 
 
 class JobLog:
-    """One job's row in the catalog and its report. A `lazy` one begins with its first picture."""
+    """One job's row in the catalog and its report. A `lazy` one begins when a picture waits.
+
+    `stop` is set when somebody cancels the job. While it runs, its row is looked at once a second:
+    with each update, and by a thread where nothing is to be noted.
+    """
 
     def __init__(
         self,
         catalog: Catalog,
         kind: str,
-        preset: str | None,
         paths: Sequence[str | Path],
+        stop: threading.Event,
         *,
         lazy: bool = False,
     ) -> None:
         self._catalog = catalog
         self._kind = kind
-        self._preset = preset
+        self._preset: str | None = None
+        self._stop = stop
         self._paths = [shown(str(path)) for path in paths]
         self._id: int | None = None
         self._file: TextIO | None = None
         self._updated = 0.0
         self._listed: set[str] = set()
         self._lazy = lazy
-        self._lock = threading.Lock()  # over the total
+        self._lock = threading.RLock()  # over the total, the stage, and beginning
+        self._stage = JobStage.SCANNING
+        self._has_ended = threading.Event()
+        self._looking: threading.Thread | None = None
         self.stopped = False
         self.counts: dict[str, int] = {"total": 0, "done": 0, "segments": 0, "skipped": 0}
 
@@ -60,21 +100,53 @@ class JobLog:
         return self
 
     def _begin(self) -> None:
-        if self._id is not None:
-            return
-        owner = owner_of_this_process()
-        self._id = self._catalog.begin_job(self._kind, owner, self._preset, self._paths)
-        name = f"reports/job-{self._id:06d}.jsonl"
-        path = self._catalog.folder / name
-        try:
-            path.parent.mkdir(exist_ok=True)
-            _drop_old(path.parent)
-            self._file = path.open("w", encoding="utf-8")
-        except OSError as problem:  # the run matters more than its report
-            LOG.warning("No report can be written: %s.", problem, extra={"action": "job.report"})
-            return
-        self._write({"job": self._id, "kind": self._kind, "paths": self._paths})
-        self._catalog.update_job(self._id, report=name)
+        with self._lock:
+            if self._id is not None:
+                return
+            owner = owner_of_this_process()
+            job_id = self._catalog.begin_job(self._kind, owner, self._preset, self._paths)
+            self._id = job_id
+            self._looking = threading.Thread(target=self._look, name="job", daemon=True)
+            self._looking.start()
+            path = self._catalog.folder / report_name(job_id)
+            try:
+                path.parent.mkdir(exist_ok=True)
+                _drop_old(path.parent)
+                self._file = path.open("w", encoding="utf-8")
+            except OSError as problem:  # the run matters more than its report
+                LOG.warning(
+                    "No report can be written: %s.", problem, extra={"action": "job.report"}
+                )
+                return
+            self._write({"job": job_id, "kind": self._kind, "paths": self._paths})
+            self._catalog.update_job(job_id, report=report_name(job_id), stage=self._stage)
+
+    def _look(self) -> None:
+        """Hear that it is cancelled where nothing is noted for a while: a large picture, models
+        that load, a long scan."""
+        while not self._has_ended.wait(UPDATE_SECONDS):
+            if self._id is not None and time.monotonic() - self._updated >= UPDATE_SECONDS:
+                with contextlib.suppress(LibraryError):  # busy for a moment
+                    if self._catalog.is_to_stop(self._id):
+                        self._stop.set()
+
+    def enter(self, stage: JobStage, **values: str) -> None:
+        """What the run does from here, and what else is known of it (`device`); it never goes back
+        to an earlier stage. From any thread."""
+        with self._lock:
+            if STAGES.index(stage) <= STAGES.index(self._stage):
+                return
+            self._stage = stage
+            self._store(stage=stage, **values)
+
+    def loaded(self, device: str) -> None:
+        """The models are there, on this device; from any thread."""
+        self.enter(JobStage.INDEXING, device=device)
+
+    def take(self, preset: str) -> None:
+        """The models that the run is about."""
+        self._preset = preset
+        self._store(preset=preset)
 
     def begin_work(self, total: int) -> None:
         """So many pictures wait."""
@@ -87,6 +159,8 @@ class JobLog:
         """So many pictures wait besides; from any thread."""
         with self._lock:
             self.counts["total"] += more
+        if more:
+            self._begin()
 
     def skip(self, skipped: Iterable[Skipped]) -> None:
         """Write files that gave nothing into the report, each once."""
@@ -110,9 +184,15 @@ class JobLog:
 
     def _update(self, current: str | None) -> None:
         self._updated = time.monotonic()
+        self._store(current=None if current is None else familiar(current), **self.counts)
+
+    def _store(self, **values: Any) -> None:
+        """Write what is known into the catalog, once the job has begun, and hear whether it is
+        to stop."""
         if self._id is not None:
             with contextlib.suppress(LibraryError):  # the commits say what is really wrong
-                self._catalog.update_job(self._id, current=current, **self.counts)
+                if self._catalog.update_job(self._id, **values):
+                    self._stop.set()
 
     def __exit__(
         self,
@@ -122,6 +202,9 @@ class JobLog:
     ) -> None:
         if self._id is None:
             return
+        self._has_ended.set()
+        if self._looking is not None:
+            self._looking.join()
         state = JobState.STOPPED if self.stopped or problem else JobState.DONE
         if isinstance(problem, Exception):
             state = JobState.FAILED

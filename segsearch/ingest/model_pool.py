@@ -21,6 +21,8 @@ from segsearch.core.types import Claim
 from segsearch.ingest.model_process import ENDED, Lifetime, ModelProcess, ProcessRenewedError
 from segsearch.models.pipeline import Models, Pipeline
 
+Loaded = Callable[[str], object]  # hears the device on which the models are
+
 
 class ModelProcesses:
     """The model processes of one recipe: as many as callers at once on a CPU, else one for all.
@@ -49,19 +51,29 @@ class ModelProcesses:
         with self._turn:
             return [process.pid for process in self._all if process.pid is not None]
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the models are in the memory of a child."""
+        with self._turn:
+            return any(process.is_loaded for process in self._all)
+
     def describe(
-        self, claim: Claim, has_ended: Callable[[], bool] = lambda: False
+        self,
+        claim: Claim,
+        has_ended: Callable[[], bool] = lambda: False,
+        loaded: Loaded = lambda _: None,
     ) -> DescribedPicture:
         """What the models say of a claim's picture; errors as `ModelProcess.describe`, but for
-        ProcessRenewedError. Once `has_ended`, nothing is begun any more: ModelCrashError."""
+        ProcessRenewedError. Once `has_ended`, nothing is begun any more: ModelCrashError. `loaded`
+        hears the device once the models are there."""
         is_suspect = bool(claim.interruptions or claim.crashes or claim.errors)
         if not is_suspect:
             try:
-                with self._process(has_ended, alone=False) as process:
+                with self._process(has_ended, loaded, alone=False) as process:
                     return process.describe(claim)
             except ProcessRenewedError:
                 pass  # by whatever was in there with it, or before it
-        with self._process(has_ended, alone=True) as process:
+        with self._process(has_ended, loaded, alone=True) as process:
             try:
                 return process.describe(claim)
             except ProcessRenewedError as renewed:
@@ -73,7 +85,9 @@ class ModelProcesses:
                 raise renewed.crash from renewed
 
     @contextmanager
-    def _process(self, has_ended: Callable[[], bool], *, alone: bool) -> Iterator[ModelProcess]:
+    def _process(
+        self, has_ended: Callable[[], bool], loaded: Loaded, *, alone: bool
+    ) -> Iterator[ModelProcess]:
         """A process for one picture; a shared one to itself when it is to be `alone`."""
         self._learn_device()
         with self._turn:
@@ -89,6 +103,7 @@ class ModelProcesses:
             self._inside += 1
             self._is_alone = alone
         try:
+            loaded(process.start())
             yield process
         finally:
             if self._is_closed:
@@ -163,9 +178,14 @@ class Loan:
         self._processes = processes
         self._ended = threading.Event()
 
-    def describe(self, claim: Claim) -> DescribedPicture:
+    @property
+    def is_loaded(self) -> bool:
+        """See `ModelProcesses.is_loaded`."""
+        return self._processes.is_loaded
+
+    def describe(self, claim: Claim, loaded: Loaded = lambda _: None) -> DescribedPicture:
         """See `ModelProcesses.describe`."""
-        return self._processes.describe(claim, self._ended.is_set)
+        return self._processes.describe(claim, self._ended.is_set, loaded)
 
     def kill(self) -> None:
         """End what is under way at once."""

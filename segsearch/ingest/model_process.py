@@ -114,6 +114,11 @@ class _Child:
         )
         self._listener.start()
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it has said how loading went."""
+        return self._loading.answer.done()
+
     def device(self) -> str:
         """Where the models run, once they are loaded; ModelError when they cannot be."""
         try:
@@ -217,6 +222,12 @@ class ModelProcess:
         """Whether the child is to be renewed, once what is with it is done."""
         child = self._child
         return child is not None and child.is_spent
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether there is a child, with the models in its memory."""
+        child = self._child
+        return child is not None and child.is_loaded
 
     def start(self) -> str:
         """The device on which the models run; starts the child if there is none.

@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segsearch.core.arrays import DescribedPicture
 from segsearch.core.errors import RecipeError, SegSearchError
 from segsearch.core.settings import Settings
-from segsearch.core.types import Claim, FileStamp, IngestReport, Recipe
-from segsearch.ingest.job_log import JobLog
+from segsearch.core.types import Claim, FileStamp, IngestReport, JobStage, Recipe
+from segsearch.ingest.job_log import JobLog, RunStop
 from segsearch.ingest.model_child import give_back_after
 from segsearch.ingest.model_pool import Loan, ModelPool
 from segsearch.ingest.scan import Entered, Scan
@@ -110,21 +110,32 @@ class Ingest:
         """Process numbers of the model processes there are."""
         return self._pool.pids
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether workers wait since a job was cancelled; a run by hand asks nobody."""
+        return self._catalog.is_paused()
+
+    def resume(self) -> None:
+        """Let workers go on: a person has just started one."""
+        self._catalog.resume()
+
     def close(self) -> None:
         """End the model processes."""
         self._pool.close()
 
     def run(self, paths: Sequence[Path | str], options: IndexOptions) -> IngestReport:
-        """Put every new picture at these paths, and all that waits, through the models.
+        """Put every new picture at these paths, and all that waits, through the models. Ends early
+        when `options.stop` is set, or its job is cancelled by whoever.
 
         Raises PathError, RecipeError, BusyError.
         """
         started = time.monotonic()
-        mode, stop = options.mode, options.stop
-        listing = self._scan.find(paths, mode.within)
-        target = self._target(options)
-        preset = target.models.recipe.preset
-        with JobLog(self._catalog, mode.job_kind, preset, paths, lazy=mode.quiet) as log:
+        mode, stop = options.mode, RunStop(options.stop)
+        options = replace(options, stop=stop)
+        with JobLog(self._catalog, mode.job_kind, paths, stop, lazy=mode.quiet) as log:
+            listing = self._scan.find(paths, mode.within)
+            target = self._target(options)
+            log.take(target.models.recipe.preset)
             look, entered = self._scan.look(paths, listing), Entered()
             # What has changed first: what it held before is not to be described any more.
             self._scan.enter(look.changed, target.recipe_id, entered, stop.is_set)
@@ -144,6 +155,7 @@ class Ingest:
             # Not described, by a stop or because other workers hold them.
             left = entered.unread + raws.unread + self._catalog.waiting(target.recipe_id)
             log.stopped = stop.is_set()
+            log.enter(JobStage.SAVING)
             self._save_index()
             files = {**listing.files, **raws.files}
             failed = self._scan.failures(files.keys())
@@ -162,15 +174,16 @@ class Ingest:
             skipped=skipped,
             seconds=time.monotonic() - started,
             excluded=excluded,
+            cancelled=stop.is_cancelled,
         )
 
     def run_waiting(self, stop: threading.Event) -> bool:
         """Deal with what waits under the recipe in use, or the one that is to take over from it.
 
-        Returns whether a picture was indexed.
+        Returns whether a picture was indexed. Nothing is done while workers pause.
         """
         active = self._catalog.active_recipe()
-        if active is None:
+        if active is None or self._catalog.is_paused():
             return False
         mode = one_pass("worker")
         if self._catalog.waiting(active[0]):
@@ -289,24 +302,34 @@ class Ingest:
             return entering is not None and not entering.done()
 
         with self._pool.lend(target.models) as loan:
-            describe = self._describer(target, options, loan)
+            describe = self._describer(target, options, loan, log)
             pace = Pace.of(self._settings)
             worker = Worker(self._catalog, target.recipe_id, describe, pace, abandon=loan.kill)
             worker.run(note, options.stop, more)
         return steps
 
-    def _describer(self, target: RunTarget, options: IndexOptions, loan: Loan) -> Described:
+    def _describer(
+        self, target: RunTarget, options: IndexOptions, loan: Loan, log: JobLog
+    ) -> Described:
         """What describes pictures. By hand, the models run in this process, but for pictures that
         a worker has died or failed over before: one of them may be why. After a fault of the
         accelerator in this process, all go to others."""
         models, reader = target.models, ClaimReader(self._settings)
 
+        def isolated(claim: Claim) -> DescribedPicture:
+            if not loan.is_loaded:
+                log.enter(JobStage.LOADING_MODELS)
+            return loan.describe(claim, log.loaded)
+
         def describe(claim: Claim) -> DescribedPicture:
             is_suspect = claim.interruptions or claim.crashes or claim.errors
             if options.mode.isolates_models or is_suspect or self._accelerator_failed:
-                return loan.describe(claim)
+                return isolated(claim)
+            log.enter(JobStage.LOADING_MODELS)
             try:
-                described = models.pipeline().describe(*reader.read(claim))
+                pipeline = models.pipeline()
+                log.loaded(pipeline.device)
+                described = pipeline.describe(*reader.read(claim))
                 give_back_after(described.info)
                 return described
             except RuntimeError as problem:
@@ -315,7 +338,7 @@ class Ingest:
                 self._accelerator_failed = True
                 text = "The accelerator failed; models run in processes of their own from here: %s"
                 LOG.warning(text, problem, extra={"action": "models.isolated"})
-            return loan.describe(claim)
+            return isolated(claim)
 
         return describe
 

@@ -93,6 +93,7 @@ class Uploads:
             raise NotFoundError("The image was removed while it was stored: upload it again.")
         if collection is not None:
             self._catalog.add_to_collection(collection, [image_id])
+        self._catalog.resume()  # whoever sends pictures wants them indexed
         return Uploaded(self._catalog.image(image_id), known is None)
 
     def remove_image(self, image_id: int) -> None:

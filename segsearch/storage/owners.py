@@ -18,6 +18,12 @@ def owner_of_this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
+def host_and_process(owner: str) -> tuple[str, int] | None:
+    """Host and process number of an owner; None for text that names none."""
+    host, _, rest = owner.rpartition(":")[0].rpartition(":")
+    return (host, int(rest)) if host and rest.isdecimal() else None
+
+
 def is_gone(owner: str) -> bool:
     """Whether an owner was a process of this machine that no longer runs."""
     _, number, started = owner.rsplit(":", 2)

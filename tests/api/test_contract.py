@@ -19,7 +19,7 @@ from segsearch.search import schema as requests
 from segsearch_api import errors
 from segsearch_api.app import create_app
 from segsearch_api.deps import SEARCHES_AT_ONCE, SEARCHES_WAITING
-from segsearch_api.schemas import images, library, search, session
+from segsearch_api.schemas import images, jobs, library, search, session
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
 STATIC = Path(__file__).parents[2] / "api" / "static"
@@ -80,6 +80,10 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "get /v1/jobs",
         "get /v1/jobs/events",
         "get /v1/jobs/{job_id}",
+        "get /v1/jobs/{job_id}/skipped",
+        "post /v1/jobs/{job_id}/cancel",
+        "post /v1/jobs/resume",
+        "post /v1/images/retry",
         "get /v1/status",
         "get /healthz",
         "get /readyz",
@@ -141,6 +145,7 @@ def test_every_reference_in_openapi_leads_somewhere(described: dict[str, Any]) -
 def test_examples_are_of_the_shape_they_stand_for() -> None:
     for model in (
         *vars(images).values(),
+        *vars(jobs).values(),
         *vars(library).values(),
         *vars(search).values(),
         *vars(session).values(),

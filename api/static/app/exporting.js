@@ -40,8 +40,8 @@ function save(blob, name) {
 export async function exportRegions(format, what, said) {
   const stop = new AbortController();
   const kind = FORMATS.find(([name]) => name === format)?.[1] ?? format;
-  const undo = () => stop.abort();
-  let end = notify(`Writing ${kind} of ${said} …`, { stay: true, undo, button: "Stop" });
+  const act = { text: "Stop", run: () => stop.abort() };
+  let end = notify(`Writing ${kind} of ${said} …`, { stay: true, act });
   try {
     const answer = await request("v1/export", {
       method: "POST", headers: { "Content-Type": "application/json" },
@@ -49,7 +49,7 @@ export async function exportRegions(format, what, said) {
     });
     const name = fileName(answer.headers.get("Content-Disposition"));
     end();
-    end = notify(`Fetching ${name} …`, { stay: true, undo, button: "Stop" });
+    end = notify(`Fetching ${name} …`, { stay: true, act });
     save(await answer.blob(), name);
     end();
     notify(`${name} is written.`);

@@ -109,7 +109,7 @@ export const Switch = ({ label, value, options, onChange }) => html`
  * @property {string} text
  * @property {boolean} bad
  * @property {(() => void) | null} undo
- * @property {string} button what the button says that calls `undo`
+ * @property {{text: string, run: () => void} | null} act
  */
 
 const NOTICE_MS = 8000;
@@ -126,12 +126,14 @@ const showNotices = (/** @type {Notice[]} */ next) => {
 
 /**
  * Tell what was done, in a line that goes by itself; with `undo` it can be taken back meanwhile, and
- * `done` is called once it no longer can. What is being done stays until it is ended.
+ * `done` is called once it no longer can. What is being done may `stay` until it is ended; `act` is a
+ * button that leads on, or stops it.
  * @param {string} text
- * @param {{bad?: boolean, stay?: boolean, undo?: () => void, button?: string, done?: () => void}} [what]
+ * @param {{bad?: boolean, stay?: boolean, undo?: () => void, done?: () => void,
+ *   act?: {text: string, run: () => void}}} [what]
  * @returns {() => void} ends it at once, as its time would
  */
-export function notify(text, { bad = false, stay = false, undo, button = "Undo", done } = {}) {
+export function notify(text, { bad = false, stay = false, undo, done, act } = {}) {
   const id = ++made;
   let over = false;
   const end = () => {
@@ -148,7 +150,7 @@ export function notify(text, { bad = false, stay = false, undo, button = "Undo",
     showNotices(notices.filter((notice) => notice.id !== id));
     undo();
   });
-  showNotices([...notices.slice(-2), { id, text, bad, undo: back ?? null, button }]);
+  showNotices([...notices.slice(-2), { id, text, bad, undo: back ?? null, act: act ?? null }]);
   return end;
 }
 
@@ -163,7 +165,8 @@ export function Notices() {
   return html`<div id="notices" role="status" aria-live="polite">
     ${notices.map((notice) => html`<p key=${notice.id} class=${notice.bad ? "notice bad" : "notice"}>
       <span>${notice.text}</span>
-      ${notice.undo ? html`<button type="button" onClick=${notice.undo}>${notice.button}</button>` : null}
+      ${notice.undo ? html`<button type="button" onClick=${notice.undo}>Undo</button>` : null}
+      ${notice.act ? html`<button type="button" onClick=${notice.act.run}>${notice.act.text}</button>` : null}
     </p>`)}
   </div>`;
 }

@@ -94,7 +94,7 @@ def index(
         print(json.dumps(report_document(result)))
     else:
         report_table(Console(), result)
-    if stop.is_set():
+    if stop.is_set() or result.cancelled:
         say_error("Stopped before the end; run the same command again to go on.")
         raise typer.Exit(INTERRUPTED)
     if result.skipped and result.indexed + result.unchanged == 0:
@@ -160,6 +160,7 @@ def worker(
     chosen = {name: value for name, value in given.items() if value is not None}
     settings: Settings = context.obj.model_copy(update=chosen)
     with open_library(settings, create=True) as library, stopping() as stop:
+        library.ingest.resume()
         while not stop.is_set():
             index_in_turn(library.ingest, paths or (), stop)
             stop.wait(poll_seconds)

@@ -108,6 +108,16 @@ def is_upload(name: str) -> bool:
     return UPLOAD.search(name) is not None
 
 
+def name_of(name: str) -> str:
+    """A file's own name, without the folders, the store or the shard that it lies in."""
+    return name.rstrip("/").rpartition("/")[2] or name
+
+
+def familiar(name: str) -> str:
+    """A file as a person knows it: an upload by the name it came with, any other by its path."""
+    return name_of(name) if is_upload(name) else name
+
+
 def album_of(name: str) -> str | None:
     """The folder, or the shard, that a picture lies in: people name albums by folders.
 

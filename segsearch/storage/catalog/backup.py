@@ -30,6 +30,7 @@ from segsearch.storage.catalog.captions import enter_words_again
 from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.engine import check_revision, create_engine, open_to_read, upgrade
 from segsearch.storage.catalog.integrity import put_right
+from segsearch.storage.catalog.jobs import ENDED, PAUSED
 from segsearch.storage.catalog.rows import recipe_from
 from segsearch.storage.catalog.tables import INGEST, JOB, LIBRARY, RECIPE
 
@@ -117,7 +118,8 @@ def _stage(file: Path, staged: Path, max_pixels: int) -> None:
             claims = sa.update(INGEST).where(INGEST.c.state == State.RUNNING)
             db.execute(claims.values(state=State.PENDING, owner=None, lease_until=None))
             jobs = sa.update(JOB).where(JOB.c.state == JobState.RUNNING)
-            db.execute(jobs.values(state=JobState.LOST))
+            db.execute(jobs.values(state=JobState.LOST, **ENDED))
+            db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == PAUSED))
             timeline = sa.update(LIBRARY).where(LIBRARY.c.key == "timeline")
             db.execute(timeline.values(value=uuid.uuid4().hex))
             active = db.execute(sa.select(RECIPE).where(RECIPE.c.active)).first()

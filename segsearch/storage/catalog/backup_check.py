@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from segsearch.core.errors import DamageError, InputError, PathError
 from segsearch.core.names import check_tag, checked_name
-from segsearch.core.types import JobState, State
+from segsearch.core.types import JobStage, JobState, State
 from segsearch.media.sources.paths import WEB, normal, scheme_of
 from segsearch.storage.catalog.engine import migrations_config
 from segsearch.storage.catalog.rows import recipe_from
@@ -145,6 +145,8 @@ def _check_conditions(db: sa.Connection, max_pixels: int) -> None:
     _refuse(db, METADATA.tables["log_start"], beyond, "a change log that starts behind its end")
     _refuse(db, INGEST, f"state NOT IN ({states})", "an ingest.state that is none")
     _refuse(db, JOB, f"state NOT IN ({ends})", "a job.state that is none")
+    stages = ", ".join(f"'{stage.value}'" for stage in JobStage)
+    _refuse(db, JOB, f"stage NOT IN ({stages})", "a job.stage that is none")
     for column in ("started_at", "updated_at", "finished_at"):
         outside = f"{column} NOT BETWEEN 0 AND {LATEST_SECONDS}"
         _refuse(db, JOB, outside, f"a job.{column} that is no time")

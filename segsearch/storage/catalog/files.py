@@ -111,6 +111,16 @@ class FileMixin(Database):
                 found.update((path, image_id) for path, image_id in rows)
         return found
 
+    def image_ids_at(self, paths: Sequence[str]) -> dict[str, int]:
+        """Ids of the images at those of these paths that are known, by path."""
+        query = sa.select(SOURCE.c.path, SOURCE.c.image_id)
+        with self._reading() as db:
+            return {
+                path: image_id
+                for portion in portions(paths)
+                for path, image_id in db.execute(query.where(SOURCE.c.path.in_(portion)))
+            }
+
     def states_at(self, paths: Sequence[str], recipe_id: int) -> dict[str, State]:
         """How far the images at those paths that are known are under a recipe."""
         joined = SOURCE.join(INGEST, INGEST.c.image_id == SOURCE.c.image_id)

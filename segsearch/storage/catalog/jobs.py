@@ -1,4 +1,4 @@
-"""Jobs: which runs fill the library, how far each is, and how it ended."""
+"""Jobs: which runs fill the library, how far each is, how it ended; and whether workers pause."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
 
-from segsearch.core.types import Job, JobState
+from segsearch.core.types import Job, JobStage, JobState
 from segsearch.storage.catalog.database import NOW, Database
 from segsearch.storage.catalog.rows import iso
-from segsearch.storage.catalog.tables import JOB
+from segsearch.storage.catalog.tables import JOB, LIBRARY
+
+PAUSED = "paused"  # a key of `library`, there while workers pause
+ENDED: dict[str, Any] = {"current": None, "stage": None, "stopping": False}
 
 
 class JobMixin(Database):
@@ -25,20 +29,38 @@ class JobMixin(Database):
             "preset": preset,
             "paths": json.dumps(list(paths)),
             "state": JobState.RUNNING,
+            "stage": JobStage.SCANNING,
         }
         started = sa.insert(JOB).values(started_at=NOW, updated_at=NOW, **values)
         with self._writing() as db:
             return cast(int, db.execute(started.returning(JOB.c.id)).scalar_one())
 
-    def update_job(self, job_id: int, **values: Any) -> None:
-        """Note how far a run is: `total`, `done`, `segments`, `skipped`, `current`, `report`."""
+    def update_job(self, job_id: int, **values: Any) -> bool:
+        """Note how far a run is: `total`, `done`, `segments`, `skipped`, `current`, `report`,
+        `stage`, `device`; whether it is to stop."""
         changed = sa.update(JOB).where(JOB.c.id == job_id)
         with self._writing() as db:
-            db.execute(changed.values(updated_at=NOW, **values))
+            noted = db.execute(changed.values(updated_at=NOW, **values).returning(JOB.c.stopping))
+            return bool(noted.scalar())
+
+    def is_to_stop(self, job_id: int) -> bool:
+        """Whether somebody has cancelled a job."""
+        with self._reading() as db:
+            return bool(db.execute(sa.select(JOB.c.stopping).where(JOB.c.id == job_id)).scalar())
+
+    def cancel_job(self, job_id: int) -> bool:
+        """Ask a running job to stop, and workers to pause; False when it has ended."""
+        running = (JOB.c.id == job_id) & (JOB.c.state == JobState.RUNNING)
+        pause = insert(LIBRARY).values(key=PAUSED, value="1")
+        with self._writing() as db:
+            if not db.execute(sa.update(JOB).where(running).values(stopping=True)).rowcount:
+                return False
+            db.execute(pause.on_conflict_do_nothing())
+            return True
 
     def finish_job(self, job_id: int, state: JobState, **values: Any) -> None:
         """Note how a run has ended."""
-        self.update_job(job_id, state=state, finished_at=NOW, current=None, **values)
+        self.update_job(job_id, state=state, finished_at=NOW, **ENDED, **values)
 
     def close_lost_jobs(self, is_lost: Callable[[Job], bool]) -> None:
         """Mark those running jobs as lost that are."""
@@ -46,7 +68,23 @@ class JobMixin(Database):
         with self._reading() as db:
             lost = [job.id for job in map(_job, db.execute(running)) if is_lost(job)]
         for job_id in lost:
-            self.update_job(job_id, state=JobState.LOST, finished_at=NOW, current=None)
+            self.update_job(job_id, state=JobState.LOST, finished_at=NOW, **ENDED)
+
+    def is_paused(self) -> bool:
+        """Whether workers wait, since a job was cancelled, until they are told to go on."""
+
+        def read() -> bool:
+            with self._reading() as db:
+                paused = sa.select(LIBRARY.c.value).where(LIBRARY.c.key == PAUSED)
+                return db.execute(paused).first() is not None
+
+        return self._since_written("paused", read)
+
+    def resume(self) -> None:
+        """Let workers go on; nothing is written where they do."""
+        if self.is_paused():
+            with self._writing() as db:
+                db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == PAUSED))
 
     def jobs(
         self, *, before: int | None = None, limit: int = 50, job_id: int | None = None,
@@ -69,4 +107,5 @@ def _job(row: sa.Row[Any]) -> Job:
     for name in ("started_at", "updated_at", "finished_at"):
         values[name] = None if values[name] is None else iso(values[name])
     values |= {"state": JobState(row.state), "paths": tuple(json.loads(row.paths))}
+    values["stage"] = None if row.stage is None else JobStage(row.stage)
     return Job(**values)

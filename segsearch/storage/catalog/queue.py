@@ -20,8 +20,16 @@ from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import NOW, Database, portions
 from segsearch.storage.catalog.near_duplicates import link_near_duplicates
-from segsearch.storage.catalog.tables import IMAGE, INGEST, SEGMENT, SEGMENT_VECTOR, SOURCE
+from segsearch.storage.catalog.tables import (
+    IMAGE,
+    INGEST,
+    RECIPE,
+    SEGMENT,
+    SEGMENT_VECTOR,
+    SOURCE,
+)
 
+GIVEN_UP = (State.FAILED, State.QUARANTINED)
 LONGEST_LEASE_SECONDS = 86_400.0  # that settings allow
 
 
@@ -34,9 +42,32 @@ class QueueMixin(Database):
         with self._writing() as db:
             queue_new(db, recipe_id)
             if retry_failed:
-                given_up = INGEST.c.state.in_((State.FAILED, State.QUARANTINED))
+                given_up = INGEST.c.state.in_(GIVEN_UP)
                 db.execute(sa.update(INGEST).where(of_recipe, given_up).values(FRESH))
             return tallies(db, recipe_id).get("state", Counter())[State.PENDING]
+
+    def retry(self, recipe_id: int, image_ids: Sequence[int] | None = None) -> int:
+        """Let images wait again that failed or are quarantined under a recipe, all or those of
+        these ids, with nothing held against them; how many that were."""
+        given_up = (INGEST.c.recipe_id == recipe_id) & INGEST.c.state.in_(GIVEN_UP)
+        again = sa.update(INGEST).where(given_up).values(FRESH)
+        with self._writing() as db:
+            if image_ids is None:
+                return db.execute(again).rowcount
+            return sum(
+                db.execute(again.where(INGEST.c.image_id.in_(portion))).rowcount
+                for portion in portions(image_ids)
+            )
+
+    def holders(self) -> dict[str, int]:
+        """How many images each owner holds, under whichever recipe."""
+        recipes = sa.select(RECIPE.c.id)
+        held = sa.select(INGEST.c.owner, sa.func.count()).where(
+            INGEST.c.recipe_id.in_(recipes), INGEST.c.state == State.RUNNING
+        )
+        with self._reading() as db:
+            rows = db.execute(held.group_by(INGEST.c.owner)).all()
+        return {owner: count for owner, count in rows if owner}
 
     def waiting(self, recipe_id: int) -> int:
         """How many images wait or run under a recipe."""

@@ -180,6 +180,9 @@ JOB = sa.Table(
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("updated_at", sa.Float, nullable=False),
     sa.Column("finished_at", sa.Float),
+    sa.Column("stage", sa.Text),
+    sa.Column("stopping", sa.Boolean, nullable=False, server_default="0"),
+    sa.Column("device", sa.Text),
     sqlite_autoincrement=True,
 )
 

@@ -19,6 +19,7 @@ import numpy as np
 from segsearch.core.arrays import Ids, Vector, VectorRows, Vectors
 from segsearch.core.errors import BusyError, DamageError, DiskFullError, NotFoundError
 from segsearch.core.mix import Mix, row_of
+from segsearch.core.status import IndexGlance, Layout
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
@@ -153,6 +154,21 @@ class SyncedIndex:
         """Have the index in memory and up to date; how it stands."""
         index = self._current(recipe).index
         return IndexReport(len(index), index.is_exact, index.is_settled)
+
+    def glance(self, recipe: tuple[int, Recipe]) -> tuple[IndexGlance, str | None]:
+        """How the index stands, without loading it, and what is wrong with it on disk."""
+        identity, state = self._catalog.identity(), self._state
+        manifest, damage = snapshots.glance(self._folder, self._binding(recipe, identity))
+        newest, generation = self._catalog.newest_change(), manifest.seq if manifest else None
+        if state is not None and (state.recipe_id, state.identity) == (recipe[0], identity):
+            layout = Layout.FLAT if state.index.is_exact else Layout.LISTS
+            behind = max(0, newest - state.seq)
+            return IndexGlance(len(state.index), generation, behind, layout, True), damage
+        if manifest is None:
+            return IndexGlance(0, None, newest, None, False), damage
+        layout = Layout.LISTS if snapshots.has_lists(manifest) else Layout.FLAT
+        behind = max(0, newest - manifest.seq)
+        return IndexGlance(manifest.count, generation, behind, layout, False), damage
 
     def save(self, recipe: tuple[int, Recipe]) -> None:
         """Write a snapshot of what is new, unless the newest one says the same.
