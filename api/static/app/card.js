@@ -74,10 +74,6 @@ export class Card extends Component {
     this.held = false; // whether the finger that is down has chosen the card
   }
 
-  componentWillUnmount() {
-    this.release();
-  }
-
   /** A finger that stays down chooses: there is no mouse to hover with. @param {PointerEvent} event */
   press(event) {
     this.release();
@@ -113,6 +109,7 @@ export class Card extends Component {
   }
 
   componentWillUnmount() {
+    this.release();
     broken.delete(this);
   }
 
