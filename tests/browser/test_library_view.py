@@ -39,6 +39,12 @@ def url(folder: Path, tmp_path: Path) -> Iterator[str]:
     yield from served(tmp_path / "library", folder, SmallModels())
 
 
+@pytest.fixture
+def page(url: str, page: Page) -> Page:
+    """A page that is closed before its server is: that waits for who listens to it."""
+    return page
+
+
 def test_pictures_stand_under_their_months_the_newest_first(page: Page, url: str) -> None:
     open_grid(page, url)
     expect(page.locator("#results h2")).to_have_text(["July 2024", "May 2024"])

@@ -33,6 +33,22 @@ def url(tmp_path: Path) -> Iterator[str]:
     yield from served(tmp_path / "library", folder, SmallModels())
 
 
+@pytest.fixture
+def page(url: str, page: Page) -> Page:
+    """A page that is closed before its server is: that waits for who listens to it."""
+    return page
+
+
+@pytest.fixture
+def phone(url: str, browser: Browser) -> Iterator[Page]:
+    size = {"width": 390, "height": 800}
+    context = browser.new_context(viewport=size, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    open_grid(page, url)
+    yield page
+    context.close()
+
+
 def card(page: Page, name: str) -> Locator:
     return page.locator(".card", has=page.locator(".file", has_text=name)).first
 
@@ -258,12 +274,8 @@ def test_the_bar_covers_neither_the_last_row_nor_notices(
     expect(said(page)).to_have_text("1 picture")  # Escape closed the panel alone
 
 
-def test_a_long_press_selects_and_a_tap_selects_more(browser: Browser, url: str) -> None:
-    context = browser.new_context(
-        viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True
-    )
-    page = context.new_page()
-    open_grid(page, url)
+def test_a_long_press_selects_and_a_tap_selects_more(phone: Page) -> None:
+    page = phone
     box = page.locator(".card").first.bounding_box()
     assert box is not None
     fingers = page.context.new_cdp_session(page)
@@ -277,7 +289,6 @@ def test_a_long_press_selects_and_a_tap_selects_more(browser: Browser, url: str)
     expect(page.locator("#selection")).to_have_count(0)
     page.locator(".card .look").first.tap()
     expect(page.get_by_role("dialog")).to_be_visible()
-    context.close()
 
 
 def test_controls_are_named_and_large_enough(page: Page, url: str) -> None:
