@@ -80,6 +80,7 @@ const actsOf = (results, shown) => ({
     else toggle(item);
     lastChosen = { item, results };
   },
+  all: () => choose(results.items.slice(0, shown)),
   focus() {},
   parts: (/** @type {Item} */ item) => change({
     by: "region", prefer: "any", all: true, filters: { ...query().filters, image_ids: [item.image] },

@@ -30,16 +30,18 @@ export async function searchByPicture(file) {
 const carriesFiles = (/** @type {DragEvent} */ event) => Boolean(event.dataTransfer?.types.includes("Files"));
 
 /** Pictures that are dropped or pasted anywhere are searched by; several files, or folders, are added.
+ * What comes back ends that.
  * @param {(data: DataTransfer) => void} addAll */
 export function takePictures(addAll) {
+  const end = new AbortController(), { signal } = end;
   addEventListener("dragover", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     document.body.classList.add("dropping");
-  });
+  }, { signal });
   addEventListener("dragleave", (event) => {
     if (!event.relatedTarget) document.body.classList.remove("dropping");
-  });
+  }, { signal });
   addEventListener("drop", (event) => {
     document.body.classList.remove("dropping");
     if (!carriesFiles(event) || !event.dataTransfer) return;
@@ -50,12 +52,13 @@ export function takePictures(addAll) {
     const { files } = event.dataTransfer;
     if (more || folder || target) addAll(event.dataTransfer);
     else if (files[0]) void searchByPicture(files[0]);
-  });
+  }, { signal });
   addEventListener("paste", ({ clipboardData: pasted }) => {
     // Office programs copy words with a picture of them; to paste the words is what is meant.
     if (!pasted?.files.length || ["text/plain", "text/html"].every((kind) => pasted.types.includes(kind))) return;
     void searchByPicture(pasted.files[0]);
-  });
+  }, { signal });
+  return () => end.abort();
 }
 
 /** @param {{query: import("./address.js").Query}} props */

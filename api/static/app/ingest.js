@@ -1,7 +1,175 @@
-// STUB
-export const AddMenu = () => null;
-export const Working = () => null;
-/** @param {DataTransfer} _data */
-export function addAll(_data) {}
-/** @param {() => void} _changed */
-export function followJobs(_changed) { return () => {}; }
+// Adding pictures, and the line under the bar that tells what is being sent and indexed.
+
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { cancel, followJobs, onReturn, resume, showStatus, stageOf, useJobs } from "./jobs.js";
+import {
+  collectionNames, dismiss, ENDINGS, isSending, onSending, outcome, send, sendAgain, sendDropped, sendFolder,
+  sending, stopSending,
+} from "./sending.js";
+import { count, nameOf, size } from "./sayings.js";
+import { plainClick, Icon, Menu } from "./ui.js";
+import { link, query } from "./store.js";
+
+/**
+ * @typedef {import("./jobs.js").Job} Job
+ * @typedef {import("./sending.js").Sending} Sending
+ */
+
+export { followJobs };
+
+const ACCEPT = ["image/*", ...ENDINGS.map((ending) => `.${ending}`)].join();
+const MOST_SHOWN = 100; // refused files in the line's list
+
+onReturn(sendAgain);
+
+/** The collection that the open menu says. */
+let into = "";
+
+/** Add what was dropped; folders with all that is in them. @param {DataTransfer} data */
+export const addAll = (data) => void sendDropped(data, into);
+
+/** Let a person choose. @param {boolean} folder @param {string} collection */
+function choose(folder, collection) {
+  document.getElementById("adding")?.remove(); // of a choice that was not made
+  const input = document.createElement("input");
+  input.id = "adding";
+  input.type = "file";
+  input.hidden = true;
+  input.multiple = true;
+  if (folder) input.webkitdirectory = true;
+  else input.accept = ACCEPT;
+  input.addEventListener("change", () => {
+    const files = [...input.files ?? []];
+    input.remove();
+    void (folder ? sendFolder(files, collection) : send(files, collection));
+  });
+  document.body.append(input);
+  input.click();
+}
+
+/** Choose pictures to add. @param {string} [collection] */
+export const chooseFiles = (collection = "") => choose(false, collection);
+/** Choose a folder whose pictures are added. @param {string} [collection] */
+export const chooseFolder = (collection = "") => choose(true, collection);
+
+/** @param {{close: () => void}} props */
+function Adding({ close }) {
+  const [name, setName] = useState("");
+  const [names, setNames] = useState(/** @type {string[]} */ ([]));
+  useEffect(() => {
+    void collectionNames().then(setNames);
+    return () => { into = ""; };
+  }, []);
+  const act = (/** @type {(collection: string) => void} */ chosen) => () => {
+    close();
+    chosen(name.trim());
+  };
+  return html`
+    <div class="buttons">
+      <button type="button" class="main" onClick=${act(chooseFiles)}><${Icon} name="picture" />Pictures…</button>
+      <button type="button" onClick=${act(chooseFolder)}><${Icon} name="folder" />A folder…</button>
+    </div>
+    <label class="field">Into a collection, if you like
+      <input list="adding-collections" value=${name} maxlength="100" placeholder="none" autocomplete="off"
+        onInput=${(/** @type {any} */ event) => {
+          setName(event.target.value);
+          into = event.target.value.trim();
+        }} /></label>
+    <datalist id="adding-collections">${names.map((one) => html`<option key=${one} value=${one}></option>`)}</datalist>
+    <p class="quiet">Or drop pictures and folders anywhere on the page. They are copied into the library;
+      your own files stay as they are.</p>`;
+}
+
+/** The button that adds pictures, and the place where a single one is dropped to be added. */
+export function AddMenu() {
+  useEffect(() => {
+    const place = document.createElement("div");
+    place.className = "drop-add";
+    place.dataset.drop = "add";
+    place.textContent = "Drop here to add to the library";
+    document.body.append(place);
+    return () => place.remove();
+  }, []);
+  return html`<${Menu} class="add" align="end" title="Add pictures or a folder"
+    label=${html`<${Icon} name="plus" /><span class="label">Add</span>`}>
+    ${(/** @type {() => void} */ close) => html`<${Adding} close=${close} />`}<//>`;
+}
+
+/** One thing under way: a bar, words, and what can be done about it.
+ * @param {{label: string, value?: number, most?: number, text: string, children?: any}} props `value` of `most`
+ *   is done; without it nobody knows */
+const Task = ({ label, value, most, text, children }) => html`<div class="task">
+  <progress aria-label=${label} value=${value} max=${most}></progress>
+  <span class="saying" title=${text}>${text}</span>${children}</div>`;
+
+/** @param {{state: Sending}} props */
+function SendingLine({ state }) {
+  const { total, done, bytes, sentBytes, looking, into: collection, problem, waiting } = state;
+  if (problem) {
+    return html`<div class="task bad"><span class="saying" role="alert">${problem} ${count(waiting.length, "file")} of
+      ${` ${total.toLocaleString("en")}`} not sent yet.</span>
+      <button type="button" class="link" onClick=${sendAgain}>Try again</button>
+      <button type="button" class="link" onClick=${stopSending}>Leave them</button></div>`;
+  }
+  if (!isSending()) return null;
+  const where = collection ? ` to “${collection}”` : "";
+  const text = total ? `Sending ${Math.min(done + 1, total).toLocaleString("en")} of ${count(total, "file")}${where}, ${
+    size(sentBytes)} of ${size(bytes)}${looking ? " · looking for more" : ""}` : "Looking through the folder";
+  return html`<${Task} label="Sending" value=${bytes ? sentBytes : undefined} most=${bytes || undefined} text=${text}>
+    <button type="button" class="link" onClick=${stopSending}>Stop</button><//>`;
+}
+
+/** What came of sending, where there is something to be read. @param {{state: Sending}} props */
+function Sent({ state }) {
+  const { refused, passed, waiting } = state;
+  if (isSending() || waiting.length || !(refused.length || passed)) return null;
+  const parts = [outcome(state)];
+  if (refused.length) parts.push(`${count(refused.length, "file")} ${refused.length === 1 ? "was" : "were"} refused.`);
+  if (passed) parts.push(`${count(passed, "file")} of the folder ${passed === 1 ? "was" : "were"} passed over: hidden, or no pictures.`);
+  return html`<div class="task sent">
+    <span class="saying" role="status">${parts.join(" ")}</span>
+    <button type="button" class="link" onClick=${dismiss}>Close</button>
+    ${refused.length ? html`<ul class="plain reasons" aria-label="Files that were refused">
+      ${refused.slice(0, MOST_SHOWN).map(({ name, reason }, i) => html`<li key=${i}><b>${nameOf(name)}</b> ${reason}</li>`)}
+      ${refused.length > MOST_SHOWN ? html`<li>and ${(refused.length - MOST_SHOWN).toLocaleString("en")} more</li>` : null}
+    </ul>` : null}</div>`;
+}
+
+/** @param {{job: Job, mayWrite: boolean}} props */
+export function JobLine({ job, mayWrite }) {
+  const counting = job.stage === "indexing" && job.total > 0;
+  return html`<${Task} label="Indexing" value=${counting ? job.done : undefined} most=${counting ? Math.max(job.total, job.done) : undefined}
+      text=${stageOf(job)}>
+    ${mayWrite && !job.stopping ? html`<button type="button" class="link" onClick=${() => cancel(job)}>Stop</button>` : null}<//>`;
+}
+
+/** What waits while nothing runs, and why. @param {{status: import("./jobs.js").Status, mayWrite: boolean}} props */
+export function WaitingLine({ status: { pending, paused }, mayWrite }) {
+  if (!pending) return null;
+  const many = `${count(pending, "picture")} ${pending === 1 ? "waits" : "wait"}`;
+  return html`<div class="task"><span class="saying">${paused ? `Indexing was stopped: ${many}.` : `${many} to be indexed.`}</span>
+    ${paused && mayWrite ? html`<button type="button" class="link" onClick=${resume}>Go on</button>` : null}</div>`;
+}
+
+/** The line under the bar; nothing where nothing is done. @param {{mayWrite: boolean}} props */
+export function Working({ mayWrite }) {
+  const { jobs, status, away } = useJobs();
+  const [state, setState] = useState(sending());
+  useEffect(() => onSending(() => setState(sending())), []);
+  const href = link({ ...query(), view: "status", image: 0, segment: 0 });
+  // The status view tells of it itself.
+  const indexing = query().view !== "status" && (jobs.length > 0 || Boolean(status?.pending));
+  if (!indexing && !away && !isSending() && !state.waiting.length && !state.refused.length && !state.passed) return null;
+  return html`<div class="working" role="group" aria-label="Under way">
+    <${SendingLine} state=${state} />
+    <${Sent} state=${state} />
+    ${away ? html`<div class="task bad"><span class="saying" role="status">The server does not answer. This page goes on when it is back.</span></div>`
+      : !indexing ? null : jobs.length ? jobs.map((job) => html`<${JobLine} key=${job.id} job=${job} mayWrite=${mayWrite} />`)
+        : status ? html`<${WaitingLine} status=${status} mayWrite=${mayWrite} />` : null}
+    ${indexing ? html`<a class="details" href=${href} onClick=${(/** @type {MouseEvent} */ event) => {
+      if (!plainClick(event)) return;
+      event.preventDefault();
+      showStatus();
+    }}>Details</a>` : null}
+  </div>`;
+}

@@ -73,14 +73,18 @@ function App() {
   const mayWrite = session?.scope === "write" || session?.scope === "admin";
   useEffect(() => {
     if (!session || locked) return undefined;
-    takePictures(mayWrite ? addAll : () => notify("This key may not add pictures.", { bad: true }));
-    return followJobs(() => { // what is shown follows what is indexed
+    const take = takePictures(mayWrite ? addAll : () => notify("This key may not add pictures.", { bad: true }));
+    const follow = followJobs(() => { // what is shown follows what is indexed
       forgetFacets();
       forget();
       askAgain();
       void ask(); // another library may be served there now
       changed({});
     });
+    return () => {
+      take();
+      follow();
+    };
   }, [session?.scope]);
   const words = now.words.trim();
   document.title = words ? `${words} · segsearch` : "segsearch";

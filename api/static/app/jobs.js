@@ -1,0 +1,265 @@
+// What fills the library: the running jobs, from the server's stream of events, and how the library
+// stands, which is asked for when that may have changed.
+
+import { useEffect, useState } from "../vendor/preact.js";
+import { call, post, Refusal, sentence } from "./api.js";
+import { count, nameOf } from "./sayings.js";
+import { go, query } from "./store.js";
+import { notify } from "./ui.js";
+
+/**
+ * @typedef {object} Job A run that fills the library.
+ * @property {number} id
+ * @property {string} kind `index`, `worker` or `watch`
+ * @property {"running" | "done" | "stopped" | "failed" | "lost"} state
+ * @property {string[]} paths
+ * @property {number} total pictures that waited, or were found since
+ * @property {number} done
+ * @property {number} segments
+ * @property {number} skipped
+ * @property {string | null} current
+ * @property {string | null} error
+ * @property {string} started_at ISO 8601
+ * @property {string | null} finished_at
+ * @property {"scanning" | "loading_models" | "indexing" | "saving" | null} stage
+ * @property {boolean} stopping
+ * @property {string | null} device
+ *
+ * @typedef {{code: string, severity: "error" | "warning", what: string, fix: string}} Problem
+ *
+ * @typedef {object} Status How the library stands, as `/v1/status` tells it.
+ * @property {number} images
+ * @property {number} segments
+ * @property {number} pending
+ * @property {number} failed
+ * @property {number} quarantined
+ * @property {number} near_duplicates
+ * @property {number} missing
+ * @property {number} excluded
+ * @property {string | null} preset
+ * @property {number} bytes of the library's folder
+ * @property {string} library the folder
+ * @property {Job[]} jobs
+ * @property {{free_bytes: number, total_bytes: number}} disk
+ * @property {{who: string, pictures: number, since: string | null}[]} workers
+ * @property {{regions: number, generation: number | null, behind: number,
+ *   layout: "flat" | "lists" | null, loaded: boolean} | null} index
+ * @property {boolean} paused
+ * @property {boolean} read_only
+ * @property {Problem[]} problems
+ *
+ * @typedef {object} Following
+ * @property {Job[]} jobs those that run
+ * @property {Status | null} status null until the server has told
+ * @property {Job[]} last the newest runs, ended ones, too
+ * @property {boolean} away whether the server does not answer
+ */
+
+const REFRESH_MS = 3000; // while something runs or waits
+const CHANGED_MS = 2000; // between two looks at what was added
+const AGAIN_MS = 4000; // after a stream that was refused
+const LAST_RUNS = 20;
+
+/** @type {Following} */
+let now = { jobs: [], status: null, last: [], away: false };
+/** @type {Set<() => void>} */
+const listeners = new Set();
+/** Called when the server answers again. @type {Set<() => void>} */
+const returns = new Set();
+/** Runs whose end was told, or that had ended before. @type {Set<number> | null} */
+let told = null;
+/** Whether this page has sent pictures whose end it has not told of. */
+let sent = false;
+/** Whether the stream of events is open. */
+let streaming = false;
+
+/** @param {Partial<Following>} changes */
+function set(changes) {
+  now = { ...now, ...changes };
+  for (const listener of listeners) listener();
+}
+
+/** @param {() => void} listener */
+export const onReturn = (listener) => {
+  returns.add(listener);
+  return () => void returns.delete(listener);
+};
+
+/** What is done now, in words. @param {Job} job */
+export function stageOf({ stage, stopping, done, total, current, skipped }) {
+  if (stopping) return "Stopping after the pictures under way";
+  if (stage === "scanning") return "Looking for pictures";
+  if (stage === "loading_models") return "Loading the models";
+  if (stage === "saving") return "Saving the index";
+  const many = total ? ` ${done.toLocaleString("en")} of ${count(Math.max(total, done), "picture")}` : "";
+  return [`Indexing${many}`, skipped ? `${skipped.toLocaleString("en")} skipped` : "", current ? nameOf(current) : ""]
+    .filter(Boolean).join(" · ");
+}
+
+/** What the status view is opened by. */
+export const showStatus = () => go({ ...query(), view: "status", image: 0, segment: 0 });
+
+/** Tell how a run has ended that was not seen to end before. @param {Job} job */
+function tellEnd(job) {
+  const more = { text: "Show", run: showStatus };
+  if (job.state === "failed") notify(`Indexing has failed: ${job.error}`, { bad: true, act: more });
+  else if (job.state === "lost") notify("Indexing was killed; nothing that was stored is lost.", { bad: true, act: more });
+  else if (job.skipped) {
+    notify(`${count(job.skipped, "file")} ${job.skipped === 1 ? "was" : "were"} skipped.`, { act: more });
+  } else if (sent && job.state === "done" && job.done) {
+    notify(`${count(job.done, "picture")} can be searched now.`);
+  }
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let later;
+/** @type {Promise<void> | null} */
+let asking = null;
+
+/** Ask how the library stands; once more while something runs or waits. */
+export function refresh() {
+  clearTimeout(later);
+  asking ??= look().finally(() => { asking = null; });
+  return asking;
+}
+
+async function look() {
+  try {
+    const [status, { jobs: last }] = await Promise.all([call("v1/status"), call(`v1/jobs?limit=${LAST_RUNS}`)]);
+    const ended = /** @type {Job[]} */ (last).filter((job) => job.state !== "running");
+    const before = told;
+    told = new Set(ended.map((job) => job.id));
+    if (before) for (const job of ended) if (!before.has(job.id)) tellEnd(job);
+    const works = status.pending > 0 || status.jobs.length > 0;
+    if (!works) sent = false;
+    const returned = now.away;
+    set({ status, last, away: false, ...(streaming ? {} : { jobs: status.jobs }) });
+    if (returned) for (const back of returns) back();
+    if (works && !document.hidden) later = setTimeout(() => void refresh(), REFRESH_MS);
+  } catch (problem) {
+    if (!(problem instanceof Refusal)) throw problem;
+    if (problem.status) return; // the request has asked for a key, or it is said where somebody acts
+    set({ away: true, jobs: [] });
+    if (!document.hidden) later = setTimeout(() => void refresh(), AGAIN_MS);
+  }
+}
+
+/** This page has sent pictures: see to it that they are heard of. */
+export function noteSent() {
+  sent = true;
+  void refresh();
+}
+
+/** What a change of which tells that there is more, or less, to be seen. */
+function seen() {
+  const { status, jobs } = now;
+  const done = jobs.reduce((sum, job) => sum + job.done, 0);
+  if (!status) return null;
+  return { running: done, stored: `${status.images - status.pending - status.failed - status.quarantined} ${status.segments}` };
+}
+
+/**
+ * Follow the jobs while the page is seen; `changed` is called when pictures were added or went, at
+ * most once in two seconds. What comes back ends that.
+ * @param {() => void} changed
+ */
+export function followJobs(changed) {
+  /** @type {EventSource | null} */
+  let stream = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let again;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let throttled;
+  let before = seen(), last = 0;
+  const tell = () => {
+    clearTimeout(throttled);
+    throttled = setTimeout(() => {
+      last = Date.now();
+      changed();
+    }, Math.max(0, last + CHANGED_MS - Date.now()));
+  };
+  const watch = () => {
+    const next = seen();
+    if (next && before && (next.stored !== before.stored || next.running > before.running)) tell();
+    before = next ?? before;
+  };
+  const listen = () => {
+    clearTimeout(again);
+    stream?.close();
+    stream = new EventSource("v1/jobs/events");
+    stream.addEventListener("open", () => {
+      streaming = true;
+      void refresh();
+    });
+    stream.addEventListener("error", () => {
+      // A connection that broke is opened again by the browser; one that was refused is not. To ask
+      // says why, or asks for a key.
+      streaming = false;
+      void refresh();
+      if (stream?.readyState === EventSource.CLOSED) again = setTimeout(listen, AGAIN_MS);
+    });
+    stream.addEventListener("jobs", (event) => {
+      /** @type {Job[]} */
+      const jobs = JSON.parse(event.data).jobs;
+      const ids = jobs.map((job) => job.id).join();
+      const others = ids !== now.jobs.map((job) => job.id).join();
+      set({ jobs });
+      if (others) void refresh();
+    });
+  };
+  // A browser opens six connections to a server, for all tabs: those that nobody sees leave theirs.
+  const visible = () => {
+    if (!document.hidden) return listen();
+    stream?.close();
+    streaming = false;
+    clearTimeout(again);
+    return clearTimeout(later);
+  };
+  listeners.add(watch);
+  document.addEventListener("visibilitychange", visible);
+  if (!document.hidden) listen();
+  return () => {
+    listeners.delete(watch);
+    document.removeEventListener("visibilitychange", visible);
+    stream?.close();
+    streaming = false;
+    for (const timer of [again, throttled, later]) clearTimeout(timer);
+  };
+}
+
+/** What is followed, in a view that is drawn again when it changes. @returns {Following} */
+export function useJobs() {
+  const [, draw] = useState({});
+  useEffect(() => {
+    const listener = () => draw({});
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }, []);
+  return now;
+}
+
+/** Do something on the server, say what went wrong, and look again. @param {() => Promise<unknown>} act */
+async function doing(act) {
+  try {
+    await act();
+  } catch (problem) {
+    notify(sentence(problem), { bad: true });
+  }
+  await refresh();
+}
+
+/** End a run after the pictures under way; what waits still waits. @param {Job} job */
+export function cancel(job) {
+  set({ jobs: now.jobs.map((one) => (one.id === job.id ? { ...one, stopping: true } : one)) });
+  return doing(() => post(`v1/jobs/${job.id}/cancel`, {}));
+}
+
+/** Let workers go on. */
+export const resume = () => doing(() => post("v1/jobs/resume", {}));
+
+/** Let pictures wait again that failed. @param {number[] | null} images null for all of them */
+export const retry = (images) => doing(async () => {
+  sent = true;
+  const { changed } = await post("v1/images/retry", { image_ids: images });
+  notify(changed ? `${count(changed, "picture")} will be tried again.` : "There is nothing to try again.");
+});

@@ -1,0 +1,149 @@
+// The last runs that filled the library, what they skipped and why, and the pictures that failed.
+
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { call, sentence, thumbnail } from "./api.js";
+import { retry } from "./jobs.js";
+import { count, day, nameOf } from "./sayings.js";
+import { plainClick } from "./ui.js";
+import { link, openPicture, query } from "./store.js";
+
+/**
+ * @typedef {import("./jobs.js").Job} Job
+ * @typedef {{path: string, name: string, reason: string, image_id: number | null}} Skipped
+ * @typedef {{image_id: number, paths: string[], state: string, reason: string | null}} Failed
+ */
+
+const PAGE = 50;
+const KINDS = /** @type {Record<string, string>} */ ({
+  index: "By hand", worker: "In the background", watch: "Watched folders",
+});
+const ENDS = /** @type {Record<string, string>} */ ({
+  running: "under way", done: "done", stopped: "stopped", failed: "failed", lost: "killed",
+});
+
+/** `today, 14:05`. @param {string | null} iso */
+export function moment(iso) {
+  const date = iso ? new Date(iso) : null;
+  if (!date || Number.isNaN(date.getTime())) return "";
+  const clock = date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const isToday = date.toDateString() === new Date().toDateString();
+  return `${isToday ? "today" : day(iso)}, ${clock}`;
+}
+
+/** `3 minutes`. @param {string} from @param {string | null} to ISO 8601 */
+export function lasted(from, to) {
+  const seconds = to ? (Date.parse(to) - Date.parse(from)) / 1000 : NaN;
+  if (Number.isNaN(seconds)) return "";
+  if (seconds < 60) return count(Math.max(1, Math.round(seconds)), "second");
+  if (seconds < 5400) return count(Math.round(seconds / 60), "minute");
+  return count(Math.round(seconds / 3600), "hour");
+}
+
+/** The files that a run skipped; read when somebody opens the list. @param {{job: Job}} props */
+function SkippedList({ job }) {
+  const [rows, setRows] = useState(/** @type {Skipped[]} */ ([]));
+  const [next, setNext] = useState(/** @type {number | null} */ (0));
+  const [said, setSaid] = useState("");
+  const more = async () => {
+    try {
+      const answer = await call(`v1/jobs/${job.id}/skipped?after=${next}&limit=${PAGE}`);
+      setRows((before) => [...before, ...answer.skipped]);
+      setNext(answer.next_after);
+      setSaid({ gone: "Its report is gone: only those of the last runs are kept.", unfinished: "The report has no end: there may be more." }[
+        /** @type {string} */ (answer.report)] ?? "");
+    } catch (problem) {
+      setSaid(sentence(problem));
+    }
+  };
+  useEffect(() => void more(), []);
+  return html`<ul class="plain reasons">
+      ${rows.map(({ path, name, reason }, i) => html`<li key=${i}><b title=${path}>${name}</b> ${reason}</li>`)}</ul>
+    ${said ? html`<p class="quiet">${said}</p>` : null}
+    ${next !== null && rows.length ? html`<p><button type="button" onClick=${more}>Show more</button></p>` : null}`;
+}
+
+/** @param {{job: Job}} props */
+function Run({ job }) {
+  const [open, setOpen] = useState(false);
+  const { kind, state, started_at: from, finished_at: to, done, segments, skipped, error, paths } = job;
+  const took = lasted(from, to);
+  const what = [done ? count(done, "picture") : "no new pictures", segments ? count(segments, "region") : "", took].filter(Boolean).join(", ");
+  const bad = state === "failed" || state === "lost";
+  return html`<li class="run">
+    <p><b>${moment(from)}</b> · ${KINDS[kind] ?? kind} · <span class=${bad ? "bad" : ""}>${ENDS[state]}</span> · ${what}</p>
+    ${paths.length ? html`<p class="quiet path">${paths.slice(0, 3).join(", ")}${paths.length > 3 ? ` and ${paths.length - 3} more` : ""}</p>` : null}
+    ${error ? html`<p class="bad">${error}</p>` : null}
+    ${state === "lost" ? html`<p class="quiet">Its process ended without a word. Start it again: it goes on where it was.</p>` : null}
+    ${skipped ? html`<p><button type="button" class="link" aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>${
+      `${count(skipped, "file")} skipped`}</button></p>` : null}
+    ${open ? html`<${SkippedList} job=${job} />` : null}
+  </li>`;
+}
+
+/** The runs, newest first. @param {{last: Job[]}} props `last` are the newest, as they are followed */
+export function Runs({ last }) {
+  const [older, setOlder] = useState(/** @type {Job[]} */ ([]));
+  const [end, setEnd] = useState(false);
+  const [problem, setProblem] = useState("");
+  const newest = new Set(last.map(({ id }) => id));
+  const jobs = [...last, ...older.filter(({ id }) => !newest.has(id))];
+  const more = async () => {
+    try {
+      const answer = await call(`v1/jobs?before=${jobs[jobs.length - 1].id}&limit=${PAGE}`);
+      setOlder([...older, ...answer.jobs]);
+      setEnd(answer.next_before === null);
+      setProblem("");
+    } catch (wrong) {
+      setProblem(sentence(wrong));
+    }
+  };
+  if (!jobs.length) return html`<p class="quiet">Nothing has been indexed yet.</p>`;
+  return html`<ul class="plain rows">${jobs.map((job) => html`<${Run} key=${job.id} job=${job} />`)}</ul>
+    ${problem ? html`<p class="bad" role="alert">${problem}</p>` : null}
+    ${end || jobs.length < 20 ? null : html`<p><button type="button" onClick=${more}>Older ones</button></p>`}`;
+}
+
+/** A picture's face, where it can be drawn. @param {{image: number}} props */
+function Face({ image }) {
+  const [broken, setBroken] = useState(false);
+  return html`<span class="face">${broken ? html`<span aria-hidden="true">?</span>`
+    : html`<img alt="" loading="lazy" src=${thumbnail(image, 160)} onError=${() => setBroken(true)} />`}</span>`;
+}
+
+/**
+ * Pictures that gave nothing, with the reasons.
+ * @param {{failed: number, quarantined: number, mayWrite: boolean}} props how many there are
+ */
+export function FailedPictures({ failed, quarantined, mayWrite }) {
+  const [rows, setRows] = useState(/** @type {Failed[]} */ ([]));
+  const [problem, setProblem] = useState("");
+  const [most, setMost] = useState(PAGE);
+  const all = failed + quarantined;
+  useEffect(() => {
+    let here = true;
+    const page = (/** @type {string} */ state, /** @type {number} */ many) =>
+      (many ? call(`v1/images?state=${state}&limit=${most}`).then(({ images }) => images) : Promise.resolve([]));
+    Promise.all([page("failed", failed), page("quarantined", quarantined)]).then(([some, others]) => {
+      if (here) setRows([...some, ...others].slice(0, most));
+    }, (wrong) => here && setProblem(sentence(wrong)));
+    return () => { here = false; };
+  }, [failed, quarantined, most]);
+  const again = (/** @type {number} */ image) => {
+    setRows(rows.filter((row) => row.image_id !== image));
+    void retry([image]);
+  };
+  return html`<ul class="plain rows">${rows.map(({ image_id: id, paths, state, reason }) => html`<li class="failed" key=${id}>
+      <${Face} image=${id} />
+      <div>
+        <p><a href=${link({ ...query(), image: id, segment: 0 })} title=${paths[0]} onClick=${(/** @type {MouseEvent} */ event) => {
+          if (!plainClick(event)) return;
+          event.preventDefault();
+          openPicture(id);
+        }}>${nameOf(paths[0])}</a></p>
+        <p class="quiet">${reason ?? (state === "quarantined" ? "It crashed the models twice, and was set aside." : "No reason was kept.")}</p>
+      </div>
+      ${mayWrite ? html`<button type="button" aria-label=${`Try ${nameOf(paths[0])} again`} onClick=${() => again(id)}>Try again</button>` : null}
+    </li>`)}</ul>
+    ${problem ? html`<p class="bad" role="alert">${problem}</p>` : null}
+    ${all > rows.length && rows.length >= most ? html`<p><button type="button" onClick=${() => setMost(Math.min(1000, most + 100))}>Show more</button></p>` : null}`;
+}
