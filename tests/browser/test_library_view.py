@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +39,7 @@ def url(folder: Path, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(url: str, page: Page) -> Page:
+def page(url: str, page: Page) -> Page:  # noqa: ARG001  it outlives the page
     """A page that is closed before its server is: that waits for who listens to it."""
     return page
 

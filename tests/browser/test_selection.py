@@ -34,7 +34,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(url: str, page: Page) -> Page:
+def page(url: str, page: Page) -> Page:  # noqa: ARG001  it outlives the page
     """A page that is closed before its server is: that waits for who listens to it."""
     return page
 
@@ -299,7 +299,8 @@ def test_controls_are_named_and_large_enough(page: Page, url: str) -> None:
         small = page.locator("#selection").evaluate(
             """(bar) => [...bar.querySelectorAll("button, input")].flatMap((control) => {
               const { width, height } = control.getBoundingClientRect();
-              const named = control.textContent.trim() || control.ariaLabel || control.labels?.length;
+              const named = control.textContent.trim() || control.ariaLabel
+                || control.labels?.length;
               return named && width >= 24 && height >= 24 ? [] : [control.outerHTML];
             })"""
         )

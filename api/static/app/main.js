@@ -42,6 +42,13 @@ const VIEWS = {
   help: { load: () => import("./help.js"), name: "Help" },
 };
 
+/** What each view is, for who hears it. @type {Record<string, (now: import("./address.js").Query) => string>} */
+const HEADINGS = {
+  grid: (now) => (now.words.trim() ? `Pictures of ${now.words.trim()}` : asks(now) ? "Answers" : "The library"),
+  map: () => "The map of all regions",
+  status: () => "How the library stands",
+};
+
 /**
  * @typedef {{needs_key: boolean, scope: "read" | "write" | "admin" | null, key: string | null, library: string | null}} Session
  */
@@ -95,6 +102,7 @@ function App() {
     <div id="page" inert=${now.image > 0}>
       <${Header} query=${now} mayWrite=${mayWrite} adding=${html`<${AddMenu} />`} working=${html`<${Working} mayWrite=${mayWrite} />`} />
       <main>
+        <h1 class="visually-hidden">${HEADINGS[now.view](now)}</h1>
         ${oddities().map((odd) => html`<p class="odd" key=${odd} role="status">${odd}</p>`)}
         ${view ? html`<${Later} key=${view.name} ...${view} now=${now} session=${session} mayWrite=${mayWrite} onSession=${ask} />`
           : html`<${Answers} now=${now} />`}
