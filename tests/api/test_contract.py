@@ -20,16 +20,8 @@ from segsearch_api import errors
 from segsearch_api.app import create_app
 from segsearch_api.deps import SEARCHES_AT_ONCE, SEARCHES_WAITING
 from segsearch_api.schemas import (
-    browse,
-    export,
-    images,
-    jobs,
-    library,
-    maps,
-    queries,
-    search,
-    session,
-)
+    browse, export, images, jobs, library, maps, queries, search, session,
+)  # fmt: skip
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
 
