@@ -1,7 +1,7 @@
 // Adding pictures, and the line under the bar that tells what is being sent and indexed.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { cancel, followJobs, onReturn, resume, showStatus, stageOf, useJobs } from "./jobs.js";
+import { cancel, followJobs, onReturn, resume, showStatus, stageOf, totalOf, useJobs } from "./jobs.js";
 import {
   collectionNames, dismiss, ENDINGS, isSending, onSending, outcome, send, sendAgain, sendDropped, sendFolder,
   sending, stopSending,
@@ -137,8 +137,8 @@ function Sent({ state }) {
 
 /** @param {{job: Job, mayWrite: boolean}} props */
 export function JobLine({ job, mayWrite }) {
-  const counting = job.stage === "indexing" && job.total > 0;
-  return html`<${Task} label="Indexing" value=${counting ? job.done : undefined} most=${counting ? Math.max(job.total, job.done) : undefined}
+  const total = job.stage === "indexing" ? totalOf(job) : 0;
+  return html`<${Task} label="Indexing" value=${total ? job.done : undefined} most=${total || undefined}
       text=${stageOf(job)}>
     ${mayWrite && !job.stopping ? html`<button type="button" class="link" onClick=${() => cancel(job)}>Stop</button>` : null}<//>`;
 }

@@ -85,13 +85,24 @@ export const onReturn = (listener) => {
   return () => void returns.delete(listener);
 };
 
+/**
+ * How many pictures a run has to deal with: those that waited when it began, and what has come since.
+ * @param {Job} job
+ */
+export function totalOf({ id, done, total }) {
+  const [job, ...others] = now.status?.jobs ?? [];
+  const since = job?.id === id && !others.length ? job.done + (now.status?.pending ?? 0) : 0;
+  return Math.max(done, total, since);
+}
+
 /** What is done now, in words. @param {Job} job */
-export function stageOf({ stage, stopping, done, total, current, skipped }) {
+export function stageOf(job) {
+  const { stage, stopping, done, current, skipped } = job, total = totalOf(job);
   if (stopping) return "Stopping after the pictures under way";
   if (stage === "scanning") return "Looking for pictures";
   if (stage === "loading_models") return "Loading the models";
   if (stage === "saving") return "Saving the index";
-  const many = total ? ` ${done.toLocaleString("en")} of ${count(Math.max(total, done), "picture")}` : "";
+  const many = total ? ` ${done.toLocaleString("en")} of ${count(total, "picture")}` : "";
   return [`Indexing${many}`, skipped ? `${skipped.toLocaleString("en")} skipped` : "", current ? nameOf(current) : ""]
     .filter(Boolean).join(" · ");
 }

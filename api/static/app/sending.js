@@ -64,7 +64,7 @@ function set(changes) {
 
 /** Whether files are on their way. */
 export const isSending = () => running || state.looking > 0;
-const isPicture = (/** @type {string} */ name) => KNOWN.has(name.slice(name.lastIndexOf(".") + 1).toLowerCase());
+const isPicture = (/** @type {string} */ name) => KNOWN.has(/\.([^.]+)$/.exec(name)?.[1].toLowerCase() ?? "");
 const isHidden = (/** @type {string} */ name) => name.startsWith(".");
 
 /** Whether a file of a folder is taken. @param {string} path with the folders it lies in */

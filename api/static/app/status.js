@@ -43,13 +43,18 @@ function ProblemRow({ problem: { code, severity, what, fix }, mayWrite }) {
 function Counts({ status }) {
   const { images, segments, pending, failed, quarantined, near_duplicates: alike, missing, excluded } = status;
   const indexed = images - pending - failed - quarantined;
-  const rows = /** @type {[string, number][]} */ ([
-    ["pictures that can be searched", indexed], ["regions in them", segments], ["waiting to be indexed", pending],
-    ["failed", failed], ["set aside: they crashed the models", quarantined], ["look almost like another", alike],
-    ["files not found when last looked for", missing], ["left out by the folders' rules", excluded],
+  const rows = /** @type {[number, string, string][]} */ ([
+    [indexed, "picture that can be searched", "pictures that can be searched"],
+    [segments, "region in it", indexed === 1 ? "regions in it" : "regions in them"],
+    [pending, "waits to be indexed", "wait to be indexed"],
+    [failed, "failed", "failed"],
+    [quarantined, "was set aside: it crashed the models", "were set aside: they crashed the models"],
+    [alike, "looks almost like another", "look almost like another"],
+    [missing, "file was not found when last looked for", "files were not found when last looked for"],
+    [excluded, "file is left out by the rules of its folder", "files are left out by the rules of their folders"],
   ]);
-  return html`<ul class="plain figures">${rows.filter(([, many], i) => many || i < 2).map(([what, many]) => html`<li key=${what}>
-    <b>${many.toLocaleString("en")}</b> ${what}</li>`)}</ul>`;
+  return html`<ul class="plain figures">${rows.filter(([many], i) => many || i < 2).map(([many, one, more]) => html`
+    <li key=${one}><b>${many.toLocaleString("en")}</b> ${many === 1 ? one : more}</li>`)}</ul>`;
 }
 
 /** How the index is searched, and how far it is. @param {{index: Status["index"]}} props */
