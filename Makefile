@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test test-fast check format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-start bench-regions soak vendor clean
+.PHONY: setup demo test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions soak vendor clean
 
 setup: .venv/.installed
 
@@ -26,11 +26,28 @@ test-fast: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 		-m "not (slow or process or browser or server)"
 
-check: setup
+check: setup check-page
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# The page: types made from the OpenAPI document, linter, types of the modules.
+check-page: setup node_modules/.installed
+	$(BIN)/python -m tools.page_types .types/page/openapi.json
+	$(WITH_NODE) npm run --silent types
+	$(WITH_NODE) npm run --silent lint
+	$(WITH_NODE) npm run --silent check
+
+# Where the system has no Node.js of 20.19 or later, one comes as a wheel. No lock file: it would name
+# a registry; package.json names versions exactly.
+WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
+FITS := process.exit(process.versions.node.localeCompare("20.19", undefined, {numeric: true}) < 0 ? 1 : 0)
+node_modules/.installed: package.json | setup
+	$(WITH_NODE) npm --version >/dev/null 2>&1 && $(WITH_NODE) node -e '$(FITS)' || \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[node]"
+	$(WITH_NODE) npm install --silent --no-audit --no-fund --no-package-lock
+	touch $@
 
 format: setup
 	$(BIN)/ruff format .
@@ -70,6 +87,10 @@ bench-large: setup
 bench-load: setup
 	$(BIN)/python -m benchmarks.load
 
+# How smooth and how quick the page is, in the system's Chromium.
+bench-page: setup
+	$(BIN)/python -m benchmarks.page
+
 bench-start: setup
 	$(BIN)/python -m benchmarks.start
 
@@ -89,8 +110,8 @@ soak: setup
 	SOAK_TOOLS=$(CURDIR)/.soak $(BIN)/python -m pytest -s tests/soak
 
 # Needs npm; the page's libraries lie in the repository.
-vendor: setup
-	$(BIN)/python -m tools.vendor
+vendor: node_modules/.installed
+	$(WITH_NODE) $(BIN)/python -m tools.vendor
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache node_modules .types/page

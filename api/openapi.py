@@ -113,7 +113,11 @@ def picture(media_type: str, description: str) -> dict[str, Any]:
         "ETag": {
             "description": "Send it back as If-None-Match: 304 when nothing has changed.",
             "schema": {"type": "string"},
-        }
+        },
+        "Content-Disposition": {
+            "description": "What a browser that saves it calls it (RFC 6266), where it has a name.",
+            "schema": {"type": "string"},
+        },
     }
     return {"description": description, "content": content, "headers": headers}
 

@@ -38,6 +38,7 @@ from segsearch.models.pipeline import ModelsOf
 from segsearch.models.presets import check_kinds, mix_of, preset
 from segsearch.models.segment.session import OpenPicture
 from segsearch.search import recall
+from segsearch.search.browse import Browser
 from segsearch.search.calibration import WORDS
 from segsearch.search.click import ClickedMask, masks_at
 from segsearch.search.engine import SearchEngine
@@ -74,10 +75,10 @@ class SegSearch:
     """One library: a catalog, an index that follows it, and the models that fill both.
 
     `catalog` holds images, segments, tags, collections and captions; `pictures` reads their files;
-    `uploads` takes pictures as bytes; `ingest` indexes what waits; `runs` tells of jobs, cancels
-    and resumes them, and tries pictures again; `maintenance` verifies, repairs,
-    prunes, backs up and restores. Use as a context manager, or call `close`. Calls may come from
-    several threads.
+    `browser` pages through them; `uploads` takes pictures as bytes; `ingest` indexes what waits;
+    `runs` tells of jobs, cancels and resumes them, and tries pictures again; `maintenance`
+    verifies, repairs, prunes, backs up and restores. Use as a context manager, or call `close`.
+    Calls may come from several threads.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class SegSearch:
         self._index = index
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(catalog, index, self.pictures, models_of, settings)
+        self.browser = Browser(catalog)
         self._engine = SearchEngine(catalog, index, self._vectors)
         self.runs = Jobs(catalog)
         self._overview = Overview(settings, catalog, index, models_of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segsearch_api.routers import (
+    browse,
     click,
     collections,
     export,
@@ -21,7 +22,7 @@ from segsearch_api.routers import (
 ROUTERS = tuple(
     module.router
     for module in (
-        search, scene, click, images, uploads, segments, collections, export, jobs, library, keys,
-        session, health,
+        search, scene, click, browse, images, uploads, segments, collections, export, jobs,
+        library, keys, session, health,
     )
 )  # fmt: skip

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import httpx
 
+from segsearch.client.arranging import BrowseCalls
 from segsearch.client.transport import (
     Connection,
     Document,
@@ -40,7 +41,7 @@ TIMEOUT_SECONDS = 120.0  # the first search of a server waits for its models
 POLL_SECONDS = 0.5
 
 
-class Client:
+class Client(BrowseCalls):
     """The library of one server. Use as a context manager, or call `close`. Thread-safe.
 
     `key` is an API key; InputError for characters that no key has. A server that is too busy (429)

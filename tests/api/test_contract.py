@@ -19,7 +19,7 @@ from segsearch.search import schema as requests
 from segsearch_api import errors
 from segsearch_api.app import create_app
 from segsearch_api.deps import SEARCHES_AT_ONCE, SEARCHES_WAITING
-from segsearch_api.schemas import images, jobs, library, search, session
+from segsearch_api.schemas import browse, export, images, jobs, library, search, session
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
 STATIC = Path(__file__).parents[2] / "api" / "static"
@@ -42,6 +42,12 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "post /v1/search",
         "post /v1/search/picture",
         "post /v1/search/scene",
+        "post /v1/browse",
+        "get /v1/facets",
+        "get /v1/duplicates",
+        "post /v1/images/tags",
+        "post /v1/images/remove",
+        "get /v1/images/{image_id}/near-duplicates",
         "get /v1/images",
         "get /v1/images/{image_id}",
         "post /v1/images/{image_id}/tags",
@@ -144,6 +150,8 @@ def test_every_reference_in_openapi_leads_somewhere(described: dict[str, Any]) -
 
 def test_examples_are_of_the_shape_they_stand_for() -> None:
     for model in (
+        *vars(browse).values(),
+        *vars(export).values(),
         *vars(images).values(),
         *vars(jobs).values(),
         *vars(library).values(),

@@ -206,6 +206,12 @@ def test_the_library_and_its_server_are_described(library: Client) -> None:
     job = library.jobs()[0]
     assert library.job(job["id"]) == job
     assert next(library.job_events()) == []
+    with pytest.raises(ApiError) as late:
+        library.cancel_job(job["id"])
+    assert (late.value.status, late.value.code) == (409, "conflict_error")
+    library.resume_jobs()
+    assert list(library.skipped(job["id"])) == []
+    assert library.retry() == library.retry([1]) == 0
     assert "segsearch_images" in library.metrics()
     with pytest.raises(ApiError) as refused:
         library.segment(1, points=[[5, 5]])
@@ -330,11 +336,18 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.image(1),
     lambda at: at.wait([1]),
     lambda at: at.tag(1, add=["a"]),
+    lambda at: at.retry([1]),
     lambda at: at.delete_image(1),
     lambda at: at.segments(1),
     lambda at: at.thumbnail(1),
     lambda at: at.original(1),
     lambda at: at.file(1),
+    lambda at: list(at.browse()),
+    lambda at: at.facets(),
+    lambda at: at.tag_images([1]),
+    lambda at: at.remove_images([1]),
+    lambda at: at.near_duplicates(1),
+    lambda at: list(at.duplicates()),
     lambda at: at.segment_of(1),
     lambda at: at.delete_segment(1),
     lambda at: at.mask(1),
@@ -352,6 +365,9 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.take_from_collection("1", [1]),
     lambda at: at.jobs(),
     lambda at: at.job(1),
+    lambda at: at.cancel_job(1),
+    lambda at: at.resume_jobs(),
+    lambda at: list(at.skipped(1)),
     lambda at: list(at.job_events()),
     lambda at: at.status(),
     lambda at: at.stats(),
@@ -374,11 +390,12 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.add(f"{request.method.lower()} {re.sub(r'/1(?=/|$)', '/{}', request.url.path)}")
-        lists = ("hits", "images", "refused", "segments", "collections", "jobs", "keys")
-        return httpx.Response(
-            200,
-            json={**{name: [] for name in lists}, "next_after": None, "changed": 0, "state": ""},
-        )
+        lists = (
+            "hits", "images", "refused", "segments", "collections", "jobs", "keys", "skipped",
+            "groups",
+        )  # fmt: skip
+        ends = {"next_after": None, "next_cursor": None, "changed": 0, "removed": 0, "state": ""}
+        return httpx.Response(200, json={**{name: [] for name in lists}, **ends})
 
     with Client("http://x", transport=httpx.MockTransport(answer)) as library:
         for call in CALLS:

@@ -164,11 +164,20 @@ export async function upload(files, { collection, signal, heard = () => {} } = {
   return { images, refused };
 }
 
-// Addresses of pictures. Sides are few, so that what the browser has kept is used again.
+// Addresses of pictures. They carry the library's mark: what has one never changes, and the browser
+// keeps it; without one another library at the same address would show this one's pictures.
+let mark = "";
+/** @param {string | null} library the mark that the session gave */
+export const setLibrary = (library) => { mark = library ? `library=${encodeURIComponent(library)}` : ""; };
+
+/** A picture's address with the library's mark. @param {string} path */
+export const marked = (path) => (mark ? `${path}${path.includes("?") ? "&" : "?"}${mark}` : path);
+
+// Sides are few, so that what the browser has kept is used again.
 const SIDES = [160, 320, 480, 640, 960, 1280, 2048];
 /** @param {number} image @param {number} side of the longer edge, in pixels */
 export const thumbnail = (image, side) =>
-  `v1/images/${image}/thumbnail?side=${SIDES.find((one) => one >= side) ?? SIDES[SIDES.length - 1]}`;
+  marked(`v1/images/${image}/thumbnail?side=${SIDES.find((one) => one >= side) ?? SIDES[SIDES.length - 1]}`);
 
 /** The choices of a picture's sizes for `srcset`. @param {number} image @param {number} width @param {number} height */
 export function srcset(image, width, height) {
@@ -178,5 +187,14 @@ export function srcset(image, width, height) {
     .join(", ");
 }
 
-/** @param {number} segment @param {number} [side] at most so many pixels */
-export const cutout = (segment, side) => `v1/segments/${segment}/cutout.png${side ? `?side=${side}` : ""}`;
+/** A region alone. @param {number} segment @param {number} [side] at most so many pixels */
+export const cutout = (segment, side) => marked(`v1/segments/${segment}/cutout.png${side ? `?side=${side}` : ""}`);
+
+/** The square around a region. @param {number | string} segment */
+export const crop = (segment) => marked(`v1/segments/${segment}/crop.png?margin=0.1`);
+
+/** A picture that was uploaded to search by. @param {string} picture */
+export const uploaded = (picture) => marked(`v1/pictures/${picture}/thumbnail?side=160`);
+
+/** A picture's own file where browsers show it, else its pixels. @param {number} image @param {boolean} shown */
+export const original = (image, shown) => marked(`v1/images/${image}/${shown ? "file" : "original"}`);

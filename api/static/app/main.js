@@ -3,7 +3,7 @@
 import { Component, html, render, useEffect, useState } from "../vendor/preact.js";
 import { asks, filtered } from "./address.js";
 import { Answers } from "./answers.js";
-import { call, onLockedOut } from "./api.js";
+import { call, onLockedOut, setLibrary } from "./api.js";
 import { askAgain } from "./card.js";
 import { forgetFacets } from "./facets.js";
 import { Header, takePictures } from "./header.js";
@@ -43,7 +43,7 @@ const VIEWS = {
 };
 
 /**
- * @typedef {{needs_key: boolean, scope: "read" | "write" | "admin" | null, key: string | null}} Session
+ * @typedef {{needs_key: boolean, scope: "read" | "write" | "admin" | null, key: string | null, library: string | null}} Session
  */
 
 function App() {
@@ -51,7 +51,10 @@ function App() {
   const [session, setSession] = useState(/** @type {Session | null} */ (null));
   const [, changed] = useState({});
   const [help, setHelp] = useState(false);
-  const ask = () => call("v1/session").then(setSession, () => setSession({ needs_key: false, scope: "read", key: null }));
+  const ask = () => call("v1/session").then((/** @type {Session} */ found) => {
+    setLibrary(found.library);
+    setSession(found);
+  }, () => setSession((was) => was ?? { needs_key: false, scope: "read", key: null, library: null }));
   useEffect(() => {
     void ask();
     onLockedOut(() => void ask());
@@ -75,6 +78,7 @@ function App() {
       forgetFacets();
       forget();
       askAgain();
+      void ask(); // another library may be served there now
       changed({});
     });
     return () => {

@@ -1,18 +1,18 @@
 // What is looked for beside words, as chips in the search box: regions, pictures, things of a scene.
 
 import { html } from "../vendor/preact.js";
-import { thumbnail } from "./api.js";
+import { crop, thumbnail, uploaded } from "./api.js";
 import { change, query } from "./store.js";
 import { Icon, Menu } from "./ui.js";
 
 /** @typedef {import("./address.js").Term} Term */
 
-const KINDS = { segment: "Region", image: "Picture", picture: "Your picture", cut: "Cut-out" };
+const KINDS = { segment: "Region", image: "Picture", picture: "Uploaded picture", cut: "Cut-out" };
 
 /** @param {Term} term */
 const pictureOf = (term) => {
-  if (term.kind === "segment") return `v1/segments/${term.id}/crop.png?margin=0.1`;
-  if (term.kind === "picture") return `v1/pictures/${term.id}/thumbnail?side=160`;
+  if (term.kind === "segment") return crop(term.id);
+  if (term.kind === "picture") return uploaded(term.id);
   return thumbnail(Number(term.id), 160);
 };
 

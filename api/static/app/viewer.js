@@ -1,7 +1,7 @@
 // The open picture: zoom and pan, regions under the pointer, clicks and boxes that cut something out.
 
 import { Component, createRef, html } from "../vendor/preact.js";
-import { thumbnail } from "./api.js";
+import { original, thumbnail } from "./api.js";
 import { regionsAt } from "./masks.js";
 import { drawRegions, drawSoon } from "./outline.js";
 import { bounded, fit, zoomed } from "./zoom.js";
@@ -236,14 +236,13 @@ export class Viewer extends Component {
     const sheet = place ? `width:${width}px;height:${height}px;transform:translate(${place.x}px,${place.y}px) scale(${place.scale})` : "";
     const spot = (/** @type {number} */ x, /** @type {number} */ y) => (place ? `left:${place.x + x * place.scale}px;top:${place.y + y * place.scale}px` : "");
     const area = (/** @type {number[]} */ [x0, y0, x1, y1]) => `${spot(x0, y0)};width:${(x1 - x0) * place.scale}px;height:${(y1 - y0) * place.scale}px`;
-    const original = SHOWN.has(image.format) ? `v1/images/${image.image_id}/file` : `v1/images/${image.image_id}/original`;
     return html`<div class=${`frame ${tool}`} ref=${this.frame} role="application" tabindex="0" aria-label=${`${name}. The arrow keys move a crosshair, Enter chooses.`}
         onPointerDown=${(/** @type {PointerEvent} */ event) => this.down(event)} onPointerMove=${(/** @type {PointerEvent} */ event) => this.move(event)}
         onPointerUp=${(/** @type {PointerEvent} */ event) => this.up(event)} onPointerCancel=${(/** @type {PointerEvent} */ event) => this.pointers.delete(event.pointerId)}
         onPointerLeave=${() => this.leave()} onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.keys(event)}>
       ${place ? html`<div class="sheet" style=${sheet}>
         <img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280)} onError=${() => this.setState({ gone: true })} />
-        ${full ? html`<img class="full" alt="" draggable=${false} src=${original} />` : null}
+        ${full ? html`<img class="full" alt="" draggable=${false} src=${original(image.image_id, SHOWN.has(image.format))} />` : null}
         <canvas ref=${this.canvas} aria-hidden="true"></canvas>
       </div>` : null}
       ${gone ? html`<p class="gone" role="status">The picture cannot be loaded: its file may be gone.</p>` : null}

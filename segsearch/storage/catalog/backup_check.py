@@ -150,6 +150,11 @@ def _check_conditions(db: sa.Connection, max_pixels: int) -> None:
     for column in ("started_at", "updated_at", "finished_at"):
         outside = f"{column} NOT BETWEEN 0 AND {LATEST_SECONDS}"
         _refuse(db, JOB, outside, f"a job.{column} that is no time")
+    listing = METADATA.tables["listing"]
+    outside = f"added_at NOT BETWEEN 0 AND {LATEST_SECONDS}"
+    _refuse(db, IMAGE, outside, "an image.added_at that is no time")
+    wrong = "date NOT GLOB '????-??-?? ??:??:??' OR date_from NOT IN ('camera', 'file', 'added')"
+    _refuse(db, listing, wrong, "a listing.date that is no time")
     caption = METADATA.tables["caption"]
     outside = f"created_at NOT BETWEEN 0 AND {LATEST_SECONDS}"
     _refuse(db, caption, outside, "a caption.created_at that is no time")

@@ -17,6 +17,23 @@ _LINKS = sa.select(NEAR_DUPLICATE.c.image_id, NEAR_DUPLICATE.c.other_id).where(
     NEAR_DUPLICATE.c.image_id.in_(AMONG_IDS)
 )
 
+# From each image with a near-duplicate to the next, past however many links each has.
+_LEAST_OF_ALIKE = sa.text(
+    "WITH RECURSIVE alike(id) AS ("
+    "SELECT (SELECT min(image_id) FROM near_duplicate WHERE image_id > :after) UNION ALL "
+    "SELECT (SELECT min(image_id) FROM near_duplicate WHERE image_id > alike.id) FROM alike "
+    "WHERE alike.id IS NOT NULL) "
+    "SELECT id, (SELECT min(other_id) FROM near_duplicate WHERE image_id = alike.id) "
+    "FROM alike WHERE id IS NOT NULL LIMIT :most"
+)
+_SOME_LINKS = (
+    sa.select(NEAR_DUPLICATE.c.other_id)
+    .where(NEAR_DUPLICATE.c.image_id.in_(AMONG_IDS))
+    .limit(sa.bindparam("most"))
+)
+LOOKED_AT = 1_000  # images with near-duplicates that one page of groups goes past
+LARGEST_GROUP = 1_000  # images; what is connected to more comes in parts
+
 
 def candidates_of(same_band: sa.ColumnElement[bool]) -> sa.Select[tuple[int, str]]:
     """Images that share bands of a hash, those with the most first."""
@@ -78,3 +95,40 @@ class NearDuplicateMixin(CounterMixin):
             for image_id, other_id in db.execute(_LINKS, ids_parameter(image_ids)).all():
                 found.setdefault(image_id, set()).add(other_id)
         return {image_id: frozenset(others) for image_id, others in found.items()}
+
+    def alike(self, after: int, limit: int) -> tuple[list[list[int]], int | None]:
+        """Groups of images that near-duplicates connect, each by ascending id, and the id behind
+        which the next page goes on; None at the end.
+
+        A group stands where its lowest id does. One call goes past a bounded number of images and
+        links, so it may find fewer groups than there are, or none, before the end.
+        """
+        if not self._kept_count("near_duplicates"):
+            return [], None
+        groups: list[list[int]] = []
+        shown = 0
+        with self._reading() as db:
+            looked = db.execute(_LEAST_OF_ALIKE, {"after": after, "most": LOOKED_AT}).all()
+            for image_id, other_id in looked:
+                if len(groups) == limit or shown >= LARGEST_GROUP:
+                    return groups, after
+                after = image_id
+                if other_id < image_id:
+                    continue  # stands where that one does
+                group = _connected(db, image_id)
+                if group:
+                    groups.append(group)
+                    shown += len(group)
+        return groups, after if len(looked) == LOOKED_AT else None
+
+
+def _connected(db: sa.Connection, image_id: int) -> list[int]:
+    """What is connected to an image, that one among it; nothing where an image before it is."""
+    found, new = {image_id}, {image_id}
+    while new and len(found) < LARGEST_GROUP:
+        links = db.execute(_SOME_LINKS, {**ids_parameter(new), "most": LINKS * LARGEST_GROUP})
+        new = {*links.scalars()} - found
+        if new and min(new) < image_id:
+            return []
+        found |= {*sorted(new)[: LARGEST_GROUP - len(found)]}
+    return sorted(found)

@@ -75,6 +75,13 @@ class SegmentMixin(Database):
         with self._reading() as db:
             return [segment_from(row) for row in db.execute(query, ids_parameter(ids)).all()]
 
+    def images_of(self, segment_ids: Sequence[int]) -> list[int]:
+        """Ids of the images that these segments of the active recipe are of, ascending."""
+        query = sa.select(SEGMENT.c.image_id).distinct().order_by(SEGMENT.c.image_id)
+        query = query.where(SEGMENT.c.recipe_id == ACTIVE_RECIPE, SEGMENT.c.id.in_(AMONG_IDS))
+        with self._reading() as db:
+            return list(db.execute(query, ids_parameter(segment_ids)).scalars())
+
     def segment_ids(self, recipe_id: int) -> Ids:
         """Every segment id (n,) of a recipe, ascending."""
         query = sa.select(SEGMENT.c.id).where(SEGMENT.c.recipe_id == recipe_id)
