@@ -118,6 +118,7 @@ export class Grid extends Component {
   /** Lay the items out anew where something has changed. */
   arrange() {
     const { results, shown } = this.props, { width } = this.state;
+    /** @type {Item[]} */
     const items = results.items.slice(0, shown);
     const key = `${width} ${items.length} ${items[0]?.key} ${items[items.length - 1]?.key}`;
     if (key === this.laidOut) return;

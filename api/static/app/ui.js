@@ -125,18 +125,19 @@ const showNotices = (/** @type {Notice[]} */ next) => {
 export function notify(text, { bad = false, undo, done, act } = {}) {
   const id = ++made;
   let over = false;
+  const leave = () => {
+    over = true;
+    showNotices(notices.filter((notice) => notice.id !== id));
+  };
   const end = () => {
     if (over) return;
-    over = true;
-    clearTimeout(timer);
-    showNotices(notices.filter((notice) => notice.id !== id));
+    leave();
     done?.();
   };
-  const timer = setTimeout(end, NOTICE_MS);
+  setTimeout(end, NOTICE_MS);
   const back = undo && (() => {
-    over = true;
-    clearTimeout(timer);
-    showNotices(notices.filter((notice) => notice.id !== id));
+    if (over) return;
+    leave();
     undo();
   });
   showNotices([...notices.slice(-2), { id, text, bad, undo: back ?? null, act: act ?? null }]);
