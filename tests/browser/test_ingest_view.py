@@ -1,5 +1,5 @@
-"""Pictures added from the page in a real browser: what is sent, what is told while they are indexed,
-and what is left to do when something goes wrong."""
+"""Pictures added from the page in a real browser: what is sent, what is told while they are
+indexed, and what is left to do when something goes wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, ViewportSize, expect
 
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from tests.support.gated_models import Gate, GatedModels, working_server
@@ -17,7 +17,7 @@ from tests.support.small_models import Shape, paint
 
 pytestmark = pytest.mark.browser
 
-NARROW = {"width": 390, "height": 844}
+NARROW: ViewportSize = {"width": 390, "height": 844}
 LONG = "a picture with a name that is much longer than any telephone is wide, and then some.png"
 
 
@@ -150,9 +150,7 @@ def test_a_single_picture_is_added_where_the_page_says_so(
     assert stored(page) == ["a.png"]
 
 
-def test_indexing_is_stopped_and_goes_on(
-    page: Page, url: str, gate: Gate, tmp_path: Path
-) -> None:
+def test_indexing_is_stopped_and_goes_on(page: Page, url: str, gate: Gate, tmp_path: Path) -> None:
     files = [paint(tmp_path / f"{i}.png", [RED], size=(300 + i, 200)) for i in range(12)]
     gate.shut("pictures")
     page.goto(f"{url}/?view=map")
@@ -225,9 +223,14 @@ def test_leaving_while_files_are_sent_is_asked_about(
     context = browser.new_context()
     page = context.new_page()
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
     page.goto(f"{url}/?view=map")
-    page.route("**/v1/images", lambda route: None)  # it hangs
+    page.route("**/v1/images", lambda _: None)  # it hangs
     choose(page, "Pictures", files)
     expect(page.locator(".working")).to_contain_text("Sending 1 of 3 files")
     page.close(run_before_unload=True)

@@ -1,4 +1,4 @@
-"""Keys in a real browser: the page asks for one, says who one is, and admins make and revoke them."""
+"""Keys in a real browser: the page asks for one, says who one is; admins make and revoke them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from segsearch.storage.api_keys import KeyRing, Scope
 from tests.support.page_server import served
@@ -16,7 +16,7 @@ from tests.support.small_models import SmallModels
 pytestmark = pytest.mark.browser
 
 HOSTILE_NAME = "<img src=x onerror=alert(1)>"
-NARROW = {"width": 390, "height": 844}
+NARROW: ViewportSize = {"width": 390, "height": 844}
 KEPT = "() => [document.cookie, ...Object.values(localStorage), ...Object.values(sessionStorage)]"
 
 

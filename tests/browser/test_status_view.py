@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, ViewportSize, expect
 
 from tests.support.gated_models import BROKEN, Gate, GatedModels, working_server
 from tests.support.page_server import BLUE, GREEN, HOSTILE, RED
@@ -15,7 +15,7 @@ from tests.support.small_models import open_small_service, paint
 
 pytestmark = pytest.mark.browser
 
-NARROW = {"width": 390, "height": 844}
+NARROW: ViewportSize = {"width": 390, "height": 844}
 NO_PICTURE = "no picture <b>at all.jpg"
 
 
@@ -34,8 +34,8 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, gate: Gate) -> Path:
-    """A library of three pictures that work, of which one is known at a path that is gone, and three
-    that failed, one of them because it is no picture."""
+    """A library of three pictures that work, one of which is known at a path that is gone, and of
+    three that failed, one of them because it is no picture."""
     folder = tmp_path_factory.mktemp("status")
     pictures = folder / "pictures"
     paint(pictures / "a.png", [RED], size=(320, 200))
@@ -61,26 +61,26 @@ def url(folder: Path, gate: Gate) -> Iterator[str]:
         gate.reset()
 
 
-def part(page: Page, title: str) -> str:
+def part(page: Page, title: str) -> Locator:
     """A part of the view by its heading."""
-    return f"section:has(> h2:text-is('{title}'))"
+    return page.locator(f"section:has(> h2:text-is('{title}'))")
 
 
 def test_the_view_says_what_there_is(page: Page, url: str, folder: Path) -> None:
     page.goto(f"{url}/?view=status")
-    library = page.locator(part(page, "The library"))
+    library = part(page, "The library")
     expect(library).to_contain_text("3 pictures that can be searched")
     expect(library).to_contain_text("3 regions in them")
     expect(library).to_contain_text("3 failed")
     expect(library).to_contain_text("1 file was not found when last looked for")
-    expect(page.locator(part(page, "Under way"))).to_contain_text("Nothing is being indexed.")
-    models = page.locator(part(page, "Models"))
+    expect(part(page, "Under way")).to_contain_text("Nothing is being indexed.")
+    models = part(page, "Models")
     expect(models).to_contain_text("colour-segmenter")
     expect(models).to_contain_text("small")
-    disk = page.locator(part(page, "Index and disk"))
+    disk = part(page, "Index and disk")
     expect(disk).to_contain_text("3 regions; a search compares with each of them.")
     expect(disk).to_contain_text(str(folder / "library"))
-    expect(page.locator(part(page, "Keys"))).to_contain_text("No key is needed here")
+    expect(part(page, "Keys")).to_contain_text("No key is needed here")
 
 
 def test_problems_come_with_what_helps(page: Page, url: str) -> None:
@@ -116,11 +116,11 @@ def test_failed_pictures_are_tried_again_one_by_one_and_all(
     gate.shut("pictures")
     hostile.get_by_role("button", name=f"Try {HOSTILE} again").click()
     expect(failed).to_have_count(2)
-    expect(page.locator(part(page, "Under way"))).to_contain_text("Indexing 0 of 1 picture")
+    expect(part(page, "Under way")).to_contain_text("Indexing 0 of 1 picture")
     gate.open("pictures")
-    expect(page.locator(part(page, "The library"))).to_contain_text("4 pictures that can be")
+    expect(part(page, "The library")).to_contain_text("4 pictures that can be")
     page.get_by_role("button", name="Try all again").click()
-    expect(page.locator(part(page, "The library"))).to_contain_text("5 pictures that can be")
+    expect(part(page, "The library")).to_contain_text("5 pictures that can be")
     expect(failed).to_have_count(1)
     expect(failed).to_contain_text(NO_PICTURE)
     expect(failed).to_contain_text("not a picture")
@@ -149,18 +149,18 @@ def test_each_problem_of_a_server_is_shown_errors_first(page: Page, url: str) ->
     expect(problems).to_have_count(2)
     expect(problems.first).to_contain_text("Error: No <b>models</b> are here.")
     expect(problems.first.locator("code")).to_have_text("segsearch models pull")
-    disk = page.locator(part(page, "Index and disk"))
+    disk = part(page, "Index and disk")
     expect(disk).to_contain_text("a search looks at a part of them")
     expect(disk).to_contain_text("30,000 changes behind")
 
 
 def test_a_run_of_another_process_is_followed(page: Page, url: str, folder: Path) -> None:
     page.goto(f"{url}/?view=status")
-    expect(page.locator(part(page, "Under way"))).to_contain_text("Nothing is being indexed.")
+    expect(part(page, "Under way")).to_contain_text("Nothing is being indexed.")
     paint(folder / "later" / "f.png", [GREEN, BLUE], size=(320, 200))
     with open_small_service(folder / "library") as other:
         other.index([folder / "later"])
-    expect(page.locator(part(page, "Last runs")).locator(".run").first).to_contain_text("later")
+    expect(page.locator(".run", has_text="later")).to_contain_text("By hand · done")
 
 
 def test_the_view_fits_on_a_telephone(page: Page, url: str) -> None:

@@ -1,5 +1,5 @@
-"""Small models whose work a test holds up, or breaks, by files in a folder: they run in a process of
-their own, as a server's do."""
+"""Small models whose work a test holds up, or breaks, by files in a folder: they run in a process
+of their own, as a server's do."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ class GatedModels(SmallModels):
 
 
 @contextmanager
-def working_server(
-    folder: Path, models: SmallModels, *, need_key: bool = False
-) -> Iterator[str]:
+def working_server(folder: Path, models: SmallModels, *, need_key: bool = False) -> Iterator[str]:
     """The URL of a server in this process that indexes what is sent to it."""
     with (
         open_small_service(folder, models=models) as service,
