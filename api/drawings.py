@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
+from segsearch.core.downloads import disposition
 from segsearch.core.version import __version__
 from segsearch.library import SegSearch
 from segsearch_api.deps import SharedDep
@@ -52,13 +53,22 @@ class Drawer:
         self._shared = shared
 
     async def answer(
-        self, tag: str, media_type: str, draw: Callable[[], bytes], *, keep: bool = False
+        self,
+        tag: str,
+        media_type: str,
+        draw: Callable[[], bytes],
+        *,
+        keep: bool = False,
+        name: str | None = None,
     ) -> Response:
         """What `draw` gives, or 304 when the caller holds a copy with this tag.
 
-        With `keep` it is kept among the thumbnails, and not drawn for the next caller.
+        With `keep` it is kept among the thumbnails, and not drawn for the next caller. A browser
+        that saves it calls it by the `name`.
         """
         headers = {"ETag": tag, **self._headers}
+        if name is not None:
+            headers["Content-Disposition"] = disposition("inline", name)
         if self._copies & {tag, "*"}:
             return Response(status_code=304, headers=headers)
         thumbnails = self._shared.thumbnails

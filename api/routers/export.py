@@ -1,4 +1,4 @@
-"""Regions as a file for other programs: COCO, JSON lines, or a caption pack as a tar."""
+"""Regions as a file for other programs: COCO, JSON lines, Parquet, a caption pack, cutouts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
+from segsearch.core.downloads import disposition, plain_name
 from segsearch.core.errors import NotFoundError, QueryError
 from segsearch.core.query import MAX_LIMIT, Query, SegmentTerm, Term, TextTerm
 from segsearch.core.types import Hit
 from segsearch.export.caption_pack import write_caption_pack
 from segsearch.export.coco import write_coco
+from segsearch.export.cutouts import write_cutouts
 from segsearch.export.documents import write_json_lines
 from segsearch.library import SegSearch
 from segsearch_api.deps import SharedDep
@@ -33,15 +36,19 @@ from segsearch_api.openapi import (
     OVERLOADED,
     refusals,
 )
-from segsearch_api.schemas.library import ExportRequest
+from segsearch_api.schemas.export import MAX_CUTOUTS, ExportRequest
 
 router = APIRouter(prefix="/v1", tags=["library"])
-MEDIA_TYPES = {
-    "coco": ("application/json", "segsearch-coco.json"),
-    "jsonl": ("application/jsonl", "segsearch.jsonl"),
-    "parquet": ("application/vnd.apache.parquet", "segsearch.parquet"),
-    "caption-pack": ("application/x-tar", "segsearch-captions.tar"),
+ZIP = "application/zip"
+MEDIA_TYPES = {  # and what stands behind a file's own name
+    "coco": ("application/json", "-coco.json"),
+    "jsonl": ("application/jsonl", ".jsonl"),
+    "parquet": ("application/vnd.apache.parquet", ".parquet"),
+    "caption-pack": ("application/x-tar", "-captions.tar"),
+    "cutouts": (ZIP, "-cutouts.zip"),
 }
+# One choice of regions a request; images and segments are one.
+CHOICES = (("text",), ("segment_id",), ("query",), ("collection",), ("image_ids", "segment_ids"))
 COCO_EXAMPLE: dict[str, Any] = {
     "info": {"description": "Regions exported by segsearch.", "base_folder": "/pictures/"},
     "licenses": [],
@@ -62,6 +69,7 @@ ANSWER: dict[str, Any] = {
         "application/jsonl": {"schema": {"type": "string", "format": "binary"}},
         "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
         "application/x-tar": {"schema": {"type": "string", "format": "binary"}},
+        ZIP: {"schema": {"type": "string", "format": "binary"}},
     },
 }
 
@@ -84,10 +92,12 @@ ANSWER: dict[str, Any] = {
     },
 )
 async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
-    """Write the regions of a query, of a collection, or of the whole library into one file.
+    """Write the regions of a query, of a collection, of some images, or of the whole library into
+    one file.
 
     A caption pack is a webdataset: a sample a region, of a crop, a cutout, the marked picture and
-    JSON with chat messages.
+    JSON with chat messages. Cutouts are a zip of a PNG a region with `regions.jsonl`, and with
+    `skipped.txt` where pictures are gone.
     """
     _check(body)
     folder = Path(tempfile.mkdtemp(prefix="segsearch-export-"))
@@ -96,32 +106,51 @@ async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    media_type, name = MEDIA_TYPES[body.format]
+    media_type, ending = MEDIA_TYPES[body.format]
     done = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
-    return FileResponse(file, media_type=media_type, filename=name, background=done)
+    headers = {"Content-Disposition": disposition("attachment", f"{_name(body)}{ending}")}
+    return FileResponse(file, media_type=media_type, headers=headers, background=done)
+
+
+def _chosen(body: ExportRequest) -> list[str]:
+    """The fields that choose regions, those that are one choice counted once."""
+    given = ([name for name in names if getattr(body, name) is not None] for names in CHOICES)
+    return [names[0] for names in given if names]
+
+
+def _words(body: ExportRequest) -> str | None:
+    return body.query.text if body.query is not None else body.text
+
+
+def _name(body: ExportRequest) -> str:
+    """What a file is called after: the collection, the words, or that it is a selection."""
+    said = plain_name(body.collection or _words(body) or "")
+    return said or ("selection" if _chosen(body) else "segsearch")
 
 
 def _check(body: ExportRequest) -> None:
     if body.format != "coco" and (body.relative_to is not None or body.polygons):
         raise QueryError("`relative_to` and `polygons` are for the format coco.")
-    is_query = body.text is not None or body.segment_id is not None
-    if is_query and body.collection is not None:
-        raise QueryError("Give words or a segment, or a collection, not both.")
-    if body.text is not None and body.segment_id is not None:
-        raise QueryError("Give words or a segment, not both.")
+    chosen = _chosen(body)
+    if len(chosen) > 1:
+        first, second, *_ = chosen
+        raise QueryError(f"Give `{first}` or `{second}`, not both.")
+    is_query = bool({"text", "segment_id", "query"} & {*chosen})
     if body.format == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise QueryError("The package pyarrow is missing: install segsearch with the extra 'data'.")
     if (body.limit or 0) > MAX_LIMIT and (is_query or body.format == "caption-pack"):
         raise QueryError(
             f"The limit is {body.limit}, expected at most {MAX_LIMIT} for a query or a pack."
         )
+    if body.format == "cutouts" and (body.limit or 0) > MAX_CUTOUTS:
+        raise QueryError(f"The limit is {body.limit}, expected at most {MAX_CUTOUTS} of cutouts.")
 
 
 def _write(library: SegSearch, body: ExportRequest, folder: Path) -> Path:
     hits = _hits(library, body)
     file = folder / "export"
     if body.format == "coco":
-        label, polygons = body.text or "region", body.polygons
+        label, polygons = _words(body) or "region", body.polygons
         write_coco(hits, file, label, relative_to=body.relative_to, polygons=polygons)
     elif body.format == "jsonl":
         write_json_lines(hits, file)
@@ -130,31 +159,61 @@ def _write(library: SegSearch, body: ExportRequest, folder: Path) -> Path:
 
         write_parquet(hits, file)
     else:
-        file = file.with_suffix(".tar")
-        written = write_caption_pack(hits, library.region_sources(), file)
+        is_pack = body.format == "caption-pack"
+        file = file.with_suffix(".tar" if is_pack else ".zip")
+        sources = library.region_sources()
+        if is_pack:
+            written = write_caption_pack(hits, sources, file)
+        else:
+            most, lacking = body.limit or MAX_CUTOUTS, _lacking(library, body)
+            written = write_cutouts(hits, sources, file, most=most, lacking=lacking)
         if written.skipped and not written.regions:
             raise NotFoundError(f"No picture is there: {next(iter(written.skipped.values()))}")
     return file
 
 
-def _hits(library: SegSearch, body: ExportRequest) -> Iterator[Hit]:
+def _lacking(library: SegSearch, body: ExportRequest) -> list[str]:
+    """A sentence for each image and segment that was asked for and is not in the library."""
+    images, segments = body.image_ids or [], body.segment_ids or []
+    known = {segment.id for segment in library.catalog.segments(segments)}
+    return [
+        *(f"There is no image {number} in the library." for number in _unknown(library, images)),
+        *(
+            f"There is no segment {number} in the library."
+            for number in segments
+            if number not in known
+        ),
+    ]
+
+
+def _unknown(library: SegSearch, image_ids: list[int]) -> list[int]:
+    known = {image.id for image in library.catalog.images(ids=image_ids, limit=len(image_ids))}
+    return [number for number in image_ids if number not in known]
+
+
+def _query(body: ExportRequest) -> Query | None:
+    if body.query is not None:
+        asked = body.query.query(None)
+        return replace(asked, limit=body.limit or MAX_LIMIT, cursor=None, by_picture=False)
     term: Term | None = None
     if body.text is not None:
         term = TextTerm(body.text)
     elif body.segment_id is not None:
         term = SegmentTerm(body.segment_id)
-    if term is not None:
-        query = Query(
-            (term,),
-            limit=body.limit or MAX_LIMIT,
-            per_image=body.per_image,
-            min_relevance=body.min_relevance,
-        )
+    if term is None:
+        return None
+    limit, per_image = body.limit or MAX_LIMIT, body.per_image
+    return Query((term,), limit=limit, per_image=per_image, min_relevance=body.min_relevance)
+
+
+def _hits(library: SegSearch, body: ExportRequest) -> Iterator[Hit]:
+    query = _query(body)
+    if query is not None:
         yield from library.search(query).hits
         return
-    image_ids: list[int] | None = None
+    image_ids = None if body.image_ids is None else sorted({*body.image_ids})
     if body.collection is not None:
         image_ids = library.catalog.image_ids_of(body.collection)
-    inside = library.catalog.regions(image_ids=image_ids)
+    inside = library.catalog.regions(image_ids=image_ids, segment_ids=body.segment_ids)
     most = MAX_LIMIT if body.format == "caption-pack" else None
     yield from itertools.islice(inside, body.limit or most)

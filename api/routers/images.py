@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
+from segsearch.core.downloads import file_name
 from segsearch.core.names import NAME
 from segsearch.core.query import MAX_LIMIT
 from segsearch.core.types import MAX_ID, State
@@ -157,7 +158,8 @@ async def file(image_id: ImageId, library: LibraryDep, drawer: DrawerDep) -> Res
     image = await run_in_threadpool(library.catalog.image, image_id)
     media_type = FILE_TYPES.get(image.format, OTHER_FILE)
     read = partial(library.pictures.original, image_id)
-    return await drawer.answer(f'"{image.sha256}"', media_type, read)
+    name = file_name(image.paths[0] if image.paths else None)
+    return await drawer.answer(f'"{image.sha256}"', media_type, read, name=name)
 
 
 def _small(library: SegSearch, image_id: int, side: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
@@ -16,6 +17,7 @@ from starlette.exceptions import HTTPException
 from segsearch.core.arrays import Pixels
 from segsearch.core.types import MAX_ID, Mask
 from segsearch.export import render
+from segsearch.export.cutouts import region_file
 from segsearch.export.documents import EXAMPLE_MASK, SegmentDocument
 from segsearch.library import SegSearch
 from segsearch.masks.polygons import polygons, svg_document
@@ -36,6 +38,7 @@ from segsearch_api.openapi import (
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
 SegmentId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[812])]
 MAX_MARGIN = 4.0
+KEPT_SIDE_PX = 640  # of cutouts that are kept among the thumbnails
 Margin = Annotated[
     float,
     Query(
@@ -72,6 +75,12 @@ MASK_FORMATS: dict[MaskFormat, tuple[str, Callable[[Mask], bytes]]] = {
     MaskFormat.RLE: (JSON, lambda mask: _json(to_coco(mask))),
     MaskFormat.POLYGONS: (JSON, _polygons),
     MaskFormat.SVG: (SVG, lambda mask: svg_document(mask).encode()),
+}
+MASK_NAMES = {
+    MaskFormat.PNG: "mask.png",
+    MaskFormat.RLE: "mask.json",
+    MaskFormat.POLYGONS: "polygons.json",
+    MaskFormat.SVG: "mask.svg",
 }
 ACCEPTED = {
     PNG: MaskFormat.PNG, SVG: MaskFormat.SVG, JSON: MaskFormat.RLE,
@@ -170,8 +179,18 @@ async def mask_png(segment_id: SegmentId, library: LibraryDep, drawer: DrawerDep
     response_class=Response,
     responses=_png("RGBA, as large as the region's box; the mask is the alpha channel."),
 )
-async def cutout_png(segment_id: SegmentId, library: LibraryDep, drawer: DrawerDep) -> Response:
+async def cutout_png(
+    segment_id: SegmentId,
+    library: LibraryDep,
+    drawer: DrawerDep,
+    side: Annotated[
+        int | None,
+        Query(ge=16, le=2048, description="The longer side at most; without it, as it is."),
+    ] = None,
+) -> Response:
     """The region alone, transparent around it."""
+    if side is not None:
+        return await _small_cutout(library, drawer, segment_id, side)
     return await _region(library, drawer, segment_id, "cutout", render.cutout_png)
 
 
@@ -209,14 +228,18 @@ async def overlay_png(
     def draw() -> bytes:
         return render.overlay_png(library.pictures.small(image.id, side), [segment.mask])
 
-    return await drawer.answer(tag_of(f"overlay {side}", image.sha256, segment.mask), PNG, draw)
+    tag = tag_of(f"overlay {side}", image.sha256, segment.mask)
+    name = f"{region_file(image, segment_id)}-overlay.png"
+    return await drawer.answer(tag, PNG, draw, name=name)
 
 
 async def _mask(library: SegSearch, drawer: Drawer, segment_id: int, kind: MaskFormat) -> Response:
     segment = await run_in_threadpool(library.catalog.segment, segment_id)
+    image = await run_in_threadpool(library.catalog.image, segment.image_id)
     media_type, draw = MASK_FORMATS[kind]
     tag = tag_of("mask", kind, segment.mask)
-    return await drawer.answer(tag, media_type, partial(draw, segment.mask))
+    name = f"{region_file(image, segment_id)}-{MASK_NAMES[kind]}"
+    return await drawer.answer(tag, media_type, partial(draw, segment.mask), name=name)
 
 
 async def _region(
@@ -229,6 +252,24 @@ async def _region(
     segment = await run_in_threadpool(library.catalog.segment, segment_id)
     image = await run_in_threadpool(library.catalog.image, segment.image_id)
     tag = tag_of(what, image.sha256, segment.mask)
+    name = f"{region_file(image, segment_id)}-{what.partition(' ')[0]}.png"
     return await drawer.answer(
-        tag, PNG, lambda: draw(library.pictures.pixels(image.id), segment.mask)
+        tag, PNG, lambda: draw(library.pictures.pixels(image.id), segment.mask), name=name
     )
+
+
+async def _small_cutout(library: SegSearch, drawer: Drawer, segment_id: int, side: int) -> Response:
+    """A cutout of which the picture is decoded only as large as it is needed."""
+    segment = await run_in_threadpool(library.catalog.segment, segment_id)
+    image = await run_in_threadpool(library.catalog.image, segment.image_id)
+    box = segment.mask.box
+    shrink = min(1.0, side / max(box.width, box.height))
+    picture_side = math.ceil(max(image.width, image.height) * shrink)
+
+    def draw() -> bytes:
+        pixels = library.pictures.small(image.id, max(1, picture_side))
+        return render.cutout_png(pixels, segment.mask, side)
+
+    tag = tag_of("small cutout", side, image.sha256, segment.mask)
+    name = f"{region_file(image, segment_id)}-cutout.png"
+    return await drawer.answer(tag, PNG, draw, keep=side <= KEPT_SIDE_PX, name=name)

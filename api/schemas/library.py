@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from segsearch.core.fields import Id, Share, strict
+from segsearch.core.fields import Id, PictureId, strict
 from segsearch.core.names import NAME
-from segsearch.core.query import MAX_LIMIT, MAX_TEXT_CHARACTERS, MIN_RELEVANCE
 from segsearch.export.documents import (
     EXAMPLE_IMAGE,
     EXAMPLE_MASK,
@@ -153,6 +152,7 @@ class SegmentRequest(BaseModel):
     model_config = strict(PROMPT)
 
     image_id: Id | None = Field(None, description="A stored image; not with an uploaded picture.")
+    picture_id: PictureId | None = Field(None, description="A kept picture, instead of an image.")
     points: list[tuple[float, float]] = Field(
         [], max_length=MAX_PROMPTS, description="x, y in pixels of the upright image."
     )
@@ -184,36 +184,6 @@ class SegmentAnswer(BaseModel):
     height: int = Field(description="Of the upright image, in pixels.")
     objects: list[PromptedObject]
     seconds: float = Field(description="Waiting for others included; the first call encodes.")
-
-
-class ExportRequest(BaseModel):
-    """Which regions to write, and how. Without words or a segment: all, by image and id."""
-
-    model_config = strict({"format": "coco", "text": "a red umbrella", "limit": 100})
-
-    format: Literal["coco", "jsonl", "parquet", "caption-pack"] = "coco"
-    text: str | None = Field(None, max_length=MAX_TEXT_CHARACTERS, description="Words.")
-    segment_id: Id | None = Field(None, description="More like this one.")
-    collection: str | None = Field(
-        None, description="Only its images; not with words or a segment."
-    )
-    limit: Id | None = Field(
-        None,
-        description="How many regions at most; without a value all of a collection or the library. "
-        "Words, a segment and packs give at most 1,000, and that many without a value.",
-    )
-    relative_to: str | None = Field(
-        None,
-        max_length=MAX_TEXT_CHARACTERS,
-        description="For coco: the folder on the server that pictures are named below; without it "
-        "what all have in common.",
-    )
-    polygons: bool = Field(False, description="For coco: polygons instead of run lengths.")
-    per_image: int = Field(10, ge=1, le=MAX_LIMIT, description="Of one picture, for a query.")
-    min_relevance: Share = Field(
-        MIN_RELEVANCE,
-        description="Relevance the best region of a query must reach, or nothing is written.",
-    )
 
 
 class PresetDocument(BaseModel):

@@ -18,7 +18,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-class Layout(StrEnum):
+class RowLayout(StrEnum):
     """How an index lies: every row is compared with, or those of a few lists."""
 
     FLAT = "flat"
@@ -69,7 +69,7 @@ class IndexGlance:
         int, Field(description="Changes of the catalog that the next search takes up, at most.")
     ]
     layout: Annotated[
-        Layout | None,
+        RowLayout | None,
         Field(description="`lists`: a search looks at a part; null when no snapshot is there."),
     ]
     loaded: Annotated[bool, Field(description="Whether this process has it in memory.")]

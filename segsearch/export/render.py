@@ -37,7 +37,9 @@ def mask_png(mask: Mask, side_px: int | None = None) -> bytes:
 
 def cutout_png(pixels: Pixels, mask: Mask, side_px: int | None = None) -> bytes:
     """The region alone as RGBA, cut to its box; the mask is the alpha channel. Shrunk until the
-    longer side is at most `side_px`."""
+    longer side is at most `side_px`. A mask of the picture at another size is brought to this
+    one."""
+    mask = _fitted(mask, pixels)
     box = mask.box
     alpha = decode_crop(mask).astype(np.uint8)[..., None] * 255
     part = pixels[box.y0 : box.y1, box.x0 : box.x1]

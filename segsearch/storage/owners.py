@@ -43,7 +43,7 @@ def is_running(process: str) -> bool:
 def with_real_state(job: Job) -> Job:
     """The job, as lost when it runs by the catalog but its process does not."""
     if job.state is JobState.RUNNING and is_lost(job):
-        return replace(job, state=JobState.LOST)
+        return replace(job, state=JobState.LOST, stage=None, stopping=False)
     return job
 
 

@@ -71,3 +71,20 @@ def test_accept_chooses_the_format(client: TestClient, blue: int) -> None:
 def test_a_format_nobody_can_give_is_406(client: TestClient, blue: int) -> None:
     answer = client.get(f"/v1/segments/{blue}/mask", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
+
+
+def test_a_small_cutout_is_the_cutout_shrunk(client: TestClient) -> None:
+    whole = Image.open(io.BytesIO(client.get("/v1/segments/1/cutout.png").content))
+    small = Image.open(io.BytesIO(client.get("/v1/segments/1/cutout.png?side=20").content))
+    assert (small.mode, max(small.size)) == ("RGBA", 20)
+    shape = whole.width / whole.height
+    assert abs(small.width / small.height - shape) < 0.1 * shape
+    opaque = np.asarray(small)[..., 3] > 127
+    assert abs(opaque.mean() - (np.asarray(whole)[..., 3] > 0).mean()) < 0.05
+    red = np.asarray(small)[opaque][:, :3].mean(axis=0)
+    assert (
+        np.abs(red - np.asarray(whole)[np.asarray(whole)[..., 3] > 0][:, :3].mean(axis=0)).max() < 8
+    )
+    same = client.get("/v1/segments/1/cutout.png?side=2000").content
+    assert Image.open(io.BytesIO(same)).size == whole.size
+    assert client.get("/v1/segments/1/cutout.png?side=4").status_code == 422

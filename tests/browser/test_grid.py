@@ -58,7 +58,8 @@ def drawn_inside(page: Page, card: int) -> np.ndarray[Any, Any]:
         }""",
         card,
     )
-    return np.array(alpha).reshape(height, width) == 0
+    lit: np.ndarray[Any, Any] = np.array(alpha).reshape(height, width) == 0
+    return lit
 
 
 def agrees(lit: np.ndarray[Any, Any], mask: np.ndarray[Any, Any], line: int) -> bool:
@@ -360,7 +361,7 @@ def test_back_reload_and_sharing_come_to_the_same_place(page: Page, many_url: st
     def top() -> str:
         found: str = page.evaluate(
             """() => [...document.querySelectorAll(".card")].find((card) =>
-              card.getBoundingClientRect().bottom > 150).dataset.image"""
+              card.getBoundingClientRect().bottom > 150).getAttribute("aria-posinset")"""
         )
         return found
 
@@ -395,7 +396,11 @@ def test_a_thumb_is_told_moves_the_answers_and_can_be_undone(page: Page, many_ur
     page.get_by_role("button", name="Undo").click()
     ready(page)
     expect(page.locator(f".card[data-segment='{wrong}']")).to_have_count(1)
-    card = page.locator(".card").nth(2)
+
+
+def test_a_thumb_up_stays_pressed_and_is_taken_back_by_a_second_press(page: Page, url: str) -> None:
+    search(page, url, "red")
+    card = page.locator(".card").first
     right = card.get_attribute("data-segment")
     card.hover()
     card.get_by_role("button", name="Right: find more such (+)").click()
@@ -404,6 +409,9 @@ def test_a_thumb_is_told_moves_the_answers_and_can_be_undone(page: Page, many_ur
     pressed = page.locator(f".card[data-segment='{right}'] .acts [aria-pressed=true]")
     expect(pressed).to_have_count(1)
     expect(page.locator(".term", has_text="1 right")).to_be_visible()
+    page.locator(f".card[data-segment='{right}']").hover()
+    pressed.click()
+    expect(page.locator(".term")).to_have_count(0)
 
 
 def test_judgements_of_what_was_deleted_are_left_out(

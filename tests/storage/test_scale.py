@@ -7,15 +7,15 @@ import itertools
 import sqlite3
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
 
+from segsearch.core.browsing import BrowseOrder
 from segsearch.core.filters import Filters
 from segsearch.core.types import FileStamp, JobState, Origin, Recipe
 from segsearch.export.coco import write_coco
@@ -25,7 +25,7 @@ from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import DIMENSION, RECIPE, describe
 from tests.support.large_catalog import fill
-from tests.support.query_plans import scans, statements
+from tests.support.query_plans import machine_steps, scans, statements
 
 ORIGIN = Origin("model", "host", "0" * 64)
 OTHER = Recipe("other", "s@2", "e@1", DIMENSION, {}, {}, {})
@@ -120,6 +120,8 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "segments_by_image": lambda c: c.segments_by_image([3, 4]),
     "segments": lambda c: c.segments([7, 8]),
     "segment_ids": lambda c: c.segment_ids(1),
+    "segment_ids_after": lambda c: c.segment_ids_after(1, 3, 10),
+    "segment_tally": lambda c: [c.segment_tally(1), c.segment_tally(1, 1)],
     "newest_segment": lambda c: c.newest_segment(),
     "version": lambda c: c.version(),
     "remove_segments": lambda c: c.remove_segments([9]),
@@ -134,6 +136,9 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "add_to_collection": lambda c: c.add_to_collection("kept", [3]),
     "take_from_collection": lambda c: c.take_from_collection("kept", [3]),
     "image_ids_of": lambda c: c.image_ids_of("kept"),
+    "saved_searches": lambda c: c.saved_searches(),
+    "save_search": lambda c: c.save_search("kept", "?q=kept"),
+    "delete_saved_search": lambda c: c.delete_saved_search(c.save_search("gone", "?").name),
     "tag_images": lambda c: c.tag_images([3], add=["a"], remove=["b"]),
     "add_caption": lambda c: c.add_caption(10, "A red umbrella.", ORIGIN),
     "captions": lambda c: c.captions([10]),
@@ -144,7 +149,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "is_to_stop": lambda c: c.is_to_stop(1),
     "cancel_job": lambda c: c.cancel_job(1),
     "is_paused": lambda c: c.is_paused(),
-    "resume": lambda c: (c.cancel_job(c.begin_job("index", "me", None, [])), c.resume()),
+    "resume": lambda c: c.resume(),
     "retry": lambda c: [c.retry(1), c.retry(1, [1, 2])],
     "holders": lambda c: c.holders(),
     "image_ids_at": lambda c: c.image_ids_at(["/pictures/1.jpg"]),
@@ -154,7 +159,16 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "changes": lambda c: c.changes(1, 3),
     "newest_change": lambda c: c.newest_change(),
     "difference": lambda c: c.difference(1, np.array([1], np.int64)),
+    "images_near": lambda c: c.images_near("0f" * 16),
     "near_duplicates": lambda c: c.near_duplicates({1, 2}),
+    "alike": lambda c: c.alike(0, 10),
+    "listed": lambda c: [c.listed(1, order, None, 2) for order in BrowseOrder],
+    "listed_among": lambda c: c.listed_among(1, [2, 3]),
+    "listed_ids": lambda c: c.listed_ids(1, BrowseOrder.NAME, Filters(image_ids=(3, 4))),
+    "done_count": lambda c: c.done_count(1),
+    "segment_counts": lambda c: c.segment_counts(1, [2, 3]),
+    "images_of": lambda c: c.images_of([7, 8]),
+    "change_tags": lambda c: c.change_tags([3], add=["a"], remove=["b"]),
     "begin_generation": lambda c: c.begin_generation(1, keep_old=False),
     "schema": lambda c: c.schema(),
     "identity": lambda c: c.identity(),
@@ -168,6 +182,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
 # Those that may read everything, and why.
 WHOLE = {
     "switch_recipe": "every segment of the recipe before goes",
+    "facets": "every picture counts; kept until something is written",
     "problems": "verify",
     "repair": "repair",
     "backup": "all is copied",
@@ -227,25 +242,6 @@ def work(catalog: Catalog) -> int:
             assert catalog.statistics()["segments"]
             assert catalog.changes(1, catalog.newest_change() - 3)
     return steps[0]
-
-
-@contextmanager
-def machine_steps(apart: int = 100) -> Iterator[list[int]]:
-    """How often SQLite's machine makes so many steps meanwhile."""
-    steps = [0]
-
-    def count() -> int:
-        steps[0] += 1
-        return 0
-
-    def watch(connection: Any) -> None:
-        connection.connection.driver_connection.set_progress_handler(count, apart)
-
-    sa.event.listen(sa.Engine, "begin", watch)
-    try:
-        yield steps
-    finally:
-        sa.event.remove(sa.Engine, "begin", watch)
 
 
 def test_a_filter_that_few_pictures_pass_reads_nothing_of_the_others(large: Catalog) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from alembic import command
 
+from segsearch.core.browsing import BrowseOrder
 from segsearch.core.errors import DiskFullError
 from segsearch.core.types import Origin
 from segsearch.storage.catalog import engine as engines
@@ -99,6 +100,8 @@ def test_a_library_of_the_version_before_answers_the_same(old: Path) -> None:
     assert ("segment", 1000) in before["ids"]  # the id that was removed is not given out again
     assert list(catalog.problems((1, RECIPE))) == []
     assert (catalog.counts()["images"], catalog.counts()["segments"]) == (200, 999)
+    listed = catalog.listed(1, BrowseOrder.NAME, None, 999)
+    assert sorted(one.name for one in listed) == sorted(f"{n}.jpg" for n in range(1, 201))
     vectors = np.concatenate([rows.context for rows in catalog.vectors(1)])
     stored = b"".join(row[-2] for row in before["segments"])
     assert np.array_equal(vectors.ravel(), np.frombuffer(stored, "<f2").astype(np.float32))
@@ -144,6 +147,8 @@ PLACES = (
     ("DROP TABLE segment", "after_cursor_execute"),
     ("RENAME TO segment", "after_cursor_execute"),
     ("CREATE TRIGGER count_near_duplicates_down", "after_cursor_execute"),
+    ("INSERT INTO listing", "after_cursor_execute"),
+    ("CREATE TRIGGER list_path_moved", "after_cursor_execute"),
     ("UPDATE alembic_version", "after_cursor_execute"),
     ("PRAGMA page_size", "before_cursor_execute"),  # the tables are done, the pages are not
 )

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 LARGE = (
     "image", "source", "ingest", "segment", "segment_vector", "hash_band", "near_duplicate",
-    "change_log", "caption",
+    "change_log", "caption", "listing",
 )  # fmt: skip
 SMALL = {"source_missing", "source_excluded"}  # indexes of the few rows that are asked for
 
@@ -58,3 +58,22 @@ def statements() -> Iterator[list[str]]:
         yield sent
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def machine_steps(apart: int = 100) -> Iterator[list[int]]:
+    """How often SQLite's machine makes so many steps meanwhile."""
+    steps = [0]
+
+    def count() -> int:
+        steps[0] += 1
+        return 0
+
+    def watch(connection: Any) -> None:
+        connection.connection.driver_connection.set_progress_handler(count, apart)
+
+    sa.event.listen(sa.Engine, "begin", watch)
+    try:
+        yield steps
+    finally:
+        sa.event.remove(sa.Engine, "begin", watch)

@@ -26,11 +26,8 @@ export const onLockedOut = (listener) => { lockedOut = listener; };
 
 /** @param {number} ms @param {AbortSignal | null | undefined} signal */
 const pause = (ms, signal) => new Promise((resolve, reject) => {
-  const timer = setTimeout(() => resolve(undefined), ms);
-  signal?.addEventListener("abort", () => {
-    clearTimeout(timer);
-    reject(signal.reason);
-  }, { once: true });
+  setTimeout(() => resolve(undefined), ms);
+  signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
 });
 
 /** Whether a request was given up, which nobody needs to hear of. @param {unknown} problem */

@@ -20,7 +20,8 @@ import { Icon, IconButton, plainClick } from "./ui.js";
  * @property {(item: Item, range: boolean) => void} choose
  * @property {() => void} all choose all that is there
  * @property {(index: number) => void} focus
- * @property {(item: Item) => void} copies
+ * @property {(item: Item) => void} copies show the pictures that look almost the same
+ * @property {(item: Item) => void} parts show the regions that are folded behind the thing
  *
  * @typedef {object} CardProps
  * @property {Item} item
@@ -236,14 +237,16 @@ export class Card extends Component {
   strip(item, region, right, act) {
     const name = nameOf(item.path), sure = region?.slot ?? sureness(region?.relevance);
     const others = item.regions.length - 1;
-    const copies = item.regions[0]?.folded?.near_duplicates ?? 0;
+    const { near_duplicates: copies = 0, parts = 0 } = item.regions[0]?.folded ?? {};
     return html`<div class="strip">
       <span class="told">
         ${sure ? html`<b>${sure}</b>` : null}
         <span class="file">${name}</span>
         ${others > 0 && this.state.alone < 0 ? html`<span class="others">+ ${others} more</span>` : null}
         ${others > 0 && this.state.alone >= 0 ? html`<span class="others">${this.state.alone + 1} of ${others + 1}</span>` : null}
-        ${copies ? html`<button type="button" class="copies" tabindex="-1" title="Show the pictures that look almost the same"
+        ${parts ? html`<button type="button" class="folded" tabindex="-1" title="Show the parts of it, and what holds it"
+          onClick=${() => act.parts(item)}>${parts} part${parts === 1 ? "" : "s"}</button>` : null}
+        ${copies ? html`<button type="button" class="folded" tabindex="-1" title="Show the pictures that look almost the same"
           onClick=${() => act.copies(item)}>${copies} alike</button>` : null}
       </span>
       <span class="acts">

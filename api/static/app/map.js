@@ -49,6 +49,7 @@ export class MapView extends Component {
     this.state = { map: null, problem: "", points: null, look: { x: 0, y: 0, zoom: 1 }, tool: "move", only: -1, hovered: null, lasso: [] };
     this.canvas = createRef();
     this.stop = new AbortController();
+    this.key = ""; // of the map that is drawn
     /** @type {Points | null} */
     this.points = null;
     /** @type {Nearest | null} */
@@ -225,7 +226,8 @@ export class MapView extends Component {
       if (lasso.length > 5 && this.points) {
         const step = Math.ceil(lasso.length / CORNERS);
         const corners = lasso.filter((/** @type {unknown} */ _, /** @type {number} */ i) => i % step === 0)
-          .map(([left, top]) => this.points?.toMap(look, left, top).map((/** @type {number} */ value) => Math.round(value * 1000) / 1000));
+          .map((/** @type {number[]} */ [left, top]) => this.points?.toMap(look, left, top)
+            .map((/** @type {number} */ value) => Math.round(value * 1000) / 1000));
         this.listArea(corners);
       }
     } else if ((this.moved ?? 0) < 5) void this.openAt(event.offsetX, event.offsetY);

@@ -30,6 +30,7 @@ export function drawRegions(canvas, regions, { width, height, line = 2, dim = tr
     context.fillStyle = DIM;
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.globalCompositeOperation = "destination-out";
+    context.fillStyle = "#000";
     for (const path of paths) context.fill(path);
     context.globalCompositeOperation = "source-over";
   }

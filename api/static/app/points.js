@@ -49,6 +49,7 @@ export class Points {
     const gl = canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true, preserveDrawingBuffer: true });
     if (!gl) throw new Error("This browser cannot draw the map: it has no WebGL 2.");
     this.canvas = canvas;
+    /** @type {WebGL2RenderingContext} */
     this.gl = gl;
     this.count = x.length;
     this.program = this.compile();

@@ -11,9 +11,9 @@ import { LIKELY_FROM, month } from "./sayings.js";
  *
  * @typedef {object} Region
  * @property {number} segment_id
- * @property {number[]} box x0, y0, x1, y1 in pixels of the upright picture
+ * @property {[number, number, number, number]} box x0, y0, x1, y1 in pixels of the upright picture
  * @property {number} area pixels
- * @property {{size: number[], counts: string}} mask
+ * @property {{size: [number, number], counts: string}} mask COCO's compressed run lengths; size is H, W
  * @property {number} [score]
  * @property {number | null} [relevance]
  * @property {string} [slot] what of a scene it is

@@ -136,18 +136,19 @@ const showNotices = (/** @type {Notice[]} */ next) => {
 export function notify(text, { bad = false, stay = false, undo, done, act } = {}) {
   const id = ++made;
   let over = false;
+  const leave = () => {
+    over = true;
+    showNotices(notices.filter((notice) => notice.id !== id));
+  };
   const end = () => {
     if (over) return;
-    over = true;
-    clearTimeout(timer);
-    showNotices(notices.filter((notice) => notice.id !== id));
+    leave();
     done?.();
   };
-  const timer = stay ? undefined : setTimeout(end, NOTICE_MS);
+  if (!stay) setTimeout(end, NOTICE_MS);
   const back = undo && (() => {
-    over = true;
-    clearTimeout(timer);
-    showNotices(notices.filter((notice) => notice.id !== id));
+    if (over) return;
+    leave();
     undo();
   });
   showNotices([...notices.slice(-2), { id, text, bad, undo: back ?? null, act: act ?? null }]);

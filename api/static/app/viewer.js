@@ -8,6 +8,9 @@ import { bounded, fit, zoomed } from "./zoom.js";
 
 /**
  * @typedef {import("./results.js").Region} Region
+ * @typedef {import("./zoom.js").Place} Place
+ * @typedef {import("./zoom.js").Size} Size
+ * @typedef {[number, number, number, number]} Quad
  *
  * @typedef {object} ViewerProps
  * @property {{image_id: number, width: number, height: number, format: string}} image
@@ -20,6 +23,7 @@ import { bounded, fit, zoomed } from "./zoom.js";
  * @property {(region: Region) => void} onChoose
  * @property {(x: number, y: number, label: 0 | 1, more: boolean) => void} onPoint in pixels of the picture
  * @property {(box: [number, number, number, number]) => void} onBox
+ * @property {(viewer: Viewer) => void} hand is given this one, for whoever zooms it from outside
  * @property {(step: number) => void} onLevel the wheel with Alt: further out, or in
  */
 
@@ -37,22 +41,26 @@ export class Viewer extends Component {
     super(props);
     this.frame = createRef();
     this.canvas = createRef();
+    /** @type {{place: Place | null, frame: Size | null, cross: {x: number, y: number} | null,
+     *   box: Quad | null, full: boolean, gone: boolean}} */
     this.state = { place: null, frame: null, cross: null, box: null, full: false, gone: false };
     /** @type {Map<number, {x: number, y: number}>} */
     this.pointers = new Map();
     this.moved = 0;
     this.pinch = 0;
+    this.start = { x: 0, y: 0 };
     /** @type {Region | null} */
     this.under = null;
     this.drawn = "";
   }
 
   componentDidMount() {
+    this.props.hand(this);
     this.observer = new ResizeObserver(([{ contentRect: { width, height } }]) => {
       if (!width || !height) return;
-      const frame = { width, height }, { place } = this.state;
-      const whole = !place || place.scale <= fit(this.picture, this.state.frame).scale * 1.001;
-      this.setState({ frame, place: whole ? fit(this.picture, frame) : bounded(place, this.picture, frame) });
+      const frame = { width, height }, { place, frame: before } = this.state;
+      const moved = place && before && place.scale > fit(this.picture, before).scale * 1.001;
+      this.setState({ frame, place: moved ? bounded(place, this.picture, frame) : fit(this.picture, frame) });
     });
     this.observer.observe(this.frame.current);
     this.frame.current.addEventListener("wheel", (/** @type {WheelEvent} */ event) => this.wheel(event), { passive: false });
@@ -91,7 +99,8 @@ export class Viewer extends Component {
 
   /** Where in the picture a point of the window lies, in its pixels. @param {{clientX: number, clientY: number}} event */
   pixel({ clientX, clientY }) {
-    const { left, top } = this.frame.current.getBoundingClientRect(), { place } = this.state;
+    const { left, top } = this.frame.current.getBoundingClientRect();
+    const place = this.state.place ?? { scale: 1, x: 0, y: 0 };
     return { x: (clientX - left - place.x) / place.scale, y: (clientY - top - place.y) / place.scale };
   }
 
@@ -104,7 +113,10 @@ export class Viewer extends Component {
   wheel(event) {
     event.preventDefault();
     const { left, top } = this.frame.current.getBoundingClientRect();
-    if (event.altKey) return this.props.onLevel(event.deltaY < 0 ? 1 : -1);
+    if (event.altKey) {
+      this.props.onLevel(event.deltaY < 0 ? 1 : -1);
+      return;
+    }
     const factor = Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015) * (event.ctrlKey ? 6 : 1));
     this.zoom(factor, { x: event.clientX - left, y: event.clientY - top });
   }
@@ -132,9 +144,12 @@ export class Viewer extends Component {
   /** @param {PointerEvent} event */
   move(event) {
     const { place, frame } = this.state;
-    if (!place) return;
+    if (!place || !frame) return;
     const last = this.pointers.get(event.pointerId);
-    if (!last) return this.hover(event);
+    if (!last) {
+      this.hover(event);
+      return;
+    }
     const dx = event.clientX - last.x, dy = event.clientY - last.y;
     this.moved += Math.hypot(dx, dy);
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
@@ -170,15 +185,15 @@ export class Viewer extends Component {
   point(pixel, { shiftKey, altKey }) {
     if (!this.inside(pixel)) return;
     const [x, y] = [Math.floor(pixel.x), Math.floor(pixel.y)];
-    if (this.props.tool === "select" && !shiftKey && !altKey) {
-      const region = this.regionAt(pixel);
-      if (region) return this.props.onChoose(region);
-    }
-    this.props.onPoint(x, y, altKey ? 0 : 1, shiftKey || altKey);
+    const region = this.props.tool === "select" && !shiftKey && !altKey ? this.regionAt(pixel) : null;
+    if (region) this.props.onChoose(region);
+    else this.props.onPoint(x, y, altKey ? 0 : 1, shiftKey || altKey);
   }
 
-  /** The region that a place means, at the level that is set. @param {{x: number, y: number}} pixel */
+  /** The region that a place means, at the level that is set. @param {{x: number, y: number}} pixel
+   * @returns {Region | null} */
   regionAt({ x, y }) {
+    /** @type {Region[]} */
     const under = regionsAt(this.props.segments, x, y);
     return under[Math.min(this.props.level, under.length - 1)] ?? null;
   }
@@ -202,12 +217,15 @@ export class Viewer extends Component {
   keys(event) {
     if (event.ctrlKey || event.metaKey) return;
     const { place, frame } = this.state, move = MOVES[event.key];
-    if (!place || (!move && event.key !== "Enter") || event.target !== this.frame.current) return;
+    if (!place || !frame || (!move && event.key !== "Enter") || event.target !== this.frame.current) return;
     event.preventDefault();
     event.stopPropagation();
     const middle = { x: (frame.width / 2 - place.x) / place.scale, y: (frame.height / 2 - place.y) / place.scale };
     const cross = this.state.cross ?? middle;
-    if (!move) return this.point(cross, event);
+    if (!move) {
+      this.point(cross, event);
+      return;
+    }
     const step = (event.shiftKey ? FINE_PX : STEP_PX) / place.scale;
     const within = (/** @type {number} */ value, /** @type {number} */ most) => Math.min(most - 0.01, Math.max(0, value));
     const next = { x: within(cross.x + move[0] * step, this.picture.width), y: within(cross.y + move[1] * step, this.picture.height) };

@@ -49,6 +49,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
     PARQUET = "parquet"
     CAPTION_PACK = "caption-pack"
+    CUTOUTS = "cutouts"
 
 
 def export(
@@ -80,7 +81,8 @@ def export(
     per_image: MostOfPicture = 10,
     min_relevance: LeastRelevance = MIN_RELEVANCE,
 ) -> None:
-    """Write regions with masks and captions as COCO, JSON lines, Parquet, or a caption pack.
+    """Write regions with masks and captions as COCO, JSON lines, Parquet, a caption pack, or a zip
+    of cutouts.
 
     Without words and paths every region of the library is written.
     """
@@ -88,6 +90,7 @@ def export(
 
     from segsearch.core.atomic import is_stream
     from segsearch.export.caption_pack import Written, write_caption_pack
+    from segsearch.export.cutouts import write_cutouts
     from segsearch.library import RegionSelection, open_library
 
     if everything and (text is not None or under):
@@ -107,6 +110,8 @@ def export(
         try:
             if kind is Format.CAPTION_PACK:
                 written = write_caption_pack(hits, library.region_sources(), place)
+            elif kind is Format.CUTOUTS:
+                written = write_cutouts(hits, library.region_sources(), place)
             else:
                 written = Written(_write_file(hits, kind, place, coco), {})
         except OSError as problem:

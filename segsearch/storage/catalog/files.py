@@ -218,7 +218,7 @@ def _record(db: sa.Connection, files: Sequence[SeenFile], recipe_id: int) -> int
     if not files:
         return 0
     images = [{"sha256": sha256} for sha256 in dict.fromkeys(file.sha256 for file in files)]
-    db.execute(insert(IMAGE).on_conflict_do_nothing(), images)
+    db.execute(insert(IMAGE).values(added_at=NOW).on_conflict_do_nothing(), images)
     same = sa.select(IMAGE.c.sha256, IMAGE.c.id)
     same = same.where(IMAGE.c.sha256.in_([image["sha256"] for image in images]))
     ids: dict[str, int] = {row.sha256: row.id for row in db.execute(same)}

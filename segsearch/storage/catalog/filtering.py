@@ -48,13 +48,29 @@ class FilterMixin(Database):
         if of_image := list(_of_image(filters)):
             query = query.where(SEGMENT.c.image_id.in_(_images().where(*of_image)))
         with self._reading() as db:
-            refuse_unknown(db, filters.collections, folded)
-            driver: Any = db.connection.driver_connection
-            # SQLite knows upper and lower case of ASCII alone, and may have no sine and cosine.
-            driver.create_function("folded", 1, _folded, deterministic=True)
-            driver.create_function("kilometres", 4, kilometres, deterministic=True)
+            get_ready(db, filters)
             text = db.execute(query).scalar() or ""
             return np.sort(np.fromstring(text, np.int64, sep=","))
+
+
+def get_ready(db: sa.Connection, filters: Filters) -> None:
+    """Give a connection what conditions call; NotFoundError when the filters name a collection that
+    does not exist."""
+    refuse_unknown(db, filters.collections, folded)
+    driver: Any = db.connection.driver_connection
+    # SQLite knows upper and lower case of ASCII alone, and may have no sine and cosine.
+    driver.create_function("folded", 1, _folded, deterministic=True)
+    driver.create_function("kilometres", 4, kilometres, deterministic=True)
+
+
+def of_pictures(recipe_id: int, filters: Filters) -> list[Condition]:
+    """Conditions on IMAGE: what the filters say of pictures, and that one region at least passes
+    all that they say of regions."""
+    conditions = list(_of_image(filters))
+    if of_region := list(_of_region(filters)):
+        own = (SEGMENT.c.image_id == IMAGE.c.id, SEGMENT.c.recipe_id == recipe_id)
+        conditions.append(sa.exists().where(*own, *of_region))
+    return conditions
 
 
 def _images() -> sa.Select[tuple[int]]:

@@ -17,6 +17,7 @@ from segsearch.storage.catalog.change_log import PRUNED_SEGMENT, log_change
 from segsearch.storage.catalog.counters import count_again, counter_problems
 from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.images import drop_images, without_path
+from segsearch.storage.catalog.listing import list_again, listing_problems
 from segsearch.storage.catalog.queue import FRESH
 from segsearch.storage.catalog.rows import TENTHS
 from segsearch.storage.catalog.tables import (
@@ -56,6 +57,7 @@ class IntegrityMixin(Database):
             for segment_id in db.execute(_of_wrong_tenth()).scalars():
                 yield f"Segment {segment_id} is counted as of another size than it has."
             yield from counter_problems(db)
+            yield from listing_problems(db)
 
     def repair(self, recipe: tuple[int, Recipe]) -> list[str]:
         """Put right what can be, a sentence each; damaged pictures are queued again."""
@@ -91,10 +93,17 @@ def put_right(db: sa.Connection, recipe: tuple[int, Recipe]) -> list[str]:
         right = sa.update(SEGMENT).values(area_tenth=_tenth())
         db.execute(right.where(SEGMENT.c.id.in_(_of_wrong_tenth())))
         fixed.append("Segments were counted by their size again.")
+    return [*fixed, *_find_out_again(db)]
+
+
+def _find_out_again(db: sa.Connection) -> Iterator[str]:
+    """Put right what triggers keep, a sentence each."""
     if counter_problems(db):
         count_again(db)
-        fixed.append("The numbers that are kept were counted again.")
-    return fixed
+        yield "The numbers that are kept were counted again."
+    if listing_problems(db):
+        list_again(db)
+        yield "The pictures were listed again."
 
 
 def _drop_orphans(db: sa.Connection) -> int:

@@ -21,14 +21,17 @@ from segsearch.storage.catalog.change_log import ChangeLogMixin
 from segsearch.storage.catalog.collections import CollectionMixin
 from segsearch.storage.catalog.database import foreign_errors_as_ours
 from segsearch.storage.catalog.engine import check_schema, schema_revision, upgrade
+from segsearch.storage.catalog.facets import FacetMixin
 from segsearch.storage.catalog.files import FileMixin
 from segsearch.storage.catalog.filtering import FilterMixin
 from segsearch.storage.catalog.images import ImageMixin
 from segsearch.storage.catalog.integrity import IntegrityMixin
 from segsearch.storage.catalog.jobs import JobMixin
+from segsearch.storage.catalog.listing import ListingMixin
 from segsearch.storage.catalog.near_duplicates import NearDuplicateMixin
 from segsearch.storage.catalog.queue import QueueMixin
 from segsearch.storage.catalog.recipes import RecipeMixin
+from segsearch.storage.catalog.saved_searches import SavedSearchMixin
 from segsearch.storage.catalog.segments import SegmentMixin
 from segsearch.storage.catalog.tables import LIBRARY
 from segsearch.storage.catalog.tags import TagMixin
@@ -39,7 +42,7 @@ PAGE_IMAGES = 50  # held in memory at once when regions are listed
 class Catalog(
     RecipeMixin, FileMixin, QueueMixin, ImageMixin, SegmentMixin, FilterMixin, CollectionMixin,
     TagMixin, CaptionMixin, JobMixin, ChangeLogMixin, IntegrityMixin, BackupMixin,
-    NearDuplicateMixin,
+    NearDuplicateMixin, ListingMixin, FacetMixin, SavedSearchMixin,
 ):  # fmt: skip
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
@@ -77,13 +80,21 @@ class Catalog(
         return f"{values['catalog_id']}/{values['timeline']}"
 
     def regions(
-        self, below: Sequence[str | Path] = (), *, image_ids: Sequence[int] | None = None
+        self,
+        below: Sequence[str | Path] = (),
+        *,
+        image_ids: Sequence[int] | None = None,
+        segment_ids: Sequence[int] | None = None,
     ) -> Iterator[Hit]:
         """Every segment by image and id, as hits with score 0.
 
         With `below`, of pictures at these paths or below them; NotFoundError when there is none.
-        With `image_ids`, of these, ascending. A few pictures at a time are read, and no others.
+        With `image_ids`, of these, ascending. With `segment_ids`, these, and all of `image_ids`
+        besides. A few pictures at a time are read, and no others.
         """
+        chosen, wholes = frozenset(segment_ids or ()), frozenset(image_ids or ())
+        if segment_ids is not None:
+            image_ids = sorted({*wholes, *self.images_of(segment_ids)})
         if below:
             image_ids = self.find_images([normal(path) for path in below])
             if not image_ids:
@@ -96,6 +107,9 @@ class Catalog(
             )
             for image in page:
                 for segment in regions.get(image.id, ()):
+                    is_whole = segment_ids is None or image.id in wholes
+                    if not is_whole and segment.id not in chosen:
+                        continue
                     rank += 1
                     yield Hit(rank, 0.0, segment, image, captions=captions.get(segment.id, ()))
 

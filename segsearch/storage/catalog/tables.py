@@ -40,6 +40,7 @@ IMAGE = sa.Table(
     sa.Column("icc_profile", sa.Text),
     sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("perceptual_hash", sa.Text),
+    sa.Column("added_at", sa.Float, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 
@@ -125,6 +126,21 @@ COUNTER = sa.Table(
     sa.Column("recipe_id", sa.Integer, primary_key=True),  # 0 where no recipe has a say
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("count", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What a library is browsed by: a row for each picture that is done under a recipe, kept by
+# triggers, see 0011 and `listing.py`.
+LISTING = sa.Table(
+    "listing",
+    METADATA,
+    sa.Column("recipe_id", sa.Integer, primary_key=True),
+    sa.Column("image_id", sa.Integer, primary_key=True),
+    sa.Column("date", sa.Text, nullable=False),  # 2024-07-14 12:31:05
+    sa.Column("date_from", sa.Text, nullable=False),  # camera, file, added
+    sa.Column("name", sa.Text, nullable=False),  # of the file, folded
+    sa.Index("listing_by_date", "recipe_id", "date", "image_id"),
+    sa.Index("listing_by_name", "recipe_id", "name", "image_id"),
     sqlite_with_rowid=False,
 )
 
@@ -230,6 +246,14 @@ COLLECTION_IMAGE = sa.Table(
     sa.Column(
         "image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True, index=True
     ),
+)
+
+SAVED_SEARCH = sa.Table(
+    "saved_search",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("saved_at", sa.Float, nullable=False),
 )
 
 # Id of the recipe that searches use.

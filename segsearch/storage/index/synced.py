@@ -19,7 +19,7 @@ import numpy as np
 from segsearch.core.arrays import Ids, Vector, VectorRows, Vectors
 from segsearch.core.errors import BusyError, DamageError, DiskFullError, NotFoundError
 from segsearch.core.mix import Mix, row_of
-from segsearch.core.status import IndexGlance, Layout
+from segsearch.core.status import IndexGlance, RowLayout
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
@@ -161,12 +161,12 @@ class SyncedIndex:
         manifest, damage = snapshots.glance(self._folder, self._binding(recipe, identity))
         newest, generation = self._catalog.newest_change(), manifest.seq if manifest else None
         if state is not None and (state.recipe_id, state.identity) == (recipe[0], identity):
-            layout = Layout.FLAT if state.index.is_exact else Layout.LISTS
+            layout = RowLayout.FLAT if state.index.is_exact else RowLayout.LISTS
             behind = max(0, newest - state.seq)
             return IndexGlance(len(state.index), generation, behind, layout, True), damage
         if manifest is None:
             return IndexGlance(0, None, newest, None, False), damage
-        layout = Layout.LISTS if snapshots.has_lists(manifest) else Layout.FLAT
+        layout = RowLayout.LISTS if snapshots.has_lists(manifest) else RowLayout.FLAT
         behind = max(0, newest - manifest.seq)
         return IndexGlance(manifest.count, generation, behind, layout, False), damage
 

@@ -1,0 +1,45 @@
+"""What files that leave a library are called."""
+
+from __future__ import annotations
+
+from unicodedata import category
+from urllib.parse import quote, unquote, urlsplit
+
+from segsearch.core.names import composed
+
+MAX_NAME_CHARACTERS = 80
+MAX_FILE_CHARACTERS = 255  # more than any disk takes
+FORBIDDEN = frozenset('/\\:*?"<>|')  # somewhere, in the name of a file
+
+
+def file_name(path: str | None) -> str:
+    """The name of the file at a path, a URL or in an archive, as its user knows it; without one,
+    "picture"."""
+    text = path or ""
+    if "://" in text:
+        text = unquote(urlsplit(text).path)
+    return plain_name(text.rpartition("/")[2], MAX_FILE_CHARACTERS) or "picture"
+
+
+def stem_of(path: str | None) -> str:
+    """The name of a file without its ending."""
+    name = file_name(path)
+    stem = name.rpartition(".")[0] or name
+    return plain_name(stem) or "picture"
+
+
+def plain_name(text: str, most: int = MAX_NAME_CHARACTERS) -> str:
+    """Words as a name that any system takes for a file: cut, without what names folders, controls
+    a terminal or turns the direction of writing; it may be empty."""
+    signs = (
+        " " if sign in FORBIDDEN or category(sign)[0] in "CZ" else sign for sign in composed(text)
+    )
+    return " ".join("".join(signs).split())[:most].strip(" .")
+
+
+def disposition(kind: str, name: str) -> str:
+    """The header Content-Disposition of a file (RFC 6266): its name in ASCII for those who read
+    no more, and in UTF-8 where that says more."""
+    plain = "".join(sign if " " <= sign <= "~" and sign not in '"\\%' else "_" for sign in name)
+    header = f'{kind}; filename="{plain}"'
+    return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,0 +1,153 @@
+"""A library page by page without a query: in an order, with filters, from where a cursor says."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import bisect
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from dataclasses import asdict
+
+from segsearch.core.arrays import Ids
+from segsearch.core.browsing import Browsed, BrowseOrder, BrowsePage, BrowseQuery, Facets, Listed
+from segsearch.core.errors import QueryError
+from segsearch.core.filters import Filters
+from segsearch.core.types import MAX_ID
+from segsearch.storage.catalog.listing import FALLING, Place, place_of
+from segsearch.storage.catalog.sql_catalog import Catalog
+
+KEPT_LISTS = 16
+KEPT_IDS = 4_000_000  # of all lists together: 32 MB
+UNREADABLE = (ValueError, TypeError, binascii.Error, RecursionError)
+
+
+class Browser:
+    """Pages of a catalog. Thread-safe.
+
+    Without filters a page is read where it begins in an index. With filters the ids that pass are
+    found and ordered once, and remembered while nobody writes to the library.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._kept: OrderedDict[tuple[int, BrowseOrder, Filters], Ids] = OrderedDict()
+        self._version: tuple[int, int] | None = None
+        self._lock = threading.Lock()
+
+    def page(self, query: BrowseQuery) -> BrowsePage:
+        """One page, of an empty library an empty one; QueryError for a cursor that is none or of
+        another query, NotFoundError for a collection that does not exist."""
+        question = _question_of(query)
+        after = None if query.cursor is None else _read(query.cursor, question)
+        active = self._catalog.active_recipe()
+        if active is None:
+            return BrowsePage((), 0, None)
+        recipe_id, order, more = active[0], query.order, query.limit + 1
+        if query.filters.is_empty:
+            total = self._catalog.done_count(recipe_id)
+            rows = self._catalog.listed(recipe_id, order, after, more)
+        else:
+            ids = self._ids(recipe_id, order, query.filters)
+            total, rows = len(ids), self._rows(recipe_id, order, ids, after, more)
+        shown = rows[: query.limit]
+        following = None
+        if len(rows) > query.limit:
+            following = _write(place_of(shown[-1], order), question)
+        return BrowsePage(self._pictures(recipe_id, shown), total, following)
+
+    def facets(self) -> Facets:
+        """By what the pictures can be told apart, counted; none of an empty library."""
+        active = self._catalog.active_recipe()
+        return Facets() if active is None else self._catalog.facets(active[0])
+
+    def _rows(
+        self, recipe_id: int, order: BrowseOrder, ids: Ids, after: Place | None, most: int
+    ) -> list[Listed]:
+        falling = order in FALLING
+        found: list[Listed] = []
+        start = self._start(recipe_id, order, ids, after)
+        while len(found) < most:
+            need = most - len(found)
+            piece = ids[max(0, start - need) : start][::-1] if falling else ids[start:][:need]
+            if piece.size == 0:
+                break
+            start += -piece.size if falling else piece.size
+            listed = self._catalog.listed_among(recipe_id, piece.tolist())
+            # What went since the ids were found is passed by.
+            found += (listed[number] for number in piece.tolist() if number in listed)
+        return found
+
+    def _start(self, recipe_id: int, order: BrowseOrder, ids: Ids, after: Place | None) -> int:
+        """Which of the ids, rising, a page starts at, or ends before where the order falls."""
+        if after is None:
+            return ids.size if order in FALLING else 0
+
+        def place(at: int) -> Place:
+            number = int(ids[at])
+            listed = self._catalog.listed_among(recipe_id, [number]).get(number)
+            return ("", number) if listed is None else place_of(listed, order)
+
+        find = bisect.bisect_left if order in FALLING else bisect.bisect_right
+        return find(range(ids.size), after, key=place)
+
+    def _ids(self, recipe_id: int, order: BrowseOrder, filters: Filters) -> Ids:
+        version = self._catalog.version()  # asked before the ids: they are as new or newer
+        if order is BrowseOrder.OLDEST:
+            order = BrowseOrder.NEWEST  # the same ids, read from the other end
+        key = (recipe_id, order, filters)
+        with self._lock:
+            if version != self._version:
+                self._kept.clear()
+                self._version = version
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        ids = self._catalog.listed_ids(recipe_id, order, filters)
+        ids.flags.writeable = False
+        with self._lock:
+            if version is not None and version == self._version:
+                self._kept[key] = ids
+                while len(self._kept) > KEPT_LISTS or (
+                    len(self._kept) > 1 and sum(ids.size for ids in self._kept.values()) > KEPT_IDS
+                ):
+                    self._kept.popitem(last=False)
+        return ids
+
+    def _pictures(self, recipe_id: int, rows: list[Listed]) -> tuple[Browsed, ...]:
+        ids = [listed.image_id for listed in rows]
+        images = {image.id: image for image in self._catalog.images(ids=ids, limit=len(ids))}
+        counts = self._catalog.segment_counts(recipe_id, ids)
+        return tuple(
+            Browsed(images[listed.image_id], listed, counts.get(listed.image_id, 0))
+            for listed in rows
+            if listed.image_id in images
+        )
+
+
+def _question_of(query: BrowseQuery) -> str:
+    """What makes two queries the same but for their page: a short hash."""
+    said = {name: value for name, value in asdict(query.filters).items() if value not in (None, ())}
+    text = json.dumps([query.order, said], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _write(place: Place, question: str) -> str:
+    text = json.dumps([question, *place], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _read(cursor: str, question: str) -> Place:
+    try:
+        asked, key, image_id = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
+        place = str(key), int(image_id)
+        if not 0 <= place[1] <= MAX_ID:
+            raise ValueError("no id")
+        place[0].encode()  # what cannot be stored is no name
+    except UNREADABLE as problem:
+        raise QueryError("The cursor is none: hand back next_cursor as it was.") from problem
+    if asked != question:
+        raise QueryError("The cursor belongs to another query: browse again without it.")
+    return place

@@ -1,0 +1,64 @@
+"""Facets: the albums, tags, cameras, collections, months and formats of a library, counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from segsearch.core.browsing import Facets
+from segsearch.media.sources.paths import album_of
+from segsearch.storage.catalog.database import Database
+from segsearch.storage.catalog.tables import (
+    COLLECTION,
+    COLLECTION_IMAGE,
+    IMAGE,
+    IMAGE_TAG,
+    LISTING,
+    SOURCE,
+)  # fmt: skip
+
+MOST_OF_A_KIND = 1_000
+
+
+class FacetMixin(Database):
+    """The part of the catalog that counts by what pictures can be told apart."""
+
+    def facets(self, recipe_id: int) -> Facets:
+        """Of the pictures that are done under a recipe. All of them are read, and not again until
+        something is written."""
+        return self._since_written(("facets", recipe_id), lambda: self._facets(recipe_id))
+
+    def _facets(self, recipe_id: int) -> Facets:
+        of_album = sa.Function[str]("album_of", SOURCE.c.path)
+        of_month = sa.func.substr(LISTING.c.date, 1, 7)
+        in_collection = LISTING.join(
+            COLLECTION_IMAGE, COLLECTION_IMAGE.c.image_id == LISTING.c.image_id
+        ).join(COLLECTION, COLLECTION.c.id == COLLECTION_IMAGE.c.collection_id)
+        places: dict[str, tuple[Any, Any]] = {
+            "albums": (of_album, LISTING.join(SOURCE, SOURCE.c.image_id == LISTING.c.image_id)),
+            "tags": (
+                IMAGE_TAG.c.tag,
+                LISTING.join(IMAGE_TAG, IMAGE_TAG.c.image_id == LISTING.c.image_id),
+            ),
+            "cameras": (IMAGE.c.camera, LISTING.join(IMAGE, IMAGE.c.id == LISTING.c.image_id)),
+            "collections": (COLLECTION.c.name, in_collection),
+            "formats": (IMAGE.c.format, LISTING.join(IMAGE, IMAGE.c.id == LISTING.c.image_id)),
+            "months": (of_month, LISTING),
+        }
+        found: dict[str, tuple[tuple[str, int], ...]] = {}
+        with self._reading() as db:
+            driver: Any = db.connection.driver_connection
+            driver.create_function("album_of", 1, album_of, deterministic=True)
+            for kind, (value, joined) in places.items():
+                pictures: sa.ColumnElement[int] = sa.func.count()
+                if kind == "albums":  # a picture may lie in one twice
+                    pictures = sa.func.count(LISTING.c.image_id.distinct())
+                query = sa.select(value.label("name"), pictures.label("pictures"))
+                query = query.select_from(joined).where(LISTING.c.recipe_id == recipe_id)
+                query = query.where(value.is_not(None), value != "").group_by(value)
+                name: sa.ColumnElement[str] = sa.literal_column("name")
+                order = [name.desc()] if kind == "months" else [pictures.desc(), name]
+                rows = db.execute(query.order_by(*order).limit(MOST_OF_A_KIND)).all()
+                found[kind] = tuple((str(row.name), int(row.pictures)) for row in rows)
+        return Facets(**found)

@@ -1,0 +1,170 @@
+"""The order that a library is browsed in: a row for each picture that is done, kept by triggers.
+
+A page is looked up where it begins in an index. With filters, the pictures that pass are found and
+put in order once (`listed_ids`), and a page is a piece of that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from segsearch.core.arrays import Ids
+from segsearch.core.browsing import BrowseOrder, Listed
+from segsearch.core.filters import Filters
+from segsearch.core.types import MAX_ID, State
+from segsearch.storage.catalog.counters import tallies
+from segsearch.storage.catalog.database import AMONG_IDS, Database, ids_parameter
+from segsearch.storage.catalog.filtering import UPLOADED, get_ready, of_pictures
+from segsearch.storage.catalog.tables import IMAGE, INGEST, LISTING, SEGMENT, SOURCE
+
+Place = tuple[str, int]  # what a picture is sorted by, and its id
+ROWS_AT_ONCE = 10_000
+_ROW = (LISTING.c.image_id, LISTING.c.date, LISTING.c.date_from, LISTING.c.name)
+_LISTED = sa.select(*_ROW).where(LISTING.c.recipe_id == sa.bindparam("recipe_id"))
+_LISTED_OF = _LISTED.where(LISTING.c.image_id.in_(AMONG_IDS))
+_COUNTED = (
+    sa.select(SEGMENT.c.image_id, sa.func.count())
+    .where(SEGMENT.c.recipe_id == sa.bindparam("recipe_id"), SEGMENT.c.image_id.in_(AMONG_IDS))
+    .group_by(SEGMENT.c.image_id)
+)
+KEYS: dict[BrowseOrder, sa.Column[Any] | None] = {
+    BrowseOrder.NEWEST: LISTING.c.date,
+    BrowseOrder.OLDEST: LISTING.c.date,
+    BrowseOrder.ADDED: None,  # the id alone: ids only ever grow
+    BrowseOrder.NAME: LISTING.c.name,
+}
+FALLING = frozenset({BrowseOrder.NEWEST, BrowseOrder.ADDED})
+LAST_TEXT = "\U0010ffff"  # above every date
+
+
+def place_of(listed: Listed, order: BrowseOrder) -> Place:
+    """Where a picture stands in an order."""
+    if KEYS[order] is None:
+        return "", listed.image_id
+    text = listed.name if order is BrowseOrder.NAME else _stored(listed.date)
+    return text, listed.image_id
+
+
+def _page_of(order: BrowseOrder) -> sa.Select[Any]:
+    """The rows behind a place, the next ones first."""
+    key, falling = KEYS[order], order in FALLING
+    place: Any = LISTING.c.image_id
+    other: Any = sa.bindparam("image_id")
+    columns: list[sa.Column[Any]] = [LISTING.c.image_id]
+    if key is not None:
+        place, other = sa.tuple_(key, place), sa.tuple_(sa.bindparam("key"), other)
+        columns.insert(0, key)
+    behind = place < other if falling else place > other
+    ordered = [column.desc() if falling else column for column in columns]
+    return _LISTED.where(behind).order_by(*ordered).limit(sa.bindparam("most"))
+
+
+# Built once: a page would take longer to build them than SQLite takes to answer.
+_PAGES = {order: _page_of(order) for order in BrowseOrder}
+
+
+class ListingMixin(Database):
+    """The part of the catalog that puts pictures in an order."""
+
+    def listed(
+        self, recipe_id: int, order: BrowseOrder, after: Place | None, limit: int
+    ) -> list[Listed]:
+        """Pictures that are done under a recipe, in order, those behind a place."""
+        start = (LAST_TEXT, MAX_ID) if order in FALLING else ("", 0)
+        key, image_id = after or start
+        given: dict[str, Any] = {"recipe_id": recipe_id, "image_id": image_id, "most": limit}
+        if KEYS[order] is not None:
+            given["key"] = key
+        with self._reading() as db:
+            return [_listed(row) for row in db.execute(_PAGES[order], given)]
+
+    def listed_among(self, recipe_id: int, image_ids: Sequence[int]) -> dict[int, Listed]:
+        """How those of these pictures that are done under a recipe are sorted, by id."""
+        given = {"recipe_id": recipe_id, **ids_parameter(image_ids)}
+        with self._reading() as db:
+            return {row.image_id: _listed(row) for row in db.execute(_LISTED_OF, given)}
+
+    def listed_ids(self, recipe_id: int, order: BrowseOrder, filters: Filters) -> Ids:
+        """Ids (n,) of the pictures that are done under a recipe and pass filters, in rising order
+        of what they are sorted by; NotFoundError for a collection that does not exist."""
+        key = KEYS[order]
+        columns = [LISTING.c.image_id] if key is None else [key, LISTING.c.image_id]
+        query = sa.select(LISTING.c.image_id).join(IMAGE, IMAGE.c.id == LISTING.c.image_id)
+        query = query.where(LISTING.c.recipe_id == recipe_id, *of_pictures(recipe_id, filters))
+        found: list[int] = []
+        with self._reading() as db:
+            get_ready(db, filters)
+            cursor: Any = db.execute(query.order_by(*columns)).cursor  # the driver's: plain tuples
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                found += (image_id for (image_id,) in rows)
+        return np.array(found, np.int64)
+
+    def done_count(self, recipe_id: int) -> int:
+        """How many pictures are done under a recipe."""
+        with self._reading() as db:
+            return tallies(db, recipe_id).get("state", Counter())[State.DONE]
+
+    def segment_counts(self, recipe_id: int, image_ids: Sequence[int]) -> dict[int, int]:
+        """How many segments pictures have under a recipe; those without any are left out."""
+        given = {"recipe_id": recipe_id, **ids_parameter(image_ids)}
+        with self._reading() as db:
+            rows = db.execute(_COUNTED, given).all()
+        return {image_id: count for image_id, count in rows}  # noqa: C416  rows are no pairs to mypy
+
+
+def _listed(row: Any) -> Listed:
+    return Listed(row.image_id, row.date.replace(" ", "T"), row.date_from, row.name)
+
+
+def _stored(date: str) -> str:
+    return date.replace("T", " ")
+
+
+def _is_upload() -> sa.ColumnElement[bool]:
+    pattern = UPLOADED[0].removesuffix(".*") + "[./]*"
+    return SOURCE.c.folded.bool_op("GLOB")(pattern)
+
+
+def _right_rows() -> sa.Select[Any]:
+    """The rows as they should be, found out from the other tables; `migrations/` has it as text."""
+    of_image = SOURCE.c.image_id == IMAGE.c.id
+    own = (of_image, SOURCE.c.mtime_ns > 0, ~_is_upload())
+    seconds = sa.func.min(SOURCE.c.mtime_ns).op("/")(1_000_000_000)  # of whole numbers
+    file = sa.select(sa.func.datetime(seconds, "unixepoch")).where(*own).scalar_subquery()
+    taken = sa.func.substr(sa.cast(IMAGE.c.taken_at, sa.Text), 1, 19)
+    added = sa.func.datetime(IMAGE.c.added_at, "unixepoch")
+    folder = sa.func.rtrim(SOURCE.c.folded, sa.func.replace(SOURCE.c.folded, "/", ""))
+    name = sa.select(sa.func.substr(SOURCE.c.folded, sa.func.length(folder) + 1)).where(of_image)
+    name = name.order_by(_is_upload(), SOURCE.c.path).limit(1)
+    date_from = sa.case((taken.is_not(None), "camera"), (file.is_not(None), "file"), else_="added")
+    return (
+        sa.select(
+            INGEST.c.recipe_id,
+            INGEST.c.image_id,
+            sa.func.coalesce(taken, file, added),
+            date_from,
+            sa.func.coalesce(name.scalar_subquery(), ""),
+        )
+        .join(IMAGE, IMAGE.c.id == INGEST.c.image_id)
+        .where(INGEST.c.state == State.DONE)
+    )
+
+
+def listing_problems(db: sa.Connection) -> list[str]:
+    """A sentence for each picture that is not listed as the other tables say; reads them whole."""
+    kept, right = sa.select(LISTING), _right_rows()
+    differences = (sa.except_(right, kept), sa.except_(kept, right))
+    wrong = {row[1] for difference in differences for row in db.execute(difference)}
+    return [f"Image {number} is not listed as it should be." for number in sorted(wrong)]
+
+
+def list_again(db: sa.Connection) -> None:
+    """Find the whole listing out from the other tables."""
+    db.execute(sa.delete(LISTING))
+    names = [column.name for column in LISTING.columns]
+    db.execute(sa.insert(LISTING).from_select(names, _right_rows()))

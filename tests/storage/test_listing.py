@@ -1,0 +1,141 @@
+"""Pictures are listed by the day and the name that they have now, whatever happened to them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from segsearch.core.browsing import BrowseOrder, Listed
+from segsearch.core.types import FileStamp, Recipe
+from segsearch.storage.catalog.sql_catalog import Catalog
+from tests.support.described import DIMENSION, RECIPE, describe
+
+SUMMER = datetime(2024, 7, 14, 12, 31, 5)
+FILE = datetime(2023, 3, 1, 10, tzinfo=UTC)
+UPLOAD = f"/library/uploads/ab/{'ab' * 32}/Kite.jpg"
+OTHER = Recipe("other", "s@2", "e@1", DIMENSION, {}, {}, {})
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    made = Catalog(tmp_path / "catalog.sqlite")
+    made.register_recipe(RECIPE)
+    yield made
+    assert list(made.problems((1, RECIPE))) == []
+    made.close()
+
+
+def stamp(moment: datetime | None = FILE) -> FileStamp:
+    return FileStamp(1, -1 if moment is None else int(moment.timestamp() * 1e9) + 999_999_999)
+
+
+def store(
+    catalog: Catalog,
+    path: str,
+    number: int,
+    *,
+    taken_at: datetime | None = None,
+    mtime: datetime | None = FILE,
+    recipe_id: int = 1,
+) -> int:
+    catalog.record_file(path, stamp(mtime), f"{number:064x}", recipe_id)
+    claim = catalog.claim(recipe_id, "me", 60)
+    assert claim is not None
+    made = describe(number)
+    assert catalog.commit(claim, replace(made, info=replace(made.info, taken_at=taken_at)))
+    return claim.image_id
+
+
+def listed(catalog: Catalog, order: BrowseOrder = BrowseOrder.ADDED) -> list[Listed]:
+    return catalog.listed(1, order, None, 100)
+
+
+def the_one(catalog: Catalog) -> Listed:
+    (found,) = listed(catalog)
+    return found
+
+
+def test_the_day_is_the_cameras_else_the_files_else_that_of_coming(catalog: Catalog) -> None:
+    before = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    store(catalog, "/a/camera.jpg", 1, taken_at=SUMMER)
+    store(catalog, "/a/file.jpg", 2)
+    store(catalog, "s3://b/web.jpg", 3, mtime=None)
+    store(catalog, UPLOAD, 4)
+    upload, web, file, camera = listed(catalog)
+    assert (camera.date, camera.date_from) == ("2024-07-14T12:31:05", "camera")
+    assert (file.date, file.date_from) == ("2023-03-01T10:00:00", "file")
+    for one in (web, upload):
+        assert one.date_from == "added"
+        assert before <= one.date <= datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    assert [one.name for one in (camera, file, web, upload)] == [
+        "camera.jpg", "file.jpg", "web.jpg", "kite.jpg",
+    ]  # fmt: skip
+    newest = [one.image_id for one in listed(catalog, BrowseOrder.NEWEST)]
+    assert newest == [upload.image_id, web.image_id, camera.image_id, file.image_id]
+    assert [one.image_id for one in listed(catalog, BrowseOrder.OLDEST)] == newest[::-1]
+    names = [one.name for one in listed(catalog, BrowseOrder.NAME)]
+    assert names == sorted(names)
+
+
+def test_copies_count_by_the_oldest_and_are_called_by_the_first(catalog: Catalog) -> None:
+    store(catalog, UPLOAD, 1)
+    assert the_one(catalog).name == "kite.jpg"
+    catalog.record_file("/b/Zoo.jpg", stamp(), f"{1:064x}", 1)
+    earlier = datetime(2020, 1, 2, tzinfo=UTC)
+    catalog.record_file("/b/zzz.jpg", stamp(earlier), f"{1:064x}", 1)
+    one = the_one(catalog)
+    assert (one.name, one.date, one.date_from) == ("zoo.jpg", "2020-01-02T00:00:00", "file")
+    catalog.record_file("/b/zzz.jpg", stamp(FILE), f"{1:064x}", 1)  # touched
+    assert the_one(catalog).date == "2023-03-01T10:00:00"
+    catalog.forget_paths(["/b/Zoo.jpg"])
+    assert the_one(catalog).name == "zzz.jpg"
+    catalog.forget_paths(["/b/zzz.jpg"])
+    assert (the_one(catalog).name, the_one(catalog).date_from) == ("kite.jpg", "added")
+
+
+def test_only_what_is_done_is_listed(catalog: Catalog) -> None:
+    catalog.record_file("/waits.jpg", stamp(), "f" * 64, 1)
+    assert listed(catalog) == []
+    claim = catalog.claim(1, "me", 60)
+    assert claim is not None
+    assert catalog.fail(claim, "It is none.")
+    assert listed(catalog) == []
+    kept, gone = store(catalog, "/a.jpg", 1), store(catalog, "/b.jpg", 2)
+    assert [one.image_id for one in listed(catalog)] == [gone, kept]
+    catalog.remove_images([gone])
+    assert [one.image_id for one in listed(catalog)] == [kept]
+    catalog.record_file("/a.jpg", stamp(), f"{3:064x}", 1)  # changed: another picture, not done
+    assert listed(catalog) == []
+
+
+def test_a_recipe_that_takes_over_brings_its_own_list(catalog: Catalog) -> None:
+    first = store(catalog, "/a.jpg", 1, taken_at=SUMMER)
+    other = catalog.register_recipe(OTHER)
+    catalog.begin_generation(other, keep_old=False)
+    catalog.queue_all(other)
+    assert catalog.listed(other, BrowseOrder.NEWEST, None, 9) == []
+    claim = catalog.claim(other, "me", 60)
+    assert claim is not None
+    assert catalog.commit(claim, describe(1))
+    assert catalog.switch_recipe(other)
+    assert listed(catalog) == []
+    assert [one.image_id for one in catalog.listed(other, BrowseOrder.NAME, None, 9)] == [first]
+
+
+def test_what_is_listed_wrongly_is_found_and_put_right(catalog: Catalog) -> None:
+    first, second = store(catalog, "/a.jpg", 1), store(catalog, "/b.jpg", 2)
+    right = listed(catalog)
+    with closing(sqlite3.connect(catalog.folder / "catalog.sqlite")) as db, db:
+        db.execute("UPDATE listing SET date = '1999-01-01 00:00:00' WHERE image_id = ?", (first,))
+        db.execute("DELETE FROM listing WHERE image_id = ?", (second,))
+    assert list(catalog.problems((1, RECIPE))) == [
+        f"Image {number} is not listed as it should be." for number in (first, second)
+    ]
+    assert catalog.repair((1, RECIPE)) == ["The pictures were listed again."]
+    assert listed(catalog) == right
