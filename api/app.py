@@ -52,6 +52,7 @@ run lengths over the whole upright image. Errors are problem documents (RFC 9457
 show `detail`. Every answer carries `X-Request-Id`, the caller's own when it sends one."""
 TAGS = [
     {"name": "search", "description": "Regions for words, pictures and stored segments."},
+    {"name": "maps", "description": "All regions in two dimensions, and regions without a query."},
     {"name": "images", "description": "The pictures of the library."},
     {"name": "segments", "description": "Their regions, as documents and as PNG."},
     {"name": "collections", "description": "Named sets of images."},

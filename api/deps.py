@@ -166,7 +166,7 @@ class Shared:
         words and of what is stored."""
         if request.is_pointing:
             return self.prompts
-        return self.pictures if has_picture else self.searches
+        return self.pictures if has_picture or request.names_picture else self.searches
 
 
 async def get_shared(request: Request) -> Shared:

@@ -73,6 +73,10 @@ READ_ONLY = problem_of(
 )
 FULL = problem_of(DiskFullError("The disk under '/library/uploads' is full: make room."))
 NO_COLLECTION = problem_of(NotFoundError("There is no collection 'holidays' in the library."))
+NO_SEARCH = problem_of(NotFoundError("There is no saved search 'umbrellas' in the library."))
+FULL_OF_SEARCHES = problem_of(
+    InputError("The library holds 1,000 saved searches, the most there may be: delete one first.")
+)
 TAKEN = problem_of(ConflictError("There is a collection 'holidays' already."))
 BAD_PROMPT = problem_of(InputError("Nothing is prompted: give points, boxes or a mask."))
 NO_PROMPTS = problem_of(ModelError("The segmenter takes no points or boxes."))

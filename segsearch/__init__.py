@@ -14,6 +14,7 @@ from segsearch.core.errors import SegSearchError
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
     ImageTerm,
+    KeptPictureTerm,
     PictureTerm,
     Prefer,
     Query,
@@ -38,6 +39,7 @@ __all__ = [
     "Image",
     "ImageTerm",
     "IngestReport",
+    "KeptPictureTerm",
     "Mask",
     "PictureTerm",
     "Prefer",

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from segsearch.core.errors import LibraryMissingError, NotFoundError, QueryError
+from segsearch.core.filters import Filters
 from segsearch.core.mix import Mix
 from segsearch.core.names import check_tag
 from segsearch.core.query import (
@@ -20,6 +21,7 @@ from segsearch.core.query import (
     SceneAnswer,
     SceneQuery,
     SearchAnswer,
+    Term,
     TextTerm,
 )
 from segsearch.core.settings import Settings
@@ -42,7 +44,10 @@ from segsearch.search.browse import Browser
 from segsearch.search.calibration import WORDS
 from segsearch.search.click import ClickedMask, masks_at
 from segsearch.search.engine import SearchEngine
+from segsearch.search.naming import FittingWord, Naming
 from segsearch.search.recall import Recall
+from segsearch.search.region_map.maps import RegionMaps
+from segsearch.search.region_page import RegionPage, page_of
 from segsearch.search.scenes import answer_scene
 from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -74,9 +79,10 @@ ALL_REGIONS = RegionSelection()
 class SegSearch:
     """One library: a catalog, an index that follows it, and the models that fill both.
 
-    `catalog` holds images, segments, tags, collections and captions; `pictures` reads their files;
-    `browser` pages through them; `uploads` takes pictures as bytes; `ingest` indexes what waits;
-    `runs` tells of jobs, cancels and resumes them, and tries pictures again; `maintenance`
+    `catalog` holds images, segments, tags, collections, captions and saved searches; `pictures`
+    reads their files; `browser` pages through them; `uploads` takes pictures as bytes, `shown`
+    those to search by; `ingest` indexes what waits; `runs` tells of jobs, cancels and resumes
+    them, and tries pictures again; `maps` lays regions out in two dimensions; `maintenance`
     verifies, repairs, prunes, backs up and restores. Use as a context manager, or call `close`.
     Calls may come from several threads.
     """
@@ -97,7 +103,10 @@ class SegSearch:
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(catalog, index, self.pictures, models_of, settings)
         self.browser = Browser(catalog)
-        self._engine = SearchEngine(catalog, index, self._vectors)
+        self.shown = self._vectors.shown
+        self._naming = Naming(index, self._vectors)
+        self.maps = RegionMaps(catalog, self._vectors, index.mix)
+        self._engine = SearchEngine(catalog, index, self._vectors, self.maps)
         self.runs = Jobs(catalog)
         self._overview = Overview(settings, catalog, index, models_of)
 
@@ -108,7 +117,8 @@ class SegSearch:
         self.close()
 
     def close(self) -> None:
-        """End the model processes, and let go of the database."""
+        """End the processes of models and of a map, and let go of the database."""
+        self.maps.close()
         self.ingest.close()
         self.catalog.close()
 
@@ -211,6 +221,13 @@ class SegSearch:
         """Pictures that hold the things asked for in the places asked for; errors as `search`."""
         return answer_scene(self._engine, self._recipe_in_use(), query)
 
+    def regions(
+        self, filters: Filters, *, cursor: str | None = None, limit: int = USUAL_LIMIT
+    ) -> RegionPage:
+        """A page of the regions that pass filters, without a query: by ascending id. QueryError for
+        a cursor that no page gave, or a limit out of range."""
+        return page_of(self._engine, self.catalog, self._recipe_in_use(), filters, cursor, limit)
+
     def point(self, region: RegionTerm) -> Pointed:
         """The masks that a region could mean, best first, and which one a search would take."""
         return self._vectors.point(self._recipe_in_use(), region)
@@ -220,8 +237,15 @@ class SegSearch:
         stored region that is the same; errors as `click.masks_at`."""
         return masks_at(self.catalog, self.point, image_id, (x, y))
 
-    def open_picture(self, picture: int | bytes) -> OpenPicture:
-        """An image by its id, or a file's bytes, for pointing at: `.segment(points=[[x, y]])`.
+    def words(self, term: Term, limit: int = 6) -> tuple[FittingWord, ...]:
+        """The everyday words that fit what a term stands for best, such as a stored region; errors
+        as `search`."""
+        recipe = self._recipe_in_use()
+        return self._naming.words(recipe, self._vectors.vector(recipe, term)[0], limit)
+
+    def open_picture(self, picture: int | bytes | str) -> OpenPicture:
+        """An image by its id, a file's bytes, or a kept picture by its id, for pointing at:
+        `.segment(points=[[x, y]])`.
 
         It is encoded once, and kept within SEGSEARCH_PROMPT_CACHE_BYTES. NotFoundError,
         PictureError, ModelError when the segmenter takes no prompts.

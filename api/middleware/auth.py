@@ -35,8 +35,11 @@ DRAWN = re.compile(
     r"/v1/(?:(?:images|pictures)/[^/]+/thumbnail|images/[^/]+/file"
     r"|segments/[^/]+/(?:mask|(?:mask|cutout|crop|overlay)\.png))"
 )
-# POST that changes nothing: the query does not fit into a URL.
-QUERY_PATHS = ("/v1/search", "/v1/browse", "/v1/segment", "/v1/export")
+# POST that changes no library: the query does not fit into a URL.
+QUERY_PATHS = (
+    "/v1/search", "/v1/browse", "/v1/segment", "/v1/words", "/v1/export", "/v1/pictures",
+    "/v1/regions",
+)  # fmt: skip
 CALLERS_KEPT = 10_000
 STILL_ALLOWED = "segsearch.still_allowed"  # where a request's scope keeps what endless answers ask
 BURST_SECONDS = 10.0  # so much of a minute's requests may come at once

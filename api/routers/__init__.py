@@ -12,17 +12,21 @@ from segsearch_api.routers import (
     jobs,
     keys,
     library,
+    maps,
+    pictures,
+    saved,
     scene,
     search,
     segments,
     session,
     uploads,
+    words,
 )
 
 ROUTERS = tuple(
     module.router
     for module in (
-        search, scene, click, browse, images, uploads, segments, collections, export, jobs,
-        library, keys, session, health,
+        search, scene, click, pictures, saved, maps, browse, images, uploads, segments, words,
+        collections, export, jobs, library, keys, session, health,
     )
 )  # fmt: skip

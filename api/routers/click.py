@@ -38,7 +38,7 @@ FIELDS: dict[str, Any] = {
     "prompt": {
         "type": "string",
         "contentMediaType": JSON,
-        "description": "The same as the JSON body, without image_id.",
+        "description": "The same as the JSON body, without the id of a picture.",
     },
 }
 UPLOAD_SCHEMA: dict[str, Any] = {
@@ -106,27 +106,33 @@ async def _prompt(request: Request, shared: Shared, kinds: Collection[str]) -> d
     return {**answer, "seconds": round(time.monotonic() - started, 4)}
 
 
-def _read(body: bytes | FormData) -> tuple[SegmentRequest, int | UploadFile]:
-    """What is pointed at, and in which picture: a stored image's id, or a file."""
+def _read(body: bytes | FormData) -> tuple[SegmentRequest, int | str | UploadFile]:
+    """What is pointed at, and in which picture: a stored image's id, a kept picture's, or a
+    file."""
     if isinstance(body, bytes):
         prompt = parsed(SegmentRequest, body)
-        if prompt.image_id is None:
-            raise InputError("Nothing is pointed at: give image_id, or upload a picture.")
-        return prompt, prompt.image_id
+        ids = [number for number in (prompt.image_id, prompt.picture_id) if number is not None]
+        if len(ids) != 1:
+            raise InputError(
+                "Expected one picture to point at: give image_id or picture_id, or upload one."
+            )
+        return prompt, ids[0]
     file, text = body.get("picture"), body.get("prompt")
     if set(body) != set(FIELDS) or not isinstance(file, UploadFile) or not isinstance(text, str):
         raise InputError("Expected a form with a file 'picture' and a text 'prompt' only.")
     prompt = parsed(SegmentRequest, text.encode())
-    if prompt.image_id is not None:
-        raise InputError("Give image_id or upload a picture, not both.")
+    if prompt.image_id is not None or prompt.picture_id is not None:
+        raise InputError("Give the id of a picture or upload one, not both.")
     return prompt, file
 
 
 def _answer(
-    library: SegSearch, prompt: SegmentRequest, picture: int | UploadFile
+    library: SegSearch, prompt: SegmentRequest, picture: int | str | UploadFile
 ) -> dict[str, Any]:
     # An upload is read when it is its turn: until then it stays on disk.
-    opened = library.open_picture(picture if isinstance(picture, int) else picture.file.read())
+    opened = library.open_picture(
+        picture if isinstance(picture, int | str) else picture.file.read()
+    )
     height, width = opened.size
     check_prompts(opened.size, prompt.points, prompt.labels, prompt.boxes)
     boxes: list[tuple[float, ...] | None] = [*prompt.boxes] or [None]

@@ -46,7 +46,7 @@ STATUS: dict[str, Any] = {
     "bytes": 4180212,
     "library": "/library",
     "recipe": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
-    "schema": "0011",
+    "schema": "0012",
     "jobs": [],
     "disk": {"free_bytes": 210_000_000_000, "total_bytes": 500_000_000_000},
     "workers": [

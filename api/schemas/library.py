@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from segsearch.core.fields import Id, strict
+from segsearch.core.fields import Id, PictureId, strict
 from segsearch.core.names import NAME
 from segsearch.export.documents import (
     EXAMPLE_IMAGE,
@@ -152,6 +152,7 @@ class SegmentRequest(BaseModel):
     model_config = strict(PROMPT)
 
     image_id: Id | None = Field(None, description="A stored image; not with an uploaded picture.")
+    picture_id: PictureId | None = Field(None, description="A kept picture, instead of an image.")
     points: list[tuple[float, float]] = Field(
         [], max_length=MAX_PROMPTS, description="x, y in pixels of the upright image."
     )

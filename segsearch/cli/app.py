@@ -26,6 +26,7 @@ from segsearch.cli.commands.maintenance import backup, prune, repair, restore, s
 from segsearch.cli.commands.mcp import mcp
 from segsearch.cli.commands.pictures import remove, tag
 from segsearch.cli.commands.presets import presets
+from segsearch.cli.commands.region_map import make_map
 from segsearch.cli.commands.scene import scene
 from segsearch.cli.commands.search import search
 from segsearch.cli.commands.serve import demo, serve
@@ -181,5 +182,6 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 app.command("eval")(evaluate)
+app.command("map")(make_map)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from segsearch.export.captioning import CaptionReport
     from segsearch.ingest.run import Report
     from segsearch.ingest.worker import Step
+    from segsearch.storage.region_maps import RegionMap
 
 WIDE_COLUMNS = 100  # a terminal this wide has room for boxes, areas and file names
 
@@ -105,6 +106,35 @@ def caption_bar(
             bar.update(task, counts=counts)
 
         yield report
+
+
+@contextmanager
+def map_bar(console: Console, *, quiet: bool = False) -> Iterator[Callable[[str, float], None]]:
+    """A callback for the making of a map that draws what is being done, and how far it is."""
+    if quiet:
+        yield lambda _step, _done: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("starting", total=1.0)
+
+        def say(step: str, done: float) -> None:
+            bar.update(task, description=step, completed=done)
+
+        yield say
+
+
+def cluster_table(console: Console, made: RegionMap) -> None:
+    """What a map holds: its clusters by size, with their words and examples."""
+    how = "UMAP" if made.method == "umap" else "the first two principal components"
+    console.print(f"{len(made.points)} regions laid out by {how}.", highlight=False)
+    table = Table("cluster", "regions", "words", "segments such as")
+    for cluster in sorted(made.clusters, key=lambda cluster: -cluster.regions):
+        examples = ", ".join(map(str, cluster.examples))
+        words = ", ".join(cluster.words)
+        table.add_row(str(cluster.cluster), str(cluster.regions), words, examples)
+    if made.clusters:
+        console.print(table)
 
 
 def report_table(console: Console, report: IngestReport) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from segsearch.core.query import (
     ImageTerm,
+    KeptPictureTerm,
     Query,
     RegionPrompt,
     RegionTerm,
@@ -76,6 +77,8 @@ def _term(term: Term) -> dict[str, Any] | None:
         return {"segment_id": term.segment_id, "weight": term.weight}
     if isinstance(term, ImageTerm):
         return {"image_id": term.image_id, "weight": term.weight}
+    if isinstance(term, KeptPictureTerm):
+        return {"picture_id": term.picture_id, "weight": term.weight}
     if isinstance(term, VectorTerm):
         return {"vector": term.values, "weight": term.weight}
     if isinstance(term, RegionTerm) and isinstance(term.image, int) and term.mask is None:

@@ -105,6 +105,18 @@ class AsyncClient:
     scene = _awaited(Client.scene)
     segment = _awaited(Client.segment)
     export = _awaited(Client.export)
+    keep_picture = _awaited(Client.keep_picture)
+    picture_thumbnail = _awaited(Client.picture_thumbnail)
+    words_of = _awaited(Client.words_of)
+    words_at = _awaited(Client.words_at)
+    searches = _awaited(Client.searches)
+    save_search = _awaited(Client.save_search)
+    delete_search = _awaited(Client.delete_search)
+
+    regions = _stepped(Client.regions)
+    map = _awaited(Client.map)
+    make_map = _awaited(Client.make_map)
+    map_points = _awaited(Client.map_points)
 
     upload = _awaited(Client.upload)
     wait = _awaited(Client.wait)

@@ -21,6 +21,8 @@ from urllib.parse import quote
 import httpx
 
 from segsearch.client.arranging import BrowseCalls
+from segsearch.client.maps import MapCalls
+from segsearch.client.queries import QueryCalls
 from segsearch.client.transport import (
     Connection,
     Document,
@@ -41,7 +43,7 @@ TIMEOUT_SECONDS = 120.0  # the first search of a server waits for its models
 POLL_SECONDS = 0.5
 
 
-class Client(BrowseCalls):
+class Client(BrowseCalls, QueryCalls, MapCalls):
     """The library of one server. Use as a context manager, or call `close`. Thread-safe.
 
     `key` is an API key; InputError for characters that no key has. A server that is too busy (429)
@@ -107,7 +109,7 @@ class Client(BrowseCalls):
         boxes: Coordinates = (),
         multimask: bool = True,
     ) -> Document:
-        """Masks of what is pointed at in a stored image, by its id, or in a picture.
+        """Masks of what is pointed at in a stored image, by its id, or in a picture file.
 
         Points are x, y and boxes x0, y0, x1, y1 in pixels; labels are 1 inside, 0 outside.
         """

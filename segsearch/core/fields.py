@@ -18,6 +18,7 @@ from segsearch.core.errors import QueryError
 from segsearch.core.types import MAX_ID
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+PictureId = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 SidePx = Annotated[int, Field(ge=0, le=MAX_ID)]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=1_000)]

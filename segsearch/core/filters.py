@@ -17,6 +17,7 @@ from segsearch.core.fields import Id, Name, Quad, Share, SidePx, about, value
 ACROSS = ("left", "center", "right")
 DOWN = ("top", "middle", "bottom")
 MAX_VALUES = 1_000  # ids in one filter
+MAX_CORNERS = 200  # of an area on a map
 MAX_NAMES = 50  # globs and names in one filter: each is a condition of its own in SQL
 
 
@@ -37,6 +38,10 @@ def moment(value: Any) -> datetime:
 Triple = tuple[FiniteFloat, FiniteFloat, FiniteFloat]
 Moment = Annotated[datetime, BeforeValidator(moment)]
 Ids = Annotated[tuple[Id, ...], Field(max_length=MAX_VALUES)]
+Area = Annotated[
+    tuple[tuple[FiniteFloat, FiniteFloat], ...], Field(min_length=3, max_length=MAX_CORNERS)
+]
+Cluster = Annotated[int, Field(ge=0, le=65_535)]
 Names = Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES)]
 
 
@@ -77,6 +82,16 @@ class Filters:
     places: Annotated[
         Names, about('Thirds that the middle of the region lies in: left, "top right", center ...')
     ] = ()
+    map_area: Annotated[
+        Area | None,
+        about(
+            "Corners x, y of a polygon on the map of the library, or of the one collection in "
+            "`collections`, in which the region lies."
+        ),
+    ] = None
+    map_cluster: Annotated[
+        Cluster | None, about("The number of the cluster on that map to which the region belongs.")
+    ] = None
     min_predicted_iou: Annotated[FiniteFloat | None, about("Least predicted IoU.")] = None
     min_stability: Annotated[FiniteFloat | None, about("Least stability.")] = None
 
@@ -104,6 +119,11 @@ class Filters:
             raise QueryError(
                 f"The filter near is {self.near}, expected latitude, longitude and kilometres."
             )
+
+    @property
+    def asks_map(self) -> bool:
+        """Whether it matters where regions lie on a map."""
+        return self.map_area is not None or self.map_cluster is not None
 
     @property
     def is_empty(self) -> bool:

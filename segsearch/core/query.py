@@ -41,6 +41,14 @@ class PictureTerm:
 
 
 @value("term's")
+class KeptPictureTerm:
+    """A picture that was kept for queries, to look like; a negative weight steers away from it."""
+
+    picture_id: str
+    weight: FiniteFloat = 1.0
+
+
+@value("term's")
 class SegmentTerm:
     """A stored segment to look like; a negative weight steers away from it."""
 
@@ -90,12 +98,13 @@ class RegionPrompt:
 
 @value("region's")
 class RegionTerm(RegionPrompt):
-    """A region of a picture to look like: of a stored image, or of an uploaded file's bytes.
+    """A region of a picture to look like: of a stored image by its id, of an uploaded file's
+    bytes, or of a picture that was kept for queries, by its id as text.
 
     It is pointed at by points, by a box, or by both; or it is given as a `mask`.
     """
 
-    image: int | bytes = field(repr=False)
+    image: int | bytes | str = field(repr=False)
     points: Points = ()
     _: KW_ONLY
     mask: Mask | None = None
@@ -103,7 +112,7 @@ class RegionTerm(RegionPrompt):
 
 
 CaptionUse = Literal["off", "join", "only"]
-Term = TextTerm | PictureTerm | SegmentTerm | ImageTerm | VectorTerm | RegionTerm
+Term = TextTerm | PictureTerm | KeptPictureTerm | SegmentTerm | ImageTerm | VectorTerm | RegionTerm
 
 
 class Prefer(StrEnum):
@@ -164,7 +173,8 @@ class SearchOptions:
         Share,
         about(
             "Relevance the best region must reach, else nothing matches; 0 shows all. "
-            "It counts for nothing where only stored images and regions are asked for, unfiltered."
+            "It counts for nothing where only stored images and regions are asked for, or pictures "
+            "that are stored or look almost like one that is, unfiltered."
         ),
     ] = MIN_RELEVANCE
     cursor: Annotated[

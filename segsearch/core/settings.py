@@ -141,6 +141,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Memory for pictures that are pointed at: encoded, a quarter of it as pixels.",
     )
+    query_picture_bytes: int = Field(
+        default=256_000_000,
+        ge=0,
+        description="Disk for pictures that queries name; the least recently used go first.",
+    )
     retry_seconds: float = Field(
         default=5.0,
         ge=0,

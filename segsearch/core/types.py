@@ -209,6 +209,19 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True)
+class Folded:
+    """What an answer leaves out behind a region that it shows.
+
+    `parts` counts regions of the same picture that score about as well, but are the same thing or
+    lie in or around it; `near_duplicates` counts pictures that look almost like its own. Both count
+    among what the search looked at, so there may be more.
+    """
+
+    parts: int = 0
+    near_duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A region that answers a query. `score` is a cosine, the higher the better; where
     captions take part, it is what `search.fusion` says. Captions come newest first.
@@ -225,6 +238,7 @@ class Hit:
     image: Image
     relevance: float | None = None
     captions: tuple[Caption, ...] = ()
+    folded: Folded = Folded()
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,3 +357,13 @@ class Collection:
     name: str
     created_at: str
     images: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSearch:
+    """An address of the page, from its question mark on, under a name; `saved_at` is ISO 8601 in
+    UTC."""
+
+    name: str
+    address: str
+    saved_at: str

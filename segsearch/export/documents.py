@@ -25,6 +25,7 @@ EXAMPLE_MASK: dict[str, Any] = {
     "predicted_iou": 0.93,
 }
 EXAMPLE_REGION: dict[str, Any] = {**EXAMPLE_MASK, "stability": 0.97}
+EXAMPLE_FOLDED: dict[str, Any] = {"parts": 2, "near_duplicates": 0}
 EXAMPLE_HIT: dict[str, Any] = {
     "rank": 1,
     "score": 0.412345,
@@ -44,8 +45,17 @@ EXAMPLE_HIT: dict[str, Any] = {
             "created_at": "2026-01-31T12:00:00.000+00:00",
         }
     ],
+    "folded": EXAMPLE_FOLDED,
 }
 EXAMPLE_SEGMENT: dict[str, Any] = {"segment_id": 812, "image_id": 31, **EXAMPLE_REGION}
+EXAMPLE_LISTED: dict[str, Any] = {
+    "segment_id": 812,
+    "image_id": 31,
+    "path": "/pictures/beach/umbrella.jpg",
+    "width": 640,
+    "height": 480,
+    **EXAMPLE_REGION,
+}
 EXAMPLE_IMAGE: dict[str, Any] = {
     "image_id": 31,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -149,6 +159,29 @@ class SegmentDocument(RegionDocument, _SegmentFields):
         return cls(segment_id=segment.id, image_id=segment.image_id, **_region_fields(segment))
 
 
+class _SegmentField(BaseModel):
+    segment_id: int
+
+
+class _PictureFields(BaseModel):
+    image_id: int
+    path: str | None = Field(description="Where the picture lies on the server.")
+    width: int = Field(description="Of the upright image, in pixels.")
+    height: int = Field(description="Of the upright image, in pixels.")
+
+
+class ListedRegionDocument(RegionDocument, _PictureFields, _SegmentField):
+    """A stored region with its picture."""
+
+    model_config = strict(EXAMPLE_LISTED)
+
+    @classmethod
+    def of(cls, segment: Segment, image: Image) -> Self:
+        """The document of a segment of an image."""
+        fields = {**_picture_fields(image), **_region_fields(segment)}
+        return cls(segment_id=segment.id, **fields)
+
+
 class CaptionDocument(BaseModel):
     """What a vision model said of a region."""
 
@@ -166,6 +199,22 @@ class CaptionDocument(BaseModel):
         return cls(text=caption.text, created_at=caption.created_at, **asdict(caption.origin))
 
 
+class FoldedDocument(BaseModel):
+    """What an answer leaves out behind a region that it shows. It is looked for among the
+    candidates of the search, so there may be more."""
+
+    model_config = strict(EXAMPLE_FOLDED)
+
+    parts: int = Field(
+        description="Regions of the same picture that score about as well, but are the same thing, "
+        "or lie in or around it: `prefer` `any` shows most of them."
+    )
+    near_duplicates: int = Field(
+        description="Pictures with candidates that look almost like this one; counted behind the "
+        "picture's first region: `near_duplicates` shows them."
+    )
+
+
 class _ScoreFields(BaseModel):
     score: float = Field(
         description="The higher the better: a cosine; with `captions` `join` the sum of "
@@ -179,13 +228,6 @@ class _ScoreFields(BaseModel):
     segment_id: int
 
 
-class _PictureFields(BaseModel):
-    image_id: int
-    path: str | None = Field(description="Where the picture lies on the server.")
-    width: int = Field(description="Of the upright image, in pixels.")
-    height: int = Field(description="Of the upright image, in pixels.")
-
-
 class _RankField(BaseModel):
     rank: int = Field(description="1 for the best.")
 
@@ -196,6 +238,9 @@ class HitDocument(RegionDocument, _PictureFields, _ScoreFields, _RankField):
     model_config = strict(EXAMPLE_HIT)
 
     captions: list[CaptionDocument] = Field(description="Newest first.")
+    folded: FoldedDocument = Field(
+        description="What is left out behind this region, among what the search looked at."
+    )
 
     @classmethod
     def of(cls, hit: Hit) -> Self:
@@ -206,6 +251,7 @@ class HitDocument(RegionDocument, _PictureFields, _ScoreFields, _RankField):
             **_picture_fields(hit.image),
             **_region_fields(hit.segment),
             captions=[CaptionDocument.of(caption) for caption in hit.captions],
+            folded=FoldedDocument(**asdict(hit.folded)),
         )
 
 

@@ -7,7 +7,6 @@ later by whoever works for the library.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -21,18 +20,13 @@ from pathlib import Path
 from typing import BinaryIO
 from unicodedata import category
 
-from segsearch.core.errors import (
-    DiskFullError,
-    LibraryError,
-    NotFoundError,
-    ReadOnlyError,
-    tells_of_full_disk,
-)
+from segsearch.core.errors import NotFoundError
 from segsearch.core.names import composed
 from segsearch.core.types import FileStamp, Image, Recipe
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES, Limits, inspect, read_file, too_large
 from segsearch.media.sources.paths import normal
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.disk_errors import disk_errors_as_ours
 
 FOLDER = "uploads"
 PIECE_BYTES = 1_048_576
@@ -78,7 +72,7 @@ class Uploads:
         """
         if collection is not None:
             self._catalog.collection(collection)
-        with _disk_errors_as_ours(self._folder):
+        with disk_errors_as_ours(self._folder):
             self._folder.mkdir(exist_ok=True)
             self._sweep()
             with _partial(self._folder) as partial:
@@ -103,7 +97,7 @@ class Uploads:
 
     def remove_images(self, image_ids: Sequence[int]) -> int:
         """Forget images; how many there were. Files that were uploaded go too, no others."""
-        with self._lock, _disk_errors_as_ours(self._folder):
+        with self._lock, disk_errors_as_ours(self._folder):
             digests = self._catalog.digests(image_ids)
             removed = self._catalog.remove_images(image_ids)
             for digest in filter(DIGEST.fullmatch, digests):
@@ -195,16 +189,3 @@ def _partial(folder: Path) -> Iterator[BinaryIO]:
             yield file
     finally:
         path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _disk_errors_as_ours(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        why = problem.strerror or str(problem)
-        if tells_of_full_disk(problem):
-            raise DiskFullError(f"The disk under {str(folder)!r} is full: make room.") from problem
-        if problem.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise ReadOnlyError(f"Nothing can be kept in {str(folder)!r}: {why}.") from problem
-        raise LibraryError(f"Nothing can be kept in {str(folder)!r}: {why}.") from problem

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 from segsearch.core.arrays import Ids, Vector, Vectors
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
-    ImageTerm,
     Pointed,
     Prefer,
     Query,
     SearchAnswer,
-    SegmentTerm,
     Term,
     TextTerm,
 )
-from segsearch.core.types import Hit, Image, Segment
+from segsearch.core.types import Folded, Hit, Image, Segment
 from segsearch.search import cursor as cursors
 from segsearch.search import fusion, ranking
 from segsearch.search.calibration import Calibration, RelevanceOfIds
 from segsearch.search.cursor import Cursor
+from segsearch.search.omissions import Folding, folded
 from segsearch.search.passing import Passing, is_among
+from segsearch.search.picture_groups import Siblings, beside, grouped
 from segsearch.search.ranking import Nearest, Ranked, Rules
+from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.relevance import Background, background, rounded, spread_of
 from segsearch.search.vectors import Active, QueryVectors, with_feedback
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -90,12 +91,14 @@ class Candidates:
 class SearchEngine:
     """Answers over one library, brought up to date before each."""
 
-    def __init__(self, catalog: Catalog, index: SyncedIndex, vectors: QueryVectors) -> None:
+    def __init__(
+        self, catalog: Catalog, index: SyncedIndex, vectors: QueryVectors, maps: RegionMaps
+    ) -> None:
         self._catalog = catalog
         self._index = index
         self._vectors = vectors
         self._calibration = Calibration(index, vectors)
-        self._passing = Passing(catalog)
+        self._passing = Passing(catalog, maps)
 
     def search(self, recipe: Active, query: Query) -> SearchAnswer:
         """One page of regions; `SegSearch.search` says which errors are raised."""
@@ -111,8 +114,8 @@ class SearchEngine:
             message = None if cursor else _nothing_to_rank(query, allowed)
             return SearchAnswer((), message=message, pointed=pointed)
         relevance = candidates.relevance(scores[:1], ids[:1])[0]
-        may_be_absent = cursor is None and not _is_there(query)
-        if may_be_absent and relevance is not None and relevance < query.min_relevance:
+        is_chance = relevance is not None and relevance < query.min_relevance
+        if relevance is not None and is_chance and not (cursor or self._is_there(query)):
             return SearchAnswer((), relevance, _nothing_matches(relevance, query), pointed)
         accepts = None
         if query.prefer in (Prefer.WHOLE, Prefer.PART):
@@ -122,14 +125,15 @@ class SearchEngine:
         if follows and query.prefer is Prefer.THING and things_asked(query.terms):
             rules = replace(rules, behind=candidates.spread)
         first_rules = replace(rules, per_image=1) if query.by_picture else rules
-        ranked = ranking.rank(candidates.nearest, self.fetch, query.limit + 1, first_rules)
+        ranked, passed = ranking.rank(candidates.nearest, self.fetch, query.limit + 1, first_rules)
         page = ranked[: query.limit]
         shown = cursor.shown if cursor else ()
         numbered = list(enumerate(page))
         if query.by_picture:
-            siblings.look_up([segment.image_id for _, segment in page])
-            numbered = _grouped(page, rules, siblings)
-        hits = self._hits(numbered, len(shown) + 1, candidates)
+            numbered = grouped(page, rules, siblings)
+            passed = beside(page, passed, siblings)
+        fold = partial(folded, passed=passed, folding=_folding(query, rules, candidates))
+        hits = self._hits(numbered, len(shown) + 1, candidates, fold)
         following = None
         if len(ranked) > query.limit:
             following = _cursor_behind(query, Cursor(question, 0.0, newest, shown), page)
@@ -137,14 +141,14 @@ class SearchEngine:
 
     def _candidates(
         self, recipe: Active, query: Query, allowed: Ids | None
-    ) -> tuple[Candidates, _Siblings, tuple[Pointed, ...]]:
+    ) -> tuple[Candidates, Siblings, tuple[Pointed, ...]]:
         """What vectors find, the words of captions, or both; for captions alone no model runs."""
 
         def by_words(words: str, unwanted: str, k: int) -> fusion.Ranking:
             return self._catalog.search_captions(words, k, without=unwanted, allowed=allowed)
 
         if query.captions == "only":
-            return Candidates(fusion.by_captions(query, by_words)), _Siblings(), ()
+            return Candidates(fusion.by_captions(query, by_words)), Siblings(), ()
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
         judged = bool(query.like or query.unlike)
         words_only = query.captions == "off" and not judged and are_words(query.terms)
@@ -153,7 +157,7 @@ class SearchEngine:
         candidates = self.candidates(recipe, asked, allowed, things if words_only else None)
         if query.captions == "join":
             candidates = Candidates(fusion.joined(query, candidates.nearest, by_words))
-        siblings = _Siblings(partial(self._scored, recipe, asked, allowed))
+        siblings = Siblings(partial(self._scored, recipe, asked, allowed))
         return candidates, siblings, pointed
 
     def query_vector(
@@ -237,6 +241,14 @@ class SearchEngine:
         scores, held = self._index.scores(recipe, vector, ids)
         return [(score, segments[number]) for score, number in zip(scores, held, strict=True)]
 
+    def _is_there(self, query: Query) -> bool:
+        """Whether all that is looked for is stored as it is, or as a picture that looks almost the
+        same, and no filter may leave it out."""
+        positive = [term for term in query.terms if term.weight > 0]
+        if not positive or not query.filters.is_empty:
+            return False
+        return all(self._vectors.is_stored(term) for term in positive)
+
     def _rules(
         self,
         query: Query,
@@ -262,17 +274,23 @@ class SearchEngine:
         return replace(rules, shown=tuple(shown.values()))
 
     def _hits(
-        self, numbered: Sequence[tuple[int, Ranked]], first_rank: int, candidates: Candidates
+        self,
+        numbered: Sequence[tuple[int, Ranked]],
+        first_rank: int,
+        candidates: Candidates,
+        fold: Callable[[Sequence[Ranked], Mapping[int, Image]], Mapping[int, Folded]],
     ) -> Iterator[Hit]:
         ids = [segment.id for _, (_, segment) in numbered]
         images = self.images_of([segment for _, (_, segment) in numbered])
+        behind = fold([pair for _, pair in numbered], images)
         captions = self._catalog.captions(ids)
         relevances = candidates.relevance([score for _, (score, _) in numbered], ids)
         for (number, (score, segment)), relevance in zip(numbered, relevances, strict=True):
             image = images.get(segment.image_id)
             if image is not None:
                 said = captions.get(segment.id, ())
-                yield Hit(first_rank + number, score, segment, image, relevance, said)
+                more = behind.get(segment.id, Folded())
+                yield Hit(first_rank + number, score, segment, image, relevance, said, more)
 
 
 def _products(rows: Vectors, vector: Vector) -> NDArray[np.float32]:
@@ -303,11 +321,20 @@ def _hides_duplicates(query: Query) -> bool:
     return said and not query.near_duplicates
 
 
-def _is_there(query: Query) -> bool:
-    """Whether all that is looked for is stored as it is, and no filter may leave it out."""
-    positive = [term for term in query.terms if term.weight > 0]
-    stored = all(isinstance(term, SegmentTerm | ImageTerm) for term in positive)
-    return stored and bool(positive) and query.filters.is_empty
+def _folding(query: Query, rules: Rules, candidates: Candidates) -> Folding:
+    """What an answer to a query leaves out behind its regions."""
+
+    @cache
+    def slack() -> float:
+        return candidates.slack if rules.behind is None else rules.behind
+
+    return Folding(
+        slack,
+        nests=query.prefer is not Prefer.ANY,
+        alike=rules.alike is not None,
+        barred=rules.unwanted | {segment.id for segment in rules.shown},
+        newest=rules.newest,
+    )
 
 
 def _remembered(nearest: Nearest) -> Nearest:
@@ -323,37 +350,6 @@ def _remembered(nearest: Nearest) -> Nearest:
         return scores, ids
 
     return once
-
-
-class _Siblings:
-    """The scored regions of images, best first; each image's are looked up once, by `find`."""
-
-    def __init__(self, find: Callable[[Sequence[int]], list[Ranked]] = lambda _: []) -> None:
-        self._find = find
-        self._known: dict[int, list[Ranked]] = {}
-
-    def look_up(self, image_ids: Sequence[int]) -> None:
-        """Look the regions of several images up together."""
-        new = [image_id for image_id in dict.fromkeys(image_ids) if image_id not in self._known]
-        self._known |= {image_id: [] for image_id in new}
-        for score, segment in self._find(new) if new else ():
-            self._known[segment.image_id].append((score, segment))
-
-    def __call__(self, image_id: int) -> list[Ranked]:
-        self.look_up([image_id])
-        return self._known[image_id]
-
-
-def _grouped(
-    heads: Sequence[Ranked], rules: Rules, siblings: _Siblings
-) -> list[tuple[int, Ranked]]:
-    """The regions of each head's picture, beside the picture's number in the page."""
-    alone = replace(rules, below=None, closed=frozenset(), alike=None)
-    return [
-        (number, pair)
-        for number, (_, head) in enumerate(heads)
-        for pair in ranking.choose(siblings(head.image_id), rules.per_image, alone)
-    ]
 
 
 def _cursor_behind(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str | None:

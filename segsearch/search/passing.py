@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.core.arrays import Ids
 from segsearch.core.filters import Filters
+from segsearch.search.region_map.maps import RegionMaps, ids_within
 from segsearch.search.vectors import Active
 from segsearch.storage.catalog.sql_catalog import Catalog
 
@@ -24,16 +26,20 @@ class Passing:
     filter again takes nothing until something is committed.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, maps: RegionMaps) -> None:
         self._catalog = catalog
-        self._kept: OrderedDict[tuple[int, Filters], Ids] = OrderedDict()
+        self._maps = maps
+        self._kept: OrderedDict[tuple[int, Filters, str], Ids] = OrderedDict()
         self._version: tuple[int, int] | None = None
         self._lock = threading.Lock()
 
     def ids(self, recipe: Active, filters: Filters) -> Ids:
-        """Ids (n,) of a recipe's segments that pass, ascending; not to be written to."""
+        """Ids (n,) of a recipe's segments that pass, ascending; not to be written to. QueryError
+        where filters ask for a map and there is none."""
         version = self._catalog.version()  # asked before the ids: they are as new or newer
-        key = (recipe[0], filters)
+        made = self._maps.asked(recipe, filters) if filters.asks_map else None
+        # A map changes without a commit.
+        key = (recipe[0], filters, "" if made is None else made.digest)
         with self._lock:
             if version != self._version:
                 self._kept.clear()
@@ -41,7 +47,12 @@ class Passing:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        ids = self._catalog.select_segments(recipe[0], filters)
+        if made is None:
+            ids = self._catalog.select_segments(recipe[0], filters)
+        else:  # those on a map may be gone since it was made
+            there = self.ids(recipe, replace(filters, map_area=None, map_cluster=None))
+            on_map = ids_within(made, filters)
+            ids = on_map[is_among(on_map, there)]
         ids.flags.writeable = False
         with self._lock:
             if version is not None and version == self._version:

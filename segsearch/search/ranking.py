@@ -49,8 +49,11 @@ class Rules:
     alike: Alike | None = None
 
 
-def rank(nearest: Nearest, fetch: Fetch, limit: int, rules: Rules) -> list[Ranked]:
-    """The best `limit` regions under the rules, none twice the same thing, best first.
+def rank(
+    nearest: Nearest, fetch: Fetch, limit: int, rules: Rules
+) -> tuple[list[Ranked], list[Ranked]]:
+    """The best `limit` regions under the rules, none twice the same thing, best first, and all
+    that were looked at for them.
 
     Asks for more candidates until enough are left, so that a picture with many overlapping
     regions does not shorten the answer.
@@ -66,7 +69,7 @@ def rank(nearest: Nearest, fetch: Fetch, limit: int, rules: Rules) -> list[Ranke
         ]
         kept = choose(pairs, limit, rules)
         if len(kept) == limit or len(ids) < k:
-            return kept
+            return kept, pairs
         k *= 4
 
 
@@ -119,18 +122,22 @@ def _is_out(score: float, segment: Segment, rules: Rules) -> bool:
 
 def same_thing(first: Segment, second: Segment) -> bool:
     """Whether two regions of one picture would look like one answer given twice."""
-    small, large = sorted((first.mask, second.mask), key=lambda mask: mask.area)
-    shared = rle.intersection(small, large)
-    if shared >= SAME_THING_IOU * (small.area + large.area - shared):
-        return True
-    inside = shared >= SAME_THING_INSIDE * small.area
-    return inside and small.area >= SAME_THING_SIZE * large.area
+    return overlaps(first, second)[0]
 
 
 def nested(first: Segment, second: Segment) -> bool:
     """Whether one of two regions of a picture lies in the other."""
+    return overlaps(first, second)[1]
+
+
+def overlaps(first: Segment, second: Segment) -> tuple[bool, bool]:
+    """Whether two regions of one picture are the same thing, and whether one lies in the other."""
     small, large = sorted((first.mask, second.mask), key=lambda mask: mask.area)
-    return rle.intersection(small, large) >= INSIDE_SHARE * small.area
+    shared = rle.intersection(small, large)
+    is_same = shared >= SAME_THING_IOU * (small.area + large.area - shared) or (
+        shared >= SAME_THING_INSIDE * small.area and small.area >= SAME_THING_SIZE * large.area
+    )
+    return is_same, shared >= INSIDE_SHARE * small.area
 
 
 def preferred(

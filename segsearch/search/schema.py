@@ -9,12 +9,13 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
 from segsearch.core.errors import QueryError
-from segsearch.core.fields import Id, Name, about, strict, value
+from segsearch.core.fields import Id, Name, PictureId, about, strict, value
 from segsearch.core.query import (
     MAX_TERMS,
     MAX_TEXT_CHARACTERS,
     NOT_WEIGHT,
     ImageTerm,
+    KeptPictureTerm,
     Link,
     PictureTerm,
     Points,
@@ -35,7 +36,7 @@ from segsearch.masks.rle import from_coco
 from segsearch.search.scene_assignment import LINKS, MAX_LINKS, MAX_SLOTS
 
 MAX_NUMBERS = 8_192  # of a vector
-KINDS = ("text", "segment_id", "image_id", "vector", "region")  # of terms
+KINDS = ("text", "segment_id", "image_id", "picture_id", "vector", "region")  # of terms
 Words = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS * 4)]
 
 
@@ -58,13 +59,26 @@ class RegionRequest(RegionPrompt):
     """A thing in a picture: by points, by a box, by both, or by its mask."""
 
     image_id: Annotated[
-        Id | None, about("A stored image; without it, the picture of the upload.")
+        Id | None, about("A stored image; without one, the picture of the upload.")
     ] = None
+    picture_id: Annotated[PictureId | None, about("A kept picture, instead of an image.")] = None
     points: Points = ()
     mask: MaskRequest | None = None
 
-    def term(self, image: int | bytes, weight: float = 1.0) -> RegionTerm:
-        """The term over a stored image or a file's bytes; InputError for a wrong mask."""
+    @model_validator(mode="after")
+    def _is_of_one_picture(self) -> Self:
+        if self.image_id is not None and self.picture_id is not None:
+            raise ValueError("a region lies in one picture: give image_id or picture_id")
+        return self
+
+    @property
+    def picture(self) -> int | str | None:
+        """The id of the stored image, or of the kept picture; None for that of the upload."""
+        return self.image_id if self.picture_id is None else self.picture_id
+
+    def term(self, image: int | bytes | str, weight: float = 1.0) -> RegionTerm:
+        """The term over a stored image, a file's bytes or a kept picture; InputError for a wrong
+        mask."""
         mask = None if self.mask is None else from_coco(self.mask.model_dump())
         prompt = _options(self, RegionPrompt)
         return RegionTerm(image, self.points, mask=mask, weight=weight, **prompt)
@@ -77,10 +91,11 @@ class TermRequest:
     text: Words | None = None
     segment_id: Annotated[Id | None, about("A stored segment.")] = None
     image_id: Annotated[Id | None, about("A stored image as a whole.")] = None
+    picture_id: Annotated[PictureId | None, about("A kept picture.")] = None
     vector: Annotated[
         tuple[FiniteFloat, ...] | None, about("Of the library's embedder.", max_length=MAX_NUMBERS)
     ] = None
-    region: Annotated[RegionRequest | None, about("A thing in a stored image.")] = None
+    region: Annotated[RegionRequest | None, about("A thing in a stored or kept picture.")] = None
     weight: FiniteFloat = 1.0
 
     @model_validator(mode="after")
@@ -88,8 +103,8 @@ class TermRequest:
         count = sum(getattr(self, kind) is not None for kind in KINDS)
         if count != 1:
             raise ValueError(f"a term is one of {', '.join(KINDS)}; {count} are given")
-        if self.region is not None and self.region.image_id is None:
-            raise ValueError("a region among the terms needs an image_id")
+        if self.region is not None and self.region.picture is None:
+            raise ValueError("a region among the terms needs an image_id or a picture_id")
         return self
 
     def term(self) -> Term:
@@ -100,10 +115,12 @@ class TermRequest:
             return SegmentTerm(self.segment_id, self.weight)
         if self.image_id is not None:
             return ImageTerm(self.image_id, self.weight)
+        if self.picture_id is not None:
+            return KeptPictureTerm(self.picture_id, self.weight)
         if self.vector is not None:
             return VectorTerm(self.vector, self.weight)
         region = self.region or RegionRequest()
-        return region.term(region.image_id or 0, self.weight)
+        return region.term(region.picture or 0, self.weight)
 
 
 Terms = Annotated[tuple[TermRequest, ...], about("More terms.", max_length=MAX_TERMS)]
@@ -113,16 +130,21 @@ def _is_pointing(terms: Sequence[TermRequest]) -> bool:
     return any(term.region is not None for term in terms)
 
 
+def _names_picture(terms: Sequence[TermRequest]) -> bool:
+    return any(term.picture_id is not None for term in terms)
+
+
 @value(example={"text": "a red umbrella", "not_text": "people", "limit": 5})
 class SearchRequest(SearchOptions):
     """What to look for. All terms given add up by weight: each becomes a unit vector, their sum is
     what regions are compared with; `not_text` is taken away at half weight. A `region` without
-    `image_id` is one of the uploaded picture, and stands for it."""
+    `image_id` and `picture_id` is one of the uploaded picture, and stands for it."""
 
     text: Annotated[Words | None, about("Words to look for.")] = None
     not_text: Annotated[Words | None, about("Words to steer away from.")] = None
     segment_id: Annotated[Id | None, about("A stored segment to look like.")] = None
     image_id: Annotated[Id | None, about("A stored image to look like as a whole.")] = None
+    picture_id: Annotated[PictureId | None, about("A kept picture to look like.")] = None
     region: Annotated[RegionRequest | None, about("A thing in a picture to look like.")] = None
     picture_weight: Annotated[FiniteFloat, about("Of the uploaded picture.")] = 1.0
     terms: Terms = ()
@@ -131,6 +153,11 @@ class SearchRequest(SearchOptions):
     def is_pointing(self) -> bool:
         """Whether a thing in a picture is looked for, which the segmenter has to cut out."""
         return self.region is not None or _is_pointing(self.terms)
+
+    @property
+    def names_picture(self) -> bool:
+        """Whether a kept picture is looked for, which may have to be decoded."""
+        return self.picture_id is not None or _names_picture(self.terms)
 
     def query(self, picture: bytes | None) -> Query:
         """The query, with the uploaded picture if there is one; InputError for a wrong mask,
@@ -142,16 +169,20 @@ class SearchRequest(SearchOptions):
         if self.text is not None:
             terms.append(TextTerm(self.text))
         if self.region is not None:
-            image = self.region.image_id or picture
+            image = self.region.picture or picture
             if image is None:
-                raise QueryError("The region is of no picture: give its image_id, or upload one.")
+                raise QueryError(
+                    "The region is of no picture: give its image_id or picture_id, or upload one."
+                )
             terms.append(self.region.term(image))
-        if picture is not None and (self.region is None or self.region.image_id):
+        if picture is not None and (self.region is None or self.region.picture):
             terms.append(PictureTerm(picture, self.picture_weight))
         if self.segment_id is not None:
             terms.append(SegmentTerm(self.segment_id))
         if self.image_id is not None:
             terms.append(ImageTerm(self.image_id))
+        if self.picture_id is not None:
+            terms.append(KeptPictureTerm(self.picture_id))
         terms += [request.term() for request in self.terms]
         if self.not_text is not None:
             terms.append(TextTerm(self.not_text, NOT_WEIGHT))
@@ -196,6 +227,11 @@ class SceneRequest(SceneOptions):
     def is_pointing(self) -> bool:
         """Whether a slot looks for a thing in a picture, which the segmenter has to cut out."""
         return any(_is_pointing(slot.terms) for slot in self.slots)
+
+    @property
+    def names_picture(self) -> bool:
+        """Whether a slot looks for a kept picture, which may have to be decoded."""
+        return any(_names_picture(slot.terms) for slot in self.slots)
 
     def query(self) -> SceneQuery:
         """The scene as a value; InputError for a wrong mask."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import cast
 
@@ -16,6 +16,7 @@ from segsearch.core.heap import give_back
 from segsearch.core.query import (
     MAX_TEXT_CHARACTERS,
     ImageTerm,
+    KeptPictureTerm,
     MaskCandidate,
     PictureTerm,
     Pointed,
@@ -27,15 +28,16 @@ from segsearch.core.query import (
 )
 from segsearch.core.settings import Settings
 from segsearch.core.types import Recipe, Segment
-from segsearch.masks.crops import MAX_SIDE_PX
-from segsearch.media.decode import check_decoded, decode, decode_small
+from segsearch.media.decode import check_decoded, decode
 from segsearch.models.pipeline import ModelsOf
 from segsearch.models.protocols import Embedder, KeepsTexts
 from segsearch.models.segment.session import EncodingCache, OpenPicture, PixelCache, promptable
 from segsearch.search.click import stored_region_at
 from segsearch.search.regions import point, region_vector
+from segsearch.search.shown_pictures import QueryPicture, ShownPictures
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.kept_pictures import KeptPictures
 from segsearch.storage.pictures import StoredPictures
 
 Active = tuple[int, Recipe]
@@ -49,7 +51,8 @@ class QueryVectors:
     """The vectors of a query's terms, under the active recipe of one library.
 
     Pictures that are pointed at are read and encoded once, and kept within `kept_bytes`: their
-    pixels in a quarter of it. Of a file's bytes at most `max_pixels` are decoded.
+    pixels in a quarter of it. Of a file's bytes at most `max_pixels` are decoded. `shown` has the
+    pictures that queries bring along.
     """
 
     def __init__(
@@ -68,6 +71,10 @@ class QueryVectors:
         self._pixels = PixelCache(kept_bytes // 4)
         self._encodings = EncodingCache(kept_bytes - kept_bytes // 4)
         self._max_pixels = settings.max_query_pixels
+        kept = KeptPictures(
+            settings.library, settings.query_picture_bytes, read_only=catalog.read_only
+        )
+        self.shown = ShownPictures(catalog, kept, pictures.limits, self._max_pixels)
 
     def vector(self, recipe: Active, term: Term) -> tuple[Vector, Pointed | None]:
         """A term's unit vector (d,), and for a region the masks it could have meant.
@@ -80,21 +87,29 @@ class QueryVectors:
             clicked = MaskCandidate(segment.mask, segment.predicted_iou)
             return self.stored(recipe, segment.id), Pointed((clicked,), 0)
         if isinstance(term, RegionTerm):
-            pointed, read = self._point(recipe[1], term)
-            mask = pointed.candidates[pointed.chosen].mask
-            pipeline = self._models_of(recipe[1].preset).pipeline()
-            return region_vector(pipeline, self._index.mix(recipe[1]), read(), mask), pointed
+            sha256, read = self._source(term.image)
+            prompt = replace(term, image=0, weight=1.0)
+            key = (recipe[1].fingerprint, sha256, prompt)
+            return self.shown.regions.get(key, lambda: self._region(recipe[1], sha256, read, term))
         return self._plain(recipe, term), None
+
+    def is_stored(self, term: Term) -> bool:
+        """Whether a term is stored as it is, or, of a picture, one that looks almost the same."""
+        if isinstance(term, PictureTerm | KeptPictureTerm):
+            return self.shown.is_stored(_picture_of(term))
+        is_region = isinstance(term, RegionTerm) and term.stored
+        return is_region or isinstance(term, SegmentTerm | ImageTerm)
 
     def point(self, recipe: Active, term: RegionTerm) -> Pointed:
         """The masks a region term could mean, and which one it takes."""
-        return self._point(recipe[1], term)[0]
+        return self._point(recipe[1], *self._source(term.image), term)
 
     def stored_region(self, recipe: Active, term: RegionTerm) -> Segment:
         """The stored region that a click means; see `click.stored_region_at`."""
-        if isinstance(term.image, bytes) or len(term.points) != 1 or term.box or term.mask:
+        image_id = term.image
+        if not isinstance(image_id, int) or len(term.points) != 1 or term.box or term.mask:
             raise QueryError("A stored region is one point of a stored image.")
-        (point,), image_id = term.points, term.image
+        (point,) = term.points
         return stored_region_at(self._catalog, partial(self.point, recipe), image_id, point)
 
     def stored(self, recipe: Active, segment_id: int) -> Vector:
@@ -112,8 +127,8 @@ class QueryVectors:
             return embedder.embed_lasting_texts(texts)
         return embedder.embed_texts(texts)
 
-    def open_picture(self, recipe: Recipe | None, picture: int | bytes) -> OpenPicture:
-        """A stored image by its id, or a file's bytes, for pointing at.
+    def open_picture(self, recipe: Recipe | None, picture: int | QueryPicture) -> OpenPicture:
+        """A stored image by its id, a file's bytes, or a kept picture by its id, for pointing at.
 
         `recipe` None is that of a library without pictures. NotFoundError, PictureError,
         ModelError when the segmenter takes no prompts.
@@ -129,32 +144,35 @@ class QueryVectors:
             return self._index.picture_vector(recipe, term.image_id)
         if isinstance(term, TextTerm):
             return cast(Vector, self.words(recipe, [check_text(term.text)])[0])
-        embedder = self._embedder(recipe[1])
-        pixels = decode_small(
-            cast(PictureTerm, term).data,
-            MAX_SIDE_PX,
-            self._pictures.limits,
-            max_decoded_pixels=self._max_pixels,
-        )
-        give_back()  # what decoding took may be a hundred times what is left
-        return cast(Vector, embedder.embed_pictures([pixels])[0])
+        picture = _picture_of(cast(PictureTerm | KeptPictureTerm, term))
+        embed = self._embedder(recipe[1]).embed_pictures
+        return self.shown.vector(recipe[1].fingerprint, picture, embed)
 
-    def _point(self, recipe: Recipe, term: RegionTerm) -> tuple[Pointed, Callable[[], Pixels]]:
+    def _region(
+        self, recipe: Recipe, sha256: str, read: Callable[[], Pixels], term: RegionTerm
+    ) -> tuple[Vector, Pointed]:
+        pointed = self._point(recipe, sha256, read, term)
+        mask = pointed.candidates[pointed.chosen].mask
+        pipeline = self._models_of(recipe.preset).pipeline()
+        return region_vector(pipeline, self._index.mix(recipe), read(), mask), pointed
+
+    def _point(
+        self, recipe: Recipe, sha256: str, read: Callable[[], Pixels], term: RegionTerm
+    ) -> Pointed:
         self._embedder(recipe)  # RecipeError first, before a long look at the picture
-        sha256, read = self._source(term.image)
-        return point(read, lambda: self._open(recipe.preset, sha256, read), term), read
+        return point(read, lambda: self._open(recipe.preset, sha256, read), term)
 
     def _open(self, preset: str | None, sha256: str, read: Callable[[], Pixels]) -> OpenPicture:
         segmenter = self._models_of(preset).pipeline().segmenter
         return self._encodings.open(promptable(segmenter), sha256, read)
 
-    def _source(self, picture: int | bytes) -> tuple[str, Callable[[], Pixels]]:
+    def _source(self, picture: int | QueryPicture) -> tuple[str, Callable[[], Pixels]]:
         """The sha256 of a file as hex, the same for a stored image and its bytes, and what reads
         its pixels (H, W, 3)."""
-        if isinstance(picture, bytes):
-            sha256, load = hashlib.sha256(picture).hexdigest(), lambda: self._decoded(picture)
-        else:
+        if isinstance(picture, int):
             sha256, load = self._pictures.sha256(picture), lambda: self._pictures.pixels(picture)
+        else:
+            sha256, load = self.shown.use(picture), lambda: self._decoded(self.shown.data(picture))
         return sha256, cache(lambda: self._pixels.read(sha256, load))
 
     def _decoded(self, picture: bytes) -> Pixels:
@@ -173,6 +191,10 @@ class QueryVectors:
                 f"{present.embedder[:32]}...: run `segsearch index --rebuild` to make new ones."
             )
         return models.embedder()
+
+
+def _picture_of(term: PictureTerm | KeptPictureTerm) -> QueryPicture:
+    return term.data if isinstance(term, PictureTerm) else term.picture_id
 
 
 def check_text(text: str) -> str:

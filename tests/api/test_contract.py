@@ -19,7 +19,17 @@ from segsearch.search import schema as requests
 from segsearch_api import errors
 from segsearch_api.app import create_app
 from segsearch_api.deps import SEARCHES_AT_ONCE, SEARCHES_WAITING
-from segsearch_api.schemas import browse, export, images, jobs, library, search, session
+from segsearch_api.schemas import (
+    browse,
+    export,
+    images,
+    jobs,
+    library,
+    maps,
+    queries,
+    search,
+    session,
+)
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
 STATIC = Path(__file__).parents[2] / "api" / "static"
@@ -48,6 +58,10 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "post /v1/images/tags",
         "post /v1/images/remove",
         "get /v1/images/{image_id}/near-duplicates",
+        "get /v1/map",
+        "post /v1/map",
+        "get /v1/map/points",
+        "post /v1/regions",
         "get /v1/images",
         "get /v1/images/{image_id}",
         "post /v1/images/{image_id}/tags",
@@ -69,6 +83,13 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "delete /v1/collections/{name}",
         "post /v1/collections/{name}/images",
         "post /v1/collections/{name}/images/remove",
+        "get /v1/segments/{segment_id}/words",
+        "post /v1/words",
+        "post /v1/pictures",
+        "get /v1/pictures/{picture_id}/thumbnail",
+        "get /v1/searches",
+        "put /v1/searches/{name}",
+        "delete /v1/searches/{name}",
         "get /v1/models",
         "get /v1/stats",
         "get /v1/keys",
@@ -155,6 +176,8 @@ def test_examples_are_of_the_shape_they_stand_for() -> None:
         *vars(images).values(),
         *vars(jobs).values(),
         *vars(library).values(),
+        *vars(queries).values(),
+        *vars(maps).values(),
         *vars(search).values(),
         *vars(session).values(),
         *vars(requests).values(),

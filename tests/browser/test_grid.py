@@ -58,7 +58,8 @@ def drawn_inside(page: Page, card: int) -> np.ndarray[Any, Any]:
         }""",
         card,
     )
-    return np.array(alpha).reshape(height, width) == 0
+    lit: np.ndarray[Any, Any] = np.array(alpha).reshape(height, width) == 0
+    return lit
 
 
 def agrees(lit: np.ndarray[Any, Any], mask: np.ndarray[Any, Any], line: int) -> bool:

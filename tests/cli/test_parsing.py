@@ -122,7 +122,9 @@ def test_what_cannot_be_read_is_refused(typed: TypedTerms, error: type[Exception
 def test_every_field_of_a_search_can_be_typed() -> None:
     assert {"text", *search.TERMS} == {field.name for field in fields(TypedTerms)}
     assert {"filters", *search.OPTIONS} == {field.name for field in fields(SearchOptions)}
-    only_http = {"image_ids", "segment_ids", "max_width", "max_height", "min_box_overlap"}
+    only_http = {
+        "image_ids", "segment_ids", "max_width", "max_height", "min_box_overlap", "map_area",
+    }  # fmt: skip
     assert {*only_http, *search.FILTERS} == {field.name for field in fields(Filters)}
 
 

@@ -91,6 +91,7 @@ def test_every_filter_is_empty_by_default_and_counts_when_given() -> None:
             "gps_box": (0.0, 0.0, 1.0, 1.0), "near": (0.0, 0.0, 1.0), "min_area": 0.0,
             "max_area": 1.0, "box": (0.0, 0.0, 1.0, 1.0), "places": ("left",),
             "min_predicted_iou": 0.0, "min_stability": 0.0,
+            "map_area": ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)), "map_cluster": 0,
     }  # fmt: skip
     assert {*given, "min_box_overlap"} == {condition.name for condition in fields(Filters)}
     for name, value in given.items():

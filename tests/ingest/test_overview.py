@@ -22,11 +22,10 @@ from segsearch.models.pipeline import Models
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.synced import SyncedIndex
 from segsearch.storage.owners import owner_of_this_process
-from tests.storage.test_scale import machine_steps
 from tests.support.exact_index import ExactIndexFactory
 from tests.support.ingest_processes import paint_many
 from tests.support.large_catalog import fill
-from tests.support.query_plans import scans, statements
+from tests.support.query_plans import machine_steps, scans, statements
 from tests.support.small_models import SmallModels, open_small_service
 
 MIX = Mix(*USUAL_MIX)

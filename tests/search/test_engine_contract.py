@@ -27,6 +27,7 @@ from segsearch.media.sources.reader import Sources
 from segsearch.models.pipeline import Models
 from segsearch.search import engine as asking
 from segsearch.search.engine import SearchEngine
+from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
@@ -84,7 +85,8 @@ def opened(library: list[Picture], factory: IndexFactory) -> Iterator[Library]:
         vectors = QueryVectors(
             catalog, projection, pictures, no_model, Settings(prompt_cache_bytes=0)
         )
-        yield Library(catalog, projection, SearchEngine(catalog, projection, vectors))
+        maps = RegionMaps(catalog, vectors, lambda _: MIX)
+        yield Library(catalog, projection, SearchEngine(catalog, projection, vectors, maps))
         catalog.close()
 
 

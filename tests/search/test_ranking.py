@@ -34,7 +34,7 @@ def source(segments: list[Segment]) -> tuple[tuple[Nearest, Fetch], list[int]]:
 
 
 def ranked(segments: list[Segment], limit: int = 10, per_image: int = 3) -> list[int]:
-    return [one.id for _, one in rank(*source(segments)[0], limit, Rules(per_image))]
+    return [one.id for _, one in rank(*source(segments)[0], limit, Rules(per_image))[0]]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_many_repeats_do_not_shorten_the_answer() -> None:
     repeats = [segment(n, 1, (0, 0, 20, 20)) for n in range(1, 200)]
     others = [segment(1000 + n, 2 + n, (0, 0, 20, 20)) for n in range(3)]
     candidates, asked = source([*repeats, *others])
-    found = [one.id for _, one in rank(*candidates, 4, Rules(3))]
+    found = [one.id for _, one in rank(*candidates, 4, Rules(3))[0]]
     assert found == [1, 1000, 1001, 1002]
     assert len(asked) > 1
 

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { asks, empty, question } from "./address.js";
+import { call, sentence } from "./api.js";
 import { Grid } from "./grid.js";
 import { isStale, resultsOf } from "./results.js";
 import { count, nameOf, time } from "./sayings.js";
@@ -79,8 +80,19 @@ const actsOf = (results, shown) => ({
     else toggle(item);
     lastChosen = { item, results };
   },
+  all: () => choose(results.items.slice(0, shown)),
   focus() {},
-  copies: (/** @type {Item} */ item) => change({ copies: true, filters: { ...query().filters, image_ids: [item.image, ...(item.regions[0].near_duplicates ?? [])] } }),
+  parts: (/** @type {Item} */ item) => change({
+    by: "region", prefer: "any", all: true, filters: { ...query().filters, image_ids: [item.image] },
+  }),
+  async copies(/** @type {Item} */ item) {
+    try {
+      const { near_duplicates: alike } = await call(`v1/images/${item.image}`);
+      change({ copies: true, filters: { ...query().filters, image_ids: [item.image, ...alike] } });
+    } catch (problem) {
+      notify(sentence(problem), { bad: true });
+    }
+  },
 });
 
 /** What is said above the grid. @param {Query} now @param {Results} results @param {number} likely

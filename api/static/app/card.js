@@ -18,8 +18,10 @@ import { Icon, IconButton, plainClick } from "./ui.js";
  * @property {(item: Item, region: Region | null) => void} like
  * @property {(region: Region, right: boolean, item: Item) => void} judge
  * @property {(item: Item, range: boolean) => void} choose
+ * @property {() => void} all choose all that is there
  * @property {(index: number) => void} focus
- * @property {(item: Item) => void} copies
+ * @property {(item: Item) => void} copies show the pictures that look almost the same
+ * @property {(item: Item) => void} parts show the regions that are folded behind the thing
  *
  * @typedef {object} CardProps
  * @property {Item} item
@@ -33,6 +35,8 @@ import { Icon, IconButton, plainClick } from "./ui.js";
  * @property {Act} act
  */
 
+const LONG_PRESS_MS = 420; // before the browser's own menu for a link
+const STEADY_PX = 10; // a finger that moves further scrolls
 const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
 
 /** What an answer is, for who hears it. @param {Item} item @param {Region | null} region */
@@ -66,6 +70,26 @@ export class Card extends Component {
       this.canvas = canvas;
       this.drawn = ""; // a new canvas is empty
     };
+    /** @type {{x: number, y: number, timer: ReturnType<typeof setTimeout>} | null} */
+    this.pressed = null;
+    this.held = false; // whether the finger that is down has chosen the card
+  }
+
+  /** A finger that stays down chooses: there is no mouse to hover with. @param {PointerEvent} event */
+  press(event) {
+    this.release();
+    this.held = false;
+    if (event.pointerType !== "touch" || !event.isPrimary) return;
+    const timer = setTimeout(() => {
+      this.held = true;
+      this.props.act.choose(this.props.item, false);
+    }, LONG_PRESS_MS);
+    this.pressed = { x: event.clientX, y: event.clientY, timer };
+  }
+
+  release() {
+    if (this.pressed) clearTimeout(this.pressed.timer);
+    this.pressed = null;
   }
 
   /** @param {CardProps} next @param {any} state */
@@ -86,6 +110,7 @@ export class Card extends Component {
   }
 
   componentWillUnmount() {
+    this.release();
     broken.delete(this);
   }
 
@@ -116,7 +141,8 @@ export class Card extends Component {
 
   /** Show the smallest region under the pointer by itself. @param {PointerEvent} event */
   hover(event) {
-    const { regions } = this.props.item;
+    const { regions } = this.props.item, { pressed } = this;
+    if (pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > STEADY_PX) this.release();
     if (event.pointerType === "touch" || this.props.item.alone || regions.length < 2) return;
     const frame = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
     const { width, height } = this.props.item;
@@ -162,7 +188,8 @@ export class Card extends Component {
     const href = link(changed({ ...query(), image: item.image, segment: region?.segment_id ?? 0 }));
     const style = `left:${cell.x}px;top:${cell.y}px;width:${cell.width}px;height:${cell.height}px`;
     const open = (/** @type {MouseEvent} */ event) => {
-      if (event.shiftKey || (choosing && plainClick(event))) {
+      if (this.held && event.detail) event.preventDefault(); // the end of a long press
+      else if (event.shiftKey || (choosing && plainClick(event))) {
         event.preventDefault();
         act.choose(item, event.shiftKey);
       } else if (plainClick(event)) {
@@ -173,6 +200,9 @@ export class Card extends Component {
     return html`<li class=${`card${chosen ? " chosen" : ""}${item.alone ? " alone" : ""}${this.state.gone ? " gone" : ""}`}
         data-card data-image=${item.image} data-segment=${region?.segment_id} style=${style}
         aria-setsize=${total} aria-posinset=${index + 1}
+        onPointerDown=${(/** @type {PointerEvent} */ event) => this.press(event)}
+        onPointerUp=${() => this.release()} onPointerCancel=${() => this.release()}
+        onContextMenu=${(/** @type {Event} */ event) => { if (this.held) event.preventDefault(); }}
         onPointerMove=${(/** @type {PointerEvent} */ event) => this.hover(event)}
         onPointerLeave=${() => this.showAlone(-1)}>
       <a class="look" href=${href} tabindex=${active ? 0 : -1} aria-label=${told(item, region)}
@@ -207,14 +237,16 @@ export class Card extends Component {
   strip(item, region, right, act) {
     const name = nameOf(item.path), sure = region?.slot ?? sureness(region?.relevance);
     const others = item.regions.length - 1;
-    const copies = item.regions[0]?.folded?.near_duplicates ?? 0;
+    const { near_duplicates: copies = 0, parts = 0 } = item.regions[0]?.folded ?? {};
     return html`<div class="strip">
       <span class="told">
         ${sure ? html`<b>${sure}</b>` : null}
         <span class="file">${name}</span>
         ${others > 0 && this.state.alone < 0 ? html`<span class="others">+ ${others} more</span>` : null}
         ${others > 0 && this.state.alone >= 0 ? html`<span class="others">${this.state.alone + 1} of ${others + 1}</span>` : null}
-        ${copies ? html`<button type="button" class="copies" tabindex="-1" title="Show the pictures that look almost the same"
+        ${parts ? html`<button type="button" class="folded" tabindex="-1" title="Show the parts of it, and what holds it"
+          onClick=${() => act.parts(item)}>${parts} part${parts === 1 ? "" : "s"}</button>` : null}
+        ${copies ? html`<button type="button" class="folded" tabindex="-1" title="Show the pictures that look almost the same"
           onClick=${() => act.copies(item)}>${copies} alike</button>` : null}
       </span>
       <span class="acts">

@@ -2,13 +2,15 @@
 // until the library changes.
 
 import { useEffect, useState } from "../vendor/preact.js";
-import { call } from "./api.js";
+import { call, sentence } from "./api.js";
 
 /**
  * @typedef {{name: string, images: number}} Named
  * @typedef {{albums: Named[], tags: Named[], cameras: Named[], collections: Named[],
  *   months: {month: string, images: number}[]}} Facets
  */
+
+/** @typedef {{facets: Facets | null, problem: string}} Loaded */
 
 /** @type {Facets} */
 const NONE = { albums: [], tags: [], cameras: [], collections: [], months: [] };
@@ -23,17 +25,21 @@ export function forgetFacets() {
   for (const listener of listeners) listener();
 }
 
-/** The facets, in a view that is drawn again when they come or change. @returns {Facets} */
-export function useFacets() {
-  const [facets, set] = useState(NONE);
+/**
+ * The facets, in a view that is drawn again when they come or change: null until they are there.
+ * @returns {Loaded}
+ */
+export function useLoadedFacets() {
+  const [state, set] = useState(/** @type {Loaded} */ ({ facets: null, problem: "" }));
   useEffect(() => {
     let here = true;
     const load = () => {
-      kept ??= call("v1/facets").catch(() => {
-        kept = null; // asked again next time; who needs them sees none
-        return NONE;
+      kept ??= call("v1/facets");
+      const asked = kept;
+      asked.then((facets) => { if (here && asked === kept) set({ facets, problem: "" }); }, (problem) => {
+        if (asked === kept) kept = null; // asked again next time
+        if (here) set((/** @type {Loaded} */ { facets }) => ({ facets, problem: sentence(problem) }));
       });
-      kept.then((/** @type {Facets} */ found) => { if (here) set(found); });
     };
     load();
     listeners.add(load);
@@ -42,5 +48,8 @@ export function useFacets() {
       listeners.delete(load);
     };
   }, []);
-  return facets;
+  return state;
 }
+
+/** The facets, or none until they are there. @returns {Facets} */
+export const useFacets = () => useLoadedFacets().facets ?? NONE;

@@ -42,7 +42,8 @@ export class Grid extends Component {
     this.root = null;
     /** @type {import("./layout.js").Layout} */
     this.layout = { rows: [], height: 0, rowOf: new Int32Array() };
-    this.laidOut = "";
+    /** @type {{width: number, shown: number, items: Item[]}} */
+    this.laidOut = { width: 0, shown: 0, items: [] }; // what the layout is of
     this.frame = 0;
     this.wanted = props.at; // the item to scroll to once it is there; -1 for none
     this.focusing = -1;
@@ -119,11 +120,10 @@ export class Grid extends Component {
   arrange() {
     const { results, shown } = this.props, { width } = this.state;
     /** @type {Item[]} */
-    const items = results.items.slice(0, shown);
-    const key = `${width} ${items.length} ${items[0]?.key} ${items[items.length - 1]?.key}`;
-    if (key === this.laidOut) return;
-    this.laidOut = key;
-    const cells = items.map((item) => ({ ratio: ratioOf(item), heading: item.heading }));
+    const laidOut = { width, shown, items: results.items }; // another list is another array
+    if (width === this.laidOut.width && shown === this.laidOut.shown && results.items === this.laidOut.items) return;
+    this.laidOut = laidOut;
+    const cells = results.items.slice(0, shown).map((/** @type {Item} */ item) => ({ ratio: ratioOf(item), heading: item.heading }));
     const gap = width < 700 ? NARROW_GAP_PX : GAP_PX;
     this.layout = width ? justify(cells, { width, target: rowHeight(width), gap }) : { rows: [], height: 0, rowOf: new Int32Array() };
   }
@@ -160,6 +160,11 @@ export class Grid extends Component {
     return bar && getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0;
   }
 
+  /** How much of the window's end the bar of what is selected covers. */
+  below() {
+    return document.getElementById("selection")?.offsetHeight ?? 0;
+  }
+
   /** The first item in the window. */
   topItem() {
     const { rows } = this.layout, [first] = between(rows, scrollY + this.bar() - this.top() + 12, Infinity);
@@ -186,9 +191,9 @@ export class Grid extends Component {
     const active = Math.max(0, Math.min(last, index));
     const row = this.layout.rows[this.layout.rowOf[active]];
     if (!row) return;
-    const top = this.top() + row.y, bottom = top + row.height, covered = this.bar() + 8;
+    const top = this.top() + row.y, bottom = top + row.height, covered = this.bar() + 8, under = this.below() + 8;
     if (top < scrollY + covered) scrollTo({ top: top - covered });
-    else if (bottom > scrollY + innerHeight - 8) scrollTo({ top: bottom - innerHeight + 8 });
+    else if (bottom > scrollY + innerHeight - under) scrollTo({ top: bottom - innerHeight + under });
     this.focusing = active;
     this.look();
     this.setState({ active });
@@ -208,7 +213,11 @@ export class Grid extends Component {
 
   /** @param {KeyboardEvent} event */
   keys(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if ((event.ctrlKey || event.metaKey) && event.key === "a") {
+      event.preventDefault();
+      return this.props.act.all();
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return undefined;
     const { active } = this.state;
     const perWindow = Math.max(1, Math.floor(innerHeight / rowHeight(this.state.width)) - 1);
     const page = (/** @type {number} */ step) => {
@@ -224,9 +233,9 @@ export class Grid extends Component {
       Home: () => 0, End: () => this.props.results.items.length - 1,
     };
     const move = moves[event.key];
-    if (!move) return;
+    if (!move) return undefined;
     event.preventDefault();
-    this.focusItem(move());
+    return this.focusItem(move());
   }
 
   /** @param {GridProps} props @param {any} state */

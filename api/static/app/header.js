@@ -85,14 +85,14 @@ function SearchBox({ query: now }) {
     change({ terms: now.terms.slice(0, -1) });
   };
   const any = typed || now.terms.length || scene || now.like.length;
-  return html`<form id="form" role="search" onSubmit=${submit}>
+  return html`<div class="search" role="search">
     <div class="box" onClick=${(/** @type {Event} */ event) => { if (event.target === event.currentTarget) input.current?.focus(); }}>
       <${Icon} name="search" />
       <${Terms} query=${now} />
-      <input id="words" ref=${input} type="text" enterkeyhint="search" autocomplete="off" maxlength="1000" value=${typed}
+      <form id="form" onSubmit=${submit}><input id="words" ref=${input} type="text" enterkeyhint="search" autocomplete="off" maxlength="1000" value=${typed}
         aria-label="What to look for" title="A minus before a word leaves it out: dog -leash"
         placeholder=${scene ? "another thing, such as frisbee" : now.terms.length ? "and words" : "a red umbrella -beach"}
-        onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} onKeyDown=${keys} />
+        onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} onKeyDown=${keys} /></form>
       ${any ? html`<button type="button" class="icon-button" aria-label="Clear what is asked for" title="Clear" onClick=${() => {
         setTyped("");
         go(changed({ words: "", terms: [], things: [], relations: [], like: [], unlike: [], all: false }));
@@ -107,8 +107,8 @@ function SearchBox({ query: now }) {
           }} /></label>
       <${Searches} mayWrite=${true} />
     </div>
-    <button type="submit" class="main">Search</button>
-  </form>`;
+    <button type="submit" form="form" class="main">Search</button>
+  </div>`;
 }
 
 const VIEWS = /** @type {[string, string][]} */ ([["grid", "Grid"], ["map", "Map"], ["status", "Status"]]);

@@ -107,4 +107,7 @@ function App() {
     <${Notices} />`;
 }
 
+// What a first click needs is there before it comes.
+(globalThis.requestIdleCallback ?? setTimeout)(() => void VIEWS.picture.load().catch(() => {}));
+
 render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

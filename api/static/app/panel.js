@@ -44,8 +44,8 @@ function LooksLike({ chosen, image }) {
     const stop = new AbortController(), options = { signal: stop.signal };
     setWords(null);
     const { points, labels, box, candidate } = chosen.prompt ?? {};
-    const found = chosen.segment_id ? call(`v1/segments/${chosen.segment_id}/words`, options)
-      : post("v1/words", { region: { image_id: image, ...(points.length ? { points, labels } : {}), ...(box ? { box } : {}), candidate } }, options);
+    const found = chosen.segment_id ? call(`v1/segments/${chosen.segment_id}/words?limit=3`, options)
+      : post("v1/words", { region: { image_id: image, ...(points.length ? { points, labels } : {}), ...(box ? { box } : {}), candidate }, limit: 3 }, options);
     found.then(({ words: some }) => setWords(some), (problem) => { if (!isAbort(problem)) setWords([]); });
     return () => stop.abort();
   }, [key]);

@@ -28,7 +28,8 @@ export class PictureView extends Component {
     this.state = {
       image: null, segments: [], problem: "", tool: "select", level: 0, prompt: NOTHING(), masks: [], candidate: 0, asking: false,
     };
-    this.viewer = createRef();
+    /** @type {Viewer | null} */
+    this.viewer = null;
     this.root = createRef();
     this.stop = new AbortController();
     this.pointing = new AbortController();
@@ -174,8 +175,8 @@ export class PictureView extends Component {
     /** @type {Record<string, () => unknown>} */
     const found = {
       ArrowLeft: () => this.turn(-1), ArrowRight: () => this.turn(1), "[": () => this.level(-1), "]": () => this.level(1),
-      f: acts.like, a: acts.add, n: acts.not, "+": () => this.viewer.current?.zoom(1.5), "-": () => this.viewer.current?.zoom(1 / 1.5),
-      0: () => this.viewer.current?.zoomOut(), 1: () => this.viewer.current?.zoomFull(), c: () => this.setState({ tool: "cut" }), v: () => this.setState({ tool: "select" }),
+      f: acts.like, a: acts.add, n: acts.not, "+": () => this.viewer?.zoom(1.5), "-": () => this.viewer?.zoom(1 / 1.5),
+      0: () => this.viewer?.zoomOut(), 1: () => this.viewer?.zoomFull(), c: () => this.setState({ tool: "cut" }), v: () => this.setState({ tool: "select" }),
     };
     const act = found[event.key];
     if (!act || (event.target instanceof Element && event.target.closest(".strip-of-regions, [role=application]") && event.key.startsWith("Arrow"))) return undefined;
@@ -227,12 +228,12 @@ export class PictureView extends Component {
             onChange=${(/** @type {string} */ value) => this.setState({ candidate: Number(value) })} />`
             : html`<span class="pair"><${IconButton} icon="minus" label="A part of it ([)" onClick=${() => this.level(-1)} /><span>part · whole</span>
               <${IconButton} icon="plus" label="What holds it (])" onClick=${() => this.level(1)} /></span>`}
-          <span class="pair zoom"><${IconButton} icon="minus" label="Zoom out (-)" onClick=${() => this.viewer.current?.zoom(1 / 1.5)} /><span>zoom</span>
-            <${IconButton} icon="plus" label="Zoom in (+)" onClick=${() => this.viewer.current?.zoom(1.5)} />
-            <${IconButton} icon="whole" label="The whole picture (0)" onClick=${() => this.viewer.current?.zoomOut()} /></span>
+          <span class="pair zoom"><${IconButton} icon="minus" label="Zoom out (-)" onClick=${() => this.viewer?.zoom(1 / 1.5)} /><span>zoom</span>
+            <${IconButton} icon="plus" label="Zoom in (+)" onClick=${() => this.viewer?.zoom(1.5)} />
+            <${IconButton} icon="whole" label="The whole picture (0)" onClick=${() => this.viewer?.zoomOut()} /></span>
           ${at >= 0 && at < shown ? html`<span class="quiet">${(at + 1).toLocaleString("en")} of ${(results.total ?? shown).toLocaleString("en")}${open && results.total === null ? "+" : ""}</span>` : null}
         </div>
-        ${image ? html`<${Viewer} key=${image.image_id} ref=${this.viewer} image=${image} segments=${segments} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
+        ${image ? html`<${Viewer} key=${image.image_id} hand=${(/** @type {Viewer} */ viewer) => { this.viewer = viewer; }} image=${image} segments=${segments} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
           name=${name} onChoose=${(/** @type {Region} */ region) => this.choose(region)} onLevel=${(/** @type {number} */ step) => this.level(step)}
           onPoint=${(/** @type {[number, number, 0 | 1, boolean]} */ ...where) => this.point(...where)}
           onBox=${(/** @type {Prompt["box"]} */ box) => this.ask({ points: [], labels: [], box })} />` : html`<div class="frame"></div>`}

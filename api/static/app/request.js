@@ -4,6 +4,7 @@
 
 export const MAX_TERMS = 32; // of a query, judgements included: the server's limit
 const NOT_WEIGHT = -0.5; // what "-words" counts against the rest
+const NOTS = 3; // of them that count so much each; more share it, or little would be left of the rest
 
 /**
  * Words as typed, parted into those that are wanted and those that are not: a `-` before a word, or
@@ -57,7 +58,8 @@ const filtersOf = (query) => (Object.keys(query.filters).length ? { filters: que
  */
 export function searchBody(query, { limit, cursor }) {
   const { wanted, unwanted } = parted(query.words);
-  const terms = [...query.terms.map(termOf), ...unwanted.map((text) => ({ text, weight: NOT_WEIGHT }))];
+  const weight = NOT_WEIGHT * Math.min(1, NOTS / unwanted.length);
+  const terms = [...query.terms.map(termOf), ...unwanted.map((text) => ({ text, weight }))];
   const { like, unlike } = judged(query);
   return {
     ...(wanted ? { text: wanted } : {}),

@@ -28,12 +28,18 @@ import { LIKELY_FROM, month } from "./sayings.js";
  * @property {string | null} path
  * @property {Region[]} regions best first
  * @property {boolean} alone whether the item is a region, shown cut out
+ * @property {string} [month] when it is from, where the list is sorted by that
  * @property {string} [heading] a new month begins here
  * @property {any} [document] of the picture, where the library is browsed
  */
 
 const FIRST_PAGE = 40, NEXT_PAGE = 80, LONGEST_PAGE = 1000, SCENES = 200;
 const KEPT = 6; // lists, for Back and Forward
+
+/** Pictures that are being removed: no list shows them. @type {Set<number>} */
+const leaving = new Set();
+/** @type {Set<() => void>} */
+const watchers = new Set();
 
 /** @param {any} hit @returns {Region} */
 const regionOf = (hit) => hit;
@@ -63,16 +69,20 @@ export class Results {
   /** @param {Query} query */
   constructor(query) {
     this.query = query;
-    /** @type {Item[]} */
+    /** All that came, in order. @type {Item[]} */
+    this.every = [];
+    /** What is shown of it. @type {Item[]} */
     this.items = [];
+    /** Pictures that this list leaves out. @type {Set<Set<number>>} */
+    this.left = new Set();
     /** Where what may be chance begins; -1 for nowhere. */
     this.doubtfulFrom = -1;
     /** @type {string | null} */
     this.message = null;
     /** @type {Refusal | null} */
     this.problem = null;
-    /** @type {number | null} */
-    this.total = null;
+    /** How many there are on all pages, as the server counts. @type {number | null} */
+    this.counted = null;
     /** @type {number | null} */
     this.seconds = null;
     /** @type {number | null} */
@@ -88,10 +98,15 @@ export class Results {
     this.stop = new AbortController();
     /** @type {Set<string>} */
     this.keys = new Set();
-    this.month = "";
     /** How many judged regions are in the library no more. */
     this.gone = 0;
     this.version = 0;
+  }
+
+  /** How many there are, without those that are left out; null where nobody knows. */
+  get total() {
+    if (this.counted === null) return null;
+    return Math.max(this.items.length, this.counted - this.every.length + this.items.length);
   }
 
   /** Where there is more, and it is wanted: what is likely, or what was asked for all the same. */
@@ -141,11 +156,11 @@ export class Results {
     if (query.by === "region" || query.filters.map_area || query.filters.map_cluster !== undefined) {
       const body = { filters: query.filters, limit, ...(this.cursor ? { cursor: this.cursor } : {}) };
       const answer = await post("v1/regions", body, options);
-      this.total = answer.total;
+      this.counted = answer.total;
       return this.take(itemsOf(answer.regions, true), answer.next_cursor);
     }
     const answer = await post("v1/browse", browseBody(query, { limit, cursor: this.cursor }), options);
-    this.total = answer.total;
+    this.counted = answer.total;
     this.take(answer.images.map((/** @type {any} */ image) => this.pictureItem(image)), answer.next_cursor);
   }
 
@@ -178,12 +193,11 @@ export class Results {
 
   /** @param {any} image @returns {Item} */
   pictureItem(image) {
-    const begins = this.query.order === "newest" || this.query.order === "oldest" ? month(image.date) : "";
-    const heading = begins && begins !== this.month ? begins : undefined;
-    this.month = begins || this.month;
+    const dated = this.query.order === "newest" || this.query.order === "oldest";
     return {
       key: `i${image.image_id}`, image: image.image_id, width: image.width, height: image.height,
-      path: image.paths[0] ?? null, regions: [], alone: false, heading, document: image,
+      path: image.paths[0] ?? null, regions: [], alone: false, document: image,
+      month: dated ? month(image.date) : "",
     };
   }
 
@@ -204,26 +218,34 @@ export class Results {
     for (const item of items) {
       if (this.keys.has(item.key)) continue;
       this.keys.add(item.key);
-      if (this.doubtfulFrom < 0 && !this.query.things.length && isDoubtful(item)) this.doubtfulFrom = this.items.length;
-      this.items.push(item);
+      this.every.push(item);
     }
     this.cursor = cursor;
     this.done = cursor === null;
+    this.arrange();
   }
 
-  /** Leave out pictures that are gone; what comes back puts them where they were. @param {Set<number>} images */
-  without(images) {
-    const before = this.items;
-    this.items = before.filter((item) => !images.has(item.image));
-    const headings = new Map(before.flatMap((item, i) => (item.heading ? [[i, item.heading]] : [])));
-    // A month whose first picture went still has its heading.
-    for (const [i, heading] of headings) {
-      const next = before.slice(i).find((item, j) => !images.has(item.image) && (j === 0 || item.heading === undefined));
-      if (images.has(before[i].image) && next) next.heading ??= heading;
+  /** Choose what is shown, see where what may be chance begins, and put months above it. */
+  arrange() {
+    const left = [leaving, ...this.left];
+    this.items = this.every.filter((item) => !left.some((images) => images.has(item.image)));
+    this.doubtfulFrom = this.query.things.length ? -1 : this.items.findIndex(isDoubtful);
+    let above = "";
+    for (const item of this.items) {
+      item.heading = item.month && item.month !== above ? item.month : undefined;
+      above = item.month || above;
     }
+  }
+
+  /** Leave out pictures; what comes back puts them where they were. @param {Iterable<number>} images */
+  without(images) {
+    const left = new Set(images);
+    this.left.add(left);
+    this.arrange();
     this.tell();
     return () => {
-      this.items = before;
+      this.left.delete(left);
+      this.arrange();
       this.tell();
     };
   }
@@ -261,4 +283,48 @@ export function resultsOf(query, { fresh = false } = {}) {
     if (kept.size > KEPT || results.problem) kept.delete(old);
   }
   return found;
+}
+
+/**
+ * Show pictures in no list; what comes back shows them again.
+ * @param {Iterable<number>} images
+ * @param {Results | null} [shown] a list that may not be kept any more
+ */
+export function leave(images, shown = null) {
+  const left = [...images];
+  const arrange = () => {
+    for (const results of new Set([...kept.values(), ...(shown ? [shown] : [])])) {
+      results.arrange();
+      results.tell();
+    }
+    for (const watcher of watchers) watcher();
+  };
+  for (const image of left) leaving.add(image);
+  arrange();
+  return () => {
+    for (const image of left) leaving.delete(image);
+    arrange();
+  };
+}
+
+/** Hear when pictures leave, or are back; what comes back ends that. @param {() => void} watcher */
+export function listenLeaving(watcher) {
+  watchers.add(watcher);
+  return () => void watchers.delete(watcher);
+}
+
+/** Whether a picture is being removed. @param {number} image */
+export const isLeaving = (image) => leaving.has(image);
+
+/** Pictures have been removed: what is counted from now on is without them.
+ * @param {Iterable<number>} images */
+export function settle(images) {
+  const gone = new Set(images);
+  for (const results of kept.values()) {
+    const before = results.every.length;
+    results.every = results.every.filter((item) => !gone.has(item.image));
+    if (results.counted !== null) results.counted -= before - results.every.length;
+    results.arrange();
+    results.tell();
+  }
 }

@@ -14,6 +14,9 @@ const set = (/** @type {Map<string, Chosen>} */ next) => {
   for (const listener of listeners) listener();
 };
 
+/** @param {import("./results.js").Item} item @returns {Chosen} */
+const entry = (item) => ({ image: item.image, segment: item.alone ? item.regions[0].segment_id : 0 });
+
 export const isChosen = (/** @type {string} */ key) => chosen.has(key);
 export const anyChosen = () => chosen.size > 0;
 export const allChosen = () => [...chosen.values()];
@@ -26,13 +29,22 @@ export function toggle(item) {
 }
 
 /** Choose several besides. @param {import("./results.js").Item[]} items */
-export const choose = (items) => set(new Map([...chosen, ...items.map((item) => /** @type {const} */ ([item.key, entry(item)]))]));
+export function choose(items) {
+  const next = new Map(chosen);
+  for (const item of items) next.set(item.key, entry(item));
+  set(next);
+}
+
+/** Choose pictures no longer, nor regions in them; what comes back chooses them again.
+ * @param {Set<number>} images */
+export function drop(images) {
+  const dropped = [...chosen].filter(([, { image }]) => images.has(image));
+  if (dropped.length) set(new Map([...chosen].filter(([, { image }]) => !images.has(image))));
+  return () => { if (dropped.length) set(new Map([...chosen, ...dropped])); };
+}
 
 /** Choose nothing. */
 export const clearChosen = () => { if (chosen.size) set(new Map()); };
-
-/** @param {import("./results.js").Item} item @returns {Chosen} */
-const entry = (item) => ({ image: item.image, segment: item.alone ? item.regions[0].segment_id : 0 });
 
 /** What is chosen, in a view that is drawn again when it changes. @returns {Chosen[]} */
 export function useChosen() {

@@ -19,6 +19,8 @@ const ICONS = {
   download: "M12 4v11M7 11l5 5 5-5M5 20h14",
   tag: "M4 4h8l8 8-8 8-8-8zM8 8v.01",
   folder: "M3 6h6l2 2h10v11H3z",
+  box: "M4 8h16v12H4zM4 8l2-4h12l2 4M10 12h4",
+  edit: "M5 19l1-4L16 5l3 3L9 18z",
   bin: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   copy: "M8 8h12v12H8zM16 8V4H4v12h4",
   star: "M12 4l2.5 5.2 5.5.8-4 4 1 5.8-5-2.8-5 2.8 1-5.8-4-4 5.5-.8z",
@@ -46,6 +48,8 @@ export const IconButton = ({ icon, label, onClick, class: name = "", pressed, ta
     <${Icon} name=${icon} />${text ? html`<span>${text}</span>` : null}
   </button>`;
 
+const EDGE_PX = 8; // that panels keep from the window's sides
+
 /**
  * A button that opens a panel below itself; Escape, or anything outside, closes it.
  * @param {{label: any, title?: string, class?: string, active?: boolean, align?: "start" | "end",
@@ -65,7 +69,12 @@ export function Menu({ label, title, class: name = "", active = false, align = "
     };
     addEventListener("pointerdown", outside);
     addEventListener("focusin", outside);
-    const panel = root.current?.querySelector(".panel");
+    const panel = /** @type {HTMLElement | null | undefined} */ (root.current?.querySelector(".panel"));
+    if (panel) { // where it would leave the window it is moved in
+      const { left, right } = panel.getBoundingClientRect(), { clientWidth } = document.documentElement;
+      const shift = left < EDGE_PX ? EDGE_PX - left : Math.max(EDGE_PX - left, Math.min(0, clientWidth - EDGE_PX - right));
+      panel.style.translate = `${shift}px 0`;
+    }
     /** @type {HTMLElement | null | undefined} */ (panel?.querySelector("input, button, a, select"))?.focus();
     return () => {
       removeEventListener("pointerdown", outside);
@@ -117,12 +126,14 @@ const showNotices = (/** @type {Notice[]} */ next) => {
 
 /**
  * Tell what was done, in a line that goes by itself; with `undo` it can be taken back meanwhile, and
- * `done` is called once it no longer can. `act` is a button that leads on.
+ * `done` is called once it no longer can. What is being done may `stay` until it is ended; `act` is a
+ * button that leads on, or stops it.
  * @param {string} text
- * @param {{bad?: boolean, undo?: () => void, done?: () => void, act?: {text: string, run: () => void}}} [what]
+ * @param {{bad?: boolean, stay?: boolean, undo?: () => void, done?: () => void,
+ *   act?: {text: string, run: () => void}}} [what]
  * @returns {() => void} ends it at once, as its time would
  */
-export function notify(text, { bad = false, undo, done, act } = {}) {
+export function notify(text, { bad = false, stay = false, undo, done, act } = {}) {
   const id = ++made;
   let over = false;
   const leave = () => {
@@ -134,7 +145,7 @@ export function notify(text, { bad = false, undo, done, act } = {}) {
     leave();
     done?.();
   };
-  setTimeout(end, NOTICE_MS);
+  if (!stay) setTimeout(end, NOTICE_MS);
   const back = undo && (() => {
     if (over) return;
     leave();

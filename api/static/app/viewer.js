@@ -23,6 +23,7 @@ import { bounded, fit, zoomed } from "./zoom.js";
  * @property {(region: Region) => void} onChoose
  * @property {(x: number, y: number, label: 0 | 1, more: boolean) => void} onPoint in pixels of the picture
  * @property {(box: [number, number, number, number]) => void} onBox
+ * @property {(viewer: Viewer) => void} hand is given this one, for whoever zooms it from outside
  * @property {(step: number) => void} onLevel the wheel with Alt: further out, or in
  */
 
@@ -54,6 +55,7 @@ export class Viewer extends Component {
   }
 
   componentDidMount() {
+    this.props.hand(this);
     this.observer = new ResizeObserver(([{ contentRect: { width, height } }]) => {
       if (!width || !height) return;
       const frame = { width, height }, { place, frame: before } = this.state;

@@ -30,7 +30,7 @@ FILTERS = {
     "all_tags": "--all-tag", "no_tags": "--no-tag", "gps_box": "--gps-box", "near": "--near",
     "min_width": "--min-width", "min_height": "--min-height", "places": "--in", "box": "--in-box",
     "min_area": "--min-area", "max_area": "--max-area", "min_predicted_iou": "--min-iou",
-    "min_stability": "--min-stability",
+    "min_stability": "--min-stability", "map_cluster": "--map-cluster",
 }  # fmt: skip
 OPTIONS = {
     "limit": "--limit", "per_image": "--per-image", "by_picture": "--by-picture",

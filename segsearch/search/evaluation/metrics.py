@@ -131,7 +131,7 @@ def _answers(scores: NDArray[np.float32], masks: list[Mask], owner: NDArray[Any]
             number: Segment(number, int(owner[number]), masks[number], 0.0, 0.0) for number in ids
         }
 
-    return rank(nearest, fetch, ANSWERS, Rules(PER_PICTURE, whole_things=True))
+    return rank(nearest, fetch, ANSWERS, Rules(PER_PICTURE, whole_things=True))[0]
 
 
 def _first_overlap(pictures: Sequence[TruePicture], name: str, answers: list[Ranked]) -> float:

@@ -21,6 +21,7 @@ from segsearch.core.types import JobStage, JobState, State
 from segsearch.media.sources.paths import WEB, normal, scheme_of
 from segsearch.storage.catalog.engine import migrations_config
 from segsearch.storage.catalog.rows import recipe_from
+from segsearch.storage.catalog.saved_searches import check_address
 from segsearch.storage.catalog.tables import (
     COLLECTION,
     IMAGE,
@@ -29,6 +30,7 @@ from segsearch.storage.catalog.tables import (
     JOB,
     METADATA,
     RECIPE,
+    SAVED_SEARCH,
     SOURCE,
 )
 
@@ -70,7 +72,9 @@ def check_values(db: sa.Connection, max_pixels: int) -> None:
         (RECIPE, RECIPE.c.document, _recipe_problem),
         (JOB, JOB.c.paths, _list_problem),
         (JOB, JOB.c.report, _report_problem),
-        (COLLECTION, COLLECTION.c.name, _collection_problem),
+        (COLLECTION, COLLECTION.c.name, _name_problem),
+        (SAVED_SEARCH, SAVED_SEARCH.c.name, _name_problem),
+        (SAVED_SEARCH, SAVED_SEARCH.c.address, _address_problem),
         (IMAGE_TAG, IMAGE_TAG.c.tag, _tag_problem),
     ):
         plain = sa.select(sa.cast(column, sa.Text)).where(column.is_not(None)).distinct()
@@ -158,6 +162,8 @@ def _check_conditions(db: sa.Connection, max_pixels: int) -> None:
     caption = METADATA.tables["caption"]
     outside = f"created_at NOT BETWEEN 0 AND {LATEST_SECONDS}"
     _refuse(db, caption, outside, "a caption.created_at that is no time")
+    outside = f"saved_at NOT BETWEEN 0 AND {LATEST_SECONDS}"
+    _refuse(db, SAVED_SEARCH, outside, "a saved_search.saved_at that is no time")
 
 
 def _refuse(db: sa.Connection, table: sa.Table, wrong: str, what: str) -> None:
@@ -218,11 +224,18 @@ def _report_problem(name: str) -> str | None:
     return None if REPORT.fullmatch(name) else "is no report of a job"
 
 
-def _collection_problem(name: str) -> str | None:
+def _name_problem(name: str) -> str | None:
     try:
-        return None if checked_name(name) == name else "names no collection"
+        return None if checked_name(name) == name else "is no name"
     except InputError:
-        return "names no collection"
+        return "is no name"
+
+
+def _address_problem(text: str) -> str | None:
+    try:
+        return None if check_address(text) == text else "is no address"
+    except InputError:
+        return "is no address"
 
 
 def _tag_problem(text: str) -> str | None:

@@ -59,32 +59,47 @@ def link_near_duplicates(db: sa.Connection, image_id: int, value: str | None) ->
     db.execute(sa.delete(NEAR_DUPLICATE).where(either))
     if value is None:
         return
-    parts = list(enumerate(bands(value)))
-    # Spelt out: SQLite uses the index for each of these, and reads every image for a tuple IN ().
-    same_band = sa.or_(
-        *((HASH_BAND.c.band == band) & (HASH_BAND.c.value == part) for band, part in parts)
-    )
-    candidates = candidates_of(same_band)
-    near = sorted(
-        (bits, row.id)
-        for row in db.execute(candidates)
-        if row.perceptual_hash and (bits := distance(row.perceptual_hash, value)) <= NEAR_BITS
-    )
     links = [
         {"image_id": first, "other_id": second, "bits": bits}
-        for bits, other_id in near[:LINKS]
+        for bits, other_id in _near(db, value)
         for first, second in ((image_id, other_id), (other_id, image_id))
     ]
     db.execute(
         sa.insert(HASH_BAND),
-        [{"image_id": image_id, "band": band, "value": part} for band, part in parts],
+        [
+            {"image_id": image_id, "band": band, "value": part}
+            for band, part in enumerate(bands(value))
+        ],
     )
     if links:
         db.execute(sa.insert(NEAR_DUPLICATE), links)
 
 
+def _near(db: sa.Connection, value: str) -> list[tuple[int, int]]:
+    """Bits and ids of the images whose hash is near, the nearest first; 50 at most."""
+    # Spelt out: SQLite uses the index for each of these, and reads every image for a tuple IN ().
+    same_band = sa.or_(
+        *(
+            (HASH_BAND.c.band == band) & (HASH_BAND.c.value == part)
+            for band, part in enumerate(bands(value))
+        )
+    )
+    near = sorted(
+        (bits, row.id)
+        for row in db.execute(candidates_of(same_band))
+        if row.perceptual_hash and (bits := distance(row.perceptual_hash, value)) <= NEAR_BITS
+    )
+    return near[:LINKS]
+
+
 class NearDuplicateMixin(CounterMixin):
     """The part of the catalog that knows which images look almost the same."""
+
+    def images_near(self, perceptual_hash: str) -> list[int]:
+        """Images that look almost the same as a picture of this hash, the nearest first; 50 at
+        most."""
+        with self._reading() as db:
+            return [image_id for _, image_id in _near(db, perceptual_hash)]
 
     def near_duplicates(self, image_ids: AbstractSet[int]) -> dict[int, frozenset[int]]:
         """The near-duplicates of those of these images that have some."""

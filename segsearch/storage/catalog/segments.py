@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from segsearch.core.arrays import Ids, Vector, VectorRows
 from segsearch.core.errors import NotFoundError
 from segsearch.core.types import Segment
 from segsearch.storage.catalog.change_log import log_change
+from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import AMONG_IDS, Database, ids_parameter, portions
 from segsearch.storage.catalog.rows import (
     NESTED,
@@ -24,6 +26,7 @@ from segsearch.storage.catalog.rows import (
 )
 from segsearch.storage.catalog.tables import (
     ACTIVE_RECIPE,
+    COLLECTION_IMAGE,
     IMAGE,
     INGEST,
     RECIPE,
@@ -88,6 +91,13 @@ class SegmentMixin(Database):
         with self._reading() as db:
             return np.array(db.execute(query.order_by(SEGMENT.c.id)).scalars().all(), np.int64)
 
+    def segment_ids_after(self, recipe_id: int, after: int, limit: int) -> list[int]:
+        """The next segment ids of a recipe beyond one, ascending, `limit` at most."""
+        query = sa.select(SEGMENT.c.id).where(SEGMENT.c.recipe_id == recipe_id)
+        query = query.where(SEGMENT.c.id > after).order_by(SEGMENT.c.id).limit(limit)
+        with self._reading() as db:
+            return list(db.execute(query).scalars())
+
     def newest_segment(self) -> int:
         """The highest id of a segment; 0 when there is none. Ids only ever grow."""
         return self._since_written("newest_segment", self._newest_segment)
@@ -95,6 +105,27 @@ class SegmentMixin(Database):
     def _newest_segment(self) -> int:
         with self._reading() as db:
             return int(db.execute(sa.select(sa.func.max(SEGMENT.c.id))).scalar() or 0)
+
+    def segment_tally(
+        self, recipe_id: int, collection_id: int | None = None
+    ) -> tuple[int, int, int]:
+        """How many segments a recipe has in the library or in a collection, the highest of their
+        ids, and in a collection, which images may leave and come back to, their sum: another one
+        whenever a segment has come or gone, since no id is given out twice."""
+        newest = sa.func.coalesce(sa.func.max(SEGMENT.c.id), 0)
+        with self._reading() as db:
+            if collection_id is None:
+                query = sa.select(newest).where(SEGMENT.c.recipe_id == recipe_id)
+                count = tallies(db, recipe_id).get("segments", Counter()).total()
+                return count, db.execute(query).scalar_one(), 0
+            members = sa.select(COLLECTION_IMAGE.c.image_id)
+            members = members.where(COLLECTION_IMAGE.c.collection_id == collection_id)
+            total = sa.func.coalesce(sa.func.sum(SEGMENT.c.id), 0)
+            of_them = sa.select(sa.func.count(SEGMENT.c.id), newest, total).where(
+                SEGMENT.c.recipe_id == recipe_id, SEGMENT.c.image_id.in_(members)
+            )
+            count, highest, ids = db.execute(of_them).one()
+            return count, highest, ids
 
     def remove_segments(self, segment_ids: Sequence[int]) -> int:
         """Forget segments of the active recipe; how many there were."""

@@ -248,5 +248,13 @@ COLLECTION_IMAGE = sa.Table(
     ),
 )
 
+SAVED_SEARCH = sa.Table(
+    "saved_search",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("saved_at", sa.Float, nullable=False),
+)
+
 # Id of the recipe that searches use.
 ACTIVE_RECIPE = sa.select(RECIPE.c.id).where(RECIPE.c.active).scalar_subquery()

@@ -45,10 +45,16 @@ def sampled(ids: Ids, size: int = SAMPLE) -> Sample:
     apart = spacing(ids.size)
     milestones = ids[is_milestone(ids, apart)]
     milestone = int((milestones if milestones.size else ids).max(initial=-1))
-    ids = ids[ids <= milestone]
+    chosen = spread_over(ids[ids <= milestone], size)
+    return Sample(chosen, milestone, apart if milestones.size else 0)
+
+
+def spread_over(ids: Ids, size: int) -> Ids:
+    """At most `size` of these ids, ascending: those whose hash is smallest, so that few of them
+    change while few ids come and go."""
     if ids.size > size:
         ids = ids[np.argpartition(_hash(ids), size - 1)[:size]]
-    return Sample(np.sort(ids), milestone, apart if milestones.size else 0)
+    return np.sort(ids)
 
 
 def spacing(count: int) -> int:

@@ -1,0 +1,46 @@
+"""Keeps the regions of a picture together, as an answer by picture shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from segsearch.search import ranking
+from segsearch.search.ranking import Ranked, Rules
+
+
+class Siblings:
+    """The scored regions of images, best first; each image's are looked up once, by `find`."""
+
+    def __init__(self, find: Callable[[Sequence[int]], list[Ranked]] = lambda _: []) -> None:
+        self._find = find
+        self._known: dict[int, list[Ranked]] = {}
+
+    def look_up(self, image_ids: Sequence[int]) -> None:
+        """Look the regions of several images up together."""
+        new = [image_id for image_id in dict.fromkeys(image_ids) if image_id not in self._known]
+        self._known |= {image_id: [] for image_id in new}
+        for score, segment in self._find(new) if new else ():
+            self._known[segment.image_id].append((score, segment))
+
+    def __call__(self, image_id: int) -> list[Ranked]:
+        self.look_up([image_id])
+        return self._known[image_id]
+
+
+def grouped(heads: Sequence[Ranked], rules: Rules, siblings: Siblings) -> list[tuple[int, Ranked]]:
+    """The regions of each head's picture, beside the picture's number in the page."""
+    alone = replace(rules, below=None, closed=frozenset(), alike=None)
+    siblings.look_up([head.image_id for _, head in heads])
+    return [
+        (number, pair)
+        for number, (_, head) in enumerate(heads)
+        for pair in ranking.choose(siblings(head.image_id), rules.per_image, alone)
+    ]
+
+
+def beside(heads: Sequence[Ranked], passed: Sequence[Ranked], siblings: Siblings) -> list[Ranked]:
+    """All regions of the heads' pictures, then those of other pictures that were passed."""
+    pictures = dict.fromkeys(head.image_id for _, head in heads)
+    own = [pair for image_id in pictures for pair in siblings(image_id)]
+    return own + [pair for pair in passed if pair[1].image_id not in pictures]
