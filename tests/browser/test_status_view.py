@@ -127,6 +127,22 @@ def test_failed_pictures_are_tried_again_one_by_one_and_all(
     expect(page.locator(".run")).to_have_count(4)
 
 
+def test_a_picture_that_is_no_use_is_removed_unless_that_is_undone(page: Page, url: str) -> None:
+    page.goto(f"{url}/?view=status")
+    failed = page.locator(".failed", has_text=NO_PICTURE)
+    remove = failed.get_by_role("button", name=f"Remove {NO_PICTURE}")
+    remove.click()
+    expect(failed).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(failed).to_have_count(1)
+    page.reload()
+    remove.click()
+    expect(failed).to_have_count(0)
+    page.reload()  # leaving the page carries it out
+    expect(part(page, "The library")).to_contain_text("5 pictures that can be")
+    expect(part(page, "Pictures that failed")).to_have_count(0)
+
+
 def test_each_problem_of_a_server_is_shown_errors_first(page: Page, url: str) -> None:
     """What the server may say, whatever it is: sentences, with commands set apart."""
 

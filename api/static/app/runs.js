@@ -1,10 +1,11 @@
 // The last runs that filled the library, what they skipped and why, and the pictures that failed.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { call, sentence, thumbnail } from "./api.js";
-import { LAST_RUNS, retry } from "./jobs.js";
+import { call, post, sentence, thumbnail } from "./api.js";
+import { later } from "./deferred.js";
+import { LAST_RUNS, refresh, retry } from "./jobs.js";
 import { count, day, nameOf } from "./sayings.js";
-import { plainClick } from "./ui.js";
+import { notify, plainClick } from "./ui.js";
 import { link, openPicture, query } from "./store.js";
 
 /** @import {Job} from "./types.d.ts" */
@@ -132,6 +133,7 @@ export function FailedPictures({ failed, quarantined, mayWrite }) {
   const [rows, setRows] = useState(/** @type {Failed[]} */ ([]));
   const [problem, setProblem] = useState("");
   const [most, setMost] = useState(PAGE);
+  const [left, setLeft] = useState(/** @type {number[]} */ ([])); // removed, as long as that can be undone
   const all = failed + quarantined;
   useEffect(() => {
     let here = true;
@@ -146,6 +148,23 @@ export function FailedPictures({ failed, quarantined, mayWrite }) {
     setRows(rows.filter((row) => row.image_id !== image));
     void retry([image]);
   };
+  const remove = (/** @type {number} */ image, /** @type {string} */ name) => {
+    const show = (/** @type {boolean} */ seen) => setLeft((before) => (
+      seen ? before.filter((one) => one !== image) : [...before, image]));
+    show(false);
+    later(`${name} was removed from the library.`, {
+      undo: () => show(true),
+      async done(options) {
+        try {
+          await post("v1/images/remove", { image_ids: [image] }, options);
+        } catch (wrong) {
+          show(true);
+          notify(`Not removed. ${sentence(wrong)}`, { bad: true });
+        }
+        void refresh();
+      },
+    });
+  };
   const open = (/** @type {number} */ image) => (/** @type {MouseEvent} */ event) => {
     if (!plainClick(event)) return;
     event.preventDefault();
@@ -159,11 +178,14 @@ export function FailedPictures({ failed, quarantined, mayWrite }) {
           nameOf(path)}</a></p>
         <p class="quiet">${reason ?? UNSAID[state] ?? "No reason was kept."}</p>
       </div>
-      ${mayWrite ? html`<button type="button" aria-label=${`Try ${nameOf(path)} again`}
-        onClick=${() => again(id)}>Try again</button>` : null}
+      ${mayWrite ? html`<div class="buttons">
+        <button type="button" aria-label=${`Try ${nameOf(path)} again`}
+          onClick=${() => again(id)}>Try again</button>
+        <button type="button" aria-label=${`Remove ${nameOf(path)}`}
+          onClick=${() => remove(id, nameOf(path))}>Remove</button></div>` : null}
     </li>`;
   const more = () => setMost(Math.min(MOST_FAILED, most + 100));
-  return html`<ul class="plain rows">${rows.map(row)}</ul>
+  return html`<ul class="plain rows">${rows.filter(({ image_id: id }) => !left.includes(id)).map(row)}</ul>
     ${problem ? html`<p class="bad" role="alert">${problem}</p>` : null}
     ${all > rows.length && rows.length >= most && most < MOST_FAILED ? html`
       <p><button type="button" onClick=${more}>Show more</button></p>` : null}`;
