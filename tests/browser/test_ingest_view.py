@@ -113,6 +113,15 @@ def test_chosen_pictures_are_sent_and_each_step_is_told(
     expect(page.locator(".notice").last).to_have_text("All 3 pictures were there already.")
 
 
+def test_the_grid_shows_what_was_added_without_being_asked(
+    page: Page, url: str, files: list[Path]
+) -> None:
+    page.goto(url)
+    choose(page, "Pictures", files)
+    expect(page.locator("#results .card")).to_have_count(len(files))
+    expect(page.locator("#results .card .file", has_text=HOSTILE)).to_have_text(HOSTILE)
+
+
 def test_a_folder_goes_into_a_collection_that_is_made_for_it(
     page: Page, url: str, folder: Path
 ) -> None:

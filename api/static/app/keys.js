@@ -149,7 +149,7 @@ export function Keys({ session, onSession }) {
   });
   const working = keys.filter((key) => !key.revoked_at), revoked = keys.filter((key) => key.revoked_at);
   const may = (/** @type {Key} */ { scope: one }) => `may ${one === "admin" ? "do " : ""}${MAY[one]}`;
-  const none = session.needs_key ? "." : "; the server asks for them once it is started with --need-key.";
+  const none = session.needs_key ? "." : "; they are asked for once the server is open to other machines.";
   return html`
     ${working.length ? html`<ul class="plain rows keys">${working.map((key) => html`<li key=${key.id}>
       <p><b>${key.name}</b>${key.name === session.key ? " (this one)" : ""} <span class="quiet">${
