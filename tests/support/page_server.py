@@ -36,6 +36,7 @@ def served_library(service: SegSearch, *, need_key: bool = False) -> Iterator[st
     with bind("127.0.0.1", 0) as listening:
         app = create_app(service, need_key=need_key)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        app.state.shared.streams.is_ending = lambda: server.should_exit
         thread = threading.Thread(target=server.run, args=[[listening]])
         thread.start()
         yield url_of("127.0.0.1", listening.getsockname()[1])

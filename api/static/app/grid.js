@@ -42,7 +42,8 @@ export class Grid extends Component {
     this.root = null;
     /** @type {import("./layout.js").Layout} */
     this.layout = { rows: [], height: 0, rowOf: new Int32Array() };
-    this.laidOut = "";
+    /** @type {{width: number, shown: number, items: Item[]}} */
+    this.laidOut = { width: 0, shown: 0, items: [] }; // what the layout is of
     this.frame = 0;
     this.wanted = props.at; // the item to scroll to once it is there; -1 for none
     this.focusing = -1;
@@ -119,11 +120,10 @@ export class Grid extends Component {
   arrange() {
     const { results, shown } = this.props, { width } = this.state;
     /** @type {Item[]} */
-    const items = results.items.slice(0, shown);
-    const key = `${width} ${items.length} ${items[0]?.key} ${items[items.length - 1]?.key}`;
-    if (key === this.laidOut) return;
-    this.laidOut = key;
-    const cells = items.map((item) => ({ ratio: ratioOf(item), heading: item.heading }));
+    const laidOut = { width, shown, items: results.items }; // another list is another array
+    if (width === this.laidOut.width && shown === this.laidOut.shown && results.items === this.laidOut.items) return;
+    this.laidOut = laidOut;
+    const cells = results.items.slice(0, shown).map((/** @type {Item} */ item) => ({ ratio: ratioOf(item), heading: item.heading }));
     const gap = width < 700 ? NARROW_GAP_PX : GAP_PX;
     this.layout = width ? justify(cells, { width, target: rowHeight(width), gap }) : { rows: [], height: 0, rowOf: new Int32Array() };
   }

@@ -1,7 +1,7 @@
 // Adding pictures, and the line under the bar that tells what is being sent and indexed.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { cancel, followJobs, onReturn, resume, showStatus, stageOf, useJobs } from "./jobs.js";
+import { cancel, onReturn, resume, showStatus, stageOf, totalOf, useJobs } from "./jobs.js";
 import {
   collectionNames, dismiss, ENDINGS, isSending, onSending, outcome, send, sendAgain, sendDropped, sendFolder,
   sending, stopSending,
@@ -10,12 +10,10 @@ import { count, nameOf, size } from "./sayings.js";
 import { plainClick, Icon, Menu } from "./ui.js";
 import { link, query } from "./store.js";
 
-/**
- * @typedef {import("./jobs.js").Job} Job
- * @typedef {import("./sending.js").Sending} Sending
- */
+export { followJobs } from "./jobs.js";
 
-export { followJobs };
+/** @import {Job, Status} from "./types.d.ts" */
+/** @typedef {import("./sending.js").Sending} Sending */
 
 const ACCEPT = ["image/*", ...ENDINGS.map((ending) => `.${ending}`)].join();
 const MOST_SHOWN = 100; // refused files in the line's list
@@ -66,8 +64,10 @@ function Adding({ close }) {
   };
   return html`
     <div class="buttons">
-      <button type="button" class="main" onClick=${act(chooseFiles)}><${Icon} name="picture" />Pictures…</button>
-      <button type="button" onClick=${act(chooseFolder)}><${Icon} name="folder" />A folder…</button>
+      <button type="button" class="main" onClick=${act(chooseFiles)}>
+        <${Icon} name="picture" />Pictures…</button>
+      <button type="button" onClick=${act(chooseFolder)}>
+        <${Icon} name="folder" />A folder…</button>
     </div>
     <label class="field">Into a collection, if you like
       <input list="adding-collections" value=${name} maxlength="100" placeholder="none" autocomplete="off"
@@ -75,7 +75,8 @@ function Adding({ close }) {
           setName(event.target.value);
           into = event.target.value.trim();
         }} /></label>
-    <datalist id="adding-collections">${names.map((one) => html`<option key=${one} value=${one}></option>`)}</datalist>
+    <datalist id="adding-collections">
+      ${names.map((one) => html`<option key=${one} value=${one}></option>`)}</datalist>
     <p class="quiet">Or drop pictures and folders anywhere on the page. They are copied into the library;
       your own files stay as they are.</p>`;
 }
@@ -95,9 +96,11 @@ export function AddMenu() {
     ${(/** @type {() => void} */ close) => html`<${Adding} close=${close} />`}<//>`;
 }
 
-/** One thing under way: a bar, words, and what can be done about it.
- * @param {{label: string, value?: number, most?: number, text: string, children?: any}} props `value` of `most`
- *   is done; without it nobody knows */
+/**
+ * One thing under way: a bar, words, and what can be done about it.
+ * @param {{label: string, value?: number, most?: number, text: string, children?: any}} props
+ *   `value` of `most` is done; without it nobody knows
+ */
 const Task = ({ label, value, most, text, children }) => html`<div class="task">
   <progress aria-label=${label} value=${value} max=${most}></progress>
   <span class="saying" title=${text}>${text}</span>${children}</div>`;
@@ -106,16 +109,18 @@ const Task = ({ label, value, most, text, children }) => html`<div class="task">
 function SendingLine({ state }) {
   const { total, done, bytes, sentBytes, looking, into: collection, problem, waiting } = state;
   if (problem) {
-    return html`<div class="task bad"><span class="saying" role="alert">${problem} ${count(waiting.length, "file")} of
-      ${` ${total.toLocaleString("en")}`} not sent yet.</span>
+    const left = `${count(waiting.length, "file")} of ${total.toLocaleString("en")} not sent yet.`;
+    return html`<div class="task bad"><span class="saying" role="alert">${problem} ${left}</span>
       <button type="button" class="link" onClick=${sendAgain}>Try again</button>
       <button type="button" class="link" onClick=${stopSending}>Leave them</button></div>`;
   }
   if (!isSending()) return null;
   const where = collection ? ` to “${collection}”` : "";
-  const text = total ? `Sending ${Math.min(done + 1, total).toLocaleString("en")} of ${count(total, "file")}${where}, ${
-    size(sentBytes)} of ${size(bytes)}${looking ? " · looking for more" : ""}` : "Looking through the folder";
-  return html`<${Task} label="Sending" value=${bytes ? sentBytes : undefined} most=${bytes || undefined} text=${text}>
+  const at = `${Math.min(done + 1, total).toLocaleString("en")} of ${count(total, "file")}`;
+  const far = `${size(sentBytes)} of ${size(bytes)}${looking ? " · looking for more" : ""}`;
+  const text = total ? `Sending ${at}${where}, ${far}` : "Looking through the folder";
+  const [value, most] = bytes ? [sentBytes, bytes] : [];
+  return html`<${Task} label="Sending" value=${value} most=${most} text=${text}>
     <button type="button" class="link" onClick=${stopSending}>Stop</button><//>`;
 }
 
@@ -123,32 +128,41 @@ function SendingLine({ state }) {
 function Sent({ state }) {
   const { refused, passed, waiting } = state;
   if (isSending() || waiting.length || !(refused.length || passed)) return null;
+  const were = (/** @type {number} */ many) => (many === 1 ? "was" : "were");
   const parts = [outcome(state)];
-  if (refused.length) parts.push(`${count(refused.length, "file")} ${refused.length === 1 ? "was" : "were"} refused.`);
-  if (passed) parts.push(`${count(passed, "file")} of the folder ${passed === 1 ? "was" : "were"} passed over: hidden, or no pictures.`);
+  if (refused.length) parts.push(`${count(refused.length, "file")} ${were(refused.length)} refused.`);
+  if (passed) {
+    parts.push(`${count(passed, "file")} of the folder ${were(passed)} passed over: hidden, or no pictures.`);
+  }
+  const more = refused.length - MOST_SHOWN;
   return html`<div class="task sent">
     <span class="saying" role="status">${parts.join(" ")}</span>
     <button type="button" class="link" onClick=${dismiss}>Close</button>
     ${refused.length ? html`<ul class="plain reasons" aria-label="Files that were refused">
-      ${refused.slice(0, MOST_SHOWN).map(({ name, reason }, i) => html`<li key=${i}><b>${nameOf(name)}</b> ${reason}</li>`)}
-      ${refused.length > MOST_SHOWN ? html`<li>and ${(refused.length - MOST_SHOWN).toLocaleString("en")} more</li>` : null}
+      ${refused.slice(0, MOST_SHOWN).map(({ name, reason }, i) => html`
+        <li key=${i}><b>${nameOf(name)}</b> ${reason}</li>`)}
+      ${more > 0 ? html`<li>and ${more.toLocaleString("en")} more</li>` : null}
     </ul>` : null}</div>`;
 }
 
 /** @param {{job: Job, mayWrite: boolean}} props */
 export function JobLine({ job, mayWrite }) {
-  const counting = job.stage === "indexing" && job.total > 0;
-  return html`<${Task} label="Indexing" value=${counting ? job.done : undefined} most=${counting ? Math.max(job.total, job.done) : undefined}
+  const total = job.stage === "indexing" ? totalOf(job) : 0;
+  const canStop = mayWrite && !job.stopping;
+  return html`<${Task} label="Indexing" value=${total ? job.done : undefined} most=${total || undefined}
       text=${stageOf(job)}>
-    ${mayWrite && !job.stopping ? html`<button type="button" class="link" onClick=${() => cancel(job)}>Stop</button>` : null}<//>`;
+    ${canStop ? html`<button type="button" class="link" onClick=${() => cancel(job)}>Stop</button>`
+      : null}<//>`;
 }
 
-/** What waits while nothing runs, and why. @param {{status: import("./jobs.js").Status, mayWrite: boolean}} props */
+/** What waits while nothing runs, and why. @param {{status: Status, mayWrite: boolean}} props */
 export function WaitingLine({ status: { pending, paused }, mayWrite }) {
   if (!pending) return null;
   const many = `${count(pending, "picture")} ${pending === 1 ? "waits" : "wait"}`;
-  return html`<div class="task"><span class="saying">${paused ? `Indexing was stopped: ${many}.` : `${many} to be indexed.`}</span>
-    ${paused && mayWrite ? html`<button type="button" class="link" onClick=${resume}>Go on</button>` : null}</div>`;
+  const text = paused ? `Indexing was stopped: ${many}.` : `${many} to be indexed.`;
+  const canGoOn = paused && mayWrite;
+  return html`<div class="task"><span class="saying">${text}</span>
+    ${canGoOn ? html`<button type="button" class="link" onClick=${resume}>Go on</button>` : null}</div>`;
 }
 
 /** The line under the bar; nothing where nothing is done. @param {{mayWrite: boolean}} props */
@@ -159,13 +173,17 @@ export function Working({ mayWrite }) {
   const href = link({ ...query(), view: "status", image: 0, segment: 0 });
   // The status view tells of it itself.
   const indexing = query().view !== "status" && (jobs.length > 0 || Boolean(status?.pending));
-  if (!indexing && !away && !isSending() && !state.waiting.length && !state.refused.length && !state.passed) return null;
+  const isRead = !state.waiting.length && !state.refused.length && !state.passed;
+  if (!indexing && !away && !isSending() && isRead) return null;
   return html`<div class="working" role="group" aria-label="Under way">
     <${SendingLine} state=${state} />
     <${Sent} state=${state} />
-    ${away ? html`<div class="task bad"><span class="saying" role="status">The server does not answer. This page goes on when it is back.</span></div>`
-      : !indexing ? null : jobs.length ? jobs.map((job) => html`<${JobLine} key=${job.id} job=${job} mayWrite=${mayWrite} />`)
-        : status ? html`<${WaitingLine} status=${status} mayWrite=${mayWrite} />` : null}
+    ${away ? html`<div class="task bad"><span class="saying" role="status">The server does not answer.
+      This page goes on when it is back.</span></div>` : null}
+    ${indexing && !away ? jobs.map((job) => html`
+      <${JobLine} key=${job.id} job=${job} mayWrite=${mayWrite} />`) : null}
+    ${indexing && !away && !jobs.length && status ? html`
+      <${WaitingLine} status=${status} mayWrite=${mayWrite} />` : null}
     ${indexing ? html`<a class="details" href=${href} onClick=${(/** @type {MouseEvent} */ event) => {
       if (!plainClick(event)) return;
       event.preventDefault();

@@ -7,47 +7,9 @@ import { count, nameOf } from "./sayings.js";
 import { go, query } from "./store.js";
 import { notify } from "./ui.js";
 
+/** @import {Job, Status} from "./types.d.ts" */
+
 /**
- * @typedef {object} Job A run that fills the library.
- * @property {number} id
- * @property {string} kind `index`, `worker` or `watch`
- * @property {"running" | "done" | "stopped" | "failed" | "lost"} state
- * @property {string[]} paths
- * @property {number} total pictures that waited, or were found since
- * @property {number} done
- * @property {number} segments
- * @property {number} skipped
- * @property {string | null} current
- * @property {string | null} error
- * @property {string} started_at ISO 8601
- * @property {string | null} finished_at
- * @property {"scanning" | "loading_models" | "indexing" | "saving" | null} stage
- * @property {boolean} stopping
- * @property {string | null} device
- *
- * @typedef {{code: string, severity: "error" | "warning", what: string, fix: string}} Problem
- *
- * @typedef {object} Status How the library stands, as `/v1/status` tells it.
- * @property {number} images
- * @property {number} segments
- * @property {number} pending
- * @property {number} failed
- * @property {number} quarantined
- * @property {number} near_duplicates
- * @property {number} missing
- * @property {number} excluded
- * @property {string | null} preset
- * @property {number} bytes of the library's folder
- * @property {string} library the folder
- * @property {Job[]} jobs
- * @property {{free_bytes: number, total_bytes: number}} disk
- * @property {{who: string, pictures: number, since: string | null}[]} workers
- * @property {{regions: number, generation: number | null, behind: number,
- *   layout: "flat" | "lists" | null, loaded: boolean} | null} index
- * @property {boolean} paused
- * @property {boolean} read_only
- * @property {Problem[]} problems
- *
  * @typedef {object} Following
  * @property {Job[]} jobs those that run
  * @property {Status | null} status null until the server has told
@@ -58,7 +20,7 @@ import { notify } from "./ui.js";
 const REFRESH_MS = 3000; // while something runs or waits
 const CHANGED_MS = 2000; // between two looks at what was added
 const AGAIN_MS = 4000; // after a stream that was refused
-const LAST_RUNS = 20;
+export const LAST_RUNS = 20;
 
 /** @type {Following} */
 let now = { jobs: [], status: null, last: [], away: false };
@@ -85,15 +47,26 @@ export const onReturn = (listener) => {
   return () => void returns.delete(listener);
 };
 
+/**
+ * How many pictures a run has to deal with: those that waited when it began, and what has come since.
+ * @param {Job} job
+ */
+export function totalOf({ id, done, total }) {
+  const [job, ...others] = now.status?.jobs ?? [];
+  const since = job?.id === id && !others.length ? job.done + (now.status?.pending ?? 0) : 0;
+  return Math.max(done, total, since);
+}
+
 /** What is done now, in words. @param {Job} job */
-export function stageOf({ stage, stopping, done, total, current, skipped }) {
+export function stageOf(job) {
+  const { stage, stopping, done, current, skipped } = job, total = totalOf(job);
   if (stopping) return "Stopping after the pictures under way";
   if (stage === "scanning") return "Looking for pictures";
   if (stage === "loading_models") return "Loading the models";
   if (stage === "saving") return "Saving the index";
-  const many = total ? ` ${done.toLocaleString("en")} of ${count(Math.max(total, done), "picture")}` : "";
-  return [`Indexing${many}`, skipped ? `${skipped.toLocaleString("en")} skipped` : "", current ? nameOf(current) : ""]
-    .filter(Boolean).join(" · ");
+  const many = total ? ` ${done.toLocaleString("en")} of ${count(total, "picture")}` : "";
+  const lost = skipped ? `${skipped.toLocaleString("en")} skipped` : "";
+  return [`Indexing${many}`, lost, current ? nameOf(current) : ""].filter(Boolean).join(" · ");
 }
 
 /** What the status view is opened by. */
@@ -103,8 +76,9 @@ export const showStatus = () => go({ ...query(), view: "status", image: 0, segme
 function tellEnd(job) {
   const more = { text: "Show", run: showStatus };
   if (job.state === "failed") notify(`Indexing has failed: ${job.error}`, { bad: true, act: more });
-  else if (job.state === "lost") notify("Indexing was killed; nothing that was stored is lost.", { bad: true, act: more });
-  else if (job.skipped) {
+  else if (job.state === "lost") {
+    notify("Indexing was killed; nothing that was stored is lost.", { bad: true, act: more });
+  } else if (job.skipped) {
     notify(`${count(job.skipped, "file")} ${job.skipped === 1 ? "was" : "were"} skipped.`, { act: more });
   } else if (sent && job.state === "done" && job.done) {
     notify(`${count(job.done, "picture")} can be searched now.`);
@@ -125,7 +99,8 @@ export function refresh() {
 
 async function look() {
   try {
-    const [status, { jobs: last }] = await Promise.all([call("v1/status"), call(`v1/jobs?limit=${LAST_RUNS}`)]);
+    const asked = [call("v1/status"), call(`v1/jobs?limit=${LAST_RUNS}`)];
+    const [status, { jobs: last }] = await Promise.all(asked);
     const ended = /** @type {Job[]} */ (last).filter((job) => job.state !== "running");
     const before = told;
     told = new Set(ended.map((job) => job.id));
@@ -155,7 +130,8 @@ function seen() {
   const { status, jobs } = now;
   const done = jobs.reduce((sum, job) => sum + job.done, 0);
   if (!status) return null;
-  return { running: done, stored: `${status.images - status.pending - status.failed - status.quarantined} ${status.segments}` };
+  const { images, pending, failed, quarantined, segments } = status;
+  return { running: done, stored: `${images - pending - failed - quarantined} ${segments}` };
 }
 
 /**

@@ -14,6 +14,7 @@ import { notify } from "./ui.js";
 const MAY = /** @type {Record<Scope, string>} */ ({
   read: "search", write: "search, add and change pictures", admin: "everything, keys too",
 });
+const SCOPES = /** @type {Scope[]} */ (["read", "write", "admin"]);
 const WRONG = "This key is wrong, or works no longer.";
 const SURE_MS = 6000; // after which "Really revoke" is "Revoke" again
 
@@ -45,14 +46,16 @@ export function KeyForm({ onDone }) {
   return html`<main class="locked"><form class="key-form" method="post" onSubmit=${use}>
     <h1>segsearch</h1>
     <p>This library is opened by a key.</p>
-    <input class="visually-hidden" type="text" name="username" autocomplete="username" value="segsearch" tabindex="-1" aria-hidden="true" readonly />
+    <input class="visually-hidden" type="text" name="username" autocomplete="username" value="segsearch"
+      tabindex="-1" aria-hidden="true" readonly />
     <label class="field">Key
-      <input ref=${input} type="password" name="key" autocomplete="current-password" required maxlength="1000" value=${key}
-        aria-invalid=${String(Boolean(said))} aria-describedby="key-said" onInput=${(/** @type {any} */ event) => setKey(event.target.value)} /></label>
+      <input ref=${input} type="password" name="key" autocomplete="current-password" required maxlength="1000"
+        value=${key} aria-invalid=${String(Boolean(said))} aria-describedby="key-said"
+        onInput=${(/** @type {any} */ event) => setKey(event.target.value)} /></label>
     <p id="key-said" class="bad" role="alert">${said}</p>
     <button type="submit" class="main" disabled=${busy}>${busy ? "One moment …" : "Use this key"}</button>
-    <p class="quiet">Who runs this server makes one with <code>segsearch keys create NAME</code>. It is forgotten when
-      the browser is closed.</p>
+    <p class="quiet">Who runs this server makes one with <code>segsearch keys create NAME</code>. It is
+      forgotten when the browser is closed.</p>
   </form></main>`;
 }
 
@@ -68,7 +71,8 @@ export function OwnKey({ session: { needs_key: needed, scope, key }, onSession }
     onSession();
   };
   if (!key) {
-    return html`<p>${needed ? `You may ${may}.` : `No key is needed here: whoever reaches this server may do ${MAY.admin}.`}</p>`;
+    return html`<p>${needed ? `You may ${may}.`
+      : `No key is needed here: whoever reaches this server may do ${MAY.admin}.`}</p>`;
   }
   return html`<p>You use the key <b>${key}</b>, which may ${scope === "admin" ? "do " : ""}${may}.</p>
     <p><button type="button" onClick=${forget}>Forget the key</button></p>`;
@@ -82,11 +86,15 @@ function Revoke({ name, act }) {
     const timer = setTimeout(() => setSure(false), SURE_MS);
     return () => clearTimeout(timer);
   }, [sure]);
-  return html`<button type="button" class=${sure ? "revoke sure" : "revoke"} aria-label=${sure ? `Really revoke ${name}` : `Revoke ${name}`}
-    onBlur=${() => setSure(false)} onClick=${() => (sure ? act() : setSure(true))}>${sure ? "Really revoke" : "Revoke"}</button>`;
+  const text = sure ? "Really revoke" : "Revoke";
+  return html`<button type="button" class=${sure ? "revoke sure" : "revoke"} aria-label=${`${text} ${name}`}
+    onBlur=${() => setSure(false)} onClick=${() => (sure ? act() : setSure(true))}>${text}</button>`;
 }
 
-/** A key that was just made: its text is shown this once. @param {{made: {name: string, key: string}, close: () => void}} props */
+/**
+ * A key that was just made: its text is shown this once.
+ * @param {{made: {name: string, key: string}, close: () => void}} props
+ */
 function Made({ made, close }) {
   const text = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [copied, setCopied] = useState(false);
@@ -94,13 +102,15 @@ function Made({ made, close }) {
   const copy = async () => {
     text.current?.select();
     // Browsers give the clipboard to pages by https alone; the old way works by http.
-    const done = navigator.clipboard ? await navigator.clipboard.writeText(made.key).then(() => true, () => false) : false;
+    const done = await navigator.clipboard?.writeText(made.key).then(() => true, () => false);
     if (done || document.execCommand("copy")) setCopied(true);
     else notify("Copy it by hand: it is selected.", { bad: true });
   };
   return html`<div class="made" role="group" aria-label=${`The key ${made.name}`}>
     <p><b>${made.name}</b> was made. Copy the key now: it is not shown again.</p>
-    <div class="inline"><label class="field">The key<input ref=${text} class="secret" readonly value=${made.key} spellcheck=${false} autocomplete="off" /></label>
+    <div class="inline">
+      <label class="field">The key<input ref=${text} class="secret" readonly value=${made.key}
+        spellcheck=${false} autocomplete="off" /></label>
       <button type="button" class="main" onClick=${copy}>${copied ? "Copied" : "Copy"}</button>
       <button type="button" onClick=${close}>I have it</button></div>
   </div>`;
@@ -113,7 +123,8 @@ export function Keys({ session, onSession }) {
   const [scope, setScope] = useState(/** @type {Scope} */ ("read"));
   const [made, setMade] = useState(/** @type {{name: string, key: string} | null} */ (null));
   const [problem, setProblem] = useState("");
-  const load = () => call("v1/keys").then((answer) => setKeys(answer.keys), (wrong) => setProblem(sentence(wrong)));
+  const load = () => call("v1/keys")
+    .then((answer) => setKeys(answer.keys), (wrong) => setProblem(sentence(wrong)));
   useEffect(() => void load(), []);
   const act = async (/** @type {() => Promise<void>} */ what) => {
     setProblem("");
@@ -137,22 +148,27 @@ export function Keys({ session, onSession }) {
     if (key.name === session.key) onSession();
   });
   const working = keys.filter((key) => !key.revoked_at), revoked = keys.filter((key) => key.revoked_at);
+  const may = (/** @type {Key} */ { scope: one }) => `may ${one === "admin" ? "do " : ""}${MAY[one]}`;
+  const none = session.needs_key ? "." : "; they are asked for once the server is open to other machines.";
   return html`
     ${working.length ? html`<ul class="plain rows keys">${working.map((key) => html`<li key=${key.id}>
-      <p><b>${key.name}</b>${key.name === session.key ? " (this one)" : ""} <span class="quiet">may ${key.scope === "admin" ? "do " : ""}${
-        MAY[key.scope]} · made ${moment(key.created_at)}</span></p>
+      <p><b>${key.name}</b>${key.name === session.key ? " (this one)" : ""} <span class="quiet">${
+        may(key)} · made ${moment(key.created_at)}</span></p>
       <${Revoke} name=${key.name} act=${() => revoke(key)} /></li>`)}</ul>`
-      : html`<p class="quiet">No key was made yet${session.needs_key ? "" : "; they are asked for once the server is started with --need-key"}.</p>`}
+      : html`<p class="quiet">No key was made yet${none}</p>`}
     ${made ? html`<${Made} key=${made.key} made=${made} close=${() => setMade(null)} />` : null}
     <form class="inline" onSubmit=${make}>
-      <label class="field">A new key for<input value=${name} required maxlength="64" placeholder="laptop" autocomplete="off"
-        onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
-      <label class="field">May<select value=${scope} onChange=${(/** @type {any} */ event) => setScope(event.target.value)}>
-        ${/** @type {Scope[]} */ (["read", "write", "admin"]).map((one) => html`<option key=${one} value=${one} selected=${one === scope}>${
-          one === "admin" ? "do everything, keys too" : MAY[one]}</option>`)}</select></label>
+      <label class="field">A new key for
+        <input value=${name} required maxlength="64" placeholder="laptop" autocomplete="off"
+          onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
+      <label class="field">May
+        <select value=${scope} onChange=${(/** @type {any} */ event) => setScope(event.target.value)}>
+          ${SCOPES.map((one) => html`<option key=${one} value=${one} selected=${one === scope}>${
+            one === "admin" ? "do everything, keys too" : MAY[one]}</option>`)}</select></label>
       <button type="submit">Make it</button>
     </form>
     ${problem ? html`<p class="bad" role="alert">${problem}</p>` : null}
-    ${revoked.length ? html`<details><summary>Revoked</summary><ul class="plain">${revoked.map((key) => html`<li class="quiet" key=${key.id}>${
-      key.name}, revoked ${moment(key.revoked_at)}</li>`)}</ul></details>` : null}`;
+    ${revoked.length ? html`<details><summary>Revoked</summary><ul class="plain">${revoked.map((key) => html`
+      <li class="quiet" key=${key.id}>${key.name}, revoked ${moment(key.revoked_at)}</li>`)}</ul></details>`
+      : null}`;
 }

@@ -1,21 +1,29 @@
 // The last runs that filled the library, what they skipped and why, and the pictures that failed.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { call, sentence, thumbnail } from "./api.js";
-import { retry } from "./jobs.js";
+import { call, post, sentence, thumbnail } from "./api.js";
+import { later } from "./deferred.js";
+import { LAST_RUNS, refresh, retry } from "./jobs.js";
 import { count, day, nameOf } from "./sayings.js";
-import { plainClick } from "./ui.js";
+import { notify, plainClick } from "./ui.js";
 import { link, openPicture, query } from "./store.js";
 
+/** @import {Job} from "./types.d.ts" */
 /**
- * @typedef {import("./jobs.js").Job} Job
  * @typedef {{path: string, name: string, reason: string, image_id: number | null}} Skipped
  * @typedef {{image_id: number, paths: string[], state: string, reason: string | null}} Failed
  */
 
-const PAGE = 50;
+const PAGE = 50, MOST_FAILED = 1000, MOST_PATHS = 3;
+const UNSAID = /** @type {Record<string, string>} */ ({
+  quarantined: "It crashed the models twice, and was set aside.",
+});
 const KINDS = /** @type {Record<string, string>} */ ({
   index: "By hand", worker: "In the background", watch: "Watched folders",
+});
+const REPORTS = /** @type {Record<string, string>} */ ({
+  gone: "Its report is gone: only those of the last runs are kept.",
+  unfinished: "The report has no end: there may be more.",
 });
 const ENDS = /** @type {Record<string, string>} */ ({
   running: "under way", done: "done", stopped: "stopped", failed: "failed", lost: "killed",
@@ -49,33 +57,38 @@ function SkippedList({ job }) {
       const answer = await call(`v1/jobs/${job.id}/skipped?after=${next}&limit=${PAGE}`);
       setRows((before) => [...before, ...answer.skipped]);
       setNext(answer.next_after);
-      setSaid({ gone: "Its report is gone: only those of the last runs are kept.", unfinished: "The report has no end: there may be more." }[
-        /** @type {string} */ (answer.report)] ?? "");
+      setSaid(REPORTS[answer.report] ?? "");
     } catch (problem) {
       setSaid(sentence(problem));
     }
   };
   useEffect(() => void more(), []);
   return html`<ul class="plain reasons">
-      ${rows.map(({ path, name, reason }, i) => html`<li key=${i}><b title=${path}>${name}</b> ${reason}</li>`)}</ul>
+      ${rows.map(({ path, name, reason }, i) => html`
+        <li key=${i}><b title=${path}>${name}</b> ${reason}</li>`)}</ul>
     ${said ? html`<p class="quiet">${said}</p>` : null}
-    ${next !== null && rows.length ? html`<p><button type="button" onClick=${more}>Show more</button></p>` : null}`;
+    ${next !== null && rows.length ? html`
+      <p><button type="button" onClick=${more}>Show more</button></p>` : null}`;
 }
 
 /** @param {{job: Job}} props */
 function Run({ job }) {
   const [open, setOpen] = useState(false);
   const { kind, state, started_at: from, finished_at: to, done, segments, skipped, error, paths } = job;
-  const took = lasted(from, to);
-  const what = [done ? count(done, "picture") : "no new pictures", segments ? count(segments, "region") : "", took].filter(Boolean).join(", ");
+  const what = [done ? count(done, "picture") : "no new pictures", segments ? count(segments, "region") : "",
+    lasted(from, to)].filter(Boolean).join(", ");
+  const others = paths.length - MOST_PATHS;
+  const where = `${paths.slice(0, MOST_PATHS).join(", ")}${others > 0 ? ` and ${others} more` : ""}`;
   const bad = state === "failed" || state === "lost";
   return html`<li class="run">
-    <p><b>${moment(from)}</b> · ${KINDS[kind] ?? kind} · <span class=${bad ? "bad" : ""}>${ENDS[state]}</span> · ${what}</p>
-    ${paths.length ? html`<p class="quiet path">${paths.slice(0, 3).join(", ")}${paths.length > 3 ? ` and ${paths.length - 3} more` : ""}</p>` : null}
+    <p><b>${moment(from)}</b> · ${KINDS[kind] ?? kind} · <span class=${bad ? "bad" : ""}>${ENDS[state]}</span>
+      ${` · ${what}`}</p>
+    ${paths.length ? html`<p class="quiet path">${where}</p>` : null}
     ${error ? html`<p class="bad">${error}</p>` : null}
-    ${state === "lost" ? html`<p class="quiet">Its process ended without a word. Start it again: it goes on where it was.</p>` : null}
-    ${skipped ? html`<p><button type="button" class="link" aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>${
-      `${count(skipped, "file")} skipped`}</button></p>` : null}
+    ${state === "lost" ? html`<p class="quiet">Its process ended without a word. Start it again: it goes on
+      where it was.</p>` : null}
+    ${skipped ? html`<p><button type="button" class="link" aria-expanded=${String(open)}
+      onClick=${() => setOpen(!open)}>${`${count(skipped, "file")} skipped`}</button></p>` : null}
     ${open ? html`<${SkippedList} job=${job} />` : null}
   </li>`;
 }
@@ -100,14 +113,16 @@ export function Runs({ last }) {
   if (!jobs.length) return html`<p class="quiet">Nothing has been indexed yet.</p>`;
   return html`<ul class="plain rows">${jobs.map((job) => html`<${Run} key=${job.id} job=${job} />`)}</ul>
     ${problem ? html`<p class="bad" role="alert">${problem}</p>` : null}
-    ${end || jobs.length < 20 ? null : html`<p><button type="button" onClick=${more}>Older ones</button></p>`}`;
+    ${end || jobs.length < LAST_RUNS ? null : html`
+      <p><button type="button" onClick=${more}>Older ones</button></p>`}`;
 }
 
 /** A picture's face, where it can be drawn. @param {{image: number}} props */
 function Face({ image }) {
   const [broken, setBroken] = useState(false);
   return html`<span class="face">${broken ? html`<span aria-hidden="true">?</span>`
-    : html`<img alt="" loading="lazy" src=${thumbnail(image, 160)} onError=${() => setBroken(true)} />`}</span>`;
+    : html`<img alt="" loading="lazy" src=${thumbnail(image, 160)} onError=${() => setBroken(true)} />`}
+  </span>`;
 }
 
 /**
@@ -118,11 +133,12 @@ export function FailedPictures({ failed, quarantined, mayWrite }) {
   const [rows, setRows] = useState(/** @type {Failed[]} */ ([]));
   const [problem, setProblem] = useState("");
   const [most, setMost] = useState(PAGE);
+  const [left, setLeft] = useState(/** @type {number[]} */ ([])); // removed, as long as that can be undone
   const all = failed + quarantined;
   useEffect(() => {
     let here = true;
-    const page = (/** @type {string} */ state, /** @type {number} */ many) =>
-      (many ? call(`v1/images?state=${state}&limit=${most}`).then(({ images }) => images) : Promise.resolve([]));
+    const page = async (/** @type {string} */ state, /** @type {number} */ many) => (
+      many ? (await call(`v1/images?state=${state}&limit=${most}`)).images : []);
     Promise.all([page("failed", failed), page("quarantined", quarantined)]).then(([some, others]) => {
       if (here) setRows([...some, ...others].slice(0, most));
     }, (wrong) => here && setProblem(sentence(wrong)));
@@ -132,18 +148,45 @@ export function FailedPictures({ failed, quarantined, mayWrite }) {
     setRows(rows.filter((row) => row.image_id !== image));
     void retry([image]);
   };
-  return html`<ul class="plain rows">${rows.map(({ image_id: id, paths, state, reason }) => html`<li class="failed" key=${id}>
+  const remove = (/** @type {number} */ image, /** @type {string} */ name) => {
+    const show = (/** @type {boolean} */ seen) => setLeft((before) => (
+      seen ? before.filter((one) => one !== image) : [...before, image]));
+    show(false);
+    later(`${name} was removed from the library.`, {
+      undo: () => show(true),
+      async done(options) {
+        try {
+          await post("v1/images/remove", { image_ids: [image] }, options);
+        } catch (wrong) {
+          show(true);
+          notify(`Not removed. ${sentence(wrong)}`, { bad: true });
+        }
+        void refresh();
+      },
+    });
+  };
+  const open = (/** @type {number} */ image) => (/** @type {MouseEvent} */ event) => {
+    if (!plainClick(event)) return;
+    event.preventDefault();
+    openPicture(image);
+  };
+  const row = (/** @type {Failed} */ { image_id: id, paths: [path], state, reason }) => html`
+    <li class="failed" key=${id}>
       <${Face} image=${id} />
       <div>
-        <p><a href=${link({ ...query(), image: id, segment: 0 })} title=${paths[0]} onClick=${(/** @type {MouseEvent} */ event) => {
-          if (!plainClick(event)) return;
-          event.preventDefault();
-          openPicture(id);
-        }}>${nameOf(paths[0])}</a></p>
-        <p class="quiet">${reason ?? (state === "quarantined" ? "It crashed the models twice, and was set aside." : "No reason was kept.")}</p>
+        <p><a href=${link({ ...query(), image: id, segment: 0 })} title=${path} onClick=${open(id)}>${
+          nameOf(path)}</a></p>
+        <p class="quiet">${reason ?? UNSAID[state] ?? "No reason was kept."}</p>
       </div>
-      ${mayWrite ? html`<button type="button" aria-label=${`Try ${nameOf(paths[0])} again`} onClick=${() => again(id)}>Try again</button>` : null}
-    </li>`)}</ul>
+      ${mayWrite ? html`<div class="buttons">
+        <button type="button" aria-label=${`Try ${nameOf(path)} again`}
+          onClick=${() => again(id)}>Try again</button>
+        <button type="button" aria-label=${`Remove ${nameOf(path)}`}
+          onClick=${() => remove(id, nameOf(path))}>Remove</button></div>` : null}
+    </li>`;
+  const more = () => setMost(Math.min(MOST_FAILED, most + 100));
+  return html`<ul class="plain rows">${rows.filter(({ image_id: id }) => !left.includes(id)).map(row)}</ul>
     ${problem ? html`<p class="bad" role="alert">${problem}</p>` : null}
-    ${all > rows.length && rows.length >= most ? html`<p><button type="button" onClick=${() => setMost(Math.min(1000, most + 100))}>Show more</button></p>` : null}`;
+    ${all > rows.length && rows.length >= most && most < MOST_FAILED ? html`
+      <p><button type="button" onClick=${more}>Show more</button></p>` : null}`;
 }

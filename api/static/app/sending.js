@@ -64,7 +64,7 @@ function set(changes) {
 
 /** Whether files are on their way. */
 export const isSending = () => running || state.looking > 0;
-const isPicture = (/** @type {string} */ name) => KNOWN.has(name.slice(name.lastIndexOf(".") + 1).toLowerCase());
+const isPicture = (/** @type {string} */ name) => KNOWN.has(/\.([^.]+)$/.exec(name)?.[1].toLowerCase() ?? "");
 const isHidden = (/** @type {string} */ name) => name.startsWith(".");
 
 /** Whether a file of a folder is taken. @param {string} path with the folders it lies in */
@@ -73,7 +73,11 @@ export const isTaken = (path) => {
   return isPicture(names[names.length - 1]) && !names.some(isHidden);
 };
 
-/** Hand files over. @param {File[]} files @param {string} [into] a collection, which is made where it is missing */
+/**
+ * Hand files over.
+ * @param {File[]} files
+ * @param {string} [into] a collection, which is made where it is missing
+ */
 export async function send(files, into = "") {
   if (!files.length) return;
   set({
@@ -128,6 +132,9 @@ function taken(form, created, images, refused) {
   });
 }
 
+/** Whether a file can be read still. @param {File} file */
+const canRead = (file) => file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+
 /** Mend what kept a form from being sent: files that can no longer be read, a collection that is not
  * there. Whether it may be tried again. @param {Waiting[]} form @param {unknown} problem */
 async function without(form, problem) {
@@ -137,7 +144,7 @@ async function without(form, problem) {
     return post("v1/collections", { name: into }).then(() => true, () => false);
   }
   if (problem.code) return false;
-  const readable = await Promise.all(form.map(({ file }) => file.slice(0, 1).arrayBuffer().then(() => true, () => false)));
+  const readable = await Promise.all(form.map(({ file }) => canRead(file)));
   if (readable.every(Boolean)) return false; // it is the server that is away
   const lost = form.filter((_, i) => !readable[i]);
   set({ waiting: [...lost, ...state.waiting.filter((one) => !lost.includes(one))] });
@@ -158,9 +165,10 @@ function end() {
 export function outcome({ added, known, into }) {
   const before = known === 1 ? "1 was there already" : `${known.toLocaleString("en")} were there already`;
   if (!added && !known) return "No picture was added.";
-  if (!added) return known === 1 ? "The picture was there already." : `All ${known.toLocaleString("en")} pictures were there already.`;
-  const where = into ? ` to “${into}”` : "";
-  return `${count(added, "picture")} ${added === 1 ? "was" : "were"} added${where}${known ? `; ${before}` : ""}.`;
+  if (!added && known === 1) return "The picture was there already.";
+  if (!added) return `All ${known.toLocaleString("en")} pictures were there already.`;
+  const were = added === 1 ? "was" : "were", where = into ? ` to “${into}”` : "";
+  return `${count(added, "picture")} ${were} added${where}${known ? `; ${before}` : ""}.`;
 }
 
 /** Send what could not be sent. */
@@ -181,7 +189,8 @@ export const dismiss = () => { if (!isSending() && !state.waiting.length) set(no
 /** Files of a folder that was chosen. @param {File[]} files @param {string} [into] */
 export function sendFolder(files, into = "") {
   const pathOf = (/** @type {File} */ file) => file.webkitRelativePath || file.name;
-  const found = files.filter((file) => isTaken(pathOf(file))).sort((a, b) => byName.compare(pathOf(a), pathOf(b)));
+  const found = files.filter((file) => isTaken(pathOf(file)))
+    .sort((a, b) => byName.compare(pathOf(a), pathOf(b)));
   set({ passed: state.passed + files.length - found.length });
   if (!files.length) notify("The folder is empty.", { bad: true });
   return send(found, into);
@@ -201,7 +210,11 @@ async function entriesOf(reader) {
 /** @param {FileSystemFileEntry} entry @returns {Promise<File>} */
 const fileOf = (entry) => new Promise((resolve, reject) => { entry.file(resolve, reject); });
 
-/** Look through a folder and what lies in it, and send each folder's pictures in order. @param {FileSystemDirectoryEntry} folder @param {string} into */
+/**
+ * Look through a folder and what lies in it, and send each folder's pictures in order.
+ * @param {FileSystemDirectoryEntry} folder
+ * @param {string} into
+ */
 async function walk(folder, into) {
   /** @type {File[]} */
   const files = [];
@@ -229,7 +242,11 @@ async function walk(folder, into) {
   for (const one of folders) await walk(one, into);
 }
 
-/** Add what was dropped: files as they are, folders with all that is in them. @param {DataTransfer} data @param {string} [into] */
+/**
+ * Add what was dropped: files as they are, folders with all that is in them.
+ * @param {DataTransfer} data
+ * @param {string} [into]
+ */
 export async function sendDropped(data, into = "") {
   // The items are there only as long as the event lasts.
   const dropped = [...data.items].filter(({ kind }) => kind === "file")
