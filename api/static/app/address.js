@@ -61,24 +61,54 @@
 export const SHELVES = ["time", "albums", "tags", "collections", "things", "duplicates"];
 export const ORDERS = ["newest", "oldest", "added", "name"];
 export const LINKS = [
-  "left of", "right of", "above", "below", "inside", "contains", "overlapping", "near",
-  "larger than", "smaller than",
+  "left of",
+  "right of",
+  "above",
+  "below",
+  "inside",
+  "contains",
+  "overlapping",
+  "near",
+  "larger than",
+  "smaller than",
 ];
 export const PLACES = [
-  "top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right",
+  "top left",
+  "top",
+  "top right",
+  "left",
+  "center",
+  "right",
+  "bottom left",
+  "bottom",
+  "bottom right",
 ];
 
 /** @returns {Query} a query that asks for nothing: the library by time */
 export const empty = () => ({
-  words: "", terms: [], like: [], unlike: [], filters: {}, things: [], relations: [],
-  by: "picture", prefer: "thing", all: false, copies: false, view: "grid", shelf: "time",
-  order: "newest", image: 0, segment: 0, at: 0,
+  words: "",
+  terms: [],
+  like: [],
+  unlike: [],
+  filters: {},
+  things: [],
+  relations: [],
+  by: "picture",
+  prefer: "thing",
+  all: false,
+  copies: false,
+  view: "grid",
+  shelf: "time",
+  order: "newest",
+  image: 0,
+  segment: 0,
+  at: 0,
 });
 
 const number = (/** @type {string} */ text) => (/^-?\d+(\.\d+)?$/.test(text) ? Number(text) : NaN);
 const id = (/** @type {string} */ text) => (/^[1-9]\d{0,14}$/.test(text) ? Number(text) : NaN);
 const day = (/** @type {string} */ text) =>
-  (/^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) ? text : null);
+  /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) ? text : null;
 const numbers = (/** @type {string} */ text, /** @type {number} */ count) => {
   const values = text.split("~").map(number);
   return values.length === count && !values.some(Number.isNaN) ? values : null;
@@ -86,13 +116,30 @@ const numbers = (/** @type {string} */ text, /** @type {number} */ count) => {
 
 // Of each filter: its name in the address, how it is read and written, and what is expected.
 const LISTS = /** @type {const} */ ([
-  ["album", "albums"], ["tag", "tags"], ["notag", "no_tags"], ["collection", "collections"],
-  ["camera", "cameras"], ["path", "paths"], ["place", "places"],
+  ["album", "albums"],
+  ["tag", "tags"],
+  ["notag", "no_tags"],
+  ["collection", "collections"],
+  ["camera", "cameras"],
+  ["path", "paths"],
+  ["place", "places"],
 ]);
-const DAYS = /** @type {const} */ ([["after", "taken_after"], ["before", "taken_before"]]);
-const SHARES = /** @type {const} */ ([["minarea", "min_area"], ["maxarea", "max_area"]]);
-const SIDES = /** @type {const} */ ([["minwidth", "min_width"], ["minheight", "min_height"]]);
-const QUADS = /** @type {const} */ ([["near", "near", 3], ["within", "box", 4]]);
+const DAYS = /** @type {const} */ ([
+  ["after", "taken_after"],
+  ["before", "taken_before"],
+]);
+const SHARES = /** @type {const} */ ([
+  ["minarea", "min_area"],
+  ["maxarea", "max_area"],
+]);
+const SIDES = /** @type {const} */ ([
+  ["minwidth", "min_width"],
+  ["minheight", "min_height"],
+]);
+const QUADS = /** @type {const} */ ([
+  ["near", "near", 3],
+  ["within", "box", 4],
+]);
 
 /**
  * A term from its text: `segment-12`, `image-3*0.5`, `picture-ab12`, or a cut
@@ -142,7 +189,8 @@ function readRelation(text) {
 const readCorners = (/** @type {string} */ text) => {
   const corners = text.split("_").map((corner) => numbers(corner, 2));
   return corners.length > 2 && corners.length <= 200 && corners.every(Boolean)
-    ? /** @type {number[][]} */ (corners) : null;
+    ? /** @type {number[][]} */ (corners)
+    : null;
 };
 
 /**
@@ -151,27 +199,37 @@ const readCorners = (/** @type {string} */ text) => {
  * @returns {{query: Query, odd: string[]}}
  */
 export function parse(search) {
-  const given = new URLSearchParams(search), query = empty();
+  const given = new URLSearchParams(search),
+    query = empty();
   /** @type {string[]} */
   const odd = [];
   const { filters } = query;
   /** @template T @param {string} name @param {(text: string) => T | null | undefined} read
    * @param {string} expected @returns {T[]} */
-  const all = (name, read, expected) => given.getAll(name).flatMap((text) => {
-    const value = read(text);
-    if (value !== null && value !== undefined && !Number.isNaN(value)) return [value];
-    odd.push(`The address says “${name}=${text.slice(0, 40)}”, expected ${expected}.`);
-    return [];
-  });
-  const ids = (/** @type {string} */ name) => given.getAll(name).flatMap((text) => text.split("-")).flatMap((text) => {
-    const value = id(text);
-    if (!Number.isNaN(value)) return [value];
-    odd.push(`The address says “${name}=${text.slice(0, 40)}”, expected the number of a region.`);
-    return [];
-  });
+  const all = (name, read, expected) =>
+    given.getAll(name).flatMap((text) => {
+      const value = read(text);
+      if (value !== null && value !== undefined && !Number.isNaN(value)) return [value];
+      odd.push(`The address says “${name}=${text.slice(0, 40)}”, expected ${expected}.`);
+      return [];
+    });
+  const ids = (/** @type {string} */ name) =>
+    given
+      .getAll(name)
+      .flatMap((text) => text.split("-"))
+      .flatMap((text) => {
+        const value = id(text);
+        if (!Number.isNaN(value)) return [value];
+        odd.push(`The address says “${name}=${text.slice(0, 40)}”, expected the number of a region.`);
+        return [];
+      });
   /** @template {string} T @param {string} name @param {readonly T[]} values @param {T} usual */
   const oneOf = (name, values, usual) =>
-    all(name, (text) => (values.includes(/** @type {T} */ (text)) ? /** @type {T} */ (text) : null), values.join(", "))[0] ?? usual;
+    all(
+      name,
+      (text) => (values.includes(/** @type {T} */ (text)) ? /** @type {T} */ (text) : null),
+      values.join(", "),
+    )[0] ?? usual;
 
   query.words = (given.get("q") ?? "").slice(0, 1000);
   query.terms = all("with", readTerm, "something to look like, such as segment-12");
@@ -185,7 +243,8 @@ export function parse(search) {
     const [value] = all(name, day, "a day such as 2024-07-14");
     if (value) filters[field] = value;
   }
-  const share = (/** @type {string} */ text) => (number(text) >= 0 && number(text) <= 1 ? number(text) : null);
+  const share = (/** @type {string} */ text) =>
+    number(text) >= 0 && number(text) <= 1 ? number(text) : null;
   for (const [name, field] of SHARES) {
     const [value] = all(name, share, "a share such as 0.05");
     if (value !== undefined) filters[field] = value;
@@ -204,8 +263,10 @@ export function parse(search) {
   if (area) filters.map_area = area;
   const [cluster] = all("cluster", (text) => (/^\d{1,5}$/.test(text) ? Number(text) : null), "a number");
   if (cluster !== undefined) filters.map_cluster = cluster;
-  query.things = given.getAll("thing").filter(Boolean).map((name) => (
-    name.startsWith("-") ? { name: name.slice(1), absent: true } : { name, absent: false }));
+  query.things = given
+    .getAll("thing")
+    .filter(Boolean)
+    .map((name) => (name.startsWith("-") ? { name: name.slice(1), absent: true } : { name, absent: false }));
   query.relations = all("where", readRelation, "such as dog~left of~frisbee");
   query.by = oneOf("by", /** @type {const} */ (["picture", "region"]), "picture");
   query.prefer = oneOf("prefer", /** @type {const} */ (["thing", "any", "whole", "part"]), "thing");
@@ -266,5 +327,11 @@ export const filtered = (query) => Object.keys(query.filters).length > 0;
 /** What decides the answers: two queries of the same question have the same list.
  * @param {Query} query */
 export const question = (query) =>
-  format({ ...query, image: 0, segment: 0, at: 0, view: "grid", ...(asks(query) ? { shelf: "time", order: "newest" } : {}) });
-
+  format({
+    ...query,
+    image: 0,
+    segment: 0,
+    at: 0,
+    view: "grid",
+    ...(asks(query) ? { shelf: "time", order: "newest" } : {}),
+  });

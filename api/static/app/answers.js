@@ -17,6 +17,8 @@ import { notify, Switch } from "./ui.js";
  * @typedef {import("./results.js").Region} Region
  */
 
+const REFRESH_PX = 400; // a list that is read further down stays as it is while the library changes
+
 /**
  * The list of a query, in a view that is drawn again as it grows. Until the first answer is there, the
  * list before stays, so that nothing flashes.
@@ -36,7 +38,8 @@ export function useResults(now) {
   useEffect(() => {
     const listener = () => again({});
     results.listeners.add(listener);
-    if (!results.items.length && !results.done && !results.loading) void results.more(now.at ? now.at + 40 : 0);
+    if (!results.items.length && !results.done && !results.loading)
+      void results.more(now.at ? now.at + 40 : 0);
     return () => void results.listeners.delete(listener);
   }, [results]);
   const ready = results.items.length > 0 || results.done || results.problem !== null;
@@ -44,33 +47,55 @@ export function useResults(now) {
   return ready || !before.current ? { results, waiting: false } : { results: before.current, waiting: true };
 }
 
-/** Look for what is like a region, or a picture as a whole. @param {Item} item @param {Region | null} region */
-export const findLike = (item, region) => go({
-  ...empty(), filters: query().filters, by: query().by,
-  terms: [region ? { kind: "segment", id: String(region.segment_id), weight: 1 } : { kind: "image", id: String(item.image), weight: 1 }],
-});
+/**
+ * Look for what is like a region, or a picture as a whole.
+ * @param {Item} item
+ * @param {Region | null} region
+ */
+export const findLike = (item, region) =>
+  go({
+    ...empty(),
+    filters: query().filters,
+    by: query().by,
+    terms: [
+      region
+        ? { kind: "segment", id: String(region.segment_id), weight: 1 }
+        : { kind: "image", id: String(item.image), weight: 1 },
+    ],
+  });
 
-/** Say that a region was right, or wrong; once more takes it back. @param {Region} region @param {boolean} right @param {Item} item */
+/**
+ * Say that a region was right, or wrong; once more takes it back.
+ * @param {Region} region
+ * @param {boolean} right
+ * @param {Item} item
+ */
 export function judge({ segment_id: id }, right, item) {
-  const now = query(), name = nameOf(item.path);
+  const now = query(),
+    name = nameOf(item.path);
   const was = { like: now.like, unlike: now.unlike };
-  const others = { like: now.like.filter((one) => one !== id), unlike: now.unlike.filter((one) => one !== id) };
+  const others = {
+    like: now.like.filter((one) => one !== id),
+    unlike: now.unlike.filter((one) => one !== id),
+  };
   const list = right ? "like" : "unlike";
   const taken = now[list].includes(id);
   change(taken ? others : { ...others, [list]: [...others[list], id] });
-  const said = taken ? `No longer counted: the region of ${name}.`
-    : right ? `Counted as right: the region of ${name}. What is like it comes first now.`
+  const said = taken
+    ? `No longer counted: the region of ${name}.`
+    : right
+      ? `Counted as right: the region of ${name}. What is like it comes first now.`
       : `Left out: the region of ${name}, and what is like it comes later.`;
   notify(said, { undo: () => change(was) });
 }
 
-const REFRESH_PX = 400; // a list that is read further down stays as it is while the library changes
 /** @type {{item: Item, results: Results} | null} */
 let lastChosen = null;
 
 /** @param {Results} results @param {number} shown */
 const actsOf = (results, shown) => ({
-  open: (/** @type {Item} */ item, /** @type {Region | null} */ region) => openPicture(item.image, region?.segment_id ?? 0),
+  open: (/** @type {Item} */ item, /** @type {Region | null} */ region) =>
+    openPicture(item.image, region?.segment_id ?? 0),
   like: findLike,
   judge,
   choose(/** @type {Item} */ item, /** @type {boolean} */ range) {
@@ -82,9 +107,13 @@ const actsOf = (results, shown) => ({
   },
   all: () => choose(results.items.slice(0, shown)),
   focus() {},
-  parts: (/** @type {Item} */ item) => change({
-    by: "region", prefer: "any", all: true, filters: { ...query().filters, image_ids: [item.image] },
-  }),
+  parts: (/** @type {Item} */ item) =>
+    change({
+      by: "region",
+      prefer: "any",
+      all: true,
+      filters: { ...query().filters, image_ids: [item.image] },
+    }),
   async copies(/** @type {Item} */ item) {
     try {
       const { near_duplicates: alike } = await call(`v1/images/${item.image}`);
@@ -103,7 +132,9 @@ function told(now, results, likely, waiting) {
   const noun = items[0].alone ? "region" : "picture";
   if (!asks(now)) return total === null ? "" : count(total, noun);
   const many = `${done || results.doubtfulFrom >= 0 ? "" : "More than "}${count(likely, noun)}`;
-  const left = gone ? ` · ${count(gone, "judged region")} ${gone === 1 ? "is" : "are"} gone, and left out` : "";
+  const left = gone
+    ? ` · ${count(gone, "judged region")} ${gone === 1 ? "is" : "are"} gone, and left out`
+    : "";
   return `${many}${seconds === null ? "" : ` · ${time(seconds)}`}${left}`;
 }
 
@@ -112,13 +143,16 @@ function Nothing({ now, results }) {
   const filtering = Object.keys(now.filters).length > 0;
   const canShow = asks(now) && !now.all && results.relevance !== null;
   return html`<div class="nothing">
-    <p>${canShow ? `Nothing matches${now.words ? ` “${now.words}”` : ""} well.` : results.message ?? (filtering ? "No picture passes the filters." : "Nothing found.")}</p>
+    <p>${canShow ? `Nothing matches${now.words ? ` “${now.words}”` : ""} well.` : (results.message ?? (filtering ? "No picture passes the filters." : "Nothing found."))}</p>
     ${canShow ? html`<p><button type="button" id="anyway" onClick=${() => change({ all: true })}>Show the nearest</button></p>` : null}
     ${filtering ? html`<p><button type="button" class="link" onClick=${() => change({ filters: {} })}>Search without the filters</button></p>` : null}
   </div>`;
 }
 
-/** A grid over one list, with its message, problem and end. @param {{now: Query, above?: any, empty?: any}} props */
+/**
+ * A grid over one list, with its message, problem and end.
+ * @param {{now: Query, above?: any, empty?: any}} props
+ */
 export function Answers({ now, above = null, empty: nothing = null }) {
   const { results, waiting } = useResults(now);
   useChosen();
@@ -132,15 +166,30 @@ export function Answers({ now, above = null, empty: nothing = null }) {
       <p id="message" role="status" class=${problem ? "bad" : ""}>${problem ? problem.message : told(now, results, shown, waiting)}</p>
       ${problem ? html`<button type="button" onClick=${() => results.more()}>Try again</button>` : null}
       ${above}
-      ${asked && !now.things.length ? html`<${Switch} label="Grouped by" value=${now.by} options=${[["picture", "Pictures"], ["region", "Regions"]]}
-        onChange=${(/** @type {any} */ by) => change({ by })} />` : null}
+      ${
+        asked && !now.things.length
+          ? html`<${Switch} label="Grouped by" value=${now.by} options=${[
+              ["picture", "Pictures"],
+              ["region", "Regions"],
+            ]}
+        onChange=${(/** @type {any} */ by) => change({ by })} />`
+          : null
+      }
     </div>
     <${Grid} results=${results} shown=${shown} at=${now.at} act=${actsOf(results, shown)} isChosen=${isChosen}
       choosing=${anyChosen()} right=${right} waiting=${waiting} still=${now.image > 0} />
-    ${folded && shown ? html`<div class="doubt"><span>probably not</span>
-      <button type="button" id="anyway" onClick=${() => go({ ...query(), all: true })}>Show the nearest</button></div>` : null}
-    ${!items.length && !loading && !problem && (done || folded) ? nothing ?? html`<${Nothing} now=${now} results=${results} />`
-      : folded && !shown ? html`<${Nothing} now=${now} results=${results} />` : null}
+    ${
+      folded && shown
+        ? html`<div class="doubt"><span>probably not</span>
+      <button type="button" id="anyway" onClick=${() => go({ ...query(), all: true })}>Show the nearest</button></div>`
+        : null
+    }
+    ${
+      !items.length && !loading && !problem && (done || folded)
+        ? (nothing ?? html`<${Nothing} now=${now} results=${results} />`)
+        : folded && !shown
+          ? html`<${Nothing} now=${now} results=${results} />`
+          : null
+    }
     ${loading && items.length ? html`<p class="loading" role="presentation">…</p>` : null}`;
 }
-

@@ -3,7 +3,8 @@
 
 const TRIES = 4; // of a request that the server is too busy for
 const LONGEST_PAUSE_S = 20;
-const FORM_FILES = 200, FORM_BYTES = 50_000_000; // sent at once; the server's limit is for a whole form
+const FORM_FILES = 200,
+  FORM_BYTES = 50_000_000; // sent at once; the server's limit is for a whole form
 // Refusals that are about a picture, not about the server or the caller.
 const OF_A_PICTURE = new Set(["picture_error", "picture_too_large_error", "body_too_large"]);
 
@@ -22,13 +23,16 @@ export class Refusal extends Error {
 /** Hears that a key is missing, or works no longer. @type {() => void} */
 let lockedOut = () => {};
 /** @param {() => void} listener */
-export const onLockedOut = (listener) => { lockedOut = listener; };
+export const onLockedOut = (listener) => {
+  lockedOut = listener;
+};
 
 /** @param {number} ms @param {AbortSignal | null | undefined} signal */
-const pause = (ms, signal) => new Promise((resolve, reject) => {
-  setTimeout(() => resolve(undefined), ms);
-  signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-});
+const pause = (ms, signal) =>
+  new Promise((resolve, reject) => {
+    setTimeout(() => resolve(undefined), ms);
+    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 
 /** Whether a request was given up, which nobody needs to hear of. @param {unknown} problem */
 export const isAbort = (problem) => problem instanceof DOMException && problem.name === "AbortError";
@@ -59,7 +63,11 @@ export async function request(path, options = {}) {
     }
     const document = await answer.json().catch(() => ({}));
     if (answer.status === 401) lockedOut();
-    throw new Refusal(document.detail || `The server answered ${answer.status}.`, document.code, answer.status);
+    throw new Refusal(
+      document.detail || `The server answered ${answer.status}.`,
+      document.code,
+      answer.status,
+    );
   }
 }
 
@@ -86,9 +94,13 @@ export async function call(path, options = {}) {
  * @param {unknown} body
  * @param {RequestInit} [options]
  */
-export const post = (path, body, options = {}) => call(path, {
-  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), ...options,
-});
+export const post = (path, body, options = {}) =>
+  call(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    ...options,
+  });
 
 /**
  * Keep a picture on the server to search by: its id stands in addresses.
@@ -103,13 +115,20 @@ export async function keepPicture(file, signal) {
     return await call("v1/pictures", { method: "POST", body: form, signal });
   } catch (problem) {
     if (isAbort(problem) || (problem instanceof Refusal && problem.code)) throw problem;
-    const start = await file.slice(0, 1).arrayBuffer().catch(() => null);
-    if (!start?.byteLength) throw new Refusal(`${file.name} cannot be read, or has changed since: choose it again.`);
+    const start = await file
+      .slice(0, 1)
+      .arrayBuffer()
+      .catch(() => null);
+    if (!start?.byteLength)
+      throw new Refusal(`${file.name} cannot be read, or has changed since: choose it again.`);
     throw problem;
   }
 }
 
-/** Files in as many forms as they need; a file that is larger than a form goes alone. @param {File[]} files */
+/**
+ * Files in as many forms as they need; a file that is larger than a form goes alone.
+ * @param {File[]} files
+ */
 function forms(files) {
   /** @type {File[][]} */
   const made = [];
@@ -165,7 +184,9 @@ export async function upload(files, { collection, signal, heard = () => {} } = {
 // keeps it; without one another library at the same address would show this one's pictures.
 let mark = "";
 /** @param {string | null} library the mark that the session gave */
-export const setLibrary = (library) => { mark = library ? `library=${encodeURIComponent(library)}` : ""; };
+export const setLibrary = (library) => {
+  mark = library ? `library=${encodeURIComponent(library)}` : "";
+};
 
 /** A picture's address with the library's mark. @param {string} path */
 export const marked = (path) => (mark ? `${path}${path.includes("?") ? "&" : "?"}${mark}` : path);
@@ -176,16 +197,26 @@ const SIDES = [160, 320, 480, 640, 960, 1280, 2048];
 export const thumbnail = (image, side) =>
   marked(`v1/images/${image}/thumbnail?side=${SIDES.find((one) => one >= side) ?? SIDES[SIDES.length - 1]}`);
 
-/** The choices of a picture's sizes for `srcset`. @param {number} image @param {number} width @param {number} height */
+/**
+ * The choices of a picture's sizes for `srcset`.
+ * @param {number} image
+ * @param {number} width
+ * @param {number} height
+ */
 export function srcset(image, width, height) {
   const longer = Math.max(width, height) || 1;
-  return SIDES.slice(0, -1).filter((side) => side === SIDES[0] || side < 2 * longer)
-    .map((side) => `${thumbnail(image, side)} ${Math.max(1, Math.round((Math.min(side, longer) * (width || 1)) / longer))}w`)
+  return SIDES.slice(0, -1)
+    .filter((side) => side === SIDES[0] || side < 2 * longer)
+    .map(
+      (side) =>
+        `${thumbnail(image, side)} ${Math.max(1, Math.round((Math.min(side, longer) * (width || 1)) / longer))}w`,
+    )
     .join(", ");
 }
 
 /** A region alone. @param {number} segment @param {number} [side] at most so many pixels */
-export const cutout = (segment, side) => marked(`v1/segments/${segment}/cutout.png${side ? `?side=${side}` : ""}`);
+export const cutout = (segment, side) =>
+  marked(`v1/segments/${segment}/cutout.png${side ? `?side=${side}` : ""}`);
 
 /** The square around a region. @param {number | string} segment */
 export const crop = (segment) => marked(`v1/segments/${segment}/crop.png?margin=0.1`);
@@ -193,5 +224,9 @@ export const crop = (segment) => marked(`v1/segments/${segment}/crop.png?margin=
 /** A picture that was uploaded to search by. @param {string} picture */
 export const uploaded = (picture) => marked(`v1/pictures/${picture}/thumbnail?side=160`);
 
-/** A picture's own file where browsers show it, else its pixels. @param {number} image @param {boolean} shown */
+/**
+ * A picture's own file where browsers show it, else its pixels.
+ * @param {number} image
+ * @param {boolean} shown
+ */
 export const original = (image, shown) => marked(`v1/images/${image}/${shown ? "file" : "original"}`);

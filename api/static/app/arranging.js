@@ -15,7 +15,8 @@ import { Icon, IconButton, Menu, notify } from "./ui.js";
 
 /** @typedef {import("./results.js").Results} Results @typedef {import("./address.js").Filters} Filters */
 
-const MOST_IDS = 5000, MOST_FILTERED = 1000; // of one request: the server's limits
+const MOST_IDS = 5000,
+  MOST_FILTERED = 1000; // of one request: the server's limits
 const MOST_LIKE = 8; // things that are looked for at once
 const NAMES = 12; // that are offered in a menu
 
@@ -41,7 +42,8 @@ async function send(path, images, more = {}, options = {}) {
  */
 export function removeImages(images, results = null) {
   const gone = new Set(images);
-  const show = leave(gone, results), chooseAgain = drop(gone);
+  const show = leave(gone, results),
+    chooseAgain = drop(gone);
   later(`${count(gone.size, "picture")} removed from the library.`, {
     undo() {
       show();
@@ -100,10 +102,11 @@ export async function tag(images, name, add) {
     const hides = add ? without.some((one) => same(one, name)) : tags.length === 1 && same(tags[0], name);
     const show = hides ? listShown()?.without(concerned) : undefined;
     return notify(`${count(concerned.length, "picture")} ${add ? "tagged" : "no longer tagged"} ${name}.`, {
-      undo: () => void send("v1/images/tags", concerned, what(!add)).then(() => {
-        show?.();
-        forgetFacets();
-      }, complain),
+      undo: () =>
+        void send("v1/images/tags", concerned, what(!add)).then(() => {
+          show?.();
+          forgetFacets();
+        }, complain),
     });
   } catch (problem) {
     return complain(problem);
@@ -113,9 +116,10 @@ export async function tag(images, name, add) {
 const path = (/** @type {string} */ name) => `v1/collections/${encodeURIComponent(name)}`;
 
 /** A problem with the name of a collection, as a person can mend it. @param {unknown} problem */
-export const ofName = (problem) => (problem instanceof Refusal && problem.status === 422
-  ? new Refusal("Names have letters, digits, spaces and . , ( ) + & ' - _, and a letter or digit first.")
-  : problem);
+export const ofName = (problem) =>
+  problem instanceof Refusal && problem.status === 422
+    ? new Refusal("Names have letters, digits, spaces and . , ( ) + & ' - _, and a letter or digit first.")
+    : problem;
 
 /** Make a collection, unless there is one of this name; whether one was made. @param {string} name */
 export async function makeCollection(name) {
@@ -154,16 +158,18 @@ async function takeBack(images, name, made) {
 /** Take pictures out of a collection. @param {number[]} images @param {string} name */
 async function takeOut(images, name) {
   try {
-    const taken = [...await passing(images, { collections: [name] })];
+    const taken = [...(await passing(images, { collections: [name] }))];
     await send(`${path(name)}/images/remove`, images);
     forgetFacets();
-    const show = listShown()?.without(taken), chooseAgain = drop(new Set(taken));
+    const show = listShown()?.without(taken),
+      chooseAgain = drop(new Set(taken));
     notify(`${count(taken.length, "picture")} taken out of ${name}.`, {
-      undo: () => void send(`${path(name)}/images`, taken).then(() => {
-        show?.();
-        chooseAgain();
-        forgetFacets();
-      }, complain),
+      undo: () =>
+        void send(`${path(name)}/images`, taken).then(() => {
+          show?.();
+          chooseAgain();
+          forgetFacets();
+        }, complain),
     });
   } catch (problem) {
     complain(problem);
@@ -179,37 +185,56 @@ function NameForm({ noun, names, verb, onName, onTake }) {
   const [text, setText] = useState("");
   const name = text.trim();
   const offered = names.filter((one) => one.toLowerCase().includes(name.toLowerCase())).slice(0, NAMES);
-  return html`<form onSubmit=${sent(() => { if (name) onName(name); })}>
+  return html`<form onSubmit=${sent(() => {
+    if (name) onName(name);
+  })}>
     <label class="field">${noun}<input type="text" value=${text} maxlength="100" autocomplete="off"
       placeholder="An old one or a new one" onInput=${typed(setText)} /></label>
-    ${offered.length ? html`<ul class="plain names">${offered.map((one) => html`<li key=${one}>
-      <button type="button" class="chip" onClick=${() => onName(one)}>${one}</button></li>`)}</ul>` : null}
+    ${
+      offered.length
+        ? html`<ul class="plain names">${offered.map(
+            (one) => html`<li key=${one}>
+      <button type="button" class="chip" onClick=${() => onName(one)}>${one}</button></li>`,
+          )}</ul>`
+        : null
+    }
     <div class="buttons"><button type="submit" class="main" disabled=${!name}>${verb}</button>
-      ${onTake ? html`<button type="button" disabled=${!name}
-        onClick=${() => onTake(name)}>Take away</button>` : null}
+      ${
+        onTake
+          ? html`<button type="button" disabled=${!name}
+        onClick=${() => onTake(name)}>Take away</button>`
+          : null
+      }
     </div>
   </form>`;
 }
 
 /** The kinds of files to choose from. @param {{onChoose: (format: string) => void}} props */
 export const Formats = ({ onChoose }) => html`<ul class="plain formats">
-  ${FORMATS.map(([format, name, what]) => html`<li key=${format}>
+  ${FORMATS.map(
+    ([format, name, what]) => html`<li key=${format}>
     <button type="button" onClick=${() => onChoose(format)}>
       <b>${name}</b> <span class="quiet">${what}</span></button>
-  </li>`)}</ul>`;
+  </li>`,
+  )}</ul>`;
 
 /** What is selected, in words. @param {import("./selection.js").Chosen[]} chosen */
 function told(chosen) {
-  const regions = chosen.filter(({ segment }) => segment).length, pictures = chosen.length - regions;
+  const regions = chosen.filter(({ segment }) => segment).length,
+    pictures = chosen.length - regions;
   const parted = [pictures ? count(pictures, "picture") : "", regions ? count(regions, "region") : ""];
   return parted.filter(Boolean).join(", ");
 }
 
 /** @param {import("./selection.js").Chosen[]} chosen */
 function findTheirLike(chosen) {
-  const terms = chosen.slice(0, MOST_LIKE).map(({ image, segment }) => (
-    segment ? { kind: /** @type {const} */ ("segment"), id: String(segment), weight: 1 }
-      : { kind: /** @type {const} */ ("image"), id: String(image), weight: 1 }));
+  const terms = chosen
+    .slice(0, MOST_LIKE)
+    .map(({ image, segment }) =>
+      segment
+        ? { kind: /** @type {const} */ ("segment"), id: String(segment), weight: 1 }
+        : { kind: /** @type {const} */ ("image"), id: String(image), weight: 1 },
+    );
   const { by, filters } = query();
   clearChosen();
   go({ ...empty(), by, filters, terms });
@@ -224,9 +249,14 @@ function exportChosen(chosen, format) {
     const most = MOST_IDS.toLocaleString("en");
     return void notify(`One file holds at most ${most} of what is selected.`, { bad: true });
   }
-  return void exportRegions(format, {
-    ...(images.length ? { image_ids: images } : {}), ...(segments.length ? { segment_ids: segments } : {}),
-  }, told(chosen));
+  return void exportRegions(
+    format,
+    {
+      ...(images.length ? { image_ids: images } : {}),
+      ...(segments.length ? { segment_ids: segments } : {}),
+    },
+    told(chosen),
+  );
 }
 
 /** @param {{icon: string, label: string, children: (then: (act: (value: any) => void) => any) => any}} props
@@ -258,10 +288,18 @@ function Changes({ images, whole, list }) {
     <${BarMenu} icon="box" label="Collect">${(/** @type {Then} */ then) => html`
       <${NameForm} noun="Collection" verb="Put in" names=${names(collections)}
         onName=${then((name) => void collect(images, name))} />`}<//>
-    ${collection && !another ? html`<${BarButton} icon="minus" label=${`Take out of ${collection}`}
-      onClick=${() => void takeOut(images, collection)} />` : null}
-    ${whole ? html`<${BarButton} icon="bin" label="Remove" title="Remove from the library"
-      onClick=${() => removeImages(images, list)} />` : null}`;
+    ${
+      collection && !another
+        ? html`<${BarButton} icon="minus" label=${`Take out of ${collection}`}
+      onClick=${() => void takeOut(images, collection)} />`
+        : null
+    }
+    ${
+      whole
+        ? html`<${BarButton} icon="bin" label="Remove" title="Remove from the library"
+      onClick=${() => removeImages(images, list)} />`
+        : null
+    }`;
 }
 
 /** What lies at the window's end, and notices, make room for a bar, however many lines it has.
@@ -285,7 +323,8 @@ function useRoom(shown) {
 
 /** The bar at the bottom, while something is selected. @param {{mayWrite: boolean}} props */
 export function SelectionBar({ mayWrite }) {
-  const chosen = useChosen(), bar = useRoom(chosen.length > 0);
+  const chosen = useChosen(),
+    bar = useRoom(chosen.length > 0);
   useQuery(); // which list is shown, and which collection
   if (!chosen.length) return null;
   const images = [...new Set(chosen.map(({ image }) => image))];
@@ -301,8 +340,12 @@ export function SelectionBar({ mayWrite }) {
       ${mayWrite ? html`<${Changes} images=${images} whole=${whole} list=${list} />` : null}
     </div>
     <div class="ends">
-      ${shown().some(({ key }) => !isChosen(key)) ? html`<button type="button" class="link"
-        title="All that are loaded (Ctrl+A)" onClick=${() => choose(shown())}>Select all</button>` : null}
+      ${
+        shown().some(({ key }) => !isChosen(key))
+          ? html`<button type="button" class="link"
+        title="All that are loaded (Ctrl+A)" onClick=${() => choose(shown())}>Select all</button>`
+          : null
+      }
       <${IconButton} icon="close" label="Clear the selection (Esc)" onClick=${clearChosen} />
     </div>
   </section>`;

@@ -94,11 +94,21 @@ export class Card extends Component {
 
   /** @param {CardProps} next @param {any} state */
   shouldComponentUpdate(next, state) {
-    const { cell } = next, was = this.props.cell;
-    return state !== this.state || next.item !== this.props.item || next.active !== this.props.active
-      || next.chosen !== this.props.chosen || next.choosing !== this.props.choosing || next.total !== this.props.total
-      || next.right !== this.props.right
-      || cell.x !== was.x || cell.y !== was.y || cell.width !== was.width || cell.height !== was.height;
+    const { cell } = next,
+      was = this.props.cell;
+    return (
+      state !== this.state ||
+      next.item !== this.props.item ||
+      next.active !== this.props.active ||
+      next.chosen !== this.props.chosen ||
+      next.choosing !== this.props.choosing ||
+      next.total !== this.props.total ||
+      next.right !== this.props.right ||
+      cell.x !== was.x ||
+      cell.y !== was.y ||
+      cell.width !== was.width ||
+      cell.height !== was.height
+    );
   }
 
   componentDidMount() {
@@ -121,7 +131,8 @@ export class Card extends Component {
   }
 
   draw() {
-    const { item, cell } = this.props, { canvas } = this;
+    const { item, cell } = this.props,
+      { canvas } = this;
     if (!canvas || item.alone || !item.regions.length) return;
     const { width, height } = this.drawnSize();
     const key = `${item.key} ${item.regions.length} ${width} ${height} ${this.state.alone}`;
@@ -141,13 +152,18 @@ export class Card extends Component {
 
   /** Show the smallest region under the pointer by itself. @param {PointerEvent} event */
   hover(event) {
-    const { regions } = this.props.item, { pressed } = this;
-    if (pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > STEADY_PX) this.release();
+    const { regions } = this.props.item,
+      { pressed } = this;
+    if (pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > STEADY_PX)
+      this.release();
     if (event.pointerType === "touch" || this.props.item.alone || regions.length < 2) return;
     const frame = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
     const { width, height } = this.props.item;
-    const under = regionsAt(regions, (width * (event.clientX - frame.left)) / frame.width,
-      (height * (event.clientY - frame.top)) / frame.height);
+    const under = regionsAt(
+      regions,
+      (width * (event.clientX - frame.left)) / frame.width,
+      (height * (event.clientY - frame.top)) / frame.height,
+    );
     this.showAlone(under.length ? regions.indexOf(under[0]) : -1);
   }
 
@@ -165,7 +181,8 @@ export class Card extends Component {
   /** @param {KeyboardEvent} event */
   keys(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const { act, item } = this.props, { region } = this;
+    const { act, item } = this.props,
+      { region } = this;
     /** @type {Record<string, () => void>} */
     const acts = {
       " ": () => act.choose(item, event.shiftKey),
@@ -184,11 +201,13 @@ export class Card extends Component {
 
   /** @param {CardProps} props */
   render({ item, index, cell, active, chosen, choosing, total, right, act }) {
-    const { region } = this, name = nameOf(item.path);
+    const { region } = this,
+      name = nameOf(item.path);
     const href = link(changed({ ...query(), image: item.image, segment: region?.segment_id ?? 0 }));
     const style = `left:${cell.x}px;top:${cell.y}px;width:${cell.width}px;height:${cell.height}px`;
     const open = (/** @type {MouseEvent} */ event) => {
-      if (this.held && event.detail) event.preventDefault(); // the end of a long press
+      if (this.held && event.detail)
+        event.preventDefault(); // the end of a long press
       else if (event.shiftKey || (choosing && plainClick(event))) {
         event.preventDefault();
         act.choose(item, event.shiftKey);
@@ -202,7 +221,9 @@ export class Card extends Component {
         aria-setsize=${total} aria-posinset=${index + 1}
         onPointerDown=${(/** @type {PointerEvent} */ event) => this.press(event)}
         onPointerUp=${() => this.release()} onPointerCancel=${() => this.release()}
-        onContextMenu=${(/** @type {Event} */ event) => { if (this.held) event.preventDefault(); }}
+        onContextMenu=${(/** @type {Event} */ event) => {
+          if (this.held) event.preventDefault();
+        }}
         onPointerMove=${(/** @type {PointerEvent} */ event) => this.hover(event)}
         onPointerLeave=${() => this.showAlone(-1)}>
       <a class="look" href=${href} tabindex=${active ? 0 : -1} aria-label=${told(item, region)}
@@ -225,7 +246,7 @@ export class Card extends Component {
       this.setState({ gone: true });
     };
     if (item.alone) {
-      const side = Math.ceil(Math.max(cell.width, cell.height) * DENSITY / 160) * 160;
+      const side = Math.ceil((Math.max(cell.width, cell.height) * DENSITY) / 160) * 160;
       return html`<img class="cut" alt="" decoding="async" draggable=${false} src=${cutout(item.regions[0].segment_id, side)} onError=${lost} />`;
     }
     return html`<img alt="" decoding="async" draggable=${false} sizes=${`${Math.ceil(cell.width)}px`}
@@ -235,7 +256,8 @@ export class Card extends Component {
 
   /** @param {Item} item @param {Region | null} region @param {number | null} right @param {Act} act */
   strip(item, region, right, act) {
-    const name = nameOf(item.path), sure = region?.slot ?? sureness(region?.relevance);
+    const name = nameOf(item.path),
+      sure = region?.slot ?? sureness(region?.relevance);
     const others = item.regions.length - 1;
     const { near_duplicates: copies = 0, parts = 0 } = item.regions[0]?.folded ?? {};
     return html`<div class="strip">
@@ -244,18 +266,30 @@ export class Card extends Component {
         <span class="file">${name}</span>
         ${others > 0 && this.state.alone < 0 ? html`<span class="others">+ ${others} more</span>` : null}
         ${others > 0 && this.state.alone >= 0 ? html`<span class="others">${this.state.alone + 1} of ${others + 1}</span>` : null}
-        ${parts ? html`<button type="button" class="folded" tabindex="-1" title="Show the parts of it, and what holds it"
-          onClick=${() => act.parts(item)}>${parts} part${parts === 1 ? "" : "s"}</button>` : null}
-        ${copies ? html`<button type="button" class="folded" tabindex="-1" title="Show the pictures that look almost the same"
-          onClick=${() => act.copies(item)}>${copies} alike</button>` : null}
+        ${
+          parts
+            ? html`<button type="button" class="folded" tabindex="-1" title="Show the parts of it, and what holds it"
+          onClick=${() => act.parts(item)}>${parts} part${parts === 1 ? "" : "s"}</button>`
+            : null
+        }
+        ${
+          copies
+            ? html`<button type="button" class="folded" tabindex="-1" title="Show the pictures that look almost the same"
+          onClick=${() => act.copies(item)}>${copies} alike</button>`
+            : null
+        }
       </span>
       <span class="acts">
         <${IconButton} icon="like" label="Find its like (f)" tab=${-1} onClick=${() => act.like(item, region)} />
-        ${region && region.score !== undefined && !region.slot ? html`
+        ${
+          region && region.score !== undefined && !region.slot
+            ? html`
           <${IconButton} icon="up" label="Right: find more such (+)" tab=${-1} pressed=${right === region.segment_id}
             onClick=${() => act.judge(region, true, item)} />
           <${IconButton} icon="down" label="Wrong: leave it out (-)" tab=${-1}
-            onClick=${() => act.judge(region, false, item)} />` : null}
+            onClick=${() => act.judge(region, false, item)} />`
+            : null
+        }
       </span>
     </div>`;
   }

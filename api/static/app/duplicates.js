@@ -24,11 +24,22 @@ const PAGE = 20; // groups
 const AHEAD = "1200px"; // how near the end the next page is asked for
 
 /** The folder of a path, which may be broken after each of its parts. @param {string | undefined} path */
-const folderOf = (path = "") => path.split(/(?<=[\\/])/).slice(0, -1).map((part) => html`${part}<wbr />`);
+const folderOf = (path = "") =>
+  path
+    .split(/(?<=[\\/])/)
+    .slice(0, -1)
+    .map((part) => html`${part}<wbr />`);
 
 /** @param {{image: Picture, largest: boolean, mayWrite: boolean}} props */
 function Copy({ image, largest, mayWrite }) {
-  const { image_id: id, width, height, paths: [path], size_bytes: bytes, format } = image;
+  const {
+    image_id: id,
+    width,
+    height,
+    paths: [path],
+    size_bytes: bytes,
+    format,
+  } = image;
   const name = nameOf(path);
   return html`<li class="copy" data-image=${id}>
     <${Go} to=${{ ...query(), image: id, segment: 0 }} aria-label=${`Open ${name}`}>
@@ -39,8 +50,12 @@ function Copy({ image, largest, mayWrite }) {
       ${largest ? html` <span class="largest">largest</span>` : null}</p>
     <p class="quiet">${[bytes ? size(bytes) : "", format].filter(Boolean).join(", ")}</p>
     <p class="quiet folder" title=${path}>${folderOf(path)}</p>
-    ${mayWrite ? html`<button type="button" aria-label=${`Remove ${name}`}
-      onClick=${() => removeImages([id])}><${Icon} name="bin" />Remove</button>` : null}
+    ${
+      mayWrite
+        ? html`<button type="button" aria-label=${`Remove ${name}`}
+      onClick=${() => removeImages([id])}><${Icon} name="bin" />Remove</button>`
+        : null
+    }
   </li>`;
 }
 
@@ -51,11 +66,17 @@ function Alike({ images, mayWrite }) {
   const keep = () => removeImages([second, ...rest].map((image) => image.image_id));
   return html`<li class="alike-group">
     <div class="above"><h2>${count(images.length, "picture")}</h2>
-      ${mayWrite ? html`<button type="button" onClick=${keep}>
-        Keep the ${largest ? "largest" : "first"}</button>` : null}
+      ${
+        mayWrite
+          ? html`<button type="button" onClick=${keep}>
+        Keep the ${largest ? "largest" : "first"}</button>`
+          : null
+      }
     </div>
-    <ul class="copies-row">${images.map((image) => html`<${Copy} key=${image.image_id} image=${image}
-      largest=${largest && image === first} mayWrite=${mayWrite} />`)}</ul>
+    <ul class="copies-row">${images.map(
+      (image) => html`<${Copy} key=${image.image_id} image=${image}
+      largest=${largest && image === first} mayWrite=${mayWrite} />`,
+    )}</ul>
   </li>`;
 }
 
@@ -74,10 +95,13 @@ export class Duplicates extends Component {
 
   componentDidMount() {
     this.unhear = listenLeaving(() => this.setState({}));
-    this.observer = new IntersectionObserver((entries) => {
-      this.near = entries[entries.length - 1].isIntersecting;
-      if (this.near) void this.more();
-    }, { rootMargin: AHEAD });
+    this.observer = new IntersectionObserver(
+      (entries) => {
+        this.near = entries[entries.length - 1].isIntersecting;
+        if (this.near) void this.more();
+      },
+      { rootMargin: AHEAD },
+    );
     if (this.end) this.observer.observe(this.end);
   }
 
@@ -100,12 +124,16 @@ export class Duplicates extends Component {
   async more() {
     if (this.state.loading) return;
     this.setState({ loading: true, problem: "" });
-    let problem = "", { after } = this.state;
+    let problem = "",
+      { after } = this.state;
     while (this.near && after !== null && !problem) {
       try {
         const page = await call(`v1/duplicates?after=${after}&limit=${PAGE}`);
         after = page.next_after;
-        await this.drawn(page.groups.map((/** @type {{images: Picture[]}} */ { images }) => images), after);
+        await this.drawn(
+          page.groups.map((/** @type {{images: Picture[]}} */ { images }) => images),
+          after,
+        );
       } catch (reason) {
         problem = sentence(reason);
       }
@@ -116,18 +144,28 @@ export class Duplicates extends Component {
   /** @param {{mayWrite: boolean}} props @param {any} state */
   render({ mayWrite }, state) {
     const { groups, after, loading, problem } = /** @type {State} */ (state);
-    const shown = groups.map((images) => images.filter(({ image_id: id }) => !isLeaving(id)))
+    const shown = groups
+      .map((images) => images.filter(({ image_id: id }) => !isLeaving(id)))
       .filter((images) => images.length > 1);
     const many = `${after === null ? "" : "More than "}${count(shown.length, "group")}`;
     return html`
       ${problem ? html`<${Problem} problem=${problem} again=${() => this.more()} />` : null}
-      ${shown.length ? html`<div class="above">
+      ${
+        shown.length
+          ? html`<div class="above">
           <p id="message" role="status">${many} of pictures that look almost the same</p></div>`
-        : after === null ? html`<div class="empty"><h2>No duplicates</h2>
-          <p>No two pictures look almost the same.</p></div>` : null}
-      <ul class="plain">${shown.map((images) => html`<${Alike} key=${images[0].image_id} images=${images}
-        mayWrite=${mayWrite} />`)}</ul>
+          : after === null
+            ? html`<div class="empty"><h2>No duplicates</h2>
+          <p>No two pictures look almost the same.</p></div>`
+            : null
+      }
+      <ul class="plain">${shown.map(
+        (images) => html`<${Alike} key=${images[0].image_id} images=${images}
+        mayWrite=${mayWrite} />`,
+      )}</ul>
       ${loading ? html`<p class="loading">…</p>` : null}
-      <div class="end" ref=${(/** @type {HTMLElement | null} */ node) => { this.end = node; }}></div>`;
+      <div class="end" ref=${(/** @type {HTMLElement | null} */ node) => {
+        this.end = node;
+      }}></div>`;
   }
 }

@@ -44,8 +44,10 @@ export async function exportRegions(format, what, said) {
   let end = notify(`Writing ${kind} of ${said} …`, { stay: true, act });
   try {
     const answer = await request("v1/export", {
-      method: "POST", headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ format, ...what }), signal: stop.signal,
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ format, ...what }),
+      signal: stop.signal,
     });
     const name = fileName(answer.headers.get("Content-Disposition"));
     end();

@@ -36,10 +36,15 @@ export function useLoadedFacets() {
     const load = () => {
       kept ??= call("v1/facets");
       const asked = kept;
-      asked.then((facets) => { if (here && asked === kept) set({ facets, problem: "" }); }, (problem) => {
-        if (asked === kept) kept = null; // asked again next time
-        if (here) set((/** @type {Loaded} */ { facets }) => ({ facets, problem: sentence(problem) }));
-      });
+      asked.then(
+        (facets) => {
+          if (here && asked === kept) set({ facets, problem: "" });
+        },
+        (problem) => {
+          if (asked === kept) kept = null; // asked again next time
+          if (here) set((/** @type {Loaded} */ { facets }) => ({ facets, problem: sentence(problem) }));
+        },
+      );
     };
     load();
     listeners.add(load);

@@ -10,36 +10,63 @@ import { Icon, Menu } from "./ui.js";
 /** @typedef {import("./address.js").Filters} Filters @typedef {import("./address.js").Query} Query */
 
 const SIZES = /** @type {[string, number | undefined, number | undefined][]} */ ([
-  ["tiny: below 1 %", undefined, 0.01], ["small: 1 to 5 %", 0.01, 0.05], ["middling: 5 to 25 %", 0.05, 0.25],
+  ["tiny: below 1 %", undefined, 0.01],
+  ["small: 1 to 5 %", 0.01, 0.05],
+  ["middling: 5 to 25 %", 0.05, 0.25],
   ["large: above 25 %", 0.25, undefined],
 ]);
-const PIXELS = /** @type {[string, number][]} */ ([["any", 0], ["1,000 px", 1000], ["2,000 px", 2000], ["4,000 px", 4000]]);
+const PIXELS = /** @type {[string, number][]} */ ([
+  ["any", 0],
+  ["1,000 px", 1000],
+  ["2,000 px", 2000],
+  ["4,000 px", 4000],
+]);
 const PREFERENCES = /** @type {[Query["prefer"], string][]} */ ([
-  ["thing", "whole things"], ["whole", "the outermost"], ["part", "parts"], ["any", "whatever fits best"]]);
+  ["thing", "whole things"],
+  ["whole", "the outermost"],
+  ["part", "parts"],
+  ["any", "whatever fits best"],
+]);
 
-/** The filters with some of them changed; undefined takes one out. @param {Query} query @param {Partial<Filters>} changes */
+/**
+ * The filters with some of them changed; undefined takes one out.
+ * @param {Query} query
+ * @param {Partial<Filters>} changes
+ */
 function refine(query, changes) {
-  const filters = Object.fromEntries(Object.entries({ ...query.filters, ...changes })
-    .filter(([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0)));
+  const filters = Object.fromEntries(
+    Object.entries({ ...query.filters, ...changes }).filter(
+      ([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0),
+    ),
+  );
   change({ filters });
 }
 
 /**
  * Names to choose several of.
- * @param {{query: Query, field: "albums" | "tags" | "cameras" | "collections", names: import("./facets.js").Named[], noun: string}} props
+ * @param {{query: Query, field: "albums" | "tags" | "cameras" | "collections",
+ *   names: import("./facets.js").Named[], noun: string}} props
  */
 function Names({ query, field, names, noun }) {
   const [typed, setTyped] = useState("");
   const chosen = query.filters[field] ?? [];
   const shown = names.filter(({ name }) => name.toLowerCase().includes(typed.toLowerCase())).slice(0, 60);
-  const flip = (/** @type {string} */ name) => refine(query, {
-    [field]: chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name] });
+  const flip = (/** @type {string} */ name) =>
+    refine(query, {
+      [field]: chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name],
+    });
   return html`
-    ${names.length > 8 ? html`<input type="text" aria-label=${`Find a ${noun}`} placeholder=${`Find a ${noun}`} value=${typed}
-      onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} />` : null}
-    <ul class="plain options">${shown.map(({ name, images }) => html`<li key=${name}><label>
+    ${
+      names.length > 8
+        ? html`<input type="text" aria-label=${`Find a ${noun}`} placeholder=${`Find a ${noun}`} value=${typed}
+      onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} />`
+        : null
+    }
+    <ul class="plain options">${shown.map(
+      ({ name, images }) => html`<li key=${name}><label>
       <input type="checkbox" checked=${chosen.includes(name)} onChange=${() => flip(name)} />
-      <span>${name}</span> <span class="quiet">${images.toLocaleString("en")}</span></label></li>`)}</ul>
+      <span>${name}</span> <span class="quiet">${images.toLocaleString("en")}</span></label></li>`,
+    )}</ul>
     ${names.length ? null : html`<p class="quiet">No picture has a ${noun}.</p>`}`;
 }
 
@@ -53,32 +80,48 @@ function Dates({ query }) {
   return html`
     <label class="field">From<input type="date" value=${after ?? ""} onChange=${set("taken_after")} /></label>
     <label class="field">Before<input type="date" value=${before ?? ""} onChange=${set("taken_before")} /></label>
-    ${years.length > 1 ? html`<p class="choices">${years.map((year) => html`<button type="button" key=${year}
-      onClick=${() => refine(query, { taken_after: `${year}-01-01`, taken_before: `${Number(year) + 1}-01-01` })}>${year}</button>`)}</p>` : null}`;
+    ${
+      years.length > 1
+        ? html`<p class="choices">${years.map(
+            (year) => html`<button type="button" key=${year}
+      onClick=${() => refine(query, { taken_after: `${year}-01-01`, taken_before: `${Number(year) + 1}-01-01` })}>${year}</button>`,
+          )}</p>`
+        : null
+    }`;
 }
 
 /** @param {{query: Query}} props */
 function Place({ query }) {
   const chosen = query.filters.places ?? [];
   return html`<p class="quiet">Where in the picture the thing is</p>
-    <div class="thirds" role="group" aria-label="Where in the picture">${PLACES.map((place) => html`<button type="button" key=${place}
+    <div class="thirds" role="group" aria-label="Where in the picture">${PLACES.map(
+      (place) => html`<button type="button" key=${place}
       aria-pressed=${String(chosen.includes(place))} aria-label=${place} title=${place}
-      onClick=${() => refine(query, { places: chosen.includes(place) ? chosen.filter((other) => other !== place) : [...chosen, place] })}></button>`)}</div>`;
+      onClick=${() => refine(query, { places: chosen.includes(place) ? chosen.filter((other) => other !== place) : [...chosen, place] })}></button>`,
+    )}</div>`;
 }
 
 /** @param {{query: Query}} props */
 function Size({ query }) {
   const { min_area: least, max_area: most } = query.filters;
   return html`<p class="quiet">How much of the picture the thing covers</p><ul class="plain options">
-    ${SIZES.map(([name, low, high]) => html`<li key=${name}><label><input type="radio" name="size" checked=${least === low && most === high}
-      onChange=${() => refine(query, { min_area: low, max_area: high })} /><span>${name}</span></label></li>`)}</ul>`;
+    ${SIZES.map(
+      ([
+        name,
+        low,
+        high,
+      ]) => html`<li key=${name}><label><input type="radio" name="size" checked=${least === low && most === high}
+      onChange=${() => refine(query, { min_area: low, max_area: high })} /><span>${name}</span></label></li>`,
+    )}</ul>`;
 }
 
 /** @param {{query: Query}} props */
 function More({ query }) {
   return html`
-    <fieldset><legend>What an answer is</legend>${PREFERENCES.map(([name, text]) => html`<label key=${name}>
-      <input type="radio" name="prefer" checked=${query.prefer === name} onChange=${() => change({ prefer: name })} /><span>${text}</span></label>`)}</fieldset>
+    <fieldset><legend>What an answer is</legend>${PREFERENCES.map(
+      ([name, text]) => html`<label key=${name}>
+      <input type="radio" name="prefer" checked=${query.prefer === name} onChange=${() => change({ prefer: name })} /><span>${text}</span></label>`,
+    )}</fieldset>
     <label><input type="checkbox" checked=${query.copies} onChange=${() => change({ copies: !query.copies })} />
       <span>Show near-duplicates, too</span></label>
     <label><input type="checkbox" checked=${query.all} onChange=${() => change({ all: !query.all })} />
@@ -87,32 +130,53 @@ function More({ query }) {
       ${PIXELS.map(([name, px]) => html`<option key=${name} value=${px} selected=${(query.filters.min_width ?? 0) === px}>${name}</option>`)}</select></label>
     <form onSubmit=${(/** @type {any} */ event) => {
       event.preventDefault();
-      refine(query, { paths: event.target.elements.path.value.trim() ? [event.target.elements.path.value.trim()] : undefined });
+      refine(query, {
+        paths: event.target.elements.path.value.trim()
+          ? [event.target.elements.path.value.trim()]
+          : undefined,
+      });
     }}><label class="field">Path, such as holiday/*<input name="path" maxlength="300" defaultValue=${query.filters.paths?.[0] ?? ""} /></label></form>`;
 }
 
 /** What a set filter says. @type {[keyof Filters, (value: any, filters: Filters) => string][]} */
 const SAID = [
-  ["albums", (names) => names.join(" or ")], ["tags", (names) => names.map((/** @type {string} */ name) => `#${name}`).join(" or ")],
+  ["albums", (names) => names.join(" or ")],
+  ["tags", (names) => names.map((/** @type {string} */ name) => `#${name}`).join(" or ")],
   ["no_tags", (names) => names.map((/** @type {string} */ name) => `not #${name}`).join(", ")],
-  ["collections", (names) => `in ${names.join(" or ")}`], ["cameras", (names) => names.join(" or ")],
-  ["places", (names) => names.join(" or ")], ["paths", (names) => names.join(" or ")],
-  ["taken_after", (value) => `from ${day(value)}`], ["taken_before", (value) => `before ${day(value)}`],
-  ["min_area", (value) => `at least ${share(value)}`], ["max_area", (value) => `at most ${share(value)}`],
-  ["min_width", (value) => `${value.toLocaleString("en")} px wide`], ["min_height", (value) => `${value.toLocaleString("en")} px high`],
-  ["near", ([latitude, longitude, km]) => `within ${km} km of ${latitude.toFixed(2)}, ${longitude.toFixed(2)}`],
-  ["box", () => "in a part of the picture"], ["image_ids", (ids) => `in ${count(ids.length, "picture")}`],
-  ["map_area", () => "lasso on the map"], ["map_cluster", (value) => `group ${value + 1}`],
+  ["collections", (names) => `in ${names.join(" or ")}`],
+  ["cameras", (names) => names.join(" or ")],
+  ["places", (names) => names.join(" or ")],
+  ["paths", (names) => names.join(" or ")],
+  ["taken_after", (value) => `from ${day(value)}`],
+  ["taken_before", (value) => `before ${day(value)}`],
+  ["min_area", (value) => `at least ${share(value)}`],
+  ["max_area", (value) => `at most ${share(value)}`],
+  ["min_width", (value) => `${value.toLocaleString("en")} px wide`],
+  ["min_height", (value) => `${value.toLocaleString("en")} px high`],
+  [
+    "near",
+    ([latitude, longitude, km]) => `within ${km} km of ${latitude.toFixed(2)}, ${longitude.toFixed(2)}`,
+  ],
+  ["box", () => "in a part of the picture"],
+  ["image_ids", (ids) => `in ${count(ids.length, "picture")}`],
+  ["map_area", () => "lasso on the map"],
+  ["map_cluster", (value) => `group ${value + 1}`],
 ];
 
-/** The filters that are set, and buttons for those that can be. @param {{query: Query, open: boolean}} props */
+/**
+ * The filters that are set, and buttons for those that can be.
+ * @param {{query: Query, open: boolean}} props
+ */
 export function FilterBar({ query, open }) {
   const facets = useFacets();
   const set = SAID.filter(([field]) => query.filters[field] !== undefined);
   if (!open && !set.length && query.prefer === "thing" && !query.copies) return null;
-  const has = (/** @type {(keyof Filters)[]} */ ...fields) => fields.some((field) => query.filters[field] !== undefined);
+  const has = (/** @type {(keyof Filters)[]} */ ...fields) =>
+    fields.some((field) => query.filters[field] !== undefined);
   return html`<div id="filters" role="group" aria-label="Filters">
-    ${open ? html`
+    ${
+      open
+        ? html`
       <${Menu} label="Album" active=${has("albums")}><${Names} query=${query} field="albums" names=${facets.albums} noun="album" /><//>
       <${Menu} label="Date" active=${has("taken_after", "taken_before")}><${Dates} query=${query} /><//>
       <${Menu} label="Tag" active=${has("tags")}><${Names} query=${query} field="tags" names=${facets.tags} noun="tag" /><//>
@@ -120,10 +184,17 @@ export function FilterBar({ query, open }) {
       <${Menu} label="Place" active=${has("places")}><${Place} query=${query} /><//>
       <${Menu} label="Size" active=${has("min_area", "max_area")}><${Size} query=${query} /><//>
       <${Menu} label="Camera" active=${has("cameras")}><${Names} query=${query} field="cameras" names=${facets.cameras} noun="camera" /><//>
-      <${Menu} label="More" active=${has("paths", "min_width") || query.prefer !== "thing" || query.copies || query.all}><${More} query=${query} /><//>` : null}
-    ${set.map(([field, say]) => html`<span class="term" key=${field}><span>${say(query.filters[field], query.filters)}</span>
+      <${Menu} label="More" active=${has("paths", "min_width") || query.prefer !== "thing" || query.copies || query.all}><${More} query=${query} /><//>`
+        : null
+    }
+    ${set.map(
+      ([
+        field,
+        say,
+      ]) => html`<span class="term" key=${field}><span>${say(query.filters[field], query.filters)}</span>
       <button type="button" class="remove" aria-label=${`Remove the filter ${say(query.filters[field], query.filters)}`}
-        onClick=${() => refine(query, { [field]: undefined })}><${Icon} name="close" /></button></span>`)}
+        onClick=${() => refine(query, { [field]: undefined })}><${Icon} name="close" /></button></span>`,
+    )}
     ${set.length > 1 ? html`<button type="button" class="link" onClick=${() => change({ filters: {} })}>Clear all</button>` : null}
   </div>`;
 }

@@ -22,7 +22,8 @@ import { noteAt } from "./store.js";
  * @property {boolean} still whether something lies above the grid and has the keys
  */
 
-const GAP_PX = 6, NARROW_GAP_PX = 4;
+const GAP_PX = 6,
+  NARROW_GAP_PX = 4;
 const AHEAD = 1.25; // windows of rows above and below that are in the document
 const MORE_AHEAD = 3; // windows before the end at which more is fetched
 
@@ -47,7 +48,9 @@ export class Grid extends Component {
     this.frame = 0;
     this.wanted = props.at; // the item to scroll to once it is there; -1 for none
     this.focusing = -1;
-    this.onScroll = () => { this.frame ||= requestAnimationFrame(() => this.look()); };
+    this.onScroll = () => {
+      this.frame ||= requestAnimationFrame(() => this.look());
+    };
   }
 
   componentDidMount() {
@@ -92,7 +95,9 @@ export class Grid extends Component {
     this.wanted = this.props.at;
     scrollTo({ top: 0 });
     const last = Math.min(this.props.results.items.length, this.props.shown) - 1;
-    const kept = this.root?.contains(document.activeElement) ? document.activeElement?.closest("[aria-posinset]") : null;
+    const kept = this.root?.contains(document.activeElement)
+      ? document.activeElement?.closest("[aria-posinset]")
+      : null;
     if (kept) this.setState({ active: Number(kept.getAttribute("aria-posinset")) - 1 });
     else {
       const active = focused ? Math.max(0, Math.min(this.state.active, last)) : Math.max(0, this.props.at);
@@ -118,14 +123,19 @@ export class Grid extends Component {
 
   /** Lay the items out anew where something has changed. */
   arrange() {
-    const { results, shown } = this.props, { width } = this.state;
-    /** @type {Item[]} */
+    const { results, shown } = this.props,
+      { width } = this.state;
     const laidOut = { width, shown, items: results.items }; // another list is another array
-    if (width === this.laidOut.width && shown === this.laidOut.shown && results.items === this.laidOut.items) return;
+    if (width === this.laidOut.width && shown === this.laidOut.shown && results.items === this.laidOut.items)
+      return;
     this.laidOut = laidOut;
-    const cells = results.items.slice(0, shown).map((/** @type {Item} */ item) => ({ ratio: ratioOf(item), heading: item.heading }));
+    const cells = results.items
+      .slice(0, shown)
+      .map((/** @type {Item} */ item) => ({ ratio: ratioOf(item), heading: item.heading }));
     const gap = width < 700 ? NARROW_GAP_PX : GAP_PX;
-    this.layout = width ? justify(cells, { width, target: rowHeight(width), gap }) : { rows: [], height: 0, rowOf: new Int32Array() };
+    this.layout = width
+      ? justify(cells, { width, target: rowHeight(width), gap })
+      : { rows: [], height: 0, rowOf: new Int32Array() };
   }
 
   /** Go to the item that was asked for, fetching up to it, and fetch what the window needs. */
@@ -167,7 +177,8 @@ export class Grid extends Component {
 
   /** The first item in the window. */
   topItem() {
-    const { rows } = this.layout, [first] = between(rows, scrollY + this.bar() - this.top() + 12, Infinity);
+    const { rows } = this.layout,
+      [first] = between(rows, scrollY + this.bar() - this.top() + 12, Infinity);
     for (const row of rows.slice(first)) if (row.cells.length) return row.cells[0].index;
     return 0;
   }
@@ -176,8 +187,13 @@ export class Grid extends Component {
   look() {
     this.frame = 0;
     if (!this.root) return;
-    const { results } = this.props, offset = scrollY - this.top();
-    const [first, end] = between(this.layout.rows, offset - AHEAD * innerHeight, offset + (1 + AHEAD) * innerHeight);
+    const { results } = this.props,
+      offset = scrollY - this.top();
+    const [first, end] = between(
+      this.layout.rows,
+      offset - AHEAD * innerHeight,
+      offset + (1 + AHEAD) * innerHeight,
+    );
     if (first !== this.state.first || end !== this.state.end) this.setState({ first, end });
     if (this.props.still || this.wanted > 0) return;
     if (results.items.length) noteAt(offset + this.bar() > 4 ? this.topItem() : 0);
@@ -191,7 +207,10 @@ export class Grid extends Component {
     const active = Math.max(0, Math.min(last, index));
     const row = this.layout.rows[this.layout.rowOf[active]];
     if (!row) return;
-    const top = this.top() + row.y, bottom = top + row.height, covered = this.bar() + 8, under = this.below() + 8;
+    const top = this.top() + row.y,
+      bottom = top + row.height,
+      covered = this.bar() + 8,
+      under = this.below() + 8;
     if (top < scrollY + covered) scrollTo({ top: top - covered });
     else if (bottom > scrollY + innerHeight - under) scrollTo({ top: bottom - innerHeight + under });
     this.focusing = active;
@@ -199,7 +218,11 @@ export class Grid extends Component {
     this.setState({ active });
   }
 
-  /** The item above or below another: the one whose middle is nearest. @param {number} index @param {number} step */
+  /**
+   * The item above or below another: the one whose middle is nearest.
+   * @param {number} index
+   * @param {number} step
+   */
   beside(index, step) {
     const { rows, rowOf } = this.layout;
     const from = rows[rowOf[index]]?.cells.find((cell) => cell.index === index);
@@ -207,8 +230,9 @@ export class Grid extends Component {
     while (rows[at] && !rows[at].cells.length) at += step;
     if (!from || !rows[at]) return index;
     const middle = from.x + from.width / 2;
-    return rows[at].cells.reduce((best, cell) => (
-      Math.abs(cell.x + cell.width / 2 - middle) < Math.abs(best.x + best.width / 2 - middle) ? cell : best)).index;
+    return rows[at].cells.reduce((best, cell) =>
+      Math.abs(cell.x + cell.width / 2 - middle) < Math.abs(best.x + best.width / 2 - middle) ? cell : best,
+    ).index;
   }
 
   /** @param {KeyboardEvent} event */
@@ -227,10 +251,14 @@ export class Grid extends Component {
     };
     /** @type {Record<string, () => number>} */
     const moves = {
-      ArrowRight: () => active + 1, ArrowLeft: () => active - 1,
-      ArrowDown: () => this.beside(active, 1), ArrowUp: () => this.beside(active, -1),
-      PageDown: () => page(1), PageUp: () => page(-1),
-      Home: () => 0, End: () => this.props.results.items.length - 1,
+      ArrowRight: () => active + 1,
+      ArrowLeft: () => active - 1,
+      ArrowDown: () => this.beside(active, 1),
+      ArrowUp: () => this.beside(active, -1),
+      PageDown: () => page(1),
+      PageUp: () => page(-1),
+      Home: () => 0,
+      End: () => this.props.results.items.length - 1,
     };
     const move = moves[event.key];
     if (!move) return undefined;
@@ -241,22 +269,37 @@ export class Grid extends Component {
   /** @param {GridProps} props @param {any} state */
   render({ results, shown, act, isChosen, choosing, right, waiting }, { first, end, active }) {
     this.arrange();
-    const { rows, height } = this.layout, items = results.items;
+    const { rows, height } = this.layout,
+      items = results.items;
     const count = Math.min(items.length, shown);
     const total = results.total ?? (results.done ? count : -1);
     const near = rows.slice(first, end);
     const activeRow = rows[this.layout.rowOf[Math.min(active, count - 1)]];
-    const drawn = activeRow && !near.includes(activeRow) ? [...near, activeRow] : near; // the focus stays where it is
-    const acts = { ...act, focus: (/** @type {number} */ index) => { if (index !== active) this.setState({ active: index }); } };
+    // The card with the focus stays, however far it is scrolled away.
+    const drawn = activeRow && !near.includes(activeRow) ? [...near, activeRow] : near;
+    const acts = {
+      ...act,
+      focus: (/** @type {number} */ index) => {
+        if (index !== active) this.setState({ active: index });
+      },
+    };
     return html`<ul id="results" aria-label="Results" aria-busy=${String(results.loading || waiting)} class=${waiting ? "waiting" : ""} style=${`height:${height}px`}
-        ref=${(/** @type {HTMLElement | null} */ node) => { this.root = node; }}
+        ref=${(/** @type {HTMLElement | null} */ node) => {
+          this.root = node;
+        }}
         onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.keys(event)}>
-      ${drawn.map((row) => (row.heading !== undefined
-        ? html`<li class="heading" key=${`h${row.y}`} style=${`top:${row.y}px`}><h2>${row.heading}</h2></li>`
-        : row.cells.map((cell) => html`<${Card} key=${items[cell.index].key} item=${items[cell.index]} index=${cell.index}
+      ${drawn.map((row) =>
+        row.heading !== undefined
+          ? html`<li class="heading" key=${`h${row.y}`} style=${`top:${row.y}px`}><h2>${row.heading}</h2></li>`
+          : row.cells.map(
+              (
+                cell,
+              ) => html`<${Card} key=${items[cell.index].key} item=${items[cell.index]} index=${cell.index}
             cell=${cell} active=${cell.index === Math.min(active, count - 1)} chosen=${isChosen(items[cell.index].key)}
             choosing=${choosing} total=${total} act=${acts}
-            right=${items[cell.index].regions.find((region) => right.has(region.segment_id))?.segment_id ?? null} />`)))}
+            right=${items[cell.index].regions.find((region) => right.has(region.segment_id))?.segment_id ?? null} />`,
+            ),
+      )}
     </ul>`;
   }
 }

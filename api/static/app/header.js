@@ -20,7 +20,10 @@ export async function searchByPicture(file) {
   const end = notify(`Looking at ${file.name} …`);
   try {
     const { picture_id: id } = await keepPicture(file);
-    change({ terms: [...query().terms.filter((term) => term.kind !== "picture"), { kind: "picture", id, weight: 1 }], view: "grid" });
+    change({
+      terms: [...query().terms.filter((term) => term.kind !== "picture"), { kind: "picture", id, weight: 1 }],
+      view: "grid",
+    });
   } catch (problem) {
     notify(sentence(problem), { bad: true });
   }
@@ -33,31 +36,49 @@ const carriesFiles = (/** @type {DragEvent} */ event) => Boolean(event.dataTrans
  * What comes back ends that.
  * @param {(data: DataTransfer) => void} addAll */
 export function takePictures(addAll) {
-  const end = new AbortController(), { signal } = end;
-  addEventListener("dragover", (event) => {
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    document.body.classList.add("dropping");
-  }, { signal });
-  addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) document.body.classList.remove("dropping");
-  }, { signal });
-  addEventListener("drop", (event) => {
-    document.body.classList.remove("dropping");
-    if (!carriesFiles(event) || !event.dataTransfer) return;
-    event.preventDefault();
-    const target = event.target instanceof Element ? event.target.closest("[data-drop]") : null;
-    const [first, more] = event.dataTransfer.items;
-    const folder = first?.webkitGetAsEntry?.()?.isDirectory;
-    const { files } = event.dataTransfer;
-    if (more || folder || target) addAll(event.dataTransfer);
-    else if (files[0]) void searchByPicture(files[0]);
-  }, { signal });
-  addEventListener("paste", ({ clipboardData: pasted }) => {
-    // Office programs copy words with a picture of them; to paste the words is what is meant.
-    if (!pasted?.files.length || ["text/plain", "text/html"].every((kind) => pasted.types.includes(kind))) return;
-    void searchByPicture(pasted.files[0]);
-  }, { signal });
+  const end = new AbortController(),
+    { signal } = end;
+  addEventListener(
+    "dragover",
+    (event) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      document.body.classList.add("dropping");
+    },
+    { signal },
+  );
+  addEventListener(
+    "dragleave",
+    (event) => {
+      if (!event.relatedTarget) document.body.classList.remove("dropping");
+    },
+    { signal },
+  );
+  addEventListener(
+    "drop",
+    (event) => {
+      document.body.classList.remove("dropping");
+      if (!carriesFiles(event) || !event.dataTransfer) return;
+      event.preventDefault();
+      const target = event.target instanceof Element ? event.target.closest("[data-drop]") : null;
+      const [first, more] = event.dataTransfer.items;
+      const folder = first?.webkitGetAsEntry?.()?.isDirectory;
+      const { files } = event.dataTransfer;
+      if (more || folder || target) addAll(event.dataTransfer);
+      else if (files[0]) void searchByPicture(files[0]);
+    },
+    { signal },
+  );
+  addEventListener(
+    "paste",
+    ({ clipboardData: pasted }) => {
+      // Office programs copy words with a picture of them; to paste the words is what is meant.
+      if (!pasted?.files.length || ["text/plain", "text/html"].every((kind) => pasted.types.includes(kind)))
+        return;
+      void searchByPicture(pasted.files[0]);
+    },
+    { signal },
+  );
   return () => end.abort();
 }
 
@@ -86,18 +107,34 @@ function SearchBox({ query: now }) {
   };
   const any = typed || now.terms.length || scene || now.like.length;
   return html`<div class="search" role="search">
-    <div class="box" onClick=${(/** @type {Event} */ event) => { if (event.target === event.currentTarget) input.current?.focus(); }}>
+    <div class="box" onClick=${(/** @type {Event} */ event) => {
+      if (event.target === event.currentTarget) input.current?.focus();
+    }}>
       <${Icon} name="search" />
       <${Terms} query=${now} />
       <form id="form" onSubmit=${submit}><input id="words" ref=${input} type="text" enterkeyhint="search" autocomplete="off" maxlength="1000" value=${typed}
         aria-label="What to look for" title="A minus before a word leaves it out: dog -leash"
         placeholder=${scene ? "another thing, such as frisbee" : now.terms.length ? "and words" : "a red umbrella -beach"}
         onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} onKeyDown=${keys} /></form>
-      ${any ? html`<button type="button" class="icon-button" aria-label="Clear what is asked for" title="Clear" onClick=${() => {
-        setTyped("");
-        go(changed({ words: "", terms: [], things: [], relations: [], like: [], unlike: [], all: false }));
-        input.current?.focus();
-      }}><${Icon} name="close" /></button>` : null}
+      ${
+        any
+          ? html`<button type="button" class="icon-button" aria-label="Clear what is asked for" title="Clear" onClick=${() => {
+              setTyped("");
+              go(
+                changed({
+                  words: "",
+                  terms: [],
+                  things: [],
+                  relations: [],
+                  like: [],
+                  unlike: [],
+                  all: false,
+                }),
+              );
+              input.current?.focus();
+            }}><${Icon} name="close" /></button>`
+          : null
+      }
       <label class="icon-button" title="Search by a picture: choose, drop or paste one"><${Icon} name="picture" />
         <input id="file" class="visually-hidden" type="file" accept="image/*" aria-label="Search by a picture"
           onChange=${(/** @type {any} */ event) => {
@@ -111,7 +148,11 @@ function SearchBox({ query: now }) {
   </div>`;
 }
 
-const VIEWS = /** @type {[string, string][]} */ ([["grid", "Grid"], ["map", "Map"], ["status", "Status"]]);
+const VIEWS = /** @type {[string, string][]} */ ([
+  ["grid", "Grid"],
+  ["map", "Map"],
+  ["status", "Status"],
+]);
 
 /**
  * @param {{query: import("./address.js").Query, adding: any, working: any, mayWrite: boolean}} props
@@ -123,14 +164,20 @@ export function Header({ query: now, adding, working, mayWrite }) {
   useEffect(() => {
     if (!bar.current) return undefined;
     // What gets the focus is scrolled out from under the bar, however many lines that has.
-    const observer = new ResizeObserver(([{ target }]) => document.documentElement.style
-      .setProperty("--bar", `${/** @type {HTMLElement} */ (target).offsetHeight}px`));
+    const observer = new ResizeObserver(([{ target }]) =>
+      document.documentElement.style.setProperty(
+        "--bar",
+        `${/** @type {HTMLElement} */ (target).offsetHeight}px`,
+      ),
+    );
     observer.observe(bar.current);
     return () => observer.disconnect();
   }, []);
   return html`<header id="bar" ref=${bar}>
     <div class="line">
-      <a class="name" id="home" href=${link({ ...now, words: "" }).split("?")[0] || "./"} onClick=${(/** @type {MouseEvent} */ event) => {
+      <a class="name" id="home" href=${link({ ...now, words: "" }).split("?")[0] || "./"} onClick=${(
+        /** @type {MouseEvent} */ event,
+      ) => {
         if (!plainClick(event)) return;
         event.preventDefault();
         home();

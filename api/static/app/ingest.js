@@ -3,8 +3,18 @@
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { cancel, onReturn, resume, showStatus, stageOf, totalOf, useJobs } from "./jobs.js";
 import {
-  collectionNames, dismiss, ENDINGS, isSending, onSending, outcome, send, sendAgain, sendDropped, sendFolder,
-  sending, stopSending,
+  collectionNames,
+  dismiss,
+  ENDINGS,
+  isSending,
+  onSending,
+  outcome,
+  send,
+  sendAgain,
+  sendDropped,
+  sendFolder,
+  sending,
+  stopSending,
 } from "./sending.js";
 import { count, nameOf, size } from "./sayings.js";
 import { plainClick, Icon, Menu } from "./ui.js";
@@ -37,7 +47,7 @@ function choose(folder, collection) {
   if (folder) input.webkitdirectory = true;
   else input.accept = ACCEPT;
   input.addEventListener("change", () => {
-    const files = [...input.files ?? []];
+    const files = [...(input.files ?? [])];
     input.remove();
     void (folder ? sendFolder(files, collection) : send(files, collection));
   });
@@ -56,7 +66,9 @@ function Adding({ close }) {
   const [names, setNames] = useState(/** @type {string[]} */ ([]));
   useEffect(() => {
     void collectionNames().then(setNames);
-    return () => { into = ""; };
+    return () => {
+      into = "";
+    };
   }, []);
   const act = (/** @type {(collection: string) => void} */ chosen) => () => {
     close();
@@ -138,11 +150,17 @@ function Sent({ state }) {
   return html`<div class="task sent">
     <span class="saying" role="status">${parts.join(" ")}</span>
     <button type="button" class="link" onClick=${dismiss}>Close</button>
-    ${refused.length ? html`<ul class="plain reasons" aria-label="Files that were refused">
-      ${refused.slice(0, MOST_SHOWN).map(({ name, reason }, i) => html`
-        <li key=${i}><b>${nameOf(name)}</b> ${reason}</li>`)}
+    ${
+      refused.length
+        ? html`<ul class="plain reasons" aria-label="Files that were refused">
+      ${refused.slice(0, MOST_SHOWN).map(
+        ({ name, reason }, i) => html`
+        <li key=${i}><b>${nameOf(name)}</b> ${reason}</li>`,
+      )}
       ${more > 0 ? html`<li>and ${more.toLocaleString("en")} more</li>` : null}
-    </ul>` : null}</div>`;
+    </ul>`
+        : null
+    }</div>`;
 }
 
 /** @param {{job: Job, mayWrite: boolean}} props */
@@ -151,8 +169,9 @@ export function JobLine({ job, mayWrite }) {
   const canStop = mayWrite && !job.stopping;
   return html`<${Task} label="Indexing" value=${total ? job.done : undefined} most=${total || undefined}
       text=${stageOf(job)}>
-    ${canStop ? html`<button type="button" class="link" onClick=${() => cancel(job)}>Stop</button>`
-      : null}<//>`;
+    ${
+      canStop ? html`<button type="button" class="link" onClick=${() => cancel(job)}>Stop</button>` : null
+    }<//>`;
 }
 
 /** What waits while nothing runs, and why. @param {{status: Status, mayWrite: boolean}} props */
@@ -178,16 +197,34 @@ export function Working({ mayWrite }) {
   return html`<div class="working" role="group" aria-label="Under way">
     <${SendingLine} state=${state} />
     <${Sent} state=${state} />
-    ${away ? html`<div class="task bad"><span class="saying" role="status">The server does not answer.
-      This page goes on when it is back.</span></div>` : null}
-    ${indexing && !away ? jobs.map((job) => html`
-      <${JobLine} key=${job.id} job=${job} mayWrite=${mayWrite} />`) : null}
-    ${indexing && !away && !jobs.length && status ? html`
-      <${WaitingLine} status=${status} mayWrite=${mayWrite} />` : null}
-    ${indexing ? html`<a class="details" href=${href} onClick=${(/** @type {MouseEvent} */ event) => {
-      if (!plainClick(event)) return;
-      event.preventDefault();
-      showStatus();
-    }}>Details</a>` : null}
+    ${
+      away
+        ? html`<div class="task bad"><span class="saying" role="status">The server does not answer.
+      This page goes on when it is back.</span></div>`
+        : null
+    }
+    ${
+      indexing && !away
+        ? jobs.map(
+            (job) => html`
+      <${JobLine} key=${job.id} job=${job} mayWrite=${mayWrite} />`,
+          )
+        : null
+    }
+    ${
+      indexing && !away && !jobs.length && status
+        ? html`
+      <${WaitingLine} status=${status} mayWrite=${mayWrite} />`
+        : null
+    }
+    ${
+      indexing
+        ? html`<a class="details" href=${href} onClick=${(/** @type {MouseEvent} */ event) => {
+            if (!plainClick(event)) return;
+            event.preventDefault();
+            showStatus();
+          }}>Details</a>`
+        : null
+    }
   </div>`;
 }

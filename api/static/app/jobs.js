@@ -59,7 +59,8 @@ export function totalOf({ id, done, total }) {
 
 /** What is done now, in words. @param {Job} job */
 export function stageOf(job) {
-  const { stage, stopping, done, current, skipped } = job, total = totalOf(job);
+  const { stage, stopping, done, current, skipped } = job,
+    total = totalOf(job);
   if (stopping) return "Stopping after the pictures under way";
   if (stage === "scanning") return "Looking for pictures";
   if (stage === "loading_models") return "Loading the models";
@@ -93,7 +94,9 @@ let asking = null;
 /** Ask how the library stands; once more while something runs or waits. */
 export function refresh() {
   clearTimeout(later);
-  asking ??= look().finally(() => { asking = null; });
+  asking ??= look().finally(() => {
+    asking = null;
+  });
   return asking;
 }
 
@@ -146,13 +149,17 @@ export function followJobs(changed) {
   let again;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let throttled;
-  let before = seen(), last = 0;
+  let before = seen(),
+    last = 0;
   const tell = () => {
     clearTimeout(throttled);
-    throttled = setTimeout(() => {
-      last = Date.now();
-      changed();
-    }, Math.max(0, last + CHANGED_MS - Date.now()));
+    throttled = setTimeout(
+      () => {
+        last = Date.now();
+        changed();
+      },
+      Math.max(0, last + CHANGED_MS - Date.now()),
+    );
   };
   const watch = () => {
     const next = seen();
@@ -234,8 +241,9 @@ export function cancel(job) {
 export const resume = () => doing(() => post("v1/jobs/resume", {}));
 
 /** Let pictures wait again that failed. @param {number[] | null} images null for all of them */
-export const retry = (images) => doing(async () => {
-  sent = true;
-  const { changed } = await post("v1/images/retry", { image_ids: images });
-  notify(changed ? `${count(changed, "picture")} will be tried again.` : "There is nothing to try again.");
-});
+export const retry = (images) =>
+  doing(async () => {
+    sent = true;
+    const { changed } = await post("v1/images/retry", { image_ids: images });
+    notify(changed ? `${count(changed, "picture")} will be tried again.` : "There is nothing to try again.");
+  });

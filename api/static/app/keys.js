@@ -12,7 +12,9 @@ import { notify } from "./ui.js";
  */
 
 const MAY = /** @type {Record<Scope, string>} */ ({
-  read: "search", write: "search, add and change pictures", admin: "everything, keys too",
+  read: "search",
+  write: "search, add and change pictures",
+  admin: "everything, keys too",
 });
 const SCOPES = /** @type {Scope[]} */ (["read", "write", "admin"]);
 const WRONG = "This key is wrong, or works no longer.";
@@ -71,8 +73,9 @@ export function OwnKey({ session: { needs_key: needed, scope, key }, onSession }
     onSession();
   };
   if (!key) {
-    return html`<p>${needed ? `You may ${may}.`
-      : `No key is needed here: whoever reaches this server may do ${MAY.admin}.`}</p>`;
+    return html`<p>${
+      needed ? `You may ${may}.` : `No key is needed here: whoever reaches this server may do ${MAY.admin}.`
+    }</p>`;
   }
   return html`<p>You use the key <b>${key}</b>, which may ${scope === "admin" ? "do " : ""}${may}.</p>
     <p><button type="button" onClick=${forget}>Forget the key</button></p>`;
@@ -102,7 +105,10 @@ function Made({ made, close }) {
   const copy = async () => {
     text.current?.select();
     // Browsers give the clipboard to pages by https alone; the old way works by http.
-    const done = await navigator.clipboard?.writeText(made.key).then(() => true, () => false);
+    const done = await navigator.clipboard?.writeText(made.key).then(
+      () => true,
+      () => false,
+    );
     if (done || document.execCommand("copy")) setCopied(true);
     else notify("Copy it by hand: it is selected.", { bad: true });
   };
@@ -123,8 +129,11 @@ export function Keys({ session, onSession }) {
   const [scope, setScope] = useState(/** @type {Scope} */ ("read"));
   const [made, setMade] = useState(/** @type {{name: string, key: string} | null} */ (null));
   const [problem, setProblem] = useState("");
-  const load = () => call("v1/keys")
-    .then((answer) => setKeys(answer.keys), (wrong) => setProblem(sentence(wrong)));
+  const load = () =>
+    call("v1/keys").then(
+      (answer) => setKeys(answer.keys),
+      (wrong) => setProblem(sentence(wrong)),
+    );
   useEffect(() => void load(), []);
   const act = async (/** @type {() => Promise<void>} */ what) => {
     setProblem("");
@@ -142,20 +151,28 @@ export function Keys({ session, onSession }) {
       setName("");
     });
   };
-  const revoke = (/** @type {Key} */ key) => act(async () => {
-    await call(`v1/keys/${key.id}`, { method: "DELETE" });
-    notify(`The key “${key.name}” works no longer.`);
-    if (key.name === session.key) onSession();
-  });
-  const working = keys.filter((key) => !key.revoked_at), revoked = keys.filter((key) => key.revoked_at);
+  const revoke = (/** @type {Key} */ key) =>
+    act(async () => {
+      await call(`v1/keys/${key.id}`, { method: "DELETE" });
+      notify(`The key “${key.name}” works no longer.`);
+      if (key.name === session.key) onSession();
+    });
+  const working = keys.filter((key) => !key.revoked_at),
+    revoked = keys.filter((key) => key.revoked_at);
   const may = (/** @type {Key} */ { scope: one }) => `may ${one === "admin" ? "do " : ""}${MAY[one]}`;
   const none = session.needs_key ? "." : "; they are asked for once the server is open to other machines.";
   return html`
-    ${working.length ? html`<ul class="plain rows keys">${working.map((key) => html`<li key=${key.id}>
-      <p><b>${key.name}</b>${key.name === session.key ? " (this one)" : ""} <span class="quiet">${
-        may(key)} · made ${moment(key.created_at)}</span></p>
-      <${Revoke} name=${key.name} act=${() => revoke(key)} /></li>`)}</ul>`
-      : html`<p class="quiet">No key was made yet${none}</p>`}
+    ${
+      working.length
+        ? html`<ul class="plain rows keys">${working.map(
+            (key) => html`<li key=${key.id}>
+      <p><b>${key.name}</b>${key.name === session.key ? " (this one)" : ""} <span class="quiet">${may(
+        key,
+      )} · made ${moment(key.created_at)}</span></p>
+      <${Revoke} name=${key.name} act=${() => revoke(key)} /></li>`,
+          )}</ul>`
+        : html`<p class="quiet">No key was made yet${none}</p>`
+    }
     ${made ? html`<${Made} key=${made.key} made=${made} close=${() => setMade(null)} />` : null}
     <form class="inline" onSubmit=${make}>
       <label class="field">A new key for
@@ -163,12 +180,21 @@ export function Keys({ session, onSession }) {
           onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
       <label class="field">May
         <select value=${scope} onChange=${(/** @type {any} */ event) => setScope(event.target.value)}>
-          ${SCOPES.map((one) => html`<option key=${one} value=${one} selected=${one === scope}>${
-            one === "admin" ? "do everything, keys too" : MAY[one]}</option>`)}</select></label>
+          ${SCOPES.map(
+            (one) =>
+              html`<option key=${one} value=${one} selected=${one === scope}>${
+                one === "admin" ? "do everything, keys too" : MAY[one]
+              }</option>`,
+          )}</select></label>
       <button type="submit">Make it</button>
     </form>
     ${problem ? html`<p class="bad" role="alert">${problem}</p>` : null}
-    ${revoked.length ? html`<details><summary>Revoked</summary><ul class="plain">${revoked.map((key) => html`
-      <li class="quiet" key=${key.id}>${key.name}, revoked ${moment(key.revoked_at)}</li>`)}</ul></details>`
-      : null}`;
+    ${
+      revoked.length
+        ? html`<details><summary>Revoked</summary><ul class="plain">${revoked.map(
+            (key) => html`
+      <li class="quiet" key=${key.id}>${key.name}, revoked ${moment(key.revoked_at)}</li>`,
+          )}</ul></details>`
+        : null
+    }`;
 }

@@ -21,7 +21,11 @@ export const HEADING_PX = 44;
 const WIDEST = 5; // times the height; a longer panorama gets a row of its own that is lower
 const NARROWEST = 0.36; // an even narrower picture is shown in the middle of a cell that is this wide
 
-/** The ratio of width to height that a cell has for a picture. @param {number} width @param {number} height */
+/**
+ * The ratio of width to height that a cell has for a picture.
+ * @param {number} width
+ * @param {number} height
+ */
 export const ratio = (width, height) =>
   Math.min(WIDEST, Math.max(NARROWEST, width > 0 && height > 0 ? width / height : 4 / 3));
 
@@ -37,7 +41,9 @@ export function justify(items, { width, target, gap }) {
   /** @type {Row[]} */
   const rows = [];
   const rowOf = new Int32Array(items.length);
-  let y = 0, first = 0, sum = 0;
+  let y = 0,
+    first = 0,
+    sum = 0;
   /** @param {number} end @param {number} height */
   const close = (end, height) => {
     let x = 0;
@@ -66,7 +72,8 @@ export function justify(items, { width, target, gap }) {
     const room = width - gap * (index - first);
     // Closed before an item where the row is nearer to the wanted height without it.
     if (index > first) {
-      const without = (room + gap) / sum, withIt = room / (sum + item.ratio);
+      const without = (room + gap) / sum,
+        withIt = room / (sum + item.ratio);
       if (withIt < target && without - target < target - withIt) close(index, without);
     }
     sum += item.ratio;
@@ -82,9 +89,15 @@ export function justify(items, { width, target, gap }) {
   }
 }
 
-/** The rows that lie between two heights, as [first, end). @param {Row[]} rows @param {number} top @param {number} bottom */
+/**
+ * The rows that lie between two heights, as [first, end).
+ * @param {Row[]} rows
+ * @param {number} top
+ * @param {number} bottom
+ */
 export function between(rows, top, bottom) {
-  let low = 0, high = rows.length;
+  let low = 0,
+    high = rows.length;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (rows[middle].y + rows[middle].height < top) low = middle + 1;

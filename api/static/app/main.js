@@ -22,12 +22,14 @@ class Later extends Component {
   constructor(props) {
     super(props);
     this.state = { view: null, problem: "" };
-    props.load().then((module) => this.setState({ view: module[props.name] }),
-      () => this.setState({ problem: "The server does not answer. Is segsearch still running?" }));
+    props.load().then(
+      (module) => this.setState({ view: module[props.name] }),
+      () => this.setState({ problem: "The server does not answer. Is segsearch still running?" }),
+    );
   }
 
   /** @param {any} props @param {any} state */
-  render({ load, name, ...props }, { view, problem }) {
+  render(props, { view, problem }) {
     if (problem) return html`<p id="message" class="bad" role="status">${problem}</p>`;
     return view ? html`<${view} ...${props} />` : html`<p class="loading">…</p>`;
   }
@@ -42,15 +44,20 @@ const VIEWS = {
   help: { load: () => import("./help.js"), name: "Help" },
 };
 
-/** What each view is, for who hears it. @type {Record<string, (now: import("./address.js").Query) => string>} */
+/**
+ * What each view is, for who hears it.
+ * @type {Record<string, (now: import("./address.js").Query) => string>}
+ */
 const HEADINGS = {
-  grid: (now) => (now.words.trim() ? `Pictures of ${now.words.trim()}` : asks(now) ? "Answers" : "The library"),
+  grid: (now) =>
+    now.words.trim() ? `Pictures of ${now.words.trim()}` : asks(now) ? "Answers" : "The library",
   map: () => "The map of all regions",
   status: () => "How the library stands",
 };
 
 /**
- * @typedef {{needs_key: boolean, scope: "read" | "write" | "admin" | null, key: string | null, library: string | null}} Session
+ * @typedef {{needs_key: boolean, scope: "read" | "write" | "admin" | null, key: string | null,
+ *   library: string | null}} Session
  */
 
 function App() {
@@ -58,10 +65,14 @@ function App() {
   const [session, setSession] = useState(/** @type {Session | null} */ (null));
   const [, changed] = useState({});
   const [help, setHelp] = useState(false);
-  const ask = () => call("v1/session").then((/** @type {Session} */ found) => {
-    setLibrary(found.library);
-    setSession(found);
-  }, () => setSession((was) => was ?? { needs_key: false, scope: "read", key: null, library: null }));
+  const ask = () =>
+    call("v1/session").then(
+      (/** @type {Session} */ found) => {
+        setLibrary(found.library);
+        setSession(found);
+      },
+      () => setSession((was) => was ?? { needs_key: false, scope: "read", key: null, library: null }),
+    );
   useEffect(() => {
     void ask();
     onLockedOut(() => void ask());
@@ -80,8 +91,11 @@ function App() {
   const mayWrite = session?.scope === "write" || session?.scope === "admin";
   useEffect(() => {
     if (!session || locked) return undefined;
-    const take = takePictures(mayWrite ? addAll : () => notify("This key may not add pictures.", { bad: true }));
-    const follow = followJobs(() => { // what is shown follows what is indexed
+    const take = takePictures(
+      mayWrite ? addAll : () => notify("This key may not add pictures.", { bad: true }),
+    );
+    const follow = followJobs(() => {
+      // what is shown follows what is indexed
       forgetFacets();
       forget();
       askAgain();
@@ -104,8 +118,11 @@ function App() {
       <main>
         <h1 class="visually-hidden">${HEADINGS[now.view](now)}</h1>
         ${oddities().map((odd) => html`<p class="odd" key=${odd} role="status">${odd}</p>`)}
-        ${view ? html`<${Later} key=${view.name} ...${view} now=${now} session=${session} mayWrite=${mayWrite} onSession=${ask} />`
-          : html`<${Answers} now=${now} />`}
+        ${
+          view
+            ? html`<${Later} key=${view.name} ...${view} now=${now} session=${session} mayWrite=${mayWrite} onSession=${ask} />`
+            : html`<${Answers} now=${now} />`
+        }
       </main>
       <footer><a href="docs">HTTP API</a> <button type="button" class="link" onClick=${() => setHelp(true)}>Keys and help</button></footer>
       <${SelectionBar} mayWrite=${mayWrite} />

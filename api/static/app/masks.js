@@ -25,9 +25,14 @@ function runsOf(mask) {
  */
 function decode(counts) {
   const ends = new Int32Array(counts.length); // a run takes a character or more
-  let runs = 0, sum = 0, last = 0, beforeLast = 0;
+  let runs = 0,
+    sum = 0,
+    last = 0,
+    beforeLast = 0;
   for (let at = 0; at < counts.length;) {
-    let value = 0, shift = 0, bits;
+    let value = 0,
+      shift = 0,
+      bits;
     do {
       bits = counts.charCodeAt(at++) - 48;
       value |= (bits & 31) << shift;
@@ -49,11 +54,16 @@ function decode(counts) {
  * @returns {Box}
  */
 function boxOf(ends, height) {
-  let x0 = Infinity, y0 = Infinity, x1 = 0, y1 = 0;
+  let x0 = Infinity,
+    y0 = Infinity,
+    x1 = 0,
+    y1 = 0;
   for (let run = 1; run < ends.length; run += 2) {
-    const first = ends[run - 1], last = ends[run] - 1;
+    const first = ends[run - 1],
+      last = ends[run] - 1;
     if (last < first) continue;
-    const left = Math.floor(first / height), right = Math.floor(last / height);
+    const left = Math.floor(first / height),
+      right = Math.floor(last / height);
     x0 = Math.min(x0, left);
     x1 = right + 1;
     y0 = left < right ? 0 : Math.min(y0, first - left * height);
@@ -94,7 +104,8 @@ function sampleWindow(mask, width, height, [left, top, right, bottom]) {
   const inside = new Uint8Array(stride * (bottom - top));
   const [fullHeight, fullWidth] = mask.size;
   const { ends, box } = runsOf(mask);
-  const rows = firstAtOrAfter(fullHeight, height), columns = firstAtOrAfter(fullWidth, width);
+  const rows = firstAtOrAfter(fullHeight, height),
+    columns = firstAtOrAfter(fullWidth, width);
   let run = 1;
   for (let x = columns[box[0]]; x < columns[box[2]]; x++) {
     const start = Math.floor(((x + 0.5) * fullWidth) / width) * fullHeight;
@@ -134,9 +145,13 @@ export function outline(mask, width, height) {
   const path = new Path2D();
   const [fullHeight, fullWidth] = mask.size;
   const [x0, y0, x1, y1] = runsOf(mask).box;
-  const rows = firstAtOrAfter(fullHeight, height), columns = firstAtOrAfter(fullWidth, width);
+  const rows = firstAtOrAfter(fullHeight, height),
+    columns = firstAtOrAfter(fullWidth, width);
   // With a pixel of outside all around.
-  const left = columns[x0] - 1, top = rows[y0] - 1, right = columns[x1] + 1, bottom = rows[y1] + 1;
+  const left = columns[x0] - 1,
+    top = rows[y0] - 1,
+    right = columns[x1] + 1,
+    bottom = rows[y1] + 1;
   const inside = sampleWindow(mask, width, height, [left, top, right, bottom]);
   const stride = right - left;
   const started = new Uint8Array(inside.length);
@@ -164,8 +179,11 @@ export function outline(mask, width, height) {
 function follow(start, left, top, stride, inside, started, path) {
   // East, south, west, north: a step, and from where it ends what lies ahead to the left and right.
   const steps = [1, stride, -1, -stride];
-  const onLeft = [-stride, 0, -1, -stride - 1], onRight = [0, -1, -stride - 1, -stride];
-  let corner = start, direction = 0, before = -1;
+  const onLeft = [-stride, 0, -1, -stride - 1],
+    onRight = [0, -1, -stride - 1, -stride];
+  let corner = start,
+    direction = 0,
+    before = -1;
   do {
     if (direction === 0) started[corner] = 1;
     const next = corner + steps[direction];
@@ -195,7 +213,8 @@ function follow(start, left, top, stride, inside, started, path) {
  * @returns {Region[]}
  */
 export function regionsAt(segments, x, y) {
-  const column = Math.floor(x), row = Math.floor(y);
+  const column = Math.floor(x),
+    row = Math.floor(y);
   return segments
     .filter(({ box, mask }) => {
       const [x0, y0, x1, y1] = box;
@@ -211,7 +230,8 @@ export function regionsAt(segments, x, y) {
  * @param {number} position
  */
 function runAt(ends, position) {
-  let low = 0, high = ends.length;
+  let low = 0,
+    high = ends.length;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (ends[middle] > position) high = middle;

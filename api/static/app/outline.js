@@ -12,6 +12,12 @@ const SMALL = 0.09; // of the longer side: smaller regions get a ring around the
 
 /** @typedef {import("./results.js").Region} Region */
 
+/** A halo, and the line over it. @param {number} line @returns {[string, number][]} */
+const strokes = (line) => [
+  [HALO, 2.6 * line],
+  [EDGE, 1.4 * line],
+];
+
 /**
  * Draw regions into a canvas of width x height pixels. The first is outlined strongest.
  * @param {HTMLCanvasElement} canvas
@@ -36,23 +42,34 @@ export function drawRegions(canvas, regions, { width, height, line = 2, dim = tr
   }
   for (let i = paths.length - 1; i >= 0; i--) {
     const thick = (i ? 0.6 : 1) * line * shrink;
-    for (const [colour, width] of strokes(thick)) {
+    for (const [colour, thickness] of strokes(thick)) {
       context.strokeStyle = colour;
-      context.lineWidth = width;
+      context.lineWidth = thickness;
       context.stroke(paths[i]);
     }
     frameEdges(context, regions[i], thick);
   }
 }
 
-/** A halo, and the line over it. @param {number} line @returns {[string, number][]} */
-const strokes = (line) => [[HALO, 2.6 * line], [EDGE, 1.4 * line]];
-
 /** What an outline cannot show: a region that fills the picture, and one too small to be seen.
  * @param {CanvasRenderingContext2D} context @param {Region} region @param {number} line */
-function frameEdges(context, { box: [x0, y0, x1, y1], mask: { size: [fullHeight, fullWidth] } }, line) {
-  const { width, height } = context.canvas, scale = width / fullWidth;
-  const stroke = (/** @type {string} */ colour, /** @type {number} */ thickness, /** @type {() => void} */ path) => {
+function frameEdges(
+  context,
+  {
+    box: [x0, y0, x1, y1],
+    mask: {
+      size: [fullHeight, fullWidth],
+    },
+  },
+  line,
+) {
+  const { width, height } = context.canvas,
+    scale = width / fullWidth;
+  const stroke = (
+    /** @type {string} */ colour,
+    /** @type {number} */ thickness,
+    /** @type {() => void} */ path,
+  ) => {
     context.strokeStyle = colour;
     context.lineWidth = thickness;
     context.beginPath();
@@ -65,7 +82,8 @@ function frameEdges(context, { box: [x0, y0, x1, y1], mask: { size: [fullHeight,
   }
   const longer = Math.max(x1 - x0, y1 - y0) * scale;
   if (longer > SMALL * Math.max(width, height)) return;
-  const x = ((x0 + x1) / 2) * scale, y = (((y0 + y1) / 2) * height) / fullHeight;
+  const x = ((x0 + x1) / 2) * scale,
+    y = (((y0 + y1) / 2) * height) / fullHeight;
   const reach = longer / 2 + 0.04 * Math.max(width, height);
   for (const [colour, thickness] of strokes(line)) {
     stroke(colour, thickness, () => context.arc(x, y, reach, 0, 2 * Math.PI));

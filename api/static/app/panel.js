@@ -11,6 +11,12 @@ import { Icon, IconButton, Menu, notify, plainClick } from "./ui.js";
 
 /** @typedef {import("./results.js").Region} Region @typedef {import("./address.js").Term} Term */
 
+/** A file's name without its ending. */
+const stem = (/** @type {string} */ name) => name.replace(/\.[^.]*$/, "");
+/** The day after one. */
+const nextDay = (/** @type {string} */ iso) =>
+  new Date(Date.parse(`${iso.slice(0, 10)}T12:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
+
 /**
  * What is chosen in a picture, as a term of a query.
  * @param {any} chosen a stored region, or a fresh mask with `prompt`
@@ -28,10 +34,14 @@ export function termOf(chosen, image, weight) {
 /** The three things to do with what is chosen. @param {any} chosen @param {number} image */
 export const actsOf = (chosen, image) => ({
   like: () => go({ ...empty(), filters: query().filters, by: query().by, terms: [termOf(chosen, image, 1)] }),
-  add: () => change({ terms: [...query().terms, termOf(chosen, image, asks(query()) ? 0.5 : 1)], view: "grid" }),
+  add: () =>
+    change({ terms: [...query().terms, termOf(chosen, image, asks(query()) ? 0.5 : 1)], view: "grid" }),
   not() {
     if (!asks(query())) return notify("Say what to look for first; then this can be left out.");
-    if (chosen?.segment_id) return change({ unlike: [...query().unlike.filter((id) => id !== chosen.segment_id), chosen.segment_id] });
+    if (chosen?.segment_id)
+      return change({
+        unlike: [...query().unlike.filter((id) => id !== chosen.segment_id), chosen.segment_id],
+      });
     return change({ terms: [...query().terms, termOf(chosen, image, -0.5)] });
   },
 });
@@ -41,27 +51,54 @@ function LooksLike({ chosen, image }) {
   const [words, setWords] = useState(/** @type {{text: string}[] | null} */ (null));
   const key = chosen.segment_id ?? JSON.stringify(chosen.prompt);
   useEffect(() => {
-    const stop = new AbortController(), options = { signal: stop.signal };
+    const stop = new AbortController(),
+      options = { signal: stop.signal };
     setWords(null);
     const { points, labels, box, candidate } = chosen.prompt ?? {};
-    const found = chosen.segment_id ? call(`v1/segments/${chosen.segment_id}/words?limit=3`, options)
-      : post("v1/words", { region: { image_id: image, ...(points.length ? { points, labels } : {}), ...(box ? { box } : {}), candidate }, limit: 3 }, options);
-    found.then(({ words: some }) => setWords(some), (problem) => { if (!isAbort(problem)) setWords([]); });
+    const found = chosen.segment_id
+      ? call(`v1/segments/${chosen.segment_id}/words?limit=3`, options)
+      : post(
+          "v1/words",
+          {
+            region: {
+              image_id: image,
+              ...(points.length ? { points, labels } : {}),
+              ...(box ? { box } : {}),
+              candidate,
+            },
+            limit: 3,
+          },
+          options,
+        );
+    found.then(
+      ({ words: some }) => setWords(some),
+      (problem) => {
+        if (!isAbort(problem)) setWords([]);
+      },
+    );
     return () => stop.abort();
   }, [key]);
   if (words && !words.length) return null;
-  return html`<p class="looks">Looks like ${words ? words.map(({ text }, i) => html`${i ? ", " : ""}<a key=${text} href=${link({ ...empty(), words: text })}
+  return html`<p class="looks">Looks like ${
+    words
+      ? words.map(
+          ({ text }, i) => html`${i ? ", " : ""}<a key=${text} href=${link({ ...empty(), words: text })}
     onClick=${(/** @type {MouseEvent} */ event) => {
       if (!plainClick(event)) return;
       event.preventDefault();
       go({ ...empty(), words: text });
-    }}>${text}</a>`) : "…"}</p>`;
+    }}>${text}</a>`,
+        )
+      : "…"
+  }</p>`;
 }
 
 /** @param {{chosen: any, image: any, hit: Region | null}} props */
 function ChosenRegion({ chosen, image, hit }) {
-  const acts = actsOf(chosen, image.image_id), now = query();
-  const [x0, y0, x1, y1] = chosen.box, id = chosen.segment_id;
+  const acts = actsOf(chosen, image.image_id),
+    now = query();
+  const [x0, y0, x1, y1] = chosen.box,
+    id = chosen.segment_id;
   const sure = sureness(hit?.relevance);
   return html`<section id="region" aria-label="This region">
     <h3>${id ? "This region" : "What you cut out"}${sure ? html` <span class="sure">${sure}</span>` : null}</h3>
@@ -73,9 +110,20 @@ function ChosenRegion({ chosen, image, hit }) {
       ${asks(now) ? html`<button type="button" title="n" onClick=${acts.not}><${Icon} name="minus" />Not this</button>` : null}
     </div>
     <p class="quiet">${(x1 - x0).toLocaleString("en")} × ${(y1 - y0).toLocaleString("en")} px, ${share(chosen.area / (image.width * image.height))} of the picture</p>
-    ${id ? html`<p class="downloads">${[["Cutout", `v1/segments/${id}/cutout.png`, "cutout.png"], ["Mask", `v1/segments/${id}/mask?format=png`, "mask.png"],
-        ["Crop", `v1/segments/${id}/crop.png`, "crop.png"], ["SVG", `v1/segments/${id}/mask?format=svg`, "mask.svg"], ["COCO", `v1/segments/${id}/mask?format=rle`, "mask.json"]]
-      .map(([name, path, ending]) => html`<a key=${name} href=${path} download=${`${stem(nameOf(image.paths[0]))}-${id}-${ending}`}>${name}</a>`)}</p>` : null}
+    ${
+      id
+        ? html`<p class="downloads">${[
+            ["Cutout", `v1/segments/${id}/cutout.png`, "cutout.png"],
+            ["Mask", `v1/segments/${id}/mask?format=png`, "mask.png"],
+            ["Crop", `v1/segments/${id}/crop.png`, "crop.png"],
+            ["SVG", `v1/segments/${id}/mask?format=svg`, "mask.svg"],
+            ["COCO", `v1/segments/${id}/mask?format=rle`, "mask.json"],
+          ].map(
+            ([name, path, ending]) =>
+              html`<a key=${name} href=${path} download=${`${stem(nameOf(image.paths[0]))}-${id}-${ending}`}>${name}</a>`,
+          )}</p>`
+        : null
+    }
     <details><summary>Details</summary><dl>
       ${hit?.score !== undefined ? html`<dt>Score</dt><dd>${hit.score.toFixed(3)}</dd>` : null}
       ${hit?.relevance !== null && hit?.relevance !== undefined ? html`<dt>Relevance</dt><dd>${Math.round(100 * hit.relevance)} %</dd>` : null}
@@ -86,8 +134,6 @@ function ChosenRegion({ chosen, image, hit }) {
     </dl></details>
   </section>`;
 }
-
-const stem = (/** @type {string} */ name) => name.replace(/\.[^.]*$/, "");
 
 /** @param {{image: any, mayWrite: boolean, onImage: (image: any) => void}} props */
 function Tags({ image, mayWrite, onImage }) {
@@ -102,16 +148,30 @@ function Tags({ image, mayWrite, onImage }) {
   };
   const add = (/** @type {Event} */ event) => {
     event.preventDefault();
-    const tags = typed.split(",").map((tag) => tag.trim()).filter(Boolean);
+    const tags = typed
+      .split(",")
+      .map((tag) => tag.trim())
+      .filter(Boolean);
     setTyped("");
     if (tags.length) void set({ add: tags });
   };
   if (!mayWrite && !image.tags.length) return null;
   return html`<div class="tags">
-    ${image.tags.map((/** @type {string} */ tag) => html`<span class="term" key=${tag}><span>#${tag}</span>${mayWrite ? html`<button type="button" class="remove"
-      aria-label=${`Remove the tag ${tag}`} onClick=${() => set({ remove: [tag] })}><${Icon} name="close" /></button>` : null}</span>`)}
-    ${mayWrite ? html`<form class="inline" onSubmit=${add}><input value=${typed} aria-label="Add a tag" placeholder="Add a tag" maxlength="100"
-      onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} /></form>` : null}
+    ${image.tags.map(
+      (/** @type {string} */ tag) =>
+        html`<span class="term" key=${tag}><span>#${tag}</span>${
+          mayWrite
+            ? html`<button type="button" class="remove"
+      aria-label=${`Remove the tag ${tag}`} onClick=${() => set({ remove: [tag] })}><${Icon} name="close" /></button>`
+            : null
+        }</span>`,
+    )}
+    ${
+      mayWrite
+        ? html`<form class="inline" onSubmit=${add}><input value=${typed} aria-label="Add a tag" placeholder="Add a tag" maxlength="100"
+      onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} /></form>`
+        : null
+    }
   </div>`;
 }
 
@@ -129,7 +189,9 @@ function Collect({ image }) {
       notify(sentence(problem), { bad: true });
     }
   };
-  return html`<${Menu} label="Collect" title="Put it into a collection">${(/** @type {() => void} */ close) => html`
+  return html`<${Menu} label="Collect" title="Put it into a collection">${(
+    /** @type {() => void} */ close,
+  ) => html`
     <ul class="plain options">${collections.map(({ name }) => html`<li key=${name}><button type="button" class="link" onClick=${() => put(name, close)}>${name}</button></li>`)}</ul>
     <form class="inline" onSubmit=${(/** @type {any} */ event) => {
       event.preventDefault();
@@ -141,11 +203,12 @@ function Collect({ image }) {
 function Facts({ image }) {
   const near = image.latitude !== null && image.longitude !== null;
   const found = (/** @type {Partial<import("./address.js").Filters>} */ filters) => ({ ...empty(), filters });
-  const to = (/** @type {import("./address.js").Query} */ target, /** @type {string} */ text) => html`<a href=${link(target)} onClick=${(/** @type {MouseEvent} */ event) => {
-    if (!plainClick(event)) return;
-    event.preventDefault();
-    go(target);
-  }}>${text}</a>`;
+  const to = (/** @type {import("./address.js").Query} */ target, /** @type {string} */ text) =>
+    html`<a href=${link(target)} onClick=${(/** @type {MouseEvent} */ event) => {
+      if (!plainClick(event)) return;
+      event.preventDefault();
+      go(target);
+    }}>${text}</a>`;
   return html`<dl>
     ${image.taken_at ? html`<dt>Taken</dt><dd>${to(found({ taken_after: image.taken_at.slice(0, 10), taken_before: nextDay(image.taken_at) }), day(image.taken_at))}, ${image.taken_at.slice(11, 16)}</dd>` : null}
     ${image.albums.length ? html`<dt>Album</dt><dd>${image.albums.map((/** @type {string} */ album, /** @type {number} */ i) => html`${i ? ", " : ""}${to(found({ albums: [album] }), album)}`)}</dd>` : null}
@@ -156,19 +219,21 @@ function Facts({ image }) {
   </dl>`;
 }
 
-const nextDay = (/** @type {string} */ iso) => new Date(Date.parse(`${iso.slice(0, 10)}T12:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
-
 /**
  * @param {{image: any, chosen: any, hit: Region | null, mayWrite: boolean, onImage: (image: any) => void,
  *   onRemove: () => void}} props
  */
 export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove }) {
-  const name = nameOf(image.paths[0]), { near_duplicates: alike } = image;
+  const name = nameOf(image.paths[0]),
+    { near_duplicates: alike } = image;
   return html`<aside aria-label="About this picture">
     <h2>${name}</h2>
-    ${chosen ? html`<${ChosenRegion} chosen=${chosen} image=${image} hit=${hit} />`
-      : html`<p class="quiet">Choose a thing in the picture, or cut one out.</p>
-        <div class="buttons"><button type="button" title="f" onClick=${actsOf(null, image.image_id).like}><${Icon} name="like" />Find pictures like it</button></div>`}
+    ${
+      chosen
+        ? html`<${ChosenRegion} chosen=${chosen} image=${image} hit=${hit} />`
+        : html`<p class="quiet">Choose a thing in the picture, or cut one out.</p>
+        <div class="buttons"><button type="button" title="f" onClick=${actsOf(null, image.image_id).like}><${Icon} name="like" />Find pictures like it</button></div>`
+    }
     <section aria-label="This picture">
       <${Tags} image=${image} mayWrite=${mayWrite} onImage=${onImage} />
       <div class="buttons">
@@ -178,12 +243,21 @@ export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove }) {
       </div>
       <${Facts} image=${image} />
     </section>
-    ${alike.length ? html`<section aria-label="Near-duplicates"><h3>Looks almost the same</h3><p class="alike">${alike.slice(0, 12).map((/** @type {number} */ id) => html`
-      <a key=${id} href=${link({ ...query(), image: id, segment: 0 })} aria-label=${`Open picture ${id}`} onClick=${(/** @type {MouseEvent} */ event) => {
+    ${
+      alike.length
+        ? html`<section aria-label="Near-duplicates"><h3>Looks almost the same</h3><p class="alike">${alike
+            .slice(0, 12)
+            .map(
+              (/** @type {number} */ id) => html`
+      <a key=${id} href=${link({ ...query(), image: id, segment: 0 })} aria-label=${`Open picture ${id}`} onClick=${(
+        /** @type {MouseEvent} */ event,
+      ) => {
         if (!plainClick(event)) return;
         event.preventDefault();
         openPicture(id);
-      }}><img alt="" src=${thumbnail(id, 160)} loading="lazy" /></a>`)}</p></section>` : null}
+      }}><img alt="" src=${thumbnail(id, 160)} loading="lazy" /></a>`,
+            )}</p></section>`
+        : null
+    }
   </aside>`;
 }
-

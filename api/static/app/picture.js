@@ -13,10 +13,11 @@ import { Viewer } from "./viewer.js";
 
 /**
  * @typedef {import("./results.js").Region} Region
- * @typedef {{points: [number, number][], labels: (0 | 1)[], box: [number, number, number, number] | null}} Prompt
+ * @typedef {{points: [number, number][], labels: (0 | 1)[],
+ *   box: [number, number, number, number] | null}} Prompt
  */
 
-const NOTHING = () => (/** @type {Prompt} */ ({ points: [], labels: [], box: null }));
+const NOTHING = () => /** @type {Prompt} */ ({ points: [], labels: [], box: null });
 const STRIP = 60; // regions in the film strip; all are under the pointer
 const MEANT = ["part", "thing", "whole"];
 
@@ -26,7 +27,15 @@ export class PictureView extends Component {
     super(props);
     /** @type {any} */
     this.state = {
-      image: null, segments: [], problem: "", tool: "select", level: 0, prompt: NOTHING(), masks: [], candidate: 0, asking: false,
+      image: null,
+      segments: [],
+      problem: "",
+      tool: "select",
+      level: 0,
+      prompt: NOTHING(),
+      masks: [],
+      candidate: 0,
+      asking: false,
     };
     /** @type {Viewer | null} */
     this.viewer = null;
@@ -64,13 +73,20 @@ export class PictureView extends Component {
   async load() {
     this.stop.abort();
     this.stop = new AbortController();
-    const { image: id } = this.props.now, options = { signal: this.stop.signal };
+    const { image: id } = this.props.now,
+      options = { signal: this.stop.signal };
     this.setState({ image: null, segments: [], problem: "", level: 0, prompt: NOTHING(), masks: [] });
     try {
       const image = await call(`v1/images/${id}`, options);
       this.setState({ image });
       if (image.state !== "done") {
-        return this.setState({ problem: image.reason ?? (image.width ? "Its regions are not there yet: it waits to be indexed." : "It waits to be indexed.") });
+        return this.setState({
+          problem:
+            image.reason ??
+            (image.width
+              ? "Its regions are not there yet: it waits to be indexed."
+              : "It waits to be indexed."),
+        });
       }
       const { segments } = await call(`v1/images/${id}/segments`, options);
       return this.setState({ segments });
@@ -83,26 +99,34 @@ export class PictureView extends Component {
   get chosen() {
     const { masks, candidate, prompt, segments } = this.state;
     if (masks.length) return { ...masks[candidate], prompt: { ...prompt, candidate } };
-    return segments.find((/** @type {Region} */ { segment_id }) => segment_id === this.props.now.segment) ?? null;
+    return (
+      segments.find((/** @type {Region} */ { segment_id }) => segment_id === this.props.now.segment) ?? null
+    );
   }
 
   /** The answer that this picture is, with its scores. @returns {Region | null} */
   get hit() {
     const { now } = this.props;
-    const found = resultsOf(now).items.find((item) => item.image === now.image && item.regions.some(({ segment_id }) => segment_id === now.segment));
+    const found = resultsOf(now).items.find(
+      (item) => item.image === now.image && item.regions.some(({ segment_id }) => segment_id === now.segment),
+    );
     return found?.regions.find(({ segment_id }) => segment_id === now.segment) ?? null;
   }
 
   /** Where this picture stands among the answers; -1 where it is none of them. */
   place() {
-    const { now } = this.props, { items } = resultsOf(now);
-    const exact = items.findIndex((item) => item.image === now.image && item.regions.some(({ segment_id }) => segment_id === now.segment));
+    const { now } = this.props,
+      { items } = resultsOf(now);
+    const exact = items.findIndex(
+      (item) => item.image === now.image && item.regions.some(({ segment_id }) => segment_id === now.segment),
+    );
     return exact >= 0 ? exact : items.findIndex((item) => item.image === now.image);
   }
 
   /** Go to the answer before or after. @param {number} step */
   async turn(step) {
-    const results = resultsOf(this.props.now), to = this.place() + step;
+    const results = resultsOf(this.props.now),
+      to = this.place() + step;
     if (to >= results.shown && results.open) await results.more();
     const item = results.items[to];
     if (item && to >= 0 && to < results.shown) openPicture(item.image, item.regions[0]?.segment_id ?? 0);
@@ -121,9 +145,17 @@ export class PictureView extends Component {
     this.setState({ prompt, asking: true });
     const { points, labels, box } = prompt;
     try {
-      const answer = await post("v1/segment", {
-        image_id: this.props.now.image, points, ...(points.length ? { labels } : {}), ...(box ? { boxes: [box] } : {}), multimask: true,
-      }, { signal: this.pointing.signal });
+      const answer = await post(
+        "v1/segment",
+        {
+          image_id: this.props.now.image,
+          points,
+          ...(points.length ? { labels } : {}),
+          ...(box ? { boxes: [box] } : {}),
+          multimask: true,
+        },
+        { signal: this.pointing.signal },
+      );
       const { masks } = answer.objects[0] ?? { masks: [] };
       if (!masks.length) notify("Nothing can be cut out there.");
       this.setState({ masks, candidate: 0, asking: false });
@@ -134,11 +166,17 @@ export class PictureView extends Component {
     }
   }
 
-  /** @param {number} x @param {number} y @param {0 | 1} label @param {boolean} more beside what was clicked before */
+  /**
+   * @param {number} x
+   * @param {number} y
+   * @param {0 | 1} label
+   * @param {boolean} more beside what was clicked before
+   */
   point(x, y, label, more) {
     const { prompt, masks } = this.state;
     const old = more && (masks.length || prompt.box || prompt.points.length) ? prompt : NOTHING();
-    if (!label && !old.points.length && !old.box) return notify("First click on a thing; Alt and a click then take something away from it.");
+    if (!label && !old.points.length && !old.box)
+      return notify("First click on a thing; Alt and a click then take something away from it.");
     return void this.ask({ points: [...old.points, [x, y]], labels: [...old.labels, label], box: old.box });
   }
 
@@ -146,46 +184,72 @@ export class PictureView extends Component {
   level(step) {
     const { masks, candidate, segments, level } = this.state;
     if (masks.length) {
-      const ordered = this.bySize(), at = ordered.indexOf(candidate) + step;
+      const ordered = this.bySize(),
+        at = ordered.indexOf(candidate) + step;
       if (ordered[at] !== undefined) this.setState({ candidate: ordered[at] });
       return;
     }
     const { chosen } = this;
     if (!chosen) return void this.setState({ level: Math.max(0, level + step) });
-    const around = segments.filter((/** @type {Region} */ other) => (step > 0 ? holds(other, chosen) : holds(chosen, other)))
-      .sort((/** @type {Region} */ a, /** @type {Region} */ b) => (step > 0 ? a.area - b.area : b.area - a.area));
+    const around = segments
+      .filter((/** @type {Region} */ other) => (step > 0 ? holds(other, chosen) : holds(chosen, other)))
+      .sort((/** @type {Region} */ a, /** @type {Region} */ b) =>
+        step > 0 ? a.area - b.area : b.area - a.area,
+      );
     if (around.length) openPicture(this.props.now.image, around[0].segment_id);
     else notify(step > 0 ? "No larger region holds this one." : "No smaller region lies in this one.");
   }
 
   /** The candidates' numbers, the smallest mask first. @returns {number[]} */
   bySize() {
-    return this.state.masks.map((/** @type {any} */ mask, /** @type {number} */ number) => [mask.area, number])
-      .sort((/** @type {number[]} */ a, /** @type {number[]} */ b) => a[0] - b[0]).map((/** @type {number[]} */ [, number]) => number);
+    return this.state.masks
+      .map((/** @type {any} */ mask, /** @type {number} */ number) => [mask.area, number])
+      .sort((/** @type {number[]} */ a, /** @type {number[]} */ b) => a[0] - b[0])
+      .map((/** @type {number[]} */ [, number]) => number);
   }
 
   /** @param {KeyboardEvent} event */
   keys(event) {
     if (event.key === "Escape" && !event.defaultPrevented) {
-      if (this.state.masks.length || this.state.prompt.points.length) return this.setState({ prompt: NOTHING(), masks: [] });
+      if (this.state.masks.length || this.state.prompt.points.length)
+        return this.setState({ prompt: NOTHING(), masks: [] });
       return closePicture();
     }
     if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return undefined;
-    const { chosen } = this, acts = actsOf(chosen, this.props.now.image);
+    const { chosen } = this,
+      acts = actsOf(chosen, this.props.now.image);
     /** @type {Record<string, () => unknown>} */
     const found = {
-      ArrowLeft: () => this.turn(-1), ArrowRight: () => this.turn(1), "[": () => this.level(-1), "]": () => this.level(1),
-      f: acts.like, a: acts.add, n: acts.not, "+": () => this.viewer?.zoom(1.5), "-": () => this.viewer?.zoom(1 / 1.5),
-      0: () => this.viewer?.zoomOut(), 1: () => this.viewer?.zoomFull(), c: () => this.setState({ tool: "cut" }), v: () => this.setState({ tool: "select" }),
+      ArrowLeft: () => this.turn(-1),
+      ArrowRight: () => this.turn(1),
+      "[": () => this.level(-1),
+      "]": () => this.level(1),
+      f: acts.like,
+      a: acts.add,
+      n: acts.not,
+      "+": () => this.viewer?.zoom(1.5),
+      "-": () => this.viewer?.zoom(1 / 1.5),
+      0: () => this.viewer?.zoomOut(),
+      1: () => this.viewer?.zoomFull(),
+      c: () => this.setState({ tool: "cut" }),
+      v: () => this.setState({ tool: "select" }),
     };
     const act = found[event.key];
-    if (!act || (event.target instanceof Element && event.target.closest(".strip-of-regions, [role=application]") && event.key.startsWith("Arrow"))) return undefined;
+    if (
+      !act ||
+      (event.target instanceof Element &&
+        event.target.closest(".strip-of-regions, [role=application]") &&
+        event.key.startsWith("Arrow"))
+    )
+      return undefined;
     event.preventDefault();
     return void act();
   }
 
   remove() {
-    const { image } = this.props.now, at = this.place(), results = resultsOf(this.props.now);
+    const { image } = this.props.now,
+      at = this.place(),
+      results = resultsOf(this.props.now);
     const next = results.items[at + 1] ?? results.items[at - 1];
     removeImages([image], results);
     if (next) openPicture(next.image, next.regions[0]?.segment_id ?? 0);
@@ -194,12 +258,17 @@ export class PictureView extends Component {
 
   /** The picture's regions, the largest first; one Tab stop, the arrow keys walk. @param {any} image */
   strip(image) {
-    const { segments } = this.state, { chosen } = this;
+    const { segments } = this.state,
+      { chosen } = this;
     const largest = [...segments].sort((a, b) => b.area - a.area).slice(0, STRIP);
-    const at = Math.max(0, largest.findIndex(({ segment_id }) => segment_id === chosen?.segment_id));
+    const at = Math.max(
+      0,
+      largest.findIndex(({ segment_id }) => segment_id === chosen?.segment_id),
+    );
     const keys = (/** @type {KeyboardEvent} */ event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      const target = step && event.target instanceof Element ? event.target.closest("button")?.parentElement : null;
+      const target =
+        step && event.target instanceof Element ? event.target.closest("button")?.parentElement : null;
       const to = step === 1 ? target?.nextElementSibling : target?.previousElementSibling;
       const button = step ? to?.querySelector("button") : null;
       if (!button) return;
@@ -208,50 +277,86 @@ export class PictureView extends Component {
       button.click();
     };
     return html`<ul class="strip-of-regions" aria-label=${`Regions, ${segments.length} in all`} onKeyDown=${keys}>
-      ${largest.map((region, i) => html`<li key=${region.segment_id}><button type="button" tabindex=${i === at ? 0 : -1}
+      ${largest.map(
+        (region, i) => html`<li key=${region.segment_id}><button type="button" tabindex=${i === at ? 0 : -1}
         aria-pressed=${String(region.segment_id === chosen?.segment_id)} aria-label=${`Region ${i + 1}, ${share(region.area / (image.width * image.height))} of the picture`}
-        onClick=${() => this.choose(region)}><img alt="" loading="lazy" src=${cutout(region.segment_id, 160)} /></button></li>`)}
+        onClick=${() => this.choose(region)}><img alt="" loading="lazy" src=${cutout(region.segment_id, 160)} /></button></li>`,
+      )}
     </ul>`;
   }
 
   /** @param {any} props @param {any} state */
   render({ now, mayWrite }, { image, segments, problem, tool, level, prompt, masks, candidate, asking }) {
-    const { chosen } = this, at = this.place(), results = resultsOf(now), { shown, open } = results;
+    const { chosen } = this,
+      at = this.place(),
+      results = resultsOf(now),
+      { shown, open } = results;
     const name = image ? nameOf(image.paths[0]) : "Picture";
-    const ordered = this.bySize(), names = ordered.length === 3 ? MEANT : ordered.map((_, i) => String(i + 1));
+    const ordered = this.bySize(),
+      names = ordered.length === 3 ? MEANT : ordered.map((_, i) => String(i + 1));
     return html`<div id="picture" role="dialog" aria-modal="true" aria-label=${name} tabindex="-1" ref=${this.root}>
       <div class="stage">
         <div class="top">
           <${IconButton} icon="close" label="Close (Esc)" onClick=${closePicture} />
-          <${Switch} label="What a click does" value=${tool} options=${[["select", "Select"], ["cut", "Cut out"]]} onChange=${(/** @type {string} */ value) => this.setState({ tool: value })} />
-          ${masks.length > 1 ? html`<${Switch} label="Which of the masks" value=${String(candidate)} options=${ordered.map((number, i) => [String(number), names[i]])}
+          <${Switch} label="What a click does" value=${tool} options=${[
+            ["select", "Select"],
+            ["cut", "Cut out"],
+          ]} onChange=${(/** @type {string} */ value) => this.setState({ tool: value })} />
+          ${
+            masks.length > 1
+              ? html`<${Switch} label="Which of the masks" value=${String(candidate)} options=${ordered.map((number, i) => [String(number), names[i]])}
             onChange=${(/** @type {string} */ value) => this.setState({ candidate: Number(value) })} />`
-            : html`<span class="pair"><${IconButton} icon="minus" label="A part of it ([)" onClick=${() => this.level(-1)} /><span>part · whole</span>
-              <${IconButton} icon="plus" label="What holds it (])" onClick=${() => this.level(1)} /></span>`}
+              : html`<span class="pair"><${IconButton} icon="minus" label="A part of it ([)" onClick=${() => this.level(-1)} /><span>part · whole</span>
+              <${IconButton} icon="plus" label="What holds it (])" onClick=${() => this.level(1)} /></span>`
+          }
           <span class="pair zoom"><${IconButton} icon="minus" label="Zoom out (-)" onClick=${() => this.viewer?.zoom(1 / 1.5)} /><span>zoom</span>
             <${IconButton} icon="plus" label="Zoom in (+)" onClick=${() => this.viewer?.zoom(1.5)} />
             <${IconButton} icon="whole" label="The whole picture (0)" onClick=${() => this.viewer?.zoomOut()} /></span>
           ${at >= 0 && at < shown ? html`<span class="quiet">${(at + 1).toLocaleString("en")} of ${(results.total ?? shown).toLocaleString("en")}${open && results.total === null ? "+" : ""}</span>` : null}
         </div>
-        ${image ? html`<${Viewer} key=${image.image_id} hand=${(/** @type {Viewer} */ viewer) => { this.viewer = viewer; }} image=${image} segments=${segments} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
+        ${
+          image
+            ? html`<${Viewer} key=${image.image_id} hand=${(/** @type {Viewer} */ viewer) => {
+                this.viewer = viewer;
+              }} image=${image} segments=${segments} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
           name=${name} onChoose=${(/** @type {Region} */ region) => this.choose(region)} onLevel=${(/** @type {number} */ step) => this.level(step)}
           onPoint=${(/** @type {[number, number, 0 | 1, boolean]} */ ...where) => this.point(...where)}
-          onBox=${(/** @type {Prompt["box"]} */ box) => this.ask({ points: [], labels: [], box })} />` : html`<div class="frame"></div>`}
+          onBox=${(/** @type {Prompt["box"]} */ box) => this.ask({ points: [], labels: [], box })} />`
+            : html`<div class="frame"></div>`
+        }
         ${at > 0 ? html`<${IconButton} class="before" icon="before" label="The one before (Left)" onClick=${() => this.turn(-1)} />` : null}
         ${at >= 0 && (at + 1 < shown || open) ? html`<${IconButton} class="after" icon="after" label="The next one (Right)" onClick=${() => this.turn(1)} />` : null}
-        <p class="hint" role="status">${problem || (asking ? "Cutting it out …" : tool === "cut"
-          ? "Click a thing or drag a box; Shift and a click add to it, Alt and a click take away." : "Click a thing to choose it; where none is outlined, it is cut out afresh.")}</p>
+        <p class="hint" role="status">${
+          problem ||
+          (asking
+            ? "Cutting it out …"
+            : tool === "cut"
+              ? "Click a thing or drag a box; Shift and a click add to it, Alt and a click take away."
+              : "Click a thing to choose it; where none is outlined, it is cut out afresh.")
+        }</p>
         ${image && segments.length ? this.strip(image) : null}
       </div>
-      ${image ? html`<${Panel} image=${image} chosen=${chosen} hit=${this.hit} mayWrite=${mayWrite}
-        onImage=${(/** @type {any} */ next) => this.setState({ image: next })} onRemove=${() => this.remove()} />` : html`<aside></aside>`}
+      ${
+        image
+          ? html`<${Panel} image=${image} chosen=${chosen} hit=${this.hit} mayWrite=${mayWrite}
+        onImage=${(/** @type {any} */ next) => this.setState({ image: next })} onRemove=${() => this.remove()} />`
+          : html`<aside></aside>`
+      }
     </div>`;
   }
 }
 
 /** Whether one box holds another, of a smaller region. @param {Region} outer @param {Region} inner */
 function holds(outer, inner) {
-  const [x0, y0, x1, y1] = outer.box, [a0, b0, a1, b1] = inner.box, slack = 2;
-  return outer !== inner && outer.area > inner.area && x0 - slack <= a0 && y0 - slack <= b0 && x1 + slack >= a1 && y1 + slack >= b1;
+  const [x0, y0, x1, y1] = outer.box,
+    [a0, b0, a1, b1] = inner.box,
+    slack = 2;
+  return (
+    outer !== inner &&
+    outer.area > inner.area &&
+    x0 - slack <= a0 &&
+    y0 - slack <= b0 &&
+    x1 + slack >= a1 &&
+    y1 + slack >= b1
+  );
 }
-

@@ -26,8 +26,18 @@ void main() {
 }`;
 // Told apart by colour-blind people too (after Okabe and Ito, lighter and darker).
 const COLOURS = [
-  "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#0072b2",
-  "#b8860b", "#8fc7ee", "#4fbf9f", "#e58a4f", "#dfa6c4", "#4f94c4",
+  "#e69f00",
+  "#56b4e9",
+  "#009e73",
+  "#d55e00",
+  "#cc79a7",
+  "#0072b2",
+  "#b8860b",
+  "#8fc7ee",
+  "#4fbf9f",
+  "#e58a4f",
+  "#dfa6c4",
+  "#4f94c4",
 ];
 const ACCENT = "#ff2d55";
 
@@ -46,14 +56,19 @@ export class Points {
    * @throws {Error} where the browser has no WebGL 2
    */
   constructor(canvas, { x, y, groups }) {
-    const gl = canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true, preserveDrawingBuffer: true });
+    const gl = canvas.getContext("webgl2", {
+      antialias: false,
+      premultipliedAlpha: true,
+      preserveDrawingBuffer: true,
+    });
     if (!gl) throw new Error("This browser cannot draw the map: it has no WebGL 2.");
     this.canvas = canvas;
     /** @type {WebGL2RenderingContext} */
     this.gl = gl;
     this.count = x.length;
     this.program = this.compile();
-    const places = new Float32Array(2 * x.length), group = Float32Array.from(groups);
+    const places = new Float32Array(2 * x.length),
+      group = Float32Array.from(groups);
     for (let i = 0; i < x.length; i++) {
       places[2 * i] = x[i];
       places[2 * i + 1] = y[i];
@@ -69,21 +84,28 @@ export class Points {
   }
 
   compile() {
-    const { gl } = this, program = /** @type {WebGLProgram} */ (gl.createProgram());
-    for (const [kind, text] of /** @type {[number, string][]} */ ([[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]])) {
+    const { gl } = this,
+      program = /** @type {WebGLProgram} */ (gl.createProgram());
+    for (const [kind, text] of /** @type {[number, string][]} */ ([
+      [gl.VERTEX_SHADER, VERTEX],
+      [gl.FRAGMENT_SHADER, FRAGMENT],
+    ])) {
       const shader = /** @type {WebGLShader} */ (gl.createShader(kind));
       gl.shaderSource(shader, text);
       gl.compileShader(shader);
       gl.attachShader(program, shader);
     }
     gl.linkProgram(program);
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) || "The map cannot be drawn.");
+    if (!gl.getProgramParameter(program, gl.LINK_STATUS))
+      throw new Error(gl.getProgramInfoLog(program) || "The map cannot be drawn.");
     return program;
   }
 
   /** @param {string} name @param {number} size @param {Float32Array} values */
   attribute(name, size, values) {
-    const { gl } = this, buffer = gl.createBuffer(), at = gl.getAttribLocation(this.program, name);
+    const { gl } = this,
+      buffer = gl.createBuffer(),
+      at = gl.getAttribLocation(this.program, name);
     gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
     gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
     gl.enableVertexAttribArray(at);
@@ -103,16 +125,21 @@ export class Points {
     gl.bufferSubData(gl.ARRAY_BUFFER, 0, marked);
   }
 
-  /** How map coordinates become the canvas's: by these factors and steps, in clip space. @param {Look} look */
+  /**
+   * How map coordinates become the canvas's: by these factors and steps, in clip space.
+   * @param {Look} look
+   */
   frame({ x, y, zoom }) {
-    const { width, height } = this.canvas, side = Math.min(width, height);
+    const { width, height } = this.canvas,
+      side = Math.min(width, height);
     const grow = [(0.94 * zoom * side) / width, (0.94 * zoom * side) / height];
     return { grow, move: [-x * grow[0], -y * grow[1]] };
   }
 
   /** @param {Look} look @param {number} only the group that is shown alone; -1 for all */
   draw(look, only) {
-    const { gl, canvas } = this, { grow, move } = this.frame(look);
+    const { gl, canvas } = this,
+      { grow, move } = this.frame(look);
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
@@ -121,20 +148,41 @@ export class Points {
     gl.uniform2fv(this.uniform("move"), move);
     gl.uniform1f(this.uniform("only"), only);
     const usual = Math.max(2, Math.min(9, 260 / Math.sqrt(this.count)));
-    gl.uniform1f(this.uniform("size"), Math.min(26, usual * Math.sqrt(look.zoom)) * (globalThis.devicePixelRatio || 1));
+    gl.uniform1f(
+      this.uniform("size"),
+      Math.min(26, usual * Math.sqrt(look.zoom)) * (globalThis.devicePixelRatio || 1),
+    );
     gl.drawArrays(gl.POINTS, 0, this.count);
   }
 
-  /** Where a place of the map lies on the canvas, in CSS pixels. @param {Look} look @param {number} x @param {number} y */
+  /**
+   * Where a place of the map lies on the canvas, in CSS pixels.
+   * @param {Look} look
+   * @param {number} x
+   * @param {number} y
+   */
   toScreen(look, x, y) {
-    const { grow, move } = this.frame(look), { clientWidth, clientHeight } = this.canvas;
-    return [((x * grow[0] + move[0] + 1) / 2) * clientWidth, ((1 - (y * grow[1] + move[1])) / 2) * clientHeight];
+    const { grow, move } = this.frame(look),
+      { clientWidth, clientHeight } = this.canvas;
+    return [
+      ((x * grow[0] + move[0] + 1) / 2) * clientWidth,
+      ((1 - (y * grow[1] + move[1])) / 2) * clientHeight,
+    ];
   }
 
-  /** What place of the map a point of the canvas shows. @param {Look} look @param {number} left @param {number} top in CSS pixels */
+  /**
+   * What place of the map a point of the canvas shows.
+   * @param {Look} look
+   * @param {number} left
+   * @param {number} top in CSS pixels
+   */
   toMap(look, left, top) {
-    const { grow, move } = this.frame(look), { clientWidth, clientHeight } = this.canvas;
-    return [((2 * left) / clientWidth - 1 - move[0]) / grow[0], (1 - (2 * top) / clientHeight - move[1]) / grow[1]];
+    const { grow, move } = this.frame(look),
+      { clientWidth, clientHeight } = this.canvas;
+    return [
+      ((2 * left) / clientWidth - 1 - move[0]) / grow[0],
+      (1 - (2 * top) / clientHeight - move[1]) / grow[1],
+    ];
   }
 }
 
@@ -146,14 +194,16 @@ export class Nearest {
   constructor(x, y) {
     this.x = x;
     this.y = y;
-    const count = x.length, starts = new Int32Array(CELLS * CELLS + 1);
+    const count = x.length,
+      starts = new Int32Array(CELLS * CELLS + 1);
     const cells = new Int32Array(count);
     for (let i = 0; i < count; i++) {
       cells[i] = this.cell(y[i]) * CELLS + this.cell(x[i]);
       starts[cells[i] + 1]++;
     }
     for (let i = 0; i < CELLS * CELLS; i++) starts[i + 1] += starts[i];
-    const next = starts.slice(), order = new Int32Array(count);
+    const next = starts.slice(),
+      order = new Int32Array(count);
     for (let i = 0; i < count; i++) order[next[cells[i]]++] = i;
     this.starts = starts;
     this.order = order;
@@ -164,13 +214,21 @@ export class Nearest {
     return Math.min(CELLS - 1, Math.max(0, Math.floor(((value + 1) / 2) * CELLS)));
   }
 
-  /** The nearest point within a reach; -1 for none. @param {number} x @param {number} y @param {number} reach in map units */
+  /**
+   * The nearest point within a reach; -1 for none.
+   * @param {number} x
+   * @param {number} y
+   * @param {number} reach in map units
+   */
   find(x, y, reach) {
-    let best = -1, least = reach * reach;
+    let best = -1,
+      least = reach * reach;
     for (let row = this.cell(y - reach); row <= this.cell(y + reach); row++) {
-      const from = this.starts[row * CELLS + this.cell(x - reach)], to = this.starts[row * CELLS + this.cell(x + reach) + 1];
+      const from = this.starts[row * CELLS + this.cell(x - reach)],
+        to = this.starts[row * CELLS + this.cell(x + reach) + 1];
       for (let at = from; at < to; at++) {
-        const i = this.order[at], far = (this.x[i] - x) ** 2 + (this.y[i] - y) ** 2;
+        const i = this.order[at],
+          far = (this.x[i] - x) ** 2 + (this.y[i] - y) ** 2;
         if (far < least) [best, least] = [i, far];
       }
     }

@@ -15,10 +15,13 @@ const NOTS = 3; // of them that count so much each; more share it, or little wou
 export function parted(words) {
   /** @type {string[]} */
   const unwanted = [];
-  const wanted = words.replace(/(^|\s)-(?:["“”]([^"“”]+)["“”]?|([^\s"“”-]\S*))/g, (_, before, quoted, word) => {
-    unwanted.push((quoted ?? word).trim());
-    return before;
-  });
+  const wanted = words.replace(
+    /(^|\s)-(?:["“”]([^"“”]+)["“”]?|([^\s"“”-]\S*))/g,
+    (_, before, quoted, word) => {
+      unwanted.push((quoted ?? word).trim());
+      return before;
+    },
+  );
   return { wanted: wanted.replace(/\s+/g, " ").trim(), unwanted: unwanted.filter(Boolean) };
 }
 
@@ -81,7 +84,8 @@ export function sceneBody(query, limit) {
   const names = new Set(query.things.map((thing) => thing.name));
   return {
     slots: query.things.map(({ name, absent }) => ({ name, ...(absent ? { absent } : {}) })),
-    relations: query.relations.filter(({ one, other }) => names.has(one) && names.has(other))
+    relations: query.relations
+      .filter(({ one, other }) => names.has(one) && names.has(other))
       .map(({ one, link, other }) => [one, link, other]),
     ...filtersOf(query),
     ...(query.all ? { min_relevance: 0 } : {}),
@@ -91,5 +95,8 @@ export function sceneBody(query, limit) {
 
 /** The body of POST /v1/browse. @param {Query} query @param {{limit: number, cursor?: string | null}} page */
 export const browseBody = (query, { limit, cursor }) => ({
-  ...filtersOf(query), order: query.order, ...(cursor ? { cursor } : {}), limit,
+  ...filtersOf(query),
+  order: query.order,
+  ...(cursor ? { cursor } : {}),
+  limit,
 });

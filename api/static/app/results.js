@@ -33,7 +33,10 @@ import { LIKELY_FROM, month } from "./sayings.js";
  * @property {any} [document] of the picture, where the library is browsed
  */
 
-const FIRST_PAGE = 40, NEXT_PAGE = 80, LONGEST_PAGE = 1000, SCENES = 200;
+const FIRST_PAGE = 40,
+  NEXT_PAGE = 80,
+  LONGEST_PAGE = 1000,
+  SCENES = 200;
 const KEPT = 6; // lists, for Back and Forward
 
 /** Pictures that are being removed: no list shows them. @type {Set<number>} */
@@ -53,8 +56,13 @@ function itemsOf(hits, alone) {
     if (!alone && before?.image === hit.image_id) before.regions.push(regionOf(hit));
     else {
       items.push({
-        key: alone ? `r${hit.segment_id}` : `i${hit.image_id}`, image: hit.image_id, width: hit.width,
-        height: hit.height, path: hit.path, regions: [regionOf(hit)], alone,
+        key: alone ? `r${hit.segment_id}` : `i${hit.image_id}`,
+        image: hit.image_id,
+        width: hit.width,
+        height: hit.height,
+        path: hit.path,
+        regions: [regionOf(hit)],
+        alone,
       });
     }
   }
@@ -134,7 +142,8 @@ export class Results {
     try {
       await this.fetch(limit);
     } catch (problem) {
-      if (!isAbort(problem)) this.problem = problem instanceof Refusal ? problem : new Refusal(String(problem));
+      if (!isAbort(problem))
+        this.problem = problem instanceof Refusal ? problem : new Refusal(String(problem));
       else this.stop = new AbortController();
     }
     this.loading = false;
@@ -143,8 +152,10 @@ export class Results {
 
   /** @param {number} limit */
   async fetch(limit) {
-    const { query } = this, options = { signal: this.stop.signal };
-    if (query.things.length) return this.takeScenes(await post("v1/search/scene", sceneBody(query, SCENES), options));
+    const { query } = this,
+      options = { signal: this.stop.signal };
+    if (query.things.length)
+      return this.takeScenes(await post("v1/search/scene", sceneBody(query, SCENES), options));
     if (asks(query)) {
       const answer = await this.search({ limit, cursor: this.cursor }, options);
       this.message = answer.message;
@@ -161,7 +172,10 @@ export class Results {
     }
     const answer = await post("v1/browse", browseBody(query, { limit, cursor: this.cursor }), options);
     this.counted = answer.total;
-    this.take(answer.images.map((/** @type {any} */ image) => this.pictureItem(image)), answer.next_cursor);
+    this.take(
+      answer.images.map((/** @type {any} */ image) => this.pictureItem(image)),
+      answer.next_cursor,
+    );
   }
 
   /**
@@ -175,7 +189,8 @@ export class Results {
       return await ask();
     } catch (problem) {
       const judged = [...this.query.like, ...this.query.unlike];
-      if (!(problem instanceof Refusal) || problem.code !== "not_found_error" || !judged.length) throw problem;
+      if (!(problem instanceof Refusal) || problem.code !== "not_found_error" || !judged.length)
+        throw problem;
       const gone = new Set();
       for (const id of judged) {
         await call(`v1/segments/${id}`, options).catch((refusal) => {
@@ -195,8 +210,14 @@ export class Results {
   pictureItem(image) {
     const dated = this.query.order === "newest" || this.query.order === "oldest";
     return {
-      key: `i${image.image_id}`, image: image.image_id, width: image.width, height: image.height,
-      path: image.paths[0] ?? null, regions: [], alone: false, document: image,
+      key: `i${image.image_id}`,
+      image: image.image_id,
+      width: image.width,
+      height: image.height,
+      path: image.paths[0] ?? null,
+      regions: [],
+      alone: false,
+      document: image,
       month: dated ? month(image.date) : "",
     };
   }
@@ -206,9 +227,16 @@ export class Results {
     this.message = answer.message;
     this.seconds = answer.seconds;
     const items = answer.scenes.map((/** @type {any} */ scene) => ({
-      key: `i${scene.image_id}`, image: scene.image_id, width: scene.width, height: scene.height,
-      path: scene.path, alone: false,
-      regions: Object.entries(scene.regions).map(([slot, region]) => ({ .../** @type {any} */ (region), slot })),
+      key: `i${scene.image_id}`,
+      image: scene.image_id,
+      width: scene.width,
+      height: scene.height,
+      path: scene.path,
+      alone: false,
+      regions: Object.entries(scene.regions).map(([slot, region]) => ({
+        .../** @type {any} */ (region),
+        slot,
+      })),
     }));
     this.take(items, null);
   }

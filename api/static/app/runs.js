@@ -14,19 +14,27 @@ import { link, openPicture, query } from "./store.js";
  * @typedef {{image_id: number, paths: string[], state: string, reason: string | null}} Failed
  */
 
-const PAGE = 50, MOST_FAILED = 1000, MOST_PATHS = 3;
+const PAGE = 50,
+  MOST_FAILED = 1000,
+  MOST_PATHS = 3;
 const UNSAID = /** @type {Record<string, string>} */ ({
   quarantined: "It crashed the models twice, and was set aside.",
 });
 const KINDS = /** @type {Record<string, string>} */ ({
-  index: "By hand", worker: "In the background", watch: "Watched folders",
+  index: "By hand",
+  worker: "In the background",
+  watch: "Watched folders",
 });
 const REPORTS = /** @type {Record<string, string>} */ ({
   gone: "Its report is gone: only those of the last runs are kept.",
   unfinished: "The report has no end: there may be more.",
 });
 const ENDS = /** @type {Record<string, string>} */ ({
-  running: "under way", done: "done", stopped: "stopped", failed: "failed", lost: "killed",
+  running: "under way",
+  done: "done",
+  stopped: "stopped",
+  failed: "failed",
+  lost: "killed",
 });
 
 /** `today, 14:05`. @param {string | null} iso */
@@ -64,19 +72,30 @@ function SkippedList({ job }) {
   };
   useEffect(() => void more(), []);
   return html`<ul class="plain reasons">
-      ${rows.map(({ path, name, reason }, i) => html`
-        <li key=${i}><b title=${path}>${name}</b> ${reason}</li>`)}</ul>
+      ${rows.map(
+        ({ path, name, reason }, i) => html`
+        <li key=${i}><b title=${path}>${name}</b> ${reason}</li>`,
+      )}</ul>
     ${said ? html`<p class="quiet">${said}</p>` : null}
-    ${next !== null && rows.length ? html`
-      <p><button type="button" onClick=${more}>Show more</button></p>` : null}`;
+    ${
+      next !== null && rows.length
+        ? html`
+      <p><button type="button" onClick=${more}>Show more</button></p>`
+        : null
+    }`;
 }
 
 /** @param {{job: Job}} props */
 function Run({ job }) {
   const [open, setOpen] = useState(false);
   const { kind, state, started_at: from, finished_at: to, done, segments, skipped, error, paths } = job;
-  const what = [done ? count(done, "picture") : "no new pictures", segments ? count(segments, "region") : "",
-    lasted(from, to)].filter(Boolean).join(", ");
+  const what = [
+    done ? count(done, "picture") : "no new pictures",
+    segments ? count(segments, "region") : "",
+    lasted(from, to),
+  ]
+    .filter(Boolean)
+    .join(", ");
   const others = paths.length - MOST_PATHS;
   const where = `${paths.slice(0, MOST_PATHS).join(", ")}${others > 0 ? ` and ${others} more` : ""}`;
   const bad = state === "failed" || state === "lost";
@@ -85,10 +104,18 @@ function Run({ job }) {
       ${` · ${what}`}</p>
     ${paths.length ? html`<p class="quiet path">${where}</p>` : null}
     ${error ? html`<p class="bad">${error}</p>` : null}
-    ${state === "lost" ? html`<p class="quiet">Its process ended without a word. Start it again: it goes on
-      where it was.</p>` : null}
-    ${skipped ? html`<p><button type="button" class="link" aria-expanded=${String(open)}
-      onClick=${() => setOpen(!open)}>${`${count(skipped, "file")} skipped`}</button></p>` : null}
+    ${
+      state === "lost"
+        ? html`<p class="quiet">Its process ended without a word. Start it again: it goes on
+      where it was.</p>`
+        : null
+    }
+    ${
+      skipped
+        ? html`<p><button type="button" class="link" aria-expanded=${String(open)}
+      onClick=${() => setOpen(!open)}>${`${count(skipped, "file")} skipped`}</button></p>`
+        : null
+    }
     ${open ? html`<${SkippedList} job=${job} />` : null}
   </li>`;
 }
@@ -113,15 +140,22 @@ export function Runs({ last }) {
   if (!jobs.length) return html`<p class="quiet">Nothing has been indexed yet.</p>`;
   return html`<ul class="plain rows">${jobs.map((job) => html`<${Run} key=${job.id} job=${job} />`)}</ul>
     ${problem ? html`<p class="bad" role="alert">${problem}</p>` : null}
-    ${end || jobs.length < LAST_RUNS ? null : html`
-      <p><button type="button" onClick=${more}>Older ones</button></p>`}`;
+    ${
+      end || jobs.length < LAST_RUNS
+        ? null
+        : html`
+      <p><button type="button" onClick=${more}>Older ones</button></p>`
+    }`;
 }
 
 /** A picture's face, where it can be drawn. @param {{image: number}} props */
 function Face({ image }) {
   const [broken, setBroken] = useState(false);
-  return html`<span class="face">${broken ? html`<span aria-hidden="true">?</span>`
-    : html`<img alt="" loading="lazy" src=${thumbnail(image, 160)} onError=${() => setBroken(true)} />`}
+  return html`<span class="face">${
+    broken
+      ? html`<span aria-hidden="true">?</span>`
+      : html`<img alt="" loading="lazy" src=${thumbnail(image, 160)} onError=${() => setBroken(true)} />`
+  }
   </span>`;
 }
 
@@ -137,20 +171,25 @@ export function FailedPictures({ failed, quarantined, mayWrite }) {
   const all = failed + quarantined;
   useEffect(() => {
     let here = true;
-    const page = async (/** @type {string} */ state, /** @type {number} */ many) => (
-      many ? (await call(`v1/images?state=${state}&limit=${most}`)).images : []);
-    Promise.all([page("failed", failed), page("quarantined", quarantined)]).then(([some, others]) => {
-      if (here) setRows([...some, ...others].slice(0, most));
-    }, (wrong) => here && setProblem(sentence(wrong)));
-    return () => { here = false; };
+    const page = async (/** @type {string} */ state, /** @type {number} */ many) =>
+      many ? (await call(`v1/images?state=${state}&limit=${most}`)).images : [];
+    Promise.all([page("failed", failed), page("quarantined", quarantined)]).then(
+      ([some, others]) => {
+        if (here) setRows([...some, ...others].slice(0, most));
+      },
+      (wrong) => here && setProblem(sentence(wrong)),
+    );
+    return () => {
+      here = false;
+    };
   }, [failed, quarantined, most]);
   const again = (/** @type {number} */ image) => {
     setRows(rows.filter((row) => row.image_id !== image));
     void retry([image]);
   };
   const remove = (/** @type {number} */ image, /** @type {string} */ name) => {
-    const show = (/** @type {boolean} */ seen) => setLeft((before) => (
-      seen ? before.filter((one) => one !== image) : [...before, image]));
+    const show = (/** @type {boolean} */ seen) =>
+      setLeft((before) => (seen ? before.filter((one) => one !== image) : [...before, image]));
     show(false);
     later(`${name} was removed from the library.`, {
       undo: () => show(true),
@@ -174,19 +213,28 @@ export function FailedPictures({ failed, quarantined, mayWrite }) {
     <li class="failed" key=${id}>
       <${Face} image=${id} />
       <div>
-        <p><a href=${link({ ...query(), image: id, segment: 0 })} title=${path} onClick=${open(id)}>${
-          nameOf(path)}</a></p>
+        <p><a href=${link({ ...query(), image: id, segment: 0 })} title=${path} onClick=${open(id)}>${nameOf(
+          path,
+        )}</a></p>
         <p class="quiet">${reason ?? UNSAID[state] ?? "No reason was kept."}</p>
       </div>
-      ${mayWrite ? html`<div class="buttons">
+      ${
+        mayWrite
+          ? html`<div class="buttons">
         <button type="button" aria-label=${`Try ${nameOf(path)} again`}
           onClick=${() => again(id)}>Try again</button>
         <button type="button" aria-label=${`Remove ${nameOf(path)}`}
-          onClick=${() => remove(id, nameOf(path))}>Remove</button></div>` : null}
+          onClick=${() => remove(id, nameOf(path))}>Remove</button></div>`
+          : null
+      }
     </li>`;
   const more = () => setMost(Math.min(MOST_FAILED, most + 100));
   return html`<ul class="plain rows">${rows.filter(({ image_id: id }) => !left.includes(id)).map(row)}</ul>
     ${problem ? html`<p class="bad" role="alert">${problem}</p>` : null}
-    ${all > rows.length && rows.length >= most && most < MOST_FAILED ? html`
-      <p><button type="button" onClick=${more}>Show more</button></p>` : null}`;
+    ${
+      all > rows.length && rows.length >= most && most < MOST_FAILED
+        ? html`
+      <p><button type="button" onClick=${more}>Show more</button></p>`
+        : null
+    }`;
 }

@@ -11,11 +11,18 @@ export const share = (part) => `${(100 * part).toLocaleString("en", { maximumSig
 
 // From which relevance on which words say how sure the answer is; LIKELY_FROM is the server's own line.
 export const LIKELY_FROM = 0.15;
-const SURE = /** @type {const} */ ([[0.9, "very likely"], [0.5, "likely"], [LIKELY_FROM, "perhaps"], [-1, "probably not"]]);
+const SURE = /** @type {const} */ ([
+  [0.9, "very likely"],
+  [0.5, "likely"],
+  [LIKELY_FROM, "perhaps"],
+  [-1, "probably not"],
+]);
 
 /** How sure an answer is, in words; "" where nobody can tell. @param {number | null | undefined} relevance */
 export const sureness = (relevance) =>
-  (relevance === null || relevance === undefined ? "" : SURE.find(([least]) => relevance >= least)?.[1] ?? "");
+  relevance === null || relevance === undefined
+    ? ""
+    : (SURE.find(([least]) => relevance >= least)?.[1] ?? "");
 
 const UNITS = ["bytes", "kB", "MB", "GB", "TB"];
 /** @param {number} bytes */
@@ -25,7 +32,11 @@ export function size(bytes) {
   return `${value.toLocaleString("en", { maximumFractionDigits: value < 10 && step ? 1 : 0 })} ${UNITS[step]}`;
 }
 
-/** A day as people write it. @param {string | null | undefined} iso @param {Intl.DateTimeFormatOptions} [options] */
+/**
+ * A day as people write it.
+ * @param {string | null | undefined} iso
+ * @param {Intl.DateTimeFormatOptions} [options]
+ */
 export function day(iso, options = { day: "numeric", month: "long", year: "numeric" }) {
   const date = iso ? new Date(iso) : null;
   return date && !Number.isNaN(date.getTime()) ? date.toLocaleDateString("en-GB", options) : "";
@@ -35,4 +46,5 @@ export function day(iso, options = { day: "numeric", month: "long", year: "numer
 export const month = (iso) => day(iso, { month: "long", year: "numeric" });
 
 /** @param {number} seconds */
-export const time = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`);
+export const time = (seconds) =>
+  seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;

@@ -6,7 +6,8 @@ import { call, sentence } from "./api.js";
 import { go, listen, query } from "./store.js";
 import { Icon, IconButton, Menu, notify } from "./ui.js";
 
-const RECENT = "segsearch.recent", MOST_RECENT = 12;
+const RECENT = "segsearch.recent",
+  MOST_RECENT = 12;
 
 /** @returns {string[]} addresses, the newest first */
 function recent() {
@@ -24,18 +25,28 @@ function note() {
   if (!asks(now)) return;
   const address = format({ ...now, image: 0, segment: 0, at: 0, view: "grid" });
   try {
-    localStorage.setItem(RECENT, JSON.stringify([address, ...recent().filter((one) => one !== address)].slice(0, MOST_RECENT)));
-  } catch { /* nothing is remembered where nothing may be */ }
+    localStorage.setItem(
+      RECENT,
+      JSON.stringify([address, ...recent().filter((one) => one !== address)].slice(0, MOST_RECENT)),
+    );
+  } catch {
+    /* nothing is remembered where nothing may be */
+  }
 }
 listen(note);
 note();
 
 /** A search in words. @param {string} address */
 export function described(address) {
-  const { query: { words, terms, things, relations, filters } } = parse(address);
-  const parts = [words, ...things.map(({ name, absent }) => (absent ? `no ${name}` : name)),
+  const {
+    query: { words, terms, things, relations, filters },
+  } = parse(address);
+  const parts = [
+    words,
+    ...things.map(({ name, absent }) => (absent ? `no ${name}` : name)),
     ...relations.map(({ one, link, other }) => `${one} ${link} ${other}`),
-    ...terms.map(({ kind }) => (kind === "segment" || kind === "cut" ? "a region" : "a picture"))];
+    ...terms.map(({ kind }) => (kind === "segment" || kind === "cut" ? "a region" : "a picture")),
+  ];
   const set = Object.keys(filters).length;
   return `${parts.filter(Boolean).join(" + ") || "everything"}${set ? `, ${set} filter${set === 1 ? "" : "s"}` : ""}`;
 }
@@ -46,7 +57,11 @@ export function described(address) {
 function Panel({ close, mayWrite }) {
   const [saved, setSaved] = useState(/** @type {Saved[]} */ ([]));
   const [name, setName] = useState("");
-  const load = () => call("v1/searches").then(({ searches }) => setSaved(searches), (problem) => notify(sentence(problem), { bad: true }));
+  const load = () =>
+    call("v1/searches").then(
+      ({ searches }) => setSaved(searches),
+      (problem) => notify(sentence(problem), { bad: true }),
+    );
   useEffect(() => void load(), []);
   const now = query();
   const open = (/** @type {string} */ address) => {
@@ -58,7 +73,9 @@ function Panel({ close, mayWrite }) {
     const address = format({ ...now, image: 0, segment: 0, at: 0 }) || "?";
     try {
       await call(`v1/searches/${encodeURIComponent(name.trim())}`, {
-        method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ address }),
+        method: "PUT",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ address }),
       });
       setName("");
       load();
@@ -71,29 +88,52 @@ function Panel({ close, mayWrite }) {
     try {
       await call(path, { method: "DELETE" });
       load();
-      notify(`“${gone}” is no longer saved.`, { undo: () => void call(path, {
-        method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ address }) }).then(load) });
+      notify(`“${gone}” is no longer saved.`, {
+        undo: () =>
+          void call(path, {
+            method: "PUT",
+            headers: { "Content-Type": "application/json" },
+            body: JSON.stringify({ address }),
+          }).then(load),
+      });
     } catch (problem) {
       notify(sentence(problem), { bad: true });
     }
   };
   const before = recent();
   return html`
-    ${mayWrite && (asks(now) || Object.keys(now.filters).length) ? html`<form class="inline" onSubmit=${save}>
+    ${
+      mayWrite && (asks(now) || Object.keys(now.filters).length)
+        ? html`<form class="inline" onSubmit=${save}>
       <label class="field">Save this search as
         <input value=${name} required maxlength="100" placeholder=${described(format(now)).slice(0, 40)}
           onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
-      <button type="submit">Save</button></form>` : null}
-    ${saved.length ? html`<h3>Saved</h3><ul class="plain">${saved.map((one) => html`<li key=${one.name}>
+      <button type="submit">Save</button></form>`
+        : null
+    }
+    ${
+      saved.length
+        ? html`<h3>Saved</h3><ul class="plain">${saved.map(
+            (one) => html`<li key=${one.name}>
       <button type="button" class="link" onClick=${() => open(one.address)}><b>${one.name}</b> <span class="quiet">${described(one.address)}</span></button>
-      ${mayWrite ? html`<${IconButton} icon="close" label=${`Forget ${one.name}`} onClick=${() => remove(one)} />` : null}</li>`)}</ul>` : null}
-    ${before.length ? html`<h3>Recent</h3><ul class="plain">${before.map((address) => html`<li key=${address}>
-      <button type="button" class="link" onClick=${() => open(address)}>${described(address)}</button></li>`)}</ul>` : null}
+      ${mayWrite ? html`<${IconButton} icon="close" label=${`Forget ${one.name}`} onClick=${() => remove(one)} />` : null}</li>`,
+          )}</ul>`
+        : null
+    }
+    ${
+      before.length
+        ? html`<h3>Recent</h3><ul class="plain">${before.map(
+            (address) => html`<li key=${address}>
+      <button type="button" class="link" onClick=${() => open(address)}>${described(address)}</button></li>`,
+          )}</ul>`
+        : null
+    }
     ${saved.length || before.length ? null : html`<p class="quiet">What you search for is listed here.</p>`}`;
 }
 
 /** The button that opens them. @param {{mayWrite: boolean}} props */
-export const Searches = ({ mayWrite }) => html`<${Menu} class="searches" align="end" title="Recent and saved searches"
+export const Searches = ({
+  mayWrite,
+}) => html`<${Menu} class="searches" align="end" title="Recent and saved searches"
   label=${html`<${Icon} name="clock" /><span class="visually-hidden">Recent and saved searches</span>`}>
   ${(/** @type {() => void} */ close) => html`<${Panel} close=${close} mayWrite=${mayWrite} />`}<//>`;
-

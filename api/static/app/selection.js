@@ -40,11 +40,15 @@ export function choose(items) {
 export function drop(images) {
   const dropped = [...chosen].filter(([, { image }]) => images.has(image));
   if (dropped.length) set(new Map([...chosen].filter(([, { image }]) => !images.has(image))));
-  return () => { if (dropped.length) set(new Map([...chosen, ...dropped])); };
+  return () => {
+    if (dropped.length) set(new Map([...chosen, ...dropped]));
+  };
 }
 
 /** Choose nothing. */
-export const clearChosen = () => { if (chosen.size) set(new Map()); };
+export const clearChosen = () => {
+  if (chosen.size) set(new Map());
+};
 
 /** What is chosen, in a view that is drawn again when it changes. @returns {Chosen[]} */
 export function useChosen() {

@@ -26,13 +26,50 @@ import { notify } from "./ui.js";
  */
 
 // Sent at once: few, so that it is seen to go on.
-const FORM_FILES = 24, FORM_BYTES = 8_000_000;
+const FORM_FILES = 24,
+  FORM_BYTES = 8_000_000;
 const MOST_REFUSED = 1000; // whose reasons are kept
 // What a folder's files are taken by, as `segsearch index` does.
 export const ENDINGS = [
-  "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "tif", "tiff", "bmp", "avif", "heic", "heif", "hif",
-  "mpo", "ppm", "pgm", "pbm", "jp2", "dng", "cr2", "cr3", "crw", "nef", "nrw", "arw", "sr2", "srf", "raf",
-  "orf", "rw2", "rwl", "pef", "srw", "3fr", "iiq", "x3f", "erf", "kdc",
+  "jpg",
+  "jpeg",
+  "jpe",
+  "jfif",
+  "png",
+  "webp",
+  "gif",
+  "tif",
+  "tiff",
+  "bmp",
+  "avif",
+  "heic",
+  "heif",
+  "hif",
+  "mpo",
+  "ppm",
+  "pgm",
+  "pbm",
+  "jp2",
+  "dng",
+  "cr2",
+  "cr3",
+  "crw",
+  "nef",
+  "nrw",
+  "arw",
+  "sr2",
+  "srf",
+  "raf",
+  "orf",
+  "rw2",
+  "rwl",
+  "pef",
+  "srw",
+  "3fr",
+  "iiq",
+  "x3f",
+  "erf",
+  "kdc",
 ];
 const KNOWN = new Set(ENDINGS);
 const UNREADABLE = "It cannot be read, or has changed since: choose it again.";
@@ -40,8 +77,18 @@ const byName = new Intl.Collator("en", { numeric: true });
 
 /** @returns {Sending} */
 const nothing = () => ({
-  waiting: [], total: 0, done: 0, bytes: 0, sentBytes: 0, added: 0, known: 0, refused: [], passed: 0,
-  looking: 0, problem: "", into: "",
+  waiting: [],
+  total: 0,
+  done: 0,
+  bytes: 0,
+  sentBytes: 0,
+  added: 0,
+  known: 0,
+  refused: [],
+  passed: 0,
+  looking: 0,
+  problem: "",
+  into: "",
 });
 let state = nothing();
 let stop = new AbortController();
@@ -81,7 +128,8 @@ export const isTaken = (path) => {
 export async function send(files, into = "") {
   if (!files.length) return;
   set({
-    waiting: [...state.waiting, ...files.map((file) => ({ file, into }))], total: state.total + files.length,
+    waiting: [...state.waiting, ...files.map((file) => ({ file, into }))],
+    total: state.total + files.length,
     bytes: state.bytes + files.reduce((sum, file) => sum + file.size, 0),
   });
   if (!running && !state.problem) await run();
@@ -89,8 +137,14 @@ export async function send(files, into = "") {
 
 /** The first of the waiting that go into one form. @param {Waiting[]} waiting */
 function firstForm(waiting) {
-  const [{ file: { size }, into }] = waiting;
-  let bytes = size, many = 1;
+  const [
+    {
+      file: { size },
+      into,
+    },
+  ] = waiting;
+  let bytes = size,
+    many = 1;
   while (many < FORM_FILES && waiting[many]?.into === into && bytes + waiting[many].file.size <= FORM_BYTES) {
     bytes += waiting[many++].file.size;
   }
@@ -105,10 +159,19 @@ async function run() {
     const form = firstForm(state.waiting);
     set({ into: form[0].into });
     try {
-      const { images, refused } = await upload(form.map(({ file }) => file), {
-        ...(form[0].into ? { collection: form[0].into } : {}), signal: stop.signal });
-      taken(form, images.filter(({ created }) => created).length, images.length,
-        refused.map(({ filename, detail }) => ({ name: filename, reason: detail })));
+      const { images, refused } = await upload(
+        form.map(({ file }) => file),
+        {
+          ...(form[0].into ? { collection: form[0].into } : {}),
+          signal: stop.signal,
+        },
+      );
+      taken(
+        form,
+        images.filter(({ created }) => created).length,
+        images.length,
+        refused.map(({ filename, detail }) => ({ name: filename, reason: detail })),
+      );
       noteSent();
     } catch (problem) {
       if (isAbort(problem)) break;
@@ -125,15 +188,24 @@ async function run() {
 /** @param {Waiting[]} form @param {number} created @param {number} images @param {Refused[]} refused */
 function taken(form, created, images, refused) {
   set({
-    waiting: state.waiting.slice(form.length), done: state.done + form.length,
+    waiting: state.waiting.slice(form.length),
+    done: state.done + form.length,
     sentBytes: state.sentBytes + form.reduce((sum, { file }) => sum + file.size, 0),
-    added: state.added + created, known: state.known + images - created,
+    added: state.added + created,
+    known: state.known + images - created,
     refused: [...state.refused, ...refused].slice(0, MOST_REFUSED),
   });
 }
 
 /** Whether a file can be read still. @param {File} file */
-const canRead = (file) => file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+const canRead = (file) =>
+  file
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(
+      () => true,
+      () => false,
+    );
 
 /** Mend what kept a form from being sent: files that can no longer be read, a collection that is not
  * there. Whether it may be tried again. @param {Waiting[]} form @param {unknown} problem */
@@ -141,14 +213,22 @@ async function without(form, problem) {
   if (!(problem instanceof Refusal)) return false;
   const [{ into }] = form;
   if (problem.code === "not_found_error" && into) {
-    return post("v1/collections", { name: into }).then(() => true, () => false);
+    return post("v1/collections", { name: into }).then(
+      () => true,
+      () => false,
+    );
   }
   if (problem.code) return false;
   const readable = await Promise.all(form.map(({ file }) => canRead(file)));
   if (readable.every(Boolean)) return false; // it is the server that is away
   const lost = form.filter((_, i) => !readable[i]);
   set({ waiting: [...lost, ...state.waiting.filter((one) => !lost.includes(one))] });
-  taken(lost, 0, 0, lost.map(({ file }) => ({ name: file.name, reason: UNREADABLE })));
+  taken(
+    lost,
+    0,
+    0,
+    lost.map(({ file }) => ({ name: file.name, reason: UNREADABLE })),
+  );
   return true;
 }
 
@@ -167,12 +247,15 @@ export function outcome({ added, known, into }) {
   if (!added && !known) return "No picture was added.";
   if (!added && known === 1) return "The picture was there already.";
   if (!added) return `All ${known.toLocaleString("en")} pictures were there already.`;
-  const were = added === 1 ? "was" : "were", where = into ? ` to “${into}”` : "";
+  const were = added === 1 ? "was" : "were",
+    where = into ? ` to “${into}”` : "";
   return `${count(added, "picture")} ${were} added${where}${known ? `; ${before}` : ""}.`;
 }
 
 /** Send what could not be sent. */
-export const sendAgain = () => { if (!running && state.waiting.length) void run(); };
+export const sendAgain = () => {
+  if (!running && state.waiting.length) void run();
+};
 
 /** Send no more of it; what was sent stays. */
 export function stopSending() {
@@ -184,12 +267,15 @@ export function stopSending() {
 }
 
 /** What was told has been read. */
-export const dismiss = () => { if (!isSending() && !state.waiting.length) set(nothing()); };
+export const dismiss = () => {
+  if (!isSending() && !state.waiting.length) set(nothing());
+};
 
 /** Files of a folder that was chosen. @param {File[]} files @param {string} [into] */
 export function sendFolder(files, into = "") {
   const pathOf = (/** @type {File} */ file) => file.webkitRelativePath || file.name;
-  const found = files.filter((file) => isTaken(pathOf(file)))
+  const found = files
+    .filter((file) => isTaken(pathOf(file)))
     .sort((a, b) => byName.compare(pathOf(a), pathOf(b)));
   set({ passed: state.passed + files.length - found.length });
   if (!files.length) notify("The folder is empty.", { bad: true });
@@ -200,15 +286,21 @@ export function sendFolder(files, into = "") {
 async function entriesOf(reader) {
   /** @type {FileSystemEntry[]} */
   const all = [];
-  for (;;) { // browsers give a hundred at a time, and nothing at the end
-    const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
+  for (;;) {
+    // browsers give a hundred at a time, and nothing at the end
+    const some = await new Promise((resolve, reject) => {
+      reader.readEntries(resolve, reject);
+    });
     if (!some.length) return all.sort((a, b) => byName.compare(a.name, b.name));
     all.push(...some);
   }
 }
 
 /** @param {FileSystemFileEntry} entry @returns {Promise<File>} */
-const fileOf = (entry) => new Promise((resolve, reject) => { entry.file(resolve, reject); });
+const fileOf = (entry) =>
+  new Promise((resolve, reject) => {
+    entry.file(resolve, reject);
+  });
 
 /**
  * Look through a folder and what lies in it, and send each folder's pictures in order.
@@ -249,10 +341,12 @@ async function walk(folder, into) {
  */
 export async function sendDropped(data, into = "") {
   // The items are there only as long as the event lasts.
-  const dropped = [...data.items].filter(({ kind }) => kind === "file")
+  const dropped = [...data.items]
+    .filter(({ kind }) => kind === "file")
     .map((item) => ({ entry: item.webkitGetAsEntry?.() ?? null, file: item.getAsFile() }));
-  const folders = dropped.flatMap(({ entry }) => (
-    entry?.isDirectory ? [/** @type {FileSystemDirectoryEntry} */ (entry)] : []));
+  const folders = dropped.flatMap(({ entry }) =>
+    entry?.isDirectory ? [/** @type {FileSystemDirectoryEntry} */ (entry)] : [],
+  );
   const files = dropped.flatMap(({ entry, file }) => (file && !entry?.isDirectory ? [file] : []));
   const before = state.total;
   set({ looking: state.looking + 1 });
@@ -270,5 +364,8 @@ addEventListener("beforeunload", (event) => {
 });
 
 /** The collections there are, by name. @returns {Promise<string[]>} */
-export const collectionNames = () => call("v1/collections").then(
-  ({ collections }) => collections.map((/** @type {{name: string}} */ { name }) => name), () => []);
+export const collectionNames = () =>
+  call("v1/collections").then(
+    ({ collections }) => collections.map((/** @type {{name: string}} */ { name }) => name),
+    () => [],
+  );

@@ -33,10 +33,12 @@ function inTurn(ask) {
   return new Promise((resolve, reject) => {
     const run = () => {
       asking++;
-      ask().then(resolve, reject).finally(() => {
-        asking--;
-        queue.shift()?.();
-      });
+      ask()
+        .then(resolve, reject)
+        .finally(() => {
+          asking--;
+          queue.shift()?.();
+        });
     };
     if (asking < AT_ONCE) run();
     else queue.push(run);
@@ -68,20 +70,27 @@ function Cover({ field, named }) {
   useEffect(() => {
     if (!frame.current || !images) return undefined;
     let here = true;
-    const observer = new IntersectionObserver((entries) => {
-      if (!entries.some((entry) => entry.isIntersecting)) return;
-      observer.disconnect();
-      void coverOf(field, named).then((found) => { if (here) setImage(found); });
-    }, { rootMargin: NEAR });
+    const observer = new IntersectionObserver(
+      (entries) => {
+        if (!entries.some((entry) => entry.isIntersecting)) return;
+        observer.disconnect();
+        void coverOf(field, named).then((found) => {
+          if (here) setImage(found);
+        });
+      },
+      { rootMargin: NEAR },
+    );
     observer.observe(frame.current);
     return () => {
       here = false;
       observer.disconnect();
     };
   }, [field, name, images]);
-  return html`<span class="cover" ref=${frame}>${image
-    ? html`<img alt="" decoding="async" src=${thumbnail(image, 320)} onError=${() => setImage(null)} />`
-    : html`<${Icon} name=${ICONS[field]} />`}</span>`;
+  return html`<span class="cover" ref=${frame}>${
+    image
+      ? html`<img alt="" decoding="async" src=${thumbnail(image, 320)} onError=${() => setImage(null)} />`
+      : html`<${Icon} name=${ICONS[field]} />`
+  }</span>`;
 }
 
 /** @param {{field: Field, named: Named, children?: any}} props */
@@ -102,12 +111,18 @@ function Tiles({ field, noun, names, tools = () => null }) {
   const shown = names.filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase()));
   const many = `${count(shown.length, noun)}${names.length === MOST ? ", those of the most pictures" : ""}`;
   return html`
-    ${names.length > FEW ? html`<p class="finding">
+    ${
+      names.length > FEW
+        ? html`<p class="finding">
       <input type="search" aria-label="Find a name" placeholder="Find a name" value=${text}
         onInput=${typed(setText)} />
-      <span class="quiet" role="status">${many}</span></p>` : null}
-    <ul class="tiles">${shown.map((named) => html`<${Tile} key=${named.name} field=${field} named=${named}>
-      ${tools(named)}<//>`)}</ul>`;
+      <span class="quiet" role="status">${many}</span></p>`
+        : null
+    }
+    <ul class="tiles">${shown.map(
+      (named) => html`<${Tile} key=${named.name} field=${field} named=${named}>
+      ${tools(named)}<//>`,
+    )}</ul>`;
 }
 
 /** What is said instead of a shelf. @param {{problem: string, again: () => void}} props */
@@ -128,9 +143,12 @@ const path = (/** @type {string} */ name) => `v1/collections/${encodeURIComponen
 const failed = (/** @type {unknown} */ problem) => void notify(sentence(problem), { bad: true });
 
 /** @param {string} from @param {string} to */
-const rename = (from, to) => call(path(from), {
-  method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name: to }),
-}).then(forgetFacets);
+const rename = (from, to) =>
+  call(path(from), {
+    method: "PATCH",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ name: to }),
+  }).then(forgetFacets);
 
 /** A name to type.
  * @param {{label: string, verb: string, value?: string, onName: (name: string) => void}} props */
@@ -152,8 +170,10 @@ function CollectionMenu({ named: { name, images }, mayWrite, onDelete }) {
   const renamed = (/** @type {string} */ to) => {
     if (to === name) return;
     const undo = () => void rename(to, name).catch(failed);
-    rename(name, to).then(() => notify(`${name} is called ${to} now.`, { undo }),
-      (problem) => failed(ofName(problem)));
+    rename(name, to).then(
+      () => notify(`${name} is called ${to} now.`, { undo }),
+      (problem) => failed(ofName(problem)),
+    );
   };
   const inside = (/** @type {() => void} */ close) => {
     const then = (/** @type {(value: any) => void} */ act) => (/** @type {any} */ value) => {
@@ -163,12 +183,20 @@ function CollectionMenu({ named: { name, images }, mayWrite, onDelete }) {
     const write = (/** @type {string} */ format) =>
       void exportRegions(format, { collection: name }, `${name}, ${count(images, "picture")}`);
     return html`
-      ${mayWrite ? html`<${NameInput} label="Name" verb="Rename" value=${name}
-        onName=${then(renamed)} />` : null}
+      ${
+        mayWrite
+          ? html`<${NameInput} label="Name" verb="Rename" value=${name}
+        onName=${then(renamed)} />`
+          : null
+      }
       <h3>Export</h3>
       <${Formats} onChoose=${then(write)} />
-      ${mayWrite ? html`<p><button type="button" onClick=${then(onDelete)}>
-        <${Icon} name="bin" />Delete the collection</button></p>` : null}`;
+      ${
+        mayWrite
+          ? html`<p><button type="button" onClick=${then(onDelete)}>
+        <${Icon} name="bin" />Delete the collection</button></p>`
+          : null
+      }`;
   };
   const label = html`<${Icon} name="more" />
     <span class="visually-hidden">What can be done with ${name}</span>`;
@@ -185,24 +213,35 @@ export function Collections({ mayWrite }) {
   const [names, setNames] = useState(/** @type {Named[] | null} */ (null));
   const [problem, setProblem] = useState("");
   const [, again] = useState({});
-  const load = () => call("v1/collections").then(({ collections }) => {
-    setNames(collections);
-    setProblem("");
-  }, (reason) => setProblem(sentence(reason)));
+  const load = () =>
+    call("v1/collections").then(
+      ({ collections }) => {
+        setNames(collections);
+        setProblem("");
+      },
+      (reason) => setProblem(sentence(reason)),
+    );
   useEffect(() => void load(), [facets]);
-  const make = (/** @type {string} */ name) => makeCollection(name).then((made) => {
-    notify(made ? `${name} is made: select pictures, then choose Collect.`
-      : `There is a collection ${name} already.`, { bad: !made });
-    forgetFacets();
-  }, failed);
+  const make = (/** @type {string} */ name) =>
+    makeCollection(name).then((made) => {
+      notify(
+        made
+          ? `${name} is made: select pictures, then choose Collect.`
+          : `There is a collection ${name} already.`,
+        { bad: !made },
+      );
+      forgetFacets();
+    }, failed);
   const remove = (/** @type {string} */ name) => {
     const undo = () => {
       going.delete(name);
       again({});
     };
     const done = (/** @type {RequestInit} */ options) => {
-      void call(path(name), { ...options, method: "DELETE" }).then(forgetFacets, failed)
-        .then(load).then(undo);
+      void call(path(name), { ...options, method: "DELETE" })
+        .then(forgetFacets, failed)
+        .then(load)
+        .then(undo);
     };
     going.add(name);
     again({});
@@ -215,7 +254,10 @@ export function Collections({ mayWrite }) {
     <${CollectionMenu} named=${named} mayWrite=${mayWrite} onDelete=${() => remove(named.name)} />`;
   return html`
     ${mayWrite ? html`<${NameInput} label="A new collection" verb="Make it" onName=${make} />` : null}
-    ${shown.length ? html`<${Tiles} field="collections" noun="collection" names=${shown} tools=${tools} />`
-      : html`<div class="empty"><h2>No collections yet</h2>
-        <p>A collection is a set of pictures that you choose: select some, then choose Collect.</p></div>`}`;
+    ${
+      shown.length
+        ? html`<${Tiles} field="collections" noun="collection" names=${shown} tools=${tools} />`
+        : html`<div class="empty"><h2>No collections yet</h2>
+        <p>A collection is a set of pictures that you choose: select some, then choose Collect.</p></div>`
+    }`;
 }

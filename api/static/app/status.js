@@ -30,12 +30,14 @@ const HELP = {
 
 /** @param {{problem: Problem, mayWrite: boolean}} props */
 function ProblemRow({ problem: { code, severity, what, fix }, mayWrite }) {
-  const canRetry = mayWrite && code in HELP, kind = severity === "error" ? "Error: " : "Warning: ";
+  const canRetry = mayWrite && code in HELP,
+    kind = severity === "error" ? "Error: " : "Warning: ";
   return html`<li class=${`problem ${severity}`}>
     <p class="what"><span class="visually-hidden">${kind}</span>${told(what)}</p>
     <p class="quiet">${told(HELP[code] ?? fix)}</p>
-    ${canRetry ? html`<p><button type="button" onClick=${() => retry(null)}>Try all again</button></p>`
-      : null}
+    ${
+      canRetry ? html`<p><button type="button" onClick=${() => retry(null)}>Try all again</button></p>` : null
+    }
   </li>`;
 }
 
@@ -54,8 +56,10 @@ function Counts({ status }) {
     [excluded, "file is left out by its folder's rules", "files are left out by their folders' rules"],
   ]);
   const shown = rows.filter(([many], i) => many || i < 2);
-  return html`<ul class="plain figures">${shown.map(([many, one, more]) => html`
-    <li key=${one}><b>${many.toLocaleString("en")}</b> ${many === 1 ? one : more}</li>`)}</ul>`;
+  return html`<ul class="plain figures">${shown.map(
+    ([many, one, more]) => html`
+    <li key=${one}><b>${many.toLocaleString("en")}</b> ${many === 1 ? one : more}</li>`,
+  )}</ul>`;
 }
 
 /** How the index is searched, and how far it is. @param {{index: Status["index"]}} props */
@@ -65,7 +69,8 @@ function IndexState({ index }) {
   const how = layout === "lists" ? "looks at a part of them" : "compares with each of them";
   const late = `${count(behind, "change")} behind: the next search takes them up`;
   return html`<p>${count(regions, "region")}; a search ${how}. ${
-    loaded ? "In memory" : "Loaded with the first search"}, ${behind ? late : "up to date"}.</p>`;
+    loaded ? "In memory" : "Loaded with the first search"
+  }, ${behind ? late : "up to date"}.</p>`;
 }
 
 /** @param {{models: Models | null}} props */
@@ -76,20 +81,31 @@ function ModelList({ models }) {
     <span title=${name}>${(name ?? "").split("@")[0]}</span>`;
   const summary = presets.find(({ name }) => name === preset)?.summary;
   return html`
-    ${preset ? html`<dl><dt>in use</dt><dd><b>${preset}</b>${summary ? ` · ${summary}` : ""}</dd>
+    ${
+      preset
+        ? html`<dl><dt>in use</dt><dd><b>${preset}</b>${summary ? ` · ${summary}` : ""}</dd>
       <dt>cuts out with</dt><dd>${bare(segmenter)}</dd>
       <dt>compares with</dt><dd>${bare(embedder)}, ${count(dimension ?? 0, "number")} a region</dd></dl>`
-      : html`<p>The library is empty: its first picture decides.</p>`}
+        : html`<p>The library is empty: its first picture decides.</p>`
+    }
     <details><summary>What there is to choose from</summary>
-      <ul class="plain">${presets.map(({ name, summary: text, here }) => html`
+      <ul class="plain">${presets.map(
+        ({ name, summary: text, here }) => html`
         <li key=${name}><b>${name}</b> · ${text}
-          <span class="quiet"> · ${here ? "here" : "not fetched"}</span></li>`)}</ul>
+          <span class="quiet"> · ${here ? "here" : "not fetched"}</span></li>`,
+      )}</ul>
       <p class="quiet">Another is taken by <code>segsearch --preset NAME index --rebuild</code>.</p>
     </details>`;
 }
 
 /** @param {{status: Status}} props */
-function DiskState({ status: { disk: { free_bytes: free, total_bytes: total }, bytes, library } }) {
+function DiskState({
+  status: {
+    disk: { free_bytes: free, total_bytes: total },
+    bytes,
+    library,
+  },
+}) {
   const used = total - free;
   return html`<p>The library takes ${size(bytes)}; ${size(free)} of ${size(total)} are free.</p>
     <meter min="0" max=${total} high=${NEARLY_FULL * total} optimum="0" value=${used}
@@ -110,43 +126,67 @@ export function StatusView({ session, mayWrite, onSession }) {
   const [problem, setProblem] = useState("");
   useEffect(() => {
     void refresh();
-    const timer = setInterval(() => { if (!document.hidden) void refresh(); }, LOOK_MS);
+    const timer = setInterval(() => {
+      if (!document.hidden) void refresh();
+    }, LOOK_MS);
     return () => clearInterval(timer);
   }, []);
   const preset = status?.preset;
   useEffect(() => {
-    call("v1/models").then((found) => {
-      setModels(found);
-      setProblem("");
-    }, (wrong) => setProblem(sentence(wrong)));
+    call("v1/models").then(
+      (found) => {
+        setModels(found);
+        setProblem("");
+      },
+      (wrong) => setProblem(sentence(wrong)),
+    );
   }, [preset]);
   if (!status && away) return html`<p class="bad" role="status">The server does not answer.</p>`;
   if (!status) return html`<p class="loading" role="status">…</p>`;
   const { problems, workers, failed, quarantined, pending, images } = status;
   return html`<div class="status">
     <h1 class="visually-hidden">Status</h1>
-    ${problems.length ? html`<${Part} title="What needs a look" id="problems" class="wide">
-      <ul class="plain rows">${problems.map((one) => html`
-        <${ProblemRow} key=${one.code} problem=${one} mayWrite=${mayWrite} />`)}</ul><//>` : null}
+    ${
+      problems.length
+        ? html`<${Part} title="What needs a look" id="problems" class="wide">
+      <ul class="plain rows">${problems.map(
+        (one) => html`
+        <${ProblemRow} key=${one.code} problem=${one} mayWrite=${mayWrite} />`,
+      )}</ul><//>`
+        : null
+    }
     <${Part} title="The library" id="library">
       <${Counts} status=${status} />
-      ${!images && mayWrite ? html`<div class="buttons">
+      ${
+        !images && mayWrite
+          ? html`<div class="buttons">
         <button type="button" class="main" onClick=${() => chooseFiles()}>Add pictures…</button>
-        <button type="button" onClick=${() => chooseFolder()}>Add a folder…</button></div>` : null}
+        <button type="button" onClick=${() => chooseFolder()}>Add a folder…</button></div>`
+          : null
+      }
       ${problems.length ? null : html`<p class="fine">Nothing is wrong.</p>`}
     <//>
     <${Part} title="Under way" id="under-way">
       ${jobs.map((job) => html`<${JobLine} key=${job.id} job=${job} mayWrite=${mayWrite} />`)}
       ${jobs.length ? null : html`<${WaitingLine} status=${status} mayWrite=${mayWrite} />`}
       ${jobs.length || pending ? null : html`<p class="quiet">Nothing is being indexed.</p>`}
-      <ul class="plain">${workers.map(({ who, pictures, since }) => html`<li class="quiet" key=${who}>${
-        who}: ${count(pictures, "picture")} in hand${since ? `, since ${moment(since)}` : ""}</li>`)}</ul>
+      <ul class="plain">${workers.map(
+        ({ who, pictures, since }) =>
+          html`<li class="quiet" key=${who}>${
+            who
+          }: ${count(pictures, "picture")} in hand${since ? `, since ${moment(since)}` : ""}</li>`,
+      )}</ul>
     <//>
-    ${failed + quarantined ? html`<${Part} title="Pictures that failed" id="failed" class="wide">
-      <${FailedPictures} failed=${failed} quarantined=${quarantined} mayWrite=${mayWrite} /><//>` : null}
+    ${
+      failed + quarantined
+        ? html`<${Part} title="Pictures that failed" id="failed" class="wide">
+      <${FailedPictures} failed=${failed} quarantined=${quarantined} mayWrite=${mayWrite} /><//>`
+        : null
+    }
     <${Part} title="Models" id="models">
-      ${problem ? html`<p class="bad" role="alert">${problem}</p>`
-        : html`<${ModelList} models=${models} />`}<//>
+      ${
+        problem ? html`<p class="bad" role="alert">${problem}</p>` : html`<${ModelList} models=${models} />`
+      }<//>
     <${Part} title="Index and disk" id="disk">
       <${IndexState} index=${status.index} /><${DiskState} status=${status} /><//>
     <${Part} title="Last runs" id="runs" class="wide"><${Runs} last=${last} /><//>

@@ -17,12 +17,20 @@ const pictureOf = (term) => {
 };
 
 /** How much a term counts, in words. @param {number} weight */
-export const weighed = (weight) => (weight < 0 ? "not like it" : weight === 1 ? "as much as the words"
-  : weight > 1 ? `${weight} times the words` : `${weight} of the words`);
+export const weighed = (weight) =>
+  weight < 0
+    ? "not like it"
+    : weight === 1
+      ? "as much as the words"
+      : weight > 1
+        ? `${weight} times the words`
+        : `${weight} of the words`;
 
 /** @param {number} at @param {Partial<Term> | null} changes null takes the term out */
 function changeTerm(at, changes) {
-  const terms = query().terms.flatMap((term, i) => (i !== at ? [term] : changes ? [{ ...term, ...changes }] : []));
+  const terms = query().terms.flatMap((term, i) =>
+    i !== at ? [term] : changes ? [{ ...term, ...changes }] : [],
+  );
   change({ terms });
 }
 
@@ -50,13 +58,26 @@ const WordChip = ({ text, negative = false, onRemove }) => html`
 export function Terms({ query: { terms, things, relations, like, unlike } }) {
   const judged = like.length + unlike.length;
   return html`
-    ${things.map((thing, at) => html`<${WordChip} key=${`t${at}`} text=${thing.absent ? `no ${thing.name}` : thing.name}
-      negative=${thing.absent} onRemove=${() => change({
-        things: things.filter((_, i) => i !== at),
-        relations: relations.filter(({ one, other }) => one !== thing.name && other !== thing.name) })} />`)}
-    ${relations.map((relation, at) => html`<${WordChip} key=${`r${at}`} text=${`${relation.one} ${relation.link} ${relation.other}`}
-      onRemove=${() => change({ relations: relations.filter((_, i) => i !== at) })} />`)}
+    ${things.map(
+      (thing, at) => html`<${WordChip} key=${`t${at}`} text=${thing.absent ? `no ${thing.name}` : thing.name}
+      negative=${thing.absent} onRemove=${() =>
+        change({
+          things: things.filter((_, i) => i !== at),
+          relations: relations.filter(({ one, other }) => one !== thing.name && other !== thing.name),
+        })} />`,
+    )}
+    ${relations.map(
+      (
+        relation,
+        at,
+      ) => html`<${WordChip} key=${`r${at}`} text=${`${relation.one} ${relation.link} ${relation.other}`}
+      onRemove=${() => change({ relations: relations.filter((_, i) => i !== at) })} />`,
+    )}
     ${terms.map((term, at) => html`<${TermChip} key=${`${term.kind}${term.id}${at}`} term=${term} at=${at} />`)}
-    ${judged ? html`<${WordChip} text=${`${like.length ? `${like.length} right` : ""}${like.length && unlike.length ? ", " : ""}${unlike.length ? `${unlike.length} wrong` : ""}`}
-      onRemove=${() => change({ like: [], unlike: [] })} />` : null}`;
+    ${
+      judged
+        ? html`<${WordChip} text=${`${like.length ? `${like.length} right` : ""}${like.length && unlike.length ? ", " : ""}${unlike.length ? `${unlike.length} wrong` : ""}`}
+      onRemove=${() => change({ like: [], unlike: [] })} />`
+        : null
+    }`;
 }

@@ -26,18 +26,22 @@ const LOOK_MS = 1000; // how often one looks how far it is
 function useMap() {
   const [map, setMap] = useState(/** @type {RegionMap | null} */ (null));
   const [problem, setProblem] = useState("");
-  const load = () => call("v1/map").then((answer) => {
-    setMap(answer);
-    setProblem("");
-  }, (reason) => setProblem(sentence(reason)));
+  const load = () =>
+    call("v1/map").then(
+      (answer) => {
+        setMap(answer);
+        setProblem("");
+      },
+      (reason) => setProblem(sentence(reason)),
+    );
   useEffect(() => void load(), []);
   useEffect(() => {
     if (map?.state !== "making" || problem) return undefined;
     const timer = setTimeout(load, LOOK_MS);
     return () => clearTimeout(timer);
   }, [map, problem]);
-  const make = () => post("v1/map", { collection: null })
-    .then(setMap, (reason) => notify(sentence(reason), { bad: true }));
+  const make = () =>
+    post("v1/map", { collection: null }).then(setMap, (reason) => notify(sentence(reason), { bad: true }));
   return { map, problem, load, make };
 }
 
@@ -47,21 +51,27 @@ const Making = ({ map: { progress, step } }) => html`<p class="making" role="sta
     <progress value=${progress ?? undefined} max="1"></progress></label></p>`;
 
 /** @param {Event} event of an example that is gone since the map was made */
-const hide = ({ target }) => { /** @type {HTMLElement} */ (target).hidden = true; };
+const hide = ({ target }) => {
+  /** @type {HTMLElement} */ (target).hidden = true;
+};
 
 /** @param {{group: Cluster}} props */
 const Group = ({ group: { cluster, words, regions, examples } }) => html`
   <li class="tile" data-cluster=${cluster}>
   <${Go} to=${changed({ filters: { map_cluster: cluster }, shelf: "time" })}>
-    <span class="cover cuts">${examples.slice(0, 4).map((id) => html`<img key=${id} alt="" loading="lazy"
-      decoding="async" src=${cutout(id, 160)} onError=${hide} />`)}</span>
+    <span class="cover cuts">${examples.slice(0, 4).map(
+      (id) => html`<img key=${id} alt="" loading="lazy"
+      decoding="async" src=${cutout(id, 160)} onError=${hide} />`,
+    )}</span>
     <span class="title">${words.length ? words.join(", ") : "things alike"}</span>
     <span class="quiet">${count(regions, "region")}</span>
   <//></li>`;
 
 /** @param {{map: RegionMap}} props */
-const Failed = ({ map: { state, message } }) => (state === "failed"
-  ? html`<p class="bad" role="status">They could not be grouped. ${message ?? ""}</p>` : null);
+const Failed = ({ map: { state, message } }) =>
+  state === "failed"
+    ? html`<p class="bad" role="status">They could not be grouped. ${message ?? ""}</p>`
+    : null;
 
 /** What there is before there are groups.
  * @param {{map: RegionMap, mayWrite: boolean, make: () => void}} props */
@@ -69,9 +79,13 @@ const None = ({ map, mayWrite, make }) => html`<div class="empty">
   <h2>What is in the pictures</h2>
   <p>Things that look alike are put into groups, and each group gets the words that fit it.</p>
   <${Failed} map=${map} />
-  ${map.state === "making" ? html`<${Making} map=${map} />` : mayWrite
-    ? html`<p><button type="button" class="main large" onClick=${make}>Group the things</button></p>`
-    : html`<p>Whoever may write to this library can have them grouped.</p>`}</div>`;
+  ${
+    map.state === "making"
+      ? html`<${Making} map=${map} />`
+      : mayWrite
+        ? html`<p><button type="button" class="main large" onClick=${make}>Group the things</button></p>`
+        : html`<p>Whoever may write to this library can have them grouped.</p>`
+  }</div>`;
 
 /** @param {{mayWrite: boolean}} props */
 export function Things({ mayWrite }) {
@@ -79,7 +93,8 @@ export function Things({ mayWrite }) {
   if (problem) return html`<${Problem} problem=${problem} again=${load} />`;
   if (!map) return html`<p class="loading">…</p>`;
   if (!map.clusters.length) return html`<${None} map=${map} mayWrite=${mayWrite} make=${make} />`;
-  const { state, stale, clusters } = map, making = state === "making";
+  const { state, stale, clusters } = map,
+    making = state === "making";
   const groups = [...clusters].sort((a, b) => b.regions - a.regions);
   const since = stale ? `, as of ${day(map.made_at)}: the library has changed since` : "";
   const anew = mayWrite && stale && !making;

@@ -26,8 +26,6 @@ const ICONS = {
   star: "M12 4l2.5 5.2 5.5.8-4 4 1 5.8-5-2.8-5 2.8 1-5.8-4-4 5.5-.8z",
   clock: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4l3 2",
   scene: "M4 5h7v6H4zM13 13h7v6h-7zM11 8h3v5",
-  cut: "M6 4a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5zM6 15a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5zM8 8l12 11M8 16 20 5",
-  hand: "M8 12V6a1.5 1.5 0 0 1 3 0v5-7a1.5 1.5 0 0 1 3 0v7-5a1.5 1.5 0 0 1 3 0v8c0 4-2 6-5 6-3.5 0-5-2-7-6l-1-2c1-1 2.5-.5 3 .5z",
   help: "M9 9a3 3 0 1 1 4 3c-1 .5-1 1-1 2M12 17.5v.01",
   again: "M19 12a7 7 0 1 1-2-5l2 2M19 4v5h-5",
   place: "M12 21c4-5 6-8 6-11a6 6 0 1 0-12 0c0 3 2 6 6 11zM12 8.5a1.5 1.5 0 1 0 0 3 1.5 1.5 0 0 0 0-3z",
@@ -35,7 +33,8 @@ const ICONS = {
 };
 
 /** @param {{name: string}} props */
-export const Icon = ({ name }) => html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${ICONS[name]} /></svg>`;
+export const Icon = ({ name }) =>
+  html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${ICONS[name]} /></svg>`;
 
 /**
  * A button with an icon; `label` is what it says to who cannot see it, and its tooltip.
@@ -70,9 +69,14 @@ export function Menu({ label, title, class: name = "", active = false, align = "
     addEventListener("pointerdown", outside);
     addEventListener("focusin", outside);
     const panel = /** @type {HTMLElement | null | undefined} */ (root.current?.querySelector(".panel"));
-    if (panel) { // where it would leave the window it is moved in
-      const { left, right } = panel.getBoundingClientRect(), { clientWidth } = document.documentElement;
-      const shift = left < EDGE_PX ? EDGE_PX - left : Math.max(EDGE_PX - left, Math.min(0, clientWidth - EDGE_PX - right));
+    if (panel) {
+      // where it would leave the window it is moved in
+      const { left, right } = panel.getBoundingClientRect(),
+        { clientWidth } = document.documentElement;
+      const shift =
+        left < EDGE_PX
+          ? EDGE_PX - left
+          : Math.max(EDGE_PX - left, Math.min(0, clientWidth - EDGE_PX - right));
       panel.style.translate = `${shift}px 0`;
     }
     /** @type {HTMLElement | null | undefined} */ (panel?.querySelector("input, button, a, select"))?.focus();
@@ -95,12 +99,15 @@ export function Menu({ label, title, class: name = "", active = false, align = "
 
 /**
  * A switch between a few: one of them is pressed.
- * @param {{label: string, value: string, options: [string, string][], onChange: (value: string) => void}} props
+ * @param {{label: string, value: string, options: [string, string][],
+ *   onChange: (value: string) => void}} props
  */
 export const Switch = ({ label, value, options, onChange }) => html`
   <div class="switch" role="group" aria-label=${label}>
-    ${options.map(([name, text]) => html`<button type="button" key=${name} aria-pressed=${String(name === value)}
-      onClick=${() => onChange(name)}>${text}</button>`)}
+    ${options.map(
+      ([name, text]) => html`<button type="button" key=${name} aria-pressed=${String(name === value)}
+      onClick=${() => onChange(name)}>${text}</button>`,
+    )}
   </div>`;
 
 /**
@@ -146,11 +153,13 @@ export function notify(text, { bad = false, stay = false, undo, done, act } = {}
     done?.();
   };
   if (!stay) setTimeout(end, NOTICE_MS);
-  const back = undo && (() => {
-    if (over) return;
-    leave();
-    undo();
-  });
+  const back =
+    undo &&
+    (() => {
+      if (over) return;
+      leave();
+      undo();
+    });
   showNotices([...notices.slice(-2), { id, text, bad, undo: back ?? null, act: act ?? null }]);
   return end;
 }
@@ -164,11 +173,13 @@ export function Notices() {
     return () => void readers.delete(reader);
   }, []);
   return html`<div id="notices" role="status" aria-live="polite">
-    ${notices.map((notice) => html`<p key=${notice.id} class=${notice.bad ? "notice bad" : "notice"}>
+    ${notices.map(
+      (notice) => html`<p key=${notice.id} class=${notice.bad ? "notice bad" : "notice"}>
       <span>${notice.text}</span>
       ${notice.undo ? html`<button type="button" onClick=${notice.undo}>Undo</button>` : null}
       ${notice.act ? html`<button type="button" onClick=${notice.act.run}>${notice.act.text}</button>` : null}
-    </p>`)}
+    </p>`,
+    )}
   </div>`;
 }
 
@@ -177,5 +188,10 @@ export const plainClick = (event) =>
   !(event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
 
 /** Whether a key press belongs to somebody who types. @param {KeyboardEvent} event */
-export const isTyping = (event) => event.target instanceof HTMLElement
-  && Boolean(event.target.closest("input:not([type=checkbox], [type=range], [type=file]), textarea, select, [contenteditable]"));
+export const isTyping = (event) =>
+  event.target instanceof HTMLElement &&
+  Boolean(
+    event.target.closest(
+      "input:not([type=checkbox], [type=range], [type=file]), textarea, select, [contenteditable]",
+    ),
+  );

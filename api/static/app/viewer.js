@@ -28,9 +28,14 @@ import { bounded, fit, zoomed } from "./zoom.js";
  */
 
 const CLICK_PX = 5; // a pointer that moves less has clicked
-const STEP_PX = 10, FINE_PX = 1; // of the crosshair, in CSS pixels; fine with Shift
+const STEP_PX = 10,
+  FINE_PX = 1; // of the crosshair, in CSS pixels; fine with Shift
 const MOVES = /** @type {Record<string, [number, number]>} */ ({
-  ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] });
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+});
 // What browsers show as it is, upright; other formats come as PNG.
 const SHOWN = new Set(["JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP"]);
 const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
@@ -56,14 +61,26 @@ export class Viewer extends Component {
 
   componentDidMount() {
     this.props.hand(this);
-    this.observer = new ResizeObserver(([{ contentRect: { width, height } }]) => {
-      if (!width || !height) return;
-      const frame = { width, height }, { place, frame: before } = this.state;
-      const moved = place && before && place.scale > fit(this.picture, before).scale * 1.001;
-      this.setState({ frame, place: moved ? bounded(place, this.picture, frame) : fit(this.picture, frame) });
-    });
+    this.observer = new ResizeObserver(
+      ([
+        {
+          contentRect: { width, height },
+        },
+      ]) => {
+        if (!width || !height) return;
+        const frame = { width, height },
+          { place, frame: before } = this.state;
+        const moved = place && before && place.scale > fit(this.picture, before).scale * 1.001;
+        this.setState({
+          frame,
+          place: moved ? bounded(place, this.picture, frame) : fit(this.picture, frame),
+        });
+      },
+    );
     this.observer.observe(this.frame.current);
-    this.frame.current.addEventListener("wheel", (/** @type {WheelEvent} */ event) => this.wheel(event), { passive: false });
+    this.frame.current.addEventListener("wheel", (/** @type {WheelEvent} */ event) => this.wheel(event), {
+      passive: false,
+    });
   }
 
   componentWillUnmount() {
@@ -83,8 +100,17 @@ export class Viewer extends Component {
   zoom(factor, about) {
     const { place, frame } = this.state;
     if (!place || !frame) return;
-    const next = zoomed(place, factor, about ?? { x: frame.width / 2, y: frame.height / 2 }, this.picture, frame);
-    this.setState({ place: next, full: this.state.full || next.scale > fit(this.picture, frame).scale * 1.5 });
+    const next = zoomed(
+      place,
+      factor,
+      about ?? { x: frame.width / 2, y: frame.height / 2 },
+      this.picture,
+      frame,
+    );
+    this.setState({
+      place: next,
+      full: this.state.full || next.scale > fit(this.picture, frame).scale * 1.5,
+    });
   }
 
   /** The whole picture again. */
@@ -97,7 +123,10 @@ export class Viewer extends Component {
     if (this.state.place) this.zoom(1 / DENSITY / this.state.place.scale);
   }
 
-  /** Where in the picture a point of the window lies, in its pixels. @param {{clientX: number, clientY: number}} event */
+  /**
+   * Where in the picture a point of the window lies, in its pixels.
+   * @param {{clientX: number, clientY: number}} event
+   */
   pixel({ clientX, clientY }) {
     const { left, top } = this.frame.current.getBoundingClientRect();
     const place = this.state.place ?? { scale: 1, x: 0, y: 0 };
@@ -150,24 +179,38 @@ export class Viewer extends Component {
       this.hover(event);
       return;
     }
-    const dx = event.clientX - last.x, dy = event.clientY - last.y;
+    const dx = event.clientX - last.x,
+      dy = event.clientY - last.y;
     this.moved += Math.hypot(dx, dy);
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (this.pointers.size > 1) {
-      const spread = this.spread(), { left, top } = this.frame.current.getBoundingClientRect();
+      const spread = this.spread(),
+        { left, top } = this.frame.current.getBoundingClientRect();
       const points = [...this.pointers.values()];
-      const about = { x: points.reduce((sum, { x }) => sum + x, 0) / points.length - left, y: points.reduce((sum, { y }) => sum + y, 0) / points.length - top };
+      const about = {
+        x: points.reduce((sum, { x }) => sum + x, 0) / points.length - left,
+        y: points.reduce((sum, { y }) => sum + y, 0) / points.length - top,
+      };
       this.zoom(spread / this.pinch, about);
       this.pinch = spread;
       return;
     }
     if (this.moved < CLICK_PX) return;
     if (this.props.tool === "cut") {
-      const { x, y } = this.pixel(event), { width, height } = this.picture;
-      const within = (/** @type {number} */ value, /** @type {number} */ most) => Math.round(Math.min(most, Math.max(0, value)));
-      this.setState({ box: [within(Math.min(x, this.start.x), width), within(Math.min(y, this.start.y), height),
-        within(Math.max(x, this.start.x), width), within(Math.max(y, this.start.y), height)] });
-    } else this.setState({ place: bounded({ ...place, x: place.x + dx, y: place.y + dy }, this.picture, frame) });
+      const { x, y } = this.pixel(event),
+        { width, height } = this.picture;
+      const within = (/** @type {number} */ value, /** @type {number} */ most) =>
+        Math.round(Math.min(most, Math.max(0, value)));
+      this.setState({
+        box: [
+          within(Math.min(x, this.start.x), width),
+          within(Math.min(y, this.start.y), height),
+          within(Math.max(x, this.start.x), width),
+          within(Math.max(y, this.start.y), height),
+        ],
+      });
+    } else
+      this.setState({ place: bounded({ ...place, x: place.x + dx, y: place.y + dy }, this.picture, frame) });
   }
 
   /** @param {PointerEvent} event */
@@ -201,7 +244,10 @@ export class Viewer extends Component {
   /** @param {PointerEvent} event */
   hover(event) {
     const pixel = this.pixel(event);
-    const under = this.inside(pixel) && this.props.tool === "select" && event.pointerType !== "touch" ? this.regionAt(pixel) : null;
+    const under =
+      this.inside(pixel) && this.props.tool === "select" && event.pointerType !== "touch"
+        ? this.regionAt(pixel)
+        : null;
     if (under === this.under) return;
     this.under = under;
     this.frame.current.classList.toggle("over", under !== null);
@@ -216,53 +262,74 @@ export class Viewer extends Component {
   /** @param {KeyboardEvent} event */
   keys(event) {
     if (event.ctrlKey || event.metaKey) return;
-    const { place, frame } = this.state, move = MOVES[event.key];
+    const { place, frame } = this.state,
+      move = MOVES[event.key];
     if (!place || !frame || (!move && event.key !== "Enter") || event.target !== this.frame.current) return;
     event.preventDefault();
     event.stopPropagation();
-    const middle = { x: (frame.width / 2 - place.x) / place.scale, y: (frame.height / 2 - place.y) / place.scale };
+    const middle = {
+      x: (frame.width / 2 - place.x) / place.scale,
+      y: (frame.height / 2 - place.y) / place.scale,
+    };
     const cross = this.state.cross ?? middle;
     if (!move) {
       this.point(cross, event);
       return;
     }
     const step = (event.shiftKey ? FINE_PX : STEP_PX) / place.scale;
-    const within = (/** @type {number} */ value, /** @type {number} */ most) => Math.min(most - 0.01, Math.max(0, value));
-    const next = { x: within(cross.x + move[0] * step, this.picture.width), y: within(cross.y + move[1] * step, this.picture.height) };
+    const within = (/** @type {number} */ value, /** @type {number} */ most) =>
+      Math.min(most - 0.01, Math.max(0, value));
+    const next = {
+      x: within(cross.x + move[0] * step, this.picture.width),
+      y: within(cross.y + move[1] * step, this.picture.height),
+    };
     this.setState({ cross: next });
     this.under = this.props.tool === "select" ? this.regionAt(next) : null;
   }
 
   /** Draw what is chosen, and thinly what is under the pointer. */
   draw() {
-    const canvas = this.canvas.current, { frame } = this.state, { chosen } = this.props;
+    const canvas = this.canvas.current,
+      { frame } = this.state,
+      { chosen } = this.props;
     if (!canvas || !frame) return;
     const { scale } = fit(this.picture, frame);
-    const width = Math.round(this.picture.width * scale * DENSITY), height = Math.round(this.picture.height * scale * DENSITY);
+    const width = Math.round(this.picture.width * scale * DENSITY),
+      height = Math.round(this.picture.height * scale * DENSITY);
     const { under } = this;
     const regions = [...(chosen ? [chosen] : []), ...(under && under !== chosen ? [under] : [])];
     const key = `${width} ${height} ${chosen?.segment_id} ${chosen?.mask.counts} ${under?.segment_id}`;
     if (key === this.drawn) return;
     this.drawn = key;
     const line = Math.max(2, Math.max(width, height) / 420);
-    drawSoon(canvas, () => drawRegions(canvas, regions, { width, height, line: chosen ? line : line * 0.7, dim: false }));
+    drawSoon(canvas, () =>
+      drawRegions(canvas, regions, { width, height, line: chosen ? line : line * 0.7, dim: false }),
+    );
   }
 
   /** @param {ViewerProps} props @param {any} state */
   render({ image, prompt, name, tool }, { place, cross, box, full, gone }) {
     const { width, height } = this.picture;
-    const sheet = place ? `width:${width}px;height:${height}px;transform:translate(${place.x}px,${place.y}px) scale(${place.scale})` : "";
-    const spot = (/** @type {number} */ x, /** @type {number} */ y) => (place ? `left:${place.x + x * place.scale}px;top:${place.y + y * place.scale}px` : "");
-    const area = (/** @type {number[]} */ [x0, y0, x1, y1]) => `${spot(x0, y0)};width:${(x1 - x0) * place.scale}px;height:${(y1 - y0) * place.scale}px`;
+    const sheet = place
+      ? `width:${width}px;height:${height}px;transform:translate(${place.x}px,${place.y}px) scale(${place.scale})`
+      : "";
+    const spot = (/** @type {number} */ x, /** @type {number} */ y) =>
+      place ? `left:${place.x + x * place.scale}px;top:${place.y + y * place.scale}px` : "";
+    const area = (/** @type {number[]} */ [x0, y0, x1, y1]) =>
+      `${spot(x0, y0)};width:${(x1 - x0) * place.scale}px;height:${(y1 - y0) * place.scale}px`;
     return html`<div class=${`frame ${tool}`} ref=${this.frame} role="application" tabindex="0" aria-label=${`${name}. The arrow keys move a crosshair, Enter chooses.`}
         onPointerDown=${(/** @type {PointerEvent} */ event) => this.down(event)} onPointerMove=${(/** @type {PointerEvent} */ event) => this.move(event)}
         onPointerUp=${(/** @type {PointerEvent} */ event) => this.up(event)} onPointerCancel=${(/** @type {PointerEvent} */ event) => this.pointers.delete(event.pointerId)}
         onPointerLeave=${() => this.leave()} onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.keys(event)}>
-      ${place ? html`<div class="sheet" style=${sheet}>
+      ${
+        place
+          ? html`<div class="sheet" style=${sheet}>
         <img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280)} onError=${() => this.setState({ gone: true })} />
         ${full ? html`<img class="full" alt="" draggable=${false} src=${original(image.image_id, SHOWN.has(image.format))} />` : null}
         <canvas ref=${this.canvas} aria-hidden="true"></canvas>
-      </div>` : null}
+      </div>`
+          : null
+      }
       ${gone ? html`<p class="gone" role="status">The picture cannot be loaded: its file may be gone.</p>` : null}
       ${place && prompt.points.map(([x, y], i) => html`<i key=${i} class=${prompt.labels[i] ? "dot" : "dot not"} style=${spot(x + 0.5, y + 0.5)}></i>`)}
       ${place && prompt.box ? html`<i class="box" style=${area(prompt.box)}></i>` : null}
