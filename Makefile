@@ -36,6 +36,7 @@ check: setup check-page
 check-page: setup node_modules/.installed
 	$(BIN)/python -m tools.page_types .types/page/openapi.json
 	$(WITH_NODE) npm run --silent types
+	$(WITH_NODE) npm run --silent style
 	$(WITH_NODE) npm run --silent lint
 	$(WITH_NODE) npm run --silent check
 
@@ -49,9 +50,10 @@ node_modules/.installed: package.json | setup
 	$(WITH_NODE) npm install --silent --no-audit --no-fund --no-package-lock
 	touch $@
 
-format: setup
+format: setup node_modules/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(WITH_NODE) npm run --silent format
 
 bench: bench-search bench-decoder bench-generator bench-ingest
 

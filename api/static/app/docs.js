@@ -83,20 +83,13 @@ function answerOf(document, [status, { description, content = {} }]) {
 /** @param {any} document @param {string} path @param {string} method @param {any} found */
 function operation(document, path, method, found) {
   const [first, ...rest] = (found.description || "").split("\n\n");
-  const summary = made(
-    "summary",
-    null,
-    made("span", method.toUpperCase()),
-    " ",
-    made("code", path),
-    " ",
-    made("span", first),
-  );
-  summary.firstChild.className = "method";
+  const verb = made("span", method.toUpperCase());
+  verb.className = "method";
+  const summary = made("summary", null, verb, " ", made("code", path), " ", made("span", first));
   const node = made("details", null, summary);
   node.id = found.operationId;
   if (rest.length) node.append(made("p", rest.join("\n\n").replaceAll("`", "")));
-  const rows = (found.parameters || []).map(({ name, schema, description }) => [
+  const rows = (found.parameters || []).map((/** @type {any} */ { name, schema, description }) => [
     name,
     kind(schema),
     value(schema.default),
@@ -118,7 +111,7 @@ async function render() {
   const all = Object.entries(described.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, found]) => ({ path, method, found })),
   );
-  const parts = described.tags.flatMap((tag) => [
+  const parts = described.tags.flatMap((/** @type {any} */ tag) => [
     made("h2", tag.name),
     made("p", tag.description),
     ...all
@@ -126,11 +119,13 @@ async function render() {
       .map((one) => operation(described, one.path, one.method, one.found)),
   ]);
   const prose = made("p", described.info.description.replaceAll("`", ""));
-  document.getElementById("operations").replaceChildren(prose, ...parts);
+  document.getElementById("operations")?.replaceChildren(prose, ...parts);
 }
 
+/** @param {string} sentence */
 function says(sentence) {
-  document.getElementById("message").textContent = sentence;
+  const message = document.getElementById("message");
+  if (message) message.textContent = sentence;
 }
 
 render().catch(() => says("The server does not answer."));
