@@ -1,6 +1,6 @@
 // What the keys of the keyboard do, and how to say what one looks for.
 
-import { html, useEffect, useRef } from "../vendor/preact.js";
+import { html, useLayoutEffect, useRef } from "../vendor/preact.js";
 import { IconButton } from "./ui.js";
 
 /** @type {[string, [string, string][]][]} */
@@ -65,7 +65,7 @@ const WAYS = [
 /** @param {{onClose: () => void}} props */
 export function Help({ onClose }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
     dialog.current?.showModal();
     return () => dialog.current?.close();
   }, []);
