@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from segsearch.core.errors import ModelError
 from segsearch.models.protocols import Embedder
 from tests.support.clicking_models import ClickModels
-from tests.support.page_server import BLUE, HOSTILE, names, ready, search, served
+from tests.support.page_server import GREEN, HOSTILE, names, ready, search, served
 from tests.support.small_models import Shape, SmallModels, paint
 
 pytestmark = pytest.mark.browser
@@ -80,9 +80,9 @@ def overlap(drawn: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> float:
 
 
 def test_words_give_each_picture_once_with_its_region_lit(page: Page, url: str) -> None:
-    search(page, url, "blue")
-    assert names(page)[0] == "a.png"
-    assert agrees(drawn_inside(page, 0), BLUE.mask(320, 200), line=6)
+    search(page, url, "green")
+    assert names(page)[0] == "b.png"
+    assert agrees(drawn_inside(page, 0), GREEN.mask(200, 320), line=6)
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
@@ -166,7 +166,8 @@ def test_no_words_are_asked_for(page: Page, url: str) -> None:
 def test_what_is_not_wanted_comes_last(page: Page, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     for number, colour in enumerate(("red", "green", "blue")):
-        paint(folder / f"{colour}.png", [Shape(colour, (10, 10, 90 + number, 80))])
+        box = (10 + 90 * number, 10 + 30 * number, 90 + 90 * number, 90)
+        paint(folder / f"{colour}.png", [Shape(colour, box)], size=(300, 120 + 60 * number))
     servers = served(tmp_path / "library", folder, SmallModels())
     url = next(servers)
     search(page, url, "red -blue")

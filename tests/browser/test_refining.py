@@ -84,7 +84,7 @@ def test_a_scene_is_built_of_chips_and_found(page: Page, url: str) -> None:
     page.wait_for_url("**thing=red&thing=blue")
     ready(page)
     assert set(names(page)) == {"left.png", "right.png"}
-    page.get_by_role("button", name="Add", exact=True).last.click()
+    page.locator(".panel").get_by_role("button", name="Add", exact=True).click()
     page.wait_for_url("**where=red%7Eleft+of%7Eblue")
     ready(page)
     expect(page.locator(".card .file").first).to_have_text("left.png")
@@ -137,7 +137,7 @@ def test_what_others_named_stays_text(page: Page, url: str) -> None:
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Filters").click()
     page.get_by_role("button", name="Tag", exact=True).click()
-    expect(page.get_by_label(EVIL)).to_be_visible()
+    expect(page.get_by_role("checkbox", name=EVIL)).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Recent and saved searches").click()
     expect(page.locator(".panel")).to_contain_text(EVIL)

@@ -49,7 +49,7 @@ def test_only_what_is_near_the_window_is_asked_for_and_kept(page: Page, many_url
         page.wait_for_timeout(80)
     ready(page)
     assert page.locator(".card").count() < 120
-    assert page.evaluate("Number(new URLSearchParams(location.search).get('at'))") > 40
+    page.wait_for_function("() => Number(new URLSearchParams(location.search).get('at')) > 40")
 
 
 def test_back_reload_and_sharing_come_to_the_same_place(page: Page, many_url: str) -> None:
@@ -63,11 +63,9 @@ def test_back_reload_and_sharing_come_to_the_same_place(page: Page, many_url: st
     ready(page)
 
     def top() -> str:
-        found: str = page.evaluate(
-            """() => [...document.querySelectorAll(".card")].find((card) =>
-              card.getBoundingClientRect().bottom > 150).getAttribute("aria-posinset")"""
-        )
-        return found
+        at: str = page.evaluate("new URLSearchParams(location.search).get('at')")
+        expect(page.locator(f"[aria-posinset='{int(at) + 1}']")).to_be_in_viewport()
+        return at
 
     before = top()
     address = page.url
@@ -152,10 +150,12 @@ def test_the_grid_is_one_tab_stop_and_the_arrow_keys_walk(page: Page, many_url: 
     page.wait_for_function(f"() => {place} === 2")
     page.keyboard.press("ArrowDown")
     page.wait_for_function(f"() => {place} > 3")
-    for _ in range(25):
+    for _ in range(90):  # more is fetched on the way
         page.keyboard.press("ArrowDown")
-        page.wait_for_timeout(30)
-    page.wait_for_function(f"() => {place} > 60")
+        page.wait_for_timeout(40)
+        if page.evaluate(place) > 60:
+            break
+    assert page.evaluate(place) > 60
     focused = page.locator(".look:focus")
     expect(focused).to_be_in_viewport(ratio=0.9)
     bar = page.locator("#bar").bounding_box()
