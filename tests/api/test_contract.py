@@ -19,9 +19,8 @@ from segsearch.search import schema as requests
 from segsearch_api import errors
 from segsearch_api.app import create_app
 from segsearch_api.deps import SEARCHES_AT_ONCE, SEARCHES_WAITING
-from segsearch_api.schemas import (
-    browse, export, images, jobs, library, maps, queries, search, session,
-)  # fmt: skip
+from segsearch_api.schemas import browse, export, images, jobs, library, maps, queries, search
+from segsearch_api.schemas import session as sessions
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
 
@@ -169,7 +168,7 @@ def test_examples_are_of_the_shape_they_stand_for() -> None:
         *vars(queries).values(),
         *vars(maps).values(),
         *vars(search).values(),
-        *vars(session).values(),
+        *vars(sessions).values(),
         *vars(requests).values(),
     ):
         if not isinstance(model, type) or not hasattr(model, "__pydantic_validator__"):

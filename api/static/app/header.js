@@ -184,7 +184,8 @@ export function Header({ query: now, adding, working, mayWrite }) {
       }}>segsearch</a>
       <${SearchBox} query=${now} />
       <div class="tools">
-        <button type="button" class=${filtered(now) ? "chip set" : "chip"} aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>Filters</button>
+        <button type="button" class=${filtered(now) ? "chip set" : "chip"} aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>
+          <${Icon} name="filter" /><span class="label">Filters</span></button>
         <${SceneMenu} />
         ${mayWrite ? adding : null}
         <${Switch} label="View" value=${now.view} options=${VIEWS} onChange=${(/** @type {any} */ view) => go({ ...now, view, image: 0, segment: 0 })} />

@@ -15,6 +15,7 @@ const ICONS = {
   like: "M5 5h8v8H5zM16 16l4 4M14.5 12a4 4 0 1 1-2.5 2.5",
   before: "M15 5l-7 7 7 7",
   after: "M9 5l7 7-7 7",
+  filter: "M4 7h9M17 7h3M15 4.5v5M4 17h3M11 17h9M9 14.5v5",
   more: "M5 12v.01M12 12v.01M19 12v.01",
   download: "M12 4v11M7 11l5 5 5-5M5 20h14",
   tag: "M4 4h8l8 8-8 8-8-8zM8 8v.01",
