@@ -32,7 +32,7 @@ from tests.support.small_models import (
 STAGES = [stage.value for stage in JobStage]
 
 
-class GatedModels(SmallModels):
+class HeldModels(SmallModels):
     """Small models that are loaded once a file is there, in whichever process."""
 
     def __init__(self, gate: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_run_goes_through_its_stages(tmp_path: Path, stages: list[str], isolat
 def test_whoever_uploads_the_first_picture_sees_that_models_are_loaded(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     (picture,) = paint_many(tmp_path / "pictures", 1).glob("*")
-    with open_small_service(tmp_path / "library", models=GatedModels(gate), lanes=1) as service:
+    with open_small_service(tmp_path / "library", models=HeldModels(gate), lanes=1) as service:
         with picture.open("rb") as file:
             service.uploads.add(file, "my picture.png")
         with working(service.ingest, 0.05):
