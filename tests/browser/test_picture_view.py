@@ -306,3 +306,32 @@ def test_a_picture_that_is_gone_or_unknown_says_so(page: Page, url: str) -> None
     page.route("**/thumbnail*", lambda route: route.fulfill(status=422))
     page.goto(f"{url}/?image={image['image_id']}")
     expect(page.locator("#picture .gone")).to_contain_text("cannot be loaded")
+
+
+def test_what_is_cut_out_of_one_picture_is_never_shown_on_another(page: Page, url: str) -> None:
+    search(page, url, "red")
+    page.locator(".look").first.click()
+    expect(page.locator("#picture .sheet img")).to_be_visible()
+    page.route("**/v1/segment", lambda route: (page.wait_for_timeout(700), route.continue_())[1])
+    page.get_by_role("button", name="Cut out").click()
+    box = page.locator("#picture .sheet").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 5, box["y"] + 5)
+    page.get_by_role("button", name="The next one (Right)").click()
+    page.wait_for_timeout(1500)
+    expect(page.get_by_role("heading", name="What you cut out")).to_have_count(0)
+    expect(page.locator(".dot")).to_have_count(0)
+
+
+def test_a_quick_second_escape_leaves_the_grid_where_it_is(page: Page, url: str) -> None:
+    search(page, url, "red")
+    search(page, url, "blue")
+    page.locator(".look").first.click()
+    expect(page.get_by_role("dialog")).to_be_focused()
+    page.evaluate(
+        """() => { for (let i = 0; i < 3; i++) dispatchEvent(
+          new KeyboardEvent("keydown", {key: "Escape", bubbles: true, cancelable: true})); }"""
+    )
+    expect(page.locator("#picture")).to_have_count(0)
+    page.wait_for_timeout(200)
+    assert page.url.endswith("/?q=blue")

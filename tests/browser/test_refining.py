@@ -142,3 +142,22 @@ def test_what_others_named_stays_text(page: Page, url: str) -> None:
     page.get_by_role("button", name="Recent and saved searches").click()
     expect(page.locator(".panel")).to_contain_text(EVIL)
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_words_that_say_how_things_lie_are_offered_as_a_scene(page: Page, url: str) -> None:
+    search(page, url, "red left of blue")
+    page.get_by_role("button", name="Search it as a scene").click()
+    page.wait_for_url("**/?thing=red&thing=blue&where=red%7Eleft+of%7Eblue")
+    ready(page)
+    expect(page.locator(".card .file").first).to_have_text("left.png")
+
+
+def test_the_nearest_are_shown_for_one_question_only(page: Page, url: str) -> None:
+    page.goto(f"{url}/?q=red&all=1")
+    ready(page)
+    page.get_by_label("What to look for").fill("blue")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?q=blue")
+    page.goto(f"{url}/?q=red&all=1")
+    page.get_by_role("button", name="Only what is likely").click()
+    page.wait_for_url("**/?q=red")

@@ -1,9 +1,10 @@
 // The grid of what was asked for, what is said above it, and the line where "probably not" begins.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { asks, empty, question } from "./address.js";
+import { asks, empty, LINKS, question } from "./address.js";
 import { call, sentence } from "./api.js";
 import { Grid } from "./grid.js";
+import { onReturn } from "./jobs.js";
 import { isStale, resultsOf } from "./results.js";
 import { count, nameOf, time } from "./sayings.js";
 import { anyChosen, choose, isChosen, toggle, useChosen } from "./selection.js";
@@ -17,7 +18,11 @@ import { notify, Switch } from "./ui.js";
  * @typedef {import("./results.js").Region} Region
  */
 
+const QUOTED = 80; // characters of words that are said again
 const REFRESH_PX = 400; // a list that is read further down stays as it is while the library changes
+
+/** Whether there is something to show of a list. @param {Results} results */
+const isReady = (results) => results.items.length > 0 || results.done || results.problem !== null;
 
 /**
  * The list of a query, in a view that is drawn again as it grows. Until the first answer is there, the
@@ -31,18 +36,21 @@ export function useResults(now) {
   const before = useRef(/** @type {Results | null} */ (null));
   const key = question(now);
   // The list of a question stays while the library changes under somebody who reads it.
-  if (asked.current?.key !== key || (isStale(asked.current.results) && scrollY < REFRESH_PX)) {
+  const asking = asked.current?.key === key ? asked.current.results : null;
+  // One that is still on its way is not begun again: while pictures are indexed it would never come.
+  if (!asking || (isStale(asking) && isReady(asking) && scrollY < REFRESH_PX)) {
     asked.current = { key, results: resultsOf(now, { fresh: true }) };
   }
-  const { results } = asked.current;
+  const { results } = /** @type {{results: Results}} */ (asked.current);
   useEffect(() => {
     const listener = () => again({});
     results.listeners.add(listener);
     if (!results.items.length && !results.done && !results.loading)
       void results.more(now.at ? now.at + 40 : 0);
+    if (results.loading) again({}); // it may have begun before anybody listened
     return () => void results.listeners.delete(listener);
   }, [results]);
-  const ready = results.items.length > 0 || results.done || results.problem !== null;
+  const ready = isReady(results);
   if (ready) before.current = results;
   return ready || !before.current ? { results, waiting: false } : { results: before.current, waiting: true };
 }
@@ -73,7 +81,7 @@ export const findLike = (item, region) =>
 export function judge({ segment_id: id }, right, item) {
   const now = query(),
     name = nameOf(item.path);
-  const was = { like: now.like, unlike: now.unlike };
+  const asked = question({ ...now, like: [], unlike: [] });
   const others = {
     like: now.like.filter((one) => one !== id),
     unlike: now.unlike.filter((one) => one !== id),
@@ -86,7 +94,17 @@ export function judge({ segment_id: id }, right, item) {
     : right
       ? `Counted as right: the region of ${name}. What is like it comes first now.`
       : `Left out: the region of ${name}, and what is like it comes later.`;
-  notify(said, { undo: () => change(was) });
+  /** Takes back this judgement alone, where the same is still asked. */
+  const undo = () => {
+    const then = query();
+    if (question({ ...then, like: [], unlike: [] }) !== asked) return;
+    const like = then.like.filter((one) => one !== id),
+      unlike = then.unlike.filter((one) => one !== id);
+    if (now.like.includes(id)) like.push(id);
+    if (now.unlike.includes(id)) unlike.push(id);
+    change({ like, unlike });
+  };
+  notify(said, { undo });
 }
 
 /** @type {{item: Item, results: Results} | null} */
@@ -138,12 +156,26 @@ function told(now, results, likely, waiting) {
   return `${many}${seconds === null ? "" : ` · ${time(seconds)}`}${left}`;
 }
 
+/** Words as they are quoted. @param {string} words */
+const shortened = (words) => (words.length > QUOTED ? `${words.slice(0, QUOTED)} …` : words);
+
+// Words that say how two things lie; what stands before and after them are the things.
+const LYING = new RegExp(`^(.+?) (?:is |lies )?(${LINKS.join("|")}) (.+)$`, "i");
+
+/** The scene that words describe; null where they do not. @param {Query} now */
+function sceneIn({ words, things }) {
+  const found = things.length ? null : LYING.exec(words.trim());
+  if (!found) return null;
+  const [one, link, other] = [found[1], found[2].toLowerCase(), found[3]];
+  return one === other ? null : { one, link, other };
+}
+
 /** What is said where there is nothing. @param {{now: Query, results: Results}} props */
 function Nothing({ now, results }) {
   const filtering = Object.keys(now.filters).length > 0;
   const canShow = asks(now) && !now.all && results.relevance !== null;
   return html`<div class="nothing">
-    <p>${canShow ? `Nothing matches${now.words ? ` “${now.words}”` : ""} well.` : (results.message ?? (filtering ? "No picture passes the filters." : "Nothing found."))}</p>
+    <p>${canShow ? `Nothing matches${now.words ? ` “${shortened(now.words)}”` : ""} well.` : (results.message ?? (filtering ? "No picture passes the filters." : "Nothing found."))}</p>
     ${canShow ? html`<p><button type="button" id="anyway" onClick=${() => change({ all: true })}>Show the nearest</button></p>` : null}
     ${filtering ? html`<p><button type="button" class="link" onClick=${() => change({ filters: {} })}>Search without the filters</button></p>` : null}
   </div>`;
@@ -161,11 +193,24 @@ export function Answers({ now, above = null, empty: nothing = null }) {
   const { shown } = results;
   const asked = asks(now);
   const right = new Set(now.like);
+  const scene = sceneIn(now);
+  useEffect(() => (problem && !problem.status ? onReturn(() => void results.more()) : undefined), [problem]);
   return html`
     <div class="above">
       <p id="message" role="status" class=${problem ? "bad" : ""}>${problem ? problem.message : told(now, results, shown, waiting)}</p>
       ${problem ? html`<button type="button" onClick=${() => results.more()}>Try again</button>` : null}
       ${above}
+      ${
+        scene
+          ? html`<button type="button" class="link" onClick=${() =>
+              change({
+                words: "",
+                relations: [scene],
+                things: [scene.one, scene.other].map((name) => ({ name, absent: false })),
+              })}>Search it as a scene</button>`
+          : null
+      }
+      ${now.all && asked ? html`<button type="button" class="link" onClick=${() => change({ all: false })}>Only what is likely</button>` : null}
       ${
         asked && !now.things.length
           ? html`<${Switch} label="Grouped by" value=${now.by} options=${[

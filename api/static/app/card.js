@@ -115,7 +115,9 @@ export class Card extends Component {
     this.draw();
   }
 
-  componentDidUpdate() {
+  /** @param {CardProps} was */
+  componentDidUpdate(was) {
+    if (was.item !== this.props.item && this.state.alone >= 0) this.setState({ alone: -1 });
     this.draw();
   }
 
@@ -135,10 +137,12 @@ export class Card extends Component {
       { canvas } = this;
     if (!canvas || item.alone || !item.regions.length) return;
     const { width, height } = this.drawnSize();
-    const key = `${item.key} ${item.regions.length} ${width} ${height} ${this.state.alone}`;
+    const ids = item.regions.map((/** @type {Region} */ region) => region.segment_id).join();
+    const key = `${ids} ${width} ${height} ${this.state.alone}`;
     if (key === this.drawn) return;
     this.drawn = key;
-    const shown = this.state.alone < 0 ? item.regions : [item.regions[this.state.alone]];
+    const alone = item.regions[this.state.alone];
+    const shown = alone ? [alone] : item.regions;
     const line = Math.max(1.5, Math.max(cell.width, cell.height) / 130) * DENSITY;
     drawSoon(canvas, () => drawRegions(canvas, shown, { width, height, line }));
   }

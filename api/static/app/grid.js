@@ -2,6 +2,7 @@
 // the document, so a thousand cards scroll as smoothly as ten.
 
 import { Component, html } from "../vendor/preact.js";
+import { question } from "./address.js";
 import { Card } from "./card.js";
 import { between, justify, ratio, rowHeight } from "./layout.js";
 import { noteAt } from "./store.js";
@@ -76,7 +77,7 @@ export class Grid extends Component {
 
   /** @param {GridProps} before @param {any} _state @param {boolean} focused */
   componentDidUpdate(before, _state, focused) {
-    if (before.results !== this.props.results) this.begin(focused);
+    if (before.results !== this.props.results) this.begin(focused, before.results);
     this.settle();
     if (this.focusing >= 0) {
       const card = this.root?.querySelector(`[aria-posinset="${this.focusing + 1}"] .look`);
@@ -88,12 +89,15 @@ export class Grid extends Component {
   }
 
   /** Show another list from its place on; the focus stays on its card, or on the one in its place.
-   * @param {boolean} focused */
-  begin(focused) {
+   * @param {boolean} focused @param {Results} before */
+  begin(focused, before) {
     this.unhear?.();
     this.unhear = this.hear(this.props.results);
-    this.wanted = this.props.at;
-    scrollTo({ top: 0 });
+    // The same question, asked anew since the library has changed: nothing moves.
+    if (question(before.query) !== question(this.props.results.query)) {
+      this.wanted = this.props.at;
+      scrollTo({ top: 0 });
+    }
     const last = Math.min(this.props.results.items.length, this.props.shown) - 1;
     const kept = this.root?.contains(document.activeElement)
       ? document.activeElement?.closest("[aria-posinset]")
@@ -146,7 +150,8 @@ export class Grid extends Component {
         const { wanted } = this;
         this.wanted = -1;
         this.scrollTo(wanted);
-      } else if (results.done || results.problem) this.wanted = -1;
+      } else if (!results.open)
+        this.wanted = -1; // it ends before, or "probably not" begins
       else results.more(this.wanted + 40);
     }
     this.frame ||= requestAnimationFrame(() => this.look());

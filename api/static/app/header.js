@@ -91,7 +91,10 @@ function SearchBox({ query: now }) {
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     const words = typed.trim();
-    if (scene && words) return addThing(words);
+    if (scene && words) {
+      setTyped("");
+      return addThing(words);
+    }
     if (!words && !now.terms.length && !scene) {
       notify("Say what to look for first.");
       return input.current?.focus();
@@ -99,7 +102,7 @@ function SearchBox({ query: now }) {
     if (words && !parted(words).wanted && !now.terms.length) {
       return notify("Say what to look for, too: “-” alone only leaves things out.", { bad: true });
     }
-    return change({ words, view: "grid", like: [], unlike: [] });
+    return change({ words, view: "grid", like: [], unlike: [], all: false });
   };
   const keys = (/** @type {KeyboardEvent} */ event) => {
     if (event.key !== "Backspace" || typed || !now.terms.length) return;
@@ -188,7 +191,7 @@ export function Header({ query: now, adding, working, mayWrite }) {
           <${Icon} name="filter" /><span class="label">Filters</span></button>
         <${SceneMenu} />
         ${mayWrite ? adding : null}
-        <${Switch} label="View" value=${now.view} options=${VIEWS} onChange=${(/** @type {any} */ view) => go({ ...now, view, image: 0, segment: 0 })} />
+        <${Switch} label="View" value=${now.view} options=${VIEWS} onChange=${(/** @type {any} */ view) => go({ ...query(), view, image: 0, segment: 0 })} />
       </div>
     </div>
     <${FilterBar} query=${now} open=${open} />

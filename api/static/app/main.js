@@ -1,6 +1,6 @@
 // Starts the page: one query from the address, and the view that shows it.
 
-import { Component, html, render, useEffect, useState } from "../vendor/preact.js";
+import { Component, html, render, useEffect, useRef, useState } from "../vendor/preact.js";
 import { asks, filtered } from "./address.js";
 import { Answers } from "./answers.js";
 import { call, onLockedOut, setLibrary } from "./api.js";
@@ -10,9 +10,11 @@ import { Header, takePictures } from "./header.js";
 import { forget } from "./results.js";
 import { SelectionBar } from "./arranging.js";
 import { clearChosen } from "./selection.js";
-import { oddities, query, useQuery } from "./store.js";
+import { closePicture, oddities, query, useQuery } from "./store.js";
 import { AddMenu, addAll, followJobs, Working } from "./ingest.js";
 import { isTyping, notify, Notices } from "./ui.js";
+
+const SESSION_PAUSE_MS = 4000;
 
 history.scrollRestoration = "manual"; // the grid scrolls where the address says, once it is laid out
 
@@ -22,15 +24,26 @@ class Later extends Component {
   constructor(props) {
     super(props);
     this.state = { view: null, problem: "" };
+    this.fetch(props);
+  }
+
+  /** @param {any} props */
+  fetch(props) {
     props.load().then(
-      (module) => this.setState({ view: module[props.name] }),
+      (/** @type {any} */ module) => this.setState({ view: module[props.name] }),
       () => this.setState({ problem: "The server does not answer. Is segsearch still running?" }),
     );
   }
 
   /** @param {any} props @param {any} state */
   render(props, { view, problem }) {
-    if (problem) return html`<p id="message" class="bad" role="status">${problem}</p>`;
+    const again = () => {
+      this.setState({ problem: "" });
+      this.fetch(props);
+    };
+    if (problem)
+      return html`<div class="lost"><p id="message" class="bad" role="status">${problem}</p>
+        <button type="button" onClick=${again}>Try again</button></div>`;
     return view ? html`<${view} ...${props} />` : html`<p class="loading">…</p>`;
   }
 }
@@ -65,13 +78,19 @@ function App() {
   const [session, setSession] = useState(/** @type {Session | null} */ (null));
   const [, changed] = useState({});
   const [help, setHelp] = useState(false);
+  const shown = useRef(/** @type {string | null} */ (null)); // the library's mark
   const ask = () =>
     call("v1/session").then(
       (/** @type {Session} */ found) => {
         setLibrary(found.library);
+        if (shown.current && shown.current !== found.library) clearChosen(); // ids of another library
+        shown.current = found.library ?? shown.current;
         setSession(found);
       },
-      () => setSession((was) => was ?? { needs_key: false, scope: "read", key: null, library: null }),
+      () => {
+        setSession((was) => was ?? { needs_key: false, scope: "read", key: null, library: null });
+        setTimeout(() => void ask(), SESSION_PAUSE_MS); // a server that fails now may answer later
+      },
     );
   useEffect(() => {
     void ask();
@@ -83,6 +102,7 @@ function App() {
         document.getElementById("words")?.focus();
       } else if (event.key === "?") setHelp(true);
       else if (event.key === "Escape" && !query().image) clearChosen();
+      else if (event.key === "Escape" && !document.getElementById("picture")) closePicture(); // it never came
     };
     addEventListener("keydown", keys);
     return () => removeEventListener("keydown", keys);
@@ -125,7 +145,7 @@ function App() {
         }
       </main>
       <footer><a href="docs">HTTP API</a> <button type="button" class="link" onClick=${() => setHelp(true)}>Keys and help</button></footer>
-      <${SelectionBar} mayWrite=${mayWrite} />
+      ${view === null || (view === VIEWS.library && now.shelf === "time") ? html`<${SelectionBar} mayWrite=${mayWrite} />` : null}
     </div>
     ${now.image ? html`<${Later} key="picture" ...${VIEWS.picture} now=${now} mayWrite=${mayWrite} />` : null}
     ${help ? html`<${Later} key="help" ...${VIEWS.help} onClose=${() => setHelp(false)} />` : null}

@@ -98,7 +98,11 @@ function drawSome() {
   const started = performance.now();
   for (const [canvas, draw] of waiting) {
     waiting.delete(canvas);
-    if (canvas.isConnected) draw();
+    try {
+      if (canvas.isConnected) draw();
+    } catch (problem) {
+      console.error(problem); // a mask that cannot be drawn keeps no other from being drawn
+    }
     if (performance.now() - started > FRAME_MS) break;
   }
   running = waiting.size ? requestAnimationFrame(drawSome) : 0;

@@ -214,7 +214,7 @@ function Facts({ image }) {
     ${image.albums.length ? html`<dt>Album</dt><dd>${image.albums.map((/** @type {string} */ album, /** @type {number} */ i) => html`${i ? ", " : ""}${to(found({ albums: [album] }), album)}`)}</dd>` : null}
     ${image.camera ? html`<dt>Camera</dt><dd>${to(found({ cameras: [image.camera] }), image.camera)}${image.lens ? html`<br /><span class="quiet">${image.lens}</span>` : null}</dd>` : null}
     ${near ? html`<dt>Place</dt><dd>${to(found({ near: [image.latitude, image.longitude, 1] }), `${image.latitude.toFixed(4)}, ${image.longitude.toFixed(4)}`)}</dd>` : null}
-    <dt>Size</dt><dd>${image.width.toLocaleString("en")} × ${image.height.toLocaleString("en")} px${image.size_bytes ? `, ${size(image.size_bytes)}` : ""}, ${image.format}</dd>
+    <dt>Size</dt><dd>${!image.width ? "not known yet" : html`${image.width.toLocaleString("en")} × ${image.height.toLocaleString("en")} px${image.size_bytes ? `, ${size(image.size_bytes)}` : ""}, ${image.format}`}</dd>
     <dt>File</dt><dd class="path">${image.paths.map((/** @type {string} */ path) => html`<span key=${path}>${path}</span>`)}</dd>
   </dl>`;
 }
@@ -231,7 +231,9 @@ export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove }) {
     ${
       chosen
         ? html`<${ChosenRegion} chosen=${chosen} image=${image} hit=${hit} />`
-        : html`<p class="quiet">Choose a thing in the picture, or cut one out.</p>
+        : image.state !== "done"
+          ? html`<p class="bad">${image.reason ?? "It waits to be indexed."}</p>`
+          : html`<p class="quiet">Choose a thing in the picture, or cut one out.</p>
         <div class="buttons"><button type="button" title="f" onClick=${actsOf(null, image.image_id).like}><${Icon} name="like" />Find pictures like it</button></div>`
     }
     <section aria-label="This picture">

@@ -44,10 +44,14 @@ export class PictureView extends Component {
     this.pointing = new AbortController();
     this.before = document.activeElement;
     this.onKey = (/** @type {KeyboardEvent} */ event) => this.keys(event);
+    this.onAnswers = () => this.setState({});
+    /** @type {import("./results.js").Results | null} */
+    this.heard = null;
   }
 
   componentDidMount() {
     addEventListener("keydown", this.onKey);
+    this.hear();
     document.body.classList.add("covered");
     this.root.current?.focus();
     void this.load();
@@ -56,10 +60,24 @@ export class PictureView extends Component {
   /** @param {any} was */
   componentDidUpdate(was) {
     if (was.now.image !== this.props.now.image) void this.load();
+    this.hear();
+    const strip = this.root.current?.querySelector(".strip-of-regions [aria-pressed=true]");
+    if (strip && was.now.segment !== this.props.now.segment)
+      strip.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  /** Where this picture stands is drawn again as the answers come. */
+  hear() {
+    const results = resultsOf(this.props.now);
+    if (results === this.heard) return;
+    this.heard?.listeners.delete(this.onAnswers);
+    this.heard = results;
+    results.listeners.add(this.onAnswers);
   }
 
   componentWillUnmount() {
     removeEventListener("keydown", this.onKey);
+    this.heard?.listeners.delete(this.onAnswers);
     document.body.classList.remove("covered");
     this.stop.abort();
     this.pointing.abort();
@@ -75,7 +93,8 @@ export class PictureView extends Component {
     this.stop = new AbortController();
     const { image: id } = this.props.now,
       options = { signal: this.stop.signal };
-    this.setState({ image: null, segments: [], problem: "", level: 0, prompt: NOTHING(), masks: [] });
+    this.forgetCut();
+    this.setState({ image: null, segments: [], problem: "", level: 0 });
     try {
       const image = await call(`v1/images/${id}`, options);
       this.setState({ image });
@@ -95,9 +114,16 @@ export class PictureView extends Component {
     }
   }
 
+  /** What was cut out, or is being cut out, is meant no more. */
+  forgetCut() {
+    this.pointing.abort();
+    this.setState({ prompt: NOTHING(), masks: [], asking: false });
+  }
+
   /** What is marked: what was cut out, else the stored region that the address names. */
   get chosen() {
-    const { masks, candidate, prompt, segments } = this.state;
+    const { masks, candidate, prompt, segments, asking } = this.state;
+    if (asking) return null; // what was chosen before is meant no more
     if (masks.length) return { ...masks[candidate], prompt: { ...prompt, candidate } };
     return (
       segments.find((/** @type {Region} */ { segment_id }) => segment_id === this.props.now.segment) ?? null
@@ -107,6 +133,7 @@ export class PictureView extends Component {
   /** The answer that this picture is, with its scores. @returns {Region | null} */
   get hit() {
     const { now } = this.props;
+    if (this.state.masks.length) return null; // what was cut out is no answer
     const found = resultsOf(now).items.find(
       (item) => item.image === now.image && item.regions.some(({ segment_id }) => segment_id === now.segment),
     );
@@ -126,7 +153,9 @@ export class PictureView extends Component {
   /** Go to the answer before or after. @param {number} step */
   async turn(step) {
     const results = resultsOf(this.props.now),
-      to = this.place() + step;
+      at = this.place(),
+      to = at + step;
+    if (at < 0) return; // a picture that is none of the answers has no neighbours
     if (to >= results.shown && results.open) await results.more();
     const item = results.items[to];
     if (item && to >= 0 && to < results.shown) openPicture(item.image, item.regions[0]?.segment_id ?? 0);
@@ -134,7 +163,7 @@ export class PictureView extends Component {
 
   /** @param {Region} region */
   choose(region) {
-    this.setState({ prompt: NOTHING(), masks: [] });
+    this.forgetCut();
     openPicture(this.props.now.image, region.segment_id);
   }
 
@@ -211,8 +240,7 @@ export class PictureView extends Component {
   /** @param {KeyboardEvent} event */
   keys(event) {
     if (event.key === "Escape" && !event.defaultPrevented) {
-      if (this.state.masks.length || this.state.prompt.points.length)
-        return this.setState({ prompt: NOTHING(), masks: [] });
+      if (this.state.masks.length || this.state.prompt.points.length) return this.forgetCut();
       return closePicture();
     }
     if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return undefined;
@@ -250,7 +278,7 @@ export class PictureView extends Component {
     const { image } = this.props.now,
       at = this.place(),
       results = resultsOf(this.props.now);
-    const next = results.items[at + 1] ?? results.items[at - 1];
+    const next = at < 0 ? undefined : (results.items[at + 1] ?? results.items[at - 1]);
     removeImages([image], results);
     if (next) openPicture(next.image, next.regions[0]?.segment_id ?? 0);
     else closePicture();
@@ -339,8 +367,10 @@ export class PictureView extends Component {
       ${
         image
           ? html`<${Panel} image=${image} chosen=${chosen} hit=${this.hit} mayWrite=${mayWrite}
-        onImage=${(/** @type {any} */ next) => this.setState({ image: next })} onRemove=${() => this.remove()} />`
-          : html`<aside></aside>`
+        onImage=${(/** @type {any} */ next) => {
+          if (next.image_id === this.props.now.image) this.setState({ image: next });
+        }} onRemove=${() => this.remove()} />`
+          : html`<aside aria-label="About this picture">${problem ? html`<h2>${problem}</h2>` : null}</aside>`
       }
     </div>`;
   }

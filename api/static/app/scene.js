@@ -1,6 +1,6 @@
 // A scene is built of chips: things that must be there, things that must not, and how they lie.
 
-import { html, useState } from "../vendor/preact.js";
+import { html, useRef, useState } from "../vendor/preact.js";
 import { LINKS } from "./address.js";
 import { change, query } from "./store.js";
 import { Icon, Menu } from "./ui.js";
@@ -23,9 +23,11 @@ function Builder({ close }) {
   const [one, setOne] = useState("");
   const [link, setLink] = useState(LINKS[0]);
   const [other, setOther] = useState("");
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   const add = (/** @type {boolean} */ absent) => {
     addThing(`${absent ? "-" : ""}${name}`);
     setName("");
+    field.current?.focus();
   };
   const first = one || things[0]?.name,
     second = other || things.find((thing) => thing.name !== first)?.name;
@@ -43,7 +45,7 @@ function Builder({ close }) {
       event.preventDefault();
       add(false);
     }}>
-      <label class="field">A thing<input value=${name} maxlength="100" placeholder="dog"
+      <label class="field">A thing<input ref=${field} value=${name} maxlength="100" placeholder="dog"
         onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
       <button type="submit" disabled=${things.length >= MOST_THINGS}>Must be there</button>
       <button type="button" disabled=${!things.length || things.length >= MOST_THINGS} onClick=${() => add(true)}>Must not</button>

@@ -23,7 +23,7 @@ function recent() {
 function note() {
   const now = query();
   if (!asks(now)) return;
-  const address = format({ ...now, image: 0, segment: 0, at: 0, view: "grid" });
+  const address = format({ ...now, image: 0, segment: 0, at: 0, view: "grid", all: false });
   try {
     localStorage.setItem(
       RECENT,

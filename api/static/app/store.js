@@ -12,6 +12,8 @@ const listeners = new Set();
 let current = parse(location.search);
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let pending;
+let place = 0; // what is to be noted
+let closing = false; // a step back is under way: the browser takes it a moment later
 
 /** What the address asks now. @returns {Query} */
 export const query = () => current.query;
@@ -68,8 +70,9 @@ export function openPicture(image, segment = 0) {
 
 /** Close the picture: a step back where that leads to the grid, else a step of its own. */
 export function closePicture() {
-  if (!query().image) return;
-  if (history.state?.inside) history.back();
+  if (!query().image || closing) return;
+  closing = Boolean(history.state?.inside);
+  if (closing) history.back();
   else go({ ...query(), image: 0, segment: 0 });
 }
 
@@ -77,18 +80,18 @@ export function closePicture() {
 export function noteAt(at) {
   if (at === query().at && !pending) return;
   clearTimeout(pending);
-  pending = setTimeout(() => {
-    pending = undefined;
-    if (query().image) return;
-    current = { ...current, query: { ...query(), at } };
-    history.replaceState(history.state, "", link(query()));
-  }, AT_PAUSE_MS);
+  place = at;
+  pending = setTimeout(flush, AT_PAUSE_MS);
 }
 
+/** Write down at once where the window stands. */
 function flush() {
   if (pending === undefined) return;
   clearTimeout(pending);
   pending = undefined;
+  if (query().image) return;
+  current = { ...current, query: { ...query(), at: place } };
+  history.replaceState(history.state, "", link(query()));
 }
 
 /** The query, in a view that is drawn again when it changes. @returns {Query} */
@@ -102,6 +105,8 @@ export function useQuery() {
 export const atHome = (now) => !asks(now) && now.view === "grid";
 
 addEventListener("popstate", () => {
-  flush();
+  closing = false;
+  clearTimeout(pending);
+  pending = undefined;
   tell();
 });

@@ -120,7 +120,8 @@ export const Switch = ({ label, value, options, onChange }) => html`
  * @property {{text: string, run: () => void} | null} act
  */
 
-const NOTICE_MS = 8000;
+const NOTICE_MS = 8000,
+  UNDO_MS = 20_000; // of what can be taken back
 /** @type {Notice[]} */
 let notices = [];
 /** @type {Set<() => void>} */
@@ -153,7 +154,7 @@ export function notify(text, { bad = false, stay = false, undo, done, act } = {}
     leave();
     done?.();
   };
-  if (!stay) setTimeout(end, NOTICE_MS);
+  if (!stay) setTimeout(end, undo ? UNDO_MS : NOTICE_MS);
   const back =
     undo &&
     (() => {

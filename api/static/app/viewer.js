@@ -324,7 +324,7 @@ export class Viewer extends Component {
       ${
         place
           ? html`<div class="sheet" style=${sheet}>
-        <img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280)} onError=${() => this.setState({ gone: true })} />
+        ${gone ? null : html`<img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280)} onError=${() => this.setState({ gone: true })} />`}
         ${full ? html`<img class="full" alt="" draggable=${false} src=${original(image.image_id, SHOWN.has(image.format))} />` : null}
         <canvas ref=${this.canvas} aria-hidden="true"></canvas>
       </div>`
