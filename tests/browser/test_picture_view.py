@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from segsearch.masks.rle import decode, from_coco
 from tests.support.clicking_models import ClickModels
 from tests.support.page_server import BLUE, ready, search, served
 from tests.support.small_models import Shape, paint
@@ -335,3 +337,27 @@ def test_a_quick_second_escape_leaves_the_grid_where_it_is(page: Page, url: str)
     expect(page.locator("#picture")).to_have_count(0)
     page.wait_for_timeout(200)
     assert page.url.endswith("/?q=blue")
+
+
+def test_what_was_cut_out_can_be_saved(page: Page, url: str, tmp_path: Path) -> None:
+    opened(page, url, "a.png")
+    page.get_by_role("button", name="Cut out").click()
+    with page.expect_response("**/v1/segment") as answer:
+        click_at(page, 220, 100)  # the blue disc
+    cut = answer.value.json()["objects"][0]["masks"][0]
+    for name, ending in (("Cutout", "cutout.png"), ("Mask", "mask.png"), ("COCO", "mask.json")):
+        with page.expect_download() as download:
+            page.locator(".downloads").get_by_role("button", name=name, exact=True).click()
+        assert download.value.suggested_filename == f"a-cut-{ending}"
+        download.value.save_as(tmp_path / ending)
+    mask = np.array(Image.open(tmp_path / "mask.png").convert("L")) > 0
+    assert np.array_equal(mask, decode(from_coco(cut["mask"])))
+    x0, y0, x1, y1 = cut["box"]
+    cutout = np.array(Image.open(tmp_path / "cutout.png"))
+    assert np.array_equal(cutout[..., 3] > 0, mask[y0:y1, x0:x1])
+    red, green, blue = cutout[cutout[..., 3] > 0][:, :3].mean(axis=0)
+    assert blue > 150
+    assert max(red, green) < 90
+    saved = json.loads((tmp_path / "mask.json").read_text())
+    assert saved["segmentation"] == cut["mask"]
+    assert saved["bbox"] == [x0, y0, x1 - x0, y1 - y0]

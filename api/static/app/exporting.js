@@ -23,7 +23,7 @@ export function fileName(disposition) {
 }
 
 /** Hand bytes to the browser as a file. @param {Blob} blob @param {string} name */
-function save(blob, name) {
+export function saveBlob(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
@@ -52,7 +52,7 @@ export async function exportRegions(format, what, said) {
     const name = fileName(answer.headers.get("Content-Disposition"));
     end();
     end = notify(`Fetching ${name} …`, { stay: true, act });
-    save(await answer.blob(), name);
+    saveBlob(await answer.blob(), name);
     end();
     notify(`${name} is written.`);
   } catch (problem) {

@@ -4,6 +4,7 @@
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { asks, empty } from "./address.js";
 import { call, isAbort, post, sentence, thumbnail } from "./api.js";
+import { saveCut } from "./cutting.js";
 import { forgetFacets, useFacets } from "./facets.js";
 import { day, nameOf, share, size, sureness } from "./sayings.js";
 import { change, go, link, openPicture, query } from "./store.js";
@@ -11,6 +12,12 @@ import { Icon, IconButton, Menu, notify, plainClick } from "./ui.js";
 
 /** @typedef {import("./results.js").Region} Region @typedef {import("./address.js").Term} Term */
 
+/** What a fresh mask can be saved as. @type {[string, "cutout" | "mask" | "coco"][]} */
+const CUT_FILES = [
+  ["Cutout", "cutout"],
+  ["Mask", "mask"],
+  ["COCO", "coco"],
+];
 /** A file's name without its ending. */
 const stem = (/** @type {string} */ name) => name.replace(/\.[^.]*$/, "");
 /** The day after one. */
@@ -122,7 +129,13 @@ function ChosenRegion({ chosen, image, hit }) {
             ([name, path, ending]) =>
               html`<a key=${name} href=${path} download=${`${stem(nameOf(image.paths[0]))}-${id}-${ending}`}>${name}</a>`,
           )}</p>`
-        : null
+        : html`<p class="downloads">${CUT_FILES.map(
+            ([name, kind]) =>
+              html`<button type="button" class="link" key=${kind} onClick=${() =>
+                saveCut(chosen, image, kind, stem(nameOf(image.paths[0]))).catch((problem) =>
+                  notify(sentence(problem), { bad: true }),
+                )}>${name}</button>`,
+          )}</p>`
     }
     <details><summary>Details</summary><dl>
       ${hit?.score !== undefined ? html`<dt>Score</dt><dd>${hit.score.toFixed(3)}</dd>` : null}

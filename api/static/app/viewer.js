@@ -2,6 +2,7 @@
 
 import { Component, createRef, html } from "../vendor/preact.js";
 import { original, thumbnail } from "./api.js";
+import { SHOWN } from "./cutting.js";
 import { regionsAt } from "./masks.js";
 import { drawRegions, drawSoon } from "./outline.js";
 import { bounded, fit, zoomed } from "./zoom.js";
@@ -36,8 +37,6 @@ const MOVES = /** @type {Record<string, [number, number]>} */ ({
   ArrowUp: [0, -1],
   ArrowDown: [0, 1],
 });
-// What browsers show as it is, upright; other formats come as PNG.
-const SHOWN = new Set(["JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP"]);
 const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
 
 export class Viewer extends Component {
