@@ -118,9 +118,13 @@ export const Switch = ({ label, value, options, onChange }) => html`
  * @property {boolean} bad
  * @property {(() => void) | null} undo
  * @property {{text: string, run: () => void} | null} act
+ * @property {boolean} stay
+ * @property {() => void} end
  */
 
 const NOTICE_MS = 8000;
+const MOST_NOTICES = 3; // unless some of them can be undone or stopped
+const MOST_UNDONE = 8; // with those
 /** @type {Notice[]} */
 let notices = [];
 /** @type {Set<() => void>} */
@@ -131,6 +135,20 @@ const showNotices = (/** @type {Notice[]} */ next) => {
   notices = next;
   for (const reader of readers) reader();
 };
+
+/** Whether something can still be done about what a notice tells. @param {Notice} notice */
+const isOpen = ({ undo, stay }) => undo !== null || stay;
+
+/** Show one more. Of many, the oldest that only tell go; where too many can be undone, the oldest is
+ * over, as if its time were. @param {Notice} notice */
+function add(notice) {
+  const plain = notices.filter((one) => !isOpen(one));
+  const most = Math.max(0, MOST_NOTICES - 1 - (notices.length - plain.length));
+  const dropped = new Set(plain.slice(0, Math.max(0, plain.length - most)));
+  const left = notices.filter((one) => !dropped.has(one));
+  showNotices([...left, notice]);
+  if (left.length >= MOST_UNDONE) left.find(({ undo }) => undo)?.end();
+}
 
 /**
  * Tell what was done, in a line that goes by itself; with `undo` it can be taken back meanwhile, and
@@ -161,7 +179,7 @@ export function notify(text, { bad = false, stay = false, undo, done, act } = {}
       leave();
       undo();
     });
-  showNotices([...notices.slice(-2), { id, text, bad, undo: back ?? null, act: act ?? null }]);
+  add({ id, text, bad, undo: back ?? null, act: act ?? null, stay, end });
   return end;
 }
 
