@@ -50,6 +50,16 @@ export const IconButton = ({ icon, label, onClick, class: name = "", pressed, ta
 
 const EDGE_PX = 8; // that panels keep from the window's sides
 
+/** Move a panel into the window where it would leave it. @param {HTMLElement} panel */
+function moveIn(panel) {
+  panel.style.translate = "";
+  const { left, right } = panel.getBoundingClientRect(),
+    { clientWidth } = document.documentElement;
+  const shift =
+    left < EDGE_PX ? EDGE_PX - left : Math.max(EDGE_PX - left, Math.min(0, clientWidth - EDGE_PX - right));
+  panel.style.translate = `${shift}px 0`;
+}
+
 /**
  * A button that opens a panel below itself; Escape, or anything outside, closes it.
  * @param {{label: any, title?: string, class?: string, active?: boolean, align?: "start" | "end",
@@ -70,18 +80,15 @@ export function Menu({ label, title, class: name = "", active = false, align = "
     addEventListener("pointerdown", outside);
     addEventListener("focusin", outside);
     const panel = /** @type {HTMLElement | null | undefined} */ (root.current?.querySelector(".panel"));
+    // Its content may come later, and be wider.
+    const observer = new ResizeObserver(() => panel && moveIn(panel));
     if (panel) {
-      // where it would leave the window it is moved in
-      const { left, right } = panel.getBoundingClientRect(),
-        { clientWidth } = document.documentElement;
-      const shift =
-        left < EDGE_PX
-          ? EDGE_PX - left
-          : Math.max(EDGE_PX - left, Math.min(0, clientWidth - EDGE_PX - right));
-      panel.style.translate = `${shift}px 0`;
+      moveIn(panel);
+      observer.observe(panel);
     }
     /** @type {HTMLElement | null | undefined} */ (panel?.querySelector("input, button, a, select"))?.focus();
     return () => {
+      observer.disconnect();
       removeEventListener("pointerdown", outside);
       removeEventListener("focusin", outside);
     };
