@@ -5,7 +5,7 @@ import { asks, empty, filtered } from "./address.js";
 import { call, post, Refusal, sentence } from "./api.js";
 import { later } from "./deferred.js";
 import { exportRegions, FORMATS } from "./exporting.js";
-import { forgetFacets, useFacets } from "./facets.js";
+import { forgetFacets, libraryChanged, useFacets } from "./facets.js";
 import { sent, typed } from "./links.js";
 import { leave, resultsOf, settle } from "./results.js";
 import { count } from "./sayings.js";
@@ -17,6 +17,7 @@ import { Icon, IconButton, Menu, notify } from "./ui.js";
 
 const MOST_IDS = 5000,
   MOST_FILTERED = 1000; // of one request: the server's limits
+const KEEPALIVE_BYTES = 64_000; // of all requests that outlive the page: the Fetch standard has 64 KiB
 const MOST_LIKE = 8; // things that are looked for at once
 const NAMES = 12; // that are offered in a menu
 
@@ -29,10 +30,25 @@ const parts = (list, most) =>
  * @param {string} path
  * @param {number[]} images
  * @param {Record<string, unknown>} [more] of the body
- * @param {RequestInit} [options]
  */
-async function send(path, images, more = {}, options = {}) {
-  for (const ids of parts(images, MOST_IDS)) await post(path, { image_ids: ids, ...more }, options);
+async function send(path, images, more = {}) {
+  for (const ids of parts(images, MOST_IDS)) await post(path, { image_ids: ids, ...more });
+}
+
+/**
+ * Remove pictures for good. A page that is being closed sends all requests at once: it will not be there
+ * for a second one. What is more than a browser lets outlive a page is sent as well as may be.
+ * @param {number[]} images
+ * @param {RequestInit} options
+ */
+async function sendAway(images, { keepalive }) {
+  if (!keepalive) return send("v1/images/remove", images);
+  let bytes = 0;
+  const requests = parts(images, MOST_IDS).map((ids) => {
+    bytes += JSON.stringify({ image_ids: ids }).length;
+    return post("v1/images/remove", { image_ids: ids }, { keepalive: bytes <= KEEPALIVE_BYTES });
+  });
+  return void (await Promise.all(requests));
 }
 
 /**
@@ -51,7 +67,7 @@ export function removeImages(images, results = null) {
     },
     async done(options) {
       try {
-        await send("v1/images/remove", [...gone], {}, options);
+        await sendAway([...gone], options);
         settle(gone);
         forgetFacets();
       } catch (problem) {
@@ -84,6 +100,12 @@ function listShown() {
   return now.view === "grid" && (asks(now) || filtered(now) || now.shelf === "time") ? resultsOf(now) : null;
 }
 
+/** Facets and lists are asked for anew, and the list that is shown at once. */
+function changedHere() {
+  libraryChanged();
+  listShown()?.tell();
+}
+
 /**
  * Give pictures a tag, or take one from them.
  * @param {number[]} images
@@ -97,7 +119,7 @@ export async function tag(images, name, add) {
     if (!concerned.length) return notify(`${add ? "All of them are" : "None of them is"} tagged ${name}.`);
     const what = (/** @type {boolean} */ adding) => (adding ? { add: [name] } : { remove: [name] });
     await send("v1/images/tags", concerned, what(add));
-    forgetFacets();
+    changedHere();
     const { tags = [], no_tags: without = [] } = query().filters;
     const hides = add ? without.some((one) => same(one, name)) : tags.length === 1 && same(tags[0], name);
     const show = hides ? listShown()?.without(concerned) : undefined;
@@ -105,7 +127,7 @@ export async function tag(images, name, add) {
       undo: () =>
         void send("v1/images/tags", concerned, what(!add)).then(() => {
           show?.();
-          forgetFacets();
+          changedHere();
         }, complain),
     });
   } catch (problem) {
@@ -140,9 +162,9 @@ export async function collect(images, name) {
     const added = images.filter((id) => !inside.has(id));
     if (!added.length) return void notify(`All of them are in ${name}.`);
     await send(`${path(name)}/images`, added);
-    forgetFacets();
+    changedHere();
     notify(`${count(added.length, "picture")} put into ${name}.`, {
-      undo: () => void takeBack(added, name, made).then(forgetFacets, complain),
+      undo: () => void takeBack(added, name, made).then(changedHere, complain),
     });
   } catch (problem) {
     complain(problem);
@@ -160,7 +182,7 @@ async function takeOut(images, name) {
   try {
     const taken = [...(await passing(images, { collections: [name] }))];
     await send(`${path(name)}/images/remove`, images);
-    forgetFacets();
+    changedHere();
     const show = listShown()?.without(taken),
       chooseAgain = drop(new Set(taken));
     notify(`${count(taken.length, "picture")} taken out of ${name}.`, {
@@ -168,7 +190,7 @@ async function takeOut(images, name) {
         void send(`${path(name)}/images`, taken).then(() => {
           show?.();
           chooseAgain();
-          forgetFacets();
+          changedHere();
         }, complain),
     });
   } catch (problem) {

@@ -3,6 +3,7 @@
 
 import { useEffect, useState } from "../vendor/preact.js";
 import { call, sentence } from "./api.js";
+import { forget } from "./results.js";
 
 /**
  * @typedef {{name: string, images: number}} Named
@@ -23,6 +24,12 @@ const listeners = new Set();
 export function forgetFacets() {
   kept = null;
   for (const listener of listeners) listener();
+}
+
+/** What pictures belong to has changed here: facets and lists are asked for anew. */
+export function libraryChanged() {
+  forget();
+  forgetFacets();
 }
 
 /**

@@ -1,9 +1,10 @@
 // Filters as chips: each opens a small panel; those that are set say how, and go with a click.
 
-import { html, useState } from "../vendor/preact.js";
+import { html, useEffect, useState } from "../vendor/preact.js";
 import { PLACES } from "./address.js";
+import { call } from "./api.js";
 import { useFacets } from "./facets.js";
-import { count, day, share } from "./sayings.js";
+import { collectionOf, count, day, share, wordsOf } from "./sayings.js";
 import { change } from "./store.js";
 import { Icon, Menu } from "./ui.js";
 
@@ -138,7 +139,8 @@ function More({ query }) {
     }}><label class="field">Path, such as holiday/*<input name="path" maxlength="300" defaultValue=${query.filters.paths?.[0] ?? ""} /></label></form>`;
 }
 
-/** What a set filter says. @type {[keyof Filters, (value: any, filters: Filters) => string][]} */
+/** What a set filter says; `group` is the words of a group of the map.
+ * @type {[keyof Filters, (value: any, filters: Filters, group: string) => string][]} */
 const SAID = [
   ["albums", (names) => names.join(" or ")],
   ["tags", (names) => names.map((/** @type {string} */ name) => `#${name}`).join(" or ")],
@@ -160,15 +162,39 @@ const SAID = [
   ["box", () => "in a part of the picture"],
   ["image_ids", (ids) => `in ${count(ids.length, "picture")}`],
   ["map_area", () => "lasso on the map"],
-  ["map_cluster", (value) => `group ${value + 1}`],
+  ["map_cluster", (value, _, group) => group || `group ${value + 1}`],
 ];
+
+/** The words of the group of the map that is shown alone; "" until they are known. @param {Query} query */
+function useGroup(query) {
+  const number = query.filters.map_cluster,
+    of = collectionOf(query),
+    wanted = number !== undefined;
+  const [groups, setGroups] = useState(/** @type {{of: string, clusters: any[]} | null} */ (null));
+  useEffect(() => {
+    if (!wanted || groups?.of === of) return undefined;
+    let here = true;
+    call(`v1/map${of ? `?collection=${encodeURIComponent(of)}` : ""}`).then(
+      ({ clusters }) => {
+        if (here) setGroups({ of, clusters });
+      },
+      () => {}, // its number does
+    );
+    return () => {
+      here = false;
+    };
+  }, [wanted, of]);
+  const group = groups?.of === of ? groups.clusters.find(({ cluster }) => cluster === number) : null;
+  return group ? wordsOf(group) : "";
+}
 
 /**
  * The filters that are set, and buttons for those that can be.
  * @param {{query: Query, open: boolean}} props
  */
 export function FilterBar({ query, open }) {
-  const facets = useFacets();
+  const facets = useFacets(),
+    group = useGroup(query);
   const set = SAID.filter(([field]) => query.filters[field] !== undefined);
   if (!open && !set.length && query.prefer === "thing" && !query.copies) return null;
   const has = (/** @type {(keyof Filters)[]} */ ...fields) =>
@@ -187,14 +213,12 @@ export function FilterBar({ query, open }) {
       <${Menu} label="More" active=${has("paths", "min_width") || query.prefer !== "thing" || query.copies || query.all}><${More} query=${query} /><//>`
         : null
     }
-    ${set.map(
-      ([
-        field,
-        say,
-      ]) => html`<span class="term" key=${field}><span>${say(query.filters[field], query.filters)}</span>
-      <button type="button" class="remove" aria-label=${`Remove the filter ${say(query.filters[field], query.filters)}`}
-        onClick=${() => refine(query, { [field]: undefined })}><${Icon} name="close" /></button></span>`,
-    )}
+    ${set.map(([field, say]) => {
+      const said = say(query.filters[field], query.filters, group);
+      return html`<span class="term" key=${field}><span>${said}</span>
+      <button type="button" class="remove" aria-label=${`Remove the filter ${said}`}
+        onClick=${() => refine(query, { [field]: undefined })}><${Icon} name="close" /></button></span>`;
+    })}
     ${set.length > 1 ? html`<button type="button" class="link" onClick=${() => change({ filters: {} })}>Clear all</button>` : null}
   </div>`;
 }

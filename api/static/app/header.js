@@ -61,7 +61,8 @@ export function takePictures(addAll) {
       if (!carriesFiles(event) || !event.dataTransfer) return;
       event.preventDefault();
       const target = event.target instanceof Element ? event.target.closest("[data-drop]") : null;
-      const [first, more] = event.dataTransfer.items;
+      // A picture from another page comes with its address, which is no second file.
+      const [first, more] = [...event.dataTransfer.items].filter(({ kind }) => kind === "file");
       const folder = first?.webkitGetAsEntry?.()?.isDirectory;
       const { files } = event.dataTransfer;
       if (more || folder || target) addAll(event.dataTransfer);
@@ -82,8 +83,8 @@ export function takePictures(addAll) {
   return () => end.abort();
 }
 
-/** @param {{query: import("./address.js").Query}} props */
-function SearchBox({ query: now }) {
+/** @param {{query: import("./address.js").Query, mayWrite: boolean}} props */
+function SearchBox({ query: now, mayWrite }) {
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [typed, setTyped] = useState(now.words);
   useEffect(() => setTyped(now.words), [now.words]);
@@ -145,7 +146,7 @@ function SearchBox({ query: now }) {
             event.target.value = ""; // the same file can be chosen again
             if (file) void searchByPicture(file);
           }} /></label>
-      <${Searches} mayWrite=${true} />
+      <${Searches} mayWrite=${mayWrite} />
     </div>
     <button type="submit" form="form" class="main">Search</button>
   </div>`;
@@ -185,7 +186,7 @@ export function Header({ query: now, adding, working, mayWrite }) {
         event.preventDefault();
         home();
       }}>segsearch</a>
-      <${SearchBox} query=${now} />
+      <${SearchBox} query=${now} mayWrite=${mayWrite} />
       <div class="tools">
         <button type="button" class=${filtered(now) ? "chip set" : "chip"} aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>
           <${Icon} name="filter" /><span class="label">Filters</span></button>

@@ -30,8 +30,8 @@ const listeners = new Set();
 const returns = new Set();
 /** Runs whose end was told, or that had ended before. @type {Set<number> | null} */
 let told = null;
-/** Whether this page has sent pictures whose end it has not told of. */
-let sent = false;
+/** How often this page has sent pictures since it last told of their end. */
+let sent = 0;
 /** Whether the stream of events is open. */
 let streaming = false;
 
@@ -100,7 +100,14 @@ export function refresh() {
   return asking;
 }
 
+/** Ask anew after something was done: a look under way may have begun before. */
+async function refreshAfter() {
+  await asking?.catch(() => {}); // its caller hears of that
+  return refresh();
+}
+
 async function look() {
+  const had = sent;
   try {
     const asked = [call("v1/status"), call(`v1/jobs?limit=${LAST_RUNS}`)];
     const [status, { jobs: last }] = await Promise.all(asked);
@@ -109,23 +116,26 @@ async function look() {
     told = new Set(ended.map((job) => job.id));
     if (before) for (const job of ended) if (!before.has(job.id)) tellEnd(job);
     const works = status.pending > 0 || status.jobs.length > 0;
-    if (!works) sent = false;
+    if (!works && sent === had) sent = 0;
     const returned = now.away;
     set({ status, last, away: false, ...(streaming ? {} : { jobs: status.jobs }) });
     if (returned) for (const back of returns) back();
     if (works && !document.hidden) later = setTimeout(() => void refresh(), REFRESH_MS);
   } catch (problem) {
     if (!(problem instanceof Refusal)) throw problem;
-    if (problem.status) return; // the request has asked for a key, or it is said where somebody acts
-    set({ away: true, jobs: [] });
+    // The request has asked for a key, or it is said where somebody acts.
+    if (problem.status === 401 || problem.status === 403) return;
+    const works = now.jobs.length > 0 || (now.status?.pending ?? 0) > 0;
+    if (!problem.status) set({ away: true, jobs: [] });
+    else if (!works) return;
     if (!document.hidden) later = setTimeout(() => void refresh(), AGAIN_MS);
   }
 }
 
 /** This page has sent pictures: see to it that they are heard of. */
 export function noteSent() {
-  sent = true;
-  void refresh();
+  sent++;
+  void refreshAfter();
 }
 
 /** What a change of which tells that there is more, or less, to be seen. */
@@ -228,7 +238,7 @@ async function doing(act) {
   } catch (problem) {
     notify(sentence(problem), { bad: true });
   }
-  await refresh();
+  await refreshAfter();
 }
 
 /** End a run after the pictures under way; what waits still waits. @param {Job} job */
@@ -243,7 +253,7 @@ export const resume = () => doing(() => post("v1/jobs/resume", {}));
 /** Let pictures wait again that failed. @param {number[] | null} images null for all of them */
 export const retry = (images) =>
   doing(async () => {
-    sent = true;
+    sent++;
     const { changed } = await post("v1/images/retry", { image_ids: images });
     notify(changed ? `${count(changed, "picture")} will be tried again.` : "There is nothing to try again.");
   });

@@ -2,11 +2,11 @@
 // their words.
 
 import { Component, createRef, html } from "../vendor/preact.js";
-import { asks } from "./address.js";
+import { asks, question } from "./address.js";
 import { call, cutout, isAbort, post, Refusal, request, sentence } from "./api.js";
 import { colourOf, Nearest, Points } from "./points.js";
 import { resultsOf } from "./results.js";
-import { count, day } from "./sayings.js";
+import { collectionOf, count, day, wordsOf } from "./sayings.js";
 import { go, openPicture, query } from "./store.js";
 import { IconButton, notify, Switch } from "./ui.js";
 
@@ -25,9 +25,7 @@ const MAGIC = 0x314d5353; // "SSM1"
 const CORNERS = 60; // of a lasso
 const MOST_ZOOM = 60;
 const REACH_PX = 14; // of the pointer
-
-/** The words of a group. @param {Cluster} cluster */
-export const wordsOf = ({ cluster, words }) => words.slice(0, 2).join(", ") || `group ${cluster + 1}`;
+const TAP_PX = 5; // that a pointer moves at most where it only points
 
 /** The blocks of the answer as arrays. @param {ArrayBuffer} buffer */
 export function unpack(buffer) {
@@ -42,9 +40,6 @@ export function unpack(buffer) {
   };
 }
 
-/** The collection that the map is of; "" for the whole library. @param {Query} now */
-const collectionOf = ({ filters: { collections = [] } }) => (collections.length === 1 ? collections[0] : "");
-
 export class MapView extends Component {
   /** @param {{now: Query, mayWrite: boolean}} props */
   constructor(props) {
@@ -53,6 +48,7 @@ export class MapView extends Component {
     this.state = {
       map: null,
       problem: "",
+      lost: false, // whether the problem is that the map could not be fetched
       points: null,
       look: { x: 0, y: 0, zoom: 1 },
       tool: "move",
@@ -70,7 +66,8 @@ export class MapView extends Component {
     /** @type {Map<number, {x: number, y: number}>} */
     this.pointers = new Map();
     this.frame = 0;
-    this.size = { width: 0, height: 0 };
+    this.gone = false;
+    this.wheel = this.wheel.bind(this); // one listener, however often a canvas is begun
   }
 
   componentDidMount() {
@@ -83,15 +80,36 @@ export class MapView extends Component {
     if (collectionOf(was.now) !== collectionOf(this.props.now)) void this.load();
     const canvas = this.canvas.current;
     if (this.state.points && canvas && this.points?.canvas !== canvas) this.begin(canvas);
+    else if (question(was.now) !== question(this.props.now)) this.markAnswers();
     if (this.state.look !== state.look || this.state.only !== state.only) this.drawSoon();
   }
 
   componentWillUnmount() {
+    this.gone = true;
     this.stop.abort();
     this.observer?.disconnect();
     clearTimeout(this.timer);
     cancelAnimationFrame(this.frame);
     this.unhear?.();
+    this.release();
+  }
+
+  /** Free what was drawn: there is another map, or none. */
+  release() {
+    this.points?.free();
+    this.points = null;
+  }
+
+  /** There is no map that could be shown. @param {object} [more] of the state */
+  withdraw(more) {
+    this.release();
+    this.key = "";
+    this.setState({ points: null, ...more });
+  }
+
+  lookSoon() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.load(), LOOK_MS);
   }
 
   get of() {
@@ -110,31 +128,36 @@ export class MapView extends Component {
       this.setState({
         map,
         problem: map.state === "failed" ? (map.message ?? "The map could not be drawn.") : "",
+        lost: false,
       });
-      if (map.state === "making") this.timer = setTimeout(() => void this.load(), LOOK_MS);
+      if (map.state === "making") this.lookSoon();
       const key = `${this.of} ${map.made_at}`;
       if (map.made_at && key !== this.key) {
         const answer = await request(`v1/map/points${this.of}`, options);
         const points = unpack(await answer.arrayBuffer());
         this.key = key;
         this.nearest = new Nearest(points.x, points.y);
-        this.points = null;
+        this.release();
         this.setState({
           points,
           look: { x: 0, y: 0, zoom: 1 },
           only: this.props.now.filters.map_cluster ?? -1,
         });
-      } else if (!map.made_at) this.setState({ points: null });
+      } else if (!map.made_at) this.withdraw();
     } catch (problem) {
-      if (!isAbort(problem)) this.setState({ problem: sentence(problem) });
+      if (isAbort(problem)) return;
+      this.setState({ problem: sentence(problem), lost: true });
+      if (this.state.map?.state === "making") this.lookSoon();
     }
   }
 
   async make() {
     const name = collectionOf(this.props.now);
     try {
-      this.setState({ map: await post("v1/map", { collection: name || null }), problem: "" });
-      this.timer = setTimeout(() => void this.load(), LOOK_MS);
+      const map = await post("v1/map", { collection: name || null });
+      if (this.gone || name !== collectionOf(this.props.now)) return;
+      this.setState({ map, problem: "", lost: false });
+      this.lookSoon();
     } catch (problem) {
       notify(sentence(problem), { bad: true });
     }
@@ -145,43 +168,47 @@ export class MapView extends Component {
     try {
       this.points = new Points(canvas, this.state.points);
     } catch (problem) {
-      return this.setState({ problem: sentence(problem), points: null });
+      return this.withdraw({ problem: sentence(problem), lost: true });
     }
     this.observer?.disconnect();
     this.observer?.observe(canvas);
-    canvas.addEventListener(
-      "wheel",
-      (event) => {
-        event.preventDefault();
-        this.zoom(
-          Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015) * (event.ctrlKey ? 6 : 1)),
-          event.offsetX,
-          event.offsetY,
-        );
-      },
-      { passive: false },
-    );
+    canvas.addEventListener("wheel", this.wheel, { passive: false });
     this.resize();
     return this.markAnswers();
+  }
+
+  /** @param {WheelEvent} event */
+  wheel(event) {
+    event.preventDefault();
+    this.zoom(
+      Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015) * (event.ctrlKey ? 6 : 1)),
+      event.offsetX,
+      event.offsetY,
+    );
+  }
+
+  /** Let the regions of some items stand out, and no others. @param {import("./results.js").Item[]} items */
+  mark(items) {
+    const { points } = this.state;
+    if (!this.points || !points) return;
+    const ids = new Set(items.flatMap((item) => item.regions.map(({ segment_id }) => segment_id)));
+    this.points.mark(Float32Array.from(points.ids, (/** @type {number} */ id) => Number(ids.has(id))));
+    this.drawSoon();
   }
 
   /** Answers to what is asked for stand out. */
   markAnswers() {
     const { now } = this.props;
     this.unhear?.();
-    if (!asks(now) || now.things.length) return;
+    this.unhear = undefined;
+    if (!this.points) return undefined;
+    if (!asks(now) || now.things.length) return this.mark([]);
     const results = resultsOf(now);
-    const mark = () => {
-      const ids = new Set(results.items.flatMap((item) => item.regions.map(({ segment_id }) => segment_id)));
-      this.points?.mark(
-        Float32Array.from(this.state.points.ids, (/** @type {number} */ id) => Number(ids.has(id))),
-      );
-      this.drawSoon();
-    };
+    const mark = () => this.mark(results.items);
     results.listeners.add(mark);
     this.unhear = () => void results.listeners.delete(mark);
-    if (results.items.length) mark();
-    else void results.more();
+    mark();
+    return results.items.length ? undefined : void results.more();
   }
 
   resize() {
@@ -225,6 +252,15 @@ export class MapView extends Component {
     this.spread = 0;
     this.drawing = this.pointers.size === 1 && (this.state.tool === "lasso" || event.shiftKey);
     if (this.drawing) this.setState({ lasso: [[event.offsetX, event.offsetY]], hovered: null });
+    else if (this.state.lasso.length) this.setState({ lasso: [] }); // a second finger: it is a pinch
+    if (this.pointers.size > 1) this.moved = TAP_PX; // which opens nothing
+  }
+
+  /** @param {PointerEvent} event that the browser has taken for something else, such as scrolling */
+  cancel(event) {
+    this.pointers.delete(event.pointerId);
+    this.drawing = false;
+    this.setState({ lasso: [] });
   }
 
   /** @param {PointerEvent} event */
@@ -278,7 +314,7 @@ export class MapView extends Component {
           );
         this.listArea(corners);
       }
-    } else if ((this.moved ?? 0) < 5) void this.openAt(event.offsetX, event.offsetY);
+    } else if ((this.moved ?? 0) < TAP_PX) void this.openAt(event.offsetX, event.offsetY);
   }
 
   /** What lies within a lasso, as a list. @param {number[][]} corners */
@@ -369,7 +405,7 @@ export class MapView extends Component {
   }
 
   /** @param {any} props @param {any} state */
-  render({ mayWrite, now }, { map, problem, points, hovered, lasso, tool }) {
+  render({ mayWrite, now }, { map, problem, lost, points, hovered, lasso, tool }) {
     const making = map?.state === "making";
     const draw = (/** @type {string} */ text) =>
       mayWrite ? html`<button type="button" onClick=${() => this.make()}>${text}</button>` : null;
@@ -389,7 +425,13 @@ export class MapView extends Component {
         ${making ? html`<label class="making">${map.step ?? "Drawing the map"} <progress max="1" value=${map.progress ?? 0}></progress></label>` : null}
         ${!making && map && !points && !problem ? draw("Draw the map") : null}
         ${!making && map?.stale && points ? html`<span class="quiet">The library has changed since ${day(map.made_at)}.</span>${draw("Draw it anew")}` : null}
-        ${!making && problem ? draw("Try again") : null}
+        ${
+          lost
+            ? html`<button type="button" onClick=${() => this.load()}>Try again</button>`
+            : !making && problem
+              ? draw("Try again")
+              : null
+        }
         ${
           points
             ? html`<${Switch} label="What a drag does" value=${tool} options=${[
@@ -407,7 +449,7 @@ export class MapView extends Component {
         <div class=${`canvas ${tool}`}>
           <canvas ref=${this.canvas} aria-hidden="true" onPointerDown=${(/** @type {PointerEvent} */ event) => this.down(event)}
             onPointerMove=${(/** @type {PointerEvent} */ event) => this.move(event)} onPointerUp=${(/** @type {PointerEvent} */ event) => this.up(event)}
-            onPointerCancel=${(/** @type {PointerEvent} */ event) => this.pointers.delete(event.pointerId)} onPointerLeave=${() => this.setState({ hovered: null })}></canvas>
+            onPointerCancel=${(/** @type {PointerEvent} */ event) => this.cancel(event)} onPointerLeave=${() => this.setState({ hovered: null })}></canvas>
           ${lasso.length ? html`<svg class="lasso" aria-hidden="true"><polygon points=${lasso.map((/** @type {number[]} */ corner) => corner.join(",")).join(" ")} /></svg>` : null}
           <div class="labels" aria-hidden="true">${this.labels()}</div>
           ${

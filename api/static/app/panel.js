@@ -4,8 +4,9 @@
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { asks, empty } from "./address.js";
 import { call, isAbort, post, sentence, thumbnail } from "./api.js";
+import { collect } from "./arranging.js";
 import { saveCut } from "./cutting.js";
-import { forgetFacets, useFacets } from "./facets.js";
+import { libraryChanged, useFacets } from "./facets.js";
 import { day, nameOf, share, size, sureness } from "./sayings.js";
 import { change, go, link, openPicture, query } from "./store.js";
 import { Icon, IconButton, Menu, notify, plainClick } from "./ui.js";
@@ -154,7 +155,7 @@ function Tags({ image, mayWrite, onImage }) {
   const set = async (/** @type {{add?: string[], remove?: string[]}} */ what) => {
     try {
       onImage(await post(`v1/images/${image.image_id}/tags`, what));
-      forgetFacets();
+      libraryChanged();
     } catch (problem) {
       notify(sentence(problem), { bad: true });
     }
@@ -191,16 +192,9 @@ function Tags({ image, mayWrite, onImage }) {
 /** Put a picture into a collection. @param {{image: number}} props */
 function Collect({ image }) {
   const { collections } = useFacets();
-  const put = async (/** @type {string} */ name, /** @type {() => void} */ close) => {
+  const put = (/** @type {string} */ name, /** @type {() => void} */ close) => {
     close();
-    try {
-      if (!collections.some((one) => one.name === name)) await post("v1/collections", { name });
-      await post(`v1/collections/${encodeURIComponent(name)}/images`, { image_ids: [image] });
-      forgetFacets();
-      notify(`Put into ${name}.`);
-    } catch (problem) {
-      notify(sentence(problem), { bad: true });
-    }
+    if (name) void collect([image], name);
   };
   return html`<${Menu} label="Collect" title="Put it into a collection">${(
     /** @type {() => void} */ close,
@@ -208,7 +202,7 @@ function Collect({ image }) {
     <ul class="plain options">${collections.map(({ name }) => html`<li key=${name}><button type="button" class="link" onClick=${() => put(name, close)}>${name}</button></li>`)}</ul>
     <form class="inline" onSubmit=${(/** @type {any} */ event) => {
       event.preventDefault();
-      void put(event.target.elements.collection.value.trim(), close);
+      put(event.target.elements.collection.value.trim(), close);
     }}><input name="collection" required maxlength="100" placeholder="A new collection" aria-label="A new collection" /><button type="submit">Add</button></form>`}<//>`;
 }
 

@@ -63,6 +63,8 @@ export class Points {
     });
     if (!gl) throw new Error("This browser cannot draw the map: it has no WebGL 2.");
     this.canvas = canvas;
+    /** @type {WebGLBuffer[]} */
+    this.buffers = [];
     /** @type {WebGL2RenderingContext} */
     this.gl = gl;
     this.count = x.length;
@@ -94,6 +96,7 @@ export class Points {
       gl.shaderSource(shader, text);
       gl.compileShader(shader);
       gl.attachShader(program, shader);
+      gl.deleteShader(shader); // goes with the program
     }
     gl.linkProgram(program);
     if (!gl.getProgramParameter(program, gl.LINK_STATUS))
@@ -106,11 +109,18 @@ export class Points {
     const { gl } = this,
       buffer = gl.createBuffer(),
       at = gl.getAttribLocation(this.program, name);
+    if (buffer) this.buffers.push(buffer);
     gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
     gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
     gl.enableVertexAttribArray(at);
     gl.vertexAttribPointer(at, size, gl.FLOAT, false, 0, 0);
     return buffer;
+  }
+
+  /** Free what the canvas holds, which may be drawn on by others. */
+  free() {
+    for (const buffer of this.buffers) this.gl.deleteBuffer(buffer);
+    this.gl.deleteProgram(this.program);
   }
 
   /** @param {string} name */

@@ -1,6 +1,6 @@
 // The last runs that filled the library, what they skipped and why, and the pictures that failed.
 
-import { html, useEffect, useState } from "../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { call, post, sentence, thumbnail } from "./api.js";
 import { later } from "./deferred.js";
 import { LAST_RUNS, refresh, retry } from "./jobs.js";
@@ -60,7 +60,10 @@ function SkippedList({ job }) {
   const [rows, setRows] = useState(/** @type {Skipped[]} */ ([]));
   const [next, setNext] = useState(/** @type {number | null} */ (0));
   const [said, setSaid] = useState("");
+  const asking = useRef(false);
   const more = async () => {
+    if (asking.current) return;
+    asking.current = true;
     try {
       const answer = await call(`v1/jobs/${job.id}/skipped?after=${next}&limit=${PAGE}`);
       setRows((before) => [...before, ...answer.skipped]);
@@ -69,6 +72,7 @@ function SkippedList({ job }) {
     } catch (problem) {
       setSaid(sentence(problem));
     }
+    asking.current = false;
   };
   useEffect(() => void more(), []);
   return html`<ul class="plain reasons">

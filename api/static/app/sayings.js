@@ -48,3 +48,10 @@ export const month = (iso) => day(iso, { month: "long", year: "numeric" });
 /** @param {number} seconds */
 export const time = (seconds) =>
   seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
+
+/** The words of a group of the map. @param {{cluster: number, words: string[]}} group */
+export const wordsOf = ({ cluster, words }) => words.slice(0, 2).join(", ") || `group ${cluster + 1}`;
+
+/** The collection that a map is of; "" for the whole library. @param {import("./address.js").Query} now */
+export const collectionOf = ({ filters: { collections = [] } }) =>
+  collections.length === 1 ? collections[0] : "";

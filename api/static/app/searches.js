@@ -53,15 +53,14 @@ export function described(address) {
 
 /** @typedef {{name: string, address: string}} Saved */
 
+/** @param {unknown} problem */
+const complain = (problem) => void notify(sentence(problem), { bad: true });
+
 /** @param {{close: () => void, mayWrite: boolean}} props */
 function Panel({ close, mayWrite }) {
   const [saved, setSaved] = useState(/** @type {Saved[]} */ ([]));
   const [name, setName] = useState("");
-  const load = () =>
-    call("v1/searches").then(
-      ({ searches }) => setSaved(searches),
-      (problem) => notify(sentence(problem), { bad: true }),
-    );
+  const load = () => call("v1/searches").then(({ searches }) => setSaved(searches), complain);
   useEffect(() => void load(), []);
   const now = query();
   const open = (/** @type {string} */ address) => {
@@ -80,7 +79,7 @@ function Panel({ close, mayWrite }) {
       setName("");
       load();
     } catch (problem) {
-      notify(sentence(problem), { bad: true });
+      complain(problem);
     }
   };
   const remove = async (/** @type {Saved} */ { name: gone, address }) => {
@@ -94,10 +93,10 @@ function Panel({ close, mayWrite }) {
             method: "PUT",
             headers: { "Content-Type": "application/json" },
             body: JSON.stringify({ address }),
-          }).then(load),
+          }).then(load, complain),
       });
     } catch (problem) {
-      notify(sentence(problem), { bad: true });
+      complain(problem);
     }
   };
   const before = recent();

@@ -109,6 +109,12 @@ function set(changes) {
   for (const listener of listeners) listener();
 }
 
+/** What stops all that goes on now; once it has, what comes after is stopped by another. */
+function stopOfNow() {
+  if (stop.signal.aborted) stop = new AbortController();
+  return stop.signal;
+}
+
 /** Whether files are on their way. */
 export const isSending = () => running || state.looking > 0;
 const isPicture = (/** @type {string} */ name) => KNOWN.has(/\.([^.]+)$/.exec(name)?.[1].toLowerCase() ?? "");
@@ -153,9 +159,9 @@ function firstForm(waiting) {
 
 async function run() {
   running = true;
-  stop = new AbortController();
   set({ problem: "" });
   while (state.waiting.length) {
+    const signal = stopOfNow();
     const form = firstForm(state.waiting);
     set({ into: form[0].into });
     try {
@@ -163,7 +169,7 @@ async function run() {
         form.map(({ file }) => file),
         {
           ...(form[0].into ? { collection: form[0].into } : {}),
-          signal: stop.signal,
+          signal,
         },
       );
       taken(
@@ -174,8 +180,9 @@ async function run() {
       );
       noteSent();
     } catch (problem) {
+      if (signal.aborted) continue; // what waits was handed over since
       if (isAbort(problem)) break;
-      if (await without(form, problem)) continue;
+      if ((await without(form, problem)) || signal.aborted) continue;
       set({ problem: sentence(problem) });
       break;
     }
@@ -187,8 +194,11 @@ async function run() {
 
 /** @param {Waiting[]} form @param {number} created @param {number} images @param {Refused[]} refused */
 function taken(form, created, images, refused) {
+  const waiting = state.waiting.filter((one) => !form.includes(one));
+  const uncounted = form.length - (state.waiting.length - waiting.length); // stopped, and sent all the same
   set({
-    waiting: state.waiting.slice(form.length),
+    waiting,
+    total: state.total + uncounted,
     done: state.done + form.length,
     sentBytes: state.sentBytes + form.reduce((sum, { file }) => sum + file.size, 0),
     added: state.added + created,
@@ -222,7 +232,6 @@ async function without(form, problem) {
   const readable = await Promise.all(form.map(({ file }) => canRead(file)));
   if (readable.every(Boolean)) return false; // it is the server that is away
   const lost = form.filter((_, i) => !readable[i]);
-  set({ waiting: [...lost, ...state.waiting.filter((one) => !lost.includes(one))] });
   taken(
     lost,
     0,
@@ -259,10 +268,11 @@ export const sendAgain = () => {
 
 /** Send no more of it; what was sent stays. */
 export function stopSending() {
-  const { waiting, done, total } = state;
+  const { waiting, done, total, looking } = state;
   stop.abort(new DOMException("Stopped.", "AbortError"));
   set({ waiting: [], problem: "", total: done, bytes: state.sentBytes });
   if (waiting.length) notify(`Stopped: ${done.toLocaleString("en")} of ${count(total, "file")} were sent.`);
+  else if (looking) notify(`Stopped: ${count(done, "file")} ${done === 1 ? "was" : "were"} sent.`);
   end();
 }
 
@@ -306,8 +316,9 @@ const fileOf = (entry) =>
  * Look through a folder and what lies in it, and send each folder's pictures in order.
  * @param {FileSystemDirectoryEntry} folder
  * @param {string} into
+ * @param {AbortSignal} signal
  */
-async function walk(folder, into) {
+async function walk(folder, into, signal) {
   /** @type {File[]} */
   const files = [];
   /** @type {FileSystemDirectoryEntry[]} */
@@ -317,6 +328,7 @@ async function walk(folder, into) {
   const refused = [];
   try {
     for (const entry of await entriesOf(folder.createReader())) {
+      if (signal.aborted) return;
       if (isHidden(entry.name)) passed += entry.isFile ? 1 : 0;
       else if (entry.isDirectory) folders.push(/** @type {FileSystemDirectoryEntry} */ (entry));
       else if (!isPicture(entry.name)) passed++;
@@ -329,9 +341,10 @@ async function walk(folder, into) {
   } catch {
     refused.push({ name: folder.name, reason: "The folder cannot be read." });
   }
+  if (signal.aborted) return;
   set({ passed: state.passed + passed, refused: [...state.refused, ...refused].slice(0, MOST_REFUSED) });
   void send(files, into);
-  for (const one of folders) await walk(one, into);
+  for (const one of folders) await walk(one, into, signal);
 }
 
 /**
@@ -348,12 +361,13 @@ export async function sendDropped(data, into = "") {
     entry?.isDirectory ? [/** @type {FileSystemDirectoryEntry} */ (entry)] : [],
   );
   const files = dropped.flatMap(({ entry, file }) => (file && !entry?.isDirectory ? [file] : []));
-  const before = state.total;
+  const before = state.total,
+    signal = stopOfNow();
   set({ looking: state.looking + 1 });
   void send(files, into);
-  for (const folder of folders) await walk(folder, into);
+  for (const folder of folders) await walk(folder, into, signal);
   set({ looking: state.looking - 1 });
-  if (state.total === before && !state.passed && !state.refused.length) {
+  if (!signal.aborted && state.total === before && !state.passed && !state.refused.length) {
     notify("There are no pictures in what was dropped.", { bad: true });
   }
   end();

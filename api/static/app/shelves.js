@@ -22,7 +22,8 @@ const FEW = 12; // names that need no finding
 const MOST = 1000; // names that the server tells
 const ICONS = { albums: "folder", tags: "tag", collections: "box" };
 
-/** Covers by what they are of. @type {Map<string, Promise<number | null>>} */
+/** Covers by what they are of, and of how many pictures: of another number it may be another one.
+ * @type {Map<string, {images: number, cover: Promise<number | null>}>} */
 const covers = new Map();
 /** @type {(() => void)[]} */
 const queue = [];
@@ -47,18 +48,17 @@ function inTurn(ask) {
 
 /** The newest picture of a name. @param {Field} field @param {Named} named */
 function coverOf(field, { name, images }) {
-  const key = `${field} ${images} ${name}`; // of another number it may be another picture
-  let cover = covers.get(key);
-  if (!cover) {
-    cover = inTurn(() => post("v1/browse", { filters: { [field]: [name] }, limit: 1 })).then(
-      (answer) => answer.images[0]?.image_id ?? null,
-      () => {
-        covers.delete(key);
-        return null;
-      },
-    );
-    covers.set(key, cover);
-  }
+  const key = `${field} ${name}`,
+    kept = covers.get(key);
+  if (kept?.images === images) return kept.cover;
+  const cover = inTurn(() => post("v1/browse", { filters: { [field]: [name] }, limit: 1 })).then(
+    (answer) => answer.images[0]?.image_id ?? null,
+    () => {
+      covers.delete(key);
+      return null;
+    },
+  );
+  covers.set(key, { images, cover });
   return cover;
 }
 

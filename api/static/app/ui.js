@@ -50,6 +50,16 @@ export const IconButton = ({ icon, label, onClick, class: name = "", pressed, ta
 
 const EDGE_PX = 8; // that panels keep from the window's sides
 
+/** Move a panel into the window where it would leave it. @param {HTMLElement} panel */
+function moveIn(panel) {
+  panel.style.translate = "";
+  const { left, right } = panel.getBoundingClientRect(),
+    { clientWidth } = document.documentElement;
+  const shift =
+    left < EDGE_PX ? EDGE_PX - left : Math.max(EDGE_PX - left, Math.min(0, clientWidth - EDGE_PX - right));
+  panel.style.translate = `${shift}px 0`;
+}
+
 /**
  * A button that opens a panel below itself; Escape, or anything outside, closes it.
  * @param {{label: any, title?: string, class?: string, active?: boolean, align?: "start" | "end",
@@ -70,18 +80,15 @@ export function Menu({ label, title, class: name = "", active = false, align = "
     addEventListener("pointerdown", outside);
     addEventListener("focusin", outside);
     const panel = /** @type {HTMLElement | null | undefined} */ (root.current?.querySelector(".panel"));
+    // Its content may come later, and be wider.
+    const observer = new ResizeObserver(() => panel && moveIn(panel));
     if (panel) {
-      // where it would leave the window it is moved in
-      const { left, right } = panel.getBoundingClientRect(),
-        { clientWidth } = document.documentElement;
-      const shift =
-        left < EDGE_PX
-          ? EDGE_PX - left
-          : Math.max(EDGE_PX - left, Math.min(0, clientWidth - EDGE_PX - right));
-      panel.style.translate = `${shift}px 0`;
+      moveIn(panel);
+      observer.observe(panel);
     }
     /** @type {HTMLElement | null | undefined} */ (panel?.querySelector("input, button, a, select"))?.focus();
     return () => {
+      observer.disconnect();
       removeEventListener("pointerdown", outside);
       removeEventListener("focusin", outside);
     };
@@ -118,10 +125,14 @@ export const Switch = ({ label, value, options, onChange }) => html`
  * @property {boolean} bad
  * @property {(() => void) | null} undo
  * @property {{text: string, run: () => void} | null} act
+ * @property {boolean} stay
+ * @property {() => void} end
  */
 
-const NOTICE_MS = 8000,
-  UNDO_MS = 20_000; // of what can be taken back
+const NOTICE_MS = 8000;
+const UNDO_MS = 20_000; // of what can be taken back
+const MOST_NOTICES = 3; // unless some of them can be undone or stopped
+const MOST_UNDONE = 8; // with those
 /** @type {Notice[]} */
 let notices = [];
 /** @type {Set<() => void>} */
@@ -132,6 +143,20 @@ const showNotices = (/** @type {Notice[]} */ next) => {
   notices = next;
   for (const reader of readers) reader();
 };
+
+/** Whether something can still be done about what a notice tells. @param {Notice} notice */
+const isOpen = ({ undo, stay }) => undo !== null || stay;
+
+/** Show one more. Of many, the oldest that only tell go; where too many can be undone, the oldest is
+ * over, as if its time were. @param {Notice} notice */
+function add(notice) {
+  const plain = notices.filter((one) => !isOpen(one));
+  const most = Math.max(0, MOST_NOTICES - 1 - (notices.length - plain.length));
+  const dropped = new Set(plain.slice(0, Math.max(0, plain.length - most)));
+  const left = notices.filter((one) => !dropped.has(one));
+  showNotices([...left, notice]);
+  if (left.length >= MOST_UNDONE) left.find(({ undo }) => undo)?.end();
+}
 
 /**
  * Tell what was done, in a line that goes by itself; with `undo` it can be taken back meanwhile, and
@@ -162,7 +187,7 @@ export function notify(text, { bad = false, stay = false, undo, done, act } = {}
       leave();
       undo();
     });
-  showNotices([...notices.slice(-2), { id, text, bad, undo: back ?? null, act: act ?? null }]);
+  add({ id, text, bad, undo: back ?? null, act: act ?? null, stay, end });
   return end;
 }
 

@@ -157,8 +157,10 @@ export class Viewer extends Component {
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (this.pointers.size === 1) {
       this.moved = 0;
+      this.pinched = false;
       this.start = this.pixel(event);
     } else {
+      this.pinched = true; // until all fingers are up: the last of them cuts nothing out
       this.setState({ box: null });
       this.pinch = this.spread();
     }
@@ -196,6 +198,7 @@ export class Viewer extends Component {
     }
     if (this.moved < CLICK_PX) return;
     if (this.props.tool === "cut") {
+      if (this.pinched) return;
       const { x, y } = this.pixel(event),
         { width, height } = this.picture;
       const within = (/** @type {number} */ value, /** @type {number} */ most) =>
@@ -219,7 +222,14 @@ export class Viewer extends Component {
     this.setState({ box: null });
     if (box) {
       if (box[2] - box[0] > 1 && box[3] - box[1] > 1) this.props.onBox(box);
-    } else if (this.moved < CLICK_PX) this.point(this.pixel(event), event);
+    } else if (!this.pinched && this.moved < CLICK_PX) this.point(this.pixel(event), event);
+  }
+
+  /** @param {PointerEvent} event that the browser has taken for something else */
+  cancel(event) {
+    this.pointers.delete(event.pointerId);
+    this.pinched = true;
+    this.setState({ box: null });
   }
 
   /** What a click, or Enter at the crosshair, means. @param {{x: number, y: number}} pixel
@@ -318,7 +328,7 @@ export class Viewer extends Component {
       `${spot(x0, y0)};width:${(x1 - x0) * place.scale}px;height:${(y1 - y0) * place.scale}px`;
     return html`<div class=${`frame ${tool}`} ref=${this.frame} role="application" tabindex="0" aria-label=${`${name}. The arrow keys move a crosshair, Enter chooses.`}
         onPointerDown=${(/** @type {PointerEvent} */ event) => this.down(event)} onPointerMove=${(/** @type {PointerEvent} */ event) => this.move(event)}
-        onPointerUp=${(/** @type {PointerEvent} */ event) => this.up(event)} onPointerCancel=${(/** @type {PointerEvent} */ event) => this.pointers.delete(event.pointerId)}
+        onPointerUp=${(/** @type {PointerEvent} */ event) => this.up(event)} onPointerCancel=${(/** @type {PointerEvent} */ event) => this.cancel(event)}
         onPointerLeave=${() => this.leave()} onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.keys(event)}>
       ${
         place
