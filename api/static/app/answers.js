@@ -31,7 +31,11 @@ export function useResults(now) {
   const before = useRef(/** @type {Results | null} */ (null));
   const key = question(now);
   // The list of a question stays while the library changes under somebody who reads it.
-  if (asked.current?.key !== key || (isStale(asked.current.results) && scrollY < REFRESH_PX)) {
+  if (
+    asked.current?.key !== key ||
+    !asked.current.results.reaches(now.at) ||
+    (isStale(asked.current.results) && scrollY < REFRESH_PX)
+  ) {
     asked.current = { key, results: resultsOf(now, { fresh: true }) };
   }
   const { results } = asked.current;
@@ -39,7 +43,7 @@ export function useResults(now) {
     const listener = () => again({});
     results.listeners.add(listener);
     if (!results.items.length && !results.done && !results.loading)
-      void results.more(now.at ? now.at + 40 : 0);
+      void results.more(now.at ? now.at - results.start + 40 : 0);
     return () => void results.listeners.delete(listener);
   }, [results]);
   const ready = results.items.length > 0 || results.done || results.problem !== null;
