@@ -82,8 +82,8 @@ export function takePictures(addAll) {
   return () => end.abort();
 }
 
-/** @param {{query: import("./address.js").Query}} props */
-function SearchBox({ query: now }) {
+/** @param {{query: import("./address.js").Query, mayWrite: boolean}} props */
+function SearchBox({ query: now, mayWrite }) {
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [typed, setTyped] = useState(now.words);
   useEffect(() => setTyped(now.words), [now.words]);
@@ -142,7 +142,7 @@ function SearchBox({ query: now }) {
             event.target.value = ""; // the same file can be chosen again
             if (file) void searchByPicture(file);
           }} /></label>
-      <${Searches} mayWrite=${true} />
+      <${Searches} mayWrite=${mayWrite} />
     </div>
     <button type="submit" form="form" class="main">Search</button>
   </div>`;
@@ -182,7 +182,7 @@ export function Header({ query: now, adding, working, mayWrite }) {
         event.preventDefault();
         home();
       }}>segsearch</a>
-      <${SearchBox} query=${now} />
+      <${SearchBox} query=${now} mayWrite=${mayWrite} />
       <div class="tools">
         <button type="button" class=${filtered(now) ? "chip set" : "chip"} aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>Filters</button>
         <${SceneMenu} />
