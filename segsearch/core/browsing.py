@@ -9,7 +9,7 @@ from typing import Annotated
 from segsearch.core.fields import about, value
 from segsearch.core.filters import Filters
 from segsearch.core.query import MAX_LIMIT, FiltersOrNull
-from segsearch.core.types import Image
+from segsearch.core.types import MAX_ID, Image
 
 
 class BrowseOrder(StrEnum):
@@ -41,6 +41,15 @@ class BrowseQuery:
         str | None, about("next_cursor of the page before, of the same filters.", max_length=5_000)
     ] = None
     limit: Annotated[int, about("How many pictures at most.", ge=1, le=MAX_LIMIT)] = 100
+    offset: Annotated[
+        int,
+        about(
+            "How many pictures to pass over first, from the cursor on; page by cursors, and jump "
+            "by this.",
+            ge=0,
+            le=MAX_ID,
+        ),
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,13 @@ class Browser:
         recipe_id, order, more = active[0], query.order, query.limit + 1
         if query.filters.is_empty:
             total = self._catalog.done_count(recipe_id)
-            rows = self._catalog.listed(recipe_id, order, after, more)
+            rows = self._catalog.listed(recipe_id, order, after, more, query.offset)
         else:
             ids = self._ids(recipe_id, order, query.filters)
-            total, rows = len(ids), self._rows(recipe_id, order, ids, after, more)
+            start = self._start(recipe_id, order, ids, after)
+            start += -query.offset if order in FALLING else query.offset
+            start = min(max(start, 0), len(ids))
+            total, rows = len(ids), self._rows(recipe_id, order, ids, start, more)
         shown = rows[: query.limit]
         following = None
         if len(rows) > query.limit:
@@ -64,11 +67,10 @@ class Browser:
         return Facets() if active is None else self._catalog.facets(active[0])
 
     def _rows(
-        self, recipe_id: int, order: BrowseOrder, ids: Ids, after: Place | None, most: int
+        self, recipe_id: int, order: BrowseOrder, ids: Ids, start: int, most: int
     ) -> list[Listed]:
         falling = order in FALLING
         found: list[Listed] = []
-        start = self._start(recipe_id, order, ids, after)
         while len(found) < most:
             need = most - len(found)
             piece = ids[max(0, start - need) : start][::-1] if falling else ids[start:][:need]

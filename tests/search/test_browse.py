@@ -83,6 +83,24 @@ def test_pages_hold_each_picture_once_and_in_order(
     assert {page.total for page in found} == {3}
 
 
+@pytest.mark.parametrize("order", BrowseOrder)
+def test_an_offset_passes_over_pictures_from_the_cursor_on(
+    order: BrowseOrder, catalog: Catalog
+) -> None:
+    browser = Browser(catalog)
+    for filters, chosen in ((Filters(), {*range(1, 8)}), (Filters(tags=("sea",)), {1, 2, 3})):
+        expected = [number for number in ORDERS[order] if number in chosen]
+        whole = BrowseQuery(order=order, limit=1, filters=filters)
+        for offset in range(len(expected)):
+            assert ids(pages(browser, replace(whole, limit=9, offset=offset))) == expected[offset:]
+        first = browser.page(whole)
+        later = browser.page(replace(whole, cursor=first.next_cursor, offset=1))
+        assert ids([later]) == expected[2:3]
+        assert later.total == len(expected)
+        past = browser.page(replace(whole, offset=99))
+        assert (past.pictures, past.total, past.next_cursor) == ((), len(expected), None)
+
+
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [

@@ -4,7 +4,6 @@ import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { asks, empty, LINKS, question } from "./address.js";
 import { call, sentence } from "./api.js";
 import { Grid } from "./grid.js";
-import { onReturn } from "./jobs.js";
 import { isStale, resultsOf } from "./results.js";
 import { count, nameOf, time } from "./sayings.js";
 import { anyChosen, choose, isChosen, toggle, useChosen } from "./selection.js";
@@ -38,7 +37,7 @@ export function useResults(now) {
   // The list of a question stays while the library changes under somebody who reads it.
   const asking = asked.current?.key === key ? asked.current.results : null;
   // One that is still on its way is not begun again: while pictures are indexed it would never come.
-  if (!asking || (isStale(asking) && isReady(asking) && scrollY < REFRESH_PX)) {
+  if (!asking?.reaches(now.at) || (isStale(asking) && isReady(asking) && scrollY < REFRESH_PX)) {
     asked.current = { key, results: resultsOf(now, { fresh: true }) };
   }
   const { results } = /** @type {{results: Results}} */ (asked.current);
@@ -46,7 +45,7 @@ export function useResults(now) {
     const listener = () => again({});
     results.listeners.add(listener);
     if (!results.items.length && !results.done && !results.loading)
-      void results.more(now.at ? now.at + 40 : 0);
+      void results.more(now.at ? now.at - results.start + 40 : 0);
     if (results.loading) again({}); // it may have begun before anybody listened
     return () => void results.listeners.delete(listener);
   }, [results]);
@@ -194,7 +193,6 @@ export function Answers({ now, above = null, empty: nothing = null }) {
   const asked = asks(now);
   const right = new Set(now.like);
   const scene = sceneIn(now);
-  useEffect(() => (problem && !problem.status ? onReturn(() => void results.more()) : undefined), [problem]);
   return html`
     <div class="above">
       <p id="message" role="status" class=${problem ? "bad" : ""}>${problem ? problem.message : told(now, results, shown, waiting)}</p>

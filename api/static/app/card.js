@@ -31,6 +31,7 @@ import { Icon, IconButton, plainClick } from "./ui.js";
  * @property {boolean} chosen
  * @property {boolean} choosing whether others are chosen already
  * @property {number} total of the cards, as far as known
+ * @property {number} before how many come before the first that is there
  * @property {number | null} right the judgement of its regions: a segment id
  * @property {Act} act
  */
@@ -103,6 +104,8 @@ export class Card extends Component {
       next.chosen !== this.props.chosen ||
       next.choosing !== this.props.choosing ||
       next.total !== this.props.total ||
+      next.before !== this.props.before ||
+      next.index !== this.props.index ||
       next.right !== this.props.right ||
       cell.x !== was.x ||
       cell.y !== was.y ||
@@ -204,7 +207,7 @@ export class Card extends Component {
   }
 
   /** @param {CardProps} props */
-  render({ item, index, cell, active, chosen, choosing, total, right, act }) {
+  render({ item, index, cell, active, chosen, choosing, total, before, right, act }) {
     const { region } = this,
       name = nameOf(item.path);
     const href = link(changed({ ...query(), image: item.image, segment: region?.segment_id ?? 0 }));
@@ -222,7 +225,7 @@ export class Card extends Component {
     };
     return html`<li class=${`card${chosen ? " chosen" : ""}${item.alone ? " alone" : ""}${this.state.gone ? " gone" : ""}`}
         data-card data-image=${item.image} data-segment=${region?.segment_id} style=${style}
-        aria-setsize=${total} aria-posinset=${index + 1}
+        aria-setsize=${total} aria-posinset=${before + index + 1}
         onPointerDown=${(/** @type {PointerEvent} */ event) => this.press(event)}
         onPointerUp=${() => this.release()} onPointerCancel=${() => this.release()}
         onContextMenu=${(/** @type {Event} */ event) => {

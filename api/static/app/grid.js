@@ -5,7 +5,7 @@ import { Component, html } from "../vendor/preact.js";
 import { question } from "./address.js";
 import { Card } from "./card.js";
 import { between, justify, ratio, rowHeight } from "./layout.js";
-import { noteAt } from "./store.js";
+import { change, noteAt } from "./store.js";
 
 /**
  * @typedef {import("./results.js").Item} Item
@@ -39,15 +39,18 @@ export class Grid extends Component {
   /** @param {GridProps} props */
   constructor(props) {
     super(props);
-    this.state = { width: 0, first: 0, end: 0, active: Math.max(0, props.at) };
+    this.state = { width: 0, first: 0, end: 0, active: Math.max(0, props.at - props.results.start) };
     /** @type {HTMLElement | null} */
     this.root = null;
     /** @type {import("./layout.js").Layout} */
     this.layout = { rows: [], height: 0, rowOf: new Int32Array() };
     /** @type {{width: number, shown: number, items: Item[]}} */
     this.laidOut = { width: 0, shown: 0, items: [] }; // what the layout is of
+    this.start = props.results.start; // of the items that are laid out
+    /** @type {{item: Item, y: number} | null} */
+    this.pinned = null; // what stays where it is in the window while others come above it
     this.frame = 0;
-    this.wanted = props.at; // the item to scroll to once it is there; -1 for none
+    this.wanted = props.at; // the place in the list to scroll to once it is there; -1 for none
     this.focusing = -1;
     this.onScroll = () => {
       this.frame ||= requestAnimationFrame(() => this.look());
@@ -78,9 +81,11 @@ export class Grid extends Component {
   /** @param {GridProps} before @param {any} _state @param {boolean} focused */
   componentDidUpdate(before, _state, focused) {
     if (before.results !== this.props.results) this.begin(focused, before.results);
+    this.unpin();
     this.settle();
     if (this.focusing >= 0) {
-      const card = this.root?.querySelector(`[aria-posinset="${this.focusing + 1}"] .look`);
+      const place = this.props.results.start + this.focusing + 1;
+      const card = this.root?.querySelector(`[aria-posinset="${place}"] .look`);
       if (card instanceof HTMLElement) {
         this.focusing = -1;
         card.focus({ preventScroll: true });
@@ -93,8 +98,10 @@ export class Grid extends Component {
   begin(focused, before) {
     this.unhear?.();
     this.unhear = this.hear(this.props.results);
+    const { start } = this.props.results;
     // The same question, asked anew since the library has changed: nothing moves.
-    if (question(before.query) !== question(this.props.results.query)) {
+    const same = question(before.query) === question(this.props.results.query);
+    if (!same || before.start !== start) {
       this.wanted = this.props.at;
       scrollTo({ top: 0 });
     }
@@ -102,9 +109,9 @@ export class Grid extends Component {
     const kept = this.root?.contains(document.activeElement)
       ? document.activeElement?.closest("[aria-posinset]")
       : null;
-    if (kept) this.setState({ active: Number(kept.getAttribute("aria-posinset")) - 1 });
+    if (kept) this.setState({ active: Number(kept.getAttribute("aria-posinset")) - 1 - start });
     else {
-      const active = focused ? Math.max(0, Math.min(this.state.active, last)) : Math.max(0, this.props.at);
+      const active = Math.max(0, focused ? Math.min(this.state.active, last) : this.props.at - start);
       if (focused && last >= 0) this.focusing = active;
       this.setState({ active });
     }
@@ -132,6 +139,9 @@ export class Grid extends Component {
     const laidOut = { width, shown, items: results.items }; // another list is another array
     if (width === this.laidOut.width && shown === this.laidOut.shown && results.items === this.laidOut.items)
       return;
+    const come = results.start < this.start ? results.items.indexOf(this.laidOut.items[0]) : 0;
+    if (come > 0) this.pin();
+    this.start = results.start;
     this.laidOut = laidOut;
     const cells = results.items
       .slice(0, shown)
@@ -140,19 +150,42 @@ export class Grid extends Component {
     this.layout = width
       ? justify(cells, { width, target: rowHeight(width), gap })
       : { rows: [], height: 0, rowOf: new Int32Array() };
+    if (come > 0 && this.pinned) {
+      const { rows, rowOf } = this.layout,
+        moved = rows[rowOf[results.items.indexOf(this.pinned.item)]].y - this.pinned.y;
+      const offset = scrollY + moved - this.top();
+      const [first, end] = between(rows, offset - AHEAD * innerHeight, offset + (1 + AHEAD) * innerHeight);
+      Object.assign(this.state, { first, end, active: this.state.active + come });
+    }
+  }
+
+  /** Note what stands at the top of the window, before others come above it. */
+  pin() {
+    const index = this.topItem(),
+      item = this.laidOut.items[index];
+    if (item) this.pinned = { item, y: this.layout.rows[this.layout.rowOf[index]].y };
+  }
+
+  /** Keep what is seen where it was, after others have come above it. */
+  unpin() {
+    if (!this.pinned) return;
+    const { item, y } = this.pinned;
+    this.pinned = null;
+    const row = this.layout.rows[this.layout.rowOf[this.props.results.items.indexOf(item)]];
+    if (row) scrollBy({ top: row.y - y });
   }
 
   /** Go to the item that was asked for, fetching up to it, and fetch what the window needs. */
   settle() {
     const { results, shown } = this.props;
     if (this.wanted > 0 && this.state.width) {
-      if (this.wanted < Math.min(results.items.length, shown)) {
-        const { wanted } = this;
+      const index = this.wanted - results.start;
+      if (index < Math.min(results.items.length, shown)) {
         this.wanted = -1;
-        this.scrollTo(wanted);
+        this.scrollTo(Math.max(0, index));
       } else if (!results.open)
         this.wanted = -1; // it ends before, or "probably not" begins
-      else results.more(this.wanted + 40);
+      else results.more(index + 40);
     }
     this.frame ||= requestAnimationFrame(() => this.look());
   }
@@ -201,9 +234,11 @@ export class Grid extends Component {
     );
     if (first !== this.state.first || end !== this.state.end) this.setState({ first, end });
     if (this.props.still || this.wanted > 0) return;
-    if (results.items.length) noteAt(offset + this.bar() > 4 ? this.topItem() : 0);
+    if (results.items.length)
+      noteAt(offset + this.bar() > 4 ? results.start + this.topItem() : results.start);
     const left = this.layout.height - offset - innerHeight;
     if (results.open && !results.loading && left < MORE_AHEAD * innerHeight) results.more();
+    else if (results.start && !results.loading && offset < MORE_AHEAD * innerHeight) results.earlier();
   }
 
   /** Make an item the one that has the focus, and bring it into the window. @param {number} index */
@@ -268,12 +303,17 @@ export class Grid extends Component {
     const move = moves[event.key];
     if (!move) return undefined;
     event.preventDefault();
+    if (event.key === "Home" && this.props.results.start) {
+      this.setState({ active: 0 }); // which has the focus once the beginning is there
+      return change({ at: 0 });
+    }
     return this.focusItem(move());
   }
 
-  /** @param {GridProps} props @param {any} state */
-  render({ results, shown, act, isChosen, choosing, right, waiting }, { first, end, active }) {
+  /** @param {GridProps} props */
+  render({ results, shown, act, isChosen, choosing, right, waiting }) {
     this.arrange();
+    const { first, end, active } = this.state; // which that may have changed
     const { rows, height } = this.layout,
       items = results.items;
     const count = Math.min(items.length, shown);
@@ -301,7 +341,7 @@ export class Grid extends Component {
                 cell,
               ) => html`<${Card} key=${items[cell.index].key} item=${items[cell.index]} index=${cell.index}
             cell=${cell} active=${cell.index === Math.min(active, count - 1)} chosen=${isChosen(items[cell.index].key)}
-            choosing=${choosing} total=${total} act=${acts}
+            choosing=${choosing} total=${total} before=${results.start} act=${acts}
             right=${items[cell.index].regions.find((region) => right.has(region.segment_id))?.segment_id ?? null} />`,
             ),
       )}

@@ -7,10 +7,11 @@ import { call, onLockedOut, setLibrary } from "./api.js";
 import { askAgain } from "./card.js";
 import { forgetFacets } from "./facets.js";
 import { Header, takePictures } from "./header.js";
-import { forget } from "./results.js";
+import { askAnew, forget } from "./results.js";
 import { SelectionBar } from "./arranging.js";
 import { clearChosen } from "./selection.js";
 import { closePicture, oddities, query, useQuery } from "./store.js";
+import { onReturn } from "./jobs.js";
 import { AddMenu, addAll, followJobs, Working } from "./ingest.js";
 import { isTyping, notify, Notices } from "./ui.js";
 
@@ -154,5 +155,11 @@ function App() {
 
 // What a first click needs is there before it comes.
 (globalThis.requestIdleCallback ?? setTimeout)(() => void VIEWS.picture.load().catch(() => {}));
+
+// What did not come while the server was away comes now.
+onReturn(() => {
+  askAgain();
+  askAnew();
+});
 
 render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

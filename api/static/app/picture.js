@@ -152,10 +152,10 @@ export class PictureView extends Component {
 
   /** Go to the answer before or after. @param {number} step */
   async turn(step) {
-    const results = resultsOf(this.props.now),
-      at = this.place(),
-      to = at + step;
-    if (at < 0) return; // a picture that is none of the answers has no neighbours
+    const results = resultsOf(this.props.now);
+    if (this.place() < 0) return; // a picture that is none of the answers has no neighbours
+    if (!this.place() && step < 0) await results.earlier();
+    const to = this.place() + step;
     if (to >= results.shown && results.open) await results.more();
     const item = results.items[to];
     if (item && to >= 0 && to < results.shown) openPicture(item.image, item.regions[0]?.segment_id ?? 0);
@@ -340,7 +340,7 @@ export class PictureView extends Component {
           <span class="pair zoom"><${IconButton} icon="minus" label="Zoom out (-)" onClick=${() => this.viewer?.zoom(1 / 1.5)} /><span>zoom</span>
             <${IconButton} icon="plus" label="Zoom in (+)" onClick=${() => this.viewer?.zoom(1.5)} />
             <${IconButton} icon="whole" label="The whole picture (0)" onClick=${() => this.viewer?.zoomOut()} /></span>
-          ${at >= 0 && at < shown ? html`<span class="quiet">${(at + 1).toLocaleString("en")} of ${(results.total ?? shown).toLocaleString("en")}${open && results.total === null ? "+" : ""}</span>` : null}
+          ${at >= 0 && at < shown ? html`<span class="quiet">${(results.start + at + 1).toLocaleString("en")} of ${(results.total ?? shown).toLocaleString("en")}${open && results.total === null ? "+" : ""}</span>` : null}
         </div>
         ${
           image

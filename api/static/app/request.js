@@ -93,10 +93,15 @@ export function sceneBody(query, limit) {
   };
 }
 
-/** The body of POST /v1/browse. @param {Query} query @param {{limit: number, cursor?: string | null}} page */
-export const browseBody = (query, { limit, cursor }) => ({
+/**
+ * The body of POST /v1/browse.
+ * @param {Query} query
+ * @param {{limit: number, cursor?: string | null, offset?: number}} page
+ */
+export const browseBody = (query, { limit, cursor, offset = 0 }) => ({
   ...filtersOf(query),
   order: query.order,
   ...(cursor ? { cursor } : {}),
+  ...(offset ? { offset } : {}),
   limit,
 });

@@ -37,6 +37,8 @@ const FIRST_PAGE = 40,
   NEXT_PAGE = 80,
   LONGEST_PAGE = 1000,
   SCENES = 200;
+const FAR = 2000, // items; a place further on is jumped to, where the server can
+  BEFORE = 120; // items that are fetched before it, and at once when one scrolls up there
 const KEPT = 6; // lists, for Back and Forward
 
 /** Pictures that are being removed: no list shows them. @type {Set<number>} */
@@ -73,10 +75,20 @@ function itemsOf(hits, alone) {
 export const isDoubtful = ({ regions: [best] }) =>
   best?.relevance !== null && best?.relevance !== undefined && best.relevance < LIKELY_FROM;
 
+/** Whether the question is for the pictures of the library, in an order. @param {Query} query */
+const browses = ({ things, by, filters, ...query }) =>
+  !asks({ things, by, filters, ...query }) &&
+  by === "picture" &&
+  !filters.map_area &&
+  filters.map_cluster === undefined;
+
 export class Results {
   /** @param {Query} query */
   constructor(query) {
     this.query = query;
+    /** How many come before the first that is there: a place far down is jumped to. */
+    this.start = browses(query) && query.at > FAR ? query.at - BEFORE : 0;
+    this.jumped = this.start > 0;
     /** All that came, in order. @type {Item[]} */
     this.every = [];
     /** What is shown of it. @type {Item[]} */
@@ -117,6 +129,12 @@ export class Results {
     return Math.max(this.items.length, this.counted - this.every.length + this.items.length);
   }
 
+  /** Whether a place is there, or is soon when one goes on. @param {number} at */
+  reaches(at) {
+    if (!browses(this.query) || this.done) return at >= this.start;
+    return at >= this.start && (this.jumped || at <= this.every.length + FAR);
+  }
+
   /** Where there is more, and it is wanted: what is likely, or what was asked for all the same. */
   get open() {
     return !this.done && !this.problem && (this.query.all || this.doubtfulFrom < 0);
@@ -134,13 +152,36 @@ export class Results {
   /** Fetch a page, large enough for `least` items in all. @param {number} [least] */
   async more(least = 0) {
     if (this.loading || this.done) return;
+    const first = this.items.length === 0;
+    const limit = Math.min(LONGEST_PAGE, Math.max(first ? FIRST_PAGE : NEXT_PAGE, least - this.items.length));
+    await this.load(() => this.fetch(limit));
+  }
+
+  /** Fetch what comes before the first that is there, where a place was jumped to. */
+  async earlier() {
+    if (this.loading || !this.start) return;
+    await this.load(async () => {
+      const limit = Math.min(this.start, BEFORE),
+        start = this.start - limit;
+      const body = browseBody(this.query, { limit, offset: start });
+      const answer = await post("v1/browse", body, { signal: this.stop.signal });
+      const found = answer.images.map((/** @type {any} */ image) => this.pictureItem(image));
+      const fresh = found.filter((/** @type {Item} */ { key }) => !this.keys.has(key));
+      for (const { key } of fresh) this.keys.add(key);
+      this.every = [...fresh, ...this.every];
+      this.start = start;
+      this.counted = answer.total;
+      this.arrange();
+    });
+  }
+
+  /** @param {() => Promise<void>} fetch */
+  async load(fetch) {
     this.loading = true;
     this.problem = null;
     this.tell();
-    const first = this.items.length === 0;
-    const limit = Math.min(LONGEST_PAGE, Math.max(first ? FIRST_PAGE : NEXT_PAGE, least - this.items.length));
     try {
-      await this.fetch(limit);
+      await fetch();
     } catch (problem) {
       if (!isAbort(problem))
         this.problem = problem instanceof Refusal ? problem : new Refusal(String(problem));
@@ -150,7 +191,7 @@ export class Results {
     this.tell();
   }
 
-  /** @param {number} limit */
+  /** @param {number} limit @returns {Promise<void>} */
   async fetch(limit) {
     const { query } = this,
       options = { signal: this.stop.signal };
@@ -170,8 +211,18 @@ export class Results {
       this.counted = answer.total;
       return this.take(itemsOf(answer.regions, true), answer.next_cursor);
     }
-    const answer = await post("v1/browse", browseBody(query, { limit, cursor: this.cursor }), options);
+    const offset = this.cursor ? 0 : this.start;
+    const answer = await post(
+      "v1/browse",
+      browseBody(query, { limit, cursor: this.cursor, offset }),
+      options,
+    );
     this.counted = answer.total;
+    if (offset && !answer.images.length) {
+      // there are fewer by now: the last of them
+      this.start = Math.max(0, answer.total - BEFORE);
+      return this.fetch(limit);
+    }
     this.take(
       answer.images.map((/** @type {any} */ image) => this.pictureItem(image)),
       answer.next_cursor,
@@ -288,6 +339,15 @@ export function forget() {
   version++;
 }
 
+/** Ask again what the server did not answer; lists that nobody sees are dropped. */
+export function askAnew() {
+  for (const [key, results] of kept) {
+    if (!results.problem || results.problem.status) continue;
+    if (results.listeners.size) void results.more();
+    else kept.delete(key);
+  }
+}
+
 /** Whether the library has changed since a list was made. @param {Results} results */
 export const isStale = (results) => results.version !== version;
 
@@ -299,7 +359,7 @@ export const isStale = (results) => results.version !== version;
 export function resultsOf(query, { fresh = false } = {}) {
   const key = question(query);
   let found = kept.get(key);
-  if (!found || (fresh && isStale(found))) {
+  if (!found?.reaches(query.at) || (fresh && isStale(found))) {
     found = new Results(query);
     found.version = version;
   }

@@ -61,7 +61,8 @@ def _page_of(order: BrowseOrder) -> sa.Select[Any]:
         columns.insert(0, key)
     behind = place < other if falling else place > other
     ordered = [column.desc() if falling else column for column in columns]
-    return _LISTED.where(behind).order_by(*ordered).limit(sa.bindparam("most"))
+    page = _LISTED.where(behind).order_by(*ordered)
+    return page.limit(sa.bindparam("most")).offset(sa.bindparam("passed"))
 
 
 # Built once: a page would take longer to build them than SQLite takes to answer.
@@ -72,12 +73,14 @@ class ListingMixin(Database):
     """The part of the catalog that puts pictures in an order."""
 
     def listed(
-        self, recipe_id: int, order: BrowseOrder, after: Place | None, limit: int
+        self, recipe_id: int, order: BrowseOrder, after: Place | None, limit: int, offset: int = 0
     ) -> list[Listed]:
-        """Pictures that are done under a recipe, in order, those behind a place."""
+        """Pictures that are done under a recipe, in order, those behind a place but for the first
+        `offset` of them."""
         start = (LAST_TEXT, MAX_ID) if order in FALLING else ("", 0)
         key, image_id = after or start
-        given: dict[str, Any] = {"recipe_id": recipe_id, "image_id": image_id, "most": limit}
+        given: dict[str, Any] = {"recipe_id": recipe_id, "image_id": image_id}
+        given |= {"most": limit, "passed": offset}
         if KEYS[order] is not None:
             given["key"] = key
         with self._reading() as db:
