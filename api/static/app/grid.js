@@ -233,7 +233,7 @@ export class Grid extends Component {
       offset + (1 + AHEAD) * innerHeight,
     );
     if (first !== this.state.first || end !== this.state.end) this.setState({ first, end });
-    if (this.props.still || this.wanted > 0) return;
+    if (this.props.still || this.props.waiting || this.wanted > 0) return; // it goes elsewhere
     if (results.items.length)
       noteAt(offset + this.bar() > 4 ? results.start + this.topItem() : results.start);
     const left = this.layout.height - offset - innerHeight;
