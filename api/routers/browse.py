@@ -27,6 +27,7 @@ from segsearch_api.openapi import (
     refusals,
 )
 from segsearch_api.routers.images import ImageId
+from segsearch_api.routers.maps import NO_MAP_TO_FILTER
 from segsearch_api.schemas.browse import (
     BrowseAnswer,
     BrowsedImage,
@@ -46,7 +47,9 @@ MAX_GROUPS = 100
     "/browse",
     tags=["images"],
     response_model=BrowseAnswer,
-    responses=refusals(MALFORMED, NO_COLLECTION, BODY_TOO_LARGE, INVALID, BAD_QUERY, OVERLOADED),
+    responses=refusals(
+        MALFORMED, NO_COLLECTION, BODY_TOO_LARGE, INVALID, BAD_QUERY, NO_MAP_TO_FILTER, OVERLOADED
+    ),
 )
 async def browse(body: BrowseQuery, shared: SharedDep) -> dict[str, Any]:
     """The pictures that are done, in an order, a page at a time; filters as those of a search.

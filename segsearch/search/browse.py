@@ -16,6 +16,8 @@ from segsearch.core.browsing import Browsed, BrowseOrder, BrowsePage, BrowseQuer
 from segsearch.core.errors import QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.types import MAX_ID
+from segsearch.search.region_map.maps import RegionMaps, ids_within
+from segsearch.search.vectors import Active
 from segsearch.storage.catalog.listing import FALLING, Place, place_of
 from segsearch.storage.catalog.sql_catalog import Catalog
 
@@ -31,15 +33,17 @@ class Browser:
     found and ordered once, and remembered while nobody writes to the library.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, maps: RegionMaps | None = None) -> None:
         self._catalog = catalog
-        self._kept: OrderedDict[tuple[int, BrowseOrder, Filters], Ids] = OrderedDict()
+        self._maps = maps
+        self._kept: OrderedDict[tuple[int, BrowseOrder, Filters, str], Ids] = OrderedDict()
         self._version: tuple[int, int] | None = None
         self._lock = threading.Lock()
 
     def page(self, query: BrowseQuery) -> BrowsePage:
         """One page, of an empty library an empty one; QueryError for a cursor that is none or of
-        another query, NotFoundError for a collection that does not exist."""
+        another query, and for filters that ask for a map where there is none, NotFoundError for a
+        collection that does not exist."""
         question = _question_of(query)
         after = None if query.cursor is None else _read(query.cursor, question)
         active = self._catalog.active_recipe()
@@ -50,7 +54,7 @@ class Browser:
             total = self._catalog.done_count(recipe_id)
             rows = self._catalog.listed(recipe_id, order, after, more)
         else:
-            ids = self._ids(recipe_id, order, query.filters)
+            ids = self._ids(active, order, query.filters)
             total, rows = len(ids), self._rows(recipe_id, order, ids, after, more)
         shown = rows[: query.limit]
         following = None
@@ -93,11 +97,17 @@ class Browser:
         find = bisect.bisect_left if order in FALLING else bisect.bisect_right
         return find(range(ids.size), after, key=place)
 
-    def _ids(self, recipe_id: int, order: BrowseOrder, filters: Filters) -> Ids:
+    def _ids(self, recipe: Active, order: BrowseOrder, filters: Filters) -> Ids:
         version = self._catalog.version()  # asked before the ids: they are as new or newer
         if order is BrowseOrder.OLDEST:
             order = BrowseOrder.NEWEST  # the same ids, read from the other end
-        key = (recipe_id, order, filters)
+        made = None
+        if filters.asks_map:
+            if self._maps is None:
+                raise QueryError("The filters ask for a map, and none are kept here.")
+            made = self._maps.asked(recipe, filters)
+        # A map changes without a commit.
+        key = (recipe[0], order, filters, "" if made is None else made.digest)
         with self._lock:
             if version != self._version:
                 self._kept.clear()
@@ -105,7 +115,8 @@ class Browser:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        ids = self._catalog.listed_ids(recipe_id, order, filters)
+        on_map = None if made is None else ids_within(made, filters)
+        ids = self._catalog.listed_ids(recipe[0], order, filters, on_map)
         ids.flags.writeable = False
         with self._lock:
             if version is not None and version == self._version:

@@ -130,6 +130,7 @@ def test_what_cannot_be_is_refused_in_words(client: TestClient) -> None:
     ]:
         for path, body in (
             ("/v1/regions", {}),
+            ("/v1/browse", {}),
             ("/v1/search", {"text": "red"}),
             ("/v1/search/scene", {"slots": [{"name": "red"}]}),
         ):
