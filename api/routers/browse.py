@@ -69,7 +69,7 @@ async def browse(body: BrowseQuery, shared: SharedDep) -> dict[str, Any]:
 )
 async def facets(shared: SharedDep) -> FacetsDocument:
     """Albums, tags, cameras, collections, formats and months, and how many pictures are of each."""
-    return FacetsDocument.of(await shared.searches.run(shared.library.browser.facets))
+    return FacetsDocument.of(await shared.counts.run(shared.library.browser.facets))
 
 
 @router.post(

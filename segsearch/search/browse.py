@@ -7,8 +7,6 @@ import binascii
 import bisect
 import hashlib
 import json
-import threading
-from collections import OrderedDict
 from dataclasses import asdict
 
 from segsearch.core.arrays import Ids
@@ -18,10 +16,13 @@ from segsearch.core.filters import Filters
 from segsearch.core.types import MAX_ID
 from segsearch.search.region_map.maps import RegionMaps, ids_within
 from segsearch.search.vectors import Active
-from segsearch.storage.catalog.listing import FALLING, Place, place_of
+from segsearch.storage.catalog.listing import FALLING, LAST_TEXT, Place, place_of
+from segsearch.storage.catalog.recent import Recent
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.region_maps import RegionMap
 
 KEPT_LISTS = 16
+LOOKED_AT = 200  # pictures at once, for one that is not gone
 KEPT_IDS = 4_000_000  # of all lists together: 32 MB
 UNREADABLE = (ValueError, TypeError, binascii.Error, RecursionError)
 
@@ -30,15 +31,16 @@ class Browser:
     """Pages of a catalog. Thread-safe.
 
     Without filters a page is read where it begins in an index. With filters the ids that pass are
-    found and ordered once, and remembered while nobody writes to the library.
+    found and ordered once, and remembered as `Recent` does, so a run that fills the library makes
+    no page find them again.
     """
 
     def __init__(self, catalog: Catalog, maps: RegionMaps | None = None) -> None:
         self._catalog = catalog
         self._maps = maps
-        self._kept: OrderedDict[tuple[int, BrowseOrder, Filters, str], Ids] = OrderedDict()
-        self._version: tuple[int, int] | None = None
-        self._lock = threading.Lock()
+        self._kept: Recent[Ids] = Recent(
+            catalog.mark, most=KEPT_LISTS, size=lambda ids: ids.size, largest=KEPT_IDS
+        )
 
     def page(self, query: BrowseQuery) -> BrowsePage:
         """One page, of an empty library an empty one; QueryError for a cursor that is none or of
@@ -90,42 +92,38 @@ class Browser:
             return ids.size if order in FALLING else 0
 
         def place(at: int) -> Place:
-            number = int(ids[at])
-            listed = self._catalog.listed_among(recipe_id, [number]).get(number)
-            return ("", number) if listed is None else place_of(listed, order)
+            # Of what is gone nobody knows where it stood: before the next one that is there.
+            count = 1
+            while at < ids.size:
+                piece = ids[at : at + count].tolist()
+                listed = self._catalog.listed_among(recipe_id, piece)
+                for number in piece:
+                    if number in listed:
+                        return place_of(listed[number], order)
+                at, count = at + count, LOOKED_AT
+            return LAST_TEXT, MAX_ID
 
         find = bisect.bisect_left if order in FALLING else bisect.bisect_right
         return find(range(ids.size), after, key=place)
 
     def _ids(self, recipe: Active, order: BrowseOrder, filters: Filters) -> Ids:
-        version = self._catalog.version()  # asked before the ids: they are as new or newer
         if order is BrowseOrder.OLDEST:
             order = BrowseOrder.NEWEST  # the same ids, read from the other end
-        made = None
+        made: RegionMap | None = None
         if filters.asks_map:
             if self._maps is None:
                 raise QueryError("The filters ask for a map, and none are kept here.")
             made = self._maps.asked(recipe, filters)
+
+        def read() -> Ids:
+            on_map = None if made is None else ids_within(made, filters)
+            ids = self._catalog.listed_ids(recipe[0], order, filters, on_map)
+            ids.flags.writeable = False
+            return ids
+
         # A map changes without a commit.
-        key = (recipe[0], order, filters, "" if made is None else made.digest)
-        with self._lock:
-            if version != self._version:
-                self._kept.clear()
-                self._version = version
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        on_map = None if made is None else ids_within(made, filters)
-        ids = self._catalog.listed_ids(recipe[0], order, filters, on_map)
-        ids.flags.writeable = False
-        with self._lock:
-            if version is not None and version == self._version:
-                self._kept[key] = ids
-                while len(self._kept) > KEPT_LISTS or (
-                    len(self._kept) > 1 and sum(ids.size for ids in self._kept.values()) > KEPT_IDS
-                ):
-                    self._kept.popitem(last=False)
-        return ids
+        digest = "" if made is None else made.digest
+        return self._kept.value((recipe[0], order, filters, digest), read)
 
     def _pictures(self, recipe_id: int, rows: list[Listed]) -> tuple[Browsed, ...]:
         ids = [listed.image_id for listed in rows]

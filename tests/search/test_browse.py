@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -14,8 +16,10 @@ import pytest
 from segsearch.core.browsing import BrowseOrder, BrowsePage, BrowseQuery, Facets
 from segsearch.core.errors import NotFoundError, QueryError
 from segsearch.core.filters import Filters
+from segsearch.core.types import JobState
 from segsearch.search.browse import Browser
-from segsearch.storage.catalog import near_duplicates
+from segsearch.storage.catalog import near_duplicates, recent
+from segsearch.storage.catalog.recent import Recent
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.storage.test_listing import UPLOAD, store
 from tests.support.described import RECIPE
@@ -164,6 +168,12 @@ def test_facets_count_pictures(catalog: Catalog, tmp_path: Path) -> None:
     with statements() as sent:
         assert browser.facets() == expected
     assert sent == []
+    job_id = catalog.begin_job("index", "me", None, [])
+    with statements() as sent:
+        for done in range(5):  # as a run does, once a second
+            catalog.update_job(job_id, done=done)
+            assert browser.facets() == expected
+    assert not [text for text in sent if "listing" in text]
     catalog.tag_images([7], add=["a"])
     assert browser.facets().tags == (("sea", 3), ("a", 1))
     empty = Browser(Catalog(tmp_path / "empty.sqlite"))
@@ -198,6 +208,76 @@ def test_a_filter_is_looked_up_once_for_all_its_pages(large: Catalog) -> None:
         second = browser.page(replace(query, cursor=first.next_cursor))
     assert steps[0] < 20_000  # of 4,000 pictures with 50 regions each
     assert len({one.image.id for one in (*first.pictures, *second.pictures)}) == 8
+
+
+def test_a_run_that_goes_on_makes_no_page_find_all_again(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = Browser(catalog)
+    query = BrowseQuery(filters=Filters(albums=("beach", "hills")), limit=2)
+
+    def found_again(page: BrowseQuery) -> tuple[BrowsePage, bool]:
+        catalog.update_job(job_id, done=1)
+        with statements() as sent:
+            answer = browser.page(page)
+        return answer, any("GLOB" in text for text in sent)
+
+    job_id = catalog.begin_job("index", "me", None, [])
+    first, was_found = found_again(query)
+    assert was_found
+    second, was_found = found_again(replace(query, cursor=first.next_cursor))
+    assert (ids([second]), was_found) == ([5, 1], False)
+    with monkeypatch.context() as patch:
+        patch.setattr(recent, "HELD_SECONDS", 0)
+        assert found_again(query)[1]
+    catalog.finish_job(job_id, JobState.DONE)
+    assert found_again(query)[1]  # what it has brought is to be seen
+    catalog.remove_images([6])
+    assert found_again(query) == (browser.page(query), True)
+
+
+@pytest.mark.parametrize("order", BrowseOrder)
+def test_pages_go_on_past_what_another_process_removes(order: BrowseOrder, large: Catalog) -> None:
+    browser, query = (
+        Browser(large),
+        BrowseQuery(order=order, limit=7, filters=Filters(image_ids=tuple(range(1, 401)))),
+    )
+    every = ids(pages(browser, replace(query, limit=1000)))
+    assert len(every) == 400
+    last = browser.page(replace(query, limit=100)).pictures[-1].image.id
+    gone = {*every[50:99], *every[101:350]}
+    with closing(sqlite3.connect(large.folder / "catalog.sqlite")) as db:
+        kept = db.execute("SELECT * FROM listing").fetchall()
+        with db:
+            db.executemany("DELETE FROM listing WHERE image_id = ?", [(n,) for n in gone])
+        try:
+            first = browser.page(replace(query, limit=51))
+            assert ids([first]) == [*every[:50], every[99]]
+            assert last == every[99]
+            rest = pages(browser, replace(query, cursor=first.next_cursor))
+            assert ids(rest) == [every[100], *every[350:]]
+        finally:
+            with db:
+                db.execute("DELETE FROM listing")
+                db.executemany("INSERT INTO listing VALUES (?, ?, ?, ?, ?)", kept)
+
+
+def test_those_who_ask_at_once_have_it_counted_once(catalog: Catalog) -> None:
+    counts, together = [0], threading.Barrier(4)
+    kept: Recent[int] = Recent(catalog.mark)
+
+    def read() -> int:
+        counts[0] += 1
+        catalog.update_job(job_id, done=counts[0])  # meanwhile a run goes on
+        return counts[0]
+
+    def ask() -> int:
+        together.wait()
+        return kept.value("all", read)
+
+    job_id = catalog.begin_job("index", "me", None, [])
+    with ThreadPoolExecutor(4) as pool:
+        assert [one.result() for one in [pool.submit(ask) for _ in range(4)]] == [1] * 4
 
 
 def test_one_page_of_groups_goes_past_a_bounded_number_of_images(
