@@ -151,9 +151,9 @@ def _write(place: Place, question: str) -> str:
 def _read(cursor: str, question: str) -> Place:
     try:
         asked, key, image_id = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
-        place = str(key), int(image_id)
-        if not 0 <= place[1] <= MAX_ID:
-            raise ValueError("no id")
+        if type(image_id) is not int or not 0 <= image_id <= MAX_ID or not isinstance(key, str):
+            raise ValueError("no place")
+        place = key, image_id
         place[0].encode()  # what cannot be stored is no name
     except UNREADABLE as problem:
         raise QueryError("The cursor is none: hand back next_cursor as it was.") from problem

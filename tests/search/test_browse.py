@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -135,6 +136,18 @@ def test_new_pictures_do_not_disturb_what_follows(catalog: Catalog) -> None:
 def test_what_is_no_cursor_is_refused(cursor: str, catalog: Catalog) -> None:
     with pytest.raises(QueryError, match="cursor"):
         Browser(catalog).page(BrowseQuery(cursor=cursor))
+
+
+@pytest.mark.parametrize("number", ["1e400", "Infinity", "NaN", "true", "1.5", '"7"', "-1", "null"])
+def test_a_cursor_whose_id_is_none_is_refused(number: str, catalog: Catalog) -> None:
+    browser = Browser(catalog)
+    cursor = browser.page(BrowseQuery(limit=1)).next_cursor
+    assert cursor is not None
+    text = base64.urlsafe_b64decode(cursor).decode()
+    assert text.endswith(",7]")
+    wrong = base64.urlsafe_b64encode(text.replace(",7]", f",{number}]").encode()).decode()
+    with pytest.raises(QueryError, match="cursor is none"):
+        browser.page(BrowseQuery(cursor=wrong))
 
 
 def test_a_cursor_belongs_to_its_query(catalog: Catalog) -> None:
