@@ -22,6 +22,7 @@ from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.region_maps import RegionMap
 
 KEPT_LISTS = 16
+CURSOR_TEXT = 300  # characters of a name in a cursor, which takes 5,000 of its own
 LOOKED_AT = 200  # pictures at once, for one that is not gone
 KEPT_IDS = 4_000_000  # of all lists together: 32 MB
 UNREADABLE = (ValueError, TypeError, binascii.Error, RecursionError)
@@ -52,6 +53,8 @@ class Browser:
         if active is None:
             return BrowsePage((), 0, None)
         recipe_id, order, more = active[0], query.order, query.limit + 1
+        if after is not None and len(after[0]) == CURSOR_TEXT:
+            after = self._whole(recipe_id, order, after)
         if query.filters.is_empty:
             total = self._catalog.done_count(recipe_id)
             rows = self._catalog.listed(recipe_id, order, after, more)
@@ -68,6 +71,13 @@ class Browser:
         """By what the pictures can be told apart, counted; none of an empty library."""
         active = self._catalog.active_recipe()
         return Facets() if active is None else self._catalog.facets(active[0])
+
+    def _whole(self, recipe_id: int, order: BrowseOrder, place: Place) -> Place:
+        """A place whose text a cursor holds in part; where its picture is gone, what begins alike
+        comes again."""
+        listed = self._catalog.listed_among(recipe_id, [place[1]]).get(place[1])
+        now = place if listed is None else place_of(listed, order)
+        return now if now[0].startswith(place[0]) else place
 
     def _rows(
         self, recipe_id: int, order: BrowseOrder, ids: Ids, after: Place | None, most: int
@@ -144,7 +154,7 @@ def _question_of(query: BrowseQuery) -> str:
 
 
 def _write(place: Place, question: str) -> str:
-    text = json.dumps([question, *place], separators=(",", ":"))
+    text = json.dumps([question, place[0][:CURSOR_TEXT], place[1]], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 

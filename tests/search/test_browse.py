@@ -150,6 +150,24 @@ def test_a_cursor_whose_id_is_none_is_refused(number: str, catalog: Catalog) -> 
         browser.page(BrowseQuery(cursor=wrong))
 
 
+@pytest.mark.parametrize("letter", ["a", "\u2602", "\U0001f3d6"])
+def test_names_of_any_length_are_paged_through(letter: str, tmp_path: Path) -> None:
+    made = Catalog(tmp_path / "catalog.sqlite")
+    made.register_recipe(RECIPE)
+    lengths = (299, 300, 301, 302, 3000, 3000, 3001)
+    for number, length in enumerate(reversed(lengths), 1):
+        store(made, f"s3://bucket/{number}/{letter * length}", number)
+    browser = Browser(made)
+    query = BrowseQuery(order=BrowseOrder.NAME, limit=1)
+    found = pages(browser, query)
+    assert ids(found) == [7, 6, 5, 4, 2, 3, 1]
+    assert max(len(page.next_cursor or "") for page in found) <= 5_000
+    made.remove_images([4])  # what comes after it is there still
+    rest = pages(browser, replace(query, cursor=found[3].next_cursor))
+    assert {2, 3, 1} <= {*ids(rest)}
+    made.close()
+
+
 def test_a_cursor_belongs_to_its_query(catalog: Catalog) -> None:
     browser = Browser(catalog)
     cursor = browser.page(BrowseQuery(limit=1)).next_cursor
