@@ -123,11 +123,14 @@ def duplicates(
 ) -> dict[str, Any]:
     """Groups of pictures that look almost the same: each is a near-duplicate of another one.
 
-    The picture with the most pixels stands first in its group. A group is of at most 1,000
-    pictures; what hangs together beyond that comes in parts.
+    The picture with the most pixels stands first in its group. At most 1,000 of a group are
+    given; `total` says how many it has.
     """
     groups, following = library.catalog.alike(after, limit)
-    shown = ({"images": _documents(library, group, by_size=True)} for group in groups)
+    shown = (
+        {"images": _documents(library, group, by_size=True), "total": len(group)}
+        for group in groups
+    )
     return {"groups": [group for group in shown if group["images"]], "next_after": following}
 
 

@@ -311,6 +311,20 @@ def test_those_who_ask_at_once_have_it_counted_once(catalog: Catalog) -> None:
         assert [one.result() for one in [pool.submit(ask) for _ in range(4)]] == [1] * 4
 
 
+def test_a_group_of_more_than_a_thousand_is_whole(tmp_path: Path) -> None:
+    made = fill(tmp_path / "catalog.sqlite", 1_600, 1)
+    chain = [(one, one + 1, 0) for one in range(1, 100)]
+    star = [(100, other, 0) for other in range(101, 1_501)]
+    with closing(sqlite3.connect(made.folder / "catalog.sqlite")) as db, db:
+        for one, other, bits in (*chain, *star):
+            rows = [(one, other, bits), (other, one, bits)]
+            db.executemany("INSERT INTO near_duplicate VALUES (?, ?, ?)", rows)
+    groups, after = made.alike(0, 10)
+    assert groups == [list(range(1, 1_501))]
+    assert after is not None
+    made.close()
+
+
 def test_one_page_of_groups_goes_past_a_bounded_number_of_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
