@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import Response
@@ -51,6 +51,11 @@ class Drawer:
         header = request.headers.get("if-none-match", "")
         self._copies = {tag.strip().removeprefix("W/") for tag in header.split(",")}
         self._shared = shared
+
+    def of_what_changes(self) -> Self:
+        """For what changes under one address, whatever that names: a copy is asked about."""
+        self._headers["Cache-Control"] = ASK_AGAIN
+        return self
 
     async def answer(
         self,

@@ -102,10 +102,10 @@ class SegSearch:
         self._index = index
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(catalog, index, self.pictures, models_of, settings)
-        self.browser = Browser(catalog)
         self.shown = self._vectors.shown
         self._naming = Naming(index, self._vectors)
         self.maps = RegionMaps(catalog, self._vectors, index.mix)
+        self.browser = Browser(catalog, self.maps)
         self._engine = SearchEngine(catalog, index, self._vectors, self.maps)
         self.runs = Jobs(catalog)
         self._overview = Overview(settings, catalog, index, models_of)

@@ -83,11 +83,6 @@ class RateLimiter:
         self._buckets[caller] = (left - 1 if left >= 1 else left, now)
         self._check(left)
 
-    def look(self, caller: str, now: float) -> None:
-        """RateError when `take` would raise it."""
-        if self._per_second:
-            self._check(self._left(caller, now))
-
     def _left(self, caller: str, now: float) -> float:
         left, since = self._buckets.get(caller, (self._most, now))
         return min(self._most, left + (now - since) * self._per_second)
@@ -161,14 +156,14 @@ class Access:
     def try_key(self, text: str, scope: Scope) -> Key:
         """The key behind a text that somebody at the request's address typed.
 
-        KeyMissingError for a wrong one; RateError, whatever the text, after too many of those.
+        KeyMissingError for a wrong one, RateError after too many of those. A right one is never
+        refused: behind a proxy all callers have one address, and any of them could lock out the
+        others.
         """
-        address, now = _network(scope), time.monotonic()
-        self._tries.look(address, now)
         try:
             return self._keys.check(text.strip())
         except KeyMissingError:
-            self._tries.take(address, now)
+            self._tries.take(_network(scope), time.monotonic())
             raise
 
 

@@ -27,6 +27,7 @@ from segsearch_api.openapi import (
     refusals,
 )
 from segsearch_api.routers.images import ImageId
+from segsearch_api.routers.maps import NO_MAP_TO_FILTER
 from segsearch_api.schemas.browse import (
     BrowseAnswer,
     BrowsedImage,
@@ -46,7 +47,9 @@ MAX_GROUPS = 100
     "/browse",
     tags=["images"],
     response_model=BrowseAnswer,
-    responses=refusals(MALFORMED, NO_COLLECTION, BODY_TOO_LARGE, INVALID, BAD_QUERY, OVERLOADED),
+    responses=refusals(
+        MALFORMED, NO_COLLECTION, BODY_TOO_LARGE, INVALID, BAD_QUERY, NO_MAP_TO_FILTER, OVERLOADED
+    ),
 )
 async def browse(body: BrowseQuery, shared: SharedDep) -> dict[str, Any]:
     """The pictures that are done, in an order, a page at a time; filters as those of a search.
@@ -66,7 +69,7 @@ async def browse(body: BrowseQuery, shared: SharedDep) -> dict[str, Any]:
 )
 async def facets(shared: SharedDep) -> FacetsDocument:
     """Albums, tags, cameras, collections, formats and months, and how many pictures are of each."""
-    return FacetsDocument.of(await shared.searches.run(shared.library.browser.facets))
+    return FacetsDocument.of(await shared.counts.run(shared.library.browser.facets))
 
 
 @router.post(
@@ -120,11 +123,14 @@ def duplicates(
 ) -> dict[str, Any]:
     """Groups of pictures that look almost the same: each is a near-duplicate of another one.
 
-    The picture with the most pixels stands first in its group. A group is of at most 1,000
-    pictures; what hangs together beyond that comes in parts.
+    The picture with the most pixels stands first in its group. At most 1,000 of a group are
+    given; `total` says how many it has.
     """
     groups, following = library.catalog.alike(after, limit)
-    shown = ({"images": _documents(library, group, by_size=True)} for group in groups)
+    shown = (
+        {"images": _documents(library, group, by_size=True), "total": len(group)}
+        for group in groups
+    )
     return {"groups": [group for group in shown if group["images"]], "next_after": following}
 
 

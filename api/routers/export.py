@@ -24,11 +24,13 @@ from segsearch.export.coco import write_coco
 from segsearch.export.cutouts import write_cutouts
 from segsearch.export.documents import write_json_lines
 from segsearch.library import SegSearch
+from segsearch.storage.disk_errors import disk_errors_as_ours
 from segsearch_api.deps import SharedDep
 from segsearch_api.openapi import (
     BAD_FOLDER,
     BAD_QUERY,
     EMPTY,
+    FULL,
     INVALID,
     NO_COLLECTION,
     NOT_FOUND,
@@ -88,6 +90,7 @@ ANSWER: dict[str, Any] = {
             EMPTY,
             OTHER_MODELS,
             OVERLOADED,
+            FULL,
         ),
     },
 )
@@ -100,12 +103,13 @@ async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
     `skipped.txt` where pictures are gone.
     """
     _check(body)
-    folder = Path(tempfile.mkdtemp(prefix="segsearch-export-"))
-    try:
-        file = await shared.exports.run(lambda: _write(shared.library, body, folder))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with disk_errors_as_ours(Path(tempfile.gettempdir())):
+        folder = Path(tempfile.mkdtemp(prefix="segsearch-export-"))
+        try:
+            file = await shared.exports.run(lambda: _write(shared.library, body, folder))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
     media_type, ending = MEDIA_TYPES[body.format]
     done = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     headers = {"Content-Disposition": disposition("attachment", f"{_name(body)}{ending}")}

@@ -13,6 +13,7 @@ import anyio
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from segsearch.core.errors import ConflictError, NotFoundError, OverloadError, SegSearchError
 from segsearch.core.query import MAX_LIMIT
@@ -62,9 +63,7 @@ async def stream_jobs(request: Request, shared: SharedDep) -> StreamingResponse:
     """
     if shared.streams.open >= MAX_STREAMS:
         raise OverloadError(f"{MAX_STREAMS} pages follow the jobs already: try again later.")
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    events = _events(shared, request.scope[STILL_ALLOWED])
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return _Followed(shared, request.scope[STILL_ALLOWED])
 
 
 @router.get("/{job_id}", response_model=JobDocument, responses=refusals(NO_JOB, INVALID))
@@ -108,24 +107,38 @@ def resume_jobs(library: LibraryDep) -> dict[str, bool]:
     return {"resumed": True}
 
 
+class _Followed(StreamingResponse):
+    """An answer that goes on; it counts from here, since of a burst none has begun its body yet,
+    to its end, though the body may never begin."""
+
+    def __init__(self, shared: Shared, is_allowed: Callable[[], bool]) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        events = _events(shared, is_allowed)
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._streams = shared.streams
+        self._streams.open += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.open -= 1
+
+
 async def _events(shared: Shared, is_allowed: Callable[[], bool]) -> AsyncIterator[str]:
     """Events until the caller leaves, may not look any more, or the server ends."""
-    shared.streams.open += 1
-    try:
-        sent, sent_at = "", time.monotonic()
-        while not shared.streams.is_ending() and await to_thread.run_sync(is_allowed):
-            text = await to_thread.run_sync(_running, shared.library)
-            if text is not None and text != sent:
-                sent, sent_at = text, time.monotonic()
-                yield f"event: jobs\ndata: {text}\n\n"
-            elif time.monotonic() - sent_at > SILENCE_SECONDS:
-                sent_at = time.monotonic()
-                yield ": nothing new\n\n"
-            for _ in range(SHUTDOWN_LOOKS):
-                if not shared.streams.is_ending():
-                    await anyio.sleep(LOOK_SECONDS / SHUTDOWN_LOOKS)
-    finally:
-        shared.streams.open -= 1
+    sent, sent_at = "", time.monotonic()
+    while not shared.streams.is_ending() and await to_thread.run_sync(is_allowed):
+        text = await to_thread.run_sync(_running, shared.library)
+        if text is not None and text != sent:
+            sent, sent_at = text, time.monotonic()
+            yield f"event: jobs\ndata: {text}\n\n"
+        elif time.monotonic() - sent_at > SILENCE_SECONDS:
+            sent_at = time.monotonic()
+            yield ": nothing new\n\n"
+        for _ in range(SHUTDOWN_LOOKS):
+            if not shared.streams.is_ending():
+                await anyio.sleep(LOOK_SECONDS / SHUTDOWN_LOOKS)
 
 
 def _running(library: SegSearch) -> str | None:

@@ -82,7 +82,8 @@ def make_map(body: MapRequest, library: LibraryDep) -> MapDocument:
 async def read_points(library: LibraryDep, drawer: DrawerDep, collection: Of = None) -> Response:
     """Every region's place on the newest map, as blocks that typed arrays can be made of."""
     made = await run_in_threadpool(library.maps.newest, collection)
-    return await drawer.answer(tag_of("map", made.digest), POINTS, made.points.to_bytes)
+    tag = tag_of("map", made.digest)
+    return await drawer.of_what_changes().answer(tag, POINTS, made.points.to_bytes)
 
 
 @router.post(

@@ -130,12 +130,21 @@ class ImageList(BaseModel):
     images: list[ImageDocument]
 
 
+class DuplicateGroup(BaseModel):
+    """Images that look almost the same, and how many there are of them."""
+
+    model_config = strict({"images": [EXAMPLE_IMAGE], "total": 2})
+
+    images: list[ImageDocument] = Field(description="At most 1,000.")
+    total: int = Field(description="All of the group; counted to 20,000.")
+
+
 class DuplicatesPage(BaseModel):
     """Groups of pictures that look almost the same, in each the one of most pixels first."""
 
-    model_config = strict({"groups": [{"images": [EXAMPLE_IMAGE]}], "next_after": None})
+    model_config = strict({"groups": [{"images": [EXAMPLE_IMAGE], "total": 2}], "next_after": None})
 
-    groups: list[ImageList]
+    groups: list[DuplicateGroup]
     next_after: int | None = Field(
         description="`after` of the next page, though this one holds fewer groups than were asked "
         "for, or none; null at the end."

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from segsearch.core.fields import Id, Share, strict
 from segsearch.core.query import MAX_LIMIT, MAX_TEXT_CHARACTERS, MIN_RELEVANCE
@@ -34,7 +34,9 @@ class ExportRequest(BaseModel):
         None, description="All regions of these images; those that are unknown are passed by."
     )
     segment_ids: Some | None = Field(
-        None, description="These regions, with those of `image_ids` if both are given."
+        None,
+        description="These regions, with those of `image_ids` if both are given: then at most "
+        f"{MAX_IDS:,} ids together.",
     )
     limit: Id | None = Field(
         None,
@@ -57,3 +59,13 @@ class ExportRequest(BaseModel):
         description="Relevance the best region must reach, or nothing is written; for words and a "
         "segment.",
     )
+
+    @model_validator(mode="after")
+    def _check_ids(self) -> Self:
+        together = len(self.image_ids or ()) + len(self.segment_ids or ())
+        if together > MAX_IDS:
+            raise ValueError(
+                f"{together:,} ids of images and segments are too many: at most {MAX_IDS:,} "
+                "together"
+            )
+        return self

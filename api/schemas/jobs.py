@@ -69,7 +69,7 @@ STATUS: dict[str, Any] = {
             "code": "pictures_failed",
             "severity": "warning",
             "what": "1 picture could not be indexed.",
-            "fix": "Try them again: POST /v1/images/retry, or `segsearch index --retry-failed`.",
+            "fix": "Try them again: by `segsearch index --retry-failed`, or POST /v1/images/retry.",
         }
     ],
 }  # fmt: skip

@@ -15,15 +15,18 @@ HEX = "[0-9a-f]"
 UPLOAD = f"folded GLOB '*/uploads/{HEX * 2}/{HEX * 64}[./]*'"
 TAKEN = "substr(image.taken_at, 1, 19)"
 ADDED = "datetime(image.added_at, 'unixepoch')"
+# Each stops at the first row of an index that is no upload: what a path costs does not grow
+# with the copies of its picture.
 FILE = (
-    "(SELECT datetime(min(mtime_ns) / 1000000000, 'unixepoch') FROM source "
-    f"WHERE image_id = image.id AND mtime_ns > 0 AND NOT {UPLOAD})"
+    "(SELECT datetime(mtime_ns / 1000000000, 'unixepoch') FROM source "
+    f"WHERE image_id = image.id AND mtime_ns > 0 AND NOT {UPLOAD} ORDER BY mtime_ns LIMIT 1)"
 )
 # What stands behind the last slash of the path that is shown first.
-NAME = (
-    "coalesce((SELECT substr(folded, length(rtrim(folded, replace(folded, '/', ''))) + 1) "
-    f"FROM source WHERE image_id = image.id ORDER BY {UPLOAD}, path LIMIT 1), '')"
+FIRST = (
+    "(SELECT substr(folded, length(rtrim(folded, replace(folded, '/', ''))) + 1) "
+    "FROM source WHERE image_id = image.id {own} ORDER BY path LIMIT 1)"
 )
+NAME = f"coalesce({FIRST.format(own=f'AND NOT {UPLOAD}')}, {FIRST.format(own='')}, '')"
 SHOWN = (
     f"coalesce({TAKEN}, {FILE}, {ADDED}), "
     f"CASE WHEN {TAKEN} IS NOT NULL THEN 'camera' WHEN {FILE} IS NOT NULL THEN 'file' "
@@ -93,6 +96,9 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, nullable=False),
         sqlite_with_rowid=False,
     )
+    op.create_index("source_by_image", "source", ["image_id", "path"])
+    op.create_index("source_by_time", "source", ["image_id", "mtime_ns"])
+    op.drop_index("ix_source_image_id", "source")  # the first of these serves as well
     op.execute(f"INSERT INTO listing {COLUMNS} {DONE}")
     op.create_index("listing_by_date", "listing", ["recipe_id", "date", "image_id"])
     op.create_index("listing_by_name", "listing", ["recipe_id", "name", "image_id"])
@@ -104,4 +110,7 @@ def downgrade() -> None:
     for name in TRIGGERS:
         op.execute(f"DROP TRIGGER {name}")
     op.drop_table("listing")
+    op.create_index("ix_source_image_id", "source", ["image_id"])
+    op.drop_index("source_by_time", "source")
+    op.drop_index("source_by_image", "source")
     op.drop_column("image", "added_at")

@@ -106,20 +106,22 @@ class JobLog:
             owner = owner_of_this_process()
             job_id = self._catalog.begin_job(self._kind, owner, self._preset, self._paths)
             self._id = job_id
+            self._open_report(job_id)
+            # Last: where anything before has failed, nobody would end it.
             self._looking = threading.Thread(target=self._look, name="job", daemon=True)
             self._looking.start()
-            path = self._catalog.folder / report_name(job_id)
-            try:
-                path.parent.mkdir(exist_ok=True)
-                _drop_old(path.parent)
-                self._file = path.open("w", encoding="utf-8")
-            except OSError as problem:  # the run matters more than its report
-                LOG.warning(
-                    "No report can be written: %s.", problem, extra={"action": "job.report"}
-                )
-                return
-            self._write({"job": job_id, "kind": self._kind, "paths": self._paths})
-            self._catalog.update_job(job_id, report=report_name(job_id), stage=self._stage)
+
+    def _open_report(self, job_id: int) -> None:
+        path = self._catalog.folder / report_name(job_id)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            _drop_old(path.parent)
+            self._file = path.open("w", encoding="utf-8")
+        except OSError as problem:  # the run matters more than its report
+            LOG.warning("No report can be written: %s.", problem, extra={"action": "job.report"})
+            return
+        self._write({"job": job_id, "kind": self._kind, "paths": self._paths})
+        self._store(report=report_name(job_id), stage=self._stage)
 
     def _look(self) -> None:
         """Hear that it is cancelled where nothing is noted for a while: a large picture, models

@@ -171,8 +171,11 @@ def _of_disk(space: DiskSpace) -> Iterator[LibraryProblem]:
 
 
 def _of_pictures(counts: dict[str, int]) -> Iterator[LibraryProblem]:
-    again = "Try them again: POST /v1/images/retry, or `segsearch index --retry-failed`."
-    reasons = "GET /v1/images?state={} says why of each."
+    again = (
+        'Try them again: by "Try all again" in the status view of the page, by `segsearch index '
+        "--retry-failed`, or by POST /v1/images/retry."
+    )
+    reasons = "The view says why of each, as GET /v1/images?state={} does."
     for code, state, what in (
         ("pictures_failed", "failed", "could not be indexed"),
         ("pictures_quarantined", "quarantined", "crashed the models twice, and were set aside"),

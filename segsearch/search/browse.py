@@ -7,8 +7,6 @@ import binascii
 import bisect
 import hashlib
 import json
-import threading
-from collections import OrderedDict
 from dataclasses import asdict
 
 from segsearch.core.arrays import Ids
@@ -16,10 +14,16 @@ from segsearch.core.browsing import Browsed, BrowseOrder, BrowsePage, BrowseQuer
 from segsearch.core.errors import QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.types import MAX_ID
-from segsearch.storage.catalog.listing import FALLING, Place, place_of
+from segsearch.search.region_map.maps import RegionMaps, ids_within
+from segsearch.search.vectors import Active
+from segsearch.storage.catalog.listing import FALLING, LAST_TEXT, Place, place_of
+from segsearch.storage.catalog.recent import Recent
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.region_maps import RegionMap
 
 KEPT_LISTS = 16
+CURSOR_TEXT = 300  # characters of a name in a cursor, which takes 5,000 of its own
+LOOKED_AT = 200  # pictures at once, for one that is not gone
 KEPT_IDS = 4_000_000  # of all lists together: 32 MB
 UNREADABLE = (ValueError, TypeError, binascii.Error, RecursionError)
 
@@ -28,29 +32,34 @@ class Browser:
     """Pages of a catalog. Thread-safe.
 
     Without filters a page is read where it begins in an index. With filters the ids that pass are
-    found and ordered once, and remembered while nobody writes to the library.
+    found and ordered once, and remembered as `Recent` does, so a run that fills the library makes
+    no page find them again.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, maps: RegionMaps | None = None) -> None:
         self._catalog = catalog
-        self._kept: OrderedDict[tuple[int, BrowseOrder, Filters], Ids] = OrderedDict()
-        self._version: tuple[int, int] | None = None
-        self._lock = threading.Lock()
+        self._maps = maps
+        self._kept: Recent[Ids] = Recent(
+            catalog.mark, most=KEPT_LISTS, size=lambda ids: ids.size, largest=KEPT_IDS
+        )
 
     def page(self, query: BrowseQuery) -> BrowsePage:
         """One page, of an empty library an empty one; QueryError for a cursor that is none or of
-        another query, NotFoundError for a collection that does not exist."""
+        another query, and for filters that ask for a map where there is none, NotFoundError for a
+        collection that does not exist."""
         question = _question_of(query)
         after = None if query.cursor is None else _read(query.cursor, question)
         active = self._catalog.active_recipe()
         if active is None:
             return BrowsePage((), 0, None)
         recipe_id, order, more = active[0], query.order, query.limit + 1
+        if after is not None and len(after[0]) == CURSOR_TEXT:
+            after = self._whole(recipe_id, order, after)
         if query.filters.is_empty:
             total = self._catalog.done_count(recipe_id)
             rows = self._catalog.listed(recipe_id, order, after, more, query.offset)
         else:
-            ids = self._ids(recipe_id, order, query.filters)
+            ids = self._ids(active, order, query.filters)
             start = self._start(recipe_id, order, ids, after)
             start += -query.offset if order in FALLING else query.offset
             start = min(max(start, 0), len(ids))
@@ -65,6 +74,13 @@ class Browser:
         """By what the pictures can be told apart, counted; none of an empty library."""
         active = self._catalog.active_recipe()
         return Facets() if active is None else self._catalog.facets(active[0])
+
+    def _whole(self, recipe_id: int, order: BrowseOrder, place: Place) -> Place:
+        """A place whose text a cursor holds in part; where its picture is gone, what begins alike
+        comes again."""
+        listed = self._catalog.listed_among(recipe_id, [place[1]]).get(place[1])
+        now = place if listed is None else place_of(listed, order)
+        return now if now[0].startswith(place[0]) else place
 
     def _rows(
         self, recipe_id: int, order: BrowseOrder, ids: Ids, start: int, most: int
@@ -88,35 +104,38 @@ class Browser:
             return ids.size if order in FALLING else 0
 
         def place(at: int) -> Place:
-            number = int(ids[at])
-            listed = self._catalog.listed_among(recipe_id, [number]).get(number)
-            return ("", number) if listed is None else place_of(listed, order)
+            # Of what is gone nobody knows where it stood: before the next one that is there.
+            count = 1
+            while at < ids.size:
+                piece = ids[at : at + count].tolist()
+                listed = self._catalog.listed_among(recipe_id, piece)
+                for number in piece:
+                    if number in listed:
+                        return place_of(listed[number], order)
+                at, count = at + count, LOOKED_AT
+            return LAST_TEXT, MAX_ID
 
         find = bisect.bisect_left if order in FALLING else bisect.bisect_right
         return find(range(ids.size), after, key=place)
 
-    def _ids(self, recipe_id: int, order: BrowseOrder, filters: Filters) -> Ids:
-        version = self._catalog.version()  # asked before the ids: they are as new or newer
+    def _ids(self, recipe: Active, order: BrowseOrder, filters: Filters) -> Ids:
         if order is BrowseOrder.OLDEST:
             order = BrowseOrder.NEWEST  # the same ids, read from the other end
-        key = (recipe_id, order, filters)
-        with self._lock:
-            if version != self._version:
-                self._kept.clear()
-                self._version = version
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        ids = self._catalog.listed_ids(recipe_id, order, filters)
-        ids.flags.writeable = False
-        with self._lock:
-            if version is not None and version == self._version:
-                self._kept[key] = ids
-                while len(self._kept) > KEPT_LISTS or (
-                    len(self._kept) > 1 and sum(ids.size for ids in self._kept.values()) > KEPT_IDS
-                ):
-                    self._kept.popitem(last=False)
-        return ids
+        made: RegionMap | None = None
+        if filters.asks_map:
+            if self._maps is None:
+                raise QueryError("The filters ask for a map, and none are kept here.")
+            made = self._maps.asked(recipe, filters)
+
+        def read() -> Ids:
+            on_map = None if made is None else ids_within(made, filters)
+            ids = self._catalog.listed_ids(recipe[0], order, filters, on_map)
+            ids.flags.writeable = False
+            return ids
+
+        # A map changes without a commit.
+        digest = "" if made is None else made.digest
+        return self._kept.value((recipe[0], order, filters, digest), read)
 
     def _pictures(self, recipe_id: int, rows: list[Listed]) -> tuple[Browsed, ...]:
         ids = [listed.image_id for listed in rows]
@@ -137,16 +156,16 @@ def _question_of(query: BrowseQuery) -> str:
 
 
 def _write(place: Place, question: str) -> str:
-    text = json.dumps([question, *place], separators=(",", ":"))
+    text = json.dumps([question, place[0][:CURSOR_TEXT], place[1]], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 def _read(cursor: str, question: str) -> Place:
     try:
         asked, key, image_id = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
-        place = str(key), int(image_id)
-        if not 0 <= place[1] <= MAX_ID:
-            raise ValueError("no id")
+        if type(image_id) is not int or not 0 <= image_id <= MAX_ID or not isinstance(key, str):
+            raise ValueError("no place")
+        place = key, image_id
         place[0].encode()  # what cannot be stored is no name
     except UNREADABLE as problem:
         raise QueryError("The cursor is none: hand back next_cursor as it was.") from problem

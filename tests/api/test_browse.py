@@ -169,6 +169,9 @@ def test_duplicates_come_in_groups_the_largest_first(tmp_path: Path) -> None:
         assert [row["image_id"] for row in group["images"]] == [2, 3, 1]
         assert group["images"][0] == client.get("/v1/images/2").json()
         assert client.get("/v1/duplicates?after=1").json()["groups"] == []
+        assert [one["total"] for one in answer["groups"]] == [
+            len(one["images"]) for one in answer["groups"]
+        ]
         near = client.get("/v1/images/1/near-duplicates").json()["images"]
         assert sorted(row["image_id"] for row in near) == [2, 3]
         assert client.get("/v1/images/4/near-duplicates").json() == {"images": []}

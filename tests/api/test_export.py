@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,25 @@ def test_a_collections_regions_are_exported_alone(tmp_path: Path) -> None:
         assert [one["id"] for one in answer.json()["images"]] == [2]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize("kind", ["coco", "jsonl", "cutouts"])
+def test_a_full_disk_is_said(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    folder = tmp_path / "exports"
+
+    def made(**_: object) -> str:
+        folder.mkdir()
+        for name in ("export", "export.zip"):
+            (folder / name).symlink_to("/dev/full")
+        return str(folder)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", made)
+    answer = client.post("/v1/export", json={"format": kind})
+    assert (answer.status_code, answer.json()["code"]) == (507, "disk_full_error")
+    assert not folder.exists()
+
+
 def test_what_cannot_be_exported_is_said(client: TestClient) -> None:
     for body, status, code in [
         ({"format": "csv"}, 422, "request_invalid"),
@@ -122,6 +142,7 @@ def test_what_cannot_be_exported_is_said(client: TestClient) -> None:
         ({"text": "a", "limit": 2000}, 422, "query_error"),
         ({"format": "caption-pack", "limit": 2000}, 422, "query_error"),
         ({"text": " "}, 422, "query_error"),
+        ({"image_ids": [1] * 2501, "segment_ids": [1] * 2500}, 422, "request_invalid"),
         ({"collection": "none"}, 404, "not_found_error"),
         ({"segment_id": 999}, 404, "not_found_error"),
     ]:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import anyio
 import httpx
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 
+from segsearch.core.errors import OverloadError
 from segsearch.storage.api_keys import FILE, KeyRing, Scope
 from segsearch_api.app import create_app
 from segsearch_api.deps import Shared
+from segsearch_api.middleware.auth import STILL_ALLOWED
+from segsearch_api.routers.jobs import MAX_STREAMS, stream_jobs
 from tests.api.test_server import serving
 from tests.support.ingest_processes import paint_many
 from tests.support.small_models import open_small_service
@@ -63,6 +70,28 @@ def test_events_tell_the_running_jobs(filled: Path) -> None:
             answer = client.get("/v1/jobs/events")
             assert answer.headers["content-type"].startswith("text/event-stream")
             assert shared.streams.open == 0
+
+
+def test_a_burst_of_followers_is_bounded_and_leaves_no_place_taken(filled: Path) -> None:
+    async def leaves() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise OSError(f"Nobody hears {message['type']}.")
+
+    async def burst(shared: Shared) -> None:
+        scope: dict[str, Any] = {"type": "http", STILL_ALLOWED: lambda: True}
+        asked = Request(scope)
+        answers = [await stream_jobs(asked, shared) for _ in range(MAX_STREAMS)]
+        with pytest.raises(OverloadError, match="16 pages follow"):
+            await stream_jobs(asked, shared)
+        for answer in answers:
+            with suppress(Exception):  # as ASGI servers have it, or a group of one
+                await answer(scope, leaves, send)
+        assert shared.streams.open == 0
+
+    with open_small_service(filled) as service:
+        anyio.run(burst, create_app(service).state.shared)
 
 
 @pytest.mark.parametrize("way", ["revoked", "file gone"])

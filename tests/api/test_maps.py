@@ -82,6 +82,11 @@ def test_points_are_blocks_of_numbers_with_an_etag(client: TestClient, service: 
         assert np.frombuffer(answer.content, kind, count, start).tolist() == values.tolist()
     again = client.get("/v1/map/points", headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+    mark = client.get("/v1/session").json()["library"]
+    for given in (None, answer.headers["etag"]):  # the next map comes under the same address
+        headers = {} if given is None else {"If-None-Match": given}
+        named = client.get(f"/v1/map/points?library={mark}", headers=headers)
+        assert named.headers["cache-control"] == "private, no-cache"
     assert refusal(client.get("/v1/map/points?collection=Holidays")) == (404, "not_found_error")
     assert refusal(client.get("/v1/map/points?collection=none")) == (404, "not_found_error")
 
@@ -130,6 +135,7 @@ def test_what_cannot_be_is_refused_in_words(client: TestClient) -> None:
     ]:
         for path, body in (
             ("/v1/regions", {}),
+            ("/v1/browse", {}),
             ("/v1/search", {"text": "red"}),
             ("/v1/search/scene", {"slots": [{"name": "red"}]}),
         ):

@@ -315,7 +315,9 @@ def test_an_undo_that_is_refused_says_so(page: Page, url: str) -> None:
 
 def test_each_menu_stays_within_a_narrow_window(page: Page, url: str) -> None:
     page.set_viewport_size(NARROW)
-    saved = {"address": "?q=a%20search%20that%20is%20much%20longer%20than%20a%20telephone%20is%20wide"}
+    saved = {
+        "address": "?q=a%20search%20that%20is%20much%20longer%20than%20a%20telephone%20is%20wide"
+    }
     assert page.request.put(f"{url}/v1/searches/Long", data=saved).ok
     page.goto(f"{url}/?q=red&thing=dog&thing=a%20very%20long%20name%20of%20a%20thing")
     page.get_by_role("button", name="Filters").click()

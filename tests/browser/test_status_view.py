@@ -171,7 +171,6 @@ def test_each_problem_of_a_server_is_shown_errors_first(page: Page, url: str) ->
     page.unroute_all(behavior="ignoreErrors")  # one may be under way
 
 
-
 def test_a_run_of_another_process_is_followed(page: Page, url: str, folder: Path) -> None:
     page.goto(f"{url}/?view=status")
     expect(part(page, "Under way")).to_contain_text("Nothing is being indexed.")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from segsearch.core.arrays import Pixels
-from segsearch.core.errors import ConflictError, NotFoundError
+from segsearch.core.errors import BusyError, ConflictError, NotFoundError
 from segsearch.core.types import Job, JobStage, JobState, Proposal
 from segsearch.ingest.background import index_changes, index_in_turn, working
 from segsearch.ingest.job_log import JobLog, RunStop
@@ -181,6 +181,39 @@ def test_a_job_that_notes_nothing_hears_of_it_too(tmp_path: Path) -> None:
         log.stopped = True
     assert not catalog.cancel_job(1)
     assert [job.state for job in catalog.jobs()] == [JobState.STOPPED]
+    catalog.close()
+
+
+def test_a_cancel_that_comes_too_late_pauses_nobody(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    for state, pauses in ((JobState.DONE, False), (JobState.STOPPED, True)):
+        job_id = catalog.begin_job("index", "me", None, [])
+        assert catalog.cancel_job(job_id)
+        assert catalog.is_paused()
+        catalog.finish_job(job_id, state, done=3)
+        (job,) = catalog.jobs(job_id=job_id)
+        assert (job.state, job.done, job.stopping) == (state, 3, False)
+        assert catalog.is_paused() is pauses
+    catalog.finish_job(catalog.begin_job("index", "me", None, []), JobState.DONE)
+    assert catalog.is_paused()  # somebody stopped the one before
+    catalog.close()
+
+
+def test_a_run_begins_and_ends_though_its_report_cannot_be_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+
+    def refuse(*_: object, **__: object) -> bool:
+        raise BusyError("Another process has been writing for over 30 seconds; try again.")
+
+    before = threading.active_count()
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog, "update_job", refuse)
+        with JobLog(catalog, "index", [], RunStop(threading.Event())):
+            assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+    assert [job.state for job in catalog.jobs()] == [JobState.DONE]
     catalog.close()
 
 

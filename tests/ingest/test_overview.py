@@ -138,6 +138,8 @@ def test_pictures_that_failed_and_files_that_are_gone_are_told(
     filled.index([pictures])
     assert problems(filled).keys() == {"pictures_failed", "files_missing"}
     assert problems(filled)["pictures_failed"].what == "1 picture could not be indexed."
+    for way in ('"Try all again"', "`segsearch index --retry-failed`", "POST /v1/images/retry"):
+        assert way in problems(filled)["pictures_failed"].fix
     assert "1 known file " in problems(filled)["files_missing"].what
     assert filled.runs.retry() == 1
     claim = filled.catalog.claim(1, "me", 60)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -14,8 +17,10 @@ import pytest
 from segsearch.core.browsing import BrowseOrder, BrowsePage, BrowseQuery, Facets
 from segsearch.core.errors import NotFoundError, QueryError
 from segsearch.core.filters import Filters
+from segsearch.core.types import JobState
 from segsearch.search.browse import Browser
-from segsearch.storage.catalog import near_duplicates
+from segsearch.storage.catalog import near_duplicates, recent
+from segsearch.storage.catalog.recent import Recent
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.storage.test_listing import UPLOAD, store
 from tests.support.described import RECIPE
@@ -151,6 +156,36 @@ def test_what_is_no_cursor_is_refused(cursor: str, catalog: Catalog) -> None:
         Browser(catalog).page(BrowseQuery(cursor=cursor))
 
 
+@pytest.mark.parametrize("number", ["1e400", "Infinity", "NaN", "true", "1.5", '"7"', "-1", "null"])
+def test_a_cursor_whose_id_is_none_is_refused(number: str, catalog: Catalog) -> None:
+    browser = Browser(catalog)
+    cursor = browser.page(BrowseQuery(limit=1)).next_cursor
+    assert cursor is not None
+    text = base64.urlsafe_b64decode(cursor).decode()
+    assert text.endswith(",7]")
+    wrong = base64.urlsafe_b64encode(text.replace(",7]", f",{number}]").encode()).decode()
+    with pytest.raises(QueryError, match="cursor is none"):
+        browser.page(BrowseQuery(cursor=wrong))
+
+
+@pytest.mark.parametrize("letter", ["a", "\u2602", "\U0001f3d6"])
+def test_names_of_any_length_are_paged_through(letter: str, tmp_path: Path) -> None:
+    made = Catalog(tmp_path / "catalog.sqlite")
+    made.register_recipe(RECIPE)
+    lengths = (299, 300, 301, 302, 3000, 3000, 3001)
+    for number, length in enumerate(reversed(lengths), 1):
+        store(made, f"s3://bucket/{number}/{letter * length}", number)
+    browser = Browser(made)
+    query = BrowseQuery(order=BrowseOrder.NAME, limit=1)
+    found = pages(browser, query)
+    assert ids(found) == [7, 6, 5, 4, 2, 3, 1]
+    assert max(len(page.next_cursor or "") for page in found) <= 5_000
+    made.remove_images([4])  # what comes after it is there still
+    rest = pages(browser, replace(query, cursor=found[3].next_cursor))
+    assert {2, 3, 1} <= {*ids(rest)}
+    made.close()
+
+
 def test_a_cursor_belongs_to_its_query(catalog: Catalog) -> None:
     browser = Browser(catalog)
     cursor = browser.page(BrowseQuery(limit=1)).next_cursor
@@ -182,6 +217,12 @@ def test_facets_count_pictures(catalog: Catalog, tmp_path: Path) -> None:
     with statements() as sent:
         assert browser.facets() == expected
     assert sent == []
+    job_id = catalog.begin_job("index", "me", None, [])
+    with statements() as sent:
+        for done in range(5):  # as a run does, once a second
+            catalog.update_job(job_id, done=done)
+            assert browser.facets() == expected
+    assert not [text for text in sent if "listing" in text]
     catalog.tag_images([7], add=["a"])
     assert browser.facets().tags == (("sea", 3), ("a", 1))
     empty = Browser(Catalog(tmp_path / "empty.sqlite"))
@@ -216,6 +257,90 @@ def test_a_filter_is_looked_up_once_for_all_its_pages(large: Catalog) -> None:
         second = browser.page(replace(query, cursor=first.next_cursor))
     assert steps[0] < 20_000  # of 4,000 pictures with 50 regions each
     assert len({one.image.id for one in (*first.pictures, *second.pictures)}) == 8
+
+
+def test_a_run_that_goes_on_makes_no_page_find_all_again(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = Browser(catalog)
+    query = BrowseQuery(filters=Filters(albums=("beach", "hills")), limit=2)
+
+    def found_again(page: BrowseQuery) -> tuple[BrowsePage, bool]:
+        catalog.update_job(job_id, done=1)
+        with statements() as sent:
+            answer = browser.page(page)
+        return answer, any("GLOB" in text for text in sent)
+
+    job_id = catalog.begin_job("index", "me", None, [])
+    first, was_found = found_again(query)
+    assert was_found
+    second, was_found = found_again(replace(query, cursor=first.next_cursor))
+    assert (ids([second]), was_found) == ([5, 1], False)
+    with monkeypatch.context() as patch:
+        patch.setattr(recent, "HELD_SECONDS", 0)
+        assert found_again(query)[1]
+    catalog.finish_job(job_id, JobState.DONE)
+    assert found_again(query)[1]  # what it has brought is to be seen
+    catalog.remove_images([6])
+    assert found_again(query) == (browser.page(query), True)
+
+
+@pytest.mark.parametrize("order", BrowseOrder)
+def test_pages_go_on_past_what_another_process_removes(order: BrowseOrder, large: Catalog) -> None:
+    browser, query = (
+        Browser(large),
+        BrowseQuery(order=order, limit=7, filters=Filters(image_ids=tuple(range(1, 401)))),
+    )
+    every = ids(pages(browser, replace(query, limit=1000)))
+    assert len(every) == 400
+    last = browser.page(replace(query, limit=100)).pictures[-1].image.id
+    gone = {*every[50:99], *every[101:350]}
+    with closing(sqlite3.connect(large.folder / "catalog.sqlite")) as db:
+        kept = db.execute("SELECT * FROM listing").fetchall()
+        with db:
+            db.executemany("DELETE FROM listing WHERE image_id = ?", [(n,) for n in gone])
+        try:
+            first = browser.page(replace(query, limit=51))
+            assert ids([first]) == [*every[:50], every[99]]
+            assert last == every[99]
+            rest = pages(browser, replace(query, cursor=first.next_cursor))
+            assert ids(rest) == [every[100], *every[350:]]
+        finally:
+            with db:
+                db.execute("DELETE FROM listing")
+                db.executemany("INSERT INTO listing VALUES (?, ?, ?, ?, ?)", kept)
+
+
+def test_those_who_ask_at_once_have_it_counted_once(catalog: Catalog) -> None:
+    counts, together = [0], threading.Barrier(4)
+    kept: Recent[int] = Recent(catalog.mark)
+
+    def read() -> int:
+        counts[0] += 1
+        catalog.update_job(job_id, done=counts[0])  # meanwhile a run goes on
+        return counts[0]
+
+    def ask() -> int:
+        together.wait()
+        return kept.value("all", read)
+
+    job_id = catalog.begin_job("index", "me", None, [])
+    with ThreadPoolExecutor(4) as pool:
+        assert [one.result() for one in [pool.submit(ask) for _ in range(4)]] == [1] * 4
+
+
+def test_a_group_of_more_than_a_thousand_is_whole(tmp_path: Path) -> None:
+    made = fill(tmp_path / "catalog.sqlite", 1_600, 1)
+    chain = [(one, one + 1, 0) for one in range(1, 100)]
+    star = [(100, other, 0) for other in range(101, 1_501)]
+    with closing(sqlite3.connect(made.folder / "catalog.sqlite")) as db, db:
+        for one, other, bits in (*chain, *star):
+            rows = [(one, other, bits), (other, one, bits)]
+            db.executemany("INSERT INTO near_duplicate VALUES (?, ?, ?)", rows)
+    groups, after = made.alike(0, 10)
+    assert groups == [list(range(1, 1_501))]
+    assert after is not None
+    made.close()
 
 
 def test_one_page_of_groups_goes_past_a_bounded_number_of_images(

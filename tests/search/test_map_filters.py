@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segsearch.core.browsing import BrowseOrder, BrowseQuery
 from segsearch.core.errors import QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.query import Prefer, Query, SceneQuery, Slot, TextTerm
@@ -58,6 +59,43 @@ def test_searches_scenes_and_lists_keep_to_an_area_and_a_cluster(service: SegSea
         regions = [hit.regions["it"].segment.id for hit in service.search_scene(scene).hits]
         assert set(regions) <= expected
     assert service.search(every).hits
+
+
+def test_pictures_are_browsed_that_have_a_region_there(service: SegSearch) -> None:
+    def browsed(filters: Filters, order: BrowseOrder = BrowseOrder.NAME) -> list[int]:
+        page = service.browser.page(BrowseQuery(filters=filters, order=order, limit=1000))
+        assert page.total == len(page.pictures)
+        return [picture.image.id for picture in page.pictures]
+
+    with pytest.raises(QueryError, match=r"ask for a map\. There is no map of the library yet"):
+        browsed(Filters(map_cluster=0))
+    made = make(service)
+    every = browsed(Filters())
+    members = made.points.ids[made.points.cluster == 0].tolist()[:5]
+    points = type(made.points)(
+        made.points.x,
+        made.points.y,
+        np.where(np.isin(made.points.ids, members), 0, 1).astype(np.uint16),
+        made.points.ids,
+    )
+    folder = MapFolder(service.settings.library)
+    folder.write("library", RegionMap(made.origin, "pca", made.made_at, made.clusters, points))
+    of_members = {number: service.catalog.segment(number) for number in members}
+    pictures = {segment.image_id for segment in of_members.values()}
+    assert 0 < len(pictures) < len(every)
+    for order in BrowseOrder:
+        expected = [number for number in browsed(Filters(), order) if number in pictures]
+        assert browsed(Filters(map_cluster=0), order) == expected
+    x, y = float(points.x[0]), float(points.y[0])
+    least = min(segment.mask.area for segment in of_members.values()) / (130 * 100)
+    for filters in (
+        Filters(map_cluster=0, min_area=least + 1e-6),
+        Filters(map_cluster=0, image_ids=tuple(sorted(pictures)[1:])),
+        Filters(map_area=((x - 0.01, y - 0.01), (x + 0.01, y - 0.01), (x, y + 0.01))),
+    ):
+        ours = {segment.image_id for segment, _ in service.regions(filters, limit=1000).regions}
+        assert browsed(filters) == [number for number in every if number in ours]
+        assert 0 < len(ours) < len(every)
 
 
 def test_filters_follow_a_new_map_and_pass_over_what_is_gone(service: SegSearch) -> None:

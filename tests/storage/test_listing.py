@@ -13,8 +13,10 @@ import pytest
 
 from segsearch.core.browsing import BrowseOrder, Listed
 from segsearch.core.types import FileStamp, Recipe
+from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import DIMENSION, RECIPE, describe
+from tests.support.query_plans import machine_steps
 
 SUMMER = datetime(2024, 7, 14, 12, 31, 5)
 FILE = datetime(2023, 3, 1, 10, tzinfo=UTC)
@@ -139,3 +141,40 @@ def test_what_is_listed_wrongly_is_found_and_put_right(catalog: Catalog) -> None
     ]
     assert catalog.repair((1, RECIPE)) == ["The pictures were listed again."]
     assert listed(catalog) == right
+
+
+def test_a_further_copy_costs_the_same_however_many_there_are(catalog: Catalog) -> None:
+    store(catalog, "/first.jpg", 1)
+
+    def copies(folder: str, count: int) -> list[str]:
+        # From the last name and the newest file on: each is listed by anew.
+        files = [
+            SeenFile(f"/{folder}/{count - n:05}.jpg", FileStamp(1, 10**18 - n), f"{1:064x}")
+            for n in range(count)
+        ]
+        catalog.record_files(files, 1)
+        return [file.path for file in files]
+
+    def steps_of_some(folder: str) -> list[int]:
+        costs = []
+        with machine_steps() as steps:
+            some = copies(folder, 100)
+            costs.append(steps[0])
+            catalog.record_files(
+                [SeenFile(path, FileStamp(1, 10**17 + n), f"{1:064x}")
+                 for n, path in enumerate(some)], 1,
+            )  # fmt: skip
+            costs.append(steps[0] - sum(costs))
+            catalog.forget_paths(some)
+            costs.append(steps[0] - sum(costs))
+        return costs
+
+    few = steps_of_some("e")
+    copies("d", 4_000)
+    assert (the_one(catalog).name, the_one(catalog).date) == (
+        "00001.jpg", "2001-09-09T01:46:39",
+    )  # fmt: skip
+    many = steps_of_some("c")
+    assert all(cost > 0 for cost in few)
+    for before, after in zip(few, many, strict=True):
+        assert after < 2 * before, (few, many)

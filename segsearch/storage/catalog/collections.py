@@ -32,7 +32,7 @@ class CollectionMixin(Database):
     def create_collection(self, name: str) -> Collection:
         """A new, empty one; ConflictError when the name is taken."""
         chosen = checked_name(name)
-        with self._writing() as db:
+        with self._editing() as db:
             _refuse_taken(db, chosen)
             db.execute(sa.insert(COLLECTION).values(name=chosen, created_at=NOW))
             return _named(db, chosen)
@@ -40,7 +40,7 @@ class CollectionMixin(Database):
     def rename_collection(self, name: str, new_name: str) -> Collection:
         """The same one under another name; ConflictError when that is taken."""
         chosen = checked_name(new_name)
-        with self._writing() as db:
+        with self._editing() as db:
             before = _named(db, name)
             if chosen != before.name:
                 _refuse_taken(db, chosen)
@@ -50,13 +50,13 @@ class CollectionMixin(Database):
 
     def delete_collection(self, name: str) -> None:
         """Forget a collection; its images stay."""
-        with self._writing() as db:
+        with self._editing() as db:
             db.execute(sa.delete(COLLECTION).where(COLLECTION.c.id == _named(db, name).id))
 
     def add_to_collection(self, name: str, image_ids: Sequence[int]) -> int:
         """Put images in; how many were not in it before. NotFoundError for unknown images."""
         added = 0
-        with self._writing() as db:
+        with self._editing() as db:
             number = _named(db, name).id
             for portion in portions(image_ids):
                 query = sa.select(IMAGE.c.id).where(IMAGE.c.id.in_(portion)).order_by(IMAGE.c.id)
@@ -72,7 +72,7 @@ class CollectionMixin(Database):
     def take_from_collection(self, name: str, image_ids: Sequence[int]) -> int:
         """Take images out; how many were in it."""
         taken = 0
-        with self._writing() as db:
+        with self._editing() as db:
             members = COLLECTION_IMAGE.c.collection_id == _named(db, name).id
             for portion in portions(image_ids):
                 chosen = members & COLLECTION_IMAGE.c.image_id.in_(portion)

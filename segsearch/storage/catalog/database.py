@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from segsearch.core.errors import (
     tells_of_full_disk,
 )
 from segsearch.storage.catalog.engine import create_engine, is_writable
+from segsearch.storage.catalog.recent import Mark
 from segsearch.storage.catalog.unchanged import Unchanged
 
 # SQLite's names for a write that came to nothing, whatever the reason; `-shm` is its log's index.
@@ -44,6 +46,8 @@ class Database:
         self.read_only = not is_writable(file)
         self._engine = create_engine(file, read_only=self.read_only)
         self._unchanged = Unchanged(file)
+        self._edit_numbers = itertools.count(1)
+        self._edits = 0
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
@@ -51,6 +55,13 @@ class Database:
             raise ReadOnlyError(read_only_sentence(self._file))
         with foreign_errors_as_ours(self._file), self._engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _editing(self) -> Iterator[sa.Connection]:
+        """`_writing` for what a person changes and wants to see changed at once."""
+        with self._writing() as connection:
+            yield connection
+        self._edits = next(self._edit_numbers)
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
@@ -67,6 +78,10 @@ class Database:
         still holds. None where nobody can know."""
         # Where nothing can be written, each transaction opens the file anew.
         return None if self.read_only else self._unchanged.version()
+
+    def mark(self) -> Mark:
+        """How far the file has been written; what was read under it is as new or newer."""
+        return Mark(self.version(), self._edits)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from segsearch.core.browsing import Facets
 from segsearch.media.sources.paths import album_of
 from segsearch.storage.catalog.database import Database
+from segsearch.storage.catalog.recent import Recent
 from segsearch.storage.catalog.tables import (
     COLLECTION,
     COLLECTION_IMAGE,
@@ -24,10 +26,15 @@ MOST_OF_A_KIND = 1_000
 class FacetMixin(Database):
     """The part of the catalog that counts by what pictures can be told apart."""
 
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self._counted_facets: Recent[Facets] = Recent(self.mark, most=2)
+
     def facets(self, recipe_id: int) -> Facets:
-        """Of the pictures that are done under a recipe. All of them are read, and not again until
-        something is written."""
-        return self._since_written(("facets", recipe_id), lambda: self._facets(recipe_id))
+        """Of the pictures that are done under a recipe. All of them are read, by one caller at a
+        time, and not again until something is written, nor within 5 seconds unless a person has
+        changed something here."""
+        return self._counted_facets.value(recipe_id, lambda: self._facets(recipe_id))
 
     def _facets(self, recipe_id: int) -> Facets:
         of_album = sa.Function[str]("album_of", SOURCE.c.path)

@@ -187,7 +187,7 @@ class FileMixin(Database):
 
     def forget_paths(self, paths: Sequence[str]) -> int:
         """Forget paths, and images left without any; how many images that was."""
-        with self._writing() as db:
+        with self._editing() as db:
             return sum(_forget(db, portion) for portion in portions(paths))
 
 

@@ -15,7 +15,7 @@ from segsearch.core.arrays import Ids
 from segsearch.core.filters import ACROSS, DOWN, Filters, parse_place
 from segsearch.core.names import folded
 from segsearch.storage.catalog.collections import refuse_unknown
-from segsearch.storage.catalog.database import Database
+from segsearch.storage.catalog.database import AMONG_IDS, Database
 from segsearch.storage.catalog.tables import (
     COLLECTION,
     COLLECTION_IMAGE,
@@ -65,9 +65,15 @@ def get_ready(db: sa.Connection, filters: Filters) -> None:
 
 def of_pictures(recipe_id: int, filters: Filters) -> list[Condition]:
     """Conditions on IMAGE: what the filters say of pictures, and that one region at least passes
-    all that they say of regions."""
+    all that they say of regions. Filters that ask for a map take the ids of the regions that lie
+    there as `ids_parameter`."""
     conditions = list(_of_image(filters))
-    if of_region := list(_of_region(filters)):
+    of_region = list(_of_region(filters))
+    if filters.asks_map:  # from the regions to their pictures
+        there = sa.select(SEGMENT.c.image_id).join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
+        there = there.where(SEGMENT.c.id.in_(AMONG_IDS), SEGMENT.c.recipe_id == recipe_id)
+        conditions.append(IMAGE.c.id.in_(there.where(*of_region).correlate(None)))
+    elif of_region:
         own = (SEGMENT.c.image_id == IMAGE.c.id, SEGMENT.c.recipe_id == recipe_id)
         conditions.append(sa.exists().where(*own, *of_region))
     return conditions

@@ -94,7 +94,7 @@ class ImageMixin(Database):
 
     def remove_images(self, image_ids: Sequence[int]) -> int:
         """Forget images with their paths, segments and vectors; how many there were."""
-        with self._writing() as db:
+        with self._editing() as db:
             return sum(
                 drop_images(db, sa.select(IMAGE.c.id).where(IMAGE.c.id.in_(portion)))
                 for portion in portions(image_ids)

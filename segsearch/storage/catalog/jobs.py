@@ -59,8 +59,19 @@ class JobMixin(Database):
             return True
 
     def finish_job(self, job_id: int, state: JobState, **values: Any) -> None:
-        """Note how a run has ended."""
-        self.update_job(job_id, state=state, finished_at=NOW, **ENDED, **values)
+        """Note how a run has ended. Workers pause no longer where somebody cancelled a run that was
+        done by then: nobody knows that they do."""
+        job = JOB.c.id == job_id
+        ended = (
+            sa.update(JOB)
+            .where(job)
+            .values(state=state, updated_at=NOW, finished_at=NOW, **ENDED, **values)
+        )
+        with self._editing() as db:
+            was_stopping = bool(db.execute(sa.select(JOB.c.stopping).where(job)).scalar())
+            db.execute(ended)
+            if was_stopping and state is JobState.DONE:
+                db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == PAUSED))
 
     def close_lost_jobs(self, is_lost: Callable[[Job], bool]) -> None:
         """Mark those running jobs as lost that are."""

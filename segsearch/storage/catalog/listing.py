@@ -92,9 +92,14 @@ class ListingMixin(Database):
         with self._reading() as db:
             return {row.image_id: _listed(row) for row in db.execute(_LISTED_OF, given)}
 
-    def listed_ids(self, recipe_id: int, order: BrowseOrder, filters: Filters) -> Ids:
+    def listed_ids(
+        self, recipe_id: int, order: BrowseOrder, filters: Filters, on_map: Ids | None = None
+    ) -> Ids:
         """Ids (n,) of the pictures that are done under a recipe and pass filters, in rising order
-        of what they are sorted by; NotFoundError for a collection that does not exist."""
+        of what they are sorted by; NotFoundError for a collection that does not exist.
+
+        `on_map` are the ids (m,) of the regions that lie where filters that ask for a map say.
+        """
         key = KEYS[order]
         columns = [LISTING.c.image_id] if key is None else [key, LISTING.c.image_id]
         query = sa.select(LISTING.c.image_id).join(IMAGE, IMAGE.c.id == LISTING.c.image_id)
@@ -102,7 +107,9 @@ class ListingMixin(Database):
         found: list[int] = []
         with self._reading() as db:
             get_ready(db, filters)
-            cursor: Any = db.execute(query.order_by(*columns)).cursor  # the driver's: plain tuples
+            given = ids_parameter(on_map.tolist()) if on_map is not None else {}
+            answer: Any = db.execute(query.order_by(*columns), given)
+            cursor = answer.cursor  # the driver's: plain tuples
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 found += (image_id for (image_id,) in rows)
         return np.array(found, np.int64)

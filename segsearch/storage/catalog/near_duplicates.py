@@ -32,7 +32,7 @@ _SOME_LINKS = (
     .limit(sa.bindparam("most"))
 )
 LOOKED_AT = 1_000  # images with near-duplicates that one page of groups goes past
-LARGEST_GROUP = 1_000  # images; what is connected to more comes in parts
+LARGEST_GROUP = 20_000  # images; no group is followed further
 
 
 def candidates_of(same_band: sa.ColumnElement[bool]) -> sa.Select[tuple[int, str]]:
@@ -115,8 +115,9 @@ class NearDuplicateMixin(CounterMixin):
         """Groups of images that near-duplicates connect, each by ascending id, and the id behind
         which the next page goes on; None at the end.
 
-        A group stands where its lowest id does. One call goes past a bounded number of images and
-        links, so it may find fewer groups than there are, or none, before the end.
+        A group stands where its lowest id does; it is followed to 20,000 images. One call goes
+        past a bounded number of images and links, so it may find fewer groups than there are, or
+        none, before the end.
         """
         if not self._kept_count("near_duplicates"):
             return [], None
@@ -125,7 +126,7 @@ class NearDuplicateMixin(CounterMixin):
         with self._reading() as db:
             looked = db.execute(_LEAST_OF_ALIKE, {"after": after, "most": LOOKED_AT}).all()
             for image_id, other_id in looked:
-                if len(groups) == limit or shown >= LARGEST_GROUP:
+                if len(groups) == limit or shown >= LOOKED_AT:
                     return groups, after
                 after = image_id
                 if other_id < image_id:

@@ -130,7 +130,7 @@ class SegmentMixin(Database):
     def remove_segments(self, segment_ids: Sequence[int]) -> int:
         """Forget segments of the active recipe; how many there were."""
         removed = 0
-        with self._writing() as db:
+        with self._editing() as db:
             for portion in portions(segment_ids):
                 chosen = sa.select(SEGMENT.c.id).where(
                     SEGMENT.c.recipe_id == ACTIVE_RECIPE, SEGMENT.c.id.in_(portion)

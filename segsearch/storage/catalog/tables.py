@@ -48,9 +48,7 @@ SOURCE = sa.Table(
     "source",
     METADATA,
     sa.Column("path", sa.Text, primary_key=True),
-    sa.Column(
-        "image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False, index=True
-    ),
+    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("mtime_ns", sa.BigInteger, nullable=False),
     sa.Column("missing_since", sa.Float),  # when the file was first found to be gone
@@ -58,6 +56,9 @@ SOURCE = sa.Table(
     sa.Column("folded", sa.Text, nullable=False, server_default=""),
     sa.Column("excluded_since", sa.Float),  # when a run first left it out by its globs
     sa.Index("source_by_folded", "folded"),
+    # The first path of a picture, and its oldest file.
+    sa.Index("source_by_image", "image_id", "path"),
+    sa.Index("source_by_time", "image_id", "mtime_ns"),
     sa.Index("source_missing", "path", sqlite_where=sa.text("missing_since IS NOT NULL")),
     sa.Index("source_excluded", "path", sqlite_where=sa.text("excluded_since IS NOT NULL")),
 )

@@ -30,7 +30,7 @@ class TagMixin(Database):
         tagged: list[int] = []
         changed: set[int] = set()
         add, remove = set(map(composed, add)), set(map(composed, remove))
-        with self._writing() as db:
+        with self._editing() as db:
             for portion in portions(image_ids):
                 known = sa.select(IMAGE.c.id).where(IMAGE.c.id.in_(portion)).order_by(IMAGE.c.id)
                 ids = db.execute(known).scalars().all()
