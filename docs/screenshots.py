@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote_plus
@@ -39,11 +40,16 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chosen.chromium, args=FLAGS)
         for scheme in SCHEMES:
             page = browser.new_page(viewport=SIZE, color_scheme=scheme)  # type: ignore[arg-type]  # a TypedDict
-            draw(page, url, chosen.text, lambda name, s=scheme: chosen.folder / f"{name}-{s}.jpg")
+            draw(page, url, chosen.text, partial(named, chosen.folder, scheme))
             page.close()
         phone = browser.new_page(viewport=PHONE, has_touch=True, color_scheme="dark")  # type: ignore[arg-type]  # a TypedDict
         look(phone, f"{url}/?q={quote_plus(chosen.text)}", chosen.folder / "phone-dark.jpg")
         browser.close()
+
+
+def named(folder: Path, scheme: str, view: str) -> Path:
+    """Where a view is saved."""
+    return folder / f"{view}-{scheme}.jpg"
 
 
 @contextmanager

@@ -185,18 +185,6 @@ def test_a_bucket_fills_again_with_time() -> None:
     RateLimiter(0).take("me", 0.0)
 
 
-def test_looking_into_a_bucket_takes_nothing() -> None:
-    rates = RateLimiter(6)
-    for _ in range(5):
-        rates.look("me", 100.0)
-    rates.take("me", 100.0)
-    with pytest.raises(RateError) as refused:
-        rates.look("me", 104.0)
-    assert refused.value.seconds == pytest.approx(6.0)
-    rates.look("me", 110.0)
-    RateLimiter(0).look("me", 0.0)
-
-
 def test_every_429_says_in_seconds_when_to_come_again() -> None:
     answers = {
         problem_of(RateError("Too often.", seconds=seconds)): expected

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from segsearch.masks.rle import decode, from_coco
 from tests.support.clicking_models import ClickModels
@@ -314,7 +314,12 @@ def test_what_is_cut_out_of_one_picture_is_never_shown_on_another(page: Page, ur
     search(page, url, "red")
     page.locator(".look").first.click()
     expect(page.locator("#picture .sheet img")).to_be_visible()
-    page.route("**/v1/segment", lambda route: (page.wait_for_timeout(700), route.continue_())[1])
+
+    def slow(route: Route) -> None:
+        page.wait_for_timeout(700)
+        route.continue_()
+
+    page.route("**/v1/segment", slow)
     page.get_by_role("button", name="Cut out").click()
     box = page.locator("#picture .sheet").bounding_box()
     assert box

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -41,7 +42,7 @@ def page(url: str, page: Page) -> Page:  # noqa: ARG001  it outlives the page
 
 @pytest.fixture
 def phone(url: str, browser: Browser) -> Iterator[Page]:
-    size = {"width": 390, "height": 800}
+    size: Any = {"width": 390, "height": 800}
     context = browser.new_context(viewport=size, has_touch=True, is_mobile=True)
     page = context.new_page()
     open_grid(page, url)

@@ -1,6 +1,6 @@
 // Small parts that every view uses: icons, buttons, menus, and lines that tell what was done.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 
 /** Paths on a 24 x 24 grid, drawn with a stroke. @type {Record<string, string>} */
 const ICONS = {
@@ -72,7 +72,7 @@ export function Menu({ label, title, class: name = "", active = false, align = "
     setShown(false);
     /** @type {HTMLElement | null | undefined} */ (root.current?.querySelector("button"))?.focus();
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!shown) return undefined;
     const outside = (/** @type {Event} */ event) => {
       if (event.target instanceof Node && !root.current?.contains(event.target)) setShown(false);
