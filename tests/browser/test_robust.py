@@ -69,7 +69,6 @@ def test_a_server_that_is_killed_and_comes_back(page: Page, server: PageProcess)
     expect(page.locator("#message")).to_contain_text(f"{AWAY}. Is segsearch still running?")
     server.start()
     expect(away).to_have_count(0)
-    page.get_by_role("button", name="Try again").click()
     expect(page.locator("#message")).not_to_have_class(re.compile("bad"))
     ready(page)
     assert names(page)[0] == "green.png"
