@@ -143,7 +143,7 @@ def test_the_grid_is_one_tab_stop_and_the_arrow_keys_walk(page: Page, many_url: 
         if page.evaluate("document.activeElement.matches('.look')"):
             break
     place = (
-        "Number(document.activeElement.closest('[aria-posinset]').getAttribute('aria-posinset'))"
+        "Number(document.activeElement.closest('[aria-posinset]')?.getAttribute('aria-posinset'))"
     )
     assert page.evaluate(place) == 1
     page.keyboard.press("ArrowRight")
