@@ -17,7 +17,7 @@ from tests.support.ingest_processes import content, done
 
 pytestmark = pytest.mark.process
 
-PICTURES = 10
+PICTURES = 7
 PATIENCE_SECONDS = 240  # a run that is told to end finishes the pictures under way
 
 
@@ -51,7 +51,7 @@ def test_a_killed_run_goes_on_to_the_same_end(pictures: Path, tmp_path: Path) ->
         calm.communicate(timeout=PATIENCE_SECONDS)
     assert calm.returncode == 0
     rough = tmp_path / "rough"
-    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGKILL, signal.SIGTERM):
         stop_when_some_are_done(index(pictures, rough), rough, number)
     assert 0 < done(rough) < PICTURES
     last = index(pictures, rough)

@@ -124,6 +124,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "segment_tally": lambda c: [c.segment_tally(1), c.segment_tally(1, 1)],
     "newest_segment": lambda c: c.newest_segment(),
     "version": lambda c: c.version(),
+    "mark": lambda c: c.mark(),
     "remove_segments": lambda c: c.remove_segments([9]),
     "vectors": lambda c: [*c.vectors(1), *c.vectors(1, np.array([7, 8], np.int64))],
     "picture_vector": lambda c: c.picture_vector(1, 3),
