@@ -128,6 +128,18 @@ function App() {
       follow();
     };
   }, [session?.scope]);
+  const opened = useRef(0); // the picture that was open last
+  useEffect(() => {
+    const image = opened.current;
+    opened.current = now.image;
+    if (now.image || !image) return;
+    // Closed before its view had come, nobody else gives the focus back.
+    requestAnimationFrame(() => {
+      const card = document.querySelector(`#results [data-image="${image}"] .look`);
+      if (document.activeElement === document.body && card instanceof HTMLElement)
+        card.focus({ preventScroll: true });
+    });
+  }, [now.image]);
   const words = now.words.trim();
   document.title = words ? `${words} · segsearch` : "segsearch";
   if (!session) return html`<p class="loading">…</p>`;
