@@ -224,7 +224,7 @@ export class Card extends Component {
       }
     };
     return html`<li class=${`card${chosen ? " chosen" : ""}${item.alone ? " alone" : ""}${this.state.gone ? " gone" : ""}`}
-        data-card data-image=${item.image} data-segment=${region?.segment_id} style=${style}
+        data-card=${item.key} data-image=${item.image} data-segment=${region?.segment_id} style=${style}
         aria-setsize=${total} aria-posinset=${before + index + 1}
         onPointerDown=${(/** @type {PointerEvent} */ event) => this.press(event)}
         onPointerUp=${() => this.release()} onPointerCancel=${() => this.release()}
