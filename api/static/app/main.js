@@ -120,12 +120,13 @@ function App() {
       forgetFacets();
       forget();
       askAgain();
-      void ask(); // another library may be served there now
       changed({});
     });
+    const back = onReturn(() => void ask()); // another library may be served there now
     return () => {
       take();
       follow();
+      back();
     };
   }, [session?.scope]);
   const opened = useRef(0); // the picture that was open last

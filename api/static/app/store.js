@@ -1,7 +1,7 @@
 // What is asked, tied to the address: the one place that every view reads and every control writes.
 
 import { useEffect, useState } from "../vendor/preact.js";
-import { asks, empty, format, parse } from "./address.js";
+import { empty, format, parse } from "./address.js";
 
 /** @typedef {import("./address.js").Query} Query */
 
@@ -100,9 +100,6 @@ export function useQuery() {
   useEffect(() => listen(() => again({})), []);
   return query();
 }
-
-/** Whether the page shows the library, not answers. @param {Query} now */
-export const atHome = (now) => !asks(now) && now.view === "grid";
 
 addEventListener("popstate", () => {
   closing = false;
