@@ -53,7 +53,7 @@ class KeptPictures:
         path = self._folder / picture_id
         with disk_errors_as_ours(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            is_there = _touched(path) and path.stat().st_size == len(data)
+            is_there = _touched(path) and _has_size(path, len(data))
             self._make_room(picture_id, _counted(len(data)))
             if not is_there:
                 with whole(path) as partial:
@@ -117,6 +117,13 @@ def _touched(path: Path) -> bool:
     except OSError:  # it may not be written, and be read all the same
         return path.is_file()
     return True
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:  # another process has dropped it just now
+        return False
 
 
 def _counted(size: int) -> int:

@@ -34,6 +34,15 @@ HELD = """
 """
 
 
+# The page takes what is dropped once it knows what its key may do.
+TAKES = """() => {
+  const data = new DataTransfer();
+  data.items.add(new File([""], "a.png"));
+  const drag = new DragEvent("dragover", {dataTransfer: data, cancelable: true, bubbles: true});
+  return !document.body.dispatchEvent(drag);
+}"""
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("mended")
@@ -80,6 +89,7 @@ def test_stop_ends_what_looks_through_folders(page: Page, url: str, tmp_path: Pa
     page.goto(f"{url}/?view=status")
     page.route("**/v1/images", lambda _: None)  # it hangs
     sent = posts(page, "/v1/images")
+    page.wait_for_function(TAKES)
     devtools = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):

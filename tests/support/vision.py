@@ -72,11 +72,19 @@ class _VisionHandler(BaseHTTPRequestHandler):
             end.busy += 1
             end.busiest = max(end.busiest, end.busy)
             behaviour = end.script.pop(0) if end.script else None
+        self.busy = True
         try:
             self._answer(end, body, behaviour)
         finally:
-            with end.lock:
-                end.busy -= 1
+            self._leave()
+
+    def _leave(self) -> None:
+        """Count this request no longer: before the last of its answer is sent, since the next may
+        come as soon as that is read."""
+        end = cast(_VisionServer, self.server).endpoint
+        with end.lock:
+            end.busy -= self.busy
+            self.busy = False
 
     def _answer(self, end: ScriptedEndpoint, body: dict[str, Any], behaviour: Any) -> None:
         if behaviour == HANGING:
@@ -104,6 +112,7 @@ class _VisionHandler(BaseHTTPRequestHandler):
                 end.answered += 1
 
     def _give_body(self, body: Body) -> None:
+        self._leave()
         self.send_response(200)
         self.send_header("Content-Type", body.media_type)
         self.send_header("Content-Length", str(len(body.data)))
@@ -119,6 +128,7 @@ class _VisionHandler(BaseHTTPRequestHandler):
     def _give(
         self, status: int, data: bytes, headers: dict[str, str] | None = None, cut: bool = False
     ) -> None:
+        self._leave()
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)

@@ -86,8 +86,13 @@ export function takePictures(addAll) {
 /** @param {{query: import("./address.js").Query, mayWrite: boolean}} props */
 function SearchBox({ query: now, mayWrite }) {
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
-  const [typed, setTyped] = useState(now.words);
-  useEffect(() => setTyped(now.words), [now.words]);
+  // What is typed beside the words it began from: it stays until others are asked for.
+  const [said, setSaid] = useState({ typed: now.words, from: now.words });
+  useEffect(() => {
+    setSaid((was) => (was.from === now.words ? was : { typed: now.words, from: now.words }));
+  }, [now.words]);
+  const typed = said.from === now.words ? said.typed : now.words;
+  const setTyped = (/** @type {string} */ words) => setSaid({ typed: words, from: now.words });
   const scene = now.things.length > 0;
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
