@@ -103,6 +103,8 @@ SEGMENT = sa.Table(
     sa.Column("holds", sa.Integer, nullable=False, server_default="0"),
     sa.Column("lies_in", sa.Integer, nullable=False, server_default="0"),
     sa.Column("area_tenth", sa.Integer, nullable=False),  # 0 to 9: tenth of the picture's area
+    sa.Column("kind", sa.Text, nullable=False, server_default="thing"),  # core.text.RegionKind
+    sa.Column("reading_order", sa.Integer),  # of the elements of a page, from 1
     sa.Index("segment_by_image", "image_id", "recipe_id"),
     sa.Index("segment_by_recipe", "recipe_id"),  # holds the ids, too, in their order
     sqlite_autoincrement=True,
@@ -157,6 +159,54 @@ CAPTION = sa.Table(
     sa.Column("prompt_sha256", sa.Text, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.UniqueConstraint("segment_id", "model", "prompt_sha256", name="caption_once"),
+    sqlite_autoincrement=True,
+)
+
+# Whether a picture's text has been read: the same columns as `ingest` has, for the same queue.
+READING = sa.Table(
+    "reading",
+    METADATA,
+    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_until", sa.Float),
+    sa.Column("reason", sa.Text),
+    sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("errors", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("retry_at", sa.Float),
+    sa.Column("reader", sa.Text),  # name@sha256-of-weights, once it is done
+    sa.Index("reading_by_state", "recipe_id", "state", "image_id"),
+)
+
+TEXT_LINE = sa.Table(
+    "text_line",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("segment_id", sa.ForeignKey("segment.id", ondelete="SET NULL"), index=True),
+    sa.Column("position", sa.Integer, nullable=False),  # from 1, as the picture is read
+    sa.Column("corners", sa.Text, nullable=False),  # JSON: four of x, y
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Index("text_line_by_image", "recipe_id", "image_id", "position"),
+    sqlite_autoincrement=True,
+)
+
+# All lines of a picture as one text, in the two forms that words are looked for in; the tables
+# `text_words` and `text_grams` (FTS5) follow it by triggers, see 0013.
+PICTURE_TEXT = sa.Table(
+    "picture_text",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("folded", sa.Text, nullable=False),  # core.text.folded_text
+    sa.Column("spaced", sa.Text, nullable=False),  # core.text.spaced_text
+    sa.UniqueConstraint("recipe_id", "image_id", name="picture_text_once"),
     sqlite_autoincrement=True,
 )
 

@@ -1,0 +1,92 @@
+"""Text that stands in pictures: lines, what they belong to, and the form they are compared in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from unicodedata import normalize
+
+from segsearch.core.arrays import DescribedSegment
+
+Corner = tuple[float, float]
+Corners = tuple[Corner, Corner, Corner, Corner]
+
+# What a region is. `thing`: the segmenter cut it out. The others are made of lines: `text` is a
+# line, or lines, that no mask covers; on pages, blocks of lines by what they are there. A thing on
+# a page that holds no lines is a `figure`.
+RegionKind = Literal["thing", "text", "heading", "paragraph", "cell", "figure"]
+REGION_KINDS: tuple[RegionKind, ...] = (
+    "thing", "text", "heading", "paragraph", "cell", "figure",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text as it was read.
+
+    `corners` are x, y in pixels of the upright picture, clockwise in the sense of the writing: the
+    first is above the beginning of the line. `score` in [0, 1] is how sure the reader is.
+    """
+
+    corners: Corners
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLine:
+    """A line, and the number of the region of its picture that it belongs to; None for none."""
+
+    line: Line
+    region: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureText:
+    """What reading a picture gave.
+
+    `reader` is `name@sha256-of-weights`. `regions` are those that reading added, and stand behind
+    those the picture had: line and order count both. `lines` are in the order of reading. `kinds`
+    and `order` are of the regions, those the picture had first; `order` numbers the elements of a
+    page as they are read, from 1, and is None for what is none.
+    """
+
+    reader: str
+    lines: tuple[PlacedLine, ...] = ()
+    regions: tuple[DescribedSegment, ...] = ()
+    kinds: tuple[RegionKind, ...] = ()
+    order: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A stored line. `position` numbers the lines of a picture as they are read, from 1;
+    `segment_id` is the smallest region that covers it, None where that was removed."""
+
+    id: int
+    image_id: int
+    segment_id: int | None
+    position: int
+    line: Line
+
+
+# Scripts that part no words: Han, kana, Thai, Lao, Khmer, Myanmar, Tibetan.
+_UNPARTED = re.compile(
+    "([\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])"
+)
+_ACCENTS = re.compile("[\u0300-\u036f]")
+
+
+def folded_text(text: str) -> str:
+    """What texts are compared by: one form (NFKC), upper and lower case alike, without the accents
+    of Latin, Greek and Cyrillic letters, one space between words."""
+    parted = normalize("NFKD", normalize("NFKC", text).casefold())
+    return " ".join(normalize("NFC", _ACCENTS.sub("", parted)).split())
+
+
+def spaced_text(folded: str) -> str:
+    """Folded text with each sign of a script that parts no words standing alone: so that whatever
+    stands side by side in it is found as a phrase."""
+    return " ".join(_UNPARTED.sub(r" \1 ", folded).split())
