@@ -135,6 +135,7 @@ class SegSearch:
         keep_old: bool = False,
         preset: str | None = None,
         mode: RunMode = BY_HAND,
+        read_missing: bool = False,
     ) -> IngestReport:
         """Segment and embed every new picture at or below `paths`, and all that still waits.
 
@@ -146,10 +147,14 @@ class SegSearch:
         searches switch over when all are done; `keep_old` keeps what the models before have made.
         Pictures that other workers hold are then waited for, and taken over when those stop.
         `preset` counts instead of the settings'. `mode` is for passes of a worker or a watch.
+        New pictures are read as the settings say; `read_missing` also reads those that were
+        indexed without it, or by another reader. Their masks and vectors stay.
         Raises PathError, RecipeError (the library was made by other models), BusyError.
         """
         ended = stop or threading.Event()
-        options = IndexOptions(report, ended, rebuild, retry_failed, keep_old, preset, mode)
+        options = IndexOptions(
+            report, ended, rebuild, retry_failed, keep_old, preset, mode, read_missing
+        )
         return self.ingest.run(paths, options)
 
     def remove(self, *, paths: Sequence[Path | str] = (), image_ids: Sequence[int] = ()) -> int:

@@ -145,6 +145,10 @@ def report_table(console: Console, report: IngestReport) -> None:
         f"in {report.seconds:.1f} s.",
         highlight=False,
     )
+    if report.read:
+        console.print(
+            f"{report.read} pictures read: {report.lines} lines of text.", highlight=False
+        )
     if report.excluded:
         console.print(
             f"{report.excluded} files that the library knows are left out by the globs now, and "

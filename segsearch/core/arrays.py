@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.core.text import Line, RegionKind
 from segsearch.core.types import PictureInfo, Proposal
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) upright RGB
@@ -29,12 +30,42 @@ class DescribedSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedLine:
+    """A line, and the number of the region of its picture that it belongs to; None for none."""
+
+    line: Line
+    region: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureText:
+    """What reading a picture gave; n regions it had before, m that reading adds.
+
+    `reader` is `name@sha256-of-weights`. `lines` stand in the order of reading; their regions are
+    numbered from 0, those of `regions` (m) behind the n others. `kinds` and `order` (n + m) say
+    what each region is, and number the elements of a page as they are read, from 1; None for what
+    is none.
+    """
+
+    reader: str
+    lines: tuple[PlacedLine, ...] = ()
+    regions: tuple[DescribedSegment, ...] = ()
+    kinds: tuple[RegionKind, ...] = ()
+    order: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DescribedPicture:
-    """All that the models say of one picture; `vector` (d,) describes it as a whole."""
+    """All that the models say of one picture; `vector` (d,) describes it as a whole. `text` is
+    None where it was not read."""
 
     info: PictureInfo
     vector: Vector
     segments: tuple[DescribedSegment, ...]
+    text: PictureText | None = None
+
+
+PictureResult = DescribedPicture | PictureText  # of a claim to describe, or to read
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,11 @@ class Settings(BaseSettings):
         pattern="^https?://",
         description="The model hub that `models pull` asks; a mirror works too.",
     )
+    read: bool | None = Field(
+        default=None,
+        description="Whether text in new pictures is read; without it where the reader is "
+        "installed.",
+    )
     lanes: int = Field(
         default=0, ge=0, description="Pictures indexed side by side; 0 takes one a CPU core."
     )

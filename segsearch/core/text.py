@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 from unicodedata import normalize
 
-from segsearch.core.arrays import DescribedSegment
-
 Corner = tuple[float, float]
 Corners = tuple[Corner, Corner, Corner, Corner]
 
@@ -32,31 +30,6 @@ class Line:
     corners: Corners
     text: str
     score: float
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedLine:
-    """A line, and the number of the region of its picture that it belongs to; None for none."""
-
-    line: Line
-    region: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PictureText:
-    """What reading a picture gave.
-
-    `reader` is `name@sha256-of-weights`. `regions` are those that reading added, and stand behind
-    those the picture had: line and order count both. `lines` are in the order of reading. `kinds`
-    and `order` are of the regions, those the picture had first; `order` numbers the elements of a
-    page as they are read, from 1, and is None for what is none.
-    """
-
-    reader: str
-    lines: tuple[PlacedLine, ...] = ()
-    regions: tuple[DescribedSegment, ...] = ()
-    kinds: tuple[RegionKind, ...] = ()
-    order: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass as validated
 
+from segsearch.core.text import RegionKind, TextLine
+
 MAX_ID = 2**63 - 1  # SQLite's largest integer; beyond it a look-up would fail instead of miss
 
 
@@ -76,13 +78,16 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stored region. Ids are given out once and never reused."""
+    """A stored region. Ids are given out once and never reused. `reading_order` numbers the
+    elements of a page, from 1."""
 
     id: int
     image_id: int
     mask: Mask
     predicted_iou: float
     stability: float
+    kind: RegionKind = "thing"
+    reading_order: int | None = None
 
 
 LONGEST_PAUSE_SECONDS = 3600.0  # before a picture is tried again
@@ -224,7 +229,8 @@ class Folded:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A region that answers a query. `score` is a cosine, the higher the better; where
-    captions take part, it is what `search.fusion` says. Captions come newest first.
+    captions take part, it is what `search.fusion` says. Captions come newest first; `lines` are
+    those that belong to the region, as they are read.
 
     `relevance` in [0, 1] is how unlikely it is that a library of this size has such a region by
     chance. For words that is judged beside what everyday words find in it
@@ -239,6 +245,7 @@ class Hit:
     relevance: float | None = None
     captions: tuple[Caption, ...] = ()
     folded: Folded = Folded()
+    lines: tuple[TextLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +260,8 @@ class Skipped:
 class IngestReport:
     """What one run of `index` did; `skipped` lists every file of the run that gave no segments,
     `excluded` counts files that the library knows and the run's globs leave out. One that was
-    `cancelled` has left some to the next."""
+    `cancelled` has left some to the next. `read` counts pictures whose text was read, and `lines`
+    what was found there."""
 
     files: int
     indexed: int
@@ -263,6 +271,8 @@ class IngestReport:
     seconds: float
     excluded: int = 0
     cancelled: bool = False
+    read: int = 0
+    lines: int = 0
 
 
 @validated(frozen=True, slots=True)
@@ -317,11 +327,16 @@ class PruneReport:
 
 
 Setback = Literal["crashes", "interruptions", "errors"]  # counts of a `Claim`
+Task = Literal["describe", "read"]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One picture assigned to one worker; `attempt` fences a commit that comes too late."""
+    """One picture assigned to one worker; `attempt` fences a commit that comes too late.
+
+    The task `describe` is to put it through all models; `read`, to read its text alone, with the
+    `regions` that it has.
+    """
 
     image_id: int
     recipe_id: int
@@ -332,6 +347,8 @@ class Claim:
     interruptions: int = 0  # workers that died, or were stopped, while they held it
     crashes: int = 0  # model processes that died over it
     errors: int = 0  # that the models raised over it
+    task: Task = "describe"
+    regions: tuple[Segment, ...] = ()
 
 
 UNKNOWN_MTIME_NS = -1  # a nanosecond before 1970: no file has it

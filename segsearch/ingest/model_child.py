@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from segsearch.core.arrays import Pixels
+from segsearch.core.arrays import PictureResult, Pixels
 from segsearch.core.errors import FileGoneError, PictureError, SegSearchError
 from segsearch.core.heap import LARGE_PIXELS, give_back
 from segsearch.core.settings import Settings
@@ -73,8 +73,6 @@ def serve(connection: Connection, build: Callable[[], Pipeline], settings: Setti
 
     def deal_with(number: int, claim: Claim) -> None:
         kind, content = _answer(pipeline, claim, reader)
-        if kind == "done":
-            give_back_after(content.info)
         with sending:
             try:
                 connection.send(Answer(number, kind, content, _held_bytes()))
@@ -97,7 +95,7 @@ def _answer(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> tuple[Kind
     try:
         if claim == TRIAL:
             return "done", pipeline.describe(*trial_picture())
-        return "done", pipeline.describe(*reader.read(claim))
+        return "done", answered(pipeline, claim, reader)
     except FileGoneError as problem:
         return "gone", str(problem)
     except PictureError as problem:
@@ -107,10 +105,19 @@ def _answer(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> tuple[Kind
         return fault_of(problem), f"{type(problem).__name__}: {text}" if text else repr(problem)
 
 
-def give_back_after(info: PictureInfo) -> None:
-    """Hand memory back to the system once a large picture is done with."""
+def answered(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> PictureResult:
+    """What the models say of a claim's picture: all, or its text alone. Memory goes back to the
+    system once a large picture is done with."""
+    pixels, info = reader.read(claim)
+    result: PictureResult
+    if claim.task == "read":
+        result = pipeline.read(pixels, [region.mask for region in claim.regions])
+    else:
+        result = pipeline.describe(pixels, info)
+    del pixels
     if info.width * info.height >= LARGE_PIXELS:
         give_back()
+    return result
 
 
 def trial_picture() -> tuple[Pixels, PictureInfo]:

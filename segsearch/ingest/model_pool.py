@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from segsearch.core.arrays import DescribedPicture
+from segsearch.core.arrays import PictureResult
 from segsearch.core.errors import ModelCrashError
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim
@@ -62,7 +62,7 @@ class ModelProcesses:
         claim: Claim,
         has_ended: Callable[[], bool] = lambda: False,
         loaded: Loaded = lambda _: None,
-    ) -> DescribedPicture:
+    ) -> PictureResult:
         """What the models say of a claim's picture; errors as `ModelProcess.describe`, but for
         ProcessRenewedError. Once `has_ended`, nothing is begun any more: ModelCrashError. `loaded`
         hears the device once the models are there."""
@@ -183,7 +183,7 @@ class Loan:
         """See `ModelProcesses.is_loaded`."""
         return self._processes.is_loaded
 
-    def describe(self, claim: Claim, loaded: Loaded = lambda _: None) -> DescribedPicture:
+    def describe(self, claim: Claim, loaded: Loaded = lambda _: None) -> PictureResult:
         """See `ModelProcesses.describe`."""
         return self._processes.describe(claim, self._ended.is_set, loaded)
 

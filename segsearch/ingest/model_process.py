@@ -22,7 +22,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Self
 
-from segsearch.core.arrays import DescribedPicture
+from segsearch.core.arrays import PictureResult
 from segsearch.core.errors import FileGoneError, ModelCrashError, ModelError, PictureError
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim
@@ -237,8 +237,8 @@ class ModelProcess:
         with self._lock:
             return self._started()[1]
 
-    def describe(self, claim: Claim) -> DescribedPicture:
-        """What the models say of a claim's picture.
+    def describe(self, claim: Claim) -> PictureResult:
+        """What the models say of a claim's picture: all, or its text alone.
 
         Raises PictureError as reading and decoding do; ModelCrashError when the child died, or an
         accelerator failed, over this picture; ProcessRenewedError when that may have had another
@@ -330,9 +330,9 @@ def crash_kind(exit_code: int) -> str:
     return f"signal {-exit_code} ({name})"
 
 
-def _picture(answer: Answer) -> DescribedPicture:
+def _picture(answer: Answer) -> PictureResult:
     if answer.kind == "done":
-        picture: DescribedPicture = answer.content
+        picture: PictureResult = answer.content
         return picture
     if answer.kind == "gone":
         raise FileGoneError(answer.content)

@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from segsearch.core.arrays import DescribedPicture
+from segsearch.core.arrays import PictureResult
 from segsearch.core.errors import RecipeError, SegSearchError
 from segsearch.core.settings import Settings
-from segsearch.core.types import Claim, FileStamp, IngestReport, JobStage, Recipe
+from segsearch.core.types import Claim, FileStamp, IngestReport, JobStage, Recipe, Skipped, Task
 from segsearch.ingest.job_log import JobLog, RunStop
-from segsearch.ingest.model_child import give_back_after
+from segsearch.ingest.model_child import answered
 from segsearch.ingest.model_pool import Loan, ModelPool
 from segsearch.ingest.scan import Entered, Scan
-from segsearch.ingest.worker import Described, Pace, Step, Worker
+from segsearch.ingest.worker import Described, Pace, Step, Worker, WorkQueue
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.verified import ClaimReader
 from segsearch.models.faults import fault_of
@@ -74,6 +74,7 @@ class IndexOptions:
     keep_old: bool = False
     preset: str | None = None
     mode: RunMode = BY_HAND
+    read_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ class Ingest:
             if raws.entered:
                 steps += self._work(target, options, log)
             steps += self._switch(target, options, log)
+            read = self._read(target, options, log)
             # Not described, by a stop or because other workers hold them.
             left = entered.unread + raws.unread + self._catalog.waiting(target.recipe_id)
             log.stopped = stop.is_set()
@@ -160,12 +162,14 @@ class Ingest:
             files = {**listing.files, **raws.files}
             failed = self._scan.failures(files.keys())
             passed_over = (file for file in listing.skipped if file.path not in raws.files)
-            skipped = (*passed_over, *entered.unreadable, *raws.unreadable, *failed)
+            unread = (Skipped(step.path, step.reason) for step in read if step.reason)
+            skipped = (*passed_over, *entered.unreadable, *raws.unreadable, *failed, *unread)
             log.skip(skipped)
         tried = {step.path for step in steps}
         failed_before = sum(file.path not in tried for file in failed)
         cannot_be_read = len(entered.unreadable) + len(raws.unreadable)
         indexed = [step for step in steps if step.reason is None]
+        lines = [step.lines for step in (*indexed, *read) if step.lines is not None]
         return IngestReport(
             files=len(files),
             indexed=len(indexed),
@@ -175,6 +179,8 @@ class Ingest:
             seconds=time.monotonic() - started,
             excluded=excluded,
             cancelled=stop.is_cancelled,
+            read=len(lines),
+            lines=sum(lines),
         )
 
     def run_waiting(self, stop: threading.Event) -> bool:
@@ -186,9 +192,10 @@ class Ingest:
         if active is None or self._catalog.is_paused():
             return False
         mode = one_pass("worker")
-        if self._catalog.waiting(active[0]):
+        if self._catalog.waiting(active[0]) or self._waits_for_reading(active):
             options = IndexOptions(stop=stop, preset=active[1].preset, mode=mode)
-            return self.run((), options).indexed > 0
+            done = self.run((), options)
+            return done.indexed + done.read > 0
         coming = self._catalog.generation_under_way()
         if coming is None or not self._can_make(coming[1]):
             return False
@@ -228,6 +235,12 @@ class Ingest:
             self._catalog.begin_generation(recipe_id, keep_old=options.keep_old)
         return RunTarget(recipe_id, models, takes_over)
 
+    def _waits_for_reading(self, active: tuple[int, Recipe]) -> bool:
+        """Whether pictures wait to be read, and their text can be read here."""
+        if not self._catalog.waiting(active[0], "read") or not self._can_make(active[1]):
+            return False
+        return self._models_of(active[1].preset).reader is not None
+
     def _can_make(self, recipe: Recipe) -> bool:
         """Whether the models and settings of a recipe are here."""
         try:
@@ -248,6 +261,18 @@ class Ingest:
                 break
             steps += self._work(target, options, log)
         return steps
+
+    def _read(self, target: RunTarget, options: IndexOptions, log: JobLog) -> list[Step]:
+        """Read the text of pictures whose regions are there; the steps that ended one. Where
+        searches are still to switch, every picture is read as it is described."""
+        active, reader = self._catalog.active_recipe(), target.models.reader
+        if reader is None or active is None or active[0] != target.recipe_id:
+            return []
+        if options.read_missing:
+            log.expect(self._catalog.queue_reading(target.recipe_id, reader))
+        if not self._catalog.waiting(target.recipe_id, "read"):
+            return []
+        return self._work(target, options, log, task="read")
 
     @contextmanager
     def _entering(
@@ -285,6 +310,7 @@ class Ingest:
         options: IndexOptions,
         log: JobLog,
         entering: Future[None] | None = None,
+        task: Task = "describe",
     ) -> list[Step]:
         """Deal with every picture that waits, and those that are still `entering`; the steps that
         ended one."""
@@ -304,7 +330,8 @@ class Ingest:
         with self._pool.lend(target.models) as loan:
             describe = self._describer(target, options, loan, log)
             pace = Pace.of(self._settings)
-            worker = Worker(self._catalog, target.recipe_id, describe, pace, abandon=loan.kill)
+            queue = WorkQueue(target.recipe_id, task)
+            worker = Worker(self._catalog, queue, describe, pace, abandon=loan.kill)
             worker.run(note, options.stop, more)
         return steps
 
@@ -316,12 +343,12 @@ class Ingest:
         accelerator in this process, all go to others."""
         models, reader = target.models, ClaimReader(self._settings)
 
-        def isolated(claim: Claim) -> DescribedPicture:
+        def isolated(claim: Claim) -> PictureResult:
             if not loan.is_loaded:
                 log.enter(JobStage.LOADING_MODELS)
             return loan.describe(claim, log.loaded)
 
-        def describe(claim: Claim) -> DescribedPicture:
+        def describe(claim: Claim) -> PictureResult:
             is_suspect = claim.interruptions or claim.crashes or claim.errors
             if options.mode.isolates_models or is_suspect or self._accelerator_failed:
                 return isolated(claim)
@@ -329,9 +356,7 @@ class Ingest:
             try:
                 pipeline = models.pipeline()
                 log.loaded(pipeline.device)
-                described = pipeline.describe(*reader.read(claim))
-                give_back_after(described.info)
-                return described
+                return answered(pipeline, claim, reader)
             except RuntimeError as problem:
                 if fault_of(problem) != "accelerator":
                     raise

@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Self
 
-from segsearch.core.arrays import DescribedPicture
+from segsearch.core.arrays import PictureResult, PictureText
 from segsearch.core.errors import (
     FileGoneError,
     LibraryError,
@@ -25,7 +25,7 @@ from segsearch.core.errors import (
     SegSearchError,
 )
 from segsearch.core.settings import Settings
-from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback
+from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback, Task
 from segsearch.ingest.model_child import TRIAL
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.owners import is_gone, owner_of_this_process
@@ -37,18 +37,19 @@ DEVICE_FAULTS = 3  # so many pictures in a row, and it is asked whether the acce
 TRIES = 3  # of a picture over which the models raise an error
 MAX_LANES = 8  # a lane holds a whole picture in memory
 LOOK_SECONDS = 0.2  # between two looks at `stop` while a picture is under way
-Described = Callable[[Claim], DescribedPicture]
+Described = Callable[[Claim], PictureResult]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One picture dealt with: how many segments it gave, or why none; `again` when it is put back
-    to be tried once more."""
+    to be tried once more. `lines` of text, None where it was not read."""
 
     path: str
     segments: int
     reason: str | None
     again: bool = False
+    lines: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,16 @@ class Pace:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class WorkQueue:
+    """One of the two queues of a recipe."""
+
+    recipe_id: int
+    task: Task = "describe"
+
+
 class Worker:
-    """One process's hands on one library and recipe.
+    """One process's hands on one library and recipe, and one of its queues.
 
     `describe` is called for `pace.lanes` pictures side by side, each in its own thread: the models
     are small against a processor, and two threads on one picture wait for each other more than
@@ -86,19 +95,20 @@ class Worker:
     def __init__(
         self,
         catalog: Catalog,
-        recipe_id: int,
+        queue: WorkQueue,
         describe: Described,
         pace: Pace,
         *,
         abandon: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalog = catalog
-        self._recipe_id = recipe_id
+        self._recipe_id = queue.recipe_id
+        self._task = queue.task
         self._describe = describe
         self._pace = pace
         self._abandon = abandon
         self._owner = owner_of_this_process()
-        self._held: dict[Future[DescribedPicture], Claim] = {}  # in the order of the claims
+        self._held: dict[Future[PictureResult], Claim] = {}  # in the order of the claims
         self._since: dict[int, float] = {}  # image id -> when it was claimed
         self._device_faults: set[int] = set()  # ids of images since the last one described
 
@@ -136,20 +146,21 @@ class Worker:
         while not stop.is_set():
             is_last_look = not more()  # before it: what is entered in between is not missed
             while len(self._held) <= self._pace.lanes:
-                claim = self._catalog.claim(self._recipe_id, self._owner, self._pace.lease_seconds)
+                seconds = self._pace.lease_seconds
+                claim = self._catalog.claim(self._recipe_id, self._owner, seconds, self._task)
                 if claim is None:
                     break
                 self._since[claim.image_id] = time.monotonic()
                 self._held[threads.submit(self._describe, claim)] = claim
             if self._held:
                 return True
-            pause = self._catalog.retry_seconds(self._recipe_id)
+            pause = self._catalog.retry_seconds(self._recipe_id, self._task)
             if pause is None and is_last_look:
                 return False
             stop.wait(LOOK_SECONDS if pause is None else min(pause, 1.0) + 0.01)
         return False
 
-    def _next(self, stop: threading.Event) -> list[Future[DescribedPicture]]:
+    def _next(self, stop: threading.Event) -> list[Future[PictureResult]]:
         """What is described by now, at least one, in the order of the claims; nothing when `stop`
         comes first, or when a lane is free and something may have come to fill it."""
         while not stop.is_set():
@@ -196,12 +207,12 @@ class Worker:
             ended.set()
             thread.join()
 
-    def _finish(self, claim: Claim, future: Future[DescribedPicture]) -> Step:
+    def _finish(self, claim: Claim, future: Future[PictureResult]) -> Step:
         """Commit a picture that is described, or note why it is not."""
         path = claim.paths[0] if claim.paths else claim.sha256
         self._since.pop(claim.image_id, None)
         try:
-            picture = future.result()
+            result = future.result()
         except PictureError as problem:
             self._catalog.fail(claim, str(problem), gone=isinstance(problem, FileGoneError))
             return Step(path, 0, str(problem))
@@ -214,12 +225,21 @@ class Worker:
         except Exception as problem:  # the models' own errors, of any kind
             LOG.exception("The models failed on %s.", path, extra={"action": "picture.error"})
             return self._failed(claim, path, str(problem))
-        if not self._catalog.commit(claim, picture):
+        if not self._commit(claim, result):
             return Step(path, 0, "Another worker has taken this picture over.", again=True)
         self._device_faults.clear()
+        text = result if isinstance(result, PictureText) else result.text
+        count = 0 if isinstance(result, PictureText) else len(result.segments)
+        count += len(text.regions) if text else 0
+        lines = len(text.lines) if text else None
         extra = {"action": "picture.done", "image_id": claim.image_id}
-        LOG.info("Indexed %s: %d segments.", path, len(picture.segments), extra=extra)
-        return Step(path, len(picture.segments), None)
+        LOG.info("Indexed %s: %d segments, %d lines.", path, count, lines or 0, extra=extra)
+        return Step(path, count, None, lines=lines)
+
+    def _commit(self, claim: Claim, result: PictureResult) -> bool:
+        if isinstance(result, PictureText):
+            return self._catalog.commit_text(claim, result)
+        return self._catalog.commit(claim, result)
 
     def _crashed(self, claim: Claim, path: str, crash: ModelCrashError) -> Step:
         """Try again later, once; a kill from outside is not held against the picture."""
@@ -250,7 +270,8 @@ class Worker:
             if not again.of_device:
                 return  # killed, for one: the next fault asks again
             count = len(self._device_faults)
-            self._catalog.forgive_crash(self._recipe_id, sorted(self._device_faults))
+            faulted = sorted(self._device_faults)
+            self._catalog.forgive_crash(self._recipe_id, faulted, self._task)
             why = crash.kind.partition("\n")[0].rstrip(".")
             raise ModelError(
                 f"The accelerator fails over every picture, {count} in a row and one of our own: "

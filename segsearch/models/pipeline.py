@@ -6,20 +6,28 @@ What is no number, or no unit vector, is refused: stored, it would be found by n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from segsearch.core.arrays import DescribedPicture, DescribedSegment, Pixels, Vectors
-from segsearch.core.types import PictureInfo, Proposal, Recipe
+from segsearch.core.arrays import (
+    DescribedPicture,
+    DescribedSegment,
+    PictureText,
+    Pixels,
+    Vectors,
+)
+from segsearch.core.errors import ModelError
+from segsearch.core.types import Mask, PictureInfo, Proposal, Recipe
 from segsearch.masks.crops import CropRule
 from segsearch.masks.levels import Levels
 from segsearch.masks.rle import full
+from segsearch.masks.text_layout import Placed, place
 from segsearch.masks.traits import nesting
 from segsearch.media.phash import perceptual_hash
-from segsearch.models.protocols import Embedder, Segmenter
+from segsearch.models.protocols import Embedder, Reader, Segmenter
 
 UNIT_TOLERANCE = 1e-3  # of a vector's length; stricter than what `verify` asks of stored halves
 
@@ -29,12 +37,14 @@ class Pipeline:
     """The models of one recipe, and the rule by which segments are cut out for the second.
 
     `device` is where they run: on any but `cpu`, pictures side by side share one copy of them.
+    Without a `reader` no text is read.
     """
 
     segmenter: Segmenter
     embedder: Embedder
     crop: CropRule
     device: str = "cpu"
+    reader: Reader | None = None
 
     def regions(self, pixels: Pixels) -> list[Proposal]:
         """Regions of a picture (H, W, 3) u8.
@@ -53,20 +63,52 @@ class Pipeline:
         vector.
         """
         proposals = self.regions(pixels)
+        placed = self._placed(pixels, [proposal.mask for proposal in proposals])
+        added = [Proposal(mask, 0.0, 0.0) for mask in placed.masks] if placed else []
         levels = Levels(pixels)
+        vectors = self._vectors(levels, [*proposals, *added])
+        holds, lies_in = nesting([proposal.seen or proposal.mask for proposal in proposals])
+        nested = zip([*holds, *[0] * len(added)], [*lies_in, *[0] * len(added)], strict=True)
+        pairs = zip([*proposals, *added], vectors[1::2], vectors[2::2], nested, strict=True)
+        segments = tuple(
+            DescribedSegment(proposal, context, masked, *counts)
+            for proposal, context, masked, counts in pairs
+        )
+        known = replace(info, perceptual_hash=perceptual_hash(levels.whole()))
+        count = len(proposals)
+        text = self._text(placed, segments[count:]) if placed else None
+        return DescribedPicture(known, vectors[0], segments[:count], text)
+
+    def read(self, pixels: Pixels, masks: Sequence[Mask]) -> PictureText:
+        """The text of a picture (H, W, 3) that has regions already: their masks, in its size.
+
+        ModelError where nothing reads; FloatingPointError as of `describe`.
+        """
+        placed = self._placed(pixels, masks)
+        if placed is None:
+            raise ModelError("No text can be read: the models were loaded without a reader.")
+        added = [Proposal(mask, 0.0, 0.0) for mask in placed.masks]
+        vectors = self._vectors(Levels(pixels), added) if added else np.empty((1, 0), np.float32)
+        segments = map(DescribedSegment, added, vectors[1::2], vectors[2::2])
+        return self._text(placed, tuple(segments))
+
+    def _placed(self, pixels: Pixels, masks: Sequence[Mask]) -> Placed | None:
+        if self.reader is None:
+            return None
+        return place(self.reader.read(pixels), masks, pixels.shape[:2])
+
+    def _text(self, placed: Placed, added: tuple[DescribedSegment, ...]) -> PictureText:
+        reader = self.reader.identity if self.reader else ""
+        return PictureText(reader, placed.lines, added, placed.kinds, placed.order)
+
+    def _vectors(self, levels: Levels, proposals: Sequence[Proposal]) -> Vectors:
+        """(1 + 2 n, d): of the whole picture, then two of each region."""
         crops = [levels.whole()]
         for proposal in proposals:
             crops += levels.crops(proposal.mask, self.crop, proposal.seen)
         vectors = self.embedder.embed_pictures(crops)
         _check_units(vectors, self.embedder.identity)
-        holds, lies_in = nesting([proposal.seen or proposal.mask for proposal in proposals])
-        pairs = zip(vectors[1::2], vectors[2::2], holds, lies_in, strict=True)
-        segments = tuple(
-            DescribedSegment(proposal, *known)
-            for proposal, known in zip(proposals, pairs, strict=True)
-        )
-        known = replace(info, perceptual_hash=perceptual_hash(levels.whole()))
-        return DescribedPicture(known, vectors[0], segments)
+        return vectors
 
 
 def _check_estimates(proposals: Iterable[Proposal], identity: str) -> None:
@@ -96,6 +138,11 @@ class Models(Protocol):
     @property
     def recipe(self) -> Recipe:
         """What they and their settings amount to; known without loading them."""
+
+    @property
+    def reader(self) -> str | None:
+        """What reads text, `name@sha256-of-weights`; None where nothing does. Known without
+        loading it."""
 
     def embedder(self) -> Embedder: ...
 

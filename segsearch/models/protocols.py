@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.core.arrays import Pixels, Vectors
+from segsearch.core.text import Line
 from segsearch.core.types import Proposal
 from segsearch.models.segment.prompts import Prompts
 
@@ -76,6 +77,17 @@ class Promptable(Protocol):
 
     def answer(self, picture: Any, prompts: Prompts) -> PromptedMasks:
         """The fast half; `picture` is what `encode` gave."""
+
+
+class Reader(Protocol):
+    """Reads the text that stands in a picture. Thread-safe."""
+
+    @property
+    def identity(self) -> str:
+        """`name@sha256-of-weights`."""
+
+    def read(self, pixels: Pixels) -> list[Line]:
+        """The lines of a picture (H, W, 3), as they are read; empty where there is no text."""
 
 
 class Embedder(Protocol):

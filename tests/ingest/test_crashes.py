@@ -16,7 +16,7 @@ from segsearch.core.settings import Settings
 from segsearch.core.types import Claim, FileStamp, JobState, State
 from segsearch.ingest.model_process import Lifetime, ModelProcess, crash_kind
 from segsearch.ingest.run import one_pass
-from segsearch.ingest.worker import TRIES, Pace, Step, Worker
+from segsearch.ingest.worker import TRIES, Pace, Step, Worker, WorkQueue
 from segsearch.models.pipeline import Pipeline
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE
@@ -162,7 +162,7 @@ def test_workers_that_died_over_a_picture_take_none_of_its_tries(tmp_path: Path)
         asked.append(claim)
         raise ArithmeticError("It divided by nothing.")
 
-    worker = Worker(catalog, recipe_id, raising, Pace(1, retry_seconds=0.01))
+    worker = Worker(catalog, WorkQueue(recipe_id), raising, Pace(1, retry_seconds=0.01))
     worker.run(steps.append, threading.Event())
     assert [claim.interruptions for claim in asked] == [TRIES] * TRIES
     assert [claim.errors for claim in asked] == [0, 1, 2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segsearch.core.arrays import DescribedPicture
 from segsearch.core.types import Claim, FileStamp
-from segsearch.ingest.worker import Pace, Step, Worker
+from segsearch.ingest.worker import Pace, Step, Worker, WorkQueue
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, describe
 from tests.support.ingest_processes import ask, until
@@ -41,7 +41,7 @@ def test_others_pass_a_slow_picture_and_its_claim_is_kept(tmp_path: Path) -> Non
         if len(steps) == 11:
             others_done.set()
 
-    worker = Worker(catalog, 1, made, Pace(lanes=2, lease_seconds=0.3))
+    worker = Worker(catalog, WorkQueue(1), made, Pace(lanes=2, lease_seconds=0.3))
     worker.run(note, threading.Event())
     assert [step.path for step in steps][-1] == "/0.png"
     assert sorted(step.path for step in steps) == sorted(f"/{n}.png" for n in range(12))
@@ -68,7 +68,7 @@ def test_no_more_is_held_than_one_picture_beyond_the_lanes(tmp_path: Path) -> No
 
     thread = threading.Thread(target=look)
     thread.start()
-    Worker(catalog, 1, made, Pace(lanes=3)).run(lambda _: None, threading.Event())
+    Worker(catalog, WorkQueue(1), made, Pace(lanes=3)).run(lambda _: None, threading.Event())
     thread.join()
     assert held == [4]
     catalog.close()
@@ -86,7 +86,7 @@ def test_a_worker_waits_for_files_that_are_still_entered(tmp_path: Path) -> None
             catalog.record_file("/late.png", FileStamp(1, 1), "sha-late", 1)
         return len(looks) < 3
 
-    worker = Worker(catalog, 1, lambda claim: describe(claim.image_id), Pace(lanes=1))
+    worker = Worker(catalog, WorkQueue(1), lambda claim: describe(claim.image_id), Pace(lanes=1))
     worker.run(steps.append, threading.Event(), more)
     assert [step.path for step in steps] == ["/0.png", "/late.png"]
     catalog.close()

@@ -151,6 +151,7 @@ class SmallModels:
     """The two models as `SegSearch` asks for them."""
 
     crop = CropRule()
+    reader: str | None = None
 
     @property
     def recipe(self) -> Recipe:

@@ -14,8 +14,10 @@ from segsearch.storage.catalog.tables import (
     IMAGE,
     INGEST,
     NEAR_DUPLICATE,
+    READING,
     SEGMENT,
     SOURCE,
+    TEXT_LINE,
 )  # fmt: skip
 
 Key = tuple[str, int, str]  # kind, recipe (0 where none has a say), key
@@ -87,6 +89,8 @@ def _counted(db: sa.Connection) -> dict[Key, int]:
         ),
         "captions": sa.select(no_recipe, no_key, all_rows).select_from(CAPTION),
         "state": sa.select(INGEST.c.recipe_id, INGEST.c.state, all_rows),
+        "reading": sa.select(READING.c.recipe_id, READING.c.state, all_rows),
+        "lines": sa.select(TEXT_LINE.c.recipe_id, no_key, all_rows),
         "segments": sa.select(SEGMENT.c.recipe_id, tenth, all_rows),
         "near_duplicates": sa.select(no_recipe, no_key, alike),
     }

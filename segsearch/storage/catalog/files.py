@@ -14,7 +14,7 @@ from segsearch.core.types import FileStamp, State
 from segsearch.media.sources.paths import shown
 from segsearch.storage.catalog.database import NOW, Database, portions
 from segsearch.storage.catalog.images import drop_images, without_path
-from segsearch.storage.catalog.queue import FRESH
+from segsearch.storage.catalog.rows import FRESH
 from segsearch.storage.catalog.tables import COLLECTION_IMAGE, IMAGE, IMAGE_TAG, INGEST, SOURCE
 
 IS_MISSING = SOURCE.c.missing_since.is_not(None)

@@ -18,8 +18,8 @@ from segsearch.storage.catalog.counters import count_again, counter_problems
 from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.images import drop_images, without_path
 from segsearch.storage.catalog.listing import list_again, listing_problems
-from segsearch.storage.catalog.queue import FRESH
-from segsearch.storage.catalog.rows import TENTHS
+from segsearch.storage.catalog.reading import enter_text_again, text_problems
+from segsearch.storage.catalog.rows import FRESH, TENTHS
 from segsearch.storage.catalog.tables import (
     CHANGE_LOG,
     IMAGE,
@@ -52,6 +52,7 @@ class IntegrityMixin(Database):
                 yield f"Image {image_id} has no path."
             yield from _state_problems(db)
             yield from caption_problems(db)
+            yield from text_problems(db)
             for _, problem in _segment_problems(db, recipe_id, document.dimension):
                 yield problem
             for segment_id in db.execute(_of_wrong_tenth()).scalars():
@@ -82,6 +83,9 @@ def put_right(db: sa.Connection, recipe: tuple[int, Recipe]) -> list[str]:
     if list(caption_problems(db)):
         enter_words_again(db)
         fixed.append("The words of the captions were entered again.")
+    if list(text_problems(db)):
+        enter_text_again(db)
+        fixed.append("The words that stand in pictures were entered again.")
     unlogged = len(db.execute(_not_logged()).all())
     if unlogged:
         log_change(db, "add", _not_logged())

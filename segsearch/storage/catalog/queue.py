@@ -1,8 +1,9 @@
 """The queue: claims, leases, heartbeats and commits; retries, failures and quarantine.
 
-The lease stands on the picture's own row, and the database's clock decides about it, no other. A
-lease or a pause that ends far in the future stems from a clock that was set back, and counts as
-ended.
+There are two of them, with the same columns: `ingest` of pictures that are put through all models,
+`reading` of those whose text alone is to be read. The lease stands on the picture's own row, and
+the database's clock decides about it, no other. A lease or a pause that ends far in the future
+stems from a clock that was set back, and counts as ended.
 """
 
 from __future__ import annotations
@@ -13,24 +14,25 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from segsearch.core.arrays import DescribedPicture
-from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback, State
+from segsearch.core.arrays import DescribedPicture, PictureText
+from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback, State, Task
 from segsearch.storage.catalog import rows
-from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import NOW, Database, portions
 from segsearch.storage.catalog.near_duplicates import link_near_duplicates
+from segsearch.storage.catalog.reading import read_regions, store_segments, store_text
+from segsearch.storage.catalog.rows import FRESH
 from segsearch.storage.catalog.tables import (
     IMAGE,
     INGEST,
+    READING,
     RECIPE,
-    SEGMENT,
-    SEGMENT_VECTOR,
     SOURCE,
 )
 
 GIVEN_UP = (State.FAILED, State.QUARANTINED)
 LONGEST_LEASE_SECONDS = 86_400.0  # that settings allow
+QUEUES: dict[Task, sa.Table] = {"describe": INGEST, "read": READING}
 
 
 class QueueMixin(Database):
@@ -62,37 +64,45 @@ class QueueMixin(Database):
     def holders(self) -> dict[str, int]:
         """How many images each owner holds, under whichever recipe."""
         recipes = sa.select(RECIPE.c.id)
-        held = sa.select(INGEST.c.owner, sa.func.count()).where(
-            INGEST.c.recipe_id.in_(recipes), INGEST.c.state == State.RUNNING
-        )
+        held: Counter[str] = Counter()
         with self._reading() as db:
-            rows = db.execute(held.group_by(INGEST.c.owner)).all()
-        return {owner: count for owner, count in rows if owner}
+            for queue in QUEUES.values():
+                under_way = queue.c.recipe_id.in_(recipes) & (queue.c.state == State.RUNNING)
+                counted = sa.select(queue.c.owner, sa.func.count()).where(under_way)
+                for owner, count in db.execute(counted.group_by(queue.c.owner)).all():
+                    held[owner] += count
+        return {owner: count for owner, count in held.items() if owner}
 
-    def waiting(self, recipe_id: int) -> int:
+    def waiting(self, recipe_id: int, task: Task = "describe") -> int:
         """How many images wait or run under a recipe."""
         with self._reading() as db:
-            return unfinished(db, recipe_id)
+            return unfinished(db, recipe_id, task)
 
-    def retry_seconds(self, recipe_id: int) -> float | None:
+    def retry_seconds(self, recipe_id: int, task: Task = "describe") -> float | None:
         """Seconds until the first picture that was put back is due; None when there is none."""
-        due = sa.select(sa.func.min(INGEST.c.retry_at) - NOW).where(
-            INGEST.c.recipe_id == recipe_id, INGEST.c.state == State.PENDING
+        queue = QUEUES[task]
+        due = sa.select(sa.func.min(queue.c.retry_at) - NOW).where(
+            queue.c.recipe_id == recipe_id, queue.c.state == State.PENDING
         )
         with self._reading() as db:
             seconds = db.execute(due).scalar()
         return seconds if seconds is None or 0 < seconds <= LONGEST_PAUSE_SECONDS else 0.0
 
-    def claim(self, recipe_id: int, owner: str, lease_seconds: float) -> Claim | None:
+    def claim(
+        self, recipe_id: int, owner: str, lease_seconds: float, task: Task = "describe"
+    ) -> Claim | None:
         """The next waiting image, or one whose lease ran out; None when there is none."""
-        rested = INGEST.c.retry_at.is_(None) | ~_ahead(INGEST.c.retry_at, LONGEST_PAUSE_SECONDS)
-        fresh = (INGEST.c.state == State.PENDING) & rested
-        ended = ~_ahead(INGEST.c.lease_until, LONGEST_LEASE_SECONDS)
-        expired = (INGEST.c.state == State.RUNNING) & ended
+        queue = QUEUES[task]
+        rested = queue.c.retry_at.is_(None) | ~_ahead(queue.c.retry_at, LONGEST_PAUSE_SECONDS)
+        fresh = (queue.c.state == State.PENDING) & rested
+        ended = ~_ahead(queue.c.lease_until, LONGEST_LEASE_SECONDS)
+        expired = (queue.c.state == State.RUNNING) & ended
         with self._writing() as db:
             # One after the other: with OR, SQLite sorts everything that waits, for every claim.
             lease = {"owner": owner, "lease_until": NOW + lease_seconds}
-            row = _lend(db, recipe_id, fresh, lease) or _lend(db, recipe_id, expired, lease)
+            row = _lend(db, task, recipe_id, fresh, lease) or _lend(
+                db, task, recipe_id, expired, lease
+            )
             if row is None:
                 return None
             paths = sa.select(SOURCE.c.path).where(SOURCE.c.image_id == row.image_id)
@@ -102,6 +112,8 @@ class QueueMixin(Database):
                 owner=owner,
                 sha256=db.execute(sha256).scalar_one(),
                 paths=tuple(db.execute(paths.order_by(SOURCE.c.path)).scalars()),
+                task=task,
+                regions=read_regions(db, recipe_id, row.image_id) if task == "read" else (),
                 **row._mapping,
             )
 
@@ -109,7 +121,7 @@ class QueueMixin(Database):
         """Heartbeat: the leases of these claims end so many seconds from now."""
         with self._writing() as db:
             for claim in claims:
-                longer = sa.update(INGEST).where(_held(claim))
+                longer = sa.update(QUEUES[claim.task]).where(_held(claim))
                 db.execute(longer.values(lease_until=NOW + lease_seconds))
 
     def release(
@@ -119,18 +131,24 @@ class QueueMixin(Database):
 
         `interrupted` counts it against each picture: one of them may be why the owner is gone.
         """
-        running = (INGEST.c.recipe_id == recipe_id) & (INGEST.c.state == State.RUNNING)
+        return sum(
+            self._release(queue, recipe_id, is_gone, int(interrupted)) for queue in QUEUES.values()
+        )
+
+    def _release(
+        self, queue: sa.Table, recipe_id: int, is_gone: Callable[[str], bool], counts: int
+    ) -> int:
+        running = (queue.c.recipe_id == recipe_id) & (queue.c.state == State.RUNNING)
         with self._reading() as db:
-            owners = db.execute(sa.select(INGEST.c.owner).where(running).distinct()).scalars()
+            owners = db.execute(sa.select(queue.c.owner).where(running).distinct()).scalars()
             gone = [owner for owner in owners if owner and is_gone(owner)]
         if not gone:
             return 0
+        back = sa.update(queue).where(running, queue.c.owner.in_(gone))
+        free = {"state": State.PENDING, "owner": None, "lease_until": None}
         with self._writing() as db:
-            back = sa.update(INGEST).where(running, INGEST.c.owner.in_(gone))
-            count = INGEST.c.interruptions + (1 if interrupted else 0)
-            return db.execute(
-                back.values(state=State.PENDING, owner=None, lease_until=None, interruptions=count)
-            ).rowcount
+            tried = queue.c.interruptions + counts
+            return db.execute(back.values(**free, interruptions=tried)).rowcount
 
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:
         """Store a picture's segments, vectors and change log, and mark it done.
@@ -143,25 +161,28 @@ class QueueMixin(Database):
             "retry_at": None,
             "picture_vector": rows.pack(picture.vector),
         }
-        segments = [
-            rows.segment_values(claim.image_id, claim.recipe_id, segment)
-            for segment in picture.segments
-        ]
         with self._writing() as db:
             if not _settle(db, claim, done):
                 return False
             image = sa.update(IMAGE).where(IMAGE.c.id == claim.image_id)
             db.execute(image.values(rows.info_values(picture.info)))
             link_near_duplicates(db, claim.image_id, picture.info.perceptual_hash)
-            if segments:
-                db.execute(sa.insert(SEGMENT), segments)
-                of_recipe = SEGMENT.c.recipe_id == claim.recipe_id
-                stored = sa.select(SEGMENT.c.id).where(SEGMENT.c.image_id == claim.image_id)
-                stored = stored.where(of_recipe)
-                ids = db.execute(stored.order_by(SEGMENT.c.id)).scalars().all()[-len(segments) :]
-                vectors = map(rows.vector_values, ids, picture.segments)
-                db.execute(sa.insert(SEGMENT_VECTOR), list(vectors))
-                log_change(db, "add", stored)
+            ids = store_segments(db, claim, picture.segments)
+            if picture.text is not None:
+                store_text(db, claim, picture.text, ids)
+        return True
+
+    def commit_text(self, claim: Claim, text: PictureText) -> bool:
+        """Store the text of a picture in place of what it had, and mark it read.
+
+        Regions that reading had added go; those that the claim's picture has lost meanwhile hold
+        no line. False, with nothing stored, when the claim has passed to another worker.
+        """
+        done = {"state": State.DONE, "reason": None, "retry_at": None, "reader": text.reader}
+        with self._writing() as db:
+            if not _settle(db, claim, done):
+                return False
+            store_text(db, claim, text, [region.id for region in claim.regions])
         return True
 
     def put_back(self, claim: Claim, reason: str, *, pause_seconds: float, counts: Setback) -> bool:
@@ -171,28 +192,31 @@ class QueueMixin(Database):
             "state": State.PENDING,
             "reason": reason,
             "retry_at": NOW + pause_seconds,
-            counts: INGEST.c[counts] + 1,
+            counts: QUEUES[claim.task].c[counts] + 1,
         }
         with self._writing() as db:
             return _settle(db, claim, values)
 
     def quarantine(self, claim: Claim, reason: str) -> bool:
         """Set a picture that crashes the models aside; False when the claim has passed on."""
-        crashes = INGEST.c.crashes + 1
+        crashes = QUEUES[claim.task].c.crashes + 1
         values = {"state": State.QUARANTINED, "reason": reason, "crashes": crashes}
         with self._writing() as db:
             return _settle(db, claim, values)
 
-    def forgive_crash(self, recipe_id: int, image_ids: Sequence[int]) -> None:
+    def forgive_crash(
+        self, recipe_id: int, image_ids: Sequence[int], task: Task = "describe"
+    ) -> None:
         """Take one crash back that was held against each of some images, which wait again at once
         if they do not run."""
-        idle = INGEST.c.state.in_((State.PENDING, State.QUARANTINED)) & (INGEST.c.crashes > 0)
+        queue = QUEUES[task]
+        idle = queue.c.state.in_((State.PENDING, State.QUARANTINED)) & (queue.c.crashes > 0)
         with self._writing() as db:
             for portion in portions(image_ids):
-                theirs = (INGEST.c.recipe_id == recipe_id) & INGEST.c.image_id.in_(portion)
-                forgiven = sa.update(INGEST).where(theirs, idle)
+                theirs = (queue.c.recipe_id == recipe_id) & queue.c.image_id.in_(portion)
+                forgiven = sa.update(queue).where(theirs, idle)
                 waiting = {"state": State.PENDING, "reason": None, "retry_at": None}
-                db.execute(forgiven.values(**waiting, crashes=INGEST.c.crashes - 1))
+                db.execute(forgiven.values(**waiting, crashes=queue.c.crashes - 1))
 
     def fail(self, claim: Claim, reason: str, *, gone: bool = False) -> bool:
         """Mark a picture as failed for a reason; False when the claim has passed on.
@@ -205,18 +229,6 @@ class QueueMixin(Database):
                 known = (SOURCE.c.image_id == claim.image_id) & SOURCE.c.missing_since.is_(None)
                 db.execute(sa.update(SOURCE).where(known).values(missing_since=NOW))
             return is_held
-
-
-FRESH: dict[str, Any] = {
-    "state": State.PENDING,
-    "reason": None,
-    "owner": None,
-    "lease_until": None,
-    "crashes": 0,
-    "interruptions": 0,
-    "errors": 0,
-    "retry_at": None,
-}
 
 
 def queue_new(db: sa.Connection, recipe_id: int) -> None:
@@ -232,9 +244,10 @@ def queue_new(db: sa.Connection, recipe_id: int) -> None:
     db.execute(sa.insert(INGEST).from_select(columns, missing))
 
 
-def unfinished(db: sa.Connection, recipe_id: int) -> int:
+def unfinished(db: sa.Connection, recipe_id: int, task: Task = "describe") -> int:
     """How many images wait or run under a recipe."""
-    by_state = tallies(db, recipe_id).get("state", Counter())
+    kind = "state" if task == "describe" else "reading"
+    by_state = tallies(db, recipe_id).get(kind, Counter())
     return by_state[State.PENDING] + by_state[State.RUNNING]
 
 
@@ -244,30 +257,36 @@ def _ahead(column: sa.Column[Any], most_seconds: float) -> sa.ColumnElement[bool
 
 
 def _lend(
-    db: sa.Connection, recipe_id: int, free: sa.ColumnElement[bool], lease: dict[str, Any]
+    db: sa.Connection,
+    task: Task,
+    recipe_id: int,
+    free: sa.ColumnElement[bool],
+    lease: dict[str, Any],
 ) -> sa.Row[Any] | None:
-    """Lend the first image that is free; its columns of `ingest` that a claim holds."""
-    of_recipe = INGEST.c.recipe_id == recipe_id
-    images = sa.select(INGEST.c.image_id).where(of_recipe, free)
-    first = images.order_by(INGEST.c.image_id).limit(1).scalar_subquery()
-    lend = sa.update(INGEST).where(of_recipe, INGEST.c.image_id == first)
-    lend = lend.values(state=State.RUNNING, attempt=INGEST.c.attempt + 1, retry_at=None, **lease)
-    counts = (INGEST.c.interruptions, INGEST.c.crashes, INGEST.c.errors)
-    return db.execute(lend.returning(INGEST.c.image_id, INGEST.c.attempt, *counts)).first()
+    """Lend the first image that is free; its columns of the queue that a claim holds."""
+    queue = QUEUES[task]
+    of_recipe = queue.c.recipe_id == recipe_id
+    images = sa.select(queue.c.image_id).where(of_recipe, free)
+    first = images.order_by(queue.c.image_id).limit(1).scalar_subquery()
+    lend = sa.update(queue).where(of_recipe, queue.c.image_id == first)
+    lend = lend.values(state=State.RUNNING, attempt=queue.c.attempt + 1, retry_at=None, **lease)
+    counts = (queue.c.interruptions, queue.c.crashes, queue.c.errors)
+    return db.execute(lend.returning(queue.c.image_id, queue.c.attempt, *counts)).first()
 
 
 def _held(claim: Claim) -> sa.ColumnElement[bool]:
-    """Whether a row of `ingest` is still assigned as a claim says."""
+    """Whether a row of its queue is still assigned as a claim says."""
+    queue = QUEUES[claim.task]
     return (
-        (INGEST.c.image_id == claim.image_id)
-        & (INGEST.c.recipe_id == claim.recipe_id)
-        & (INGEST.c.owner == claim.owner)
-        & (INGEST.c.attempt == claim.attempt)
-        & (INGEST.c.state == State.RUNNING)
+        (queue.c.image_id == claim.image_id)
+        & (queue.c.recipe_id == claim.recipe_id)
+        & (queue.c.owner == claim.owner)
+        & (queue.c.attempt == claim.attempt)
+        & (queue.c.state == State.RUNNING)
     )
 
 
 def _settle(db: sa.Connection, claim: Claim, values: dict[str, Any]) -> bool:
     """Write the outcome of a claim, unless it has passed to another worker meanwhile."""
-    outcome = sa.update(INGEST).where(_held(claim)).values(owner=None, lease_until=None)
-    return db.execute(outcome.values(values)).rowcount == 1
+    outcome = sa.update(QUEUES[claim.task]).where(_held(claim))
+    return db.execute(outcome.values(owner=None, lease_until=None, **values)).rowcount == 1

@@ -25,6 +25,18 @@ TENTHS = 10  # of a picture's area, by which regions are counted
 DAMAGED = "Vectors in the catalog are damaged: run `segsearch repair`."
 
 
+FRESH: dict[str, Any] = {  # a row of a queue, as if nothing had been
+    "state": State.PENDING,
+    "reason": None,
+    "owner": None,
+    "lease_until": None,
+    "crashes": 0,
+    "interruptions": 0,
+    "errors": 0,
+    "retry_at": None,
+}
+
+
 def pack(vector: Vector) -> bytes:
     """A vector (d,) as little-endian float16 bytes: half the room, 3e-4 of cosine at most."""
     return np.asarray(vector, dtype="<f2").tobytes()
@@ -87,14 +99,16 @@ OF_SEGMENT = (
     *(SEGMENT.c[name] for name in QUALITY),
     IMAGE.c.height,
     IMAGE.c.width,
+    *(SEGMENT.c[name] for name in ("kind", "reading_order")),
 )
 
 
 def segment_from(row: Sequence[Any]) -> Segment:
     """A segment from its row of `OF_SEGMENT`."""
-    number, image_id, x0, y0, x1, y1, counts, area, predicted_iou, stability, height, width = row
+    number, image_id, x0, y0, x1, y1, counts, area, iou, stability, *rest = row
+    height, width, kind, order = rest
     mask = Mask(height, width, Box(x0, y0, x1, y1), counts, area)
-    return Segment(number, image_id, mask, predicted_iou, stability)
+    return Segment(number, image_id, mask, iou, stability, kind, order)
 
 
 INFO_COLUMNS = tuple(field.name for field in fields(PictureInfo))  # the table calls them the same

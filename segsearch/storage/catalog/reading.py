@@ -1,0 +1,225 @@
+"""Text in pictures: which are read, their lines, and the regions that reading adds."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from segsearch.core.arrays import DescribedSegment, PictureText
+from segsearch.core.text import Line, TextLine, folded_text, spaced_text
+from segsearch.core.types import Claim, Segment, State
+from segsearch.storage.catalog import rows
+from segsearch.storage.catalog.change_log import log_change
+from segsearch.storage.catalog.counters import CounterMixin
+from segsearch.storage.catalog.database import AMONG_IDS, ids_parameter
+from segsearch.storage.catalog.rows import FRESH, OF_SEGMENT, segment_from
+from segsearch.storage.catalog.tables import (
+    ACTIVE_RECIPE,
+    IMAGE,
+    INGEST,
+    PICTURE_TEXT,
+    READING,
+    SEGMENT,
+    SEGMENT_VECTOR,
+    TEXT_LINE,
+)  # fmt: skip
+
+CORNER_DIGITS = 1  # of a pixel
+WORD_TABLES = ("text_words", "text_grams")  # of FTS5
+OF_MASKS = ("thing", "figure")  # kinds of regions that the segmenter cut out
+_LINES = sa.select(TEXT_LINE).where(TEXT_LINE.c.recipe_id == ACTIVE_RECIPE)
+_OF_IMAGES = _LINES.where(TEXT_LINE.c.image_id.in_(AMONG_IDS)).order_by(
+    TEXT_LINE.c.image_id, TEXT_LINE.c.position
+)
+_OF_SEGMENTS = _LINES.where(TEXT_LINE.c.segment_id.in_(AMONG_IDS)).order_by(TEXT_LINE.c.position)
+
+
+class ReadingMixin(CounterMixin):
+    """The part of the catalog that holds the text of pictures."""
+
+    def queue_reading(self, recipe_id: int, reader: str) -> int:
+        """Queue every image that is done under a recipe and was not read by this reader; how many
+        wait now comes back. What was read by another stays until it is read again."""
+        known = sa.exists().where(
+            READING.c.image_id == INGEST.c.image_id, READING.c.recipe_id == INGEST.c.recipe_id
+        )
+        done = (INGEST.c.recipe_id == recipe_id) & (INGEST.c.state == State.DONE)
+        pending = sa.literal(State.PENDING.value)
+        unread = sa.select(INGEST.c.image_id, INGEST.c.recipe_id, pending).where(done, ~known)
+        others = (READING.c.recipe_id == recipe_id) & (READING.c.state != State.RUNNING)
+        others &= READING.c.reader.is_distinct_from(reader)
+        others &= READING.c.state != State.PENDING
+        waits = sa.select(sa.func.count()).select_from(READING)
+        waits = waits.where(READING.c.recipe_id == recipe_id, READING.c.state == State.PENDING)
+        with self._writing() as db:
+            columns = ["image_id", "recipe_id", "state"]
+            db.execute(sa.insert(READING).from_select(columns, unread))
+            db.execute(sa.update(READING).where(others).values(FRESH))
+            return int(db.execute(waits).scalar_one())
+
+    def lines_of(self, image_id: int) -> list[TextLine]:
+        """The lines of an image under the active recipe, as they are read; none of an unknown
+        image."""
+        return self._lines(_OF_IMAGES, [image_id])
+
+    def lines_by_image(self, image_ids: Sequence[int]) -> dict[int, list[TextLine]]:
+        """`lines_of` for several images, in as many statements as for one; those without any are
+        left out."""
+        found: dict[int, list[TextLine]] = defaultdict(list)
+        for line in self._lines(_OF_IMAGES, image_ids):
+            found[line.image_id].append(line)
+        return dict(found)
+
+    def lines_by_segment(self, segment_ids: Sequence[int]) -> dict[int, list[TextLine]]:
+        """The lines that belong to some segments, as they are read; those without any are left
+        out."""
+        found: dict[int, list[TextLine]] = defaultdict(list)
+        for line in self._lines(_OF_SEGMENTS, segment_ids):
+            if line.segment_id is not None:
+                found[line.segment_id].append(line)
+        return dict(found)
+
+    def _lines(self, query: sa.Select[Any], ids: Sequence[int]) -> list[TextLine]:
+        if not ids:
+            return []
+        with self._reading() as db:
+            return [_line(row) for row in db.execute(query, ids_parameter(ids)).all()]
+
+
+def read_regions(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[Segment, ...]:
+    """The regions of an image that were not made of what was read, by ascending id."""
+    things = sa.select(*OF_SEGMENT).join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
+    things = things.where(SEGMENT.c.image_id == image_id, SEGMENT.c.recipe_id == recipe_id)
+    things = things.where(SEGMENT.c.kind.in_(OF_MASKS)).order_by(SEGMENT.c.id)
+    return tuple(map(segment_from, db.execute(things)))
+
+
+def store_segments(
+    db: sa.Connection, claim: Claim, segments: Sequence[DescribedSegment], **values: Any
+) -> list[int]:
+    """Store the segments of a claim's picture with their vectors, and log them; their ids, in
+    order. `values` are further columns of all of them."""
+    if not segments:
+        return []
+    added = [
+        rows.segment_values(claim.image_id, claim.recipe_id, segment) | values
+        for segment in segments
+    ]
+    newest = sa.select(sa.func.max(SEGMENT.c.id))
+    before = db.execute(newest).scalar() or 0
+    db.execute(sa.insert(SEGMENT), added)
+    stored = sa.select(SEGMENT.c.id).where(
+        SEGMENT.c.image_id == claim.image_id,
+        SEGMENT.c.recipe_id == claim.recipe_id,
+        SEGMENT.c.id > before,
+    )
+    ids = list(db.execute(stored.order_by(SEGMENT.c.id)).scalars())
+    db.execute(sa.insert(SEGMENT_VECTOR), list(map(rows.vector_values, ids, segments)))
+    log_change(db, "add", stored)
+    return ids
+
+
+def store_text(
+    db: sa.Connection, claim: Claim, text: PictureText, region_ids: Sequence[int]
+) -> None:
+    """Store what reading gave, in place of what there was; `region_ids` are those of the regions
+    that the picture had, in the order in which `text` numbers them."""
+    _forget(db, claim)
+    there = sa.select(SEGMENT.c.id).where(
+        SEGMENT.c.image_id == claim.image_id, SEGMENT.c.recipe_id == claim.recipe_id
+    )
+    held = set(db.execute(there).scalars())
+    added = store_segments(db, claim, text.regions)
+    ids = [number if number in held else None for number in region_ids] + added
+    for number, kind, order in zip(ids, text.kinds, text.order, strict=True):
+        if number is not None and (kind != "thing" or order is not None):
+            change = sa.update(SEGMENT).where(SEGMENT.c.id == number)
+            db.execute(change.values(kind=kind, reading_order=order))
+    if text.lines:
+        db.execute(sa.insert(TEXT_LINE), list(_line_values(claim, text, ids)))
+        texts = [placed.line.text for placed in text.lines]
+        enter_text(db, claim.image_id, claim.recipe_id, texts)
+    read = {"state": State.DONE, "reader": text.reader}
+    key = {"image_id": claim.image_id, "recipe_id": claim.recipe_id}
+    upsert = insert(READING).values(**key, **read)
+    db.execute(upsert.on_conflict_do_update(index_elements=list(key), set_=FRESH | read))
+
+
+def _forget(db: sa.Connection, claim: Claim) -> None:
+    """Take away what was read of a claim's picture before, with the regions that came of it."""
+    for table in (TEXT_LINE, PICTURE_TEXT):
+        theirs = (table.c.image_id == claim.image_id) & (table.c.recipe_id == claim.recipe_id)
+        db.execute(sa.delete(table).where(theirs))
+    of_picture = SEGMENT.c.image_id == claim.image_id
+    of_picture &= SEGMENT.c.recipe_id == claim.recipe_id
+    made = of_picture & SEGMENT.c.kind.not_in(OF_MASKS)
+    gone = sa.select(SEGMENT.c.id).where(made)
+    if db.execute(gone.limit(1)).first():
+        log_change(db, "remove", gone)
+        db.execute(sa.delete(SEGMENT).where(made))
+    marked = of_picture & ((SEGMENT.c.kind != "thing") | SEGMENT.c.reading_order.is_not(None))
+    plain = sa.update(SEGMENT).where(marked)
+    db.execute(plain.values(kind="thing", reading_order=None))
+
+
+def _line_values(
+    claim: Claim, text: PictureText, ids: Sequence[int | None]
+) -> Iterator[dict[str, Any]]:
+    for position, placed in enumerate(text.lines, start=1):
+        corners = [[round(value, CORNER_DIGITS) for value in xy] for xy in placed.line.corners]
+        yield {
+            "image_id": claim.image_id,
+            "recipe_id": claim.recipe_id,
+            "segment_id": None if placed.region is None else ids[placed.region],
+            "position": position,
+            "corners": json.dumps(corners),
+            "text": placed.line.text,
+            "score": float(placed.line.score),
+        }
+
+
+def _line(row: sa.Row[Any]) -> TextLine:
+    first, second, third, fourth = ((x, y) for x, y in json.loads(row.corners))
+    line = Line((first, second, third, fourth), row.text, row.score)
+    return TextLine(row.id, row.image_id, row.segment_id, row.position, line)
+
+
+def text_problems(db: sa.Connection) -> Iterator[str]:
+    """A sentence for pictures whose lines and text differ, and where the words do not stand for
+    the text that is there."""
+    of = "recipe_id, image_id FROM"
+    for one, other in (("text_line", "picture_text"), ("picture_text", "text_line")):
+        query = f"SELECT count(*) FROM (SELECT {of} {one} EXCEPT SELECT {of} {other})"  # noqa: S608  names of our own
+        if count := db.exec_driver_sql(query).scalar_one():
+            yield f"Of {count} pictures there is a {one} but no {other}."
+    for name in WORD_TABLES:
+        held = f"SELECT id FROM {name}_docsize"  # noqa: S608
+        missing = f"SELECT count(*) FROM picture_text WHERE id NOT IN ({held})"  # noqa: S608
+        extra = f"SELECT count(*) FROM ({held}) WHERE id NOT IN (SELECT id FROM picture_text)"  # noqa: S608
+        counts = [db.exec_driver_sql(query).scalar_one() for query in (missing, extra)]
+        if any(counts):
+            yield f"The words of {counts[0]} texts are missing in {name}, {counts[1]} are of none."
+
+
+def enter_text_again(db: sa.Connection) -> None:
+    """Build the texts of pictures from their lines, and the words from those."""
+    db.execute(sa.delete(PICTURE_TEXT))
+    lines = sa.select(TEXT_LINE.c.recipe_id, TEXT_LINE.c.image_id, TEXT_LINE.c.text)
+    lines = lines.order_by(TEXT_LINE.c.recipe_id, TEXT_LINE.c.image_id, TEXT_LINE.c.position)
+    for (recipe_id, image_id), some in groupby(db.execute(lines).all(), lambda row: row[:2]):
+        enter_text(db, image_id, recipe_id, [text for _, _, text in some])
+    for name in WORD_TABLES:
+        db.exec_driver_sql(f"INSERT INTO {name} ({name}) VALUES ('rebuild')")  # noqa: S608
+
+
+def enter_text(db: sa.Connection, image_id: int, recipe_id: int, lines: Sequence[str]) -> None:
+    """Enter the lines of a picture as one text, in which words are looked for."""
+    whole = folded_text(" ".join(lines))
+    values = {"image_id": image_id, "recipe_id": recipe_id, "folded": whole}
+    db.execute(sa.insert(PICTURE_TEXT).values(**values, spaced=spaced_text(whole)))
