@@ -51,10 +51,12 @@ def place(lines: Sequence[Line], masks: Sequence[Mask], size: tuple[int, int]) -
 
 def mask_of(corners: Corners, size: tuple[int, int]) -> Mask | None:
     """The pixels within four corners, as a mask of a picture of this size (H, W); None for none."""
+    if not np.isfinite(corners).all():
+        return None
     height, width = size
     points = np.clip(np.asarray(corners, np.float64), 0, [width - 1, height - 1])
     low, high = np.floor(points.min(axis=0)).astype(int), np.ceil(points.max(axis=0)).astype(int)
-    if not (np.isfinite(corners).all() and (high > low).all()):
+    if not (high > low).all():
         return None
     across, down = (int(side) for side in high - low + 1)
     window = Image.new("1", (across, down))
