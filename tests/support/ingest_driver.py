@@ -1,7 +1,8 @@
 """A command of its own for tests: indexes with the small models, in ways that can be killed.
 
-`python -m tests.support.ingest_driver index|worker|serve|stay|leave LIBRARY PICTURES`. `stay` works
-as `worker` and then waits for its end; `leave` ends without closing the library.
+`python -m tests.support.ingest_driver index|worker|serve|stay|leave|read LIBRARY PICTURES`. `stay`
+works as `worker` and then waits for its end; `leave` ends without closing the library; `read` reads
+the text of what is indexed, as `worker` does.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsearch.core.arrays import Pixels
+from segsearch.core.text import Line
 from segsearch.core.types import Proposal
 from segsearch.ingest.run import BY_HAND, one_pass
 from segsearch.models.pipeline import Pipeline
 from tests.support.small_models import (
     ColourEmbedder,
     ColourSegmenter,
+    ReadingModels,
     SmallModels,
+    StripeReader,
     nearest_colours,
     open_small_service,
 )
@@ -70,6 +75,26 @@ class HazardousModels(SmallModels):
         return hazardous_pipeline
 
 
+class SlowReader(StripeReader):
+    """Reads slowly enough to be killed meanwhile."""
+
+    def read(self, pixels: Pixels) -> list[Line]:
+        time.sleep(SLOWLY_SECONDS)
+        return super().read(pixels)
+
+
+def slowly_reading_pipeline() -> Pipeline:
+    """The small models and a slow reader."""
+    return replace(SmallModels().pipeline(), reader=SlowReader())
+
+
+class SlowlyReadingModels(ReadingModels):
+    """The same as the service asks for them."""
+
+    def builder(self) -> Callable[[], Pipeline]:
+        return slowly_reading_pipeline
+
+
 def main(mode: str, library: Path, pictures: Path) -> None:
     """Fill a library until all is done, or serve it while a worker fills it."""
     stop = threading.Event()
@@ -80,7 +105,8 @@ def main(mode: str, library: Path, pictures: Path) -> None:
         "lanes": 1,
         "drain_seconds": 5.0,
     }
-    open_ = partial(open_small_service, library, models=HazardousModels(), **settings)
+    models = SlowlyReadingModels() if mode == "read" else HazardousModels()
+    open_ = partial(open_small_service, library, models=models, **settings)
     if mode == "leave":
         open_().index([pictures], mode=one_pass("worker"))
         return
@@ -89,7 +115,8 @@ def main(mode: str, library: Path, pictures: Path) -> None:
         if mode == "serve":
             thread = threading.Thread(target=serve, args=[service], daemon=True)
             thread.start()
-        report = service.index([pictures], stop=stop, mode=run_mode)
+        taken = [] if mode == "read" else [pictures]
+        report = service.index(taken, stop=stop, mode=run_mode, read_missing=mode == "read")
         if mode == "stay":
             stop.wait()
         sys.stdout.write(json.dumps({"indexed": report.indexed, "skipped": len(report.skipped)}))

@@ -20,7 +20,12 @@ from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import NOW, Database, portions
 from segsearch.storage.catalog.near_duplicates import link_near_duplicates
-from segsearch.storage.catalog.reading import read_regions, store_segments, store_text
+from segsearch.storage.catalog.reading import (
+    mark_read,
+    read_regions,
+    store_segments,
+    store_text,
+)
 from segsearch.storage.catalog.rows import FRESH
 from segsearch.storage.catalog.tables import (
     IMAGE,
@@ -170,6 +175,7 @@ class QueueMixin(Database):
             ids = store_segments(db, claim, picture.segments)
             if picture.text is not None:
                 store_text(db, claim, picture.text, ids)
+                mark_read(db, claim, picture.text.reader)
         return True
 
     def commit_text(self, claim: Claim, text: PictureText) -> bool:

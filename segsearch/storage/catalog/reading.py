@@ -144,10 +144,14 @@ def store_text(
         db.execute(sa.insert(TEXT_LINE), list(_line_values(claim, text, ids)))
         texts = [placed.line.text for placed in text.lines]
         enter_text(db, claim.image_id, claim.recipe_id, texts)
-    read = {"state": State.DONE, "reader": text.reader}
+
+
+def mark_read(db: sa.Connection, claim: Claim, reader: str) -> None:
+    """Note that a picture was read with its regions."""
     key = {"image_id": claim.image_id, "recipe_id": claim.recipe_id}
+    read = FRESH | {"state": State.DONE, "reader": reader}
     upsert = insert(READING).values(**key, **read)
-    db.execute(upsert.on_conflict_do_update(index_elements=list(key), set_=FRESH | read))
+    db.execute(upsert.on_conflict_do_update(index_elements=list(key), set_=read))
 
 
 def _forget(db: sa.Connection, claim: Claim) -> None:
