@@ -39,6 +39,9 @@ STATUS: dict[str, Any] = {
     "pending": 0,
     "failed": 1,
     "quarantined": 0,
+    "read": 48,
+    "to_read": 0,
+    "lines": 113,
     "near_duplicates": 2,
     "missing": 0,
     "excluded": 0,
@@ -46,7 +49,7 @@ STATUS: dict[str, Any] = {
     "bytes": 4180212,
     "library": "/library",
     "recipe": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
-    "schema": "0012",
+    "schema": "0013",
     "jobs": [],
     "disk": {"free_bytes": 210_000_000_000, "total_bytes": 500_000_000_000},
     "workers": [

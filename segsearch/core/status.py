@@ -84,6 +84,9 @@ class Status:
     pending: Annotated[int, Field(description="Images that wait for a worker, or are with one.")]
     failed: int
     quarantined: Annotated[int, Field(description="Images that crashed the models twice.")]
+    read: Annotated[int, Field(description="Images whose text has been read.")]
+    to_read: Annotated[int, Field(description="Images whose text alone waits to be read.")]
+    lines: Annotated[int, Field(description="Lines of text in them.")]
     near_duplicates: Annotated[int, Field(description="Images that look almost like another.")]
     missing: Annotated[int, Field(description="Paths whose files were gone when last looked for.")]
     excluded: Annotated[int, Field(description="Paths that the globs of their last run leave out.")]

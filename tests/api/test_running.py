@@ -110,7 +110,20 @@ def test_the_status_is_the_command_s(client: TestClient, service: SegSearch) -> 
     assert status["workers"] == []
     assert json.loads(json.dumps(status)).keys() == {
         *("images", "segments", "pending", "failed", "quarantined", "near_duplicates", "missing"),
-        *("excluded", "preset", "bytes", "library", "recipe", "schema", "jobs", "disk", "workers"),
+        *(
+            "read",
+            "to_read",
+            "lines",
+            "excluded",
+            "preset",
+            "bytes",
+            "library",
+            "recipe",
+            "schema",
+            "jobs",
+            "disk",
+            "workers",
+        ),
         *("index", "paused", "read_only", "problems"),
     }
 

@@ -29,7 +29,10 @@ from tests.support.described import DIMENSION, RECIPE, describe
 
 STAMP = FileStamp(10, 20)
 STATES = ("pending", "failed", "quarantined")
-NONE = dict.fromkeys(("images", "segments", *STATES, "near_duplicates", "missing", "excluded"), 0)
+TEXT = ("read", "to_read", "lines")
+NONE = dict.fromkeys(
+    ("images", "segments", *STATES, *TEXT, "near_duplicates", "missing", "excluded"), 0
+)
 
 
 @pytest.fixture

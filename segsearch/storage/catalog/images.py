@@ -102,16 +102,20 @@ class ImageMixin(Database):
 
     def counts(self) -> dict[str, int]:
         """`images`, `segments`, `pending` (with running ones), `failed` and `quarantined` of the
-        active recipe, images with `near_duplicates`, and `missing` and `excluded` paths."""
+        active recipe, images whose text was `read` or is `to_read`, and the `lines` found there;
+        images with `near_duplicates`, and `missing` and `excluded` paths."""
         with self._reading() as db:
             kept = tallies(db, db.execute(sa.select(ACTIVE_RECIPE)).scalar())
-        by_state = kept.get("state", Counter())
+        by_state, reading = kept.get("state", Counter()), kept.get("reading", Counter())
         return {
             "images": kept.get("images", Counter()).total(),
             "segments": kept.get("segments", Counter()).total(),
             "pending": by_state[State.PENDING] + by_state[State.RUNNING],
             "failed": by_state[State.FAILED],
             "quarantined": by_state[State.QUARANTINED],
+            "read": reading[State.DONE],
+            "to_read": reading[State.PENDING] + reading[State.RUNNING],
+            "lines": kept.get("lines", Counter()).total(),
             **{name: kept.get(name, Counter()).total() for name in OF_ALL},
         }
 
