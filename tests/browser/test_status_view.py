@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, Route, ViewportSize, expect
 
-from tests.support.gated_models import BROKEN, Gate, GatedModels, working_server
-from tests.support.page_server import BLUE, GREEN, HOSTILE, RED
+from tests.support.gated_models import BROKEN, Gate, GatedModels
+from tests.support.page_server import BLUE, GREEN, HOSTILE, RED, working_server
 from tests.support.small_models import open_small_service, paint
 
 pytestmark = pytest.mark.browser

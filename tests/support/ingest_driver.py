@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.types import Proposal
-from segsearch.ingest.run import BY_HAND, one_pass
 from segsearch.models.pipeline import Pipeline
 from tests.support.small_models import (
     ColourEmbedder,
@@ -72,6 +71,9 @@ class HazardousModels(SmallModels):
 
 def main(mode: str, library: Path, pictures: Path) -> None:
     """Fill a library until all is done, or serve it while a worker fills it."""
+    # Here, so that a model process, which imports this module, need not load a catalog.
+    from segsearch.ingest.run import BY_HAND, one_pass
+
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings: dict[str, Any] = {
