@@ -13,6 +13,7 @@ from tests.support.page_server import served
 from tests.support.painted_library import (
     BEACH,
     CITY,
+    UNDO_MS,
     ask,
     image_ids,
     let_notices_go,
@@ -119,7 +120,7 @@ def test_a_deleted_collection_comes_back_with_undo(page: Page, url: str) -> None
     assert ask(page, url, "collections/Blue")
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".tile .title")).to_have_text(["Blue"])
-    page.clock.fast_forward(10_000)
+    page.clock.fast_forward(UNDO_MS + 100)
     assert ask(page, url, "collections/Blue")
 
     page.get_by_role("button", name="What can be done with").click()

@@ -16,6 +16,7 @@ from tests.support.small_models import open_small_service, paint
 pytestmark = pytest.mark.browser
 
 NARROW: ViewportSize = {"width": 390, "height": 844}
+LOOK_MS = 15_000  # between two looks of the view at what others do
 NO_PICTURE = "no picture <b>at all.jpg"
 
 
@@ -172,11 +173,13 @@ def test_each_problem_of_a_server_is_shown_errors_first(page: Page, url: str) ->
 
 
 def test_a_run_of_another_process_is_followed(page: Page, url: str, folder: Path) -> None:
+    page.clock.install()
     page.goto(f"{url}/?view=status")
     expect(part(page, "Under way")).to_contain_text("Nothing is being indexed.")
     paint(folder / "later" / "f.png", [GREEN, BLUE], size=(320, 200))
     with open_small_service(folder / "library") as other:
         other.index([folder / "later"])
+    page.clock.fast_forward(LOOK_MS)
     expect(page.locator(".run", has_text="later")).to_contain_text("By hand · done")
 
 

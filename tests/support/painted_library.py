@@ -15,7 +15,7 @@ from tests.support.small_models import Shape, paint
 
 JULY, MAY = (datetime(2024, month, 3, 12, tzinfo=UTC).timestamp() for month in (7, 5))
 SOON_SECONDS = 10
-NOTICE_MS = 8_000  # how long the page lets one undo
+UNDO_MS = 20_000  # how long the page lets one undo
 TILE = (160, 120)
 # Each a shape in a corner of its own, so that no two look alike; two regions a picture in the city.
 BEACH = {
@@ -86,7 +86,7 @@ def soon(holds: Callable[[], bool]) -> bool:
 
 
 def let_notices_go(page: Page) -> None:
-    """Notices stay eight seconds; the page's clock, which a test has installed, jumps."""
+    """What can be undone is so for a while; the page's clock, which a test has installed, jumps."""
     with page.expect_response(lambda answer: answer.request.method in {"POST", "DELETE"}):
-        page.clock.fast_forward(NOTICE_MS + 100)
+        page.clock.fast_forward(UNDO_MS + 100)
     expect(page.locator(".notice")).to_have_count(0)
