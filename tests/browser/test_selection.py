@@ -10,29 +10,26 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.page_server import served
 from tests.support.painted_library import (
     BEACH,
     CITY,
     UNDO_MS,
+    Painted,
     ask,
     image_ids,
     let_notices_go,
     names,
     open_grid,
-    paint_library,
     soon,
     stored,
 )
-from tests.support.small_models import SmallModels
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    folder = paint_library(tmp_path / "pictures")
-    yield from served(tmp_path / "library", folder, SmallModels())
+def url(painted: Painted, tmp_path: Path) -> Iterator[str]:
+    yield from painted.served(tmp_path / "library")
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, gate: Gate) -> Path:
     paint(pictures / "b.png", [GREEN], size=(200, 320))
     paint(pictures / "c.png", [BLUE], size=(320, 200))
     models = GatedModels(gate.folder)
-    with open_small_service(folder / "library", models=models) as service:
+    with open_small_service(folder / "library", models=models, retry_seconds=0.0) as service:
         service.index([pictures])
         (pictures / "c.png").unlink()
         paint(pictures / HOSTILE, [RED, GREEN], size=(320, 200))

@@ -20,6 +20,7 @@ RED = Shape("red", (20, 20, 120, 90))
 BLUE = Shape("blue", (180, 60, 260, 140), "disc")
 GREEN = Shape("green", (40, 100, 160, 180))
 POLL_SECONDS = 0.1
+RETRY_SECONDS = 0.05  # before a picture that failed is tried again
 HOSTILE = "c <img src=x onerror=alert(1)> & c.png"
 
 
@@ -51,7 +52,7 @@ def served_library(service: SegSearch, *, need_key: bool = False) -> Iterator[st
 def working_server(folder: Path, models: SmallModels, *, need_key: bool = False) -> Iterator[str]:
     """The URL of a server in this process that indexes what is sent to it."""
     with (
-        open_small_service(folder, models=models) as service,
+        open_small_service(folder, models=models, retry_seconds=RETRY_SECONDS) as service,
         working(service.ingest, POLL_SECONDS),
     ):
         yield from served_library(service, need_key=need_key)
