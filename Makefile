@@ -17,6 +17,10 @@ setup: .venv/.installed
 demo: setup
 	$(BIN)/segsearch --library $(LIBRARY) demo
 
+# Tests start hundreds of processes. With PYTHONDONTWRITEBYTECODE in the environment, as many
+# containers have it, each would compile PyTorch's modules and ours anew: ten seconds of it.
+test test-fast soak: export PYTHONDONTWRITEBYTECODE :=
+
 # A file's tests stay in one process: they share its fixtures. The small files come last.
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

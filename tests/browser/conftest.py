@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.page_server import BLUE, GREEN, HOSTILE, RED
-from tests.support.small_models import Shape, paint
+from tests.support.painted_library import Painted, paint_library
+from tests.support.small_models import Shape, open_small_service, paint
 
 
 def chromium() -> str:
@@ -42,6 +43,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paint(folder / "b.png", [GREEN], size=(200, 320))
     paint(folder / HOSTILE, [Shape("red", (5, 5, 14, 14))], size=(320, 200))
     return folder
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Painted:
+    """The painted library of two albums, made once: tests change copies of it."""
+    folder = tmp_path_factory.mktemp("painted")
+    made = Painted(paint_library(folder / "pictures"), folder / "library")
+    with open_small_service(made.library) as service:
+        service.index([made.pictures])
+    return made
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, ViewportSize, expect
 
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
-from tests.support.gated_models import Gate, GatedModels, working_server
+from tests.support.gated_models import Gate, GatedModels
 from tests.support.page_modules import call
-from tests.support.page_server import BLUE, GREEN, HOSTILE, RED
+from tests.support.page_server import BLUE, GREEN, HOSTILE, RED, working_server
 from tests.support.small_models import Shape, paint
 
 pytestmark = pytest.mark.browser

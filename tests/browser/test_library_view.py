@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.page_server import served
 from tests.support.painted_library import (
     BEACH,
     CITY,
+    UNDO_MS,
+    Painted,
     ask,
     image_ids,
     let_notices_go,
     names,
     open_grid,
-    paint_library,
     soon,
     stored,
 )
-from tests.support.small_models import SmallModels
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return paint_library(tmp_path / "pictures")
-
-
-@pytest.fixture
-def url(folder: Path, tmp_path: Path) -> Iterator[str]:
-    yield from served(tmp_path / "library", folder, SmallModels())
+def url(painted: Painted, tmp_path: Path) -> Iterator[str]:
+    yield from painted.served(tmp_path / "library")
 
 
 @pytest.fixture
@@ -119,7 +114,7 @@ def test_a_deleted_collection_comes_back_with_undo(page: Page, url: str) -> None
     assert ask(page, url, "collections/Blue")
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".tile .title")).to_have_text(["Blue"])
-    page.clock.fast_forward(10_000)
+    page.clock.fast_forward(UNDO_MS + 100)
     assert ask(page, url, "collections/Blue")
 
     page.get_by_role("button", name="What can be done with").click()
@@ -155,15 +150,25 @@ def test_a_collections_cut_outs_are_saved_under_its_name(page: Page, url: str) -
     expect(page.locator(".notice")).to_contain_text("City-cutouts.zip is written")
 
 
-def test_an_export_that_is_refused_says_why(page: Page, url: str, folder: Path) -> None:
+@contextmanager
+def away(file: Path) -> Iterator[None]:
+    """A file is not there for a while."""
+    elsewhere = file.rename(file.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        elsewhere.rename(file)
+
+
+def test_an_export_that_is_refused_says_why(page: Page, url: str, painted: Painted) -> None:
     ids = image_ids(page, url)
     ask(page, url, "collections", {"name": "City"})
     ask(page, url, "collections/City/images", {"image_ids": [ids["tram.png"]]})
-    (folder / "city" / "tram.png").unlink()
-    page.goto(f"{url}/?shelf=collections")
-    page.get_by_role("button", name="What can be done with").click()
-    page.get_by_role("button", name="Cut-outs").click()
-    expect(page.locator(".notice.bad")).to_contain_text("No picture is there")
+    with away(painted.pictures / "city" / "tram.png"):
+        page.goto(f"{url}/?shelf=collections")
+        page.get_by_role("button", name="What can be done with").click()
+        page.get_by_role("button", name="Cut-outs").click()
+        expect(page.locator(".notice.bad")).to_contain_text("No picture is there")
 
 
 def test_things_are_grouped_on_demand_and_a_group_opens_its_regions(page: Page, url: str) -> None:

@@ -10,28 +10,26 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.page_server import served
 from tests.support.painted_library import (
     BEACH,
     CITY,
+    UNDO_MS,
+    Painted,
     ask,
     image_ids,
     let_notices_go,
     names,
     open_grid,
-    paint_library,
     soon,
     stored,
 )
-from tests.support.small_models import SmallModels
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    folder = paint_library(tmp_path / "pictures")
-    yield from served(tmp_path / "library", folder, SmallModels())
+def url(painted: Painted, tmp_path: Path) -> Iterator[str]:
+    yield from painted.served(tmp_path / "library")
 
 
 @pytest.fixture
@@ -164,7 +162,7 @@ def test_removed_pictures_go_at_once_and_undo_puts_them_where_they_were(
     expect(page.locator("#results .card")).to_have_count(8)
     assert names(page, 8) == before
     expect(said(page)).to_have_text("2 pictures")
-    page.clock.fast_forward(10_000)
+    page.clock.fast_forward(UNDO_MS + 100)
     assert len(stored(page, url)) == 8
 
     page.get_by_role("button", name="Remove").click()

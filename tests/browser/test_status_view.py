@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, Route, ViewportSize, expect
 
-from tests.support.gated_models import BROKEN, Gate, GatedModels, working_server
-from tests.support.page_server import BLUE, GREEN, HOSTILE, RED
+from tests.support.gated_models import BROKEN, Gate, GatedModels
+from tests.support.page_server import BLUE, GREEN, HOSTILE, RED, working_server
 from tests.support.small_models import open_small_service, paint
 
 pytestmark = pytest.mark.browser
 
 NARROW: ViewportSize = {"width": 390, "height": 844}
+LOOK_MS = 15_000  # between two looks of the view at what others do
 NO_PICTURE = "no picture <b>at all.jpg"
 
 
@@ -42,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, gate: Gate) -> Path:
     paint(pictures / "b.png", [GREEN], size=(200, 320))
     paint(pictures / "c.png", [BLUE], size=(320, 200))
     models = GatedModels(gate.folder)
-    with open_small_service(folder / "library", models=models) as service:
+    with open_small_service(folder / "library", models=models, retry_seconds=0.0) as service:
         service.index([pictures])
         (pictures / "c.png").unlink()
         paint(pictures / HOSTILE, [RED, GREEN], size=(320, 200))
@@ -172,11 +173,13 @@ def test_each_problem_of_a_server_is_shown_errors_first(page: Page, url: str) ->
 
 
 def test_a_run_of_another_process_is_followed(page: Page, url: str, folder: Path) -> None:
+    page.clock.install()
     page.goto(f"{url}/?view=status")
     expect(part(page, "Under way")).to_contain_text("Nothing is being indexed.")
     paint(folder / "later" / "f.png", [GREEN, BLUE], size=(320, 200))
     with open_small_service(folder / "library") as other:
         other.index([folder / "later"])
+    page.clock.fast_forward(LOOK_MS)
     expect(page.locator(".run", has_text="later")).to_contain_text("By hand · done")
 
 

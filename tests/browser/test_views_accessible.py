@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,6 +16,11 @@ from tests.support.small_models import Shape, paint
 
 pytestmark = pytest.mark.browser
 SIZES = {390: 844, 1280: 800, 1920: 1080}
+# Each view is loaded once on a touch screen and once with a mouse, then resized and recoloured.
+SCREENS: dict[str, list[tuple[int, Any]]] = {
+    "touch": [(390, "light"), (390, "dark")],
+    "mouse": [(1280, "light"), (1920, "dark")],
+}
 VIEWS = (
     "?q=red", "?q=red&by=region", "?q=red&album=p&place=left", "?thing=red&thing=blue",
     "?q=red&with=image-1*0.5&image=1&segment=1", "", "?shelf=albums", "?shelf=tags",
@@ -32,44 +38,64 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from served(folder / "library", folder / "p", ClickModels())
 
 
-@pytest.fixture(params=[(390, "light"), (390, "dark"), (1280, "light"), (1920, "dark")])
-def sized(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
-    width, scheme = request.param
-    size: Any = {"width": width, "height": SIZES[width]}
-    context = browser.new_context(viewport=size, color_scheme=scheme, has_touch=width < 500)
-    page = context.new_page()
-    yield page
+STILL = """() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() =>
+  resolve(document.getAnimations().every(({playState, effect}) =>
+    playState !== "running" || effect.getComputedTiming().endTime === Infinity)))))"""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A page, and the widths and themes to look at it in."""
+
+    page: Page
+    looks: list[tuple[int, Any]]
+
+    def each(self) -> Iterator[str]:
+        """Show the page in one way after the other, each when nothing moves any more."""
+        for width, scheme in self.looks:
+            self.page.set_viewport_size({"width": width, "height": SIZES[width]})
+            self.page.emulate_media(color_scheme=scheme)
+            self.page.wait_for_function(STILL)
+            yield f"{width} {scheme}"
+
+
+@pytest.fixture(params=SCREENS)
+def screen(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Screen]:
+    context = browser.new_context(has_touch=request.param == "touch")
+    yield Screen(context.new_page(), SCREENS[request.param])
     context.close()
 
 
-def test_every_view_is_accessible_and_fits_the_window(sized: Page, url: str) -> None:
+def test_every_view_is_accessible_and_fits_the_window(screen: Screen, url: str) -> None:
     found: list[str] = []
+    page = screen.page
     for view in VIEWS:
-        sized.goto(f"{url}/{view}")
-        expect(sized.locator("main, #picture").first).to_be_visible()
-        sized.wait_for_load_state("networkidle")
-        sized.wait_for_timeout(250)
-        found += [f"{view}: {violation}" for violation in violations(sized)]
-        wide = sized.evaluate("document.documentElement.scrollWidth - innerWidth")
-        if wide > 0:
-            found.append(f"{view}: {wide} px wider than the window")
+        page.goto(f"{url}/{view}")
+        expect(page.locator("main, #picture").first).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        for look in screen.each():
+            found += [f"{view} {look}: {violation}" for violation in violations(page)]
+            wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            if wide > 0:
+                found.append(f"{view} {look}: {wide} px wider than the window")
     assert not found, "\n".join(found)
 
 
-def test_open_panels_are_accessible(sized: Page, url: str) -> None:
-    sized.goto(f"{url}/?q=red")
-    ready(sized)
+def test_open_panels_are_accessible(screen: Screen, url: str) -> None:
+    page = screen.page
+    page.goto(f"{url}/?q=red")
+    ready(page)
     found: list[str] = []
-    sized.get_by_role("button", name="Filters").click()
+    page.get_by_role("button", name="Filters").click()
     for name in ("Album", "Date", "Tag", "Place", "Size", "More", "Scene"):
-        opener = sized.get_by_role("button", name=name, exact=True)
-        opener.click()
-        expect(sized.locator(".panel")).to_be_visible()
-        found += [f"{name}: {violation}" for violation in violations(sized)]
-        box = sized.locator(".panel").bounding_box()
-        assert box
-        if box["x"] < 0 or box["x"] + box["width"] > sized.evaluate("innerWidth"):
-            found.append(f"{name}: its panel leaves the window")
-        sized.keyboard.press("Escape")
-        expect(sized.locator(".panel")).to_have_count(0)
+        for look in screen.each():
+            page.get_by_role("button", name=name, exact=True).click()
+            expect(page.locator(".panel")).to_be_visible()
+            found += [f"{name} {look}: {violation}" for violation in violations(page)]
+            box = page.locator(".panel").bounding_box()
+            assert box
+            if box["x"] < 0 or box["x"] + box["width"] > page.evaluate("innerWidth"):
+                found.append(f"{name} {look}: its panel leaves the window")
+            page.keyboard.press("Escape")
+            expect(page.locator(".panel")).to_have_count(0)
     assert not found, "\n".join(found)

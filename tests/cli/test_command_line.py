@@ -26,12 +26,19 @@ from segsearch.core import errors
 from segsearch.core.errors import PathError, PictureError, QueryError
 from segsearch.storage.api_keys import Scope
 from tests.conftest import DEMO
+from tests.support.commands import run_here
 from tests.support.small_models import Shape, open_small_service, paint
 
 pytestmark = pytest.mark.slow
 
 
 def run(*arguments: str | Path, library: Path) -> subprocess.CompletedProcess[str]:
+    """A command in this process; a few tests below start one."""
+    return run_here("--library", library, *arguments)
+
+
+def started(*arguments: str | Path, library: Path) -> subprocess.CompletedProcess[str]:
+    """A command as a process."""
     command = [sys.executable, "-m", "segsearch", "--library", library, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
@@ -44,7 +51,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture.paste((200, 30, 30), (30, 20, 80, 70))
     picture.save(folder / "one.png")
     library = folder / "library"
-    done = run("index", folder / "one.png", "--json", library=library)
+    done = started("index", folder / "one.png", "--json", library=library)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["indexed"] == 1
@@ -61,7 +68,7 @@ def fails(done: subprocess.CompletedProcess[str], kind: type[errors.SegSearchErr
 
 
 def test_hits_are_json_lines_of_the_agreed_shape(library: Path) -> None:
-    done = run("search", "a red square", "--limit", "3", "--json", library=library)
+    done = started("search", "a red square", "--limit", "3", "--json", library=library)
     assert done.returncode == 0, done.stderr
     hits = [json.loads(line) for line in done.stdout.splitlines()]
     assert [hit["rank"] for hit in hits] == list(range(1, len(hits) + 1))
@@ -348,11 +355,11 @@ def test_addresses_are_refused_unless_allowed(tmp_path: Path, library: Path) -> 
 
 def test_eval_measures_annotated_pictures(tmp_path: Path) -> None:
     pictures, truth = DEMO / "pictures", DEMO / "truth.json"
-    given = ("eval", "--coco", truth, "--images", pictures, "--limit", "2", "--json")
+    given = ("eval", "--coco", truth, "--images", pictures, "--limit", "1", "--json")
     done = run(*given, library=tmp_path / "none")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document["pictures"] == 2
+    assert document["pictures"] == 1
     assert [row["method"] for row in document["rows"]][-1] == "both (ours)"
     assert all(0 <= row["map_50"] <= 1 for row in document["rows"])
     assert not (tmp_path / "none").exists()

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,8 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from segsearch.cli.commands.models import app
-from segsearch.core.arrays import Pixels, Vectors
 from segsearch.core.errors import ChecksumError, ModelError, UnsafeWeightsError
 from segsearch.core.settings import Settings
-from segsearch.core.types import Proposal
 from segsearch.library import open_library
 from segsearch.models.embed.open_clip_zoo import build, check_model, tokenizer
 from segsearch.models.loading import check_weights, find_model
@@ -30,13 +28,13 @@ from segsearch.models.presets import preset, recipe_of
 from segsearch.models.zoo.installed import EMBEDDED, embedded_model
 from segsearch.models.zoo.pullable import find_pullable
 from tests.support.every_model import HostilePickle, checkpoint, siglip_shape, write_tokenizer
-from tests.support.small_models import (
-    ColourEmbedder,
-    ColourSegmenter,
-    Shape,
-    SmallModels,
-    open_small_service,
-    paint,
+from tests.support.small_models import Shape, open_small_service, paint
+from tests.support.useless_models import (
+    UselessModels,
+    long_pipeline,
+    nan_pipeline,
+    unsure_pipeline,
+    zero_pipeline,
 )
 
 pytestmark = pytest.mark.slow
@@ -106,60 +104,12 @@ def test_nobody_is_asked_to_run_a_tokenizer_s_code(
     assert "trust_remote_code" not in str(problem.value)
 
 
-class ScaledEmbedder(ColourEmbedder):
-    """Multiplies every last vector of a picture's by a factor, as overflowing products do."""
-
-    def __init__(self, factor: float) -> None:
-        self.factor = factor
-
-    def embed_pictures(self, pictures: Sequence[Pixels]) -> Vectors:
-        rows = super().embed_pictures(pictures)
-        rows[-1] *= self.factor
-        return rows
-
-
-class UnsureSegmenter(ColourSegmenter):
-    """Estimates no mask's quality."""
-
-    def propose(self, pixels: Pixels) -> list[Proposal]:
-        return [replace(proposal, predicted_iou=math.nan) for proposal in super().propose(pixels)]
-
-
-def nan_pipeline() -> Pipeline:
-    return Pipeline(ColourSegmenter(), ScaledEmbedder(math.nan), SmallModels.crop)
-
-
-def zero_pipeline() -> Pipeline:
-    return Pipeline(ColourSegmenter(), ScaledEmbedder(0.0), SmallModels.crop)
-
-
-def long_pipeline() -> Pipeline:
-    return Pipeline(ColourSegmenter(), ScaledEmbedder(1.1), SmallModels.crop)
-
-
-def unsure_pipeline() -> Pipeline:
-    return Pipeline(UnsureSegmenter(), ColourEmbedder(), SmallModels.crop)
-
-
 USELESS = [
     (nan_pipeline, "colour-embedder gives vectors"),
     (zero_pipeline, "colour-embedder gives vectors"),
     (long_pipeline, "colour-embedder gives vectors"),
     (unsure_pipeline, "colour-segmenter gives masks"),
 ]
-
-
-class UselessModels(SmallModels):
-    """Small models of the same recipe whose pipeline is another."""
-
-    def __init__(self, build: Callable[[], Pipeline]) -> None:
-        self.build = build
-
-    def pipeline(self) -> Pipeline:
-        return self.build()
-
-    def builder(self) -> Callable[[], Pipeline]:
-        return self.build
 
 
 @pytest.mark.parametrize(("build", "said"), USELESS)

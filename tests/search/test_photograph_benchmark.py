@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from benchmarks.photographs.annotated import KnownLibrary, Measures, asked, measure, table
-from segsearch.core.settings import Settings
 from segsearch.core.types import Hit, Mask
-from segsearch.library import open_library
+from segsearch.library import SegSearch, open_library
 from segsearch.masks.rle import decode, encode, full
 from segsearch.search.evaluation.truth import read_truth
 from tests.conftest import DEMO
+from tests.support.demo_part import part_of_demo
 
 pytestmark = pytest.mark.slow
 
@@ -24,12 +24,14 @@ SCENES = 6
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KnownLibrary]:
+def stored(
+    demo_library: SegSearch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KnownLibrary]:
     pictures = read_truth(DEMO / "truth.json", DEMO / "pictures")[:SCENES]
     paths = [picture.path for picture in pictures]
-    settings = Settings(library=tmp_path_factory.mktemp("scenes") / "library")
-    with open_library(settings, create=True) as library:
-        assert library.index(paths).indexed == SCENES
+    folder = tmp_path_factory.mktemp("scenes") / "library"
+    settings = part_of_demo(demo_library, folder, (path.name for path in paths))
+    with open_library(settings) as library:
         numbers = {
             library.catalog.find_images([str(path.resolve())])[0]: number
             for number, path in enumerate(paths)

@@ -1,28 +1,22 @@
 """Small models whose work a test holds up, or breaks, by files in a folder: they run in a process
-of their own, as a server's do."""
+of their own, as a server's do.
+
+Each such process imports this module: it imports no server, and no browser.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.types import Proposal
-from segsearch.ingest.background import working
 from segsearch.models.pipeline import Pipeline
-from tests.support.page_server import served_library
-from tests.support.small_models import (
-    ColourEmbedder,
-    ColourSegmenter,
-    SmallModels,
-    open_small_service,
-)
+from tests.support.small_models import ColourEmbedder, ColourSegmenter, SmallModels
 
 LOOK_SECONDS = 0.02
-POLL_SECONDS = 0.1
 BROKEN = "The test has broken the models."
 
 
@@ -87,13 +81,3 @@ class GatedModels(SmallModels):
 
     def builder(self) -> Callable[[], Pipeline]:
         return self._build
-
-
-@contextmanager
-def working_server(folder: Path, models: SmallModels, *, need_key: bool = False) -> Iterator[str]:
-    """The URL of a server in this process that indexes what is sent to it."""
-    with (
-        open_small_service(folder, models=models) as service,
-        working(service.ingest, POLL_SECONDS),
-    ):
-        yield from served_library(service, need_key=need_key)

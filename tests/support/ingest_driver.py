@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 from segsearch.core.arrays import Pixels
 from segsearch.core.text import Line
 from segsearch.core.types import Proposal
-from segsearch.ingest.run import BY_HAND, one_pass
 from segsearch.models.pipeline import Pipeline
 from tests.support.small_models import (
     ColourEmbedder,
@@ -97,6 +96,9 @@ class SlowlyReadingModels(ReadingModels):
 
 def main(mode: str, library: Path, pictures: Path) -> None:
     """Fill a library until all is done, or serve it while a worker fills it."""
+    # Here, so that a model process, which imports this module, need not load a catalog.
+    from segsearch.ingest.run import BY_HAND, one_pass
+
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings: dict[str, Any] = {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 from playwright.sync_api import Page
 
+from segsearch.ingest.background import working
 from segsearch.library import SegSearch
 from segsearch_api.app import create_app
 from segsearch_api.server import bind, url_of
@@ -17,6 +19,8 @@ from tests.support.small_models import Shape, SmallModels, open_small_service
 RED = Shape("red", (20, 20, 120, 90))
 BLUE = Shape("blue", (180, 60, 260, 140), "disc")
 GREEN = Shape("green", (40, 100, 160, 180))
+POLL_SECONDS = 0.1
+RETRY_SECONDS = 0.05  # before a picture that failed is tried again
 HOSTILE = "c <img src=x onerror=alert(1)> & c.png"
 
 
@@ -42,6 +46,16 @@ def served_library(service: SegSearch, *, need_key: bool = False) -> Iterator[st
         yield url_of("127.0.0.1", listening.getsockname()[1])
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def working_server(folder: Path, models: SmallModels, *, need_key: bool = False) -> Iterator[str]:
+    """The URL of a server in this process that indexes what is sent to it."""
+    with (
+        open_small_service(folder, models=models, retry_seconds=RETRY_SECONDS) as service,
+        working(service.ingest, POLL_SECONDS),
+    ):
+        yield from served_library(service, need_key=need_key)
 
 
 def ready(page: Page) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.support.small_models import Shape, paint
+from tests.support.page_server import served_library
+from tests.support.small_models import Shape, open_small_service, paint
 
 JULY, MAY = (datetime(2024, month, 3, 12, tzinfo=UTC).timestamp() for month in (7, 5))
 SOON_SECONDS = 10
-NOTICE_MS = 8_000  # how long the page lets one undo
+UNDO_MS = 20_000  # how long the page lets one undo
 TILE = (160, 120)
 # Each a shape in a corner of its own, so that no two look alike; two regions a picture in the city.
 BEACH = {
@@ -29,6 +32,19 @@ CITY = {
     "tram.png": [Shape("cyan", (10, 30, 150, 50)), Shape("black", (20, 80, 60, 110), "disc")],
     "house.png": [Shape("purple", (30, 50, 120, 115)), Shape("cyan", (110, 5, 150, 40))],
 }
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A folder of pictures, and a library of them."""
+
+    pictures: Path
+    library: Path
+
+    def served(self, folder: Path) -> Iterator[str]:
+        """The URL of a server over a copy of the library in `folder`."""
+        with open_small_service(shutil.copytree(self.library, folder)) as service:
+            yield from served_library(service)
 
 
 def paint_library(folder: Path) -> Path:
@@ -86,7 +102,7 @@ def soon(holds: Callable[[], bool]) -> bool:
 
 
 def let_notices_go(page: Page) -> None:
-    """Notices stay eight seconds; the page's clock, which a test has installed, jumps."""
+    """What can be undone is so for a while; the page's clock, which a test has installed, jumps."""
     with page.expect_response(lambda answer: answer.request.method in {"POST", "DELETE"}):
-        page.clock.fast_forward(NOTICE_MS + 100)
+        page.clock.fast_forward(UNDO_MS + 100)
     expect(page.locator(".notice")).to_have_count(0)
