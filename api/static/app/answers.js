@@ -1,10 +1,11 @@
 // The grid of what was asked for, what is said above it, and the line where "probably not" begins.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { asks, empty, LINKS, question } from "./address.js";
+import { asks, LINKS, question } from "./address.js";
 import { call, sentence } from "./api.js";
 import { Grid } from "./grid.js";
-import { isStale, resultsOf } from "./results.js";
+import { findLike, termOf } from "./likeness.js";
+import { isStale, resultsOf } from "./lists.js";
 import { count, nameOf, time } from "./sayings.js";
 import { anyChosen, choose, isChosen, toggle, useChosen } from "./selection.js";
 import { change, go, openPicture, query } from "./store.js";
@@ -13,8 +14,8 @@ import { notify, Switch } from "./ui.js";
 /**
  * @typedef {import("./address.js").Query} Query
  * @typedef {import("./results.js").Results} Results
- * @typedef {import("./results.js").Item} Item
- * @typedef {import("./results.js").Region} Region
+ * @typedef {import("./items.js").Item} Item
+ * @typedef {import("./items.js").Region} Region
  */
 
 const QUOTED = 80; // characters of words that are said again
@@ -53,23 +54,6 @@ export function useResults(now) {
   if (ready) before.current = results;
   return ready || !before.current ? { results, waiting: false } : { results: before.current, waiting: true };
 }
-
-/**
- * Look for what is like a region, or a picture as a whole.
- * @param {Item} item
- * @param {Region | null} region
- */
-export const findLike = (item, region) =>
-  go({
-    ...empty(),
-    filters: query().filters,
-    by: query().by,
-    terms: [
-      region
-        ? { kind: "segment", id: String(region.segment_id), weight: 1 }
-        : { kind: "image", id: String(item.image), weight: 1 },
-    ],
-  });
 
 /**
  * Say that a region was right, or wrong; once more takes it back.
@@ -113,7 +97,8 @@ let lastChosen = null;
 const actsOf = (results, shown) => ({
   open: (/** @type {Item} */ item, /** @type {Region | null} */ region) =>
     openPicture(item.image, region?.segment_id ?? 0),
-  like: findLike,
+  like: (/** @type {Item} */ item, /** @type {Region | null} */ region) =>
+    findLike(termOf(item.image, region)),
   judge,
   choose(/** @type {Item} */ item, /** @type {boolean} */ range) {
     const from = range && lastChosen?.results === results ? results.items.indexOf(lastChosen.item) : -1;

@@ -10,8 +10,8 @@ import { changed, link, query } from "./store.js";
 import { Icon, IconButton, plainClick } from "./ui.js";
 
 /**
- * @typedef {import("./results.js").Item} Item
- * @typedef {import("./results.js").Region} Region
+ * @typedef {import("./items.js").Item} Item
+ * @typedef {import("./items.js").Region} Region
  *
  * @typedef {object} Act What a card can do; the region is null for a picture as a whole.
  * @property {(item: Item, region: Region | null) => void} open

@@ -4,15 +4,16 @@
 import { Component, createRef, html } from "../vendor/preact.js";
 import { call, cutout, isAbort, post, sentence } from "./api.js";
 import { removeImages } from "./arranging.js";
-import { actsOf, Panel } from "./panel.js";
-import { resultsOf } from "./results.js";
+import { actsOf } from "./likeness.js";
+import { resultsOf } from "./lists.js";
+import { Panel } from "./panel.js";
 import { nameOf, share } from "./sayings.js";
 import { closePicture, openPicture } from "./store.js";
 import { IconButton, isTyping, notify, Switch } from "./ui.js";
 import { Viewer } from "./viewer.js";
 
 /**
- * @typedef {import("./results.js").Region} Region
+ * @typedef {import("./items.js").Region} Region
  * @typedef {{points: [number, number][], labels: (0 | 1)[],
  *   box: [number, number, number, number] | null}} Prompt
  */
@@ -245,7 +246,7 @@ export class PictureView extends Component {
     }
     if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return undefined;
     const { chosen } = this,
-      acts = actsOf(chosen, this.props.now.image);
+      acts = actsOf(this.props.now.image, chosen);
     /** @type {Record<string, () => unknown>} */
     const found = {
       ArrowLeft: () => this.turn(-1),

@@ -8,7 +8,7 @@ import { drawRegions, drawSoon } from "./outline.js";
 import { bounded, fit, zoomed } from "./zoom.js";
 
 /**
- * @typedef {import("./results.js").Region} Region
+ * @typedef {import("./items.js").Region} Region
  * @typedef {import("./zoom.js").Place} Place
  * @typedef {import("./zoom.js").Size} Size
  * @typedef {[number, number, number, number]} Quad
