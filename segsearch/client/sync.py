@@ -147,7 +147,8 @@ class Client(BrowseCalls, QueryCalls, MapCalls):
     def upload(self, *files: File, collection: str | None = None, folder: str = "") -> Document:
         """Send pictures, to be indexed later: `{"images": [...], "refused": [...]}`.
 
-        The last part of `folder` becomes their album. Many or large ones go in several requests. ApiError when no picture is taken.
+        The last part of `folder` becomes their album. Many or large ones go in several requests.
+        ApiError when no picture is taken.
         """
         fields = {"folder": folder} | ({} if collection is None else {"collection": collection})
         result: Document = {"images": [], "refused": []}

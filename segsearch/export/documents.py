@@ -84,6 +84,7 @@ EXAMPLE_FILLING: dict[str, Any] = {
 EXAMPLE_SCENE: dict[str, Any] = {
     "rank": 1,
     "fit": 4.21,
+    "relevance": 0.97,
     "image_id": 31,
     "path": "/pictures/park/dog.jpg",
     "width": 640,
@@ -275,6 +276,10 @@ class SceneDocument(_PictureFields, _RankField):
         description="Mean over the slots of how far the region's score stands above the slot's "
         "background; comparable within one answer."
     )
+    relevance: float | None = Field(
+        description="That of the least relevant of its regions; null where one has none. It need "
+        "not fall with the fit."
+    )
     regions: dict[str, SceneRegion] = Field(description="By the slot's name.")
 
     @classmethod
@@ -283,6 +288,7 @@ class SceneDocument(_PictureFields, _RankField):
         return cls(
             rank=hit.rank,
             fit=round(hit.fit, 4),
+            relevance=None if hit.relevance is None else round(hit.relevance, 4),
             **_picture_fields(hit.image),
             regions={name: SceneRegion.of(region) for name, region in hit.regions.items()},
         )

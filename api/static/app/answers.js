@@ -6,7 +6,7 @@ import { call, sentence } from "./api.js";
 import { Grid } from "./grid.js";
 import { findLike, termOf } from "./likeness.js";
 import { isStale, resultsOf } from "./lists.js";
-import { count, nameOf, time } from "./sayings.js";
+import { count, LIKELY_FROM, nameOf, time } from "./sayings.js";
 import { anyChosen, choose, isChosen, toggle, useChosen } from "./selection.js";
 import { change, go, openPicture, query } from "./store.js";
 import { notify, Switch } from "./ui.js";
@@ -129,11 +129,11 @@ const actsOf = (results, shown) => ({
 /** What is said above the grid. @param {Query} now @param {Results} results @param {number} likely
  * @param {boolean} waiting */
 function told(now, results, likely, waiting) {
-  const { items, loading, total, seconds, done, gone } = results;
+  const { items, loading, total, seconds, open, gone } = results;
   if (waiting || !items.length) return waiting || loading ? "Searching …" : "";
   const noun = items[0].alone ? "region" : "picture";
   if (!asks(now)) return total === null ? "" : count(total, noun);
-  const many = `${done || results.doubtfulFrom >= 0 ? "" : "More than "}${count(likely, noun)}`;
+  const many = `${open ? "More than " : ""}${count(likely, noun)}`;
   const left = gone
     ? ` · ${count(gone, "judged region")} ${gone === 1 ? "is" : "are"} gone, and left out`
     : "";
@@ -157,9 +157,11 @@ function sceneIn({ words, things }) {
 /** What is said where there is nothing. @param {{now: Query, results: Results}} props */
 function Nothing({ now, results }) {
   const filtering = Object.keys(now.filters).length > 0;
-  const canShow = asks(now) && !now.all && results.relevance !== null;
+  const { items, relevance, message } = results;
+  const canShow = asks(now) && !now.all && (items.length > 0 || (relevance ?? 1) < LIKELY_FROM);
+  const what = now.words || now.things.map(({ name }) => name).join(" and ");
   return html`<div class="nothing">
-    <p>${canShow ? `Nothing matches${now.words ? ` “${shortened(now.words)}”` : ""} well.` : (results.message ?? (filtering ? "No picture passes the filters." : "Nothing found."))}</p>
+    <p>${canShow ? `Nothing matches${what ? ` “${shortened(what)}”` : ""} well.` : (message ?? (filtering ? "No picture passes the filters." : "Nothing found."))}</p>
     ${canShow ? html`<p><button type="button" id="anyway" onClick=${() => change({ all: true })}>Show the nearest</button></p>` : null}
     ${filtering ? html`<p><button type="button" class="link" onClick=${() => change({ filters: {} })}>Search without the filters</button></p>` : null}
   </div>`;
@@ -207,7 +209,7 @@ export function Answers({ now, above = null, empty: nothing = null }) {
     <${Grid} results=${results} shown=${shown} at=${now.at} act=${actsOf(results, shown)} isChosen=${isChosen}
       choosing=${anyChosen()} right=${right} waiting=${waiting} still=${now.image > 0} />
     ${
-      folded && shown
+      folded && shown && !results.open
         ? html`<div class="doubt"><span>probably not</span>
       <button type="button" id="anyway" onClick=${() => go({ ...query(), all: true })}>Show the nearest</button></div>`
         : null

@@ -1,6 +1,6 @@
 // What lists are made of: pictures with the regions that answer, or regions by themselves.
 
-import { LIKELY_FROM, month } from "./sayings.js";
+import { LIKELY_FROM, month, sureness } from "./sayings.js";
 
 /**
  * @typedef {object} Region
@@ -22,6 +22,8 @@ import { LIKELY_FROM, month } from "./sayings.js";
  * @property {string | null} path
  * @property {Region[]} regions best first
  * @property {boolean} alone whether the item is a region, shown cut out
+ * @property {number | null} [relevance] of a scene: that of the least sure of its things
+ * @property {boolean} [doubtful] whether it stands below the line where what may be chance begins
  * @property {string} [month] when it is from, where the list is sorted by that
  * @property {string} [heading] a new month begins here
  * @property {any} [document] of the picture, where the library is browsed
@@ -50,9 +52,18 @@ export function itemsOf(hits, alone) {
   return items;
 }
 
-/** Whether an answer may be chance. @param {Item} item */
-export const isDoubtful = ({ regions: [best] }) =>
-  best?.relevance !== null && best?.relevance !== undefined && best.relevance < LIKELY_FROM;
+/** Whether an answer may be chance by itself. @param {Item} item */
+export function isDoubtful({ relevance, regions: [best] }) {
+  const sure = relevance ?? best?.relevance ?? 1;
+  return sure < LIKELY_FROM;
+}
+
+/** How sure an answer is, in words. @param {Item} item @param {Region | null} region
+ * @param {boolean} alone whether the region is meant by itself */
+export function sureOf(item, region, alone) {
+  if (item.doubtful) return sureness(0); // beside others that may be chance
+  return sureness(alone || item.relevance === undefined ? region?.relevance : item.relevance);
+}
 
 /** Of a picture of the library. @param {any} image @param {boolean} dated whether months stand above
  * @returns {Item} */
@@ -76,5 +87,6 @@ export const sceneItem = (scene) => ({
   height: scene.height,
   path: scene.path,
   alone: false,
+  relevance: scene.relevance,
   regions: Object.entries(scene.regions).map(([slot, region]) => ({ ...region, slot })),
 });

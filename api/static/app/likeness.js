@@ -2,6 +2,7 @@
 // beside the rest, or left out.
 
 import { asks, empty } from "./address.js";
+import { noteCut } from "./cuts.js";
 import { change, go, query } from "./store.js";
 import { notify } from "./ui.js";
 
@@ -18,7 +19,18 @@ export function termOf(image, region, weight = 1) {
   if (!region) return { kind: "image", id: String(image), weight };
   if (region.segment_id) return { kind: "segment", id: String(region.segment_id), weight };
   const { points, labels, box, candidate } = region.prompt;
-  return { kind: "cut", id: String(image), weight, points, labels, candidate, ...(box ? { box } : {}) };
+  /** @type {Term} */
+  const term = {
+    kind: "cut",
+    id: String(image),
+    weight,
+    points,
+    labels,
+    candidate,
+    ...(box ? { box } : {}),
+  };
+  noteCut(term, region);
+  return term;
 }
 
 /** Look for what is like this, and nothing else; the filters stay. @param {Term[]} terms */

@@ -8,16 +8,17 @@ import { collect } from "./arranging.js";
 import { saveCut } from "./cutting.js";
 import { libraryChanged, useFacets } from "./facets.js";
 import { actsOf } from "./likeness.js";
-import { day, nameOf, share, size, sureness } from "./sayings.js";
+import { day, nameOf, share, size } from "./sayings.js";
 import { go, link, openPicture, query } from "./store.js";
 import { Icon, IconButton, Menu, notify, plainClick } from "./ui.js";
 
-/** @typedef {import("./items.js").Region} Region */
+/** @typedef {import("./items.js").Region & {sure: string}} Answer a region that answers, and how surely */
 
-/** What a fresh mask can be saved as. @type {[string, "cutout" | "mask" | "coco"][]} */
+/** What a fresh mask can be saved as. @type {[string, "cutout" | "mask" | "svg" | "coco"][]} */
 const CUT_FILES = [
   ["Cutout", "cutout"],
   ["Mask", "mask"],
+  ["SVG", "svg"],
   ["COCO", "coco"],
 ];
 /** A file's name without its ending. */
@@ -73,13 +74,13 @@ function LooksLike({ chosen, image }) {
   }</p>`;
 }
 
-/** @param {{chosen: any, image: any, hit: Region | null}} props */
+/** @param {{chosen: any, image: any, hit: Answer | null}} props */
 function ChosenRegion({ chosen, image, hit }) {
   const acts = actsOf(image.image_id, chosen),
     now = query();
   const [x0, y0, x1, y1] = chosen.box,
     id = chosen.segment_id;
-  const sure = sureness(hit?.relevance);
+  const sure = hit?.sure;
   return html`<section id="region" aria-label="This region">
     <h3>${id ? "This region" : "What you cut out"}${sure ? html` <span class="sure">${sure}</span>` : null}</h3>
     <${LooksLike} chosen=${chosen} image=${image.image_id} />
@@ -199,7 +200,7 @@ function Facts({ image }) {
 }
 
 /**
- * @param {{image: any, chosen: any, hit: Region | null, mayWrite: boolean, onImage: (image: any) => void,
+ * @param {{image: any, chosen: any, hit: Answer | null, mayWrite: boolean, onImage: (image: any) => void,
  *   onRemove: () => void}} props
  */
 export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove }) {

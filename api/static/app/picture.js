@@ -4,6 +4,7 @@
 import { Component, createRef, html } from "../vendor/preact.js";
 import { call, cutout, isAbort, post, sentence } from "./api.js";
 import { removeImages } from "./arranging.js";
+import { sureOf } from "./items.js";
 import { actsOf } from "./likeness.js";
 import { resultsOf } from "./lists.js";
 import { Panel } from "./panel.js";
@@ -131,14 +132,15 @@ export class PictureView extends Component {
     );
   }
 
-  /** The answer that this picture is, with its scores. @returns {Region | null} */
+  /** The answer that this picture is, with its scores. @returns {import("./panel.js").Answer | null} */
   get hit() {
     const { now } = this.props;
     if (this.state.masks.length) return null; // what was cut out is no answer
     const found = resultsOf(now).items.find(
       (item) => item.image === now.image && item.regions.some(({ segment_id }) => segment_id === now.segment),
     );
-    return found?.regions.find(({ segment_id }) => segment_id === now.segment) ?? null;
+    const region = found?.regions.find(({ segment_id }) => segment_id === now.segment);
+    return found && region ? { ...region, sure: sureOf(found, region, true) } : null;
   }
 
   /** Where this picture stands among the answers; -1 where it is none of them. */

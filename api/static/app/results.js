@@ -2,6 +2,7 @@
 
 import { asks } from "./address.js";
 import { call, isAbort, post, Refusal } from "./api.js";
+import { noteCuts } from "./cuts.js";
 import { isDoubtful, itemsOf, pictureItem, sceneItem } from "./items.js";
 import { browseBody, sceneBody, searchBody } from "./request.js";
 
@@ -11,6 +12,9 @@ const FIRST_PAGE = 40,
   NEXT_PAGE = 80,
   LONGEST_PAGE = 1000,
   SCENES = 200;
+// Answers in a row that may be chance: what comes after them counts as such, too. How likely answers
+// are need not fall with their scores, which they are ordered by.
+const CHANCES = 20;
 const FAR = 2000, // items; a place further on is jumped to, where the server can
   BEFORE = 120; // items that are fetched before it, and at once when one scrolls up there
 
@@ -37,7 +41,9 @@ export class Results {
     this.items = [];
     /** Pictures that this list leaves out. @type {Set<Set<number>>} */
     this.left = new Set();
-    /** Where what may be chance begins; -1 for nowhere. */
+    /** How many of the last that came may be chance. */
+    this.chances = 0;
+    /** Where what may be chance begins, which comes after the rest; -1 for nowhere. */
     this.doubtfulFrom = -1;
     /** @type {string | null} */
     this.message = null;
@@ -53,8 +59,6 @@ export class Results {
     this.done = false;
     /** @type {string | null} */
     this.cursor = null;
-    /** Of the question as a whole, such as what was cut out. @type {any[]} */
-    this.pointed = [];
     /** @type {Set<() => void>} */
     this.listeners = new Set();
     this.stop = new AbortController();
@@ -79,7 +83,7 @@ export class Results {
 
   /** Where there is more, and it is wanted: what is likely, or what was asked for all the same. */
   get open() {
-    return !this.done && !this.problem && (this.query.all || this.doubtfulFrom < 0);
+    return !this.done && !this.problem && (this.query.all || this.chances < CHANCES);
   }
 
   /** How many items are shown: what may be chance stays folded until it is asked for. */
@@ -140,6 +144,8 @@ export class Results {
       const answer = await post("v1/search/scene", sceneBody(query, SCENES), options);
       this.message = answer.message;
       this.seconds = answer.seconds;
+      const known = Object.values(answer.relevance).filter((value) => value !== null);
+      this.relevance = known.length ? Math.min(...known) : null;
       return this.take(answer.scenes.map(sceneItem), null);
     }
     if (asks(query)) {
@@ -147,7 +153,7 @@ export class Results {
       this.message = answer.message;
       this.seconds ??= answer.seconds;
       this.relevance = answer.relevance;
-      if (!this.pointed.length) this.pointed = answer.pointed;
+      noteCuts(query.terms, answer.pointed);
       return this.take(itemsOf(answer.hits, query.by === "region"), answer.next_cursor);
     }
     if (query.by === "region" || query.filters.map_area || query.filters.map_cluster !== undefined) {
@@ -211,6 +217,8 @@ export class Results {
       if (this.keys.has(item.key)) continue;
       this.keys.add(item.key);
       this.every.push(item);
+      item.doubtful = this.chances >= CHANCES || isDoubtful(item);
+      this.chances = item.doubtful ? this.chances + 1 : 0;
     }
     this.cursor = cursor;
     this.done = cursor === null;
@@ -220,8 +228,10 @@ export class Results {
   /** Choose what is shown, see where what may be chance begins, and put months above it. */
   arrange() {
     const left = [leaving, ...this.left];
-    this.items = this.every.filter((item) => !left.some((images) => images.has(item.image)));
-    this.doubtfulFrom = this.query.things.length ? -1 : this.items.findIndex(isDoubtful);
+    const items = this.every.filter((item) => !left.some((images) => images.has(item.image)));
+    const likely = items.filter(({ doubtful }) => !doubtful);
+    this.items = [...likely, ...items.filter(({ doubtful }) => doubtful)];
+    this.doubtfulFrom = likely.length < items.length ? likely.length : -1;
     let above = "";
     for (const item of this.items) {
       item.heading = item.month && item.month !== above ? item.month : undefined;
