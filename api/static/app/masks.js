@@ -257,6 +257,25 @@ export function regionsAt(segments, x, y) {
 }
 
 /**
+ * Whether one box holds another, of a smaller region.
+ * @param {Pick<Segment, "area" | "box">} outer
+ * @param {Pick<Segment, "area" | "box">} inner
+ */
+export function holds(outer, inner) {
+  const [x0, y0, x1, y1] = outer.box,
+    [a0, b0, a1, b1] = inner.box,
+    slack = 2;
+  return (
+    outer !== inner &&
+    outer.area > inner.area &&
+    x0 - slack <= a0 &&
+    y0 - slack <= b0 &&
+    x1 + slack >= a1 &&
+    y1 + slack >= b1
+  );
+}
+
+/**
  * The run that holds a position: the first that ends after it.
  * @param {Int32Array} ends
  * @param {number} position

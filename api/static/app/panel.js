@@ -84,7 +84,7 @@ function ChosenRegion({ chosen, image, hit }) {
   return html`<section id="region" aria-label="This region">
     <h3>${id ? "This region" : "What you cut out"}${sure ? html` <span class="sure">${sure}</span>` : null}</h3>
     <${LooksLike} chosen=${chosen} image=${image.image_id} />
-    ${hit?.captions?.length ? html`<p class="caption">${hit.captions[0].text}</p>` : null}
+    ${chosen.captions?.length ? html`<p class="caption">${chosen.captions[0].text}</p>` : null}
     <div class="buttons">
       <button type="button" class="main" title="f" onClick=${acts.like}><${Icon} name="like" />Find its like</button>
       <button type="button" title="a" onClick=${acts.add}><${Icon} name="plus" />Add to the query</button>

@@ -7,6 +7,7 @@ import { removeImages } from "./arranging.js";
 import { sureOf } from "./items.js";
 import { actsOf } from "./likeness.js";
 import { resultsOf } from "./lists.js";
+import { holds } from "./masks.js";
 import { Panel } from "./panel.js";
 import { nameOf, share } from "./sayings.js";
 import { closePicture, openPicture } from "./store.js";
@@ -32,6 +33,7 @@ export class PictureView extends Component {
       image: null,
       segments: [],
       problem: "",
+      under: null, // the region under the pointer
       tool: "select",
       level: 0,
       prompt: NOTHING(),
@@ -96,7 +98,7 @@ export class PictureView extends Component {
     const { image: id } = this.props.now,
       options = { signal: this.stop.signal };
     this.forgetCut();
-    this.setState({ image: null, segments: [], problem: "", level: 0 });
+    this.setState({ image: null, segments: [], under: null, problem: "", level: 0 });
     try {
       const image = await call(`v1/images/${id}`, options);
       this.setState({ image });
@@ -317,7 +319,10 @@ export class PictureView extends Component {
   }
 
   /** @param {any} props @param {any} state */
-  render({ now, mayWrite }, { image, segments, problem, tool, level, prompt, masks, candidate, asking }) {
+  render(
+    { now, mayWrite },
+    { image, segments, under, problem, tool, level, prompt, masks, candidate, asking },
+  ) {
     const { chosen } = this,
       at = this.place(),
       results = resultsOf(now),
@@ -351,6 +356,7 @@ export class PictureView extends Component {
                 this.viewer = viewer;
               }} image=${image} segments=${segments} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
           name=${name} onChoose=${(/** @type {Region} */ region) => this.choose(region)} onLevel=${(/** @type {number} */ step) => this.level(step)}
+          onUnder=${(/** @type {Region | null} */ region) => this.setState({ under: region })}
           onPoint=${(/** @type {[number, number, 0 | 1, boolean]} */ ...where) => this.point(...where)}
           onBox=${(/** @type {Prompt["box"]} */ box) => this.ask({ points: [], labels: [], box })} />`
             : html`<div class="frame"></div>`
@@ -361,9 +367,11 @@ export class PictureView extends Component {
           problem ||
           (asking
             ? "Cutting it out …"
-            : tool === "cut"
-              ? "Click a thing or drag a box; Shift and a click add to it, Alt and a click take away."
-              : "Click a thing to choose it; where none is outlined, it is cut out afresh.")
+            : under?.captions?.length
+              ? under.captions[0].text
+              : tool === "cut"
+                ? "Click a thing or drag a box; Shift and a click add to it, Alt and a click take away."
+                : "Click a thing to choose it; where none is outlined, it is cut out afresh.")
         }</p>
         ${image && segments.length ? this.strip(image) : null}
       </div>
@@ -377,19 +385,4 @@ export class PictureView extends Component {
       }
     </div>`;
   }
-}
-
-/** Whether one box holds another, of a smaller region. @param {Region} outer @param {Region} inner */
-function holds(outer, inner) {
-  const [x0, y0, x1, y1] = outer.box,
-    [a0, b0, a1, b1] = inner.box,
-    slack = 2;
-  return (
-    outer !== inner &&
-    outer.area > inner.area &&
-    x0 - slack <= a0 &&
-    y0 - slack <= b0 &&
-    x1 + slack >= a1 &&
-    y1 + slack >= b1
-  );
 }
