@@ -114,10 +114,11 @@ def tag_image(image_id: ImageId, body: TagsRequest, library: LibraryDep) -> Imag
     "/{image_id}/segments", response_model=SegmentList, responses=refusals(NOT_FOUND, INVALID)
 )
 def list_segments(image_id: ImageId, library: LibraryDep) -> dict[str, Any]:
-    """All segments of an image with their masks, by ascending id."""
+    """All segments of an image with their masks and captions, by ascending id."""
     library.catalog.image(image_id)
     segments = library.catalog.segments_of(image_id)
-    return {"segments": [SegmentDocument.of(segment) for segment in segments]}
+    said = library.catalog.captions([segment.id for segment in segments])
+    return {"segments": [SegmentDocument.of(one, said.get(one.id, ())) for one in segments]}
 
 
 @router.get(

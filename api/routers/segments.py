@@ -127,8 +127,9 @@ def _png(description: str) -> Responses:
 
 @router.get("/{segment_id}", response_model=SegmentDocument, responses=refusals(NOT_FOUND, INVALID))
 def read_segment(segment_id: SegmentId, library: LibraryDep) -> SegmentDocument:
-    """One segment with its mask."""
-    return SegmentDocument.of(library.catalog.segment(segment_id))
+    """One segment with its mask, and its captions."""
+    said = library.catalog.captions([segment_id])
+    return SegmentDocument.of(library.catalog.segment(segment_id), said.get(segment_id, ()))
 
 
 @router.delete(

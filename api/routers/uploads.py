@@ -29,6 +29,7 @@ from segsearch_api.schemas.library import UploadAnswer
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 MAX_FILES = 1_000
+MAX_FOLDER = 4_096  # characters
 ESCAPED = {"\n": "%0A", "\r": "%0D", '"': "%22"}
 BODY = {
     "requestBody": {
@@ -36,8 +37,12 @@ BODY = {
             "multipart/form-data": {
                 "examples": {
                     "two": {
-                        "summary": "Two files, into a collection that exists",
-                        "value": {"file": ["(bytes)", "(bytes)"], "collection": "holidays"},
+                        "summary": "Two files of a folder, into a collection that exists",
+                        "value": {
+                            "file": ["(bytes)", "(bytes)"],
+                            "collection": "holidays",
+                            "folder": "2024/beach",
+                        },
                     }
                 }
             }
@@ -65,6 +70,14 @@ async def upload_images(
     collection: Annotated[
         str | None, Form(pattern=NAME, description="Put them into this collection, too.")
     ] = None,
+    folder: Annotated[
+        str,
+        Form(
+            max_length=MAX_FOLDER,
+            description="Where they come from, such as `holiday/beach`: the last part, `beach`, "
+            "becomes their album, as that of a folder that is indexed. It leads nowhere.",
+        ),
+    ] = "",
 ) -> dict[str, Any]:
     """Store pictures in the library; they are indexed as soon as a worker comes to them.
 
@@ -78,7 +91,7 @@ async def upload_images(
     first: PictureError | None = None
     for upload in file:
         name = _name_of(upload)
-        store = partial(_store, shared.library, upload, collection)
+        store = partial(_store, shared.library, upload, collection, folder)
         try:
             images.append(await shared.uploads.run(store))
         except PictureError as problem:
@@ -99,7 +112,9 @@ def _name_of(upload: UploadFile) -> str:
     return name
 
 
-def _store(library: SegSearch, upload: UploadFile, collection: str | None) -> dict[str, Any]:
+def _store(
+    library: SegSearch, upload: UploadFile, collection: str | None, folder: str
+) -> dict[str, Any]:
     name = _name_of(upload)
-    added = library.uploads.add(upload.file, name, collection=collection)
+    added = library.uploads.add(upload.file, name, collection=collection, folder=folder)
     return {"filename": name, "created": added.created, "image": ImageDocument.of(added.image)}

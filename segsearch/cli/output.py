@@ -215,7 +215,7 @@ def scene_table(console: Console, answer: SceneAnswer) -> None:
         console.print(answer.message or "Nothing found.", markup=False, highlight=False)
         return
     table = Table()
-    for name in ("rank", "fit"):
+    for name in ("rank", "fit", "relevance"):
         table.add_column(name, justify="right")
     names = tuple(answer.hits[0].regions)
     for name in names:
@@ -224,7 +224,9 @@ def scene_table(console: Console, answer: SceneAnswer) -> None:
     for hit in answer.hits:
         filled = [str(hit.regions[name].segment.id) for name in names]
         path = hit.image.paths[0] if hit.image.paths else ""
-        table.add_row(str(hit.rank), f"{hit.fit:.2f}", *filled, escape(_short(path)))
+        relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
+        place = escape(_short(path))
+        table.add_row(str(hit.rank), f"{hit.fit:.2f}", relevance, *filled, place)
     console.print(table)
 
 

@@ -144,12 +144,13 @@ class Client(BrowseCalls, QueryCalls, MapCalls):
 
     # Images
 
-    def upload(self, *files: File, collection: str | None = None) -> Document:
+    def upload(self, *files: File, collection: str | None = None, folder: str = "") -> Document:
         """Send pictures, to be indexed later: `{"images": [...], "refused": [...]}`.
 
-        Many or large ones go in several requests. ApiError when no picture is taken.
+        The last part of `folder` becomes their album. Many or large ones go in several requests.
+        ApiError when no picture is taken.
         """
-        fields = {"collection": collection} if collection is not None else {}
+        fields = {"folder": folder} | ({} if collection is None else {"collection": collection})
         result: Document = {"images": [], "refused": []}
         first: ApiError | None = None
         waiting = forms(files)

@@ -318,6 +318,13 @@ class SceneHit:
     image: Image
     regions: Mapping[str, Hit]
 
+    @property
+    def relevance(self) -> float | None:
+        """That of the region that is the least relevant: a scene is as sure as each of its things.
+        None where that of any cannot be told."""
+        known = [hit.relevance for hit in self.regions.values() if hit.relevance is not None]
+        return min(known) if known and len(known) == len(self.regions) else None
+
 
 @dataclass(frozen=True, slots=True)
 class SceneAnswer:

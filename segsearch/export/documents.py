@@ -4,7 +4,7 @@ JSON lines, Parquet and caption packs. `of` turns a value into its document."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,13 @@ EXAMPLE_MASK: dict[str, Any] = {
     "predicted_iou": 0.93,
 }
 EXAMPLE_REGION: dict[str, Any] = {**EXAMPLE_MASK, "stability": 0.97}
+EXAMPLE_CAPTION: dict[str, Any] = {
+    "text": "A red umbrella stuck in the sand beside a towel.",
+    "model": "some-vision-model",
+    "host": "localhost:8001",
+    "prompt_sha256": "d2c76e8ec1bd7b8bd1b4e3b4c2f5d0ad43fbe2ee2a4d9b8f26e5c8d06a6a5b0f",
+    "created_at": "2026-01-31T12:00:00.000+00:00",
+}
 EXAMPLE_FOLDED: dict[str, Any] = {"parts": 2, "near_duplicates": 0}
 EXAMPLE_HIT: dict[str, Any] = {
     "rank": 1,
@@ -36,18 +43,12 @@ EXAMPLE_HIT: dict[str, Any] = {
     "width": 640,
     "height": 480,
     **EXAMPLE_REGION,
-    "captions": [
-        {
-            "text": "A red umbrella stuck in the sand beside a towel.",
-            "model": "some-vision-model",
-            "host": "localhost:8001",
-            "prompt_sha256": "d2c76e8ec1bd7b8bd1b4e3b4c2f5d0ad43fbe2ee2a4d9b8f26e5c8d06a6a5b0f",
-            "created_at": "2026-01-31T12:00:00.000+00:00",
-        }
-    ],
+    "captions": [EXAMPLE_CAPTION],
     "folded": EXAMPLE_FOLDED,
 }
-EXAMPLE_SEGMENT: dict[str, Any] = {"segment_id": 812, "image_id": 31, **EXAMPLE_REGION}
+EXAMPLE_SEGMENT: dict[str, Any] = {
+    "segment_id": 812, "image_id": 31, **EXAMPLE_REGION, "captions": [EXAMPLE_CAPTION],
+}  # fmt: skip
 EXAMPLE_LISTED: dict[str, Any] = {
     "segment_id": 812,
     "image_id": 31,
@@ -84,6 +85,7 @@ EXAMPLE_FILLING: dict[str, Any] = {
 EXAMPLE_SCENE: dict[str, Any] = {
     "rank": 1,
     "fit": 4.21,
+    "relevance": 0.97,
     "image_id": 31,
     "path": "/pictures/park/dog.jpg",
     "width": 640,
@@ -148,17 +150,6 @@ class _SegmentFields(BaseModel):
     image_id: int
 
 
-class SegmentDocument(RegionDocument, _SegmentFields):
-    """A stored region. It never changes, and its id is never given out again."""
-
-    model_config = strict(EXAMPLE_SEGMENT)
-
-    @classmethod
-    def of(cls, segment: Segment) -> Self:
-        """The document of a segment."""
-        return cls(segment_id=segment.id, image_id=segment.image_id, **_region_fields(segment))
-
-
 class _SegmentField(BaseModel):
     segment_id: int
 
@@ -197,6 +188,25 @@ class CaptionDocument(BaseModel):
     def of(cls, caption: Caption) -> Self:
         """The document of a caption."""
         return cls(text=caption.text, created_at=caption.created_at, **asdict(caption.origin))
+
+
+class SegmentDocument(RegionDocument, _SegmentFields):
+    """A stored region. But for its captions it never changes, and its id is never given out
+    again."""
+
+    model_config = strict(EXAMPLE_SEGMENT)
+
+    captions: list[CaptionDocument] = Field(description="Newest first.")
+
+    @classmethod
+    def of(cls, segment: Segment, captions: Sequence[Caption] = ()) -> Self:
+        """The document of a segment, and of what was said of it."""
+        return cls(
+            segment_id=segment.id,
+            image_id=segment.image_id,
+            **_region_fields(segment),
+            captions=[CaptionDocument.of(caption) for caption in captions],
+        )
 
 
 class FoldedDocument(BaseModel):
@@ -275,6 +285,10 @@ class SceneDocument(_PictureFields, _RankField):
         description="Mean over the slots of how far the region's score stands above the slot's "
         "background; comparable within one answer."
     )
+    relevance: float | None = Field(
+        description="That of the least relevant of its regions; null where one has none. It need "
+        "not fall with the fit."
+    )
     regions: dict[str, SceneRegion] = Field(description="By the slot's name.")
 
     @classmethod
@@ -283,6 +297,7 @@ class SceneDocument(_PictureFields, _RankField):
         return cls(
             rank=hit.rank,
             fit=round(hit.fit, 4),
+            relevance=None if hit.relevance is None else round(hit.relevance, 4),
             **_picture_fields(hit.image),
             regions={name: SceneRegion.of(region) for name, region in hit.regions.items()},
         )

@@ -1,7 +1,8 @@
 """Stores uploaded pictures in the library's folder, and deletes them again.
 
-A picture lies at `uploads/ab/<sha256>/its name.jpg`: uploaded twice, it is there once, under each
-name it came with. It is looked at before it is kept (format, size by its header), and described
+A picture lies at `uploads/ab/<sha256>/its name.jpg`, one that came with a folder at
+`uploads/ab/<sha256>/its folder/its name.jpg`: uploaded twice, it is there once, under each name it
+came with. It is looked at before it is kept (format, size by its header), and described
 later by whoever works for the library.
 """
 
@@ -39,6 +40,7 @@ ENDINGS = {
     "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif",
     "BMP": ".bmp", "AVIF": ".avif", "PPM": ".ppm", "JPEG2000": ".jp2", "HEIF": ".heic",
 }  # fmt: skip
+UNKNOWN = ".img"  # of other formats
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,14 @@ class Uploads:
         self._lock = threading.Lock()  # nobody deletes a file that is being uploaded again
         self._swept = False
 
-    def add(self, file: BinaryIO, name: str = "", *, collection: str | None = None) -> Uploaded:
+    def add(
+        self, file: BinaryIO, name: str = "", *, collection: str | None = None, folder: str = ""
+    ) -> Uploaded:
         """Keep a picture under its name and queue it; the same bytes again are the same image, at
         one more path where the name is another.
 
-        What leads elsewhere in `name` is dropped. Raises PictureError for what is no picture,
+        The last part of `folder`, where it came from, becomes its album. What leads elsewhere in
+        `name` and `folder` is dropped. Raises PictureError for what is no picture,
         PictureTooLargeError past the limits, NotFoundError for an unknown collection, DiskFullError
         and ReadOnlyError when it cannot be kept.
         """
@@ -81,7 +86,7 @@ class Uploads:
                 os.fsync(partial.fileno())
                 with self._lock:
                     known = self._catalog.image_with(sha256)
-                    self._keep(Path(partial.name), sha256, name)
+                    self._keep(Path(partial.name), sha256, (folder, name))
         image_id = self._catalog.image_with(sha256)
         if image_id is None:
             raise NotFoundError("The image was removed while it was stored: upload it again.")
@@ -101,10 +106,12 @@ class Uploads:
             digests = self._catalog.digests(image_ids)
             removed = self._catalog.remove_images(image_ids)
             for digest in filter(DIGEST.fullmatch, digests):
+                place = self._place(digest)
                 for path in self._kept(digest):
                     path.unlink(missing_ok=True)
                 with suppress(FileNotFoundError):
-                    self._place(digest).rmdir()
+                    for folder in (*place.glob("*/"), place):
+                        folder.rmdir()
         return removed
 
     def remove_segment(self, segment_id: int) -> None:
@@ -132,7 +139,7 @@ class Uploads:
                 if time.time() - partial.stat().st_mtime > STALE_SECONDS:
                     partial.unlink()
 
-    def _keep(self, partial: Path, sha256: str, name: str) -> None:
+    def _keep(self, partial: Path, sha256: str, name: tuple[str, str]) -> None:
         """Give a picture its place, and tell the catalog."""
         path = self._path(sha256, partial, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,10 +152,11 @@ class Uploads:
         recipe_id = active[0] if active else self._catalog.register_recipe(self._recipe())
         self._catalog.record_file(str(path), stamp, sha256, recipe_id)
 
-    def _path(self, sha256: str, partial: Path, name: str) -> Path:
-        """Where a picture is kept; PictureError when it is none."""
+    def _path(self, sha256: str, partial: Path, name: tuple[str, str]) -> Path:
+        """Where a picture is kept that came with a folder and a name; PictureError when it is
+        none."""
         info = inspect(read_file(partial, self._limits), self._limits)
-        path = self._place(sha256) / kept_name(name, info.format)
+        path = self._place(sha256) / kept_folder(name[0]) / kept_name(name[1], info.format)
         kept = self._kept(sha256)
         return path if path in kept or len(kept) < MOST_NAMES else kept[0]
 
@@ -156,10 +164,10 @@ class Uploads:
         return self._folder / sha256[:2] / sha256
 
     def _kept(self, sha256: str) -> list[Path]:
-        """The names a picture has, sorted."""
+        """The places of a picture, sorted."""
         place = self._place(sha256)
         old = place.parent.glob(f"{sha256}.*")  # before uploads kept their names
-        return [*sorted(place.glob("*")), *sorted(old)]
+        return [*sorted(path for path in place.rglob("*") if path.is_file()), *sorted(old)]
 
 
 def kept_name(name: str, picture_format: str) -> str:
@@ -168,15 +176,33 @@ def kept_name(name: str, picture_format: str) -> str:
     Folders, control characters and dots in front go, what is too long is cut, and a picture's
     ending is added where there is none.
     """
-    if WINDOWS.match(name):
-        name = name.replace("\\", "/")
-    text = composed(name.rpartition("/")[2].encode("utf-8", "replace").decode())
-    text = "".join(" " if category(sign) == "Cc" else sign for sign in text).strip().lstrip(".")
+    text = _last_part(name)
     stem, dot, ending = text.rpartition(".")
     if not stem or f".{ending.lower()}" not in SUFFIXES | RAW_SUFFIXES:
-        stem, dot, ending = text, "", ENDINGS.get(picture_format, ".img")
+        stem, dot, ending = text, "", ENDINGS.get(picture_format, UNKNOWN)
     room = MOST_NAME_BYTES - len(ending)
     return (stem.encode()[:room].decode(errors="ignore").strip() or "picture") + dot + ending
+
+
+def kept_folder(folder: str) -> str:
+    """The folder that an upload is kept in: the last part of the one it came from, as far as it
+    names a folder and nothing else; empty where it does not.
+
+    One that is called as a picture's file is none: the file may be there.
+    """
+    text = (
+        _last_part(folder.rstrip("/\\")).encode()[:MOST_NAME_BYTES].decode(errors="ignore").strip()
+    )
+    ending = text[text.rfind(".") :].lower()
+    return "" if ending in {*SUFFIXES, *RAW_SUFFIXES, *ENDINGS.values(), UNKNOWN} else text
+
+
+def _last_part(path: str) -> str:
+    """What a path ends with, in one line, composed, and without dots in front."""
+    if WINDOWS.match(path):
+        path = path.replace("\\", "/")
+    text = composed(path.rpartition("/")[2].encode("utf-8", "replace").decode())
+    return "".join(" " if category(sign) == "Cc" else sign for sign in text).strip().lstrip(".")
 
 
 @contextmanager

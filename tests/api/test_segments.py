@@ -11,6 +11,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from pycocotools import mask as coco
 
+from segsearch.core.types import Origin
+from segsearch.library import SegSearch
+from segsearch_api.app import create_app
 from tests.conftest import BLUE
 from tests.masks.test_polygons import filled
 
@@ -88,3 +91,17 @@ def test_a_small_cutout_is_the_cutout_shrunk(client: TestClient) -> None:
     same = client.get("/v1/segments/1/cutout.png?side=2000").content
     assert Image.open(io.BytesIO(same)).size == whole.size
     assert client.get("/v1/segments/1/cutout.png?side=4").status_code == 422
+
+
+def test_what_was_said_of_a_region_comes_with_it(service: SegSearch) -> None:
+    with TestClient(create_app(service), base_url="http://localhost") as client:
+        (first, *others) = client.get("/v1/images/1/segments").json()["segments"]
+        assert all(one["captions"] == [] for one in (first, *others))
+        for prompt, text in (("ab", "A thing."), ("cd", "The same thing.")):
+            origin = Origin("some-model", "localhost:8001", prompt * 32)
+            assert service.catalog.add_caption(first["segment_id"], text, origin)
+        (again, *rest) = client.get("/v1/images/1/segments").json()["segments"]
+        assert [said["text"] for said in again["captions"]] == ["The same thing.", "A thing."]
+        assert again["captions"][0]["model"] == "some-model"
+        assert rest == others
+        assert client.get(f"/v1/segments/{first['segment_id']}").json() == again

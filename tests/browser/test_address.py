@@ -55,6 +55,45 @@ def test_every_part_of_a_query_stands_in_the_address_and_is_read_back(blank: Pag
     assert parse(blank, again) == found
 
 
+# Answers of these relevances, on pages of twenty: the relevances of what is shown, how many stand
+# above the line, and whether more is asked for after each page.
+LINED = """({Results}, [relevances, query]) => {
+  const results = new Results(query);
+  const open = [];
+  for (let at = 0; at < relevances.length; at += 20) {
+    const page = relevances.slice(at, at + 20).map((relevance, i) => ({
+      key: `r${at + i}`, image: at + i, regions: [{segment_id: at + i, relevance}]}));
+    results.take(page, "more");
+    open.push(results.open);
+  }
+  return [results.items.map(({regions: [{relevance}]}) => relevance), results.shown, open];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("relevances", "above", "is_open"),
+    [
+        ([0.9] * 30, 30, [True, True]),
+        ([0.9, 0.1, 0.95] + [0.5] * 17, 19, [True]),  # one that may be chance hides no other
+        ([0.9] * 10 + [0.1] * 19 + [0.95] + [0.1] * 20, 11, [True, True, False]),
+        ([0.9] * 10 + [0.1] * 20 + [0.95] * 9, 10, [True, False]),  # twenty in a row: the end
+        ([0.1] * 40, 0, [False, False]),
+        ([None] * 20, 20, [True]),  # nobody can tell
+    ],
+)
+def test_what_may_be_chance_comes_after_the_rest(
+    blank: Page, relevances: list[float | None], above: int, is_open: list[bool]
+) -> None:
+    for all_of_it in (False, True):
+        query = {**parse(blank, "?q=red")["query"], "all": all_of_it}
+        given = [relevances, query]
+        shown, count, found = call(blank, "app/results.js", LINED, given)
+        assert count == (len(relevances) if all_of_it else above)
+        assert found == [all_of_it or one for one in is_open]
+        assert all(one is None or one >= 0.15 for one in shown[:above])
+        assert sorted(shown, key=str) == sorted(relevances, key=str)
+
+
 def test_a_scene_stands_in_the_address(blank: Page) -> None:
     address = "?thing=a+dog&thing=-person&thing=frisbee&where=a+dog~left+of~frisbee"
     found = parse(blank, address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -315,6 +316,21 @@ def test_nothing_matches_is_said_and_the_nearest_are_behind_a_button(
     page.wait_for_url("**all=1")
     ready(page)
     assert names(page)
+
+
+def test_a_scene_says_how_sure_it_is(page: Page, many_url: str) -> None:
+    scene = {"slots": [{"name": "blue"}, {"name": "red", "absent": True}], "limit": 200}
+    answer = page.request.post(f"{many_url}/v1/search/scene", data=scene).json()
+    best = answer["scenes"][0]
+    assert best["relevance"] == best["regions"]["blue"]["relevance"] >= 0.9
+    page.goto(f"{many_url}/?thing=blue&thing=-red")
+    ready(page)
+    card = page.locator("#results .card").first
+    expect(card.locator(".strip b")).to_have_text("very likely")
+    expect(card.locator(".look")).to_have_accessible_name(re.compile(".png, very likely$"))
+    card.locator(".look").focus()
+    page.keyboard.press("]")
+    expect(card.locator(".strip b")).to_have_text("blue, very likely")
 
 
 def test_a_line_is_drawn_where_probably_not_begins(page: Page, many_url: str) -> None:

@@ -93,6 +93,12 @@ def stored(page: Page, query: str = "") -> list[str]:
     return sorted(path.rpartition("/")[2] for image in images for path in image["paths"])
 
 
+def albums(page: Page) -> set[str]:
+    """Those of the pictures that are done or wait."""
+    images = page.evaluate("() => fetch('v1/images').then((answer) => answer.json())")["images"]
+    return {album for image in images for album in image["albums"]}
+
+
 def test_chosen_pictures_are_sent_and_each_step_is_told(
     page: Page, url: str, gate: Gate, files: list[Path]
 ) -> None:
@@ -135,6 +141,7 @@ def test_a_folder_goes_into_a_collection_that_is_made_for_it(
     expect(reasons.locator("b")).to_have_text("<b>no<i>.jpg")
     expect(reasons).to_contain_text("not a picture")
     assert stored(page, "collection=June%20%26%20July") == ["a.png", "b.png"]
+    assert albums(page) == {"er", "holiday"}
     told.get_by_role("button", name="Close").click()
     expect(told).to_have_count(0)
 
@@ -145,6 +152,7 @@ def test_a_dropped_folder_is_walked_through(page: Page, url: str, folder: Path) 
     expect(page.locator(".sent")).to_contain_text("2 pictures were added. 1 file was refused.")
     expect(page.locator(".figures")).to_contain_text("2 pictures that can be searched")
     assert stored(page) == ["a.png", "b.png"]
+    assert albums(page) == {"er", "holiday"}  # as `segsearch index` names them
 
 
 def test_a_single_picture_is_added_where_the_page_says_so(

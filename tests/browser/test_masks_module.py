@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, Page
 from scipy import ndimage
 
 from segsearch.core.arrays import BoolArray
+from segsearch.masks.polygons import svg_path
 from segsearch.masks.rle import encode, to_coco
 from tests.support.page_modules import call
 from tests.support.page_server import served
@@ -125,6 +127,30 @@ def test_a_filled_outline_covers_the_sample_and_nothing_else(blank: Page) -> Non
         assert (opacity[~expected] <= 145).all()
         clear = opacity[ndimage.binary_erosion(expected)]
         assert (clear == 255).all()
+
+
+def rings(path: str) -> list[list[tuple[int, int]]]:
+    """The corners of each loop, whichever it begins with."""
+    found = []
+    for loop in path.split("Z")[:-1]:
+        x, y = 0, 0
+        corners = []
+        for step in re.findall(r"[MHV][^MHV]+", loop):
+            numbers = [int(number) for number in step[1:].split()]
+            x, y = {"M": numbers * 2, "H": [numbers[0], y], "V": [x, numbers[0]]}[step[0]][:2]
+            corners.append((x, y))
+        start = corners.index(min(corners))
+        found.append(corners[start:] + corners[:start])
+    return sorted(found)
+
+
+def test_the_path_of_an_svg_is_the_servers(blank: Page) -> None:
+    use = "({svgPath}, masks) => masks.map(svgPath)"
+    found = call(blank, "app/masks.js", use, [coco(frame) for frame in FRAMES])
+    for frame, path in zip(FRAMES, found, strict=True):
+        mask = encode(frame)
+        assert mask
+        assert rings(path) == rings(svg_path(mask))
 
 
 def test_an_empty_mask_has_no_outline_and_no_region(blank: Page) -> None:

@@ -12,19 +12,32 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from segsearch.core.types import Origin
+from segsearch.masks.polygons import svg_document
 from segsearch.masks.rle import decode, from_coco
 from tests.support.clicking_models import ClickModels
-from tests.support.page_server import BLUE, ready, search, served
-from tests.support.small_models import Shape, paint
+from tests.support.page_server import BLUE, RED, ready, search, served_library
+from tests.support.small_models import Shape, open_small_service, paint
 
 pytestmark = pytest.mark.browser
+CUT_FILES = [
+    ("Cutout", "cutout.png"), ("Mask", "mask.png"), ("SVG", "mask.svg"), ("COCO", "mask.json"),
+]  # fmt: skip
+SAID = "A <b>red</b> box on a white ground."
 INNER = Shape("red", (60, 40, 120, 90), "disc")
 
 
 @pytest.fixture(scope="module")
 def url(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     paint(pictures / "nested.png", [Shape("green", (40, 20, 280, 180)), INNER], size=(320, 200))
-    yield from served(tmp_path_factory.mktemp("picture") / "library", pictures, ClickModels())
+    folder = tmp_path_factory.mktemp("picture") / "library"
+    with open_small_service(folder) as service:
+        service.index([pictures])
+        red = service.search_text("red", limit=9).hits
+        number = next(hit.segment.id for hit in red if hit.image.paths[0].endswith("a.png"))
+        service.catalog.add_caption(number, SAID, Origin("a model", "a host", "ab" * 32))
+    with open_small_service(folder, models=ClickModels()) as service:
+        yield from served_library(service)
 
 
 def image_of(page: Page, url: str, name: str) -> dict[str, Any]:
@@ -162,6 +175,37 @@ def test_where_no_region_lies_a_click_cuts_out_afresh(page: Page, url: str) -> N
     ready(page)
     expect(page.locator(".term[data-term=cut]")).to_be_visible()
     assert before
+
+
+def seen_in_chip(page: Page) -> list[float]:
+    """What part of its picture a cut's chip shows, as a box in pixels of a 320 x 200 picture."""
+    page.wait_for_selector(".term[data-term=cut] .crop img")
+    found: list[float] = page.locator(".term[data-term=cut] .crop").evaluate(
+        """(crop) => {
+          const a = crop.getBoundingClientRect(), b = crop.firstChild.getBoundingClientRect();
+          const scale = 320 / b.width;
+          return [a.left - b.left, a.top - b.top, a.right - b.left, a.bottom - b.top].map(
+            (side) => side * scale);
+        }"""
+    )
+    return found
+
+
+def test_what_was_said_of_a_region_is_shown_under_the_pointer_and_beside_it(
+    page: Page, url: str
+) -> None:
+    opened(page, url, "a.png")  # it answers nothing
+    hint = page.locator("#picture .hint")
+    left, top, right, bottom = RED.box
+    page.mouse.move(*place(page, (left + right) / 2, (top + bottom) / 2))
+    expect(hint).to_have_text(SAID)
+    page.mouse.move(*place(page, 300, 190))
+    expect(hint).to_contain_text("Click a thing to choose it")
+    click_at(page, (left + right) / 2, (top + bottom) / 2)
+    expect(page.locator("#region .caption")).to_have_text(SAID)
+    click_at(page, 220, 100)
+    expect(page.locator("#region")).to_be_visible()
+    expect(page.locator("#region .caption")).to_have_count(0)
 
 
 def test_points_are_added_and_taken_away_and_a_box_is_drawn(page: Page, url: str) -> None:
@@ -350,7 +394,7 @@ def test_what_was_cut_out_can_be_saved(page: Page, url: str, tmp_path: Path) -> 
     with page.expect_response("**/v1/segment") as answer:
         click_at(page, 220, 100)  # the blue disc
     cut = answer.value.json()["objects"][0]["masks"][0]
-    for name, ending in (("Cutout", "cutout.png"), ("Mask", "mask.png"), ("COCO", "mask.json")):
+    for name, ending in CUT_FILES:
         with page.expect_download() as download:
             page.locator(".downloads").get_by_role("button", name=name, exact=True).click()
         assert download.value.suggested_filename == f"a-cut-{ending}"
@@ -363,6 +407,16 @@ def test_what_was_cut_out_can_be_saved(page: Page, url: str, tmp_path: Path) -> 
     red, green, blue = cutout[cutout[..., 3] > 0][:, :3].mean(axis=0)
     assert blue > 150
     assert max(red, green) < 90
+    assert (tmp_path / "mask.svg").read_text() == svg_document(from_coco(cut["mask"]))
     saved = json.loads((tmp_path / "mask.json").read_text())
     assert saved["segmentation"] == cut["mask"]
     assert saved["bbox"] == [x0, y0, x1 - x0, y1 - y0]
+    page.get_by_role("button", name="Find its like", exact=True).click()
+    ready(page)
+    half = 0.6 * max(x1 - x0, y1 - y0)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    around = [x - half, y - half, x + half, y + half]
+    assert np.allclose(seen_in_chip(page), around, atol=2)
+    page.reload()  # the address alone: the mask comes with the answer
+    ready(page)
+    assert np.allclose(seen_in_chip(page), around, atol=2)

@@ -300,6 +300,9 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
         ("s3://bucket/trip/a.jpg", "trip"),
         ("/a.jpg", None),
         (f"/library/uploads/ab/{'ab' * 32}.jpg", None),
+        (f"/library/uploads/ab/{'ab' * 32}/a.jpg", None),
+        (f"/library/uploads/ab/{'ab' * 32}/trip/a.jpg", "trip"),
+        (f"/library/uploads/ab/{'ab' * 32}/deep/er/a.jpg", "er"),  # no upload lies so
     ],
 )
 def test_albums_are_folders(name: str, album: str | None) -> None:

@@ -129,10 +129,27 @@ def check(
         assert (answer.message is None) == bool(expected)
 
 
-def grid() -> list[Picture]:
-    """Forty pictures with a small region left and a large one right."""
+def grid(pictures: int = 40) -> list[Picture]:
+    """Pictures with a small region left and a large one right."""
     left, right = RandomRegion((0, 0, 2, 2), 0.5, 0.5), RandomRegion((4, 0, 9, 9), 0.5, 0.5)
-    return [Picture((9, 9), (left, right), f"/{n}.jpg", seed=n) for n in range(40)]
+    return [Picture((9, 9), (left, right), f"/{n}.jpg", seed=n) for n in range(pictures)]
+
+
+@pytest.mark.parametrize("pictures", [40, 120])
+def test_a_scene_is_as_relevant_as_its_least_relevant_region(pictures: int) -> None:
+    rng = np.random.default_rng(1)
+    slots = tuple(Slot(name, (term(unit(rng)),), min_score=-1.0) for name in "ab")
+    with opened(grid(pictures), FaissIndexFactory()) as made:
+        query = SceneQuery(slots, limit=pictures, min_relevance=0)
+        hits = answer_scene(made.engine, ACTIVE, query).hits
+        both = [[hit.regions[name].relevance for name in "ab"] for hit in hits]
+        if pictures == 40:  # too few regions to tell
+            assert {hit.relevance for hit in hits} == {None}
+        else:
+            known = [(one, other) for one, other in both if one is not None and other is not None]
+            assert len(known) == len(hits) > 0
+            assert [hit.relevance for hit in hits] == [min(pair) for pair in known]
+            assert len({one < other for one, other in known}) == 2
 
 
 def test_filters_of_slots_and_of_the_scene_hold() -> None:

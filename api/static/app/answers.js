@@ -1,11 +1,12 @@
 // The grid of what was asked for, what is said above it, and the line where "probably not" begins.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { asks, empty, LINKS, question } from "./address.js";
+import { asks, LINKS, question } from "./address.js";
 import { call, sentence } from "./api.js";
 import { Grid } from "./grid.js";
-import { isStale, resultsOf } from "./results.js";
-import { count, nameOf, time } from "./sayings.js";
+import { findLike, termOf } from "./likeness.js";
+import { isStale, resultsOf } from "./lists.js";
+import { count, LIKELY_FROM, nameOf, time } from "./sayings.js";
 import { anyChosen, choose, isChosen, toggle, useChosen } from "./selection.js";
 import { change, go, openPicture, query } from "./store.js";
 import { notify, Switch } from "./ui.js";
@@ -13,8 +14,8 @@ import { notify, Switch } from "./ui.js";
 /**
  * @typedef {import("./address.js").Query} Query
  * @typedef {import("./results.js").Results} Results
- * @typedef {import("./results.js").Item} Item
- * @typedef {import("./results.js").Region} Region
+ * @typedef {import("./items.js").Item} Item
+ * @typedef {import("./items.js").Region} Region
  */
 
 const QUOTED = 80; // characters of words that are said again
@@ -53,23 +54,6 @@ export function useResults(now) {
   if (ready) before.current = results;
   return ready || !before.current ? { results, waiting: false } : { results: before.current, waiting: true };
 }
-
-/**
- * Look for what is like a region, or a picture as a whole.
- * @param {Item} item
- * @param {Region | null} region
- */
-export const findLike = (item, region) =>
-  go({
-    ...empty(),
-    filters: query().filters,
-    by: query().by,
-    terms: [
-      region
-        ? { kind: "segment", id: String(region.segment_id), weight: 1 }
-        : { kind: "image", id: String(item.image), weight: 1 },
-    ],
-  });
 
 /**
  * Say that a region was right, or wrong; once more takes it back.
@@ -113,7 +97,8 @@ let lastChosen = null;
 const actsOf = (results, shown) => ({
   open: (/** @type {Item} */ item, /** @type {Region | null} */ region) =>
     openPicture(item.image, region?.segment_id ?? 0),
-  like: findLike,
+  like: (/** @type {Item} */ item, /** @type {Region | null} */ region) =>
+    findLike(termOf(item.image, region)),
   judge,
   choose(/** @type {Item} */ item, /** @type {boolean} */ range) {
     const from = range && lastChosen?.results === results ? results.items.indexOf(lastChosen.item) : -1;
@@ -144,11 +129,11 @@ const actsOf = (results, shown) => ({
 /** What is said above the grid. @param {Query} now @param {Results} results @param {number} likely
  * @param {boolean} waiting */
 function told(now, results, likely, waiting) {
-  const { items, loading, total, seconds, done, gone } = results;
+  const { items, loading, total, seconds, open, gone } = results;
   if (waiting || !items.length) return waiting || loading ? "Searching …" : "";
   const noun = items[0].alone ? "region" : "picture";
   if (!asks(now)) return total === null ? "" : count(total, noun);
-  const many = `${done || results.doubtfulFrom >= 0 ? "" : "More than "}${count(likely, noun)}`;
+  const many = `${open ? "More than " : ""}${count(likely, noun)}`;
   const left = gone
     ? ` · ${count(gone, "judged region")} ${gone === 1 ? "is" : "are"} gone, and left out`
     : "";
@@ -172,9 +157,11 @@ function sceneIn({ words, things }) {
 /** What is said where there is nothing. @param {{now: Query, results: Results}} props */
 function Nothing({ now, results }) {
   const filtering = Object.keys(now.filters).length > 0;
-  const canShow = asks(now) && !now.all && results.relevance !== null;
+  const { items, relevance, message } = results;
+  const canShow = asks(now) && !now.all && (items.length > 0 || (relevance ?? 1) < LIKELY_FROM);
+  const what = now.words || now.things.map(({ name }) => name).join(" and ");
   return html`<div class="nothing">
-    <p>${canShow ? `Nothing matches${now.words ? ` “${shortened(now.words)}”` : ""} well.` : (results.message ?? (filtering ? "No picture passes the filters." : "Nothing found."))}</p>
+    <p>${canShow ? `Nothing matches${what ? ` “${shortened(what)}”` : ""} well.` : (message ?? (filtering ? "No picture passes the filters." : "Nothing found."))}</p>
     ${canShow ? html`<p><button type="button" id="anyway" onClick=${() => change({ all: true })}>Show the nearest</button></p>` : null}
     ${filtering ? html`<p><button type="button" class="link" onClick=${() => change({ filters: {} })}>Search without the filters</button></p>` : null}
   </div>`;
@@ -222,7 +209,7 @@ export function Answers({ now, above = null, empty: nothing = null }) {
     <${Grid} results=${results} shown=${shown} at=${now.at} act=${actsOf(results, shown)} isChosen=${isChosen}
       choosing=${anyChosen()} right=${right} waiting=${waiting} still=${now.image > 0} />
     ${
-      folded && shown
+      folded && shown && !results.open
         ? html`<div class="doubt"><span>probably not</span>
       <button type="button" id="anyway" onClick=${() => go({ ...query(), all: true })}>Show the nearest</button></div>`
         : null

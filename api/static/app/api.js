@@ -150,12 +150,13 @@ function forms(files) {
  */
 
 /**
- * Hand files over; they are indexed in the background. `heard` is told how many are through.
+ * Hand files over; they are indexed in the background.
  * @param {File[]} files
- * @param {{collection?: string, signal?: AbortSignal, heard?: (done: number) => void}} [how]
+ * @param {{collection?: string, folder?: string}} fields the folder's name becomes the album
+ * @param {AbortSignal} signal
  * @returns {Promise<{images: Sent[], refused: Refused[]}>}
  */
-export async function upload(files, { collection, signal, heard = () => {} } = {}) {
+export async function upload(files, fields, signal) {
   /** @type {Sent[]} */
   const images = [];
   /** @type {Refused[]} */
@@ -164,12 +165,11 @@ export async function upload(files, { collection, signal, heard = () => {} } = {
   for (let sent = waiting.shift(); sent; sent = waiting.shift()) {
     const form = new FormData();
     for (const file of sent) form.append("file", file, file.name);
-    if (collection) form.append("collection", collection);
+    for (const [name, value] of Object.entries(fields)) form.append(name, value);
     try {
       const answer = await call("v1/images", { method: "POST", body: form, signal });
       images.push(...answer.images);
       refused.push(...answer.refused);
-      heard(images.length + refused.length);
     } catch (problem) {
       if (!(problem instanceof Refusal) || !OF_A_PICTURE.has(problem.code)) throw problem;
       const half = sent.length >> 1; // a form of which nothing was taken tells of one file only

@@ -1,16 +1,17 @@
 // What is done with several pictures or regions at once: the bar of what is selected, and removal.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { asks, empty, filtered } from "./address.js";
+import { asks, filtered } from "./address.js";
 import { call, post, Refusal, sentence } from "./api.js";
 import { later } from "./deferred.js";
 import { exportRegions, FORMATS } from "./exporting.js";
 import { forgetFacets, libraryChanged, useFacets } from "./facets.js";
 import { sent, typed } from "./links.js";
-import { leave, resultsOf, settle } from "./results.js";
+import { findLike, termOf } from "./likeness.js";
+import { leave, resultsOf, settle } from "./lists.js";
 import { count } from "./sayings.js";
 import { choose, clearChosen, drop, isChosen, useChosen } from "./selection.js";
-import { go, query, useQuery } from "./store.js";
+import { query, useQuery } from "./store.js";
 import { Icon, IconButton, Menu, notify } from "./ui.js";
 
 /** @typedef {import("./results.js").Results} Results @typedef {import("./address.js").Filters} Filters */
@@ -250,17 +251,10 @@ function told(chosen) {
 
 /** @param {import("./selection.js").Chosen[]} chosen */
 function findTheirLike(chosen) {
-  const terms = chosen
-    .slice(0, MOST_LIKE)
-    .map(({ image, segment }) =>
-      segment
-        ? { kind: /** @type {const} */ ("segment"), id: String(segment), weight: 1 }
-        : { kind: /** @type {const} */ ("image"), id: String(image), weight: 1 },
-    );
-  const { by, filters } = query();
+  const first = chosen.slice(0, MOST_LIKE);
   clearChosen();
-  go({ ...empty(), by, filters, terms });
-  if (chosen.length > terms.length) notify(`The first ${terms.length} of them are looked for.`);
+  findLike(...first.map(({ image, segment }) => termOf(image, segment ? { segment_id: segment } : null)));
+  if (chosen.length > first.length) notify(`The first ${first.length} of them are looked for.`);
 }
 
 /** @param {import("./selection.js").Chosen[]} chosen @param {string} format */

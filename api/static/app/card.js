@@ -3,15 +3,16 @@
 
 import { Component, html } from "../vendor/preact.js";
 import { cutout, srcset, thumbnail } from "./api.js";
+import { sureOf } from "./items.js";
 import { regionsAt } from "./masks.js";
 import { drawRegions, drawSoon } from "./outline.js";
-import { nameOf, sureness } from "./sayings.js";
+import { nameOf } from "./sayings.js";
 import { changed, link, query } from "./store.js";
 import { Icon, IconButton, plainClick } from "./ui.js";
 
 /**
- * @typedef {import("./results.js").Item} Item
- * @typedef {import("./results.js").Region} Region
+ * @typedef {import("./items.js").Item} Item
+ * @typedef {import("./items.js").Region} Region
  *
  * @typedef {object} Act What a card can do; the region is null for a picture as a whole.
  * @property {(item: Item, region: Region | null) => void} open
@@ -40,14 +41,19 @@ const LONG_PRESS_MS = 420; // before the browser's own menu for a link
 const STEADY_PX = 10; // a finger that moves further scrolls
 const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
 
-/** What an answer is, for who hears it. @param {Item} item @param {Region | null} region */
-function told(item, region) {
-  const parts = [item.alone ? `Region in ${nameOf(item.path)}` : nameOf(item.path)];
-  if (region?.slot) parts.push(region.slot);
-  const sure = sureness(region?.relevance);
-  if (sure) parts.push(sure);
-  return parts.join(", ");
+/** What of a scene a region is, where one is meant alone, and how sure the answer is.
+ * @param {Item} item @param {Region | null} region @param {boolean} alone */
+function meant(item, region, alone) {
+  const sure = sureOf(item, region, alone);
+  return [alone || !sure ? region?.slot : "", sure].filter(Boolean);
 }
+
+/** What an answer is, for who hears it. @param {Item} item @param {Region | null} region
+ * @param {boolean} alone */
+const told = (item, region, alone) =>
+  [item.alone ? `Region in ${nameOf(item.path)}` : nameOf(item.path), ...meant(item, region, alone)].join(
+    ", ",
+  );
 
 /** Cards whose pictures did not come. @type {Set<Card>} */
 const broken = new Set();
@@ -233,7 +239,7 @@ export class Card extends Component {
         }}
         onPointerMove=${(/** @type {PointerEvent} */ event) => this.hover(event)}
         onPointerLeave=${() => this.showAlone(-1)}>
-      <a class="look" href=${href} tabindex=${active ? 0 : -1} aria-label=${told(item, region)}
+      <a class="look" href=${href} tabindex=${active ? 0 : -1} aria-label=${told(item, region, this.state.alone >= 0)}
         onClick=${open} onFocus=${() => act.focus(index)} onBlur=${() => this.showAlone(-1)}
         onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.keys(event)}>
         ${this.picture(item, cell)}
@@ -264,7 +270,7 @@ export class Card extends Component {
   /** @param {Item} item @param {Region | null} region @param {number | null} right @param {Act} act */
   strip(item, region, right, act) {
     const name = nameOf(item.path),
-      sure = region?.slot ?? sureness(region?.relevance);
+      sure = meant(item, region, this.state.alone >= 0).join(", ");
     const others = item.regions.length - 1;
     const { near_duplicates: copies = 0, parts = 0 } = item.regions[0]?.folded ?? {};
     return html`<div class="strip">

@@ -2,7 +2,7 @@
 
 import { original } from "./api.js";
 import { saveBlob } from "./exporting.js";
-import { sample } from "./masks.js";
+import { sample, svgPath } from "./masks.js";
 
 /** @typedef {{mask: {size: [number, number], counts: string}, box: [number, number, number, number]}} Cut */
 
@@ -50,7 +50,7 @@ async function cutoutCanvas({ mask, box: [x0, y0, x1, y1] }, image) {
  * Save what was cut out.
  * @param {Cut} cut
  * @param {{image_id: number, format: string}} image
- * @param {"cutout" | "mask" | "coco"} kind
+ * @param {"cutout" | "mask" | "svg" | "coco"} kind
  * @param {string} stem how the file's name begins
  */
 export async function saveCut(cut, image, kind, stem) {
@@ -59,6 +59,13 @@ export async function saveCut(cut, image, kind, stem) {
     const [x0, y0, x1, y1] = box;
     const text = JSON.stringify({ segmentation: mask, bbox: [x0, y0, x1 - x0, y1 - y0], area, iscrowd: 0 });
     return saveBlob(new Blob([text], { type: "application/json" }), `${stem}-cut-mask.json`);
+  }
+  if (kind === "svg") {
+    const [height, width] = cut.mask.size;
+    const text =
+      `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ` +
+      `${height}"><path fill="currentColor" fill-rule="evenodd" d="${svgPath(cut.mask)}"/></svg>`;
+    return saveBlob(new Blob([text], { type: "image/svg+xml" }), `${stem}-cut-mask.svg`);
   }
   const canvas = kind === "mask" ? maskCanvas(cut) : await cutoutCanvas(cut, image);
   return saveBlob(await canvas.convertToBlob({ type: "image/png" }), `${stem}-cut-${kind}.png`);

@@ -3,7 +3,7 @@
 
 import { useEffect, useState } from "../vendor/preact.js";
 import { call, sentence } from "./api.js";
-import { forget } from "./results.js";
+import { forget } from "./lists.js";
 
 /**
  * @typedef {{name: string, images: number}} Named

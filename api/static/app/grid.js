@@ -8,7 +8,7 @@ import { between, justify, ratio, rowHeight } from "./layout.js";
 import { change, noteAt } from "./store.js";
 
 /**
- * @typedef {import("./results.js").Item} Item
+ * @typedef {import("./items.js").Item} Item
  * @typedef {import("./results.js").Results} Results
  *
  * @typedef {object} GridProps

@@ -1,13 +1,12 @@
-// All regions in two dimensions: what looks alike lies together. Pan, zoom, hover, lasso; groups carry
-// their words.
+// The map view: all regions in two dimensions, what looks alike together. It is fetched, made, and made
+// anew; groups carry their words.
 
-import { Component, createRef, html } from "../vendor/preact.js";
-import { asks, question } from "./address.js";
-import { call, cutout, isAbort, post, Refusal, request, sentence } from "./api.js";
-import { colourOf, Nearest, Points } from "./points.js";
-import { resultsOf } from "./results.js";
+import { Component, html } from "../vendor/preact.js";
+import { call, isAbort, post, Refusal, request, sentence } from "./api.js";
+import { Plane } from "./plane.js";
+import { colourOf } from "./points.js";
 import { collectionOf, count, day, wordsOf } from "./sayings.js";
-import { go, openPicture, query } from "./store.js";
+import { go, query } from "./store.js";
 import { IconButton, notify, Switch } from "./ui.js";
 
 /**
@@ -22,10 +21,6 @@ import { IconButton, notify, Switch } from "./ui.js";
 const LOOK_MS = 1000; // at a map that is being made
 const HEADER = 6; // numbers before the points
 const MAGIC = 0x314d5353; // "SSM1"
-const CORNERS = 60; // of a lasso
-const MOST_ZOOM = 60;
-const REACH_PX = 14; // of the pointer
-const TAP_PX = 5; // that a pointer moves at most where it only points
 
 /** The blocks of the answer as arrays. @param {ArrayBuffer} buffer */
 export function unpack(buffer) {
@@ -50,59 +45,33 @@ export class MapView extends Component {
       problem: "",
       lost: false, // whether the problem is that the map could not be fetched
       points: null,
-      look: { x: 0, y: 0, zoom: 1 },
       tool: "move",
       only: -1,
-      hovered: null,
-      lasso: [],
     };
-    this.canvas = createRef();
     this.stop = new AbortController();
     this.key = ""; // of the map that is drawn
-    /** @type {Points | null} */
-    this.points = null;
-    /** @type {Nearest | null} */
-    this.nearest = null;
-    /** @type {Map<number, {x: number, y: number}>} */
-    this.pointers = new Map();
-    this.frame = 0;
+    /** @type {Plane | null} */
+    this.plane = null;
     this.gone = false;
-    this.wheel = this.wheel.bind(this); // one listener, however often a canvas is begun
   }
 
   componentDidMount() {
     void this.load();
-    this.observer = new ResizeObserver(() => this.resize());
   }
 
-  /** @param {any} was @param {any} state */
-  componentDidUpdate(was, state) {
+  /** @param {any} was */
+  componentDidUpdate(was) {
     if (collectionOf(was.now) !== collectionOf(this.props.now)) void this.load();
-    const canvas = this.canvas.current;
-    if (this.state.points && canvas && this.points?.canvas !== canvas) this.begin(canvas);
-    else if (question(was.now) !== question(this.props.now)) this.markAnswers();
-    if (this.state.look !== state.look || this.state.only !== state.only) this.drawSoon();
   }
 
   componentWillUnmount() {
     this.gone = true;
     this.stop.abort();
-    this.observer?.disconnect();
     clearTimeout(this.timer);
-    cancelAnimationFrame(this.frame);
-    this.unhear?.();
-    this.release();
-  }
-
-  /** Free what was drawn: there is another map, or none. */
-  release() {
-    this.points?.free();
-    this.points = null;
   }
 
   /** There is no map that could be shown. @param {object} [more] of the state */
   withdraw(more) {
-    this.release();
     this.key = "";
     this.setState({ points: null, ...more });
   }
@@ -136,13 +105,7 @@ export class MapView extends Component {
         const answer = await request(`v1/map/points${this.of}`, options);
         const points = unpack(await answer.arrayBuffer());
         this.key = key;
-        this.nearest = new Nearest(points.x, points.y);
-        this.release();
-        this.setState({
-          points,
-          look: { x: 0, y: 0, zoom: 1 },
-          only: this.props.now.filters.map_cluster ?? -1,
-        });
+        this.setState({ points, only: this.props.now.filters.map_cluster ?? -1 });
       } else if (!map.made_at) this.withdraw();
     } catch (problem) {
       if (isAbort(problem)) return;
@@ -163,233 +126,6 @@ export class MapView extends Component {
     }
   }
 
-  /** @param {HTMLCanvasElement} canvas */
-  begin(canvas) {
-    try {
-      this.points = new Points(canvas, this.state.points);
-    } catch (problem) {
-      return this.withdraw({ problem: sentence(problem), lost: true });
-    }
-    this.observer?.disconnect();
-    this.observer?.observe(canvas);
-    canvas.addEventListener("wheel", this.wheel, { passive: false });
-    this.resize();
-    return this.markAnswers();
-  }
-
-  /** @param {WheelEvent} event */
-  wheel(event) {
-    event.preventDefault();
-    this.zoom(
-      Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015) * (event.ctrlKey ? 6 : 1)),
-      event.offsetX,
-      event.offsetY,
-    );
-  }
-
-  /** Let the regions of some items stand out, and no others. @param {import("./results.js").Item[]} items */
-  mark(items) {
-    const { points } = this.state;
-    if (!this.points || !points) return;
-    const ids = new Set(items.flatMap((item) => item.regions.map(({ segment_id }) => segment_id)));
-    this.points.mark(Float32Array.from(points.ids, (/** @type {number} */ id) => Number(ids.has(id))));
-    this.drawSoon();
-  }
-
-  /** Answers to what is asked for stand out. */
-  markAnswers() {
-    const { now } = this.props;
-    this.unhear?.();
-    this.unhear = undefined;
-    if (!this.points) return undefined;
-    if (!asks(now) || now.things.length) return this.mark([]);
-    const results = resultsOf(now);
-    const mark = () => this.mark(results.items);
-    results.listeners.add(mark);
-    this.unhear = () => void results.listeners.delete(mark);
-    mark();
-    return results.items.length ? undefined : void results.more();
-  }
-
-  resize() {
-    const canvas = this.canvas.current;
-    if (!canvas) return;
-    const density = Math.min(2, devicePixelRatio || 1);
-    canvas.width = Math.round(canvas.clientWidth * density);
-    canvas.height = Math.round(canvas.clientHeight * density);
-    this.setState({}); // labels move
-    this.drawSoon();
-  }
-
-  drawSoon() {
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      this.points?.draw(this.state.look, this.state.only);
-    });
-  }
-
-  /** @param {number} factor @param {number} [left] @param {number} [top] of the canvas, in CSS pixels */
-  zoom(factor, left, top) {
-    const { points } = this,
-      { look } = this.state;
-    if (!points) return;
-    const at = [left ?? points.canvas.clientWidth / 2, top ?? points.canvas.clientHeight / 2];
-    const before = points.toMap(look, at[0], at[1]);
-    const next = { ...look, zoom: Math.min(MOST_ZOOM, Math.max(0.8, look.zoom * factor)) };
-    const after = points.toMap(next, at[0], at[1]);
-    this.setState({
-      look: { ...next, x: next.x + before[0] - after[0], y: next.y + before[1] - after[1] },
-      hovered: null,
-    });
-  }
-
-  /** @param {PointerEvent} event */
-  down(event) {
-    if (event.button) return;
-    /** @type {Element} */ (event.currentTarget).setPointerCapture(event.pointerId);
-    this.pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
-    this.moved = 0;
-    this.spread = 0;
-    this.drawing = this.pointers.size === 1 && (this.state.tool === "lasso" || event.shiftKey);
-    if (this.drawing) this.setState({ lasso: [[event.offsetX, event.offsetY]], hovered: null });
-    else if (this.state.lasso.length) this.setState({ lasso: [] }); // a second finger: it is a pinch
-    if (this.pointers.size > 1) this.moved = TAP_PX; // which opens nothing
-  }
-
-  /** @param {PointerEvent} event that the browser has taken for something else, such as scrolling */
-  cancel(event) {
-    this.pointers.delete(event.pointerId);
-    this.drawing = false;
-    this.setState({ lasso: [] });
-  }
-
-  /** @param {PointerEvent} event */
-  move(event) {
-    const { points } = this,
-      last = this.pointers.get(event.pointerId),
-      { look } = this.state;
-    if (!points) return;
-    if (!last) return this.hover(event.offsetX, event.offsetY);
-    const dx = event.offsetX - last.x,
-      dy = event.offsetY - last.y;
-    this.moved = (this.moved ?? 0) + Math.hypot(dx, dy);
-    this.pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
-    if (this.pointers.size > 1) {
-      const [a, b] = [...this.pointers.values()],
-        spread = Math.hypot(a.x - b.x, a.y - b.y);
-      if (this.spread) this.zoom(spread / this.spread, (a.x + b.x) / 2, (a.y + b.y) / 2);
-      this.spread = spread;
-      return;
-    }
-    if (this.drawing) {
-      const { lasso } = this.state,
-        [x, y] = lasso[lasso.length - 1];
-      if (Math.hypot(event.offsetX - x, event.offsetY - y) > 4)
-        this.setState({ lasso: [...lasso, [event.offsetX, event.offsetY]] });
-      return;
-    }
-    const from = points.toMap(look, 0, 0),
-      to = points.toMap(look, dx, dy);
-    this.setState({
-      look: { ...look, x: look.x - (to[0] - from[0]), y: look.y - (to[1] - from[1]) },
-      hovered: null,
-    });
-  }
-
-  /** @param {PointerEvent} event */
-  up(event) {
-    if (!this.pointers.delete(event.pointerId)) return;
-    const { lasso, look } = this.state;
-    if (this.drawing) {
-      this.drawing = false;
-      this.setState({ lasso: [] });
-      if (lasso.length > 5 && this.points) {
-        const step = Math.ceil(lasso.length / CORNERS);
-        const corners = lasso
-          .filter((/** @type {unknown} */ _, /** @type {number} */ i) => i % step === 0)
-          .map((/** @type {number[]} */ [left, top]) =>
-            this.points
-              ?.toMap(look, left, top)
-              .map((/** @type {number} */ value) => Math.round(value * 1000) / 1000),
-          );
-        this.listArea(corners);
-      }
-    } else if ((this.moved ?? 0) < TAP_PX) void this.openAt(event.offsetX, event.offsetY);
-  }
-
-  /** What lies within a lasso, as a list. @param {number[][]} corners */
-  listArea(corners) {
-    go({
-      ...query(),
-      view: "grid",
-      at: 0,
-      image: 0,
-      segment: 0,
-      filters: { ...query().filters, map_area: corners, map_cluster: undefined },
-    });
-  }
-
-  /** The point that a place on the canvas means; -1 for none. @param {number} left @param {number} top */
-  pointAt(left, top) {
-    const { points, nearest } = this,
-      { look } = this.state;
-    if (!points || !nearest) return -1;
-    const [x, y] = points.toMap(look, left, top),
-      [edge] = points.toMap(look, left + REACH_PX, top);
-    return nearest.find(x, y, Math.abs(edge - x));
-  }
-
-  /** @param {number} left @param {number} top */
-  hover(left, top) {
-    const at = this.pointAt(left, top),
-      segment = at < 0 ? 0 : this.state.points.ids[at];
-    if (segment === (this.state.hovered?.segment ?? 0)) return;
-    this.setState({
-      hovered: segment ? { segment, left, top, cluster: this.state.points.groups[at] } : null,
-    });
-  }
-
-  /** @param {number} left @param {number} top */
-  async openAt(left, top) {
-    const at = this.pointAt(left, top);
-    if (at < 0) return;
-    try {
-      const { image_id: image, segment_id: segment } = await call(`v1/segments/${this.state.points.ids[at]}`);
-      openPicture(image, segment);
-    } catch (problem) {
-      notify(sentence(problem), { bad: true });
-    }
-  }
-
-  /** Labels that do not lie on each other, the largest groups first. */
-  labels() {
-    const { points } = this,
-      { map, look } = this.state;
-    if (!points || !points.canvas.clientWidth) return [];
-    /** @type {{left: number, top: number, width: number}[]} */
-    const placed = [];
-    return [...map.clusters]
-      .sort((a, b) => b.regions - a.regions)
-      .flatMap((cluster) => {
-        const [left, top] = points.toScreen(look, cluster.x, cluster.y),
-          width = 9 * wordsOf(cluster).length + 16;
-        const out =
-          left < 0 || top < 10 || left > points.canvas.clientWidth || top > points.canvas.clientHeight - 10;
-        if (
-          out ||
-          placed.some(
-            (other) =>
-              Math.abs(other.left - left) < (other.width + width) / 2 && Math.abs(other.top - top) < 26,
-          )
-        )
-          return [];
-        placed.push({ left, top, width });
-        return [
-          html`<span class="map-label" key=${cluster.cluster} style=${`left:${left}px;top:${top}px`}>${wordsOf(cluster)}</span>`,
-        ];
-      });
-  }
-
   /** The groups as a list, for who reads and for the keyboard. @param {MapState} map */
   groups(map) {
     return html`<ul class="groups plain" aria-label="Groups">${[...map.clusters]
@@ -405,7 +141,7 @@ export class MapView extends Component {
   }
 
   /** @param {any} props @param {any} state */
-  render({ mayWrite, now }, { map, problem, lost, points, hovered, lasso, tool }) {
+  render({ mayWrite, now }, { map, problem, lost, points, tool, only }) {
     const making = map?.state === "making";
     const draw = (/** @type {string} */ text) =>
       mayWrite ? html`<button type="button" onClick=${() => this.make()}>${text}</button>` : null;
@@ -438,27 +174,19 @@ export class MapView extends Component {
                 ["move", "Move"],
                 ["lasso", "Lasso"],
               ]} onChange=${(/** @type {string} */ value) => this.setState({ tool: value })} />
-          <span class="pair"><${IconButton} icon="minus" label="Zoom out" onClick=${() => this.zoom(1 / 1.5)} /><${IconButton} icon="plus" label="Zoom in" onClick=${() => this.zoom(1.5)} />
-          <${IconButton} icon="whole" label="The whole map" onClick=${() => this.setState({ look: { x: 0, y: 0, zoom: 1 } })} /></span>`
+          <span class="pair"><${IconButton} icon="minus" label="Zoom out" onClick=${() => this.plane?.zoom(1 / 1.5)} /><${IconButton} icon="plus" label="Zoom in" onClick=${() => this.plane?.zoom(1.5)} />
+          <${IconButton} icon="whole" label="The whole map" onClick=${() => this.plane?.zoomOut()} /></span>`
             : null
         }
       </div>
       ${
         points
           ? html`<div class="plane">
-        <div class=${`canvas ${tool}`}>
-          <canvas ref=${this.canvas} aria-hidden="true" onPointerDown=${(/** @type {PointerEvent} */ event) => this.down(event)}
-            onPointerMove=${(/** @type {PointerEvent} */ event) => this.move(event)} onPointerUp=${(/** @type {PointerEvent} */ event) => this.up(event)}
-            onPointerCancel=${(/** @type {PointerEvent} */ event) => this.cancel(event)} onPointerLeave=${() => this.setState({ hovered: null })}></canvas>
-          ${lasso.length ? html`<svg class="lasso" aria-hidden="true"><polygon points=${lasso.map((/** @type {number[]} */ corner) => corner.join(",")).join(" ")} /></svg>` : null}
-          <div class="labels" aria-hidden="true">${this.labels()}</div>
-          ${
-            hovered
-              ? html`<div class="peek" aria-hidden="true" style=${`left:${hovered.left + 14}px;top:${hovered.top + 14}px`}>
-            <img alt="" src=${cutout(hovered.segment, 160)} /></div>`
-              : null
-          }
-        </div>
+        <${Plane} key=${this.key} now=${now} points=${points} clusters=${map.clusters} tool=${tool} only=${only}
+          hand=${(/** @type {Plane} */ plane) => {
+            this.plane = plane;
+          }}
+          onLost=${(/** @type {unknown} */ why) => this.withdraw({ problem: sentence(why), lost: true })} />
         ${this.groups(map)}
       </div>`
           : null

@@ -143,6 +143,41 @@ function firstAtOrAfter(full, count) {
  */
 export function outline(mask, width, height) {
   const path = new Path2D();
+  for (const corners of loops(mask, width, height)) {
+    corners.forEach(([x, y], i) => {
+      const [nextX, nextY] = corners[(i + 1) % corners.length];
+      const stepX = Math.sign(nextX - x) / 2,
+        stepY = Math.sign(nextY - y) / 2;
+      // Of a straight stretch the first edge and the last.
+      if (i) path.lineTo(x + stepX, y + stepY);
+      else path.moveTo(x + stepX, y + stepY);
+      path.lineTo(nextX - stepX, nextY - stepY);
+    });
+    path.closePath();
+  }
+  return path;
+}
+
+/**
+ * A mask as the path of an SVG, along the edges of its pixels; filled by the even-odd rule it covers
+ * them and no others.
+ * @param {Mask} mask
+ */
+export const svgPath = (mask) =>
+  loops(mask, mask.size[1], mask.size[0])
+    .map(
+      ([[x, y], ...corners]) =>
+        `M${x} ${y}${corners.map((corner, i) => (i % 2 ? `V${corner[1]}` : `H${corner[0]}`)).join("")}Z`,
+    )
+    .join("");
+
+/**
+ * The corners of a mask on width x height pixels, loop by loop from a first step to the right.
+ * @param {Mask} mask
+ * @param {number} width
+ * @param {number} height
+ */
+function loops(mask, width, height) {
   const [fullHeight, fullWidth] = mask.size;
   const [x0, y0, x1, y1] = runsOf(mask).box;
   const rows = firstAtOrAfter(fullHeight, height),
@@ -155,53 +190,50 @@ export function outline(mask, width, height) {
   const inside = sampleWindow(mask, width, height, [left, top, right, bottom]);
   const stride = right - left;
   const started = new Uint8Array(inside.length);
+  /** @type {[number, number][][]} */
+  const found = [];
   for (let at = stride; at < inside.length - stride; at++) {
     if (inside[at] && !inside[at - stride] && !started[at]) {
-      follow(at, left, top, stride, inside, started, path);
+      found.push(
+        follow(at, stride, inside, started).map((corner) => [
+          left + (corner % stride),
+          top + Math.floor(corner / stride),
+        ]),
+      );
     }
   }
-  return path;
+  return found;
 }
 
 /**
  * Goes once around from the upper edge of a pixel, the inside on the right; pixels that touch at a
  * corner alone stay apart. Upper edges on the way are marked, so that no loop is gone twice.
  *
- * A corner has the number of the pixel to its lower right.
+ * A corner has the number of the pixel to its lower right; those where it turns come back.
  * @param {number} start
- * @param {number} left
- * @param {number} top
  * @param {number} stride
  * @param {Uint8Array} inside
  * @param {Uint8Array} started
- * @param {Path2D} path
  */
-function follow(start, left, top, stride, inside, started, path) {
+function follow(start, stride, inside, started) {
   // East, south, west, north: a step, and from where it ends what lies ahead to the left and right.
   const steps = [1, stride, -1, -stride];
   const onLeft = [-stride, 0, -1, -stride - 1],
     onRight = [0, -1, -stride - 1, -stride];
+  /** @type {number[]} */
+  const corners = [];
   let corner = start,
     direction = 0,
     before = -1;
   do {
     if (direction === 0) started[corner] = 1;
-    const next = corner + steps[direction];
-    let turned = direction;
-    if (!inside[next + onRight[direction]]) turned = (direction + 1) % 4;
-    else if (inside[next + onLeft[direction]]) turned = (direction + 3) % 4;
-    // Of a straight stretch the first edge and the last.
-    if (before !== direction || turned !== direction) {
-      const x = left + ((corner % stride) + (next % stride)) / 2;
-      const y = top + (Math.floor(corner / stride) + Math.floor(next / stride)) / 2;
-      if (before < 0) path.moveTo(x, y);
-      else path.lineTo(x, y);
-    }
-    corner = next;
+    if (before !== direction) corners.push(corner);
+    corner += steps[direction];
     before = direction;
-    direction = turned;
+    if (!inside[corner + onRight[direction]]) direction = (direction + 1) % 4;
+    else if (inside[corner + onLeft[direction]]) direction = (direction + 3) % 4;
   } while (corner !== start || direction !== 0);
-  path.closePath();
+  return corners;
 }
 
 /**
@@ -222,6 +254,25 @@ export function regionsAt(segments, x, y) {
       return runAt(runEnds(mask), column * mask.size[0] + row) % 2 === 1;
     })
     .sort((a, b) => a.area - b.area);
+}
+
+/**
+ * Whether one box holds another, of a smaller region.
+ * @param {Pick<Segment, "area" | "box">} outer
+ * @param {Pick<Segment, "area" | "box">} inner
+ */
+export function holds(outer, inner) {
+  const [x0, y0, x1, y1] = outer.box,
+    [a0, b0, a1, b1] = inner.box,
+    slack = 2;
+  return (
+    outer !== inner &&
+    outer.area > inner.area &&
+    x0 - slack <= a0 &&
+    y0 - slack <= b0 &&
+    x1 + slack >= a1 &&
+    y1 + slack >= b1
+  );
 }
 
 /**

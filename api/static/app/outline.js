@@ -10,7 +10,7 @@ const FRAME_MS = 5; // of drawing, in a frame
 const MOST_PX = 1400; // of a side that is drawn
 const SMALL = 0.09; // of the longer side: smaller regions get a ring around them
 
-/** @typedef {import("./results.js").Region} Region */
+/** @typedef {import("./items.js").Region} Region */
 
 /** A halo, and the line over it. @param {number} line @returns {[string, number][]} */
 const strokes = (line) => [

@@ -7,16 +7,18 @@ import { call, isAbort, post, sentence, thumbnail } from "./api.js";
 import { collect } from "./arranging.js";
 import { saveCut } from "./cutting.js";
 import { libraryChanged, useFacets } from "./facets.js";
-import { day, nameOf, share, size, sureness } from "./sayings.js";
-import { change, go, link, openPicture, query } from "./store.js";
+import { actsOf } from "./likeness.js";
+import { day, nameOf, share, size } from "./sayings.js";
+import { go, link, openPicture, query } from "./store.js";
 import { Icon, IconButton, Menu, notify, plainClick } from "./ui.js";
 
-/** @typedef {import("./results.js").Region} Region @typedef {import("./address.js").Term} Term */
+/** @typedef {import("./items.js").Region & {sure: string}} Answer a region that answers, and how surely */
 
-/** What a fresh mask can be saved as. @type {[string, "cutout" | "mask" | "coco"][]} */
+/** What a fresh mask can be saved as. @type {[string, "cutout" | "mask" | "svg" | "coco"][]} */
 const CUT_FILES = [
   ["Cutout", "cutout"],
   ["Mask", "mask"],
+  ["SVG", "svg"],
   ["COCO", "coco"],
 ];
 /** A file's name without its ending. */
@@ -24,35 +26,6 @@ const stem = (/** @type {string} */ name) => name.replace(/\.[^.]*$/, "");
 /** The day after one. */
 const nextDay = (/** @type {string} */ iso) =>
   new Date(Date.parse(`${iso.slice(0, 10)}T12:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
-
-/**
- * What is chosen in a picture, as a term of a query.
- * @param {any} chosen a stored region, or a fresh mask with `prompt`
- * @param {number} image
- * @param {number} weight
- * @returns {Term}
- */
-export function termOf(chosen, image, weight) {
-  if (!chosen) return { kind: "image", id: String(image), weight };
-  if (chosen.segment_id) return { kind: "segment", id: String(chosen.segment_id), weight };
-  const { points, labels, box, candidate } = chosen.prompt;
-  return { kind: "cut", id: String(image), weight, points, labels, candidate, ...(box ? { box } : {}) };
-}
-
-/** The three things to do with what is chosen. @param {any} chosen @param {number} image */
-export const actsOf = (chosen, image) => ({
-  like: () => go({ ...empty(), filters: query().filters, by: query().by, terms: [termOf(chosen, image, 1)] }),
-  add: () =>
-    change({ terms: [...query().terms, termOf(chosen, image, asks(query()) ? 0.5 : 1)], view: "grid" }),
-  not() {
-    if (!asks(query())) return notify("Say what to look for first; then this can be left out.");
-    if (chosen?.segment_id)
-      return change({
-        unlike: [...query().unlike.filter((id) => id !== chosen.segment_id), chosen.segment_id],
-      });
-    return change({ terms: [...query().terms, termOf(chosen, image, -0.5)] });
-  },
-});
 
 /** What everyday words a region fits. @param {{chosen: any, image: number}} props */
 function LooksLike({ chosen, image }) {
@@ -101,17 +74,17 @@ function LooksLike({ chosen, image }) {
   }</p>`;
 }
 
-/** @param {{chosen: any, image: any, hit: Region | null}} props */
+/** @param {{chosen: any, image: any, hit: Answer | null}} props */
 function ChosenRegion({ chosen, image, hit }) {
-  const acts = actsOf(chosen, image.image_id),
+  const acts = actsOf(image.image_id, chosen),
     now = query();
   const [x0, y0, x1, y1] = chosen.box,
     id = chosen.segment_id;
-  const sure = sureness(hit?.relevance);
+  const sure = hit?.sure;
   return html`<section id="region" aria-label="This region">
     <h3>${id ? "This region" : "What you cut out"}${sure ? html` <span class="sure">${sure}</span>` : null}</h3>
     <${LooksLike} chosen=${chosen} image=${image.image_id} />
-    ${hit?.captions?.length ? html`<p class="caption">${hit.captions[0].text}</p>` : null}
+    ${chosen.captions?.length ? html`<p class="caption">${chosen.captions[0].text}</p>` : null}
     <div class="buttons">
       <button type="button" class="main" title="f" onClick=${acts.like}><${Icon} name="like" />Find its like</button>
       <button type="button" title="a" onClick=${acts.add}><${Icon} name="plus" />Add to the query</button>
@@ -227,7 +200,7 @@ function Facts({ image }) {
 }
 
 /**
- * @param {{image: any, chosen: any, hit: Region | null, mayWrite: boolean, onImage: (image: any) => void,
+ * @param {{image: any, chosen: any, hit: Answer | null, mayWrite: boolean, onImage: (image: any) => void,
  *   onRemove: () => void}} props
  */
 export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove }) {
@@ -241,7 +214,7 @@ export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove }) {
         : image.state !== "done"
           ? html`<p class="bad">${image.reason ?? "It waits to be indexed."}</p>`
           : html`<p class="quiet">Choose a thing in the picture, or cut one out.</p>
-        <div class="buttons"><button type="button" title="f" onClick=${actsOf(null, image.image_id).like}><${Icon} name="like" />Find pictures like it</button></div>`
+        <div class="buttons"><button type="button" title="f" onClick=${actsOf(image.image_id, null).like}><${Icon} name="like" />Find pictures like it</button></div>`
     }
     <section aria-label="This picture">
       <${Tags} image=${image} mayWrite=${mayWrite} onImage=${onImage} />

@@ -4,15 +4,18 @@
 import { Component, createRef, html } from "../vendor/preact.js";
 import { call, cutout, isAbort, post, sentence } from "./api.js";
 import { removeImages } from "./arranging.js";
-import { actsOf, Panel } from "./panel.js";
-import { resultsOf } from "./results.js";
+import { sureOf } from "./items.js";
+import { actsOf } from "./likeness.js";
+import { resultsOf } from "./lists.js";
+import { holds } from "./masks.js";
+import { Panel } from "./panel.js";
 import { nameOf, share } from "./sayings.js";
 import { closePicture, openPicture } from "./store.js";
 import { IconButton, isTyping, notify, Switch } from "./ui.js";
 import { Viewer } from "./viewer.js";
 
 /**
- * @typedef {import("./results.js").Region} Region
+ * @typedef {import("./items.js").Region} Region
  * @typedef {{points: [number, number][], labels: (0 | 1)[],
  *   box: [number, number, number, number] | null}} Prompt
  */
@@ -30,6 +33,7 @@ export class PictureView extends Component {
       image: null,
       segments: [],
       problem: "",
+      under: null, // the region under the pointer
       tool: "select",
       level: 0,
       prompt: NOTHING(),
@@ -94,7 +98,7 @@ export class PictureView extends Component {
     const { image: id } = this.props.now,
       options = { signal: this.stop.signal };
     this.forgetCut();
-    this.setState({ image: null, segments: [], problem: "", level: 0 });
+    this.setState({ image: null, segments: [], under: null, problem: "", level: 0 });
     try {
       const image = await call(`v1/images/${id}`, options);
       this.setState({ image });
@@ -130,14 +134,15 @@ export class PictureView extends Component {
     );
   }
 
-  /** The answer that this picture is, with its scores. @returns {Region | null} */
+  /** The answer that this picture is, with its scores. @returns {import("./panel.js").Answer | null} */
   get hit() {
     const { now } = this.props;
     if (this.state.masks.length) return null; // what was cut out is no answer
     const found = resultsOf(now).items.find(
       (item) => item.image === now.image && item.regions.some(({ segment_id }) => segment_id === now.segment),
     );
-    return found?.regions.find(({ segment_id }) => segment_id === now.segment) ?? null;
+    const region = found?.regions.find(({ segment_id }) => segment_id === now.segment);
+    return found && region ? { ...region, sure: sureOf(found, region, true) } : null;
   }
 
   /** Where this picture stands among the answers; -1 where it is none of them. */
@@ -245,7 +250,7 @@ export class PictureView extends Component {
     }
     if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return undefined;
     const { chosen } = this,
-      acts = actsOf(chosen, this.props.now.image);
+      acts = actsOf(this.props.now.image, chosen);
     /** @type {Record<string, () => unknown>} */
     const found = {
       ArrowLeft: () => this.turn(-1),
@@ -314,7 +319,10 @@ export class PictureView extends Component {
   }
 
   /** @param {any} props @param {any} state */
-  render({ now, mayWrite }, { image, segments, problem, tool, level, prompt, masks, candidate, asking }) {
+  render(
+    { now, mayWrite },
+    { image, segments, under, problem, tool, level, prompt, masks, candidate, asking },
+  ) {
     const { chosen } = this,
       at = this.place(),
       results = resultsOf(now),
@@ -348,6 +356,7 @@ export class PictureView extends Component {
                 this.viewer = viewer;
               }} image=${image} segments=${segments} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
           name=${name} onChoose=${(/** @type {Region} */ region) => this.choose(region)} onLevel=${(/** @type {number} */ step) => this.level(step)}
+          onUnder=${(/** @type {Region | null} */ region) => this.setState({ under: region })}
           onPoint=${(/** @type {[number, number, 0 | 1, boolean]} */ ...where) => this.point(...where)}
           onBox=${(/** @type {Prompt["box"]} */ box) => this.ask({ points: [], labels: [], box })} />`
             : html`<div class="frame"></div>`
@@ -358,9 +367,11 @@ export class PictureView extends Component {
           problem ||
           (asking
             ? "Cutting it out …"
-            : tool === "cut"
-              ? "Click a thing or drag a box; Shift and a click add to it, Alt and a click take away."
-              : "Click a thing to choose it; where none is outlined, it is cut out afresh.")
+            : under?.captions?.length
+              ? under.captions[0].text
+              : tool === "cut"
+                ? "Click a thing or drag a box; Shift and a click add to it, Alt and a click take away."
+                : "Click a thing to choose it; where none is outlined, it is cut out afresh.")
         }</p>
         ${image && segments.length ? this.strip(image) : null}
       </div>
@@ -374,19 +385,4 @@ export class PictureView extends Component {
       }
     </div>`;
   }
-}
-
-/** Whether one box holds another, of a smaller region. @param {Region} outer @param {Region} inner */
-function holds(outer, inner) {
-  const [x0, y0, x1, y1] = outer.box,
-    [a0, b0, a1, b1] = inner.box,
-    slack = 2;
-  return (
-    outer !== inner &&
-    outer.area > inner.area &&
-    x0 - slack <= a0 &&
-    y0 - slack <= b0 &&
-    x1 + slack >= a1 &&
-    y1 + slack >= b1
-  );
 }

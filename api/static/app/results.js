@@ -1,79 +1,25 @@
-// Answers to a query as one list that grows: pages are fetched when they are wanted, and kept while
-// one goes back and forth.
+// The answers to a query as one list that grows: pages are fetched when they are wanted.
 
-import { asks, question } from "./address.js";
+import { asks } from "./address.js";
 import { call, isAbort, post, Refusal } from "./api.js";
+import { noteCuts } from "./cuts.js";
+import { isDoubtful, itemsOf, pictureItem, sceneItem } from "./items.js";
 import { browseBody, sceneBody, searchBody } from "./request.js";
-import { LIKELY_FROM, month } from "./sayings.js";
 
-/**
- * @typedef {import("./address.js").Query} Query
- *
- * @typedef {object} Region
- * @property {number} segment_id
- * @property {[number, number, number, number]} box x0, y0, x1, y1 in pixels of the upright picture
- * @property {number} area pixels
- * @property {{size: [number, number], counts: string}} mask COCO's compressed run lengths; size is H, W
- * @property {number} [score]
- * @property {number | null} [relevance]
- * @property {string} [slot] what of a scene it is
- * @property {{parts: number, near_duplicates: number} | null} [folded]
- * @property {{text: string}[]} [captions]
- *
- * @typedef {object} Item A picture with the regions that answer, or one region.
- * @property {string} key
- * @property {number} image
- * @property {number} width of the upright picture, pixels
- * @property {number} height
- * @property {string | null} path
- * @property {Region[]} regions best first
- * @property {boolean} alone whether the item is a region, shown cut out
- * @property {string} [month] when it is from, where the list is sorted by that
- * @property {string} [heading] a new month begins here
- * @property {any} [document] of the picture, where the library is browsed
- */
+/** @typedef {import("./address.js").Query} Query @typedef {import("./items.js").Item} Item */
 
 const FIRST_PAGE = 40,
   NEXT_PAGE = 80,
   LONGEST_PAGE = 1000,
   SCENES = 200;
+// Answers in a row that may be chance: what comes after them counts as such, too. How likely answers
+// are need not fall with their scores, which they are ordered by.
+const CHANCES = 20;
 const FAR = 2000, // items; a place further on is jumped to, where the server can
   BEFORE = 120; // items that are fetched before it, and at once when one scrolls up there
-const KEPT = 6; // lists, for Back and Forward
 
 /** Pictures that are being removed: no list shows them. @type {Set<number>} */
-const leaving = new Set();
-/** @type {Set<() => void>} */
-const watchers = new Set();
-
-/** @param {any} hit @returns {Region} */
-const regionOf = (hit) => hit;
-
-/** @param {any[]} hits @param {boolean} alone @returns {Item[]} */
-function itemsOf(hits, alone) {
-  /** @type {Item[]} */
-  const items = [];
-  for (const hit of hits) {
-    const before = items[items.length - 1];
-    if (!alone && before?.image === hit.image_id) before.regions.push(regionOf(hit));
-    else {
-      items.push({
-        key: alone ? `r${hit.segment_id}` : `i${hit.image_id}`,
-        image: hit.image_id,
-        width: hit.width,
-        height: hit.height,
-        path: hit.path,
-        regions: [regionOf(hit)],
-        alone,
-      });
-    }
-  }
-  return items;
-}
-
-/** Whether an answer may be chance. @param {Item} item */
-export const isDoubtful = ({ regions: [best] }) =>
-  best?.relevance !== null && best?.relevance !== undefined && best.relevance < LIKELY_FROM;
+export const leaving = new Set();
 
 /** Whether the question is for the pictures of the library, in an order. @param {Query} query */
 const browses = ({ things, by, filters, ...query }) =>
@@ -95,7 +41,9 @@ export class Results {
     this.items = [];
     /** Pictures that this list leaves out. @type {Set<Set<number>>} */
     this.left = new Set();
-    /** Where what may be chance begins; -1 for nowhere. */
+    /** How many of the last that came may be chance. */
+    this.chances = 0;
+    /** Where what may be chance begins, which comes after the rest; -1 for nowhere. */
     this.doubtfulFrom = -1;
     /** @type {string | null} */
     this.message = null;
@@ -111,8 +59,6 @@ export class Results {
     this.done = false;
     /** @type {string | null} */
     this.cursor = null;
-    /** Of the question as a whole, such as what was cut out. @type {any[]} */
-    this.pointed = [];
     /** @type {Set<() => void>} */
     this.listeners = new Set();
     this.stop = new AbortController();
@@ -137,7 +83,7 @@ export class Results {
 
   /** Where there is more, and it is wanted: what is likely, or what was asked for all the same. */
   get open() {
-    return !this.done && !this.problem && (this.query.all || this.doubtfulFrom < 0);
+    return !this.done && !this.problem && (this.query.all || this.chances < CHANCES);
   }
 
   /** How many items are shown: what may be chance stays folded until it is asked for. */
@@ -165,8 +111,7 @@ export class Results {
         start = this.start - limit;
       const body = browseBody(this.query, { limit, offset: start });
       const answer = await post("v1/browse", body, { signal: this.stop.signal });
-      const found = answer.images.map((/** @type {any} */ image) => this.pictureItem(image));
-      const fresh = found.filter((/** @type {Item} */ { key }) => !this.keys.has(key));
+      const fresh = this.pictures(answer.images).filter(({ key }) => !this.keys.has(key));
       for (const { key } of fresh) this.keys.add(key);
       this.every = [...fresh, ...this.every];
       this.start = start;
@@ -195,14 +140,20 @@ export class Results {
   async fetch(limit) {
     const { query } = this,
       options = { signal: this.stop.signal };
-    if (query.things.length)
-      return this.takeScenes(await post("v1/search/scene", sceneBody(query, SCENES), options));
+    if (query.things.length) {
+      const answer = await post("v1/search/scene", sceneBody(query, SCENES), options);
+      this.message = answer.message;
+      this.seconds = answer.seconds;
+      const known = Object.values(answer.relevance).filter((value) => value !== null);
+      this.relevance = known.length ? Math.min(...known) : null;
+      return this.take(answer.scenes.map(sceneItem), null);
+    }
     if (asks(query)) {
       const answer = await this.search({ limit, cursor: this.cursor }, options);
       this.message = answer.message;
       this.seconds ??= answer.seconds;
       this.relevance = answer.relevance;
-      if (!this.pointed.length) this.pointed = answer.pointed;
+      noteCuts(query.terms, answer.pointed);
       return this.take(itemsOf(answer.hits, query.by === "region"), answer.next_cursor);
     }
     if (query.by === "region" || query.filters.map_area || query.filters.map_cluster !== undefined) {
@@ -223,10 +174,7 @@ export class Results {
       this.start = Math.max(0, answer.total - BEFORE);
       return this.fetch(limit);
     }
-    this.take(
-      answer.images.map((/** @type {any} */ image) => this.pictureItem(image)),
-      answer.next_cursor,
-    );
+    this.take(this.pictures(answer.images), answer.next_cursor);
   }
 
   /**
@@ -257,39 +205,10 @@ export class Results {
     }
   }
 
-  /** @param {any} image @returns {Item} */
-  pictureItem(image) {
+  /** @param {any[]} images */
+  pictures(images) {
     const dated = this.query.order === "newest" || this.query.order === "oldest";
-    return {
-      key: `i${image.image_id}`,
-      image: image.image_id,
-      width: image.width,
-      height: image.height,
-      path: image.paths[0] ?? null,
-      regions: [],
-      alone: false,
-      document: image,
-      month: dated ? month(image.date) : "",
-    };
-  }
-
-  /** @param {any} answer */
-  takeScenes(answer) {
-    this.message = answer.message;
-    this.seconds = answer.seconds;
-    const items = answer.scenes.map((/** @type {any} */ scene) => ({
-      key: `i${scene.image_id}`,
-      image: scene.image_id,
-      width: scene.width,
-      height: scene.height,
-      path: scene.path,
-      alone: false,
-      regions: Object.entries(scene.regions).map(([slot, region]) => ({
-        .../** @type {any} */ (region),
-        slot,
-      })),
-    }));
-    this.take(items, null);
+    return images.map((image) => pictureItem(image, dated));
   }
 
   /** @param {Item[]} items @param {string | null} cursor */
@@ -298,6 +217,8 @@ export class Results {
       if (this.keys.has(item.key)) continue;
       this.keys.add(item.key);
       this.every.push(item);
+      item.doubtful = this.chances >= CHANCES || isDoubtful(item);
+      this.chances = item.doubtful ? this.chances + 1 : 0;
     }
     this.cursor = cursor;
     this.done = cursor === null;
@@ -307,8 +228,10 @@ export class Results {
   /** Choose what is shown, see where what may be chance begins, and put months above it. */
   arrange() {
     const left = [leaving, ...this.left];
-    this.items = this.every.filter((item) => !left.some((images) => images.has(item.image)));
-    this.doubtfulFrom = this.query.things.length ? -1 : this.items.findIndex(isDoubtful);
+    const items = this.every.filter((item) => !left.some((images) => images.has(item.image)));
+    const likely = items.filter(({ doubtful }) => !doubtful);
+    this.items = [...likely, ...items.filter(({ doubtful }) => doubtful)];
+    this.doubtfulFrom = likely.length < items.length ? likely.length : -1;
     let above = "";
     for (const item of this.items) {
       item.heading = item.month && item.month !== above ? item.month : undefined;
@@ -327,92 +250,5 @@ export class Results {
       this.arrange();
       this.tell();
     };
-  }
-}
-
-/** @type {Map<string, Results>} */
-const kept = new Map();
-let version = 0; // how often the library has changed while the page is open
-
-/** The library has changed: lists are asked for anew when they are next shown from the top. */
-export function forget() {
-  version++;
-}
-
-/** Ask again what the server did not answer; lists that nobody sees are dropped. */
-export function askAnew() {
-  for (const [key, results] of kept) {
-    if (!results.problem || results.problem.status) continue;
-    if (results.listeners.size) void results.more();
-    else kept.delete(key);
-  }
-}
-
-/** Whether the library has changed since a list was made. @param {Results} results */
-export const isStale = (results) => results.version !== version;
-
-/**
- * The list of a query, as it was left where it is still there.
- * @param {Query} query
- * @param {{fresh?: boolean}} [how] `fresh`: not one from before the library changed
- */
-export function resultsOf(query, { fresh = false } = {}) {
-  const key = question(query);
-  let found = kept.get(key);
-  if (!found?.reaches(query.at) || (fresh && isStale(found))) {
-    found = new Results(query);
-    found.version = version;
-  }
-  kept.delete(key);
-  kept.set(key, found);
-  for (const [old, results] of kept) {
-    if (old === key) continue;
-    if (results.loading) results.stop.abort(); // a question that was replaced
-    if (kept.size > KEPT || results.problem) kept.delete(old);
-  }
-  return found;
-}
-
-/**
- * Show pictures in no list; what comes back shows them again.
- * @param {Iterable<number>} images
- * @param {Results | null} [shown] a list that may not be kept any more
- */
-export function leave(images, shown = null) {
-  const left = [...images];
-  const arrange = () => {
-    for (const results of new Set([...kept.values(), ...(shown ? [shown] : [])])) {
-      results.arrange();
-      results.tell();
-    }
-    for (const watcher of watchers) watcher();
-  };
-  for (const image of left) leaving.add(image);
-  arrange();
-  return () => {
-    for (const image of left) leaving.delete(image);
-    arrange();
-  };
-}
-
-/** Hear when pictures leave, or are back; what comes back ends that. @param {() => void} watcher */
-export function listenLeaving(watcher) {
-  watchers.add(watcher);
-  return () => void watchers.delete(watcher);
-}
-
-/** Whether a picture is being removed. @param {number} image */
-export const isLeaving = (image) => leaving.has(image);
-
-/** Pictures have been removed: what is counted from now on is without them.
- * @param {Iterable<number>} images */
-export function settle(images) {
-  const gone = new Set(images);
-  for (const results of kept.values()) {
-    const before = results.every.length;
-    results.every = results.every.filter((item) => !gone.has(item.image));
-    if (results.counted !== null) results.counted -= before - results.every.length;
-    results.arrange();
-    results.tell();
   }
 }

@@ -14,21 +14,21 @@ const set = (/** @type {Map<string, Chosen>} */ next) => {
   for (const listener of listeners) listener();
 };
 
-/** @param {import("./results.js").Item} item @returns {Chosen} */
+/** @param {import("./items.js").Item} item @returns {Chosen} */
 const entry = (item) => ({ image: item.image, segment: item.alone ? item.regions[0].segment_id : 0 });
 
 export const isChosen = (/** @type {string} */ key) => chosen.has(key);
 export const anyChosen = () => chosen.size > 0;
 export const allChosen = () => [...chosen.values()];
 
-/** Choose an item, or no longer. @param {import("./results.js").Item} item */
+/** Choose an item, or no longer. @param {import("./items.js").Item} item */
 export function toggle(item) {
   const next = new Map(chosen);
   if (!next.delete(item.key)) next.set(item.key, entry(item));
   set(next);
 }
 
-/** Choose several besides. @param {import("./results.js").Item[]} items */
+/** Choose several besides. @param {import("./items.js").Item[]} items */
 export function choose(items) {
   const next = new Map(chosen);
   for (const item of items) next.set(item.key, entry(item));

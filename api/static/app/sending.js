@@ -7,7 +7,8 @@ import { count } from "./sayings.js";
 import { notify } from "./ui.js";
 
 /**
- * @typedef {{file: File, into: string}} Waiting `into` is a collection, or ""
+ * @typedef {{file: File, into: string, folder: string}} Waiting `into` is a collection, or "";
+ *   `folder` is where the file lies, or "": its name becomes the album
  * @typedef {{name: string, reason: string}} Refused
  *
  * @typedef {object} Sending
@@ -130,11 +131,12 @@ export const isTaken = (path) => {
  * Hand files over.
  * @param {File[]} files
  * @param {string} [into] a collection, which is made where it is missing
+ * @param {(file: File) => string} [folderOf] the folder that a file lies in
  */
-export async function send(files, into = "") {
+export async function send(files, into = "", folderOf = () => "") {
   if (!files.length) return;
   set({
-    waiting: [...state.waiting, ...files.map((file) => ({ file, into }))],
+    waiting: [...state.waiting, ...files.map((file) => ({ file, into, folder: folderOf(file) }))],
     total: state.total + files.length,
     bytes: state.bytes + files.reduce((sum, file) => sum + file.size, 0),
   });
@@ -143,18 +145,15 @@ export async function send(files, into = "") {
 
 /** The first of the waiting that go into one form. @param {Waiting[]} waiting */
 function firstForm(waiting) {
-  const [
-    {
-      file: { size },
-      into,
-    },
-  ] = waiting;
-  let bytes = size,
-    many = 1;
-  while (many < FORM_FILES && waiting[many]?.into === into && bytes + waiting[many].file.size <= FORM_BYTES) {
-    bytes += waiting[many++].file.size;
-  }
-  return waiting.slice(0, many);
+  const [{ into, folder }] = waiting;
+  let bytes = 0;
+  const past = waiting
+    .slice(0, FORM_FILES)
+    .findIndex(
+      (one, i) =>
+        one.into !== into || one.folder !== folder || ((bytes += one.file.size) > FORM_BYTES && i > 0),
+    );
+  return waiting.slice(0, past < 0 ? FORM_FILES : past);
 }
 
 async function run() {
@@ -163,14 +162,13 @@ async function run() {
   while (state.waiting.length) {
     const signal = stopOfNow();
     const form = firstForm(state.waiting);
-    set({ into: form[0].into });
+    const [{ into, folder }] = form;
+    set({ into });
     try {
       const { images, refused } = await upload(
         form.map(({ file }) => file),
-        {
-          ...(form[0].into ? { collection: form[0].into } : {}),
-          signal,
-        },
+        { ...(into ? { collection: into } : {}), ...(folder ? { folder } : {}) },
+        signal,
       );
       taken(
         form,
@@ -289,7 +287,7 @@ export function sendFolder(files, into = "") {
     .sort((a, b) => byName.compare(pathOf(a), pathOf(b)));
   set({ passed: state.passed + files.length - found.length });
   if (!files.length) notify("The folder is empty.", { bad: true });
-  return send(found, into);
+  return send(found, into, (file) => pathOf(file).replace(/\/?[^/]*$/, ""));
 }
 
 /** @param {FileSystemDirectoryReader} reader @returns {Promise<FileSystemEntry[]>} */
@@ -343,7 +341,7 @@ async function walk(folder, into, signal) {
   }
   if (signal.aborted) return;
   set({ passed: state.passed + passed, refused: [...state.refused, ...refused].slice(0, MOST_REFUSED) });
-  void send(files, into);
+  void send(files, into, () => folder.fullPath);
   for (const one of folders) await walk(one, into, signal);
 }
 

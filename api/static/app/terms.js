@@ -2,19 +2,30 @@
 
 import { html } from "../vendor/preact.js";
 import { crop, thumbnail, uploaded } from "./api.js";
+import { useCut } from "./cuts.js";
 import { change, query } from "./store.js";
 import { Icon, Menu } from "./ui.js";
 
 /** @typedef {import("./address.js").Term} Term */
 
+const MOST_SIDE = 960; // of a picture of which a chip shows a part
 const KINDS = { segment: "Region", image: "Picture", picture: "Uploaded picture", cut: "Cut-out" };
 
-/** @param {Term} term */
-const pictureOf = (term) => {
-  if (term.kind === "segment") return crop(term.id);
-  if (term.kind === "picture") return uploaded(term.id);
-  return thumbnail(Number(term.id), 160);
-};
+/** The picture of a term; of a cut the square around it. @param {{term: Term}} props */
+function TermPicture({ term }) {
+  const cut = useCut(term);
+  if (!cut) {
+    const make = { segment: crop, picture: uploaded }[/** @type {"segment" | "picture"} */ (term.kind)];
+    return html`<img alt="" src=${make ? make(term.id) : thumbnail(Number(term.id), 160)} />`;
+  }
+  const [height, width] = cut.mask.size,
+    [x0, y0, x1, y1] = cut.box,
+    side = 1.2 * Math.max(x1 - x0, y1 - y0); // as the crop of a region
+  const shares = [width / side, height / side, (side - x0 - x1) / 2 / side, (side - y0 - y1) / 2 / side];
+  const [across, down, left, top] = shares.map((share) => `${100 * share}%`);
+  return html`<i class="crop"><img alt="" src=${thumbnail(Number(term.id), Math.min(MOST_SIDE, (48 * Math.max(width, height)) / side))}
+    style=${`width:${across};height:${down};left:${left};top:${top}`} /></i>`;
+}
 
 /** How much a term counts, in words. @param {number} weight */
 export const weighed = (weight) =>
@@ -37,7 +48,7 @@ function changeTerm(at, changes) {
 /** @param {{term: Term, at: number}} props */
 function TermChip({ term, at }) {
   const name = KINDS[term.kind];
-  const label = html`<img alt="" src=${pictureOf(term)} /><span>${term.weight < 0 ? "not " : ""}${name.toLowerCase()}</span>
+  const label = html`<${TermPicture} term=${term} /><span>${term.weight < 0 ? "not " : ""}${name.toLowerCase()}</span>
     ${term.weight !== 1 && term.weight > 0 ? html`<span class="quiet">${term.weight}</span>` : null}`;
   return html`<span class=${`term${term.weight < 0 ? " negative" : ""}`} data-term=${term.kind}>
     <${Menu} label=${label} title="How much it counts">

@@ -8,7 +8,7 @@ import { drawRegions, drawSoon } from "./outline.js";
 import { bounded, fit, zoomed } from "./zoom.js";
 
 /**
- * @typedef {import("./results.js").Region} Region
+ * @typedef {import("./items.js").Region} Region
  * @typedef {import("./zoom.js").Place} Place
  * @typedef {import("./zoom.js").Size} Size
  * @typedef {[number, number, number, number]} Quad
@@ -25,6 +25,7 @@ import { bounded, fit, zoomed } from "./zoom.js";
  * @property {(x: number, y: number, label: 0 | 1, more: boolean) => void} onPoint in pixels of the picture
  * @property {(box: [number, number, number, number]) => void} onBox
  * @property {(viewer: Viewer) => void} hand is given this one, for whoever zooms it from outside
+ * @property {(region: Region | null) => void} onUnder what the pointer, or the crosshair, means
  * @property {(step: number) => void} onLevel the wheel with Alt: further out, or in
  */
 
@@ -258,14 +259,20 @@ export class Viewer extends Component {
         ? this.regionAt(pixel)
         : null;
     if (under === this.under) return;
-    this.under = under;
     this.frame.current.classList.toggle("over", under !== null);
+    this.means(under);
     this.draw();
   }
 
   leave() {
-    this.under = null;
+    this.means(null);
     this.draw();
+  }
+
+  /** A place means a region now, or none. @param {Region | null} region */
+  means(region) {
+    if (region !== this.under) this.props.onUnder(region);
+    this.under = region;
   }
 
   /** @param {KeyboardEvent} event */
@@ -293,7 +300,7 @@ export class Viewer extends Component {
       y: within(cross.y + move[1] * step, this.picture.height),
     };
     this.setState({ cross: next });
-    this.under = this.props.tool === "select" ? this.regionAt(next) : null;
+    this.means(this.props.tool === "select" ? this.regionAt(next) : null);
   }
 
   /** Draw what is chosen, and thinly what is under the pointer. */

@@ -16,7 +16,8 @@ from segsearch.core.names import composed
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 SHARD = re.compile(r"\.tar/", re.IGNORECASE)
-UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}[./][^/]+$")  # in a library's folder
+# In a library's folder: by the name that it came with, perhaps in the folder that it came from.
+UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}(?:\.|/(?:(?P<album>[^/]+)/)?)[^/]+$")
 WEB = frozenset({"http", "https"})
 
 
@@ -104,7 +105,7 @@ def suffix_of(name: str) -> str:
 
 
 def is_upload(name: str) -> bool:
-    """Whether a file was uploaded to a library: its folder says nothing to a person."""
+    """Whether a file was uploaded to a library: where it lies says nothing to a person."""
     return UPLOAD.search(name) is not None
 
 
@@ -121,9 +122,8 @@ def familiar(name: str) -> str:
 def album_of(name: str) -> str | None:
     """The folder, or the shard, that a picture lies in: people name albums by folders.
 
-    None for an upload: nobody gave its folder a name.
+    None for an upload that came without a folder: nobody gave the library's a name.
     """
-    if is_upload(name):
-        return None
-    parent = name.rpartition("/")[0].rpartition("/")[2]
+    upload = UPLOAD.search(name)
+    parent = (upload["album"] or "") if upload else name.rpartition("/")[0].rpartition("/")[2]
     return (parent[:-4] if parent.lower().endswith(".tar") else parent) or None

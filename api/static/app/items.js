@@ -1,0 +1,92 @@
+// What lists are made of: pictures with the regions that answer, or regions by themselves.
+
+import { LIKELY_FROM, month, sureness } from "./sayings.js";
+
+/**
+ * @typedef {object} Region
+ * @property {number} segment_id
+ * @property {[number, number, number, number]} box x0, y0, x1, y1 in pixels of the upright picture
+ * @property {number} area pixels
+ * @property {{size: [number, number], counts: string}} mask COCO's compressed run lengths; size is H, W
+ * @property {number} [score]
+ * @property {number | null} [relevance]
+ * @property {string} [slot] what of a scene it is
+ * @property {{parts: number, near_duplicates: number} | null} [folded]
+ * @property {{text: string}[]} [captions]
+ *
+ * @typedef {object} Item A picture with the regions that answer, or one region.
+ * @property {string} key
+ * @property {number} image
+ * @property {number} width of the upright picture, pixels
+ * @property {number} height
+ * @property {string | null} path
+ * @property {Region[]} regions best first
+ * @property {boolean} alone whether the item is a region, shown cut out
+ * @property {number | null} [relevance] of a scene: that of the least sure of its things
+ * @property {boolean} [doubtful] whether it stands below the line where what may be chance begins
+ * @property {string} [month] when it is from, where the list is sorted by that
+ * @property {string} [heading] a new month begins here
+ * @property {any} [document] of the picture, where the library is browsed
+ */
+
+/** Of hits or regions, which come picture by picture. @param {any[]} hits @param {boolean} alone
+ * @returns {Item[]} */
+export function itemsOf(hits, alone) {
+  /** @type {Item[]} */
+  const items = [];
+  for (const hit of hits) {
+    const before = items[items.length - 1];
+    if (!alone && before?.image === hit.image_id) before.regions.push(hit);
+    else {
+      items.push({
+        key: alone ? `r${hit.segment_id}` : `i${hit.image_id}`,
+        image: hit.image_id,
+        width: hit.width,
+        height: hit.height,
+        path: hit.path,
+        regions: [hit],
+        alone,
+      });
+    }
+  }
+  return items;
+}
+
+/** Whether an answer may be chance by itself. @param {Item} item */
+export function isDoubtful({ relevance, regions: [best] }) {
+  const sure = relevance ?? best?.relevance ?? 1;
+  return sure < LIKELY_FROM;
+}
+
+/** How sure an answer is, in words. @param {Item} item @param {Region | null} region
+ * @param {boolean} alone whether the region is meant by itself */
+export function sureOf(item, region, alone) {
+  if (item.doubtful) return sureness(0); // beside others that may be chance
+  return sureness(alone || item.relevance === undefined ? region?.relevance : item.relevance);
+}
+
+/** Of a picture of the library. @param {any} image @param {boolean} dated whether months stand above
+ * @returns {Item} */
+export const pictureItem = (image, dated) => ({
+  key: `i${image.image_id}`,
+  image: image.image_id,
+  width: image.width,
+  height: image.height,
+  path: image.paths[0] ?? null,
+  regions: [],
+  alone: false,
+  document: image,
+  month: dated ? month(image.date) : "",
+});
+
+/** Of a picture that holds a scene. @param {any} scene @returns {Item} */
+export const sceneItem = (scene) => ({
+  key: `i${scene.image_id}`,
+  image: scene.image_id,
+  width: scene.width,
+  height: scene.height,
+  path: scene.path,
+  alone: false,
+  relevance: scene.relevance,
+  regions: Object.entries(scene.regions).map(([slot, region]) => ({ ...region, slot })),
+});
