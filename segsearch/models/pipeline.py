@@ -18,6 +18,7 @@ from segsearch.masks.crops import CropRule
 from segsearch.masks.levels import Levels
 from segsearch.masks.rle import full
 from segsearch.masks.traits import nesting
+from segsearch.media.pdf import PDF
 from segsearch.media.phash import perceptual_hash
 from segsearch.models.protocols import Embedder, Segmenter
 
@@ -65,8 +66,9 @@ class Pipeline:
             DescribedSegment(proposal, *known)
             for proposal, known in zip(proposals, pairs, strict=True)
         )
-        known = replace(info, perceptual_hash=perceptual_hash(levels.whole()))
-        return DescribedPicture(known, vectors[0], segments)
+        if info.format != PDF:  # pages full of print are all near-duplicates of each other
+            info = replace(info, perceptual_hash=perceptual_hash(levels.whole()))
+        return DescribedPicture(info, vectors[0], segments)
 
 
 def _check_estimates(proposals: Iterable[Proposal], identity: str) -> None:

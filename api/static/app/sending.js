@@ -50,6 +50,7 @@ export const ENDINGS = [
   "pgm",
   "pbm",
   "jp2",
+  "pdf",
   "dng",
   "cr2",
   "cr3",
