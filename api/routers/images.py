@@ -40,7 +40,7 @@ OTHER_FILE = "application/octet-stream"
 FILE_TYPES = {
     "JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp",
     "GIF": "image/gif", "TIFF": "image/tiff", "BMP": "image/bmp", "AVIF": "image/avif",
-    "JPEG2000": "image/jp2", "HEIF": "image/heif",
+    "JPEG2000": "image/jp2", "HEIF": "image/heif", "PDF": "application/pdf",
 }  # fmt: skip
 FILE: dict[str, Any] = {
     "description": "The bytes that were indexed, under their own media type.",
@@ -155,10 +155,10 @@ async def original(image_id: ImageId, library: LibraryDep, drawer: DrawerDep) ->
 
 @router.get("/{image_id}/file", response_class=Response, responses=drawing(FILE))
 async def file(image_id: ImageId, library: LibraryDep, drawer: DrawerDep) -> Response:
-    """An image's file as it was found or uploaded: not turned, not converted."""
+    """An image's file as it was found or uploaded: not turned or converted; of a page, its PDF."""
     image = await run_in_threadpool(library.catalog.image, image_id)
     media_type = FILE_TYPES.get(image.format, OTHER_FILE)
-    read = partial(library.pictures.original, image_id)
+    read = partial(library.pictures.file, image_id)
     name = file_name(image.paths[0] if image.paths else None)
     return await drawer.answer(f'"{image.sha256}"', media_type, read, name=name)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, UploadFile
 
 from segsearch.core.errors import PictureError
-from segsearch.core.names import NAME
+from segsearch.core.names import NAME, page_name
 from segsearch.export.documents import ImageDocument
 from segsearch.library import SegSearch
 from segsearch_api.deps import SharedDep
@@ -65,7 +65,10 @@ async def upload_images(
     shared: SharedDep,
     file: Annotated[
         list[UploadFile],
-        File(description="Pictures, in any format that can be indexed.", max_length=MAX_FILES),
+        File(
+            description="Pictures and PDFs, in any format that can be indexed.",
+            max_length=MAX_FILES,
+        ),
     ],
     collection: Annotated[
         str | None, Form(pattern=NAME, description="Put them into this collection, too.")
@@ -82,7 +85,8 @@ async def upload_images(
     """Store pictures in the library; they are indexed as soon as a worker comes to them.
 
     Each keeps its name, which the filter `paths` finds. The same bytes again are the same image,
-    with one more path where the name is another. `GET /v1/images/{image_id}` says how far each is,
+    with one more path where the name is another. Of a PDF each page is an image, and comes with its
+    number behind the name (`report.pdf#page=3`). `GET /v1/images/{image_id}` says how far each is,
     and `GET /v1/jobs/events` tells of the run. Files that are no pictures are listed under
     `refused`; when no file is a picture, the answer is the first one's problem.
     """
@@ -93,7 +97,7 @@ async def upload_images(
         name = _name_of(upload)
         store = partial(_store, shared.library, upload, collection, folder)
         try:
-            images.append(await shared.uploads.run(store))
+            images += await shared.uploads.run(store)
         except PictureError as problem:
             first = first or problem
             code = code_of(type(problem)).name
@@ -114,7 +118,14 @@ def _name_of(upload: UploadFile) -> str:
 
 def _store(
     library: SegSearch, upload: UploadFile, collection: str | None, folder: str
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
     name = _name_of(upload)
-    added = library.uploads.add(upload.file, name, collection=collection, folder=folder)
-    return {"filename": name, "created": added.created, "image": ImageDocument.of(added.image)}
+    stored = library.uploads.add_all(upload.file, name, collection=collection, folder=folder)
+    return [
+        {
+            "filename": page_name(name, added.page) if added.page else name,
+            "created": added.created,
+            "image": ImageDocument.of(added.image),
+        }
+        for added in stored
+    ]

@@ -56,11 +56,11 @@ class Problem(BaseModel):
 
 
 class UploadedImage(BaseModel):
-    """One file that was taken."""
+    """One file that was taken, or one page of a PDF."""
 
     model_config = strict()
 
-    filename: str = Field(description="As the caller named it.")
+    filename: str = Field(description="As the caller named it; of a page, `name.pdf#page=3`.")
     created: bool = Field(description="False when the library held these bytes before.")
     image: ImageDocument
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unicodedata import category
 from urllib.parse import quote, unquote, urlsplit
 
-from segsearch.core.names import composed
+from segsearch.core.names import composed, split_page
 
 MAX_NAME_CHARACTERS = 80
 MAX_FILE_CHARACTERS = 255  # more than any disk takes
@@ -13,19 +13,21 @@ FORBIDDEN = frozenset('/\\:*?"<>|')  # somewhere, in the name of a file
 
 
 def file_name(path: str | None) -> str:
-    """The name of the file at a path, a URL or in an archive, as its user knows it; without one,
-    "picture"."""
-    text = path or ""
+    """The name of the file at a path, a URL or in an archive, as its user knows it, of a page that
+    of its PDF; without one, "picture"."""
+    page = split_page(path or "")
+    text = page[0] if page else path or ""
     if "://" in text:
         text = unquote(urlsplit(text).path)
     return plain_name(text.rpartition("/")[2], MAX_FILE_CHARACTERS) or "picture"
 
 
 def stem_of(path: str | None) -> str:
-    """The name of a file without its ending."""
-    name = file_name(path)
+    """The name of a file without its ending, of a page with its number: `report-page-3`."""
+    name, page = file_name(path), split_page(path or "")
     stem = name.rpartition(".")[0] or name
-    return plain_name(stem) or "picture"
+    number = f"-page-{page[1]}" if page else ""
+    return (plain_name(stem, MAX_NAME_CHARACTERS - len(number)) or "picture") + number
 
 
 def plain_name(text: str, most: int = MAX_NAME_CHARACTERS) -> str:

@@ -12,6 +12,8 @@ NAME = r"^[\w][\w .,()+&'-]{0,99}$"  # no slash: a name stands in a path of the 
 _NAME = re.compile(NAME)
 JOINERS = "\u200c\u200d"  # shape letters of Persian and Indic scripts, and join emoji
 MAX_TAG_CHARACTERS = 100
+# The fragment that PDF viewers understand (RFC 8118); pages count from 1.
+PAGE = re.compile(r"(.*\.pdf)#page=([1-9][0-9]{0,6})", re.IGNORECASE | re.DOTALL)
 
 
 def composed(text: str) -> str:
@@ -50,3 +52,20 @@ def check_tag(text: str) -> str:
             "printable characters."
         )
     return tag
+
+
+def page_name(file: str, page: int) -> str:
+    """What a page of a PDF is called: `report.pdf#page=3` is the third one."""
+    return f"{file}#page={page}"
+
+
+def split_page(name: str) -> tuple[str, int] | None:
+    """The PDF and the page, from 1, that a name means; None when it names no page."""
+    match = PAGE.fullmatch(name)
+    return (match[1], int(match[2])) if match else None
+
+
+def file_of(name: str) -> str:
+    """The file that holds a picture: the PDF of a page, of anything else the name itself."""
+    page = split_page(name)
+    return page[0] if page else name

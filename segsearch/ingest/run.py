@@ -137,10 +137,10 @@ class Ingest:
             listing = self._scan.find(paths, mode.within)
             target = self._target(options)
             log.take(target.models.recipe.preset)
-            look, entered = self._scan.look(paths, listing), Entered()
+            retry = options.retry_failed
+            look, entered = self._scan.look(paths, listing, again=retry), Entered()
             # What has changed first: what it held before is not to be described any more.
             self._scan.enter(look.changed, target.recipe_id, entered, stop.is_set)
-            retry = options.retry_failed
             log.begin_work(self._catalog.queue_all(target.recipe_id, retry_failed=retry))
             with self._entering(look.new, target, entered, stop, log) as entering:
                 steps = self._work(target, options, log, entering)
@@ -148,7 +148,7 @@ class Ingest:
             steps += self._work(target, options, log)  # what is back
             unreadable_names = {file.path for file in entered.unreadable}
             raws = self._scan.settle_companions(
-                listing, unreadable_names, target.recipe_id, stop.is_set
+                look.listing, unreadable_names, target.recipe_id, stop.is_set
             )
             if raws.entered:
                 steps += self._work(target, options, log)
@@ -159,7 +159,7 @@ class Ingest:
             log.stopped = stop.is_set()
             log.enter(JobStage.SAVING)
             self._save_index()
-            files = {**listing.files, **raws.files}
+            files = {**entered.files(look.listing), **raws.files}
             failed = self._scan.failures(files.keys())
             passed_over = (file for file in listing.skipped if file.path not in raws.files)
             unread = (Skipped(step.path, step.reason) for step in read if step.reason)

@@ -1,6 +1,7 @@
 """Finds the picture files of a run and enters them: new ones, changed ones, those that are gone.
 
-Reads each new file once for its sha256; runs no model, and forgets nothing. Files are entered in
+Reads each new file once for its sha256; runs no model, and forgets nothing but pages that a changed
+PDF no longer has. Files are entered in
 batches, one transaction each: a transaction waits for the disk, 12 ms on a laptop's.
 """
 
@@ -12,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsearch.core.errors import PictureError
+from segsearch.core.names import file_of
 from segsearch.core.types import FileStamp, Skipped, State
+from segsearch.ingest.pdf_pages import is_document, left_of, pages_of, with_pages
 from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.passed_by import SYSTEM_S
 from segsearch.media.sources.paths import normal
@@ -40,19 +43,28 @@ class StandIns:
 @dataclass(slots=True)
 class Entered:
     """What came of entering files: how many images were queued, those files that cannot be read,
-    how many a stop has left unread, and how many known ones the globs leave out."""
+    how many a stop has left unread, how many known ones the globs leave out, and what PDFs are
+    entered as."""
 
     queued: int = 0
     unreadable: list[Skipped] = field(default_factory=list)
     unread: int = 0
     excluded: int = 0
+    documents: dict[str, dict[str, FileStamp]] = field(default_factory=dict)
+
+    def files(self, listing: SourceListing) -> dict[str, FileStamp]:
+        """The picture files of a listing, with the pages of the PDFs that were entered."""
+        files = {p: stamp for p, stamp in listing.files.items() if p not in self.documents}
+        for pages in self.documents.values():
+            files |= pages
+        return files
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a run sees of its paths, which are `roots` without a slash at the end: the stamps of
     the `known` files among and below them, and those listed files that the catalog has otherwise,
-    or not at all."""
+    or not at all. In the listing PDFs of which nothing has changed are their pages."""
 
     known: Mapping[str, FileStamp]
     roots: Sequence[str]
@@ -73,23 +85,25 @@ class Scan:
         none."""
         return self._sources.find(paths, within=within) if paths else SourceListing({}, ())
 
-    def look(self, paths: Sequence[Path | str], listing: SourceListing) -> Look:
-        """What there is to enter of the listing of these paths."""
+    def look(
+        self, paths: Sequence[Path | str], listing: SourceListing, *, again: bool = False
+    ) -> Look:
+        """What there is to enter of the listing of these paths; `again`, PDFs too that could not be
+        opened before."""
         roots = [normal(path).rstrip("/") for path in paths]
         known = self._catalog.stamps_below(roots)
         known |= self._catalog.stamps_at(path for path in listing.files if path not in known)
-        differing = {
-            path: stamp
-            for path, stamp in listing.files.items()
-            if not stamp.is_known or known.get(path) != stamp
-        }
-        return Look(
-            known=known,
-            roots=roots,
-            listing=listing,
-            changed={path: stamp for path, stamp in differing.items() if path in known},
-            new={path: stamp for path, stamp in differing.items() if path not in known},
-        )
+        paged = with_pages(listing, known, again=again)
+        changed: dict[str, FileStamp] = {}
+        new: dict[str, FileStamp] = {}
+        for path, stamp in paged.listing.files.items():
+            if path in paged.changed:
+                changed[path] = stamp
+            elif path in paged.new:
+                new[path] = stamp
+            elif not stamp.is_known or known.get(path) != stamp:
+                (changed if path in known else new)[path] = stamp
+        return Look(known=known, roots=roots, listing=paged.listing, changed=changed, new=new)
 
     def enter(
         self,
@@ -119,6 +133,10 @@ class Scan:
                 began = time.monotonic()
             try:
                 self._sources.check_size(stamp.size_bytes)
+                if is_document(path):
+                    flush()
+                    queued(self._enter_document(path, stamp, recipe_id, entered))
+                    continue
                 sha256, size = self._sources.digest(path)
             except PictureError as problem:
                 entered.unreadable.append(Skipped(path, str(problem)))
@@ -128,6 +146,19 @@ class Scan:
             if len(batch) >= BATCH_FILES or time.monotonic() - began >= BATCH_SECONDS:
                 flush()
         flush()
+
+    def _enter_document(self, path: str, stamp: FileStamp, recipe_id: int, entered: Entered) -> int:
+        """Enter all pages of a PDF in one transaction; how many images were queued. What it no
+        longer has is forgotten, as what any changed file held before is."""
+        files = pages_of(path, stamp, self._sources.read(path))
+        known = self._catalog.stamps_below([path])
+        count = self._catalog.record_files(files, recipe_id)
+        gone = left_of(path, known, files)
+        if gone:
+            self._catalog.forget_paths(gone)
+        entered.documents[path] = {file.path: file.stamp for file in files}
+        entered.queued += count
+        return count
 
     def mark(self, look: Look) -> int:
         """Mark what is gone and what the globs leave out now, of a look whose files have been
@@ -220,7 +251,10 @@ class Scan:
 
 
 def _above(path: str) -> Iterator[str]:
-    """A path, and every folder above it."""
+    """A path, the file that a page is of, and every folder above it."""
+    if file_of(path) != path:
+        yield path
+        path = file_of(path)
     while path:
         yield path
         path = path.rpartition("/")[0]

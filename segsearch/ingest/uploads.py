@@ -2,8 +2,9 @@
 
 A picture lies at `uploads/ab/<sha256>/its name.jpg`, one that came with a folder at
 `uploads/ab/<sha256>/its folder/its name.jpg`: uploaded twice, it is there once, under each name it
-came with. It is looked at before it is kept (format, size by its header), and described
-later by whoever works for the library.
+came with. Of a PDF each page is a picture, and the file stays as long as one of them. It is looked
+at before it is kept (format, size by its header, pages), and described later by whoever works for
+the library.
 """
 
 from __future__ import annotations
@@ -21,11 +22,21 @@ from pathlib import Path
 from typing import BinaryIO
 from unicodedata import category
 
-from segsearch.core.errors import NotFoundError
-from segsearch.core.names import composed
+from segsearch.core.errors import NotFoundError, PictureError
+from segsearch.core.names import composed, file_of, split_page
 from segsearch.core.types import FileStamp, Image, Recipe
-from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES, Limits, inspect, read_file, too_large
-from segsearch.media.sources.paths import normal
+from segsearch.ingest.pdf_pages import seen_pages
+from segsearch.media.decode import (
+    RAW_SUFFIXES,
+    SUFFIXES,
+    Limits,
+    inspect,
+    read_file,
+    too_large,
+)
+from segsearch.media.pdf import PDF, PDF_SUFFIXES, count_pages, is_pdf
+from segsearch.media.sources.paths import is_upload, normal
+from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.disk_errors import disk_errors_as_ours
 
@@ -39,16 +50,19 @@ WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\")  # old browsers send the whole path
 ENDINGS = {
     "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif",
     "BMP": ".bmp", "AVIF": ".avif", "PPM": ".ppm", "JPEG2000": ".jp2", "HEIF": ".heic",
+    PDF: ".pdf",
 }  # fmt: skip
 UNKNOWN = ".img"  # of other formats
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """An image as the catalog has it, and whether these bytes were new to it."""
+    """An image as the catalog has it, whether these bytes were new to it, and of a page of a PDF
+    its number, from 1."""
 
     image: Image
     created: bool
+    page: int | None = None
 
 
 class Uploads:
@@ -67,8 +81,14 @@ class Uploads:
     def add(
         self, file: BinaryIO, name: str = "", *, collection: str | None = None, folder: str = ""
     ) -> Uploaded:
-        """Keep a picture under its name and queue it; the same bytes again are the same image, at
-        one more path where the name is another.
+        """As `add_all`, of a file that is one picture; of a PDF the first page comes back."""
+        return self.add_all(file, name, collection=collection, folder=folder)[0]
+
+    def add_all(
+        self, file: BinaryIO, name: str = "", *, collection: str | None = None, folder: str = ""
+    ) -> list[Uploaded]:
+        """Keep a picture, or a PDF of several, under its name and queue it; the same bytes again
+        are the same images, at one more path where the name is another. Pages come in their order.
 
         The last part of `folder`, where it came from, becomes its album. What leads elsewhere in
         `name` and `folder` is dropped. Raises PictureError for what is no picture,
@@ -85,15 +105,21 @@ class Uploads:
                 partial.flush()
                 os.fsync(partial.fileno())
                 with self._lock:
-                    known = self._catalog.image_with(sha256)
-                    self._keep(Path(partial.name), sha256, (folder, name))
-        image_id = self._catalog.image_with(sha256)
-        if image_id is None:
+                    kept, known = self._keep(Path(partial.name), sha256, (folder, name))
+        ids = self._catalog.images_with([seen.sha256 for seen in kept])
+        if len(ids) < len({seen.sha256 for seen in kept}):
             raise NotFoundError("The image was removed while it was stored: upload it again.")
         if collection is not None:
-            self._catalog.add_to_collection(collection, [image_id])
+            self._catalog.add_to_collection(collection, sorted(ids.values()))
         self._catalog.resume()  # whoever sends pictures wants them indexed
-        return Uploaded(self._catalog.image(image_id), known is None)
+        stored = self._catalog.images(ids=sorted(ids.values()), limit=len(ids))
+        images = {image.sha256: image for image in stored}
+        if len(images) < len(ids):
+            raise NotFoundError("The image was removed while it was stored: upload it again.")
+        return [
+            Uploaded(images[seen.sha256], seen.sha256 not in known, page[1] if page else None)
+            for seen, page in ((seen, split_page(seen.path)) for seen in kept)
+        ]
 
     def remove_image(self, image_id: int) -> None:
         """Forget an image as `remove_images`; NotFoundError when there is none of this id."""
@@ -104,7 +130,11 @@ class Uploads:
         """Forget images; how many there were. Files that were uploaded go too, no others."""
         with self._lock, disk_errors_as_ours(self._folder):
             digests = self._catalog.digests(image_ids)
+            pages = filter(is_upload, self._catalog.page_paths(image_ids))
+            folders = {self._place(self._digest_of(Path(file_of(page)))) for page in pages}
             removed = self._catalog.remove_images(image_ids)
+            # Of a PDF the file goes with the last of its pages.
+            digests += [f.name for f in folders if not self._catalog.find_paths([str(f)])]
             for digest in filter(DIGEST.fullmatch, digests):
                 place = self._place(digest)
                 for path in self._kept(digest):
@@ -139,26 +169,37 @@ class Uploads:
                 if time.time() - partial.stat().st_mtime > STALE_SECONDS:
                     partial.unlink()
 
-    def _keep(self, partial: Path, sha256: str, name: tuple[str, str]) -> None:
-        """Give a picture its place, and tell the catalog."""
-        path = self._path(sha256, partial, name)
+    def _keep(
+        self, partial: Path, sha256: str, name: tuple[str, str]
+    ) -> tuple[list[SeenFile], dict[str, int]]:
+        """Give a picture its place, and tell the catalog; what it was told, and those of the images
+        that it had before."""
+        path, pages, data = self._path(sha256, partial, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):  # uploaded before, or by another process just now
             kept = self._kept(sha256)
             os.link(kept[0] if kept else partial, path)  # whole or not at all
         stat = path.stat()
         stamp = FileStamp(stat.st_size, stat.st_mtime_ns)
+        files = seen_pages(str(path), stamp, data, pages)
+        known = self._catalog.images_with([seen.sha256 for seen in files])
         active = self._catalog.active_recipe()
         recipe_id = active[0] if active else self._catalog.register_recipe(self._recipe())
-        self._catalog.record_file(str(path), stamp, sha256, recipe_id)
+        self._catalog.record_files(files, recipe_id)
+        return files, known
 
-    def _path(self, sha256: str, partial: Path, name: tuple[str, str]) -> Path:
-        """Where a picture is kept that came with a folder and a name; PictureError when it is
-        none."""
-        info = inspect(read_file(partial, self._limits), self._limits)
-        path = self._place(sha256) / kept_folder(name[0]) / kept_name(name[1], info.format)
+    def _path(self, sha256: str, partial: Path, name: tuple[str, str]) -> tuple[Path, int, bytes]:
+        """Where a picture is kept that came with a folder and a name, how many pages it has if it
+        is a PDF, and its bytes; PictureError when it is none."""
+        data = read_file(partial, self._limits)
+        picture_format, pages = _looked_at(data, self._limits)
+        path = self._place(sha256) / kept_folder(name[0]) / kept_name(name[1], picture_format)
         kept = self._kept(sha256)
-        return path if path in kept or len(kept) < MOST_NAMES else kept[0]
+        return (path if path in kept or len(kept) < MOST_NAMES else kept[0]), pages, data
+
+    def _digest_of(self, path: Path) -> str:
+        """The sha256 that a file is kept under."""
+        return path.relative_to(self._folder).parts[1]
 
     def _place(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
@@ -170,6 +211,17 @@ class Uploads:
         return [*sorted(path for path in place.rglob("*") if path.is_file()), *sorted(old)]
 
 
+def _looked_at(data: bytes, limits: Limits) -> tuple[str, int]:
+    """The format of a picture, and how many pages it has if it is a PDF; PictureError for what is
+    neither."""
+    try:
+        return inspect(data, limits).format, 0
+    except PictureError:
+        if not is_pdf(data):
+            raise
+    return PDF, count_pages(data)
+
+
 def kept_name(name: str, picture_format: str) -> str:
     """What an uploaded file is called: its own name, as far as it names a file and nothing else.
 
@@ -178,7 +230,8 @@ def kept_name(name: str, picture_format: str) -> str:
     """
     text = _last_part(name)
     stem, dot, ending = text.rpartition(".")
-    if not stem or f".{ending.lower()}" not in SUFFIXES | RAW_SUFFIXES:
+    usual = PDF_SUFFIXES if picture_format == PDF else SUFFIXES | RAW_SUFFIXES
+    if not stem or f".{ending.lower()}" not in usual:
         stem, dot, ending = text, "", ENDINGS.get(picture_format, UNKNOWN)
     room = MOST_NAME_BYTES - len(ending)
     return (stem.encode()[:room].decode(errors="ignore").strip() or "picture") + dot + ending

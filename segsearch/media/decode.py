@@ -3,7 +3,7 @@
 Order matters: byte limit, format from an allowlist, size from the header before any pixel is
 decoded, EXIF orientation, bit depth, transparency, colour profile, RGB. Pillow opens a file at the
 picture that it means: the first frame, of a HEIF the primary image. Nothing moves from there, so
-what is measured against the limits is what is decoded.
+what is measured against the limits is what is decoded. `media.pdf` draws pages of PDFs.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from segsearch.media.depth import to_8_bits
 from segsearch.media.exif import orientation_of, picture_info, turned
 from segsearch.media.metadata import without_metadata
 from segsearch.media.opening import open_as
+from segsearch.media.pdf import PDF, draw_page, is_pdf, measure_page, refuse_whole, split_page_bytes
 from segsearch.media.raw import RAW_SUFFIXES, develop, exif_of, is_raw
 from segsearch.media.tiff import main_page, read_deep
 
@@ -92,6 +93,9 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Pixels, Pictur
     """
     if len(data) > limits.max_bytes:
         raise too_large(limits.max_bytes)
+    page = split_page_bytes(data)
+    if page:
+        return _decode_page(*page, limits)
     pixels, info = _forgiving(_decode, data, limits)
     height, width = pixels.shape[:2]
     return pixels, replace(info, width=width, height=height, size_bytes=len(data))
@@ -102,6 +106,10 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
 
     The size is the stored one, before any turning. Raises what `decode` raises.
     """
+    page = split_page_bytes(data)
+    if page:
+        measured = measure_page(*page, limits.max_pixels)
+        return PictureInfo(measured.width, measured.height, PDF, taken_at=measured.made_at)
     return _forgiving(_inspect, data, limits)
 
 
@@ -121,6 +129,11 @@ def decode_small(
     """
     if len(data) > limits.max_bytes:
         raise too_large(limits.max_bytes)
+    page = split_page_bytes(data)
+    if page:
+        most = min(limits.max_pixels, max_decoded_pixels or limits.max_pixels)
+        drawn, _ = draw_page(*page, most, side_px=side_px)
+        return np.asarray(drawn, dtype=np.uint8)
     return _forgiving(partial(_decode_small, side_px, max_decoded_pixels), data, limits)
 
 
@@ -152,6 +165,8 @@ def _forgiving(read: Callable[[bytes, Limits, bytes], T], data: bytes, limits: L
     except PictureTooLargeError:
         raise
     except PictureError as problem:
+        if is_pdf(data) and isinstance(problem.__cause__, UnidentifiedImageError):
+            raise refuse_whole(data) from problem
         bare = None if _is_bomb(problem) else without_metadata(data)
         if bare is None:
             raise
@@ -178,6 +193,12 @@ def _decode(data: bytes, limits: Limits, exif: bytes) -> tuple[Pixels, PictureIn
             info = replace(info, orientation=stored if stored and 1 <= stored <= 8 else 1)
         rgb = _to_rgb(turned(picture, orientation_of(picture)))
     return np.asarray(rgb, dtype=np.uint8), info
+
+
+def _decode_page(file: bytes, page: int, limits: Limits) -> tuple[Pixels, PictureInfo]:
+    drawn, said = draw_page(file, page, limits.max_pixels)
+    info = PictureInfo(*drawn.size, PDF, taken_at=said.made_at, size_bytes=len(file))
+    return np.asarray(drawn, dtype=np.uint8), info
 
 
 def _inspect(data: bytes, limits: Limits, exif: bytes) -> PictureInfo:

@@ -92,10 +92,10 @@ def _taken_at(outer: Any, inner: Any) -> datetime | None:
         _or_none(lambda: inner.get(ExifTags.Base.DateTimeDigitized)),
         _or_none(lambda: outer.get(ExifTags.Base.DateTime)),
     )
-    return next((moment for stamp in stamps if (moment := _moment(_text(stamp)))), None)
+    return next((moment for stamp in stamps if (moment := moment_of(_text(stamp)))), None)
 
 
-def _moment(stamp: str) -> datetime | None:
+def moment_of(stamp: str) -> datetime | None:
     """The clock that a time stamp shows, without fractions and zone; None when it names no day.
 
     A clock that makes no sense is midnight of that day, so a picture keeps its day. An hour of 24

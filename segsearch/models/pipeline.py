@@ -26,6 +26,7 @@ from segsearch.masks.levels import Levels
 from segsearch.masks.rle import full
 from segsearch.masks.text_layout import Placed, place
 from segsearch.masks.traits import nesting
+from segsearch.media.pdf import PDF
 from segsearch.media.phash import perceptual_hash
 from segsearch.models.protocols import Embedder, Reader, Segmenter
 
@@ -74,10 +75,11 @@ class Pipeline:
             DescribedSegment(proposal, context, masked, *counts)
             for proposal, context, masked, counts in pairs
         )
-        known = replace(info, perceptual_hash=perceptual_hash(levels.whole()))
+        if info.format != PDF:  # pages full of print are all near-duplicates of each other
+            info = replace(info, perceptual_hash=perceptual_hash(levels.whole()))
         count = len(proposals)
         text = self._text(placed, segments[count:]) if placed else None
-        return DescribedPicture(known, vectors[0], segments[:count], text)
+        return DescribedPicture(info, vectors[0], segments[:count], text)
 
     def read(self, pixels: Pixels, masks: Sequence[Mask]) -> PictureText:
         """The text of a picture (H, W, 3) that has regions already: their masks, in its size.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from segsearch.core.arrays import Pixels
 from segsearch.media.decode import Limits, decode, decode_small
+from segsearch.media.pdf import split_page_bytes
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.verified import read_original
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -26,8 +27,15 @@ class StoredPictures:
         return self._catalog.image(image_id).sha256
 
     def original(self, image_id: int) -> bytes:
-        """The bytes of an image's file; NotFoundError when it is gone or was changed since."""
+        """The bytes of an image's file, of a page as `pdf.page_bytes`; NotFoundError when it is
+        gone or was changed since."""
         return read_original(self._catalog.image(image_id), self._sources.read)
+
+    def file(self, image_id: int) -> bytes:
+        """As `original`, but of a page all of its PDF."""
+        data = self.original(image_id)
+        page = split_page_bytes(data)
+        return page[0] if page else data
 
     def pixels(self, image_id: int) -> Pixels:
         """Upright RGB pixels (H, W, 3) u8 of an image; NotFoundError as `original`."""

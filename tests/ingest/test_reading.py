@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def plain(tmp_path: Path, folder: Path) -> Iterator[Path]:
+def plain(tmp_path: Path, folder: Path) -> Path:
     """A library whose pictures were indexed without being read."""
     with open_small_service(tmp_path / "library") as service:
         assert service.index([folder]).read == 0

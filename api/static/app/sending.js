@@ -51,6 +51,7 @@ export const ENDINGS = [
   "pgm",
   "pbm",
   "jp2",
+  "pdf",
   "dng",
   "cr2",
   "cr3",

@@ -13,12 +13,17 @@ from pathspec import GitIgnoreSpec
 from segsearch.core.names import folded
 from segsearch.core.types import FileStamp, Skipped
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
-from segsearch.media.sources.paths import shown, suffix_of
+from segsearch.media.pdf import NO_PDF, PDF_SUFFIXES
+from segsearch.media.sources.paths import scheme_of, shown, suffix_of
 
 NO_PICTURE = "Not a picture file by its ending."
 BAD_NAME = "The file's name is not valid UTF-8: rename it."
 COMPANION = "Camera RAW beside a picture of the same name: that one is indexed instead."
 NO_RAW = 'Camera RAW needs an extra package: `pip install "segsearch[raw]"`.'
+REMOTE_PDF = (
+    "A PDF in an object store or at a web address is not read, as each page would fetch all of it: "
+    "copy it to a folder."
+)
 NO_FILE = "Not a regular file."
 NOWHERE = "The link leads nowhere."
 NOT_INCLUDED = "No glob of --include or SEGSEARCH_INCLUDE matches it."
@@ -127,11 +132,14 @@ def _matchable(text: str) -> str:
     return folded(text).replace("\n", "\v")
 
 
-def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: bool) -> SourceListing:
+def choose(
+    entries: Iterable[SourceEntry], selection: FileSelection, *, raw: bool, pdf: bool
+) -> SourceListing:
     """The picture files among entries, sorted by name, and the rest with a reason each.
 
     A file that was named outright is taken whatever its ending. Of a camera RAW and a picture of
-    the same name beside it, only the picture is taken; without `raw` no RAW is.
+    the same name beside it, only the picture is taken; without `raw` no RAW is, without `pdf` no
+    PDF.
     """
     files: dict[str, FileStamp] = {}
     beside: dict[str, FileStamp] = {}
@@ -149,7 +157,7 @@ def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: boo
         if unwanted:
             left_out[entry.name] = unwanted
             continue
-        reason = entry.reason or _refusal(entry, raw=raw)
+        reason = entry.reason or _refusal(entry, raw=raw, pdf=pdf)
         if entry.is_beside:
             if entry.stamp and not reason:
                 beside[entry.name] = entry.stamp
@@ -170,7 +178,7 @@ def choose(entries: Iterable[SourceEntry], selection: FileSelection, *, raw: boo
     )
 
 
-def _refusal(entry: SourceEntry, *, raw: bool) -> str | None:
+def _refusal(entry: SourceEntry, *, raw: bool, pdf: bool) -> str | None:
     try:
         entry.name.encode()
     except UnicodeEncodeError:
@@ -178,6 +186,8 @@ def _refusal(entry: SourceEntry, *, raw: bool) -> str | None:
     suffix = suffix_of(entry.name)
     if suffix in RAW_SUFFIXES and not raw:
         return NO_RAW
+    if suffix in PDF_SUFFIXES:
+        return (REMOTE_PDF if scheme_of(entry.name) else None) if pdf else NO_PDF
     if entry.below and suffix not in SUFFIXES and suffix not in RAW_SUFFIXES:
         return NO_PICTURE
     return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from segsearch.core.errors import PathError
-from segsearch.core.names import composed
+from segsearch.core.names import composed, file_of, page_name, split_page
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 SHARD = re.compile(r"\.tar/", re.IGNORECASE)
@@ -30,11 +30,11 @@ def scheme_of(name: str) -> str | None:
 def normal(name: str | Path) -> str:
     """The one name that the catalog knows a place by: an absolute path, or a URL as it stands.
 
-    `file://` URLs become paths. Where nothing lies at a path, one that differs only in whether
-    accents are parted from their letters counts: macOS writes names so, and no keyboard does.
-    Links stay as the user wrote them. PathError for an empty name: Python takes it for the current
-    folder, and a shell makes it of a variable that is not set; and for a `file://` URL that says
-    more than a path of this machine.
+    `file://` URLs become paths; a page of a PDF is named by a fragment (`#page=3`). Where nothing
+    lies at a path, one that differs only in whether accents are parted from their letters counts:
+    macOS writes names so, and no keyboard does. Links stay as the user wrote them. PathError for
+    an empty name: Python takes it for the current folder, and a shell makes it of a variable that
+    is not set; and for a `file://` URL that says more than a path of this machine.
     """
     text = str(name)
     scheme = scheme_of(text)
@@ -43,7 +43,9 @@ def normal(name: str | Path) -> str:
     path = text if scheme is None else _path_of(text)
     if not path.strip():
         raise PathError(f"{text!r} names no path: for the current folder say '.'.")
-    return _on_disk(os.path.abspath(path))
+    path = os.path.abspath(path)
+    page = split_page(path)
+    return page_name(_on_disk(page[0]), page[1]) if page else _on_disk(path)
 
 
 def _on_disk(path: str) -> str:
@@ -71,9 +73,11 @@ def _path_of(url: str) -> str:
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"}:
         raise PathError(f"{url!r} names another machine: mount its folder, and name its path.")
-    if parts.query or parts.fragment:
+    path = unquote(parts.path)
+    fragment = f"#{parts.fragment}" if parts.fragment else ""
+    if parts.query or (fragment and not split_page(path + fragment)):
         raise PathError(f"{url!r} is no file's URL: write ? as %3F and # as %23, or name a path.")
-    return unquote(parts.path)
+    return path + fragment
 
 
 def shown(name: str) -> str:
@@ -99,8 +103,9 @@ def folder_of(name: str) -> str:
 
 
 def suffix_of(name: str) -> str:
-    """The ending in lower case with its dot, without what a URL asks behind `?`; or empty."""
-    text = urlsplit(name).path if scheme_of(name) in WEB else name
+    """The ending in lower case with its dot, without what a URL asks behind `?`, and without the
+    page of a PDF; or empty."""
+    text = urlsplit(name).path if scheme_of(name) in WEB else file_of(name)
     return os.path.splitext(text)[1].lower()  # noqa: PTH122  a URL is no Path
 
 
@@ -120,7 +125,8 @@ def familiar(name: str) -> str:
 
 
 def album_of(name: str) -> str | None:
-    """The folder, or the shard, that a picture lies in: people name albums by folders.
+    """The folder, or the shard, that a picture lies in: people name albums by folders. Of a page it
+    is the folder of its PDF: thousands of receipts are no thousands of albums.
 
     None for an upload that came without a folder: nobody gave the library's a name.
     """

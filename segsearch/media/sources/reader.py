@@ -7,13 +7,17 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
 from segsearch.core.errors import PathError, PictureError
+from segsearch.core.names import file_of, split_page
 from segsearch.core.settings import Settings
+from segsearch.core.types import UNKNOWN_MTIME_NS, FileStamp
 from segsearch.media.decode import too_large
+from segsearch.media.pdf import page_bytes, page_sha256
 from segsearch.media.sources.base import FileSelection, Source, SourceEntry, SourceListing, choose
 from segsearch.media.sources.fsspec_store import Stores
 from segsearch.media.sources.http import Web, WebRules
@@ -45,7 +49,7 @@ class Sources:
 
     def check(self, names: Sequence[str | Path]) -> None:
         """PathError for a path that does not exist, or an address that may not be fetched."""
-        for name in map(normal, names):
+        for name in (file_of(normal(name)) for name in names):
             if scheme_of(name) is None or scheme_of(name) in WEB:  # stores are listed once, later
                 next(iter(self._source(name).entries(name)), None)
 
@@ -62,14 +66,16 @@ class Sources:
 
     def look(self, names: Sequence[str | Path], *, within: Sequence[Path] = ()) -> SourceListing:
         """As `find`, but for places where there is nothing to find."""
-        raw = find_spec("rawpy") is not None
+        raw, pdf = (find_spec(package) is not None for package in ("rawpy", "pypdfium2"))
         roots = [normal(root) for root in within]
         entries = [entry for name in names for entry in self._entries(normal(name), roots)]
         beside = self._folders.beside(entries) if within else ()
-        return choose([*entries, *beside], self._selection, raw=raw)
+        return choose([*entries, *beside], self._selection, raw=raw, pdf=pdf)
 
     def holds(self, name: str) -> bool:
-        """Whether a file is still there; True when that cannot be told."""
+        """Whether a file is still there; True when that cannot be told. A page is there with its
+        PDF: those that a changed one no longer has go when it is entered."""
+        name = file_of(name)
         scheme = scheme_of(name)
         if scheme in WEB:
             return True
@@ -109,24 +115,38 @@ class Sources:
 
     def read(self, name: str) -> bytes:
         """A file's bytes; PictureError when they cannot be had, PictureTooLargeError past the
-        limit, before more than that is in memory."""
-        with self._reading(name) as file:
+        limit, before more than that is in memory. Of a page, see `pdf.page_bytes`."""
+        page = split_page(name)
+        with self._reading(page[0] if page else name) as file:
             data = file.read(self._max_bytes + 1)
         self.check_size(len(data))
-        return data
+        return page_bytes(data, page[1]) if page else data
 
     def digest(self, name: str) -> tuple[str, int]:
-        """sha256 as hex and size in bytes of a file, read in pieces; raises what `read` raises."""
+        """sha256 as hex and size in bytes of a file, read in pieces; raises what `read` raises. Of
+        a page, the sha256 of its bytes, and the size of its file."""
+        page = split_page(name)
         sha256 = hashlib.sha256()
         size = 0
-        with self._reading(name) as file:
+        with self._reading(page[0] if page else name) as file:
             while piece := file.read(PIECE_BYTES):
                 size += len(piece)
                 self.check_size(size)
                 sha256.update(piece)
-        return sha256.hexdigest(), size
+        return page_sha256(sha256, page[1]) if page else sha256.hexdigest(), size
 
     def _entries(self, name: str, roots: Sequence[str]) -> Iterator[SourceEntry]:
+        page = split_page(name)
+        if page:
+            # Without a time that counts: what it tells is not that the other pages are there, too.
+            stamp = FileStamp(0, UNKNOWN_MTIME_NS)
+            for entry in self._entries_in(page[0], roots):
+                if entry.name == page[0]:
+                    yield replace(entry, name=name, stamp=stamp if entry.stamp else None)
+            return
+        yield from self._entries_in(name, roots)
+
+    def _entries_in(self, name: str, roots: Sequence[str]) -> Iterator[SourceEntry]:
         root = max(
             (folder for folder in roots if Path(name).is_relative_to(folder)), key=len, default=None
         )

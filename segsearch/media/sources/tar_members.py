@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
+from segsearch.media.pdf import PDF_SUFFIXES
 from segsearch.media.sources.base import NO_FILE, NOWHERE
 from segsearch.media.sources.passed_by import reason_of_name
 from segsearch.media.sources.paths import suffix_of
@@ -213,7 +214,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_picture(name: str) -> bool:
-    return suffix_of(name) in SUFFIXES or suffix_of(name) in RAW_SUFFIXES
+    return suffix_of(name) in SUFFIXES | RAW_SUFFIXES | PDF_SUFFIXES
 
 
 def _is_wanted(name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from segsearch.core.names import composed, folded
+from segsearch.core.names import composed, file_of, folded
 from segsearch.core.types import FileStamp, State
 from segsearch.media.sources.paths import shown
 from segsearch.storage.catalog.database import NOW, Database, portions
@@ -200,17 +200,20 @@ def _forget(db: sa.Connection, paths: Sequence[str]) -> int:
 
 def _lies_at(path: str, place: str) -> bool:
     bare = place.rstrip("/")
-    return path == bare or path.startswith(f"{bare}/")
+    return file_of(path) == bare or path == bare or path.startswith(f"{bare}/")
 
 
 def _at_or_below(column: sa.Column[Any], place: str) -> sa.ColumnElement[bool]:
-    """Whether a file lies at a path, or anywhere below it as a folder.
+    """Whether a file lies at a path, or anywhere below it as a folder; of a PDF its pages, too.
 
     A span of the paths' order, from `/` up to the character behind it: SQLite's LIKE takes upper
     and lower case for the same, and other folders with it.
     """
     bare = place.rstrip("/")
-    return (column == bare) | ((column > f"{bare}/") & (column < f"{bare}0"))
+    there = (column == bare) | ((column > f"{bare}/") & (column < f"{bare}0"))
+    if bare.lower().endswith(".pdf"):
+        there |= (column > f"{bare}#page=") & (column < f"{bare}#page>")
+    return there
 
 
 def _record(db: sa.Connection, files: Sequence[SeenFile], recipe_id: int) -> int:

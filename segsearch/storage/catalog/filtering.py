@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -106,11 +106,20 @@ def sqlite_glob(pattern: str) -> str:
     return re.sub(r"\[!", "[^", anywhere)
 
 
+def _with_pages(globs: Iterable[str]) -> Iterator[str]:
+    """Globs, and with those of PDFs such as `report.pdf` those of their pages."""
+    for glob in globs:
+        yield glob
+        if glob.endswith(".pdf"):
+            yield f"{glob}#page=*"
+
+
 def _of_image(filters: Filters) -> Iterator[Condition]:
     if filters.image_ids is not None:
         yield IMAGE.c.id.in_(filters.image_ids)
     if filters.paths:
-        globs = [SOURCE.c.folded.op("GLOB")(sqlite_glob(glob)) for glob in filters.paths]
+        patterns = map(sqlite_glob, filters.paths)
+        globs = [SOURCE.c.folded.op("GLOB")(glob) for glob in _with_pages(patterns)]
         yield _has_source(sa.or_(*globs))
     if filters.albums:
         yield _has_source(sa.or_(*(_in_album(name) for name in filters.albums)))

@@ -83,6 +83,26 @@ class ImageMixin(Database):
             image_id = db.execute(sa.select(IMAGE.c.id).where(IMAGE.c.sha256 == sha256)).scalar()
         return cast("int | None", image_id)
 
+    def images_with(self, digests: Sequence[str]) -> dict[str, int]:
+        """Ids of the images whose bytes have one of these sha256, by sha256."""
+        query = sa.select(IMAGE.c.sha256, IMAGE.c.id)
+        with self._reading() as db:
+            return {
+                sha256: image_id
+                for portion in portions(digests)
+                for sha256, image_id in db.execute(query.where(IMAGE.c.sha256.in_(portion)))
+            }
+
+    def page_paths(self, image_ids: Sequence[int]) -> list[str]:
+        """The paths of those of these images that are pages of PDFs."""
+        query = sa.select(SOURCE.c.path).where(SOURCE.c.folded.op("GLOB")("*.pdf#page=*"))
+        with self._reading() as db:
+            return [
+                path
+                for portion in portions(image_ids)
+                for path in db.execute(query.where(SOURCE.c.image_id.in_(portion))).scalars()
+            ]
+
     def digests(self, image_ids: Sequence[int]) -> list[str]:
         """The sha256 of these images' bytes as hex, sorted; unknown ids are passed by."""
         digests: list[str] = []

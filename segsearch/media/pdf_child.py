@@ -1,0 +1,161 @@
+"""What runs in the process that holds PDFium: counts and draws pages of PDFs that it is sent.
+
+PDFium is C++ over hostile bytes, and knows no threads: here it may crash, hang or ask for any
+amount of memory, and costs one page. It opens no file but fonts, and no connection; it was built
+without JavaScript, and links, attachments and actions are never followed.
+
+Asked on standard input, it answers on standard output: a line of JSON, then as many bytes as its
+`size` says. It ends with its parent, and after a while without a question.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import math
+import os
+import resource
+import select
+import signal
+import sys
+from typing import Any, BinaryIO
+
+import pypdfium2
+import pypdfium2.raw
+
+IDLE_SECONDS = 60
+QUESTION_SECONDS = 60  # of a processor, for one question
+MEMORY_BYTES = 4 << 30  # of addresses
+OOM_PREFERENCE = "500"  # which process the kernel ends when memory runs out: rather this one
+PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
+# The rule by which a page becomes pixels. Another rule gives other pictures: `pdf.RULE` counts.
+DOTS_A_POINT = 200 / 72  # 200 dpi: print of 6 points is 17 px high
+LEAST_SIDE_PX, MOST_SIDE_PX = 1024, 5000  # of the longer side
+
+
+class RefusedError(Exception):
+    """A sentence why a PDF gives nothing."""
+
+
+def size_px(width: float, height: float, most_side_px: int, most_pixels: int) -> tuple[int, int]:
+    """Pixels across and down of a page of so many points: at 200 dpi, the longer side 1,024 to
+    5,000 px, and within both limits."""
+    longer = max(width, height)
+    if not (math.isfinite(longer) and min(width, height) > 0):
+        raise RefusedError("The page of the PDF has no size.")
+    side = min(max(longer * DOTS_A_POINT, LEAST_SIDE_PX), MOST_SIDE_PX, most_side_px)
+    scale = min(side / longer, math.sqrt(most_pixels / width / height))
+    across, down = (max(1, round(points * scale)) for points in (width, height))
+    across = min(across, most_pixels)
+    return across, min(down, most_pixels // across)
+
+
+def answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The answer's head, and its pixels if they were asked for: (H, W, 3) u8, RGB."""
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as problem:
+        if problem.err_code == PASSWORD_ERROR:
+            raise RefusedError(
+                "The PDF asks for a password: save it without one to have it indexed."
+            ) from problem
+        raise RefusedError("The PDF is damaged, or none: it cannot be opened.") from problem
+    try:
+        document.init_forms()
+        pages = len(document)
+        if pages < 1:
+            raise RefusedError("The PDF has no pages.")
+        head: dict[str, Any] = {"pages": pages, "created": _created(document)}
+        number = question.get("page")
+        if number is None:
+            return head, b""
+        if number > pages:
+            raise RefusedError(f"The PDF has {pages:,} pages, there is no page {number:,} in it.")
+        try:
+            page = document[number - 1]
+        except pypdfium2.PdfiumError as problem:
+            raise RefusedError(f"Page {number:,} of the PDF is damaged.") from problem
+        width, height = page.get_size()
+        head["width"], head["height"] = size_px(
+            width, height, question["most_side_px"], question["most_pixels"]
+        )
+        pixels = _drawn(page, head["width"], head["height"]) if question["draws"] else b""
+        page.close()
+        return head, pixels
+    finally:
+        document.close()
+
+
+def _created(document: Any) -> str:
+    try:
+        return str(document.get_metadata_value("CreationDate"))
+    except Exception:  # noqa: BLE001  a broken date costs only itself
+        return ""
+
+
+def _drawn(page: Any, width: int, height: int) -> bytes:
+    """A page on white ground as it is printed and shown: with its annotations and what stands in
+    its forms, turned as it says."""
+    raw = pypdfium2.raw
+    bitmap = pypdfium2.PdfBitmap.new_native(width, height, raw.FPDFBitmap_BGR, rev_byteorder=True)
+    bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
+    place = (bitmap, page, 0, 0, width, height, 0, raw.FPDF_ANNOT | raw.FPDF_REVERSE_BYTE_ORDER)
+    raw.FPDF_RenderPageBitmap(*place)
+    if page.formenv:
+        raw.FPDF_FFLDraw(page.formenv, *place)
+    pixels = bytes(bitmap.buffer)
+    bitmap.close()
+    return pixels
+
+
+def serve(questions: BinaryIO, answers: BinaryIO) -> None:
+    """Answer until nobody asks any more."""
+    while select.select([questions], [], [], IDLE_SECONDS)[0]:
+        line = questions.readline()
+        if not line:
+            return
+        question = json.loads(line)
+        # Ends the process: nothing else gets PDFium out of a loop.
+        signal.setitimer(signal.ITIMER_PROF, QUESTION_SECONDS)
+        pixels = b""
+        try:
+            head, pixels = answer(question, _read(questions, question["size"]))
+        except RefusedError as problem:
+            head = {"refused": str(problem)}
+        except (MemoryError, pypdfium2.PdfiumError) as problem:
+            head = {"refused": f"PDFium cannot draw the PDF: {problem or 'it needs more memory'}."}
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        answers.write(json.dumps({**head, "size": len(pixels)}).encode() + b"\n")
+        answers.write(pixels)
+        answers.flush()
+        del pixels
+        gc.collect()
+
+
+def _read(questions: BinaryIO, size: int) -> bytes:
+    """So many bytes of a pipe, which gives them piece by piece."""
+    data = bytearray(size)
+    rest = memoryview(data)
+    while rest and (read := questions.readinto(rest)):  # type: ignore[attr-defined]  # a FileIO
+        rest = rest[read:]
+    rest.release()
+    return bytes(data)
+
+
+def main() -> None:
+    """Bound what the process may take, and serve."""
+    for which, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, MEMORY_BYTES)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(which, (most, most))
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+        file.write(OOM_PREFERENCE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for the parent, whose end is the end of this one
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints does not answer
+    serve(open(0, "rb", buffering=0), answers)  # noqa: SIM115  until the end
+
+
+if __name__ == "__main__":
+    main()
+    sys.exit(0)
