@@ -28,3 +28,14 @@ LeastRelevance = Annotated[
         "--min-relevance", help="Relevance the best region of words must reach; 0 takes all."
     ),
 ]
+# What `caption` and `ask` have in common: whom they ask
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="OpenAI-compatible endpoint, such as http://localhost:8000/v1 [SEGSEARCH_CAPTION_URL]."
+    ),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", help="The model's name at that endpoint [SEGSEARCH_CAPTION_MODEL]."),
+]
