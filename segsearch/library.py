@@ -30,7 +30,7 @@ from segsearch.core.status import Status
 from segsearch.core.types import Hit, IngestReport, Job, Recipe
 from segsearch.export.caption_pack import RegionSources
 from segsearch.export.picture_facts import PictureFacts
-from segsearch.export.questions import Answer, Questions
+from segsearch.export.questions import Questions, VisionAnswer
 from segsearch.ingest.jobs import Jobs
 from segsearch.ingest.overview import Overview
 from segsearch.ingest.run import BY_HAND, IndexOptions, Ingest, Report, RunMode
@@ -250,7 +250,7 @@ class SegSearch:
         recipe = self._recipe_in_use()
         return self._naming.words(recipe, self._vectors.vector(recipe, term)[0], limit)
 
-    def ask(self, segment_id: int, question: str, *, keep: bool = False) -> Answer:
+    def ask(self, segment_id: int, question: str, *, keep: bool = False) -> VisionAnswer:
         """What a vision model says of a region; `questions.ask_region` says the rest, and
         `questions.ask_picture` asks about a whole picture."""
         return self.questions.ask_region(segment_id, question, keep=keep)

@@ -39,3 +39,20 @@ ModelName = Annotated[
     str | None,
     typer.Option("--model", help="The model's name at that endpoint [SEGSEARCH_CAPTION_MODEL]."),
 ]
+# What `search` and `eval` have in common: how an answer is reranked, by the settings' endpoint
+Rerank = Annotated[
+    int | None,
+    typer.Option(
+        help="Have a vision model put the first so many regions of the answer in order, up to 100; "
+        "each is a request to SEGSEARCH_CAPTION_URL, which may be billed."
+    ),
+]
+RerankSeconds = Annotated[
+    float, typer.Option("--rerank-seconds", help="How long reranking an answer may take.")
+]
+RerankMost = Annotated[
+    int | None,
+    typer.Option(
+        "--rerank-most", help="Cost cap: requests at most that may be billed for reranking."
+    ),
+]

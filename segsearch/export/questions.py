@@ -26,7 +26,14 @@ from segsearch.export.captioning import origin_of
 from segsearch.export.chat_answer import answer_in
 from segsearch.export.picture_facts import PictureFacts
 from segsearch.export.render import numbered_jpeg
-from segsearch.export.rerank import Judge, Reranked, RerankOptions, View, query_words, reranked
+from segsearch.export.rerank import (
+    Reranked,
+    RerankJudge,
+    RerankOptions,
+    View,
+    query_words,
+    reranked,
+)
 from segsearch.export.vision_chat import Endpoint, VisionChat, endpoint_of
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.pictures import StoredPictures
@@ -55,7 +62,7 @@ EXAMPLE_ANSWER: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class VisionAnswer:
     """What a model said of a region, or of a picture where `segment_id` is None.
 
     `origin` names the model, its host, and the sha256 of the question as it was asked. `kept_for`
@@ -85,7 +92,7 @@ class AnswerDocument(BaseModel):
     )
 
     @classmethod
-    def of(cls, answer: Answer) -> AnswerDocument:
+    def of(cls, answer: VisionAnswer) -> AnswerDocument:
         """The document of an answer."""
         return cls(
             answer=answer.text,
@@ -126,7 +133,7 @@ class Questions:
         *,
         keep: bool = False,
         endpoint: Endpoint | None = None,
-    ) -> Answer:
+    ) -> VisionAnswer:
         """What a vision model answers about a region, shown with its surroundings and outlined in
         its picture, and told how others lie around it.
 
@@ -148,7 +155,7 @@ class Questions:
         asked = messages(*shown, OF_REGION.format(facts=facts, question=question))
         text = _answer_to(asked, endpoint)
         kept_for = self._kept_for(segment if keep else None, text, origin)
-        return Answer(text, image.id, segment.id, origin, kept_for)
+        return VisionAnswer(text, image.id, segment.id, origin, kept_for)
 
     def ask_picture(
         self,
@@ -157,7 +164,7 @@ class Questions:
         *,
         keep: bool = False,
         endpoint: Endpoint | None = None,
-    ) -> Answer:
+    ) -> VisionAnswer:
         """What a vision model answers about a whole picture, shown with its largest regions
         outlined and numbered, and told how these lie to each other.
 
@@ -179,7 +186,7 @@ class Questions:
         told = OF_PICTURE.format(facts=facts, question=question)
         text = _answer_to(chat(told, [("jpeg", shown)]), endpoint)
         kept_for = self._kept_for(holder, text, origin)
-        return Answer(text, image.id, None, origin, kept_for)
+        return VisionAnswer(text, image.id, None, origin, kept_for)
 
     def rerank(
         self,
@@ -190,7 +197,7 @@ class Questions:
     ) -> Reranked:
         """The answer to a query with its first regions in the order in which a vision model says
         that they show the query's words. QueryError for a query without words."""
-        judge = Judge(endpoint or endpoint_of(self._settings), options)
+        judge = RerankJudge(endpoint or endpoint_of(self._settings), options)
 
         @lru_cache(1)  # of the picture drawn last
         def pixels(image_id: int) -> Pixels:

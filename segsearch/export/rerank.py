@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from segsearch.core.errors import QueryError, SegSearchError
 from segsearch.core.judged_order import judged_order
 from segsearch.core.plain import plain_text
-from segsearch.core.query import Query, SearchAnswer, TextTerm
+from segsearch.core.query import RERANK_SECONDS, Query, SearchAnswer, TextTerm
 from segsearch.core.types import Hit
 from segsearch.export.caption_pack import messages
 from segsearch.export.chat_answer import answer_in
@@ -43,7 +43,7 @@ class RerankOptions:
     may be billed; without `most` by one each."""
 
     first: int = 20
-    seconds: float = 60.0
+    seconds: float = RERANK_SECONDS
     most: int | None = None
 
     def __post_init__(self) -> None:
@@ -106,7 +106,7 @@ def _quoted(texts: Iterable[str]) -> str:
     return ", ".join(json.dumps(text, ensure_ascii=False) for text in plain if text)
 
 
-class Judge:
+class RerankJudge:
     """Asks one endpoint how surely regions show what words say."""
 
     def __init__(self, endpoint: Endpoint, options: RerankOptions) -> None:
@@ -178,7 +178,7 @@ class _Judgement:
 
 
 def reranked(
-    query: Query, answer: SearchAnswer, judge: Judge, view: Callable[[Hit], View]
+    query: Query, answer: SearchAnswer, judge: RerankJudge, view: Callable[[Hit], View]
 ) -> Reranked:
     """An answer whose first regions are in the order of a judge; QueryError without words.
 
