@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
+from segsearch.core.arrays import Pixels
 from segsearch.core.errors import QueryError, SegSearchError
 from segsearch.core.judged_order import judged_order
 from segsearch.core.plain import plain_text
 from segsearch.core.query import RERANK_SECONDS, Query, SearchAnswer, TextTerm
-from segsearch.core.types import Hit
-from segsearch.export.caption_pack import messages
+from segsearch.core.types import Hit, Segment
+from segsearch.export.caption_pack import messages, views
 from segsearch.export.chat_answer import answer_in
 from segsearch.export.vision_chat import Endpoint, VisionChat
 
@@ -147,6 +149,45 @@ class RerankJudge:
         if chat.is_spent:
             return f"{chat.requests} requests were sent, the most allowed"
         return chat.trouble
+
+
+class BudgetedJudge:
+    """Judges the answers to several queries: `options.first` of each, within `seconds` each, and
+    within `most` requests in all. What got no score at all ends it: the next would fare the same.
+
+    `pixels` gives the picture that a segment's `image_id` stands for.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, options: RerankOptions, pixels: Callable[[int], Pixels]
+    ) -> None:
+        self._endpoint = endpoint
+        self._options = options
+        self._pixels = pixels
+        self.regions = self.scored = self.requests = 0
+        self.trouble: str | None = None
+        self._is_over = False
+
+    def scores(self, words: str, segments: Sequence[Segment]) -> list[float | None]:
+        """How surely each region shows what words say, None where nobody says."""
+        some = segments[: self._options.first]
+        self.regions += len(some)
+        most = self._options.most
+        left = None if most is None else most - self.requests
+        if self._is_over or not some or left == 0:
+            return [None] * len(segments)
+        options = replace(self._options, most=left)
+        verdicts = RerankJudge(self._endpoint, options).verdicts(
+            _quoted([words]), [partial(self._views, segment) for segment in some]
+        )
+        self.requests += verdicts.requests
+        self.scored += verdicts.scored
+        self.trouble = verdicts.trouble or self.trouble
+        self._is_over = not verdicts.scored
+        return [*verdicts.scores, *[None] * (len(segments) - len(some))]
+
+    def _views(self, segment: Segment) -> tuple[bytes, bytes]:
+        return views(self._pixels(segment.image_id), segment.mask)
 
 
 class _Judgement:

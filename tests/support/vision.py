@@ -14,7 +14,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,6 +50,7 @@ class ScriptedEndpoint:
     """
 
     script: Script = field(default_factory=list)
+    says: Callable[[dict[str, Any]], str] = lambda body: seen(body)
     seconds: float = 0.0
     model: str = "eye-1"
     key: str | None = None
@@ -109,7 +110,7 @@ class _VisionHandler(BaseHTTPRequestHandler):
             self._give(404, b'{"error": {"message": "no such model"}}')
         else:
             time.sleep(end.seconds)
-            self._give(200, completion(seen(body)), cut=behaviour == CUT)
+            self._give(200, completion(end.says(body)), cut=behaviour == CUT)
             with end.lock:
                 end.answered += 1
 
