@@ -39,6 +39,8 @@ UPLOADS_AT_ONCE = 2  # each may hold a whole file
 UPLOADS_WAITING = 64
 EXPORTS_AT_ONCE = 1
 EXPORTS_WAITING = 8
+QUESTIONS_AT_ONCE = 4  # each waits for an endpoint elsewhere
+QUESTIONS_WAITING = 16
 COUNTS_AT_ONCE = 1  # each reads all pictures, and the next one takes what it has found
 COUNTS_WAITING = 64
 THUMBNAILS_BYTES = 64_000_000
@@ -153,6 +155,9 @@ class Shared:
     uploads: Lane = field(default_factory=lambda: Lane("uploads", UPLOADS_AT_ONCE, UPLOADS_WAITING))
     exports: Lane = field(default_factory=lambda: Lane("exports", EXPORTS_AT_ONCE, EXPORTS_WAITING))
     counts: Lane = field(default_factory=lambda: Lane("counts", COUNTS_AT_ONCE, COUNTS_WAITING))
+    questions: Lane = field(
+        default_factory=lambda: Lane("questions", QUESTIONS_AT_ONCE, QUESTIONS_WAITING)
+    )
     # JPEGs by their ETag; only the event loop touches them.
     thumbnails: LRUCache[str, bytes] = field(
         default_factory=lambda: LRUCache(THUMBNAILS_BYTES, len)
@@ -162,7 +167,7 @@ class Shared:
     def lanes(self) -> tuple[Lane, ...]:
         return (
             self.searches, self.pictures, self.drawings, self.prompts, self.uploads, self.exports,
-            self.counts,
+            self.counts, self.questions,
         )  # fmt: skip
 
     def lane_for(self, request: SearchRequest | SceneRequest, *, has_picture: bool) -> Lane:

@@ -48,6 +48,7 @@ KINDS: tuple[type[SegSearchError], ...] = (
     errors.QueryError,
     errors.NotFoundError,
     errors.ConflictError,
+    errors.EndpointMissingError,
     errors.KeyMissingError,
     errors.ScopeError,
     errors.LibraryError,
@@ -59,6 +60,8 @@ KINDS: tuple[type[SegSearchError], ...] = (
     errors.DiskFullError,
     errors.ModelError,
     errors.ModelMissingError,
+    errors.EndpointError,
+    errors.AnswerError,
     errors.OverloadError,
     errors.RateError,
 )

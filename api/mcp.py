@@ -24,6 +24,7 @@ from segsearch.core.types import MAX_ID, Caption, Hit
 from segsearch.core.version import __version__
 from segsearch.export.caption_pack import neighbours
 from segsearch.export.documents import HitDocument
+from segsearch.export.questions import HOW_THINGS_LIE, MAX_QUESTION_CHARACTERS
 from segsearch.export.render import CROP_MARGIN, crop_png, cutout_png, marked_jpeg, mask_png
 from segsearch.library import SegSearch
 from segsearch.search.click import ClickedMask
@@ -34,6 +35,14 @@ Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Limit = Annotated[int, Field(ge=1, le=MAX_HITS)]
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+# Hosts ask their users before tools that may change something, or reach further than the library.
+HARMLESS = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+ASKING = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+)
+Question = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARACTERS)]
 INSTRUCTIONS = (
     "A library of pictures, cut into segments. Search it by the things in the pictures; an answer "
     "is a region: its box in pixels (x0, y0, x1, y1), the picture it lies in, and an id to look "
@@ -45,28 +54,35 @@ INSTRUCTIONS = (
 
 
 def create_server(library: SegSearch) -> MCPServer:
-    """The tools over one library; nothing in it can be changed through them."""
+    """The tools over one library; nothing in it can be changed through them.
+
+    Those that ask a vision model are there where the settings name its endpoint.
+    """
     tools = Tools(library)
     with_documents: tuple[Callable[..., object], ...] = (
         tools.search, tools.more_like, tools.click_search, tools.cutout, tools.mask,
         tools.surroundings, tools.describe_library,
     )  # fmt: skip
     with_pictures: tuple[Callable[..., object], ...] = (tools.segment_at, tools.look)
+    asking: tuple[Callable[..., object], ...] = (tools.ask_region, tools.describe_picture)
     offered = [
         *(_tool(tool) for tool in with_documents),
+        *(_tool(tool, ASKING) for tool in asking if library.questions.is_offered),
         *(_tool(tool, structured_output=False) for tool in with_pictures),  # text and pictures
     ]
     return MCPServer("segsearch", version=__version__, instructions=INSTRUCTIONS, tools=offered)
 
 
-def _tool(tool: Callable[..., object], *, structured_output: bool | None = None) -> Tool:
+def _tool(
+    tool: Callable[..., object],
+    annotations: ToolAnnotations = HARMLESS,
+    *,
+    structured_output: bool | None = None,
+) -> Tool:
     """A tool that says it changes nothing, and refuses arguments that it does not know: a misspelt
     one would be passed over, and the answer taken for what was asked."""
-    harmless = ToolAnnotations(  # hosts ask their users before tools that may change something
-        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-    )
     made = Tool.from_function(
-        _with_sentences(tool), annotations=harmless, structured_output=structured_output
+        _with_sentences(tool), annotations=annotations, structured_output=structured_output
     )
     arguments = made.fn_metadata.arg_model
     arguments.model_config["extra"] = "forbid"
@@ -162,6 +178,20 @@ class Tools:
             {**region, "captions": _texts(captions.get(region["segment_id"], ()))}
             for region in near
         ]
+
+    def ask_region(self, segment_id: Id, question: Question) -> str:
+        """Ask another vision model about a region, which is shown to it with its surroundings.
+
+        The picture is sent to that model's endpoint, and the request may be billed.
+        """
+        return self._library.questions.ask_region(segment_id, question).text
+
+    def describe_picture(self, image_id: Id, question: Question = HOW_THINGS_LIE) -> str:
+        """Ask another vision model how the things in a picture lie, or something else about it.
+
+        The picture is sent to that model's endpoint, and the request may be billed.
+        """
+        return self._library.questions.ask_picture(image_id, question).text
 
     def describe_library(self) -> dict[str, Any]:
         """How many pictures and regions the library holds, and by which models they were made."""

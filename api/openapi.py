@@ -11,10 +11,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from segsearch.core.errors import (
+    AnswerError,
     BusyError,
     ConflictError,
     DamageError,
     DiskFullError,
+    EndpointError,
+    EndpointMissingError,
     InputError,
     KeyMissingError,
     LibraryMissingError,
@@ -86,6 +89,15 @@ KEY_MISSING = problem_of(KeyMissingError("An API key is needed: send 'Authorizat
 SCOPE = problem_of(ScopeError("The key 'laptop' may read, this needs write."))
 ORIGIN = refusal(403, "Pages of 'https://elsewhere.example' may change nothing here.")
 TOO_OFTEN = problem_of(RateError("More than 1200 requests a minute: the next in 0.1 seconds."))
+NO_ENDPOINT = problem_of(
+    EndpointMissingError(
+        "There is no endpoint to ask: set SEGSEARCH_CAPTION_URL and SEGSEARCH_CAPTION_MODEL."
+    )
+)
+ENDPOINT_FAILED = problem_of(
+    EndpointError("http://localhost:8001/v1/chat/completions answers with status 401 (wrong key).")
+)
+NO_ANSWER = problem_of(AnswerError("The model refuses: 'I will not describe this picture.'."))
 ANYWHERE = (KEY_MISSING, SCOPE, TOO_OFTEN)
 
 

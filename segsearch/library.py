@@ -21,6 +21,7 @@ from segsearch.core.query import (
     SceneAnswer,
     SceneQuery,
     SearchAnswer,
+    SegmentTerm,
     Term,
     TextTerm,
 )
@@ -28,6 +29,8 @@ from segsearch.core.settings import Settings
 from segsearch.core.status import Status
 from segsearch.core.types import Hit, IngestReport, Job, Recipe
 from segsearch.export.caption_pack import RegionSources
+from segsearch.export.picture_facts import PictureFacts
+from segsearch.export.questions import Questions, VisionAnswer
 from segsearch.ingest.jobs import Jobs
 from segsearch.ingest.overview import Overview
 from segsearch.ingest.run import BY_HAND, IndexOptions, Ingest, Report, RunMode
@@ -44,7 +47,7 @@ from segsearch.search.browse import Browser
 from segsearch.search.calibration import WORDS
 from segsearch.search.click import ClickedMask, masks_at
 from segsearch.search.engine import SearchEngine
-from segsearch.search.naming import FittingWord, Naming
+from segsearch.search.naming import FittingWord, Naming, likely_names
 from segsearch.search.recall import Recall
 from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.region_page import RegionPage, page_of
@@ -82,8 +85,9 @@ class SegSearch:
     `catalog` holds images, segments, tags, collections, captions and saved searches; `pictures`
     reads their files; `browser` pages through them; `uploads` takes pictures as bytes, `shown`
     those to search by; `ingest` indexes what waits; `runs` tells of jobs, cancels and resumes
-    them, and tries pictures again; `maps` lays regions out in two dimensions; `maintenance`
-    verifies, repairs, prunes, backs up and restores. Use as a context manager, or call `close`.
+    them, and tries pictures again; `maps` lays regions out in two dimensions; `questions` asks a
+    vision model, and has it rerank answers; `maintenance` verifies, repairs, prunes, backs up and
+    restores. Use as a context manager, or call `close`.
     Calls may come from several threads.
     """
 
@@ -105,6 +109,9 @@ class SegSearch:
         self.shown = self._vectors.shown
         self._naming = Naming(index, self._vectors)
         self.maps = RegionMaps(catalog, self._vectors, index.mix)
+        names_of = likely_names(lambda number: self.words(SegmentTerm(number), 2))
+        facts = PictureFacts(catalog.segments_of, catalog.captions, names_of)
+        self.questions = Questions(settings, catalog, self.pictures, facts)
         self.browser = Browser(catalog, self.maps)
         self._engine = SearchEngine(catalog, index, self._vectors, self.maps)
         self.runs = Jobs(catalog)
@@ -247,6 +254,11 @@ class SegSearch:
         as `search`."""
         recipe = self._recipe_in_use()
         return self._naming.words(recipe, self._vectors.vector(recipe, term)[0], limit)
+
+    def ask(self, segment_id: int, question: str, *, keep: bool = False) -> VisionAnswer:
+        """What a vision model says of a region; `questions.ask_region` says the rest, and
+        `questions.ask_picture` asks about a whole picture."""
+        return self.questions.ask_region(segment_id, question, keep=keep)
 
     def open_picture(self, picture: int | bytes | str) -> OpenPicture:
         """An image by its id, a file's bytes, or a kept picture by its id, for pointing at:

@@ -40,6 +40,7 @@ QUERY_PATHS = (
     "/v1/search", "/v1/browse", "/v1/segment", "/v1/words", "/v1/export", "/v1/pictures",
     "/v1/regions",
 )  # fmt: skip
+BILLED_PATHS = frozenset({"/v1/search/rerank"})  # a query, but one that may cost money
 CALLERS_KEPT = 10_000
 STILL_ALLOWED = "segsearch.still_allowed"  # where a request's scope keeps what endless answers ask
 BURST_SECONDS = 10.0  # so much of a minute's requests may come at once
@@ -52,7 +53,9 @@ def scope_for(method: str, path: str) -> KeyScope | None:
         return None
     if path == "/v1/keys" or path.startswith("/v1/keys/"):
         return KeyScope.ADMIN
-    is_query = any(path == query or path.startswith(f"{query}/") for query in QUERY_PATHS)
+    is_query = path not in BILLED_PATHS and any(
+        path == query or path.startswith(f"{query}/") for query in QUERY_PATHS
+    )
     if method in {"GET", "HEAD", "OPTIONS"} or (method == "POST" and is_query):
         return KeyScope.READ
     return KeyScope.WRITE

@@ -14,6 +14,7 @@ from segsearch_api.routers import (
     library,
     maps,
     pictures,
+    questions,
     saved,
     scene,
     search,
@@ -27,6 +28,6 @@ ROUTERS = tuple(
     module.router
     for module in (
         search, scene, click, pictures, saved, maps, browse, images, uploads, segments, words,
-        collections, export, jobs, library, keys, session, health,
+        questions, collections, export, jobs, library, keys, session, health,
     )
 )  # fmt: skip

@@ -121,6 +121,11 @@ async def _answer(request: Request, shared: Shared, kinds: Collection[str]) -> d
 
         lane = shared.lane_for(asked, has_picture=picture is not None)
         answer = await lane.run(answer_query)
+    return answer_document(answer, started)
+
+
+def answer_document(answer: SearchAnswer, started: float) -> dict[str, Any]:
+    """What `SearchResponse` says of an answer that was asked for at `started`."""
     relevance = answer.relevance
     return {
         "hits": [HitDocument.of(hit) for hit in answer.hits],

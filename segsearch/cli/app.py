@@ -17,6 +17,7 @@ import typer
 import typer.core
 
 from segsearch.cli.commands import keys, models
+from segsearch.cli.commands.ask import ask
 from segsearch.cli.commands.caption import caption
 from segsearch.cli.commands.doctor import doctor
 from segsearch.cli.commands.evaluate import evaluate
@@ -177,7 +178,7 @@ def _settings(given: dict[str, Any]) -> Settings:
 
 # In the order of the help: fill a library, search it, hand its regions on, look after it.
 for command in (
-    demo, index, worker, watch, search, scene, export, caption, tag, remove, serve, mcp,
+    demo, index, worker, watch, search, scene, export, caption, ask, tag, remove, serve, mcp,
     status, verify, repair, doctor, prune, backup, restore, presets,
 ):  # fmt: skip
     app.command()(command)

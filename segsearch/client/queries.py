@@ -1,8 +1,9 @@
 """The calls of `Client` about what queries are made from: pictures to search by, words
-for regions, saved searches."""
+for regions, questions about them, saved searches."""
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from segsearch.client.transport import Connection, Document, File, as_parts
@@ -34,6 +35,26 @@ class QueryCalls:
         body = {"region": region, "limit": limit}
         words: list[Document] = self._server.document("POST", "/v1/words", json=body)["words"]
         return words
+
+    def ask(self, segment_id: int, question: str, *, keep: bool = False) -> Document:
+        """What the vision model of the server's settings says of a segment: `answer`, `kept_for`;
+        with `keep`, the answer becomes a caption. ApiError `endpoint_missing_error` where the
+        server has none."""
+        body = {"question": question, "keep": keep}
+        return self._server.document("POST", f"/v1/segments/{segment_id}/ask", json=body)
+
+    def ask_picture(
+        self, image_id: int, question: str | None = None, *, keep: bool = False
+    ) -> Document:
+        """The same of a whole picture; without a question, how the things in it lie."""
+        body = {"keep": keep, **({} if question is None else {"question": question})}
+        return self._server.document("POST", f"/v1/images/{image_id}/ask", json=body)
+
+    def rerank(self, query: Document, /, first: int = 20, **bounds: Any) -> Document:
+        """`search` for a query (`{"text": "a red umbrella"}`), its first regions put in order by
+        that model; `reranked` says what came of it. `bounds` are `seconds` and `requests`."""
+        body = {"query": query, "first": first, **bounds}
+        return self._server.document("POST", "/v1/search/rerank", json=body)
 
     def searches(self) -> list[Document]:
         """All saved searches by name."""

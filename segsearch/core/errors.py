@@ -9,6 +9,7 @@ SegSearchError
     QueryError
     NotFoundError
     ConflictError
+    EndpointMissingError
   AccessError
     KeyMissingError
     ScopeError
@@ -105,6 +106,12 @@ class ConflictError(InputError):
     """A name that is taken, or a change that comes too late."""
 
     exit_code, status = 7, 409
+
+
+class EndpointMissingError(InputError):
+    """No vision endpoint is set that could be asked."""
+
+    exit_code, status = 8, 409
 
 
 class AccessError(SegSearchError):
@@ -222,13 +229,13 @@ class ModelCrashError(ModelError):
 
 
 class EndpointError(ModelError):
-    """An endpoint that cannot be asked for captions."""
+    """A vision endpoint that cannot be asked."""
 
     exit_code, status = 27, 502
 
 
 class AnswerError(ModelError):
-    """An endpoint that gives no caption of one region."""
+    """A vision endpoint that gives no answer about one region or picture."""
 
     exit_code, status = 28, 502
 

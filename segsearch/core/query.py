@@ -22,6 +22,7 @@ MAX_LIMIT = 1000
 MAX_TERMS = 32
 MAX_TEXT_CHARACTERS = 1000
 MAX_POINTS = 64
+RERANK_SECONDS = 60.0  # that putting an answer in order by a vision model may take
 
 
 @value("term's")

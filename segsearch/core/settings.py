@@ -193,8 +193,23 @@ class Settings(BaseSettings):
         default=None,
         description="Origins whose pages may call the API, separated by commas; none by default.",
     )
+    caption_url: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="OpenAI-compatible vision endpoint for `caption`, `ask` and `--rerank`, such "
+        "as http://localhost:8000/v1; without it a server answers no questions.",
+    )
+    caption_model: str | None = Field(
+        default=None, description="The model's name at that endpoint."
+    )
     caption_key: SecretStr | None = Field(
-        default=None, description="Key that `caption` shows to the endpoint it asks."
+        default=None, description="Key that is shown to that endpoint."
+    )
+    caption_seconds: float = Field(
+        default=100.0,
+        gt=0,
+        le=A_DAY_SECONDS,
+        description="How long the endpoint may take for a question to a server, tries included.",
     )
     host: str = Field(default="127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `serve` listens on.")

@@ -189,12 +189,16 @@ def messages(
     crop_png_bytes: bytes, marked_jpeg_bytes: bytes, question: str = QUESTION
 ) -> list[dict[str, Any]]:
     """A chat that asks for a caption, in the image format of the OpenAI chat API."""
-    pictures = (("png", crop_png_bytes), ("jpeg", marked_jpeg_bytes))
+    return chat(question, (("png", crop_png_bytes), ("jpeg", marked_jpeg_bytes)))
+
+
+def chat(text: str, pictures: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:
+    """A chat of words, and picture files with their kinds, `png` or `jpeg`."""
     urls = [
         f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
         for kind, data in pictures
     ]
-    return _chat(question, urls)
+    return _chat(text, urls)
 
 
 def _chat(question: str, urls: Sequence[str]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""The body of a chat completion -> the caption in it; or why there is none.
+"""The body of a chat completion -> the caption or the answer in it; or why there is none.
 
 Only what a model said of the picture is a caption: not what it thought before, not how a server
-wrote an object down, not an excuse, and no half sentence.
+wrote an object down, not an excuse, and no half sentence. To a question an excuse is an answer.
 """
 
 from __future__ import annotations
@@ -62,16 +62,29 @@ def caption_in(body: bytes, media_type: str) -> str:
     Raises AnswerError when the endpoint gives none to this, with what it says instead; SpoiltError
     when the body is broken or empty.
     """
+    return cleaned(_said_in(body, media_type))
+
+
+def answer_in(body: bytes, media_type: str) -> str:
+    """What a model says in the body of a successful answer, as plain text without its thoughts.
+
+    Raises as `caption_in`; but JSON stays as it is, and that it cannot see something is an answer.
+    """
+    said = _bare(_said_in(body, media_type))
+    _check_length(said)
+    return said
+
+
+def _said_in(body: bytes, media_type: str) -> str:
     try:
         if _is_stream(body, media_type):
             choice = _joined(body)
         else:
             choice = _first_choice(_document(body, media_type))
-        said = _content(choice)
+        return _content(choice)
     except (AttributeError, KeyError, TypeError) as problem:  # a list where an object should be
         shown = _shown(body[:MAX_CHARACTERS].decode("utf-8", "replace"))
         raise SpoiltError(f"the answer is laid out in no known way: {shown}") from problem
-    return cleaned(said)
 
 
 def cleaned(text: str) -> str:
@@ -79,23 +92,36 @@ def cleaned(text: str) -> str:
 
     AnswerError when that leaves no caption, or one that is none; SpoiltError for empty text.
     """
-    said = plain_text(text).strip()
-    if not said:
-        raise SpoiltError("the answer is empty")
-    plain = TOKENS.sub("", _without_thoughts(said)).strip()
+    plain = _bare(text)
     plain = _unwrapped(plain).strip() if len(plain) <= MAX_CHARACTERS else plain
     if not plain or plain.lower() in NOTHING:
-        raise AnswerError(f"The answer holds no caption: {_shown(said)}.")
+        raise AnswerError(f"The answer holds no words: {_shown(text)}.")
     if REPR.match(plain):
         raise AnswerError(f"The answer is an object of the server's, no text: {_shown(plain)}.")
     if EXCUSE.match(plain):
         raise AnswerError(f"The model refuses: {_shown(plain)}.")
-    if len(plain) > MAX_CHARACTERS:
-        raise AnswerError(
-            f"The answer has {len(plain):,} characters, expected at most {MAX_CHARACTERS:,}: "
-            f"{_shown(plain)}."
-        )
+    _check_length(plain)
     return plain
+
+
+def _bare(text: str) -> str:
+    """Text without thoughts and special tokens; SpoiltError where it is empty, AnswerError where
+    nothing is left."""
+    said = plain_text(text).strip()
+    if not said:
+        raise SpoiltError("the answer is empty")
+    bare = TOKENS.sub("", _without_thoughts(said)).strip()
+    if not bare:
+        raise AnswerError(f"The answer holds no words: {_shown(said)}.")
+    return bare
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MAX_CHARACTERS:
+        raise AnswerError(
+            f"The answer has {len(text):,} characters, expected at most {MAX_CHARACTERS:,}: "
+            f"{_shown(text)}."
+        )
 
 
 def _shown(text: str) -> str:
@@ -146,7 +172,7 @@ def _content(choice: dict[str, Any]) -> str:
         raise SpoiltError(f"the answer holds no message: {_shown(json.dumps(choice))}")
     reason = str(choice.get("finish_reason") or "").lower()
     if reason in FILTERED:
-        raise AnswerError("The endpoint's content filter keeps the caption back.")
+        raise AnswerError("The endpoint's content filter keeps the answer back.")
     if message.get("refusal"):
         raise AnswerError(f"The model refuses: {_shown(str(message['refusal']))}.")
     if reason in CUT:

@@ -103,6 +103,21 @@ def marked_jpeg(pixels: Pixels, mask: Mask, side_px: int) -> bytes:
     return thumbnail_jpeg(canvas, side_px)
 
 
+def numbered_jpeg(pixels: Pixels, masks: Sequence[Mask], side_px: int) -> bytes:
+    """The whole picture as JPEG with regions outlined and numbered from 1, its longer side at most
+    `side_px`; masks of the picture at another size are brought to this one."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+    canvas = np.array(picture)
+    masks = [_fitted(mask, canvas) for mask in masks]
+    thickness = max(2, round(max(picture.size) / 300))
+    for number, mask in enumerate(masks):
+        canvas[outline(decode(mask), thickness)] = PALETTE[number % len(PALETTE)]
+    drawn = Image.fromarray(canvas)
+    _label(drawn, masks, [str(number) for number in range(1, len(masks) + 1)])
+    return _jpeg(drawn, quality=85)
+
+
 def _fitted(mask: Mask, pixels: Pixels) -> Mask:
     height, width = pixels.shape[:2]
     return mask if (mask.height, mask.width) == (height, width) else resized(mask, height, width)

@@ -6,8 +6,10 @@ It knows nothing of regions. Redirects are not followed: the key goes to the hos
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,8 +19,9 @@ from typing import Any
 import httpx
 import tenacity
 
-from segsearch.core.errors import AnswerError, EndpointError, QueryError
+from segsearch.core.errors import AnswerError, EndpointError, EndpointMissingError, QueryError
 from segsearch.core.plain import plain_text
+from segsearch.core.settings import Settings
 from segsearch.export.chat_answer import (
     MAX_BODY_BYTES,
     SAID_CHARACTERS,
@@ -33,6 +36,7 @@ ATTEMPTS_BILLED = 3  # where the endpoint answers, and so may bill, but somethin
 PAUSE_SECONDS = 1.0  # before the second attempt, doubled for each further one
 LONGEST_WAIT_SECONDS = 120.0  # what an endpoint may ask for; it is told to the user if it is more
 CONNECT_SECONDS = 10.0
+LEAST_SECONDS = 0.001  # of a request that begins when time is nearly up
 SAID_BYTES = 2_000  # of an error's body
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 SLOW_DOWN = {429, 503, 529}  # meant for all requests, not for the one that was answered
@@ -82,6 +86,28 @@ class Endpoint:
         return f"{self.base_url.rstrip('/')}/chat/completions"
 
 
+def endpoint_of(
+    settings: Settings,
+    base_url: str | None = None,
+    model: str | None = None,
+    timeout_seconds: float | None = None,
+) -> Endpoint:
+    """The endpoint that a caller names, or of what is not named the settings' one.
+
+    EndpointMissingError where neither names it, QueryError as of `Endpoint`.
+    """
+    url, name = base_url or settings.caption_url, model or settings.caption_model
+    if not url or not name:
+        missing = "no endpoint" if not url else "no model"
+        raise EndpointMissingError(
+            f"There is {missing} to ask: set SEGSEARCH_CAPTION_URL and SEGSEARCH_CAPTION_MODEL, or "
+            "give a command --base-url and --model."
+        )
+    key = settings.caption_key.get_secret_value().strip() if settings.caption_key else None
+    seconds = settings.caption_seconds if timeout_seconds is None else timeout_seconds
+    return Endpoint(url, name, key or None, seconds)
+
+
 @dataclass
 class _AgainError(Exception):
     """A request that may fare better: why, after how many seconds, whether all others wait too;
@@ -98,23 +124,33 @@ class VisionChat:
     """One endpoint, asked from several threads. Use as a context manager.
 
     `most` bounds the requests that may be billed: those that an error status answers, or that
-    reached nobody, do not count.
+    reached nobody, do not count. `seconds` bounds all of them together, from now on. `reads` takes
+    what is wanted out of an answer's body, and raises as `chat_answer.caption_in`.
     """
 
-    def __init__(self, endpoint: Endpoint, most: int | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        most: int | None = None,
+        *,
+        seconds: float | None = None,
+        reads: Callable[[bytes, str], str] = caption_in,
+    ) -> None:
         self._endpoint = endpoint
         self._most = most
+        self._until = math.inf if seconds is None else time.monotonic() + seconds
+        self._reads = reads
         self._lock = threading.Lock()
         self._not_before = 0.0  # of the monotonic clock
         self._halted = threading.Event()
         self.requests = 0
+        self.trouble: str | None = None  # of the last attempt in vain
         if endpoint.key and not endpoint.is_private:
             LOG.warning("The key goes to %s without encryption: use https.", endpoint.host)
         key = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-        timeout = httpx.Timeout(endpoint.timeout_seconds, connect=CONNECT_SECONDS)
         # Each request on a connection of its own: the deadline shuts it.
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.Client(headers=key, timeout=timeout, limits=limits)
+        self._client = httpx.Client(headers=key, limits=limits)
 
     def __enter__(self) -> VisionChat:
         return self
@@ -137,8 +173,18 @@ class VisionChat:
         with self._lock:
             return self._most is not None and self.requests >= self._most
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its time is up."""
+        return time.monotonic() >= self._until
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether somebody, or an error that holds for every request, has ended it."""
+        return self._halted.is_set()
+
     def ask(self, messages: list[dict[str, Any]]) -> str | None:
-        """What the endpoint answers; None when it was halted or the budget is spent.
+        """What the endpoint answers; None when it was halted, its time is up or the budget spent.
 
         Raises AnswerError when it gives no answer to this, EndpointError when it will give none
         to anything; nothing is sent any more then.
@@ -152,7 +198,7 @@ class VisionChat:
     def _ask(self, messages: list[dict[str, Any]]) -> str | None:
         ask_again = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_AgainError),
-            stop=_Patience(),
+            stop=_Patience(self._until),
             wait=self._pause_seconds,
             sleep=tenacity.sleep_using_event(self._halted),
             reraise=True,
@@ -167,14 +213,20 @@ class VisionChat:
     def _attempt(self, messages: list[dict[str, Any]]) -> str | None:
         if not self._is_my_turn() or not self._take():
             return None
-        deadline = Deadline(self._endpoint.timeout_seconds)
+        seconds = min(self._endpoint.timeout_seconds, self._until - time.monotonic())
+        seconds = max(seconds, LEAST_SECONDS)
+        deadline = Deadline(seconds)
         answered = False
         try:
             body = {"model": self._endpoint.model, "messages": messages}
             with (
                 deadline,
                 self._client.stream(
-                    "POST", self._endpoint.url, json=body, extensions={"trace": deadline.hold}
+                    "POST",
+                    self._endpoint.url,
+                    json=body,
+                    timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
+                    extensions={"trace": deadline.hold},
                 ) as response,
             ):
                 answered = response.is_success
@@ -184,8 +236,9 @@ class VisionChat:
             raise _AgainError(f"nobody answers ({problem})", unreachable=True) from problem
         except httpx.HTTPError as problem:
             if deadline.is_over or isinstance(problem, httpx.TimeoutException):
-                seconds = self._endpoint.timeout_seconds
-                raise _AgainError(f"no answer within {seconds:g} s", answered=answered) from problem
+                raise _AgainError(
+                    f"no answer within {seconds:.3g} s", answered=answered
+                ) from problem
             raise _AgainError(
                 f"the connection broke off ({problem})", answered=answered
             ) from problem
@@ -193,7 +246,7 @@ class VisionChat:
             self._give_back()
             raise self._refusal(response, content)
         try:
-            return caption_in(content, response.headers.get("Content-Type", ""))
+            return self._reads(content, response.headers.get("Content-Type", ""))
         except SpoiltError as problem:
             raise _AgainError(str(problem), answered=True) from problem
 
@@ -221,6 +274,7 @@ class VisionChat:
         """Before the next attempt; all others wait as long where the refusal is meant for them."""
         failure: Any = attempt.outcome and attempt.outcome.exception()
         LOG.info("Asked %s in vain: %s.", self._endpoint.host, failure.reason)
+        self.trouble = failure.reason
         backoff = self._endpoint.pause_seconds * 2.0 ** (attempt.attempt_number - 1)
         seconds: float = max(backoff, failure.seconds)
         if failure.for_all:
@@ -230,12 +284,12 @@ class VisionChat:
 
     def _is_my_turn(self) -> bool:
         """Wait until the endpoint may be asked; False when it may not be asked any more."""
-        while not self._halted.is_set():
+        while not (self._halted.is_set() or self.is_over):
             with self._lock:
                 left = self._not_before - time.monotonic()
             if left <= 0:
                 return True
-            self._halted.wait(left)
+            self._halted.wait(min(left, self._until - time.monotonic()))
         return False
 
     def _take(self) -> bool:
@@ -251,14 +305,18 @@ class VisionChat:
 
 
 class _Patience(tenacity.stop.stop_base):
-    """Ends the attempts at one request; those that may be billed count more than others."""
+    """Ends the attempts at one request; those that may be billed count more than others. None is
+    waited for that would come too late."""
 
-    def __init__(self) -> None:
+    def __init__(self, until: float) -> None:
+        self._until = until
         self._billed = 0
 
     def __call__(self, attempt: tenacity.RetryCallState) -> bool:
         failure: Any = attempt.outcome and attempt.outcome.exception()
         self._billed += failure.answered
+        if time.monotonic() + attempt.upcoming_sleep >= self._until:
+            return True
         return self._billed >= ATTEMPTS_BILLED or attempt.attempt_number >= ATTEMPTS
 
 

@@ -8,13 +8,15 @@ four things out of five; see docs/lab-notes.md ("Words for a region").
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.core.arrays import Vector, Vectors
+from segsearch.core.errors import SegSearchError
+from segsearch.core.query import MIN_RELEVANCE
 from segsearch.search.calibration import WORDS
 from segsearch.search.relevance import LEAST_SPREAD, LOWER, MIN_SPREAD_SAMPLE, background
 from segsearch.search.vectors import Active, QueryVectors
@@ -66,6 +68,21 @@ class FittingWord:
     text: str
     score: float
     relevance: float | None
+
+
+def likely_names(words: Callable[[int], Sequence[FittingWord]]) -> Callable[[int], list[str]]:
+    """What a region may be called, by its id, from the words that fit it: without chance finds, as
+    far as the library tells, and nothing where the models that tell are not here."""
+
+    def names_of(segment_id: int) -> list[str]:
+        try:
+            fitting = words(segment_id)
+        except SegSearchError:
+            return []
+        known = ((word.text, word.relevance) for word in fitting)
+        return [text for text, chance in known if chance is None or chance >= MIN_RELEVANCE]
+
+    return names_of
 
 
 @dataclass(frozen=True, slots=True)

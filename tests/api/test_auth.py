@@ -67,6 +67,9 @@ NEEDS: list[tuple[str, str, Scope | None]] = [
     ("HEAD", "/v1/images/1/thumbnail", Scope.READ),
     ("POST", "/v1/search", Scope.READ),
     ("POST", "/v1/search/scene", Scope.READ),
+    ("POST", "/v1/search/rerank", Scope.WRITE),  # it may cost money, and so may these two
+    ("POST", "/v1/segments/1/ask", Scope.WRITE),
+    ("POST", "/v1/images/1/ask", Scope.WRITE),
     ("POST", "/v1/searching", Scope.WRITE),
     ("POST", "/v1/segment", Scope.READ),
     ("POST", "/v1/export", Scope.READ),

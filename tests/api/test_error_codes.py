@@ -23,6 +23,7 @@ from segsearch_api.deps import Lane
 from segsearch_api.errors import CODES, Code
 from tests.api.test_contract import SlowModels
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
+from tests.support.vision import vision_endpoint
 
 Answer = Any  # of whichever httpx the test client stands on
 LIMITS: dict[str, Any] = {"max_bytes": 100_000, "max_pixels": 50_000}
@@ -180,6 +181,18 @@ def broken_route(place: ServedLibrary) -> Answer:
     return place.client.get("/broken")
 
 
+def asked_of(behaviour: Any) -> Case:
+    """A question to an endpoint that answers so."""
+
+    def ask(place: ServedLibrary) -> Answer:
+        with vision_endpoint([behaviour]) as end:
+            settings = {"caption_url": end.url, "caption_model": end.model}
+            with served(place.library.parent, **settings) as other:
+                return other.client.post("/v1/images/1/ask", json={})
+
+    return ask
+
+
 CASES: dict[str, Case] = {
     "bad_request": lambda at: at.client.post(
         "/v1/images", content=b"x", headers={"Content-Type": "multipart/form-data"}
@@ -199,6 +212,9 @@ CASES: dict[str, Case] = {
         "/v1/segments/1/mask", headers={"Accept": "text/html"}
     ),
     "conflict_error": taken_name,
+    "endpoint_missing_error": lambda at: at.client.post("/v1/images/1/ask", json={}),
+    "endpoint_error": asked_of((401, {})),
+    "answer_error": asked_of((400, {})),
     "body_too_large": lambda at: search(at, text="x" * 100_000),
     "picture_too_large_error": lambda at: upload(at, picture(at, size=(400, 300))),
     "unsupported_media_type": lambda at: at.client.post("/v1/search", content=b"x"),

@@ -1,6 +1,8 @@
 """A vision endpoint on the loopback address that speaks the chat-completions protocol.
 
-It really looks at the crop it is sent, and says its middle's colour; it misbehaves on demand.
+It really looks at what it is sent. Of a crop it says its middle's colour, and, asked how surely it
+shows some words, whether that colour is among them; of a whole picture it says its colours. It
+misbehaves on demand.
 """
 
 from __future__ import annotations
@@ -8,10 +10,11 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +23,7 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
-from tests.support.small_models import NAMES, nearest_colours
+from tests.support.small_models import BACKGROUND, NAMES, nearest_colours
 
 Script = list[Any]
 
@@ -47,6 +50,7 @@ class ScriptedEndpoint:
     """
 
     script: Script = field(default_factory=list)
+    says: Callable[[dict[str, Any]], str] = lambda body: seen(body)
     seconds: float = 0.0
     model: str = "eye-1"
     key: str | None = None
@@ -106,8 +110,7 @@ class _VisionHandler(BaseHTTPRequestHandler):
             self._give(404, b'{"error": {"message": "no such model"}}')
         else:
             time.sleep(end.seconds)
-            data = completion(f"A {shown_colour(body)} thing on a white ground")
-            self._give(200, data, cut=behaviour == CUT)
+            self._give(200, completion(end.says(body)), cut=behaviour == CUT)
             with end.lock:
                 end.answered += 1
 
@@ -170,6 +173,34 @@ def streamed(*texts: str, reason: str | None = "stop", done: bool = True) -> Bod
     lines = [f"data: {json.dumps(document)}\n\n" for document in documents]
     end = "data: [DONE]\n\n" if done else ""
     return Body(f": hello\n\n{''.join(lines)}{end}".encode(), "text/event-stream; charset=utf-8")
+
+
+def told(body: dict[str, Any]) -> str:
+    """The words of a request."""
+    return str(body["messages"][0]["content"][0]["text"])
+
+
+def seen(body: dict[str, Any]) -> str:
+    """What is said of the pictures of a request."""
+    if len(body["messages"][0]["content"]) == 2:
+        return f"A picture of {', '.join(shown_colours(body))}"
+    asked = re.search(r"show this: (.*)\? Answer with JSON", told(body))
+    if asked:
+        return json.dumps({"score": 0.9 if shown_colour(body) in asked[1] else 0.1})
+    return f"A {shown_colour(body)} thing on a white ground"
+
+
+def shown_colours(body: dict[str, Any]) -> list[str]:
+    """The colours of the only picture that cover a twentieth of it; outlines do not."""
+    with Image.open(io.BytesIO(_data(body["messages"][0]["content"][1]))) as picture:
+        assert picture.format == "JPEG"
+        pixels = np.asarray(picture.convert("RGB"))
+    counts = np.bincount(nearest_colours(pixels).ravel(), minlength=len(NAMES))
+    return [
+        name
+        for name, count in zip(NAMES, counts, strict=True)
+        if name != BACKGROUND and count * 20 >= counts.sum()
+    ]
 
 
 def shown_colour(body: dict[str, Any]) -> str:

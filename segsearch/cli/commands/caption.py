@@ -11,8 +11,10 @@ import typer
 from segsearch.cli.options import (
     LISTED,
     AsJson,
+    BaseUrl,
     Below,
     LeastRelevance,
+    ModelName,
     MostOfPicture,
     MostRegions,
     Words,
@@ -27,11 +29,9 @@ if TYPE_CHECKING:
 
 def caption(
     context: typer.Context,
-    base_url: Annotated[
-        str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")
-    ],
-    model: Annotated[str, typer.Option(help="The model's name at that endpoint.")],
     text: Words = None,
+    base_url: BaseUrl = None,
+    model: ModelName = None,
     under: Below = None,
     everything: Annotated[
         bool, typer.Option("--everything", help="Caption every region of the library.")
@@ -60,14 +60,13 @@ def caption(
     from segsearch.export.caption_pack import QUESTION
     from segsearch.export.captioning import CaptionOptions, caption_report_document
     from segsearch.export.captioning import caption as caption_regions
-    from segsearch.export.vision_chat import Endpoint
+    from segsearch.export.vision_chat import endpoint_of
     from segsearch.library import RegionSelection, open_library
 
     if sum((text is not None, bool(under), everything)) != 1:
         raise QueryError("Say what to caption: words, --under PATH, or --everything.")
     settings: Settings = context.obj
-    key = settings.caption_key.get_secret_value().strip() if settings.caption_key else None
-    endpoint = Endpoint(base_url, model, key or None, timeout)
+    endpoint = endpoint_of(settings, base_url, model, timeout)
     options = CaptionOptions(QUESTION if prompt is None else prompt, at_once, most)
     err = Console(stderr=True)
     with (

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segsearch.cli.options import AsJson
+from segsearch.cli.options import AsJson, Rerank, RerankMost, RerankSeconds
 from segsearch.cli.parsing import TypedTerms, filters_of, terms_of, with_options
 from segsearch.core.errors import PathError
 from segsearch.core.filters import Filters
-from segsearch.core.query import Query, SearchOptions
+from segsearch.core.query import RERANK_SECONDS, Query, SearchOptions
 
 if TYPE_CHECKING:
     from segsearch.core.types import Hit
+    from segsearch.export.rerank import RerankOptions
     from segsearch.library import SegSearch
 
 TERMS = {
@@ -48,6 +49,9 @@ def search(
     overlay: Annotated[
         Path | None, typer.Option(help="Write the best hit, marked in its picture, to this PNG.")
     ] = None,
+    rerank: Rerank = None,
+    rerank_seconds: RerankSeconds = RERANK_SECONDS,
+    rerank_most: RerankMost = None,
     as_json: AsJson = False,
     **given: Any,
 ) -> None:
@@ -64,16 +68,32 @@ def search(
 
     terms = terms_of(TypedTerms(text, **typed(TERMS)), read)
     query = Query(terms, filters=filters_of(typed(FILTERS)), **typed(OPTIONS))
-    _answer(context, query, overlay, as_json=as_json)
+    options = _options(rerank, rerank_seconds, rerank_most)
+    _answer(context, query, overlay, options, as_json=as_json)
 
 
-def _answer(context: typer.Context, query: Query, overlay: Path | None, *, as_json: bool) -> None:
+def _options(first: int | None, seconds: float, most: int | None) -> RerankOptions | None:
+    if first is None:
+        return None
+    from segsearch.export.rerank import RerankOptions
+
+    return RerankOptions(first, seconds, most)
+
+
+def _answer(
+    context: typer.Context,
+    query: Query,
+    overlay: Path | None,
+    rerank: RerankOptions | None,
+    *,
+    as_json: bool,
+) -> None:
     from segsearch.cli.running_server import ask_running_server
 
-    # The picture of an overlay is read here anyway.
-    answer = None if overlay else ask_running_server(context.obj, query)
+    # The pictures of an overlay and of what is reranked are read here anyway.
+    answer = None if overlay or rerank else ask_running_server(context.obj, query)
     if answer is None:
-        answer = _search_here(context, query, overlay)
+        answer = _search_here(context, query, overlay, rerank)
     hits, message, cursor = (answer[name] for name in ("hits", "message", "next_cursor"))
     if not as_json:
         from rich.console import Console
@@ -89,7 +109,9 @@ def _answer(context: typer.Context, query: Query, overlay: Path | None, *, as_js
         print(f"More: --cursor {cursor}", file=sys.stderr)
 
 
-def _search_here(context: typer.Context, query: Query, overlay: Path | None) -> dict[str, Any]:
+def _search_here(
+    context: typer.Context, query: Query, overlay: Path | None, rerank: RerankOptions | None
+) -> dict[str, Any]:
     """The answer of a library opened in this process: `hits` as documents, and the rest."""
     from segsearch.cli.targets import check_target
     from segsearch.export.documents import HitDocument
@@ -98,7 +120,14 @@ def _search_here(context: typer.Context, query: Query, overlay: Path | None) -> 
     with open_library(context.obj) as library:
         if overlay:
             check_target(library, overlay)
+        if rerank:
+            library.questions.check_rerank(query)
         answer = library.search(query)
+        if rerank and answer.hits:
+            outcome = library.questions.rerank(query, answer, rerank)
+            answer = outcome.answer
+            if outcome.message:
+                typer.echo(f"segsearch: {outcome.message}", err=True)
         if overlay and answer.hits:
             _write_overlay(library, answer.hits[0], overlay)
     hits = [HitDocument.of(hit).model_dump() for hit in answer.hits]

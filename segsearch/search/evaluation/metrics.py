@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from segsearch.core.arrays import Vectors
+from segsearch.core.judged_order import judged_order
 from segsearch.core.types import Mask, Segment
 from segsearch.masks.rle import iou, to_coco
 from segsearch.search.evaluation.methods import Regions
@@ -33,6 +34,9 @@ DEPTHS = (1, 5, 10)
 RIGHT_IOU = 0.5
 ANSWERS, PER_PICTURE = 30, 3  # regions a query that the region measures look at, and of a picture
 AR_LIMITS = (100, 1000)
+# A name and the regions that answer it, best first -> how surely each shows it, None where nobody
+# says. A segment's `image_id` is the place of its picture.
+Rerank = Callable[[str, Sequence[Segment]], Sequence[float | None]]
 PROMINENT, REACHED_IOU = 0.01, 0.7  # share of the picture's area; IoU of the closest mask
 
 
@@ -78,14 +82,15 @@ def picture_recall(
     }
 
 
-def measure(
+def measure(  # noqa: PLR0913  what is measured, on what, by which truth and whose judgement
     method: str,
     pictures: Sequence[TruePicture],
     regions: Sequence[Regions],
     quality: Sequence[Sequence[float]],
     queries: tuple[Sequence[str], Vectors],
+    rerank: Rerank | None = None,
 ) -> Row:
-    """All measures of one method.
+    """All measures of one method, with its answers in the order of a judge where one is given.
 
     `regions` and `quality` go with `pictures`; `queries` are names and their vectors (names, d).
     """
@@ -100,6 +105,10 @@ def measure(
             best[:, column] = own.max(axis=1)
     flat = [mask for part in regions for mask in part.masks]
     answers = [_answers(row, flat, owner) for row in scores]
+    if rerank is not None:
+        for row, (name, answer) in enumerate(zip(names, answers, strict=True)):
+            answers[row] = _reranked(answer, rerank(name, [segment for _, segment in answer]))
+            _move_pictures(best[row], answer, answers[row])
     overlaps = [_first_overlap(pictures, *pair) for pair in zip(names, answers, strict=True)]
     right = [overlap for overlap in overlaps if overlap >= RIGHT_IOU]
     truth = _coco_truth(pictures, names)
@@ -132,6 +141,23 @@ def _answers(scores: NDArray[np.float32], masks: list[Mask], owner: NDArray[Any]
         }
 
     return rank(nearest, fetch, ANSWERS, Rules(PER_PICTURE, whole_things=True))[0]
+
+
+def _reranked(answer: list[Ranked], judged: Sequence[float | None]) -> list[Ranked]:
+    """An answer in its new order; the best place keeps the best score."""
+    scores = [score for score, _ in answer]
+    moved = [answer[entry][1] for entry in judged_order(judged)]
+    return list(zip(scores, moved, strict=True))
+
+
+def _move_pictures(
+    best: NDArray[np.float32], before: Sequence[Ranked], after: Sequence[Ranked]
+) -> None:
+    """Let the pictures of an answer share out their scores (pictures,) anew, as its regions did."""
+    old, new = (
+        list(dict.fromkeys(segment.image_id for _, segment in answer)) for answer in (before, after)
+    )
+    best[new] = best[old]
 
 
 def _first_overlap(pictures: Sequence[TruePicture], name: str, answers: list[Ranked]) -> float:

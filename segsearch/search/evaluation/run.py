@@ -19,7 +19,15 @@ from segsearch.search.evaluation.methods import (
     Description,
     describe,
 )
-from segsearch.search.evaluation.metrics import ANSWERS, DEPTHS, PER_PICTURE, SIZES, Row, measure
+from segsearch.search.evaluation.metrics import (
+    ANSWERS,
+    DEPTHS,
+    PER_PICTURE,
+    SIZES,
+    Rerank,
+    Row,
+    measure,
+)
 from segsearch.search.evaluation.truth import TruePicture
 
 SAMPLE_SEED = 0
@@ -69,24 +77,27 @@ def check_present(pictures: Sequence[TruePicture]) -> None:
         )
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  what is measured, on what, how, and whether once more
     pipeline: Pipeline,
     truth_pictures: Iterable[TruePicture],
     mix: Mix,
     *,
     methods: Sequence[str] = METHODS,
     limits: Limits = DEFAULT_LIMITS,
+    rerank: Rerank | None = None,
 ) -> Evaluation:
     """Measure these methods on these pictures, one query "a NAME" for each category in them.
 
-    `mix` makes the rows of regions, as in a search. InputError when a picture has another size
-    than its truth says; PictureError when it is none, or one beyond `limits`.
+    `mix` makes the rows of regions, as in a search. With `rerank`, the last of the methods is
+    measured once more with its answers in the order of what it says of "a NAME". InputError when a
+    picture has another size than its truth says; PictureError when it is none, or one beyond
+    `limits`.
     """
     pictures: list[TruePicture] = []
     described: list[Description] = []
     for picture in truth_pictures:
         pictures.append(picture)
-        described.append(describe(pipeline, _pixels(picture, limits), mix))
+        described.append(describe(pipeline, pixels_of(picture, limits), mix))
     names = sorted({thing.name for picture in pictures for thing in picture.things})
     if not names:
         raise InputError("None of the pictures has annotated things.")
@@ -99,9 +110,18 @@ def evaluate(
             for description, part in zip(described, regions, strict=True)
         ]
         asked = mix.asked(words, 1.0) if method == BOTH else words
-        rows.append(measure(method, pictures, regions, quality, (names, asked)))
+        queries = (names, asked)
+        rows.append(measure(method, pictures, regions, quality, queries))
+        if rerank is not None and method == methods[-1]:
+            again = f"{method}, reranked"
+            rows.append(measure(again, pictures, regions, quality, queries, _said(rerank)))
     things = sum(len(picture.things) for picture in pictures)
     return Evaluation(len(pictures), things, len(names), tuple(rows))
+
+
+def _said(rerank: Rerank) -> Rerank:
+    """The same, asked as a search is."""
+    return lambda name, segments: rerank(with_article(name), segments)
 
 
 def with_article(name: str) -> str:
@@ -109,7 +129,8 @@ def with_article(name: str) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _pixels(picture: TruePicture, limits: Limits) -> Pixels:
+def pixels_of(picture: TruePicture, limits: Limits) -> Pixels:
+    """Upright pixels (H, W, 3); InputError when they are not as many as the truth says."""
     try:
         pixels, info = decode(read_file(picture.path, limits), limits)
     except PictureError as problem:
