@@ -21,7 +21,8 @@ demo: setup
 # containers have it, each would compile PyTorch's modules and ours anew: ten seconds of it.
 test test-fast soak: export PYTHONDONTWRITEBYTECODE :=
 
-# A file's tests stay in one process: they share its fixtures. The small files come last.
+# A file's tests stay in one process: they share its fixtures. tests/conftest.py puts the longest
+# files first.
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 

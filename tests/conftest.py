@@ -30,11 +30,26 @@ GREEN = Shape("green", (20, 30, 90, 80))
 FAR_RED = Shape("red", (70, 5, 100, 35), "disc")
 
 
+# What takes longest begins first, so that no process is left with it alone at the end: one makes
+# the demo's library, which takes as long as a few of the others, before a second one needs it.
+FIRST = (
+    "search/test_regions.py", "browser/test_robust.py", "browser/test_large.py",
+    "browser/test_map_view.py", "ingest/test_interrupted.py", "browser/test_views_accessible.py",
+    "search/test_photographs.py", "ingest/test_model_pool.py", "browser/test_ingest_view.py",
+    "browser/test_grid.py", "cli/test_command_line.py", "ingest/test_killed.py",
+    "browser/test_selection.py", "browser/test_library_view.py", "api/test_served_uploads.py",
+    "ingest/test_crashes.py", "cli/test_streams.py", "docs/test_wheel.py",
+    "docs/test_query_table.py", "storage/test_scale.py", "search/test_region_map.py",
+    "search/test_photograph_benchmark.py",
+)  # fmt: skip
 SLOW_FIXTURES = {"demo_library", "photographs"}  # the embedded models fill a library
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what waits for a library that real models fill."""
+    """Put the longest files first; mark what waits for a library that real models fill."""
+    here = Path(__file__).parent
+    place = {here / file: number for number, file in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(FIRST)))
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.page_server import BLUE, GREEN, HOSTILE, RED
-from tests.support.painted_library import Painted, paint_library
+from tests.support.painted_library import PaintedLibrary, paint_library
 from tests.support.small_models import Shape, open_small_service, paint
 
 
@@ -46,10 +46,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> Painted:
+def painted(tmp_path_factory: pytest.TempPathFactory) -> PaintedLibrary:
     """The painted library of two albums, made once: tests change copies of it."""
     folder = tmp_path_factory.mktemp("painted")
-    made = Painted(paint_library(folder / "pictures"), folder / "library")
+    made = PaintedLibrary(paint_library(folder / "pictures"), folder / "library")
     with open_small_service(made.library) as service:
         service.index([made.pictures])
     return made

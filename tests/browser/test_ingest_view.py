@@ -18,6 +18,7 @@ from tests.support.small_models import Shape, paint
 
 pytestmark = pytest.mark.browser
 
+DRAGS = 200
 NARROW: ViewportSize = {"width": 390, "height": 844}
 LONG = "a picture with a name that is much longer than any telephone is wide, and then some.png"
 
@@ -76,14 +77,23 @@ def choose(page: Page, button: str, chosen: list[Path] | Path, collection: str =
 
 def drop(page: Page, path: Path, at: str) -> None:
     """Drop a file or a folder of this disk, as a person does, on the middle of an element."""
-    page.locator("body").evaluate("(body) => body.classList.add('dropping')")
-    box = page.locator(at).first.bounding_box()
-    assert box
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     devtools = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        devtools.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
+
+    def drag(kind: str, over: str) -> None:
+        box = page.locator(over).first.bounding_box()
+        assert box
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "data": data, **place})
+
+    drag("dragEnter", "main")
+    for _ in range(DRAGS):  # a person, too, holds it until the page shows that it takes it
+        drag("dragOver", "main")
+        if page.locator("body.dropping").count():
+            break
+        page.wait_for_timeout(100)
+    drag("dragOver", at)
+    drag("drop", at)
 
 
 def stored(page: Page, query: str = "") -> list[str]:

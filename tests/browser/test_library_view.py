@@ -14,7 +14,7 @@ from tests.support.painted_library import (
     BEACH,
     CITY,
     UNDO_MS,
-    Painted,
+    PaintedLibrary,
     ask,
     image_ids,
     let_notices_go,
@@ -29,7 +29,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def url(painted: Painted, tmp_path: Path) -> Iterator[str]:
+def url(painted: PaintedLibrary, tmp_path: Path) -> Iterator[str]:
     yield from painted.served(tmp_path / "library")
 
 
@@ -160,7 +160,7 @@ def away(file: Path) -> Iterator[None]:
         elsewhere.rename(file)
 
 
-def test_an_export_that_is_refused_says_why(page: Page, url: str, painted: Painted) -> None:
+def test_an_export_that_is_refused_says_why(page: Page, url: str, painted: PaintedLibrary) -> None:
     ids = image_ids(page, url)
     ask(page, url, "collections", {"name": "City"})
     ask(page, url, "collections/City/images", {"image_ids": [ids["tram.png"]]})

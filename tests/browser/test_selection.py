@@ -14,7 +14,7 @@ from tests.support.painted_library import (
     BEACH,
     CITY,
     UNDO_MS,
-    Painted,
+    PaintedLibrary,
     ask,
     image_ids,
     let_notices_go,
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def url(painted: Painted, tmp_path: Path) -> Iterator[str]:
+def url(painted: PaintedLibrary, tmp_path: Path) -> Iterator[str]:
     yield from painted.served(tmp_path / "library")
 
 

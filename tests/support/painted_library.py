@@ -35,7 +35,7 @@ CITY = {
 
 
 @dataclass(frozen=True)
-class Painted:
+class PaintedLibrary:
     """A folder of pictures, and a library of them."""
 
     pictures: Path
