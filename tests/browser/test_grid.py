@@ -333,6 +333,30 @@ def test_a_scene_says_how_sure_it_is(page: Page, many_url: str) -> None:
     expect(card.locator(".strip b")).to_have_text("blue, very likely")
 
 
+def test_cards_are_there_near_the_window_and_their_buttons_where_they_are_met(
+    page: Page, many_url: str
+) -> None:
+    search(page, many_url, "red")
+    page.mouse.wheel(0, 3000)
+    page.wait_for_function("scrollY > 2000")
+    ready(page)
+    page.mouse.move(1, 1)
+    far = page.evaluate(
+        """() => [...document.querySelectorAll("#results .card")].filter((card) => {
+          const {top, bottom} = card.getBoundingClientRect();
+          return top > 2 * innerHeight || bottom < -innerHeight;
+        }).length"""
+    )
+    assert far <= 12  # at most the row of the card that Tab goes to
+    before = page.locator("#results .acts").count()
+    card = page.locator("#results .card:not(:has(.acts))").first
+    name = card.locator(".file").inner_text()
+    card.hover()
+    met = page.locator("#results .card", has_text=name)
+    expect(met.get_by_role("button", name="Wrong: leave it out (-)")).to_be_visible()
+    assert page.locator("#results .acts").count() <= before + 2 < page.locator(".card").count()
+
+
 def test_a_line_is_drawn_where_probably_not_begins(page: Page, many_url: str) -> None:
     search(page, many_url, "red")
     page.keyboard.press("Control+End")

@@ -16,6 +16,7 @@ from segsearch.core.types import Origin
 from segsearch.masks.polygons import svg_document
 from segsearch.masks.rle import decode, from_coco
 from tests.support.clicking_models import ClickModels
+from tests.support.open_picture import click_at, image_of, opened, place, seen_in_chip
 from tests.support.page_server import BLUE, RED, ready, search, served_library
 from tests.support.small_models import Shape, open_small_service, paint
 
@@ -38,36 +39,6 @@ def url(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         service.catalog.add_caption(number, SAID, Origin("a model", "a host", "ab" * 32))
     with open_small_service(folder, models=ClickModels()) as service:
         yield from served_library(service)
-
-
-def image_of(page: Page, url: str, name: str) -> dict[str, Any]:
-    images = page.request.get(f"{url}/v1/images").json()["images"]
-    return next(image for image in images if image["paths"][0].endswith(name))
-
-
-def opened(page: Page, url: str, name: str, more: str = "") -> dict[str, Any]:
-    image = image_of(page, url, name)
-    page.goto(f"{url}/?image={image['image_id']}{more}")
-    expect(page.locator("#picture .sheet img")).to_be_visible()
-    page.wait_for_load_state("networkidle")
-    return image
-
-
-def place(
-    page: Page, x: float, y: float, size: tuple[int, int] = (320, 200)
-) -> tuple[float, float]:
-    """Where in the window a pixel of the open picture lies."""
-    box = page.locator("#picture .sheet").bounding_box()
-    assert box
-    return box["x"] + x / size[0] * box["width"], box["y"] + y / size[1] * box["height"]
-
-
-def click_at(page: Page, x: float, y: float, keys: str = "") -> None:
-    if keys:
-        page.keyboard.down(keys)
-    page.mouse.click(*place(page, x, y))
-    if keys:
-        page.keyboard.up(keys)
 
 
 def lines(page: Page) -> np.ndarray[Any, Any]:
@@ -175,20 +146,6 @@ def test_where_no_region_lies_a_click_cuts_out_afresh(page: Page, url: str) -> N
     ready(page)
     expect(page.locator(".term[data-term=cut]")).to_be_visible()
     assert before
-
-
-def seen_in_chip(page: Page) -> list[float]:
-    """What part of its picture a cut's chip shows, as a box in pixels of a 320 x 200 picture."""
-    page.wait_for_selector(".term[data-term=cut] .crop img")
-    found: list[float] = page.locator(".term[data-term=cut] .crop").evaluate(
-        """(crop) => {
-          const a = crop.getBoundingClientRect(), b = crop.firstChild.getBoundingClientRect();
-          const scale = 320 / b.width;
-          return [a.left - b.left, a.top - b.top, a.right - b.left, a.bottom - b.top].map(
-            (side) => side * scale);
-        }"""
-    )
-    return found
 
 
 def test_what_was_said_of_a_region_is_shown_under_the_pointer_and_beside_it(

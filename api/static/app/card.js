@@ -68,8 +68,12 @@ export class Card extends Component {
   /** @param {CardProps} props */
   constructor(props) {
     super(props);
-    /** @type {{alone: number, gone: boolean}} `alone` is the region that is shown by itself; -1 for all */
-    this.state = { alone: -1, gone: false };
+    /** @type {{alone: number, gone: boolean, met: boolean}} `alone` is the region that is shown by
+     * itself; -1 for all. `met`: the pointer, or the focus, was there: what can be done with it is made */
+    this.state = { alone: -1, gone: false, met: false };
+    this.meet = () => {
+      if (!this.state.met) this.setState({ met: true });
+    };
     /** @type {HTMLCanvasElement | null} */
     this.canvas = null;
     this.drawn = "";
@@ -237,10 +241,13 @@ export class Card extends Component {
         onContextMenu=${(/** @type {Event} */ event) => {
           if (this.held) event.preventDefault();
         }}
-        onPointerMove=${(/** @type {PointerEvent} */ event) => this.hover(event)}
+        onPointerEnter=${this.meet} onPointerMove=${(/** @type {PointerEvent} */ event) => this.hover(event)}
         onPointerLeave=${() => this.showAlone(-1)}>
       <a class="look" href=${href} tabindex=${active ? 0 : -1} aria-label=${told(item, region, this.state.alone >= 0)}
-        onClick=${open} onFocus=${() => act.focus(index)} onBlur=${() => this.showAlone(-1)}
+        onClick=${open} onFocus=${() => {
+          this.meet();
+          act.focus(index);
+        }} onBlur=${() => this.showAlone(-1)}
         onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.keys(event)}>
         ${this.picture(item, cell)}
       </a>
@@ -292,7 +299,14 @@ export class Card extends Component {
             : null
         }
       </span>
-      <span class="acts">
+      ${this.state.met || right !== null ? this.acts(item, region, right, act) : null}
+    </div>`;
+  }
+
+  /** What can be done with it. @param {Item} item @param {Region | null} region
+   * @param {number | null} right @param {Act} act */
+  acts(item, region, right, act) {
+    return html`<span class="acts">
         <${IconButton} icon="like" label="Find its like (f)" tab=${-1} onClick=${() => act.like(item, region)} />
         ${
           region && region.score !== undefined && !region.slot
@@ -303,7 +317,6 @@ export class Card extends Component {
             onClick=${() => act.judge(region, false, item)} />`
             : null
         }
-      </span>
-    </div>`;
+      </span>`;
   }
 }

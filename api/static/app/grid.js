@@ -25,7 +25,7 @@ import { change, noteAt } from "./store.js";
 
 const GAP_PX = 6,
   NARROW_GAP_PX = 4;
-const AHEAD = 1.25; // windows of rows above and below that are in the document
+const AHEAD = 1; // windows of rows above and below that are in the document
 const MORE_AHEAD = 3; // windows before the end at which more is fetched
 
 /** The ratio of a cell. @param {Item} item */
