@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from segsearch.core.downloads import file_name, stem_of
 from segsearch.core.errors import PathError
 from segsearch.core.filters import Filters
 from segsearch.core.names import page_name, split_page
@@ -364,6 +365,13 @@ def test_pages_full_of_print_are_no_near_duplicates(place: Shelf) -> None:
     images = place.service.catalog.images()
     assert [image.near_duplicates for image in images] == [(), ()]
     assert {image.info.perceptual_hash for image in images if image.info} == {None}
+
+
+def test_files_that_leave_are_called_after_the_page() -> None:
+    assert file_name("/a/Report.pdf#page=3") == "Report.pdf"
+    assert stem_of("/a/Report.pdf#page=3") == "Report-page-3"
+    assert stem_of("/a/" + "x" * 200 + ".pdf#page=12").endswith("x-page-12")
+    assert stem_of("/a/b.jpg") == "b"
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_a_file_over_the_byte_limit_is_refused() -> None:
         (b"", "empty"),
         (b"hello, I am no picture at all", "not a picture"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
-        (b"%PDF-1.7", "not a picture"),
+        (b"%PDF-1.7", "The PDF is damaged"),
         (b"\x89PNG\r\n\x1a\n", "damaged|not a picture"),
     ],
 )
