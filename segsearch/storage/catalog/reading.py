@@ -91,6 +91,23 @@ class ReadingMixin(CounterMixin):
         with self._reading() as db:
             return [_line(row) for row in db.execute(query, ids_parameter(ids)).all()]
 
+    def reader_of(self, image_id: int) -> str | None:
+        """What read an image under the active recipe, as `name@sha256-of-weights`; None where it
+        was not read."""
+        query = sa.select(READING.c.reader).where(
+            READING.c.image_id == image_id,
+            READING.c.recipe_id == ACTIVE_RECIPE,
+            READING.c.state == State.DONE,
+        )
+        with self._reading() as db:
+            return db.execute(query).scalar()
+
+
+def lines_by_image(db: sa.Connection, image_ids: Sequence[int]) -> dict[int, list[TextLine]]:
+    """As the catalog's method of this name, over a connection that is open."""
+    lines = map(_line, db.execute(_OF_IMAGES, ids_parameter(image_ids)))
+    return {image_id: list(some) for image_id, some in groupby(lines, lambda line: line.image_id)}
+
 
 def read_regions(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[Segment, ...]:
     """The regions of an image that were not made of what was read, by ascending id."""

@@ -30,12 +30,12 @@ from segsearch.storage.catalog.jobs import JobMixin
 from segsearch.storage.catalog.listing import ListingMixin
 from segsearch.storage.catalog.near_duplicates import NearDuplicateMixin
 from segsearch.storage.catalog.queue import QueueMixin
-from segsearch.storage.catalog.reading import ReadingMixin
 from segsearch.storage.catalog.recipes import RecipeMixin
 from segsearch.storage.catalog.saved_searches import SavedSearchMixin
 from segsearch.storage.catalog.segments import SegmentMixin
 from segsearch.storage.catalog.tables import LIBRARY
 from segsearch.storage.catalog.tags import TagMixin
+from segsearch.storage.catalog.text_search import TextSearchMixin
 
 PAGE_IMAGES = 50  # held in memory at once when regions are listed
 
@@ -43,7 +43,7 @@ PAGE_IMAGES = 50  # held in memory at once when regions are listed
 class Catalog(
     RecipeMixin, FileMixin, QueueMixin, ImageMixin, SegmentMixin, FilterMixin, CollectionMixin,
     TagMixin, CaptionMixin, JobMixin, ChangeLogMixin, IntegrityMixin, BackupMixin,
-    NearDuplicateMixin, ListingMixin, FacetMixin, SavedSearchMixin, ReadingMixin,
+    NearDuplicateMixin, ListingMixin, FacetMixin, SavedSearchMixin, TextSearchMixin,
 ):  # fmt: skip
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
