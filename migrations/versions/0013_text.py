@@ -36,6 +36,8 @@ def upgrade() -> None:
     kind = sa.Column("kind", sa.Text, nullable=False, server_default="thing")
     op.add_column("segment", kind)
     op.add_column("segment", sa.Column("reading_order", sa.Integer))
+    made = sa.Column("of_text", sa.Boolean, nullable=False, server_default="0")
+    op.add_column("segment", made)
     _create_reading()
     _create_lines()
     for name, (column, tokenizer) in INDEXES.items():
@@ -127,6 +129,6 @@ def downgrade() -> None:
         op.drop_table(name)
     for name in ("picture_text", "text_line", "reading"):
         op.drop_table(name)
-    for name in ("reading_order", "kind"):
+    for name in ("of_text", "reading_order", "kind"):
         op.drop_column("segment", name)
     op.execute("DELETE FROM counter WHERE kind IN ('reading', 'lines')")

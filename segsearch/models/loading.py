@@ -47,6 +47,10 @@ class PresetModels:
         with self._lock:
             return self._recipe
 
+    @property
+    def reader(self) -> str | None:
+        return None
+
     def embedder(self) -> Embedder:
         with self._lock:
             return self._embedder

@@ -6,7 +6,7 @@ import inspect
 import itertools
 import sqlite3
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from segsearch.export.documents import write_json_lines
 from segsearch.storage.catalog import captions, change_log, files
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
-from tests.support.described import DIMENSION, RECIPE, describe
+from tests.support.described import DIMENSION, RECIPE, describe, read_lines
 from tests.support.large_catalog import fill
 from tests.support.query_plans import machine_steps, scans, statements
 from tests.support.written import write
@@ -50,13 +50,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     made.close()
 
 
-def store(catalog: Catalog, number: int, segments: int = 3) -> int:
+def store(catalog: Catalog, number: int, segments: int = 3, lines: Sequence[str] = ()) -> int:
     catalog.record_file(f"/pictures/{number}.jpg", FileStamp(1, 1), f"sha-{number}", 1)
     claim = catalog.claim(1, "me", 60)
     assert claim is not None
     made = describe(number, segments)
     info = replace(made.info, perceptual_hash="0f"[number % 2] * 32)
-    assert catalog.commit(claim, replace(made, info=info))
+    text = read_lines(lines, segments) if lines else None
+    assert catalog.commit(claim, replace(made, info=info, text=text))
     return claim.image_id
 
 
@@ -109,7 +110,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "retry_seconds": lambda c: c.retry_seconds(1),
     "claim": lambda c: c.claim(1, "me", 60),
     "release": lambda c: c.release(1, lambda _: True),
-    "commit": lambda c: store(c, 300),
+    "commit": lambda c: [store(c, 300), store(c, 301, lines=["Open", "24 hours"])],
     "images": lambda c: [c.images(), c.images(ids=[1, 2]), c.images(after=2, limit=1)],
     "image": lambda c: c.image(3),
     "image_with": lambda c: c.image_with("sha-3"),
@@ -188,6 +189,11 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "quarantine": lambda c: c.quarantine(held(c, "q"), "It fell."),
     "forgive_crash": lambda c: c.forgive_crash(1, [1, 2]),
     "fail": lambda c: c.fail(held(c, "f"), "It is none.", gone=True),
+    "queue_reading": lambda c: c.queue_reading(1, "other@1"),
+    "commit_text": lambda c: c.commit_text(held_to_read(c), read_lines(["Open 24 hours"], 3)),
+    "lines_of": lambda c: c.lines_of(3),
+    "lines_by_image": lambda c: c.lines_by_image([3, 4]),
+    "lines_by_segment": lambda c: c.lines_by_segment([7, 8]),
 }
 # Those that may read everything, and why.
 WHOLE = {
@@ -203,6 +209,13 @@ WHOLE = {
 def held(catalog: Catalog, name: str) -> Any:
     catalog.record_file(f"/{name}.jpg", FileStamp(1, 1), f"sha-{name}", 1)
     claim = catalog.claim(1, "me", 60)
+    assert claim is not None
+    return claim
+
+
+def held_to_read(catalog: Catalog) -> Any:
+    catalog.queue_reading(1, "another@1")
+    claim = catalog.claim(1, "me", 60, "read")
     assert claim is not None
     return claim
 

@@ -19,6 +19,7 @@ from scipy import ndimage
 from segsearch.core.arrays import BoolArray, Pixels, Vectors
 from segsearch.core.errors import ModelError
 from segsearch.core.mix import Mix
+from segsearch.core.text import Line
 from segsearch.core.types import Proposal, Recipe
 from segsearch.masks.crops import CropRule
 from segsearch.masks.rle import encode
@@ -147,11 +148,55 @@ def unit_rows(rows: Vectors) -> Vectors:
     return unit.astype(np.float32)
 
 
+DARK, PALE = 10, 230  # the greys that stripes of a line begin at
+NIBBLE_PX = 2  # width of the stripe of half a letter
+
+
+class StripeReader:
+    """Reads what `paint_line` paints: letters as stripes of grey, from left to right. Dark ones are
+    patches of black to `ColourSegmenter`, pale ones belong to its white ground."""
+
+    identity = "stripe-reader@1"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def read(self, pixels: Pixels) -> list[Line]:
+        self.asked += 1
+        grey = np.where((pixels == pixels[..., :1]).all(axis=-1), pixels[..., 0], 0)
+        found = []
+        for first in (DARK, PALE):
+            labels, count = ndimage.label((grey >= first) & (grey < first + 16))
+            for rows, columns in ndimage.find_objects(labels)[:count]:
+                signs = grey[rows.start, columns.start : columns.stop : NIBBLE_PX] - first
+                text = bytes(16 * high + low for high, low in signs.reshape(-1, 2)).decode("ascii")
+                x0, x1, y0, y1 = columns.start, columns.stop, rows.start, rows.stop
+                found.append(Line(((x0, y0), (x1, y0), (x1, y1), (x0, y1)), text, 0.9))
+        return sorted(found, key=lambda line: line.corners[0][1])
+
+
+def paint_line(
+    path: Path, text: str, at: tuple[int, int], *, height: int = 6, dark: bool = False
+) -> None:
+    """Add a line of ASCII text for `StripeReader` to a picture; x, y of its top left corner."""
+    with Image.open(path) as stored:
+        pixels = np.array(stored.convert("RGB"))
+    x, y = at
+    nibbles = [nibble for code in text.encode("ascii") for nibble in divmod(code, 16)]
+    stripes = np.repeat(np.array(nibbles, np.uint8) + (DARK if dark else PALE), NIBBLE_PX)
+    pixels[y : y + height, x : x + stripes.size] = stripes[:, None]
+    Image.fromarray(pixels).save(path)
+
+
 class SmallModels:
-    """The two models as `SegSearch` asks for them."""
+    """The two models as `SegSearch` asks for them, and `StripeReader` where they are to read."""
 
     crop = CropRule()
-    reader: str | None = None
+    reads = False
+
+    @property
+    def reader(self) -> str | None:
+        return StripeReader.identity if self.reads else None
 
     @property
     def recipe(self) -> Recipe:
@@ -170,15 +215,27 @@ class SmallModels:
         return ColourEmbedder()
 
     def pipeline(self) -> Pipeline:
-        return Pipeline(ColourSegmenter(), ColourEmbedder(), self.crop)
+        reader = StripeReader() if self.reads else None
+        return Pipeline(ColourSegmenter(), ColourEmbedder(), self.crop, reader=reader)
 
     def builder(self) -> Callable[[], Pipeline]:
-        return small_pipeline
+        return reading_pipeline if self.reads else small_pipeline
 
 
 def small_pipeline() -> Pipeline:
     """The two models, built where it is called: a model process takes it by name."""
     return SmallModels().pipeline()
+
+
+class ReadingModels(SmallModels):
+    """The same with the reader."""
+
+    reads = True
+
+
+def reading_pipeline() -> Pipeline:
+    """The three models, as `small_pipeline` gives the two."""
+    return ReadingModels().pipeline()
 
 
 def open_small_service(

@@ -27,8 +27,8 @@ def index(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Pictures, folders, tar archives, or URLs; none with --rebuild or --retry-failed: "
-            "what the library holds."
+            help="Pictures, folders, tar archives, or URLs; none with --rebuild, --retry-failed or "
+            "--read: what the library holds."
         ),
     ] = None,
     include: Annotated[
@@ -46,6 +46,14 @@ def index(
     retry_failed: Annotated[
         bool, typer.Option(help="Try pictures again that failed in an earlier run.")
     ] = False,
+    read: Annotated[
+        bool | None,
+        typer.Option(
+            "--read/--no-read",
+            help="Read the text of all pictures, also of those that were indexed without; or of "
+            "none. New pictures are read by default [SEGSEARCH_READ].",
+        ),
+    ] = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Only say what would be taken and left out, and why."),
@@ -66,10 +74,12 @@ def index(
     from segsearch.media.sources.reader import Sources
     from segsearch.models.loading import check_models
 
-    if not paths and not (rebuild or retry_failed):
+    if not paths and not (rebuild or retry_failed or read):
         raise PathError("Name pictures, folders, archives or URLs to index.")
     globs = {"include": include, "exclude": exclude}
-    given = {name: tuple(value) for name, value in globs.items() if value}
+    given: dict[str, object] = {name: tuple(value) for name, value in globs.items() if value}
+    if read is not None:
+        given["read"] = read
     settings: Settings = context.obj.model_copy(update=given)
     sources = Sources(settings)
     sources.check(paths or ())  # before a library is made for nothing
@@ -89,6 +99,7 @@ def index(
             rebuild=rebuild,
             retry_failed=retry_failed,
             keep_old=keep_old,
+            read_missing=bool(read),
         )
     if as_json:
         print(json.dumps(report_document(result)))

@@ -32,7 +32,6 @@ from segsearch.storage.catalog.tables import (
 
 CORNER_DIGITS = 1  # of a pixel
 WORD_TABLES = ("text_words", "text_grams")  # of FTS5
-OF_MASKS = ("thing", "figure")  # kinds of regions that the segmenter cut out
 _LINES = sa.select(TEXT_LINE).where(TEXT_LINE.c.recipe_id == ACTIVE_RECIPE)
 _OF_IMAGES = _LINES.where(TEXT_LINE.c.image_id.in_(AMONG_IDS)).order_by(
     TEXT_LINE.c.image_id, TEXT_LINE.c.position
@@ -113,7 +112,7 @@ def read_regions(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[Segm
     """The regions of an image that were not made of what was read, by ascending id."""
     things = sa.select(*OF_SEGMENT).join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
     things = things.where(SEGMENT.c.image_id == image_id, SEGMENT.c.recipe_id == recipe_id)
-    things = things.where(SEGMENT.c.kind.in_(OF_MASKS)).order_by(SEGMENT.c.id)
+    things = things.where(~SEGMENT.c.of_text).order_by(SEGMENT.c.id)
     return tuple(map(segment_from, db.execute(things)))
 
 
@@ -152,7 +151,7 @@ def store_text(
         SEGMENT.c.image_id == claim.image_id, SEGMENT.c.recipe_id == claim.recipe_id
     )
     held = set(db.execute(there).scalars())
-    added = store_segments(db, claim, text.regions)
+    added = store_segments(db, claim, text.regions, of_text=True)
     ids = [number if number in held else None for number in region_ids] + added
     for number, kind, order in zip(ids, text.kinds, text.order, strict=True):
         if number is not None and (kind != "thing" or order is not None):
@@ -175,7 +174,7 @@ def _forget(db: sa.Connection, claim: Claim) -> None:
         db.execute(sa.delete(table).where(theirs))
     of_picture = SEGMENT.c.image_id == claim.image_id
     of_picture &= SEGMENT.c.recipe_id == claim.recipe_id
-    made = of_picture & SEGMENT.c.kind.not_in(OF_MASKS)
+    made = of_picture & SEGMENT.c.of_text
     gone = sa.select(SEGMENT.c.id).where(made)
     if db.execute(gone.limit(1)).first():
         log_change(db, "remove", gone)

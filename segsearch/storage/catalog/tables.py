@@ -105,6 +105,7 @@ SEGMENT = sa.Table(
     sa.Column("area_tenth", sa.Integer, nullable=False),  # 0 to 9: tenth of the picture's area
     sa.Column("kind", sa.Text, nullable=False, server_default="thing"),  # core.text.RegionKind
     sa.Column("reading_order", sa.Integer),  # of the elements of a page, from 1
+    sa.Column("of_text", sa.Boolean, nullable=False, server_default="0"),  # reading has added it
     sa.Index("segment_by_image", "image_id", "recipe_id"),
     sa.Index("segment_by_recipe", "recipe_id"),  # holds the ids, too, in their order
     sqlite_autoincrement=True,

@@ -1,0 +1,174 @@
+"""Pages fall into their elements, which are read in the order in which people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from segsearch.core.text import Corners, Line
+from segsearch.core.types import Mask
+from segsearch.masks import rle
+from segsearch.masks.text_layout import Placed, mask_of, place
+
+SIZE = (1100, 800)  # H, W
+HEIGHT, PITCH = 16, 24
+
+
+def line(text: str, x: float, y: float, width: float, height: float = HEIGHT) -> Line:
+    return Line(((x, y), (x + width, y), (x + width, y + height), (x, y + height)), text, 0.9)
+
+
+def block(name: str, x: float, y: float, width: float, count: int) -> list[Line]:
+    """So many lines below each other, the last of them short."""
+    return [
+        line(f"{name}{number} is a line", x, y + number * PITCH, width * (0.5 if last else 1))
+        for number in range(count)
+        for last in [number == count - 1]
+    ]
+
+
+def turned(lines: Sequence[Line], degrees: float) -> list[Line]:
+    """The same on a page that stands askew."""
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    middle_x, middle_y = SIZE[1] / 2, SIZE[0] / 2
+
+    def turn(corners: Corners) -> Corners:
+        first, second, third, fourth = (
+            (
+                middle_x + (x - middle_x) * cosine - (y - middle_y) * sine,
+                middle_y + (x - middle_x) * sine + (y - middle_y) * cosine,
+            )
+            for x, y in corners
+        )
+        return (first, second, third, fourth)
+
+    return [Line(turn(one.corners), one.text, one.score) for one in lines]
+
+
+def rectangle(x0: int, y0: int, x1: int, y1: int) -> Mask:
+    window = np.ones((y1 - y0, x1 - x0), dtype=bool)
+    mask = rle.encode(window, origin=(x0, y0), size=SIZE)
+    assert mask is not None
+    return mask
+
+
+def read(placed: Placed) -> list[tuple[str, list[str]]]:
+    """The elements in their order: what each is, and the names of its lines."""
+    numbers = [number for number, place in enumerate(placed.order) if place is not None]
+    numbers.sort(key=lambda number: placed.order[number] or 0)
+    return [
+        (
+            placed.kinds[number],
+            [one.line.text.split()[0] for one in placed.lines if one.region == number],
+        )
+        for number in numbers
+    ]
+
+
+TITLE = line("Title", 80, 60, 500, 34)
+LEFT = [*block("a", 80, 140, 300, 6), *block("b", 80, 330, 300, 5)]
+RIGHT = [*block("c", 430, 140, 300, 5), *block("d", 430, 306, 300, 6)]
+COLUMNS = [
+    ("heading", ["Title"]),
+    ("paragraph", [f"a{n}" for n in range(6)]),
+    ("paragraph", [f"b{n}" for n in range(5)]),
+    ("paragraph", [f"c{n}" for n in range(5)]),
+    ("paragraph", [f"d{n}" for n in range(6)]),
+]
+
+
+@pytest.mark.parametrize("degrees", [0, 3, -8])
+def test_columns_are_read_one_after_the_other_below_their_title(degrees: float) -> None:
+    lines = turned([*RIGHT, TITLE, *LEFT], degrees)
+    placed = place(lines, [], SIZE)
+    assert read(placed) == COLUMNS
+    texts = [one.line.text.split()[0] for one in placed.lines]
+    assert texts == [name for _, names in COLUMNS for name in names]
+    assert len(placed.masks) == len(COLUMNS)
+
+
+def test_a_heading_between_two_columned_parts_parts_them() -> None:
+    below = [*block("e", 80, 620, 300, 4), *block("f", 430, 620, 300, 4)]
+    middle = line("Middle", 80, 560, 640, 30)
+    placed = place([*below, middle, *RIGHT, *LEFT], [], SIZE)
+    names = [names[0] for _, names in read(placed)]
+    assert names == ["a0", "b0", "c0", "d0", "Middle", "e0", "f0"]
+
+
+def test_a_table_is_read_by_rows_and_its_cells_are_regions() -> None:
+    rows = [
+        line(f"{name}{number}", x, 300 + number * PITCH, width)
+        for number in range(4)
+        for name, x, width in (("name", 80, 90), ("count", 330, 40), ("price", 560, 50))
+    ]
+    lines = [*block("a", 80, 140, 600, 5), *rows, *block("z", 80, 460, 600, 4)]
+    found = read(place(lines, [], SIZE))
+    cells = [names[0] for kind, names in found if kind == "cell"]
+    assert cells == [f"{name}{n}" for n in range(4) for name in ("name", "count", "price")]
+    assert [kind for kind, _ in found] == ["paragraph", *["cell"] * 12, "paragraph"]
+
+
+def test_figures_and_boxes_are_the_masks_that_are_there() -> None:
+    figure, inside = rectangle(430, 480, 730, 700), rectangle(450, 500, 520, 600)
+    ground, box = rectangle(0, 0, 800, 1100), rectangle(78, 326, 384, 448)
+    masks = [ground, figure, inside, box]
+    lines = [TITLE, *LEFT, *RIGHT]
+    placed = place(lines, masks, SIZE)
+    assert placed.kinds[:4] == ("thing", "figure", "thing", "paragraph")
+    assert placed.order[0] is None
+    assert placed.order[2] is None
+    assert placed.order[3] == 3
+    assert placed.order[1] == 6  # last of the right column
+    assert len(placed.masks) == 4  # the box around b is the mask that was there
+
+
+def test_arabic_columns_are_read_from_the_right() -> None:
+    lines = [
+        Line(one.corners, "\u0645\u0631\u062d\u0628\u0627 " + one.text[:2], 0.9)
+        for one in [*LEFT, *RIGHT]
+    ]
+    placed = place(lines, [], SIZE)
+    assert [one.line.text[-2:] for one in placed.lines][:2] == ["c0", "c1"]
+
+
+def test_a_sign_is_no_page_and_keeps_the_order_it_was_read_in() -> None:
+    lines = [line("Open", 300, 400, 200, 60), line("24", 320, 480, 80, 60)]
+    placed = place(lines, [], SIZE)
+    assert placed.kinds == ("text", "text")
+    assert placed.order == (None, None)
+    assert [one.region for one in placed.lines] == [0, 1]
+
+
+def test_lines_at_all_angles_are_no_page() -> None:
+    lines = [
+        one for number in range(12) for one in turned(block("a", 200, 300, 300, 2), 30 * number)
+    ]
+    assert set(place(lines, [], SIZE).kinds) == {"text"}
+
+
+def test_a_line_belongs_to_the_smallest_region_that_covers_most_of_it() -> None:
+    small, large, half = (
+        rectangle(100, 100, 210, 130),
+        rectangle(50, 50, 400, 400),
+        rectangle(100, 500, 140, 530),
+    )
+    ground = rectangle(0, 0, 800, 1000)
+    lines = [line("in", 104, 106, 100), line("half", 100, 506, 100)]
+    placed = place(lines, [ground, large, small, half], SIZE)
+    assert [one.region for one in placed.lines] == [2, 4]
+    own = mask_of(lines[1].corners, SIZE)
+    assert placed.masks == (own,)
+
+
+def test_a_thousand_lines_at_once() -> None:
+    rng = np.random.default_rng(4)
+    lines = [
+        line("word", *rng.uniform(0, 700, 2).tolist(), *rng.uniform(1, 60, 2).tolist())
+        for _ in range(1000)
+    ]
+    placed = place(lines, [], SIZE)
+    assert sorted(one.line.corners for one in placed.lines) == sorted(one.corners for one in lines)
+    assert all(one.region is not None for one in placed.lines)
