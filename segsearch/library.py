@@ -21,7 +21,7 @@ from segsearch.core.query import (
     SceneAnswer,
     SceneQuery,
     SearchAnswer,
-    Term,
+    SeenTerm,
     TextTerm,
 )
 from segsearch.core.settings import Settings
@@ -242,7 +242,7 @@ class SegSearch:
         stored region that is the same; errors as `click.masks_at`."""
         return masks_at(self.catalog, self.point, image_id, (x, y))
 
-    def words(self, term: Term, limit: int = 6) -> tuple[FittingWord, ...]:
+    def words(self, term: SeenTerm, limit: int = 6) -> tuple[FittingWord, ...]:
         """The everyday words that fit what a term stands for best, such as a stored region; errors
         as `search`."""
         recipe = self._recipe_in_use()

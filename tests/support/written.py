@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from segsearch.core.arrays import PictureText, PlacedLine
 from segsearch.core.text import Line, RegionKind
@@ -27,7 +27,7 @@ def text_of(lines: Sequence[Placed], regions: int) -> PictureText:
     return PictureText(READER, tuple(placed), (), kinds, (None,) * regions)
 
 
-def write(catalog: Catalog, texts: dict[int, Sequence[Placed]], reader: str = READER) -> None:
+def write(catalog: Catalog, texts: Mapping[int, Sequence[Placed]], reader: str = READER) -> None:
     """Store these lines of images, by their ids; every other image of the library has none."""
     active = catalog.active_recipe()
     assert active is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -16,7 +16,7 @@ from segsearch.core.text import Line, TextLine, folded_text, spaced_text
 from segsearch.core.types import Claim, Segment, State
 from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.change_log import log_change
-from segsearch.storage.catalog.counters import CounterMixin
+from segsearch.storage.catalog.counters import CounterMixin, tallies
 from segsearch.storage.catalog.database import AMONG_IDS, ids_parameter
 from segsearch.storage.catalog.rows import FRESH, OF_SEGMENT, segment_from
 from segsearch.storage.catalog.tables import (
@@ -84,8 +84,20 @@ class ReadingMixin(CounterMixin):
                 found[line.segment_id].append(line)
         return dict(found)
 
+    def _text_tallies(self) -> tuple[int, int]:
+        """How many pictures were read under the active recipe, and how many lines they hold."""
+
+        def read() -> tuple[int, int]:
+            with self._reading() as db:
+                recipe_id = db.execute(sa.select(ACTIVE_RECIPE)).scalar()
+                kept = tallies(db, recipe_id)
+            none: Counter[str] = Counter()
+            return kept.get("reading", none)[State.DONE], kept.get("lines", none).total()
+
+        return self._since_written("text tallies", read)
+
     def _lines(self, query: sa.Select[Any], ids: Sequence[int]) -> list[TextLine]:
-        if not ids:
+        if not ids or not self._text_tallies()[1]:
             return []
         with self._reading() as db:
             return [_line(row) for row in db.execute(query, ids_parameter(ids)).all()]

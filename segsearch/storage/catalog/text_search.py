@@ -6,7 +6,7 @@ them. A line whose region was removed is found no more.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,9 +24,7 @@ from segsearch.core.text_query import (
     shares,
     wanted_in,
 )
-from segsearch.core.types import State
 from segsearch.storage.catalog.captions import COMMON_SHARE, LEAST_SHARE, weight_of
-from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import AMONG_IDS, ids_parameter
 from segsearch.storage.catalog.reading import ReadingMixin, lines_by_image
 from segsearch.storage.catalog.tables import ACTIVE_RECIPE, PICTURE_TEXT, SEGMENT
@@ -98,18 +96,6 @@ class TextSearchMixin(ReadingMixin):
                     )
                     ids.update(db.execute(there).scalars())
         return np.array(sorted(ids), np.int64)
-
-    def _text_tallies(self) -> tuple[int, int]:
-        """How many pictures were read under the active recipe, and how many lines they hold."""
-
-        def read() -> tuple[int, int]:
-            with self._reading() as db:
-                recipe_id = db.execute(sa.select(ACTIVE_RECIPE)).scalar()
-                kept = tallies(db, recipe_id)
-            none: Counter[str] = Counter()
-            return kept.get("reading", none)[State.DONE], kept.get("lines", none).total()
-
-        return self._since_written("text tallies", read)
 
 
 def _wanted(texts: Sequence[str], *, whole: bool) -> tuple[Wanted, ...]:
