@@ -13,6 +13,7 @@ from segsearch.core.errors import LibraryMissingError, NotFoundError, QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.mix import Mix
 from segsearch.core.names import check_tag
+from segsearch.core.picture_text import ReadPicture
 from segsearch.core.query import (
     MIN_RELEVANCE,
     Pointed,
@@ -22,7 +23,7 @@ from segsearch.core.query import (
     SceneQuery,
     SearchAnswer,
     SeenTerm,
-    TextTerm,
+    terms_of_words,
 )
 from segsearch.core.settings import Settings
 from segsearch.core.status import Status
@@ -219,8 +220,8 @@ class SegSearch:
         return self._engine.search(self._recipe_in_use(), query)
 
     def search_text(self, words: str, *, limit: int = 10, per_image: int = 3) -> SearchAnswer:
-        """`search` for words."""
-        return self.search(Query((TextTerm(words),), limit=limit, per_image=per_image))
+        """`search` for words as they are typed: `text:WORD` asks for what stands in pictures."""
+        return self.search(Query(terms_of_words(words), limit=limit, per_image=per_image))
 
     def search_scene(self, query: SceneQuery) -> SceneAnswer:
         """Pictures that hold the things asked for in the places asked for; errors as `search`."""
@@ -273,7 +274,7 @@ class SegSearch:
             return itertools.islice(self.catalog.regions(selection.below), selection.limit)
         if selection.below:
             raise QueryError("Give words or --under, not both.")
-        terms = (TextTerm(selection.text),)
+        terms = terms_of_words(selection.text)
         answer = self.search(
             Query(
                 terms,
@@ -290,7 +291,12 @@ class SegSearch:
         """Pixels and segments of the library's pictures, the latest two kept: regions of one
         picture follow each other."""
         segments = lru_cache(2)(lambda image_id: self.catalog.segments_of(image_id))
-        return RegionSources(lru_cache(2)(self.pictures.pixels), segments)
+        lines = lru_cache(2)(self.catalog.lines_of)
+        return RegionSources(lru_cache(2)(self.pictures.pixels), segments, lines)
+
+    def text_of(self, image_id: int) -> ReadPicture:
+        """The text of an image; NotFoundError where there is no such image."""
+        return self.catalog.text_of(image_id)
 
     def warm(self) -> None:
         """Load what a search needs: the index and the embedder; nothing for an empty library."""

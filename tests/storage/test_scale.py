@@ -155,6 +155,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     ],
     "segments_with_text": lambda c: c.segments_with_text(["hours"]),
     "reader_of": lambda c: c.reader_of(3),
+    "text_of": lambda c: c.text_of(3),
     "begin_job": lambda c: c.begin_job("index", "me", None, []),
     "update_job": lambda c: c.update_job(1, done=1),
     "is_to_stop": lambda c: c.is_to_stop(1),
