@@ -19,13 +19,14 @@ from mcp.types import ToolAnnotations
 from pydantic import Field, FiniteFloat
 
 from segsearch.core.errors import SegSearchError
-from segsearch.core.query import NOT_WEIGHT, Query, RegionTerm, SegmentTerm, Term, TextTerm
+from segsearch.core.query import NOT_WEIGHT, Query, RegionTerm, SegmentTerm, Term, terms_of_words
 from segsearch.core.types import MAX_ID, Caption, Hit
 from segsearch.core.version import __version__
 from segsearch.export.caption_pack import neighbours
 from segsearch.export.documents import HitDocument
 from segsearch.export.questions import HOW_THINGS_LIE, MAX_QUESTION_CHARACTERS
 from segsearch.export.render import CROP_MARGIN, crop_png, cutout_png, marked_jpeg, mask_png
+from segsearch.export.text_documents import PictureTextDocument
 from segsearch.library import SegSearch
 from segsearch.search.click import ClickedMask
 
@@ -47,7 +48,8 @@ INSTRUCTIONS = (
     "A library of pictures, cut into segments. Search it by the things in the pictures; an answer "
     "is a region: its box in pixels (x0, y0, x1, y1), the picture it lies in, and an id to look "
     "at it, to cut it out, or to find more like it; and, where a vision model was asked, what it "
-    "said of the region (captions). Scores are cosines: compare them within one answer only. "
+    "said of the region (captions), and the text that stands in it (lines). Scores are cosines, "
+    "unless text alone is asked for: compare them within one answer only. "
     "Relevance (0 to 1) says how unlikely a find is by chance; an empty answer means that nothing "
     "matches."
 )
@@ -61,7 +63,7 @@ def create_server(library: SegSearch) -> MCPServer:
     tools = Tools(library)
     with_documents: tuple[Callable[..., object], ...] = (
         tools.search, tools.more_like, tools.click_search, tools.cutout, tools.mask,
-        tools.surroundings, tools.describe_library,
+        tools.surroundings, tools.picture_text, tools.describe_library,
     )  # fmt: skip
     with_pictures: tuple[Callable[..., object], ...] = (tools.segment_at, tools.look)
     asking: tuple[Callable[..., object], ...] = (tools.ask_region, tools.describe_picture)
@@ -107,12 +109,16 @@ class Tools:
     ) -> list[dict[str, Any]]:
         """Find regions by words, best first, such as "a red umbrella"; `without` steers away.
 
+        Words that stand in pictures: text:exit, text:"24 hours" in this order, text:stair* for how
+        a word begins, -text:sold for what must not stand there. Plain words find pictures that show
+        all of them, too.
+
         With `captions` "join" the words of captions count as much as what regions look like, with
         "only" nothing else does; scores are no cosines then.
         """
-        terms: tuple[Term, ...] = (TextTerm(words),)
+        terms: tuple[Term, ...] = terms_of_words(words)
         if without.strip():
-            terms += (TextTerm(without, NOT_WEIGHT),)
+            terms += terms_of_words(without, NOT_WEIGHT)
         return self._hits(Query(terms, limit=limit, per_image=per_image, captions=captions))
 
     def more_like(
@@ -193,6 +199,12 @@ class Tools:
         """
         return self._library.questions.ask_picture(image_id, question).text
 
+    def picture_text(self, image_id: Id) -> dict[str, Any]:
+        """The text in a picture, line by line, and of a page its elements (headings, paragraphs,
+        cells, figures) with their text, in the order of reading. `reader` is null where the picture
+        was not read."""
+        return PictureTextDocument.of(self._library.text_of(image_id)).model_dump()
+
     def describe_library(self) -> dict[str, Any]:
         """How many pictures and regions the library holds, and by which models they were made."""
         return asdict(self._library.status())
@@ -204,9 +216,10 @@ class Tools:
 
 
 def _brief(hit: Hit) -> dict[str, Any]:
-    """A hit without its mask, and of its captions the words."""
+    """A hit without its mask, and of its captions and lines the words."""
     document = HitDocument.of(hit).model_dump(exclude={"mask"})
-    return {**document, "captions": _texts(hit.captions)}
+    lines = [line.line.text for line in hit.lines]
+    return {**document, "captions": _texts(hit.captions), "lines": lines}
 
 
 def _texts(captions: Sequence[Caption]) -> list[str]:

@@ -23,6 +23,7 @@ from segsearch.core.query import (
     SegmentTerm,
     TextTerm,
     VectorTerm,
+    WrittenTerm,
 )
 from segsearch.core.status import Status
 from segsearch.core.types import Box, Hit, Image, IngestReport, Mask, Segment
@@ -54,6 +55,7 @@ __all__ = [
     "Status",
     "TextTerm",
     "VectorTerm",
+    "WrittenTerm",
     "open_library",
 ]
 

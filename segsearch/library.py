@@ -13,6 +13,7 @@ from segsearch.core.errors import LibraryMissingError, NotFoundError, QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.mix import Mix
 from segsearch.core.names import check_tag
+from segsearch.core.picture_text import ReadPicture
 from segsearch.core.query import (
     MIN_RELEVANCE,
     Pointed,
@@ -21,9 +22,9 @@ from segsearch.core.query import (
     SceneAnswer,
     SceneQuery,
     SearchAnswer,
+    SeenTerm,
     SegmentTerm,
-    Term,
-    TextTerm,
+    terms_of_words,
 )
 from segsearch.core.settings import Settings
 from segsearch.core.status import Status
@@ -154,8 +155,7 @@ class SegSearch:
         searches switch over when all are done; `keep_old` keeps what the models before have made.
         Pictures that other workers hold are then waited for, and taken over when those stop.
         `preset` counts instead of the settings'. `mode` is for passes of a worker or a watch.
-        New pictures are read as the settings say; `read_missing` also reads those that were
-        indexed without it, or by another reader. Their masks and vectors stay.
+        `read_missing` also reads the text of those that were indexed without, or by another reader.
         Raises PathError, RecipeError (the library was made by other models), BusyError.
         """
         ended = stop or threading.Event()
@@ -226,8 +226,8 @@ class SegSearch:
         return self._engine.search(self._recipe_in_use(), query)
 
     def search_text(self, words: str, *, limit: int = 10, per_image: int = 3) -> SearchAnswer:
-        """`search` for words."""
-        return self.search(Query((TextTerm(words),), limit=limit, per_image=per_image))
+        """`search` for words as they are typed: `text:WORD` asks for what stands in pictures."""
+        return self.search(Query(terms_of_words(words), limit=limit, per_image=per_image))
 
     def search_scene(self, query: SceneQuery) -> SceneAnswer:
         """Pictures that hold the things asked for in the places asked for; errors as `search`."""
@@ -249,7 +249,7 @@ class SegSearch:
         stored region that is the same; errors as `click.masks_at`."""
         return masks_at(self.catalog, self.point, image_id, (x, y))
 
-    def words(self, term: Term, limit: int = 6) -> tuple[FittingWord, ...]:
+    def words(self, term: SeenTerm, limit: int = 6) -> tuple[FittingWord, ...]:
         """The everyday words that fit what a term stands for best, such as a stored region; errors
         as `search`."""
         recipe = self._recipe_in_use()
@@ -285,15 +285,13 @@ class SegSearch:
             return itertools.islice(self.catalog.regions(selection.below), selection.limit)
         if selection.below:
             raise QueryError("Give words or --under, not both.")
-        terms = (TextTerm(selection.text),)
-        answer = self.search(
-            Query(
-                terms,
-                limit=selection.limit or USUAL_LIMIT,
-                per_image=selection.per_image,
-                min_relevance=selection.min_relevance,
-            )
+        query = Query(
+            terms_of_words(selection.text),
+            limit=selection.limit or USUAL_LIMIT,
+            per_image=selection.per_image,
+            min_relevance=selection.min_relevance,
         )
+        answer = self.search(query)
         if answer.message:
             say(answer.message)
         return answer.hits
@@ -301,8 +299,15 @@ class SegSearch:
     def region_sources(self) -> RegionSources:
         """Pixels and segments of the library's pictures, the latest two kept: regions of one
         picture follow each other."""
-        segments = lru_cache(2)(lambda image_id: self.catalog.segments_of(image_id))
-        return RegionSources(lru_cache(2)(self.pictures.pixels), segments)
+        segments, lines = (
+            lru_cache(2)(self.catalog.segments_of),
+            lru_cache(2)(self.catalog.lines_of),
+        )
+        return RegionSources(lru_cache(2)(self.pictures.pixels), segments, lines)
+
+    def text_of(self, image_id: int) -> ReadPicture:
+        """The text of an image; NotFoundError where there is no such image."""
+        return self.catalog.text_of(image_id)
 
     def warm(self) -> None:
         """Load what a search needs: the index and the embedder; nothing for an empty library."""

@@ -17,7 +17,7 @@ from starlette.background import BackgroundTask
 
 from segsearch.core.downloads import disposition, plain_name
 from segsearch.core.errors import NotFoundError, QueryError
-from segsearch.core.query import MAX_LIMIT, Query, SegmentTerm, Term, TextTerm
+from segsearch.core.query import MAX_LIMIT, Query, SegmentTerm, Term, terms_of_words
 from segsearch.core.types import Hit
 from segsearch.export.caption_pack import write_caption_pack
 from segsearch.export.coco import write_coco
@@ -199,15 +199,15 @@ def _query(body: ExportRequest) -> Query | None:
     if body.query is not None:
         asked = body.query.query(None)
         return replace(asked, limit=body.limit or MAX_LIMIT, cursor=None, by_picture=False)
-    term: Term | None = None
+    terms: tuple[Term, ...] = ()
     if body.text is not None:
-        term = TextTerm(body.text)
+        terms = terms_of_words(body.text)
     elif body.segment_id is not None:
-        term = SegmentTerm(body.segment_id)
-    if term is None:
+        terms = (SegmentTerm(body.segment_id),)
+    if not terms:
         return None
     limit, per_image = body.limit or MAX_LIMIT, body.per_image
-    return Query((term,), limit=limit, per_image=per_image, min_relevance=body.min_relevance)
+    return Query(terms, limit=limit, per_image=per_image, min_relevance=body.min_relevance)
 
 
 def _hits(library: SegSearch, body: ExportRequest) -> Iterator[Hit]:

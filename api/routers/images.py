@@ -15,6 +15,7 @@ from segsearch.core.query import MAX_LIMIT
 from segsearch.core.types import MAX_ID, State
 from segsearch.export.documents import ImageDocument, SegmentDocument
 from segsearch.export.render import picture_png, thumbnail_jpeg
+from segsearch.export.text_documents import PictureTextDocument
 from segsearch.library import SegSearch
 from segsearch.media.decode import decode_small
 from segsearch_api.deps import LibraryDep
@@ -119,6 +120,14 @@ def list_segments(image_id: ImageId, library: LibraryDep) -> dict[str, Any]:
     segments = library.catalog.segments_of(image_id)
     said = library.catalog.captions([segment.id for segment in segments])
     return {"segments": [SegmentDocument.of(one, said.get(one.id, ())) for one in segments]}
+
+
+@router.get(
+    "/{image_id}/text", response_model=PictureTextDocument, responses=refusals(NOT_FOUND, INVALID)
+)
+def read_text(image_id: ImageId, library: LibraryDep) -> PictureTextDocument:
+    """The lines of text in an image, and the elements of a page, in the order of reading."""
+    return PictureTextDocument.of(library.text_of(image_id))
 
 
 @router.get(

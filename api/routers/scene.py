@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from segsearch.export.documents import SceneDocument
+from segsearch.export.scene_documents import SceneDocument
 from segsearch.search.schema import SceneRequest
 from segsearch_api.deps import SharedDep
 from segsearch_api.openapi import (

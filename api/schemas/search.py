@@ -6,13 +6,8 @@ from pydantic import BaseModel, Field
 
 from segsearch.core.fields import strict
 from segsearch.core.query import MIN_RELEVANCE
-from segsearch.export.documents import (
-    EXAMPLE_HIT,
-    EXAMPLE_SCENE,
-    HitDocument,
-    PointedDocument,
-    SceneDocument,
-)
+from segsearch.export.documents import EXAMPLE_HIT, HitDocument, PointedDocument
+from segsearch.export.scene_documents import EXAMPLE_SCENE, SceneDocument
 
 CURSOR = "eNqLNjTUMdAx0jHTMdAxAVLGOoaxAEC8BQ8="
 

@@ -12,8 +12,9 @@ depends_on = None
 
 # Whole words and their beginnings, and parts of them; neither holds text of its own, so both must
 # hear of each change, with the old text. Rows that go by a foreign key fire these triggers too.
+# Marks (M) are parts of words, as vowels of Hindi and Thai are.
 INDEXES = {
-    "text_words": ("spaced", "unicode61 remove_diacritics 0"),
+    "text_words": ("spaced", "unicode61 remove_diacritics 0 categories 'L* N* Co M*'"),
     "text_grams": ("folded", "trigram case_sensitive 1"),
 }
 FORGET = "INSERT INTO {name} ({name}, rowid, {column}) VALUES ('delete', OLD.id, OLD.{column})"
@@ -42,7 +43,7 @@ def upgrade() -> None:
     for name, (column, tokenizer) in INDEXES.items():
         op.execute(
             f"CREATE VIRTUAL TABLE {name} USING fts5({column}, content='picture_text', "
-            f"content_rowid='id', tokenize='{tokenizer}')"
+            f"content_rowid='id', tokenize=\"{tokenizer}\")"
         )
         for event, (verb, statements) in EVENTS.items():
             body = "; ".join(each.format(name=name, column=column) for each in statements)
@@ -88,7 +89,7 @@ def _create_lines() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_text_line_segment_id", "text_line", ["segment_id"])
-    op.create_index("text_line_by_image", "text_line", ["recipe_id", "image_id", "position"])
+    op.create_index("text_line_by_image", "text_line", ["image_id", "recipe_id", "position"])
     op.create_table(
         "picture_text",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -96,7 +97,7 @@ def _create_lines() -> None:
         _parent("recipe"),
         sa.Column("folded", sa.Text, nullable=False),
         sa.Column("spaced", sa.Text, nullable=False),
-        sa.UniqueConstraint("recipe_id", "image_id", name="picture_text_once"),
+        sa.UniqueConstraint("image_id", "recipe_id", name="picture_text_once"),
         sqlite_autoincrement=True,
     )
 

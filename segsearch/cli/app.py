@@ -25,6 +25,7 @@ from segsearch.cli.commands.export import export
 from segsearch.cli.commands.index import index, watch, worker
 from segsearch.cli.commands.maintenance import backup, prune, repair, restore, status, verify
 from segsearch.cli.commands.mcp import mcp
+from segsearch.cli.commands.picture_text import show_text
 from segsearch.cli.commands.pictures import remove, tag
 from segsearch.cli.commands.presets import presets
 from segsearch.cli.commands.region_map import make_map
@@ -184,5 +185,6 @@ for command in (
     app.command()(command)
 app.command("eval")(evaluate)
 app.command("map")(make_map)
+app.command("text")(show_text)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")

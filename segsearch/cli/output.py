@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from segsearch.storage.region_maps import RegionMap
 
 WIDE_COLUMNS = 100  # a terminal this wide has room for boxes, areas and file names
+TEXT_SIGNS = 60  # of the text of a region, in a table
 
 
 def say_error(text: str) -> None:
@@ -185,11 +186,15 @@ def hit_table(
     for name in ("rank", "score", "relevance", "segment", *numbers):
         table.add_column(name, justify="right")
     table.add_column("picture", overflow="fold")
-    has_captions = any(hit["captions"] for hit in hits)
+    has_text, has_captions = (any(hit[name] for hit in hits) for name in ("lines", "captions"))
+    if has_text:
+        table.add_column("text", overflow="fold")
     if has_captions:
         table.add_column("caption", overflow="fold")
     for hit in hits:
         cells = _hit_cells(hit, is_wide=is_wide)
+        if has_text:
+            cells.append(escape(_text_cell(hit["lines"])))
         if has_captions:
             cells.append(
                 escape(plain_text(captions[0]["text"]) if (captions := hit["captions"]) else "")
@@ -207,6 +212,13 @@ def _hit_cells(hit: Mapping[str, Any], *, is_wide: bool) -> list[str]:
         share = hit["area"] / (hit["height"] * hit["width"])
         cells += [", ".join(map(str, hit["box"])), f"{share:.1%}"]
     return [*cells, escape(_short(hit["path"] or ""))]
+
+
+def _text_cell(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The lines that were asked for, or else all, in short."""
+    shown = [line for line in lines if line["found"]] or lines
+    text = plain_text(" / ".join(line["text"] for line in shown))
+    return text if len(text) <= TEXT_SIGNS else f"{text[: TEXT_SIGNS - 1]}…"
 
 
 def scene_table(console: Console, answer: SceneAnswer) -> None:

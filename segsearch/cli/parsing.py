@@ -22,8 +22,8 @@ from segsearch.core.query import (
     RegionTerm,
     SegmentTerm,
     Term,
-    TextTerm,
     VectorTerm,
+    terms_of_words,
 )
 from segsearch.core.types import MAX_ID
 from segsearch.media.sources.paths import scheme_of
@@ -114,14 +114,15 @@ def terms_of(typed: TypedTerms, read: Read) -> tuple[Term, ...]:
     Pictures are files, or URLs that `read` allows.
     """
     looked_for = tuple(_looked_for(typed, read))
-    return (*looked_for, *(TextTerm(words, NOT_WEIGHT) for words in typed.without))
+    unwanted = [term for words in typed.without for term in terms_of_words(words, NOT_WEIGHT)]
+    return (*looked_for, *unwanted)
 
 
 def _looked_for(typed: TypedTerms, read: Read) -> Iterator[Term]:
     if typed.text is not None:
-        yield TextTerm(typed.text)
+        yield from terms_of_words(typed.text)
     for text in typed.words:
-        yield TextTerm(*weighed(text))
+        yield from terms_of_words(*weighed(text))
     for text in typed.images:
         data, weight = _bytes(text, read)
         yield PictureTerm(data, weight)

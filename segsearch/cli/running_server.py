@@ -26,6 +26,7 @@ from segsearch.core.query import (
     Term,
     TextTerm,
     VectorTerm,
+    WrittenTerm,
 )
 from segsearch.storage.announcement import CHALLENGE, PROOF, Announcement, read_announcement
 
@@ -73,6 +74,8 @@ def document_of(query: Query) -> dict[str, Any] | None:
 def _term(term: Term) -> dict[str, Any] | None:
     if isinstance(term, TextTerm):
         return {"text": term.text, "weight": term.weight}
+    if isinstance(term, WrittenTerm):
+        return {"written": term.text, "weight": term.weight}
     if isinstance(term, SegmentTerm):
         return {"segment_id": term.segment_id, "weight": term.weight}
     if isinstance(term, ImageTerm):

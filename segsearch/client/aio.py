@@ -135,6 +135,7 @@ class AsyncClient:
     near_duplicates = _awaited(Client.near_duplicates)
     duplicates = _stepped(Client.duplicates)
     segments = _awaited(Client.segments)
+    text_of = _awaited(Client.text_of)
     thumbnail = _awaited(Client.thumbnail)
     original = _awaited(Client.original)
     file = _awaited(Client.file)

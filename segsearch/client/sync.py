@@ -228,6 +228,10 @@ class Client(BrowseCalls, QueryCalls, MapCalls):
         """All segments of an image."""
         return self._server.documents(f"/v1/images/{image_id}/segments", "segments")
 
+    def text_of(self, image_id: int) -> Document:
+        """The lines of text in an image, and the elements of a page."""
+        return self._server.document("GET", f"/v1/images/{image_id}/text")
+
     def thumbnail(self, image_id: int, side: int = 480) -> bytes:
         """A small JPEG, its longer side `side` pixels."""
         return self._server.bytes_of(f"/v1/images/{image_id}/thumbnail", side=side)

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, FiniteFloat
 
 from segsearch.core.errors import QueryError
 from segsearch.core.fields import Id, Name, Quad, Share, SidePx, about, value
+from segsearch.core.text import REGION_KINDS, RegionKind
 
 ACROSS = ("left", "center", "right")
 DOWN = ("top", "middle", "bottom")
@@ -92,6 +93,14 @@ class Filters:
     map_cluster: Annotated[
         Cluster | None, about("The number of the cluster on that map to which the region belongs.")
     ] = None
+    has_text: Annotated[bool | None, about("Whether a line of text belongs to the region.")] = None
+    kinds: Annotated[
+        tuple[RegionKind, ...],
+        about(
+            "What the region is: a thing, a text that no thing holds, or an element of a page.",
+            max_length=len(REGION_KINDS),
+        ),
+    ] = ()
     min_predicted_iou: Annotated[FiniteFloat | None, about("Least predicted IoU.")] = None
     min_stability: Annotated[FiniteFloat | None, about("Least stability.")] = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, FiniteFloat
 from segsearch.core.errors import QueryError
 from segsearch.core.fields import Id, Name, Quad, Share, about, value
 from segsearch.core.filters import Filters
+from segsearch.core.text_query import taken_apart
 from segsearch.core.types import Hit, Image, Mask
 
 # The best region must be this unlikely to be a chance find. Chosen on benchmarks/regions/choose,
@@ -28,6 +29,15 @@ RERANK_SECONDS = 60.0  # that putting an answer in order by a vision model may t
 @value("term's")
 class TextTerm:
     """Words to look for; a negative weight steers away from them."""
+
+    text: str
+    weight: FiniteFloat = 1.0
+
+
+@value("term's")
+class WrittenTerm:
+    """Words that stand in the picture, in the language of `core.text_query`; with a negative
+    weight, that must not stand there. Of the weight only the sign counts."""
 
     text: str
     weight: FiniteFloat = 1.0
@@ -113,7 +123,26 @@ class RegionTerm(RegionPrompt):
 
 
 CaptionUse = Literal["off", "join", "only"]
-Term = TextTerm | PictureTerm | KeptPictureTerm | SegmentTerm | ImageTerm | VectorTerm | RegionTerm
+WrittenUse = Literal["off", "join", "only"]
+SeenTerm = (
+    TextTerm | PictureTerm | KeptPictureTerm | SegmentTerm | ImageTerm | VectorTerm | RegionTerm
+)  # what a region looks like
+Term = SeenTerm | WrittenTerm
+
+
+def terms_of_words(typed: str, weight: float = 1.0) -> tuple[TextTerm | WrittenTerm, ...]:
+    """The terms of words as a person types them: `text:exit` and `text:"24 hours"` among them ask
+    for words that stand in the picture, `-text:exit` for those that do not; what is left, for what
+    regions look like. With a negative weight all of them are steered away from."""
+    words, asked = taken_apart(typed)
+    seen = [TextTerm(words, weight)] if words or not asked else []
+    away = -abs(weight)
+    return (*seen, *(WrittenTerm(text, weight if is_there else away) for text, is_there in asked))
+
+
+def seen_terms(terms: Sequence[Term]) -> tuple[SeenTerm, ...]:
+    """The terms that say what a region looks like."""
+    return tuple(term for term in terms if not isinstance(term, WrittenTerm))
 
 
 class Prefer(StrEnum):
@@ -188,6 +217,13 @@ class SearchOptions:
             "reciprocal rank fusion; or they alone are searched. With them there is no relevance."
         ),
     ] = "off"
+    written: Annotated[
+        WrittenUse,
+        about(
+            "Whether words are also looked for in what stands in pictures: not at all; joined, "
+            "where a picture shows all of them; or there alone. `text:WORD` always is."
+        ),
+    ] = "join"
 
 
 @value()
@@ -272,6 +308,11 @@ class Slot(SlotOptions):
 
     def __post_init__(self) -> None:
         _check_terms(self.terms)
+        if len(seen_terms(self.terms)) < len(self.terms):
+            raise QueryError(
+                "A thing of a scene is told by what it looks like: ask for words that stand in "
+                "pictures (text:) in a search."
+            )
 
 
 @dataclass(frozen=True, slots=True)

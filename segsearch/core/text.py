@@ -49,12 +49,14 @@ _UNPARTED = re.compile(
     "([\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])"
 )
-_ACCENTS = re.compile("[\u0300-\u036f]")
+# Accents of Latin, Greek and Cyrillic; points of Hebrew and Arabic, and what only lengthens a line.
+_ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u0640\u064b-\u0652\u0670]")
 
 
 def folded_text(text: str) -> str:
     """What texts are compared by: one form (NFKC), upper and lower case alike, without the accents
-    of Latin, Greek and Cyrillic letters, one space between words."""
+    of Latin, Greek and Cyrillic letters and the points of Hebrew and Arabic ones, one space between
+    words."""
     parted = normalize("NFKD", normalize("NFKC", text).casefold())
     return " ".join(normalize("NFC", _ACCENTS.sub("", parted)).split())
 

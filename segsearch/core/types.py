@@ -229,8 +229,9 @@ class Folded:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A region that answers a query. `score` is a cosine, the higher the better; where
-    captions take part, it is what `search.fusion` says. Captions come newest first; `lines` are
-    those that belong to the region, as they are read.
+    captions take part, it is what `search.fusion` says, and where text does, `search.written`.
+    Captions come newest first; `lines` are those that belong to the region, as they are read, and
+    `found_lines` the ids of those that hold words that were asked for.
 
     `relevance` in [0, 1] is how unlikely it is that a library of this size has such a region by
     chance. For words that is judged beside what everyday words find in it
@@ -246,6 +247,7 @@ class Hit:
     captions: tuple[Caption, ...] = ()
     folded: Folded = Folded()
     lines: tuple[TextLine, ...] = ()
+    found_lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

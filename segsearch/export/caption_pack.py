@@ -22,6 +22,8 @@ from typing import Any
 from segsearch.core.arrays import Pixels
 from segsearch.core.atomic import whole
 from segsearch.core.errors import NotFoundError, PictureError
+from segsearch.core.picture_text import joined_lines
+from segsearch.core.text import TextLine
 from segsearch.core.types import Hit, Mask, Segment
 from segsearch.export.documents import HitDocument
 from segsearch.export.render import CROP_MARGIN, context_jpeg, crop_png, cutout_png, marked_jpeg
@@ -40,10 +42,12 @@ QUESTION = (
 
 @dataclass(frozen=True, slots=True)
 class RegionSources:
-    """Where a picture's upright pixels (H, W, 3) and segments are found, by its id."""
+    """Where a picture's upright pixels (H, W, 3), segments and lines of text are found, by its
+    id."""
 
     pixels: Callable[[int], Pixels]
     segments: Callable[[int], Sequence[Segment]]
+    lines: Callable[[int], Sequence[TextLine]] = lambda _: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,9 @@ def _packed(hit: Hit, sources: RegionSources, put: Callable[[str, bytes], None])
     }
     others = neighbours(segment, sources.segments(hit.image.id))
     names = {kind: files[kind] for kind in pictures}
-    line = json.dumps(_document(hit, names, others)).encode("utf-8")
+    whole_text = joined_lines(sources.lines(hit.image.id))
+    document = {**_document(hit, names, others), "picture_text": whole_text}
+    line = json.dumps(document).encode("utf-8")
     for kind, data in pictures.items():
         put(files[kind], data)
     put(files["document"], line)
@@ -168,12 +174,14 @@ def _document(hit: Hit, names: dict[str, str], others: list[dict[str, Any]]) -> 
     samples, and an empty list has none.
     """
     document = HitDocument.of(hit).model_dump()
-    captions = document.pop("captions")
+    captions, lines = document.pop("captions"), document.pop("lines")
     return {
         **document,
         **names,
         "caption": captions[0]["text"] if captions else "",
         "captions_json": json.dumps(captions),
+        "text": joined_lines(hit.lines),
+        "lines_json": json.dumps(lines),
         "neighbours_json": json.dumps(others),
         "messages": _chat(QUESTION, [names["context"], names["marked"]]),
     }

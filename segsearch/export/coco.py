@@ -120,6 +120,9 @@ def _annotation(hit: HitDocument, outline: list[list[int]] | None) -> dict[str, 
         "iscrowd": 0,
         "score": hit.score,
         "captions": [caption.model_dump() for caption in hit.captions],
+        "kind": hit.kind,
+        "reading_order": hit.reading_order,
+        "lines": [line.model_dump() for line in hit.lines],
     }
 
 

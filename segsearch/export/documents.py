@@ -13,8 +13,10 @@ from pydantic import BaseModel, Field
 
 from segsearch.core.atomic import whole
 from segsearch.core.fields import strict
-from segsearch.core.query import MaskCandidate, Pointed, SceneHit
+from segsearch.core.query import MaskCandidate, Pointed
+from segsearch.core.text import RegionKind
 from segsearch.core.types import Caption, Hit, Image, IngestReport, Mask, Segment
+from segsearch.export.text_documents import EXAMPLE_HIT_LINE, HitLineDocument, hit_lines
 from segsearch.masks.rle import CocoMask, to_coco
 from segsearch.media.sources.paths import album_of
 
@@ -24,7 +26,9 @@ EXAMPLE_MASK: dict[str, Any] = {
     "mask": {"size": [480, 640], "counts": "Zd81k>6L2N2N2N2N2N2N"},
     "predicted_iou": 0.93,
 }
-EXAMPLE_REGION: dict[str, Any] = {**EXAMPLE_MASK, "stability": 0.97}
+EXAMPLE_REGION: dict[str, Any] = {
+    **EXAMPLE_MASK, "stability": 0.97, "kind": "thing", "reading_order": None,
+}  # fmt: skip
 EXAMPLE_CAPTION: dict[str, Any] = {
     "text": "A red umbrella stuck in the sand beside a towel.",
     "model": "some-vision-model",
@@ -45,6 +49,7 @@ EXAMPLE_HIT: dict[str, Any] = {
     **EXAMPLE_REGION,
     "captions": [EXAMPLE_CAPTION],
     "folded": EXAMPLE_FOLDED,
+    "lines": [EXAMPLE_HIT_LINE],
 }
 EXAMPLE_SEGMENT: dict[str, Any] = {
     "segment_id": 812, "image_id": 31, **EXAMPLE_REGION, "captions": [EXAMPLE_CAPTION],
@@ -78,19 +83,6 @@ EXAMPLE_IMAGE: dict[str, Any] = {
     "perceptual_hash": "0f3c6e1a88d4b2970f1e3c78f0e1c387",
     "near_duplicates": [44],
     "tags": ["holiday"],
-}
-EXAMPLE_FILLING: dict[str, Any] = {
-    "segment_id": 812, "score": 0.412345, "relevance": 0.97, **EXAMPLE_REGION,
-}  # fmt: skip
-EXAMPLE_SCENE: dict[str, Any] = {
-    "rank": 1,
-    "fit": 4.21,
-    "relevance": 0.97,
-    "image_id": 31,
-    "path": "/pictures/park/dog.jpg",
-    "width": 640,
-    "height": 480,
-    "regions": {"dog": EXAMPLE_FILLING},
 }
 
 
@@ -126,6 +118,13 @@ class RegionDocument(MaskDocument):
     """What a segment and a hit have in common."""
 
     stability: float = Field(description="IoU of the mask at a higher and a lower threshold.")
+    kind: RegionKind = Field(
+        description="`thing`: the segmenter cut it out; `text`: lines that no thing holds; the "
+        "others are elements of a page."
+    )
+    reading_order: int | None = Field(
+        description="Among the elements of a page as they are read, from 1; null for what is none."
+    )
 
 
 class PointedDocument(BaseModel):
@@ -154,14 +153,16 @@ class _SegmentField(BaseModel):
     segment_id: int
 
 
-class _PictureFields(BaseModel):
+class PictureFields(BaseModel):
+    """What is said of the picture of a region."""
+
     image_id: int
     path: str | None = Field(description="Where the picture lies on the server.")
     width: int = Field(description="Of the upright image, in pixels.")
     height: int = Field(description="Of the upright image, in pixels.")
 
 
-class ListedRegionDocument(RegionDocument, _PictureFields, _SegmentField):
+class ListedRegionDocument(RegionDocument, PictureFields, _SegmentField):
     """A stored region with its picture."""
 
     model_config = strict(EXAMPLE_LISTED)
@@ -169,7 +170,7 @@ class ListedRegionDocument(RegionDocument, _PictureFields, _SegmentField):
     @classmethod
     def of(cls, segment: Segment, image: Image) -> Self:
         """The document of a segment of an image."""
-        fields = {**_picture_fields(image), **_region_fields(segment)}
+        fields = {**picture_fields(image), **region_fields(segment)}
         return cls(segment_id=segment.id, **fields)
 
 
@@ -204,7 +205,7 @@ class SegmentDocument(RegionDocument, _SegmentFields):
         return cls(
             segment_id=segment.id,
             image_id=segment.image_id,
-            **_region_fields(segment),
+            **region_fields(segment),
             captions=[CaptionDocument.of(caption) for caption in captions],
         )
 
@@ -225,24 +226,32 @@ class FoldedDocument(BaseModel):
     )
 
 
-class _ScoreFields(BaseModel):
+class ScoreFields(BaseModel):
+    """How a region answers."""
+
     score: float = Field(
         description="The higher the better: a cosine; with `captions` `join` the sum of "
-        "1 / (60 + rank) over both rankings, with `only` the share of the words that is held."
+        "1 / (60 + rank) over the rankings, with `only` the share of the words that is held. A "
+        "region that is found by its text has its cosine or that of the region behind it, if that "
+        "is higher; where nothing else is asked for, the share of the words that it shows."
     )
     relevance: float | None = Field(
         description="How unlikely a region like this is by chance, in [0, 1]: for words beside "
         "what everyday words find in the library, else beside what the query scores with all of "
-        "it. Null where the library is too small to tell, and where captions take part."
+        "it; of a region that is found by its text beside others, the share of the words that it "
+        "shows. Null where the library is too small to tell, where captions take part, and where "
+        "text alone is searched."
     )
     segment_id: int
 
 
-class _RankField(BaseModel):
+class RankField(BaseModel):
+    """The place in an answer."""
+
     rank: int = Field(description="1 for the best.")
 
 
-class HitDocument(RegionDocument, _PictureFields, _ScoreFields, _RankField):
+class HitDocument(RegionDocument, PictureFields, ScoreFields, RankField):
     """A region that answers a query; the same fields as a line of `segsearch search --json`."""
 
     model_config = strict(EXAMPLE_HIT)
@@ -251,55 +260,21 @@ class HitDocument(RegionDocument, _PictureFields, _ScoreFields, _RankField):
     folded: FoldedDocument = Field(
         description="What is left out behind this region, among what the search looked at."
     )
+    lines: list[HitLineDocument] = Field(
+        description="The lines of text that belong to the region, as they are read."
+    )
 
     @classmethod
     def of(cls, hit: Hit) -> Self:
         """The document of a hit."""
         return cls(
             rank=hit.rank,
-            **_score_fields(hit),
-            **_picture_fields(hit.image),
-            **_region_fields(hit.segment),
+            **score_fields(hit),
+            **picture_fields(hit.image),
+            **region_fields(hit.segment),
             captions=[CaptionDocument.of(caption) for caption in hit.captions],
             folded=FoldedDocument(**asdict(hit.folded)),
-        )
-
-
-class SceneRegion(RegionDocument, _ScoreFields):
-    """The region that fills a slot."""
-
-    model_config = strict(EXAMPLE_FILLING)
-
-    @classmethod
-    def of(cls, hit: Hit) -> Self:
-        """The document of a hit without what belongs to its picture."""
-        return cls(**_score_fields(hit), **_region_fields(hit.segment))
-
-
-class SceneDocument(_PictureFields, _RankField):
-    """A picture that holds the scene."""
-
-    model_config = strict(EXAMPLE_SCENE)
-
-    fit: float = Field(
-        description="Mean over the slots of how far the region's score stands above the slot's "
-        "background; comparable within one answer."
-    )
-    relevance: float | None = Field(
-        description="That of the least relevant of its regions; null where one has none. It need "
-        "not fall with the fit."
-    )
-    regions: dict[str, SceneRegion] = Field(description="By the slot's name.")
-
-    @classmethod
-    def of(cls, hit: SceneHit) -> Self:
-        """The document of a picture that holds a scene."""
-        return cls(
-            rank=hit.rank,
-            fit=round(hit.fit, 4),
-            relevance=None if hit.relevance is None else round(hit.relevance, 4),
-            **_picture_fields(hit.image),
-            regions={name: SceneRegion.of(region) for name, region in hit.regions.items()},
+            lines=hit_lines(hit),
         )
 
 
@@ -389,19 +364,24 @@ def _mask_fields(mask: Mask, predicted_iou: float) -> dict[str, Any]:
     }
 
 
-def _region_fields(segment: Segment) -> dict[str, Any]:
+def region_fields(segment: Segment) -> dict[str, Any]:
+    """What is said of any region."""
     fields = _mask_fields(segment.mask, segment.predicted_iou)
-    return {**fields, "stability": round(segment.stability, 4)}
+    stability = round(segment.stability, 4)
+    kind = {"kind": segment.kind, "reading_order": segment.reading_order}
+    return {**fields, "stability": stability, **kind}
 
 
-def _score_fields(hit: Hit) -> dict[str, Any]:
+def score_fields(hit: Hit) -> dict[str, Any]:
+    """How a region answers."""
     relevance = None if hit.relevance is None else round(hit.relevance, 4)
     return {
         "score": round(hit.score, 6), "relevance": relevance, "segment_id": hit.segment.id,
     }  # fmt: skip
 
 
-def _picture_fields(image: Image) -> dict[str, Any]:
+def picture_fields(image: Image) -> dict[str, Any]:
+    """What is said of the picture of a region."""
     return {
         "image_id": image.id,
         "path": image.paths[0] if image.paths else None,

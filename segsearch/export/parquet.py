@@ -15,7 +15,9 @@ from segsearch.core.types import Hit
 from segsearch.export.documents import HitDocument
 
 ROWS_IN_GROUP = 1000  # held in memory at once
-TYPES = {"integer": pa.int64(), "number": pa.float64(), "string": pa.string()}
+TYPES = {
+    "integer": pa.int64(), "number": pa.float64(), "string": pa.string(), "boolean": pa.bool_(),
+}  # fmt: skip
 
 
 def hit_schema() -> pa.Schema:

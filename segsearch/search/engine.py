@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
@@ -18,16 +18,19 @@ from segsearch.core.query import (
     SearchAnswer,
     Term,
     TextTerm,
+    seen_terms,
 )
-from segsearch.core.types import Folded, Hit, Image, Segment
+from segsearch.core.text_query import TextQuery, TextRanking
+from segsearch.core.types import MAX_ID, Folded, Hit, Image, Segment
 from segsearch.search import cursor as cursors
-from segsearch.search import fusion, ranking
-from segsearch.search.calibration import Calibration, RelevanceOfIds
+from segsearch.search import fusion, ranking, written
+from segsearch.search.calibration import Calibration
+from segsearch.search.candidates import Candidates, remembered
 from segsearch.search.cursor import Cursor
 from segsearch.search.omissions import Folding, folded
 from segsearch.search.passing import Passing, is_among
 from segsearch.search.picture_groups import Siblings, beside, grouped
-from segsearch.search.ranking import Nearest, Ranked, Rules
+from segsearch.search.ranking import Ranked, Rules
 from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.relevance import Background, background, rounded, spread_of
 from segsearch.search.vectors import Active, QueryVectors, with_feedback
@@ -37,55 +40,9 @@ from segsearch.storage.index.synced import SyncedIndex
 # So few are scored one by one: as fast as the index, and right even over an index that guesses.
 EXACT_IDS = 256
 IDS_AT_ONCE = 5_000  # SQLite takes 32,766 parameters
-PREFER_SPREADS = 1.0  # a whole or part may score so many spreads lower than what it stands for
-# ... that is measured on so many rows of the sample, spread over it: all of them would take longer
-# than the rest of a search, and these tell the spread to a twentieth.
+# The spread of a query's scores is measured on so many rows of the sample, spread over it: all of
+# them would take longer than the rest of a search, and these tell it to a twentieth.
 SPREAD_ROWS = 1_024
-PREFER_SLACK = 0.05  # ... and this much, as a cosine, where the library is too small for a spread
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """The segments that pass, scored by one vector: the best k, and what chance would give.
-
-    `relevances`, where words alone were asked for, compares with everyday words instead.
-    `measure` gives how far the query's scores spread by chance, where the library tells.
-    """
-
-    nearest: Nearest
-    judge: Callable[[], Background | None] = lambda: None
-    measure: Callable[[], float | None] = lambda: None
-    relevances: RelevanceOfIds | None = None
-
-    @property
-    def background(self) -> Background | None:
-        """How the query scores by chance; None where the library is too small to tell, and where
-        captions take part. Worked out when it is first asked for."""
-        return self.judge()
-
-    def relevance(self, scores: Sequence[float], ids: Sequence[int]) -> Sequence[float | None]:
-        """Of the segments with these scores; None where the library is too small to tell."""
-        if self.relevances is not None:
-            return self.relevances(ids)
-        known = self.background
-        return [known.relevance(score) if known else None for score in scores]
-
-    def best_relevance(self) -> float | None:
-        """The relevance of the best region."""
-        scores, ids = self.nearest(1)
-        return self.relevance(scores, ids)[0] if scores else None
-
-    @property
-    def spread(self) -> float | None:
-        """How far the query's scores spread by chance, from a part of the sample; None as for
-        `background`. Worked out each time."""
-        return self.measure()
-
-    @property
-    def slack(self) -> float:
-        """How much lower a whole or a part may score than what it stands for."""
-        spread = self.spread
-        return PREFER_SLACK if spread is None else PREFER_SPREADS * spread
 
 
 class SearchEngine:
@@ -104,23 +61,28 @@ class SearchEngine:
         """One page of regions; `SegSearch.search` says which errors are raised."""
         if query.captions != "off":
             fusion.check(query)
+        text = written.text_query(query)
         question = cursors.question_of(query, f"{recipe[0]}/{recipe[1].fingerprint}")
         cursor = cursors.read(query.cursor, question) if query.cursor else None
         newest = cursor.newest if cursor else self._catalog.newest_segment()
-        allowed = self.allowed(recipe, query.filters)
-        candidates, siblings, pointed = self._candidates(recipe, query, allowed)
+        allowed = self._allowed(recipe, query)
+        candidates, siblings, pointed = self._candidates(recipe, query, allowed, text)
         scores, ids = candidates.nearest(ranking.first_candidates(query.limit + 1))
         if not scores:
             message = None if cursor else _nothing_to_rank(query, allowed)
             return SearchAnswer((), message=message, pointed=pointed)
         relevance = candidates.relevance(scores[:1], ids[:1])[0]
         is_chance = relevance is not None and relevance < query.min_relevance
-        if relevance is not None and is_chance and not (cursor or self._is_there(query)):
+        if candidates.found.ids:
+            alone = is_chance and not self._is_there(query)
+            candidates, siblings = written.joined(candidates, siblings, alone=alone)
+            relevance = candidates.best_relevance()
+        elif relevance is not None and is_chance and not (cursor or self._is_there(query)):
             return SearchAnswer((), relevance, _nothing_matches(relevance, query), pointed)
         accepts = None
         if query.prefer in (Prefer.WHOLE, Prefer.PART):
             accepts = ranking.preferred(query.prefer, candidates.slack, siblings)
-        rules = self._rules(query, cursor, newest, accepts)
+        rules = self._rules(query, cursor, accepts, by_rank=candidates.by_rank)
         follows = query.per_image > 1  # another region of a picture may
         if follows and query.prefer is Prefer.THING and things_asked(query.terms):
             rules = replace(rules, behind=candidates.spread)
@@ -140,23 +102,32 @@ class SearchEngine:
         return SearchAnswer(tuple(hits), relevance, None, pointed, following)
 
     def _candidates(
-        self, recipe: Active, query: Query, allowed: Ids | None
+        self, recipe: Active, query: Query, allowed: Ids | None, text: TextQuery | None
     ) -> tuple[Candidates, Siblings, tuple[Pointed, ...]]:
-        """What vectors find, the words of captions, or both; for captions alone no model runs."""
-
-        def by_words(words: str, unwanted: str, k: int) -> fusion.Ranking:
-            return self._catalog.search_captions(words, k, without=unwanted, allowed=allowed)
-
+        """What vectors find, the words of captions, those in pictures, or more of them; for words
+        of captions or in pictures alone no model runs."""
+        captions = partial(self._catalog.search_captions, allowed=allowed)
         if query.captions == "only":
-            return Candidates(fusion.by_captions(query, by_words)), Siblings(), ()
+            return Candidates(fusion.by_captions(query, captions), by_rank=True), Siblings(), ()
+        if text is not None and written.is_alone(query):
+            find = partial(self._catalog.search_text, text, allowed=allowed)
+            return written.by_text(find), Siblings(partial(self._with_text, find)), ()
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
         judged = bool(query.like or query.unlike)
         words_only = query.captions == "off" and not judged and are_words(query.terms)
         things = things_asked(query.terms) if query.prefer in (Prefer.THING, Prefer.WHOLE) else 0.0
         asked = self._index.mix(recipe[1]).asked(vector, things)
         candidates = self.candidates(recipe, asked, allowed, things if words_only else None)
+        found = TextRanking()
+        if text is not None:
+            found = self._catalog.search_text(text, fusion.DEPTH, allowed=allowed)
         if query.captions == "join":
-            candidates = Candidates(fusion.joined(query, candidates.nearest, by_words))
+            nearest = fusion.joined(query, candidates.nearest, captions, found.ids)
+            candidates = Candidates(nearest, by_rank=True, lines=found.lines)
+        elif found.ids:
+            scores, ids = self._index.scores(recipe, asked, np.sort(np.array(found.ids, np.int64)))
+            own = dict(zip(ids, scores, strict=True))
+            candidates = replace(candidates, found=found, own=own)
         siblings = Siblings(partial(self._scored, recipe, asked, allowed))
         return candidates, siblings, pointed
 
@@ -164,10 +135,11 @@ class SearchEngine:
         self, recipe: Active, terms: Sequence[Term], like: Sequence[int], unlike: Sequence[int]
     ) -> tuple[Vector, tuple[Pointed, ...]]:
         """The unit vector (d,) regions are compared with, and what each region term stood for."""
-        pairs = [self._vectors.vector(recipe, term) for term in terms]
+        seen = seen_terms(terms)
+        pairs = [self._vectors.vector(recipe, term) for term in seen]
         pointed = tuple(region for _, region in pairs if region is not None)
         vectors = [vector for vector, _ in pairs]
-        weights = [term.weight for term in terms]
+        weights = [term.weight for term in seen]
         liked, unliked = (
             [self._vectors.stored(recipe, segment_id) for segment_id in ids]
             for ids in (like, unlike)
@@ -179,6 +151,18 @@ class SearchEngine:
         if filters.is_empty:
             return None
         return self._passing.ids(recipe, filters)
+
+    def _allowed(self, recipe: Active, query: Query) -> Ids | None:
+        """`allowed` by the query's filters, without pictures that show what must not stand there;
+        where nothing else is looked for, those are left out with the rest."""
+        unwanted = written.unwanted_text(query)
+        if not unwanted or written.is_alone(query):
+            return self.allowed(recipe, query.filters)
+        ids = self._catalog.segments_with_text(unwanted)
+        if not ids.size:
+            return self.allowed(recipe, query.filters)
+        passing = self._passing.ids(recipe, query.filters)
+        return passing[~is_among(passing, ids)]
 
     def asked(self, recipe: Active, terms: Sequence[Term]) -> Vector:
         """What terms without judged segments look for (w,), as the index takes it."""
@@ -214,7 +198,7 @@ class SearchEngine:
         def nearest(k: int) -> tuple[list[float], list[int]]:
             return self._index.search(recipe, vector, k, allowed)
 
-        return Candidates(_remembered(nearest), judge, measure, others)
+        return Candidates(remembered(nearest), judge, measure, others)
 
     def fetch(self, ids: Sequence[int]) -> dict[int, Segment]:
         """Segments by id; those that are gone are left out."""
@@ -241,6 +225,15 @@ class SearchEngine:
         scores, held = self._index.scores(recipe, vector, ids)
         return [(score, segments[number]) for score, number in zip(scores, held, strict=True)]
 
+    def _with_text(
+        self, find: Callable[..., TextRanking], image_ids: Sequence[int]
+    ) -> list[Ranked]:
+        """Every region of some images whose text answers, best first."""
+        found = find(MAX_ID, image_ids=image_ids)
+        segments = self.fetch(found.ids)
+        pairs = zip(found.scores, found.ids, strict=True)
+        return [(score, segments[number]) for score, number in pairs if number in segments]
+
     def _is_there(self, query: Query) -> bool:
         """Whether all that is looked for is stored as it is, or as a picture that looks almost the
         same, and no filter may leave it out."""
@@ -253,8 +246,9 @@ class SearchEngine:
         self,
         query: Query,
         cursor: Cursor | None,
-        newest: int,
         accepts: Callable[[float, Segment], bool] | None,
+        *,
+        by_rank: bool,
     ) -> Rules:
         rules = Rules(
             query.per_image,
@@ -265,9 +259,9 @@ class SearchEngine:
         )
         if cursor is None:
             return rules
-        # A score made of ranks and captions rises when others go, and would pass `below` for ever.
-        below = cursor.below if query.captions == "off" else None
-        rules = replace(rules, below=below, newest=newest)
+        # A score made of ranks or shares rises when others go, and would pass `below` for ever.
+        below = None if by_rank else cursor.below
+        rules = replace(rules, below=below, newest=cursor.newest)
         if query.by_picture:
             return replace(rules, closed=frozenset(cursor.shown))
         shown = self.fetch(list(cursor.shown))
@@ -283,14 +277,22 @@ class SearchEngine:
         ids = [segment.id for _, (_, segment) in numbered]
         images = self.images_of([segment for _, (_, segment) in numbered])
         behind = fold([pair for _, pair in numbered], images)
-        captions = self._catalog.captions(ids)
+        captions, lines = self._catalog.captions(ids), self._catalog.lines_by_segment(ids)
         relevances = candidates.relevance([score for _, (score, _) in numbered], ids)
         for (number, (score, segment)), relevance in zip(numbered, relevances, strict=True):
             image = images.get(segment.image_id)
             if image is not None:
-                said = captions.get(segment.id, ())
-                more = behind.get(segment.id, Folded())
-                yield Hit(first_rank + number, score, segment, image, relevance, said, more)
+                yield Hit(
+                    first_rank + number,
+                    score,
+                    segment,
+                    image,
+                    relevance,
+                    captions.get(segment.id, ()),
+                    behind.get(segment.id, Folded()),
+                    tuple(lines.get(segment.id, ())),
+                    candidates.lines.get(segment.id, ()),
+                )
 
 
 def _products(rows: Vectors, vector: Vector) -> NDArray[np.float32]:
@@ -303,13 +305,13 @@ def _products(rows: Vectors, vector: Vector) -> NDArray[np.float32]:
 
 
 def are_words(terms: Sequence[Term]) -> bool:
-    """Whether words alone are asked for."""
-    return all(isinstance(term, TextTerm) for term in terms)
+    """Whether words alone are asked for, but for those that stand in pictures."""
+    return all(isinstance(term, TextTerm) for term in seen_terms(terms))
 
 
 def things_asked(terms: Sequence[Term]) -> float:
     """How much the traits of regions count: as much as words do among what is looked for."""
-    wanted = [term for term in terms if term.weight > 0]
+    wanted = [term for term in seen_terms(terms) if term.weight > 0]
     total = sum(term.weight for term in wanted)
     said = sum(term.weight for term in wanted if isinstance(term, TextTerm))
     return said / total if total else 0.0
@@ -318,7 +320,8 @@ def things_asked(terms: Sequence[Term]) -> float:
 def _hides_duplicates(query: Query) -> bool:
     """Whether words are asked: who shows a picture may be looking for its copies."""
     said = any(isinstance(term, TextTerm) and term.weight > 0 for term in query.terms)
-    return said and not query.near_duplicates
+    # Pages that look almost the same may show other words.
+    return said and query.written != "only" and not query.near_duplicates
 
 
 def _folding(query: Query, rules: Rules, candidates: Candidates) -> Folding:
@@ -337,21 +340,6 @@ def _folding(query: Query, rules: Rules, candidates: Candidates) -> Folding:
     )
 
 
-def _remembered(nearest: Nearest) -> Nearest:
-    """The same, without asking again for what an earlier answer holds."""
-    kept: list[tuple[int, list[float], list[int]]] = []
-
-    def once(k: int) -> tuple[list[float], list[int]]:
-        for asked, scores, ids in kept:
-            if k <= asked or len(ids) < asked:
-                return scores[:k], ids[:k]
-        scores, ids = nearest(k)
-        kept[:] = [(k, scores, ids)]
-        return scores, ids
-
-    return once
-
-
 def _cursor_behind(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str | None:
     """The cursor behind a page; None where it would grow too long."""
     ids = (segment.image_id if query.by_picture else segment.id for _, segment in page)
@@ -364,6 +352,8 @@ def _cursor_behind(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str 
 def _nothing_to_rank(query: Query, allowed: Ids | None) -> str:
     if allowed is not None and not allowed.size:
         return "No region passes the filters."
+    if written.is_alone(query):
+        return "No picture shows enough of these words."
     if query.captions == "only":
         return "No caption holds enough of these words."
     return "The library holds no segments yet."

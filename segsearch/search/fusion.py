@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Protocol
 
 from segsearch.core.errors import QueryError
 from segsearch.core.query import Prefer, Query, TextTerm
@@ -12,7 +13,13 @@ from segsearch.search.vectors import check_text
 
 Ranking = tuple[list[float], list[int]]  # scores and segment ids, best first
 Nearest = Callable[[int], Ranking]  # the best k
-ByWords = Callable[[str, str, int], Ranking]  # the best k for words, without what others find
+
+
+class ByWords(Protocol):
+    """The best k for words, without what others find."""
+
+    def __call__(self, words: str, k: int, *, without: str) -> Ranking: ...
+
 
 # Cormack, Clarke & Buettcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank
 # Learning Methods", SIGIR 2009: the constant that keeps the first ranks from deciding alone.
@@ -45,12 +52,15 @@ def by_captions(query: Query, by_words: ByWords) -> Nearest:
     return lambda k: _by_captions(query, by_words, k)
 
 
-def joined(query: Query, by_vector: Nearest, by_words: ByWords) -> Nearest:
-    """Where a search of both takes its candidates from: `fuse` says how they score."""
+def joined(
+    query: Query, by_vector: Nearest, by_words: ByWords, by_text: Sequence[int] = ()
+) -> Nearest:
+    """Where a search of both takes its candidates from: `fuse` says how they score. Regions that
+    were found by their text, best first, are a third ranking."""
 
     @cache
     def to_depth(depth: int) -> Ranking:
-        return fuse([by_vector(depth)[1], _by_captions(query, by_words, depth)[1]])
+        return fuse([by_vector(depth)[1], _by_captions(query, by_words, depth)[1], by_text])
 
     return lambda k: to_depth(max(k, DEPTH))
 
@@ -82,7 +92,7 @@ def _by_captions(query: Query, by_words: ByWords, k: int) -> Ranking:
     words, unwanted_words = _words(query, 1), _words(query, -1)
     if not words:
         return [], []
-    return by_words(words, unwanted_words, k)
+    return by_words(words, k, without=unwanted_words)
 
 
 def _words(query: Query, sign: int) -> str:

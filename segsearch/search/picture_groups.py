@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from segsearch.search import ranking
@@ -22,6 +22,15 @@ class Siblings:
         self._known |= {image_id: [] for image_id in new}
         for score, segment in self._find(new) if new else ():
             self._known[segment.image_id].append((score, segment))
+
+    def rescored(self, scores: Mapping[int, float]) -> Siblings:
+        """The same with other scores for some regions, by their ids; these come first of equals."""
+
+        def find(image_ids: Sequence[int]) -> list[Ranked]:
+            pairs = [(scores.get(one.id, score), one) for score, one in self._find(image_ids)]
+            return sorted(pairs, key=lambda pair: (-pair[0], pair[1].id not in scores))
+
+        return Siblings(find)
 
     def __call__(self, image_id: int) -> list[Ranked]:
         self.look_up([image_id])

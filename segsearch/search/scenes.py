@@ -11,7 +11,8 @@ from segsearch.core.arrays import Ids
 from segsearch.core.errors import QueryError
 from segsearch.core.query import SceneAnswer, SceneHit, SceneQuery, Slot
 from segsearch.core.types import Hit
-from segsearch.search.engine import Candidates, SearchEngine, are_words, things_asked
+from segsearch.search.candidates import Candidates
+from segsearch.search.engine import SearchEngine, are_words, things_asked
 from segsearch.search.relevance import rounded
 from segsearch.search.scene_assignment import SceneProblem, SlotCandidate, assign, check_scene
 from segsearch.search.vectors import Active

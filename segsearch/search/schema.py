@@ -31,12 +31,14 @@ from segsearch.core.query import (
     Term,
     TextTerm,
     VectorTerm,
+    WrittenTerm,
+    terms_of_words,
 )
 from segsearch.masks.rle import from_coco
 from segsearch.search.scene_assignment import LINKS, MAX_LINKS, MAX_SLOTS
 
 MAX_NUMBERS = 8_192  # of a vector
-KINDS = ("text", "segment_id", "image_id", "picture_id", "vector", "region")  # of terms
+KINDS = ("text", "written", "segment_id", "image_id", "picture_id", "vector", "region")  # of terms
 Words = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS * 4)]
 
 
@@ -89,6 +91,13 @@ class TermRequest:
     """One thing to look for, or with a negative weight, to steer away from."""
 
     text: Words | None = None
+    written: Annotated[
+        Words | None,
+        about(
+            'Words that stand in the picture: `exit`, `"24 hours"` in this order, `stair*` for how '
+            "a word begins; with a negative weight, that must not stand there."
+        ),
+    ] = None
     segment_id: Annotated[Id | None, about("A stored segment.")] = None
     image_id: Annotated[Id | None, about("A stored image as a whole.")] = None
     picture_id: Annotated[PictureId | None, about("A kept picture.")] = None
@@ -111,6 +120,8 @@ class TermRequest:
         """The term as a value."""
         if self.text is not None:
             return TextTerm(self.text, self.weight)
+        if self.written is not None:
+            return WrittenTerm(self.written, self.weight)
         if self.segment_id is not None:
             return SegmentTerm(self.segment_id, self.weight)
         if self.image_id is not None:
@@ -140,7 +151,13 @@ class SearchRequest(SearchOptions):
     what regions are compared with; `not_text` is taken away at half weight. A `region` without
     `image_id` and `picture_id` is one of the uploaded picture, and stands for it."""
 
-    text: Annotated[Words | None, about("Words to look for.")] = None
+    text: Annotated[
+        Words | None,
+        about(
+            'Words to look for; `text:exit` and `text:"24 hours"` among them must stand in the '
+            "picture, `-text:exit` must not."
+        ),
+    ] = None
     not_text: Annotated[Words | None, about("Words to steer away from.")] = None
     segment_id: Annotated[Id | None, about("A stored segment to look like.")] = None
     image_id: Annotated[Id | None, about("A stored image to look like as a whole.")] = None
@@ -167,7 +184,7 @@ class SearchRequest(SearchOptions):
     def _terms(self, picture: bytes | None) -> list[Term]:
         terms: list[Term] = []
         if self.text is not None:
-            terms.append(TextTerm(self.text))
+            terms += terms_of_words(self.text)
         if self.region is not None:
             image = self.region.picture or picture
             if image is None:
@@ -185,7 +202,7 @@ class SearchRequest(SearchOptions):
             terms.append(KeptPictureTerm(self.picture_id))
         terms += [request.term() for request in self.terms]
         if self.not_text is not None:
-            terms.append(TextTerm(self.not_text, NOT_WEIGHT))
+            terms += terms_of_words(self.not_text, NOT_WEIGHT)
         return terms
 
 
@@ -199,7 +216,7 @@ class SlotRequest(SlotOptions):
     def slot(self) -> Slot:
         """The slot as a value."""
         words = self.text if self.text is not None or self.terms else self.name
-        first: tuple[Term, ...] = () if words is None else (TextTerm(words),)
+        first: tuple[Term, ...] = () if words is None else terms_of_words(words)
         terms = (*first, *(request.term() for request in self.terms))
         return Slot(terms=terms, **_options(self, SlotOptions))
 

@@ -21,6 +21,7 @@ from segsearch.core.query import (
     PictureTerm,
     Pointed,
     RegionTerm,
+    SeenTerm,
     SegmentTerm,
     Term,
     TextTerm,
@@ -76,7 +77,7 @@ class QueryVectors:
         )
         self.shown = ShownPictures(catalog, kept, pictures.limits, self._max_pixels)
 
-    def vector(self, recipe: Active, term: Term) -> tuple[Vector, Pointed | None]:
+    def vector(self, recipe: Active, term: SeenTerm) -> tuple[Vector, Pointed | None]:
         """A term's unit vector (d,), and for a region the masks it could have meant.
 
         QueryError, PictureError, NotFoundError, RecipeError, ModelError: what the term names
@@ -135,7 +136,7 @@ class QueryVectors:
         """
         return self._open(recipe.preset if recipe else None, *self._source(picture))
 
-    def _plain(self, recipe: Active, term: Term) -> Vector:
+    def _plain(self, recipe: Active, term: SeenTerm) -> Vector:
         if isinstance(term, SegmentTerm):
             return self.stored(recipe, term.segment_id)
         if isinstance(term, VectorTerm):

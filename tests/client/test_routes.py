@@ -33,6 +33,7 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.retry([1]),
     lambda at: at.delete_image(1),
     lambda at: at.segments(1),
+    lambda at: at.text_of(1),
     lambda at: at.thumbnail(1),
     lambda at: at.original(1),
     lambda at: at.file(1),

@@ -21,8 +21,8 @@ def nearest(k: int) -> fusion.Ranking:
     return [0.9, 0.8, 0.7, 0.6][:k], BY_VECTOR[:k]
 
 
-def by_words(words: str, unwanted: str, k: int) -> fusion.Ranking:
-    refused = BY_WORDS.get(unwanted, [])
+def by_words(words: str, k: int, *, without: str) -> fusion.Ranking:
+    refused = BY_WORDS.get(without, [])
     found = [one for one in BY_WORDS.get(words, []) if one not in refused][:k]
     return [1.0] * len(found), found
 
@@ -113,7 +113,10 @@ def test_a_longer_answer_begins_like_a_shorter_one() -> None:
     many = rng.sample(range(1000), 1000)
     said = rng.sample(range(1000), 300)
     query = Query((TextTerm("red"),), captions="join")
-    order = fusion.joined(
-        query, lambda k: ([0.0] * k, many[:k]), lambda _words, _unwanted, k: ([1.0] * k, said[:k])
-    )
+
+    def all_said(words: str, k: int, *, without: str) -> fusion.Ranking:
+        assert (words, without) == ("red", "")
+        return [1.0] * k, said[:k]
+
+    order = fusion.joined(query, lambda k: ([0.0] * k, many[:k]), all_said)
     assert order(20)[1][:10] == order(100)[1][:10] == order(fusion.DEPTH)[1][:10]

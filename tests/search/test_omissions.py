@@ -14,7 +14,7 @@ from PIL import Image as Picture
 from segsearch.core.arrays import Vector
 from segsearch.core.query import Prefer, Query, TextTerm
 from segsearch.core.types import Folded, Image, State
-from segsearch.search.engine import PREFER_SLACK
+from segsearch.search.candidates import PREFER_SLACK
 from segsearch.search.omissions import Folding, folded
 from segsearch.storage.index.protocol import IndexFactory
 from tests.search.test_engine_contract import FACTORIES, opened, same, term

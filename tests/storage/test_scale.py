@@ -17,6 +17,7 @@ import pytest
 
 from segsearch.core.browsing import BrowseOrder
 from segsearch.core.filters import Filters
+from segsearch.core.text_query import TextQuery
 from segsearch.core.types import FileStamp, JobState, Origin, Recipe
 from segsearch.export.coco import write_coco
 from segsearch.export.documents import write_json_lines
@@ -26,6 +27,7 @@ from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import DIMENSION, RECIPE, describe, read_lines
 from tests.support.large_catalog import fill
 from tests.support.query_plans import machine_steps, scans, statements
+from tests.support.written import write
 
 ORIGIN = Origin("model", "host", "0" * 64)
 OTHER = Recipe("other", "s@2", "e@1", DIMENSION, {}, {}, {})
@@ -146,6 +148,14 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "captions": lambda c: c.captions([10]),
     "captioned": lambda c: c.captioned([10], ORIGIN),
     "search_captions": lambda c: c.search_captions("umbrella", 3),
+    "search_text": lambda c: [
+        c.search_text(TextQuery(("hours 24", '"hours"'), ("no",), whole), 3, allowed=allowed)
+        for whole in (False, True)
+        for allowed in (None, np.array([7, 8], np.int64))
+    ],
+    "segments_with_text": lambda c: c.segments_with_text(["hours"]),
+    "reader_of": lambda c: c.reader_of(3),
+    "text_of": lambda c: c.text_of(3),
     "begin_job": lambda c: c.begin_job("index", "me", None, []),
     "update_job": lambda c: c.update_job(1, done=1),
     "is_to_stop": lambda c: c.is_to_stop(1),
@@ -222,6 +232,8 @@ def test_every_call_of_the_catalog_is_tried_or_may_read_everything() -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_no_call_reads_a_large_table_whole(name: str, catalog: Catalog) -> None:
+    if "text" in name:  # else there is nothing to look for
+        write(catalog, {3: [("Open 24 hours", 0)]})
     for collection in ("kept", "gone"):
         catalog.create_collection(collection)
     with scans() as found:

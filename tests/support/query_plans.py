@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 LARGE = (
     "image", "source", "ingest", "segment", "segment_vector", "hash_band", "near_duplicate",
-    "change_log", "caption", "listing",
+    "change_log", "caption", "listing", "reading", "text_line", "picture_text",
 )  # fmt: skip
 SMALL = {"source_missing", "source_excluded"}  # indexes of the few rows that are asked for
 

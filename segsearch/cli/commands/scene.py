@@ -36,7 +36,7 @@ def scene(
     from rich.console import Console
 
     from segsearch.cli.output import scene_table
-    from segsearch.export.documents import SceneDocument
+    from segsearch.export.scene_documents import SceneDocument
     from segsearch.library import open_library
 
     document = read_json(file) if file else {"slots": [], "relations": []}

@@ -23,6 +23,7 @@ from segsearch.storage.catalog.tables import (
     IMAGE_TAG,
     SEGMENT,
     SOURCE,
+    TEXT_LINE,
 )  # fmt: skip
 
 HEX = "[0-9a-f]"
@@ -214,6 +215,11 @@ def _of_region(filters: Filters) -> Iterator[Condition]:
         yield across * down > 0
     if filters.places:
         yield sa.or_(*(_in_place(name) for name in filters.places))
+    if filters.has_text is not None:
+        lines = sa.exists().where(TEXT_LINE.c.segment_id == segment.id).correlate(SEGMENT)
+        yield lines if filters.has_text else ~lines
+    if filters.kinds:
+        yield segment.kind.in_(filters.kinds)
     yield from _between(segment.predicted_iou, filters.min_predicted_iou, None)
     yield from _between(segment.stability, filters.min_stability, None)
 

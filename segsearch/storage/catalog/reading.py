@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -16,7 +16,7 @@ from segsearch.core.text import Line, TextLine, folded_text, spaced_text
 from segsearch.core.types import Claim, Segment, State
 from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.change_log import log_change
-from segsearch.storage.catalog.counters import CounterMixin
+from segsearch.storage.catalog.counters import CounterMixin, tallies
 from segsearch.storage.catalog.database import AMONG_IDS, ids_parameter
 from segsearch.storage.catalog.rows import FRESH, OF_SEGMENT, segment_from
 from segsearch.storage.catalog.tables import (
@@ -84,11 +84,40 @@ class ReadingMixin(CounterMixin):
                 found[line.segment_id].append(line)
         return dict(found)
 
+    def _text_tallies(self) -> tuple[int, int]:
+        """How many pictures were read under the active recipe, and how many lines they hold."""
+
+        def read() -> tuple[int, int]:
+            with self._reading() as db:
+                recipe_id = db.execute(sa.select(ACTIVE_RECIPE)).scalar()
+                kept = tallies(db, recipe_id)
+            none: Counter[str] = Counter()
+            return kept.get("reading", none)[State.DONE], kept.get("lines", none).total()
+
+        return self._since_written("text tallies", read)
+
     def _lines(self, query: sa.Select[Any], ids: Sequence[int]) -> list[TextLine]:
-        if not ids:
+        if not ids or not self._text_tallies()[1]:
             return []
         with self._reading() as db:
             return [_line(row) for row in db.execute(query, ids_parameter(ids)).all()]
+
+    def reader_of(self, image_id: int) -> str | None:
+        """What read an image under the active recipe, as `name@sha256-of-weights`; None where it
+        was not read."""
+        query = sa.select(READING.c.reader).where(
+            READING.c.image_id == image_id,
+            READING.c.recipe_id == ACTIVE_RECIPE,
+            READING.c.state == State.DONE,
+        )
+        with self._reading() as db:
+            return db.execute(query).scalar()
+
+
+def lines_by_image(db: sa.Connection, image_ids: Sequence[int]) -> dict[int, list[TextLine]]:
+    """As the catalog's method of this name, over a connection that is open."""
+    lines = map(_line, db.execute(_OF_IMAGES, ids_parameter(image_ids)))
+    return {image_id: list(some) for image_id, some in groupby(lines, lambda line: line.image_id)}
 
 
 def read_regions(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[Segment, ...]:

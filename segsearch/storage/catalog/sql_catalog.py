@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.errors import NotFoundError
+from segsearch.core.picture_text import ReadPicture
 from segsearch.core.types import Hit, Image
 from segsearch.media.sources.paths import normal
 from segsearch.storage.catalog.backup import BackupMixin
@@ -30,12 +31,12 @@ from segsearch.storage.catalog.jobs import JobMixin
 from segsearch.storage.catalog.listing import ListingMixin
 from segsearch.storage.catalog.near_duplicates import NearDuplicateMixin
 from segsearch.storage.catalog.queue import QueueMixin
-from segsearch.storage.catalog.reading import ReadingMixin
 from segsearch.storage.catalog.recipes import RecipeMixin
 from segsearch.storage.catalog.saved_searches import SavedSearchMixin
 from segsearch.storage.catalog.segments import SegmentMixin
 from segsearch.storage.catalog.tables import LIBRARY
 from segsearch.storage.catalog.tags import TagMixin
+from segsearch.storage.catalog.text_search import TextSearchMixin
 
 PAGE_IMAGES = 50  # held in memory at once when regions are listed
 
@@ -43,7 +44,7 @@ PAGE_IMAGES = 50  # held in memory at once when regions are listed
 class Catalog(
     RecipeMixin, FileMixin, QueueMixin, ImageMixin, SegmentMixin, FilterMixin, CollectionMixin,
     TagMixin, CaptionMixin, JobMixin, ChangeLogMixin, IntegrityMixin, BackupMixin,
-    NearDuplicateMixin, ListingMixin, FacetMixin, SavedSearchMixin, ReadingMixin,
+    NearDuplicateMixin, ListingMixin, FacetMixin, SavedSearchMixin, TextSearchMixin,
 ):  # fmt: skip
     """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
 
@@ -80,6 +81,18 @@ class Catalog(
             values = {row.key: row.value for row in db.execute(sa.select(LIBRARY))}
         return f"{values['catalog_id']}/{values['timeline']}"
 
+    def text_of(self, image_id: int) -> ReadPicture:
+        """The text of an image, and the elements of a page, as they are read; NotFoundError where
+        there is no such image."""
+        self.image(image_id)
+        elements = [segment for segment in self.segments_of(image_id) if segment.reading_order]
+        return ReadPicture(
+            image_id,
+            self.reader_of(image_id),
+            tuple(self.lines_of(image_id)),
+            tuple(sorted(elements, key=lambda segment: segment.reading_order or 0)),
+        )
+
     def regions(
         self,
         below: Sequence[str | Path] = (),
@@ -103,16 +116,16 @@ class Catalog(
         rank = 0
         for page in self._pages(image_ids):
             regions = self.segments_by_image([image.id for image in page])
-            captions = self.captions(
-                [segment.id for segments in regions.values() for segment in segments]
-            )
+            ids = [segment.id for segments in regions.values() for segment in segments]
+            captions, lines = self.captions(ids), self.lines_by_segment(ids)
             for image in page:
                 for segment in regions.get(image.id, ()):
                     is_whole = segment_ids is None or image.id in wholes
                     if not is_whole and segment.id not in chosen:
                         continue
                     rank += 1
-                    yield Hit(rank, 0.0, segment, image, captions=captions.get(segment.id, ()))
+                    said, theirs = captions.get(segment.id, ()), lines.get(segment.id, ())
+                    yield Hit(rank, 0.0, segment, image, captions=said, lines=tuple(theirs))
 
     def _pages(self, image_ids: Sequence[int] | None) -> Iterator[list[Image]]:
         """Images by ascending id, a few at a time; all, or those of these ids that are there."""

@@ -193,7 +193,7 @@ TEXT_LINE = sa.Table(
     sa.Column("corners", sa.Text, nullable=False),  # JSON: four of x, y
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("score", sa.Float, nullable=False),
-    sa.Index("text_line_by_image", "recipe_id", "image_id", "position"),
+    sa.Index("text_line_by_image", "image_id", "recipe_id", "position"),
     sqlite_autoincrement=True,
 )
 
@@ -207,7 +207,7 @@ PICTURE_TEXT = sa.Table(
     sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
     sa.Column("folded", sa.Text, nullable=False),  # core.text.folded_text
     sa.Column("spaced", sa.Text, nullable=False),  # core.text.spaced_text
-    sa.UniqueConstraint("recipe_id", "image_id", name="picture_text_once"),
+    sa.UniqueConstraint("image_id", "recipe_id", name="picture_text_once"),
     sqlite_autoincrement=True,
 )
 

@@ -1,0 +1,255 @@
+"""Searches the text of pictures: by whole words, by how they begin, and by their parts (FTS5).
+
+The words may stand on several lines of a picture; the answer is the region whose lines hold most of
+them. A line whose region was removed is found no more.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from segsearch.core.arrays import Ids
+from segsearch.core.text import TextLine
+from segsearch.core.text_query import (
+    PART_SHARE,
+    TextQuery,
+    TextRanking,
+    Wanted,
+    shares,
+    wanted_in,
+)
+from segsearch.storage.catalog.captions import COMMON_SHARE, LEAST_SHARE, weight_of
+from segsearch.storage.catalog.database import AMONG_IDS, ids_parameter
+from segsearch.storage.catalog.reading import ReadingMixin, lines_by_image
+from segsearch.storage.catalog.tables import ACTIVE_RECIPE, PICTURE_TEXT, SEGMENT
+
+PAGE_PICTURES = 200  # of an answer, whose lines are looked at together
+FEW_ALLOWED = 5_000  # so few regions name their pictures first
+SAME_WORTH = 1e-9
+_WORDS = sa.table("text_words", sa.column("rowid"), sa.column("text_words"))
+_PARTS = sa.table("text_grams", sa.column("rowid"), sa.column("text_grams"))
+
+
+class TextSearchMixin(ReadingMixin):
+    """The part of the catalog that finds pictures by the words that stand in them."""
+
+    def search_text(
+        self,
+        query: TextQuery,
+        k: int,
+        *,
+        allowed: Ids | None = None,
+        image_ids: Sequence[int] | None = None,
+    ) -> TextRanking:
+        """The `k` regions whose lines answer best, best first; of the `allowed` ids (n,),
+        ascending, and of some images, where these are given.
+
+        A score, in (0, 1], is the share of the weight of what is wanted that the picture holds:
+        rare words weigh more, a part of a word counts half; from 0.3 on it is an answer. Of equal
+        pictures that come first which, with `whole`, hold the words in their order, then which hold
+        less text. Of a picture all regions answer whose lines hold as much as those of any. Any
+        text may be asked for. The matches of a few pictures at a time are held in memory.
+        """
+        wanted = _wanted(query.words, whole=query.whole)
+        pictures_read, line_count = self._text_tallies()
+        found = TextRanking()
+        if not wanted or not line_count or k < 1:
+            return found
+        with self._reading() as db:
+            weights = _weights(db, wanted, pictures_read)
+            holding = _holding(query.words, weights, whole=query.whole)
+            for text in query.without:
+                if unwanted := _wanted((text,), whole=query.whole):
+                    others = _weights(db, unwanted, pictures_read)
+                    ids = sa.select(_matching((text,), others, whole=query.whole).c.id)
+                    holding = holding.where(PICTURE_TEXT.c.id.not_in(ids))
+            statement, given = _of_some(_ranked(holding), allowed, image_ids)
+            cursor: Any = db.execute(statement, given).cursor  # the driver's own: rows as they come
+            while len(found.ids) < k and (page := cursor.fetchmany(min(k, PAGE_PICTURES))):
+                for score, region, line_ids in _answers(db, page, weights, allowed):
+                    found.scores.append(score)
+                    found.ids.append(region)
+                    found.lines[region] = line_ids
+            cursor.close()
+        lines = {region: found.lines[region] for region in found.ids[:k]}
+        return TextRanking(found.scores[:k], found.ids[:k], lines)
+
+    def segments_with_text(self, texts: Sequence[str]) -> Ids:
+        """Ids (n,) of all regions, ascending, of the pictures whose text would answer any of these
+        texts alone."""
+        pictures_read, line_count = self._text_tallies()
+        ids: set[int] = set()
+        with self._reading() as db:
+            for text in texts if line_count else ():
+                if wanted := _wanted((text,), whole=False):
+                    weights = _weights(db, wanted, pictures_read)
+                    pictures = _holding((text,), weights, whole=False).subquery().c.image_id
+                    there = sa.select(SEGMENT.c.id).where(
+                        SEGMENT.c.recipe_id == ACTIVE_RECIPE,
+                        SEGMENT.c.image_id.in_(sa.select(pictures)),
+                    )
+                    ids.update(db.execute(there).scalars())
+        return np.array(sorted(ids), np.int64)
+
+
+def _wanted(texts: Sequence[str], *, whole: bool) -> tuple[Wanted, ...]:
+    """What texts ask for together, each once; with `whole` no parts of words."""
+    each = [wanted for text in texts for wanted in wanted_in(text)]
+    return tuple(dict.fromkeys(replace(one, part=None) if whole else one for one in each))
+
+
+def _weights(
+    db: sa.Connection, wanted: Sequence[Wanted], pictures_read: int
+) -> dict[Wanted, float]:
+    """How much each tells, as with captions: what stands in nearly every text counts only where
+    nothing else is wanted."""
+    counts = {one: int(db.execute(_count(one)).scalar_one()) for one in wanted}
+    total = max([pictures_read, 1, *counts.values()])
+    rare = [one for one in wanted if counts[one] <= COMMON_SHARE * total]
+    return {one: weight_of(counts[one], total) for one in rare or wanted}
+
+
+def _count(wanted: Wanted) -> sa.Select[Any]:
+    matching = _whole(wanted) if wanted.part is None else _part(wanted.part)
+    return sa.select(sa.func.count()).select_from(matching.subquery())
+
+
+def _phrase(wanted: Wanted) -> str:
+    """The words as FTS5 has them: nothing in a string is an operator."""
+    return f'"{" ".join(wanted.words)}"{" *" if wanted.is_prefix else ""}'
+
+
+def _whole(wanted: Wanted) -> sa.Select[Any]:
+    return sa.select(_WORDS.c.rowid).where(_WORDS.c.text_words.op("MATCH")(_phrase(wanted)))
+
+
+def _part(part: str) -> sa.Select[Any]:
+    phrase = '"' + part.replace('"', '""') + '"'
+    return sa.select(_PARTS.c.rowid).where(_PARTS.c.text_grams.op("MATCH")(phrase))
+
+
+def _holding(texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool) -> sa.Select[Any]:
+    """Texts of pictures of the active recipe that answer: `image_id`, `share`, and `behind`, 1
+    where the words stand in another order than in `texts`."""
+    matching = _matching(texts, weights, whole=whole)
+    return (
+        sa.select(PICTURE_TEXT.c.image_id, matching.c.share, matching.c.behind)
+        .join(matching, matching.c.id == PICTURE_TEXT.c.id)
+        .where(PICTURE_TEXT.c.recipe_id == ACTIVE_RECIPE)
+    )
+
+
+def _matching(texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool) -> sa.Subquery:
+    """`id`, `share` and `behind` of texts under any recipe."""
+    return _holding_all(texts, weights) if whole else _holding_some(weights)
+
+
+def _holding_all(texts: Sequence[str], weights: dict[Wanted, float]) -> sa.Subquery:
+    every = _WORDS.c.text_words.op("MATCH")(" AND ".join(map(_phrase, weights)))
+    in_order = Wanted(tuple(word for one in _wanted(texts, whole=True) for word in one.words))
+    behind = _WORDS.c.rowid.not_in(_whole(in_order)).label("behind")
+    share = sa.literal(1.0).label("share")
+    return sa.select(_WORDS.c.rowid.label("id"), share, behind).where(every).subquery()
+
+
+def _holding_some(weights: dict[Wanted, float]) -> sa.Subquery:
+    each = [
+        matching.add_columns(sa.literal(number).label("number"), sa.literal(worth).label("worth"))
+        for number, (one, weight) in enumerate(weights.items())
+        for matching, worth in _ways(one, weight)
+    ]
+    matches = sa.union_all(*each).subquery()
+    best = sa.func.max(matches.c.worth).label("worth")
+    one_each = (
+        sa.select(matches.c.rowid.label("id"), best)
+        .group_by(matches.c.rowid, matches.c.number)
+        .subquery()
+    )
+    share = sa.func.sum(one_each.c.worth) / sum(weights.values())
+    return (
+        sa.select(one_each.c.id, share.label("share"), sa.literal(0).label("behind"))
+        .group_by(one_each.c.id)
+        .having(share >= LEAST_SHARE)
+        .subquery()
+    )
+
+
+def _ways(wanted: Wanted, weight: float) -> Iterator[tuple[sa.Select[Any], float]]:
+    yield _whole(wanted), weight
+    if wanted.part is not None:
+        yield _part(wanted.part), PART_SHARE * weight
+
+
+def _ranked(holding: sa.Select[Any]) -> sa.Select[Any]:
+    """`image_id` and `share` of texts, best first; of equal ones the shorter: it says less
+    besides."""
+    image_id, share, behind = holding.selected_columns
+    length = sa.func.length(PICTURE_TEXT.c.folded)
+    return holding.with_only_columns(image_id, share).order_by(
+        share.desc(), behind, length, image_id
+    )
+
+
+def _of_some(
+    pictures: sa.Select[Any], allowed: Ids | None, image_ids: Sequence[int] | None
+) -> tuple[sa.Select[Any], dict[str, str]]:
+    """Texts of these images alone, or of those in which a few regions lie; and the parameters."""
+    if image_ids is not None:
+        return pictures.where(PICTURE_TEXT.c.image_id.in_(AMONG_IDS)), ids_parameter(image_ids)
+    if allowed is None or allowed.size > FEW_ALLOWED:
+        return pictures, {}
+    theirs = sa.select(SEGMENT.c.image_id).where(SEGMENT.c.id.in_(AMONG_IDS))
+    return pictures.where(PICTURE_TEXT.c.image_id.in_(theirs)), ids_parameter(allowed.tolist())
+
+
+def _answers(
+    db: sa.Connection,
+    page: Sequence[tuple[int, float]],
+    weights: dict[Wanted, float],
+    allowed: Ids | None,
+) -> Iterator[tuple[float, int, tuple[int, ...]]]:
+    """Score, region and the ids of its lines that answer, for pictures by id and score."""
+    lines = lines_by_image(db, [image_id for image_id, _ in page])
+    for image_id, score in page:
+        for region, line_ids in _regions(lines.get(image_id, ()), weights, allowed):
+            yield min(1.0, score), region, line_ids
+
+
+def _regions(
+    lines: Sequence[TextLine], weights: dict[Wanted, float], allowed: Ids | None
+) -> list[tuple[int, tuple[int, ...]]]:
+    """The regions of a picture that may answer and whose lines hold as much as those of any, as
+    they are read; each with the ids of these lines."""
+    held = shares(lines, tuple(weights))
+    by_region: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    theirs: dict[int, list[int]] = defaultdict(list)
+    for line in lines:
+        region = line.segment_id
+        if line.id in held and region is not None and _may_answer(region, allowed):
+            theirs[region].append(line.id)
+            for number, share in held[line.id].items():
+                by_region[region][number] = max(by_region[region][number], share)
+    each = list(weights.values())
+    worth = {
+        region: sum(each[number] * share for number, share in some.items())
+        for region, some in by_region.items()
+    }
+    best = max(worth.values(), default=0.0)
+    return [
+        (region, tuple(theirs[region]))
+        for region, value in worth.items()
+        if value >= best - SAME_WORTH
+    ]
+
+
+def _may_answer(region: int, allowed: Ids | None) -> bool:
+    if allowed is None:
+        return True
+    place = int(np.searchsorted(allowed, region))
+    return place < allowed.size and int(allowed[place]) == region
