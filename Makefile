@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions soak vendor clean
+.PHONY: setup demo test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text soak vendor clean
 
 setup: .venv/.installed
 
@@ -107,6 +107,10 @@ bench-regions: setup
 	test -f .benchmarks/regions/test/annotations.json || $(BIN)/python -m benchmarks.regions.scenes
 	$(BIN)/python -m benchmarks.regions
 	$(BIN)/python -m benchmarks.absence
+
+# Needs fonts of Debian, and says which. PHOTOGRAPHS is a folder of JPEG files to lay signs into.
+bench-text: setup
+	$(BIN)/python -m benchmarks.text $(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS))
 
 # Tools that read what is exported want other versions than those here: each in a folder of its own.
 soak: setup

@@ -1,4 +1,6 @@
-"""What the program asks of models: regions, masks of what is pointed at, and vectors."""
+"""What the program asks of models: regions, masks of what is pointed at, vectors, and
+lines of text.
+"""
 
 from __future__ import annotations
 
@@ -110,6 +112,18 @@ class Embedder(Protocol):
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, d) unit rows for n texts, in order; (0, d) for none."""
+
+
+class Reader(Protocol):
+    """Reads the text that stands in a picture."""
+
+    @property
+    def identity(self) -> str:
+        """`name@sha256-of-weights`."""
+
+    def read(self, pixels: Pixels) -> list[Line]:
+        """The lines of one picture (H, W, 3) u8, in order from the top; empty when none can be
+        read. May be called from several threads."""
 
 
 @runtime_checkable
