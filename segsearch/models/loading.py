@@ -22,7 +22,7 @@ from segsearch.models.embed.batching import BatchingEmbedder
 from segsearch.models.embed.text_cache import CachedTextEmbedder
 from segsearch.models.pipeline import Pipeline
 from segsearch.models.presets import Preset, advice, best_present, mix_of, preset, recipe_of
-from segsearch.models.protocols import Embedder, Segmenter
+from segsearch.models.protocols import Embedder, Reader, Segmenter
 from segsearch.models.zoo.installed import InstalledModel, embedded_model, embedded_names
 from segsearch.models.zoo.pullable import OPEN_CLIP, PullableModel, find_pullable
 from segsearch.models.zoo.store import ModelStore, tokenizer_folder
@@ -49,7 +49,8 @@ class PresetModels:
 
     @property
     def reader(self) -> str | None:
-        return None
+        reader = self._reader
+        return None if reader is None else reader.identity
 
     def embedder(self) -> Embedder:
         with self._lock:
@@ -81,7 +82,22 @@ class PresetModels:
         segmenter = build_segmenter(self._preset, self._settings)
         _check_same(segmenter.identity, self.recipe.segmenter)
         device = choose(self._settings).device
-        return Pipeline(segmenter, self.embedder(), self._preset.crop, device)
+        return Pipeline(segmenter, self.embedder(), self._preset.crop, device, self._reader)
+
+    @cached_property
+    def _reader(self) -> Reader | None:
+        return build_reader(self._settings)
+
+
+def build_reader(settings: Settings) -> Reader | None:
+    """What reads text, unloaded; None where the settings want none, or leave it open and it is not
+    installed. ModelError where they want it, and it is not."""
+    from segsearch.models.read.rapid_ocr import RapidOcrReader, is_installed, packaged_weights
+
+    if settings.read is False or (settings.read is None and not is_installed()):
+        return None
+    packaged_weights()  # says what is missing before a picture is touched
+    return RapidOcrReader(threads=settings.threads)
 
 
 def mix_here(settings: Settings) -> Mix:

@@ -114,18 +114,6 @@ class Embedder(Protocol):
         """(n, d) unit rows for n texts, in order; (0, d) for none."""
 
 
-class Reader(Protocol):
-    """Reads the text that stands in a picture."""
-
-    @property
-    def identity(self) -> str:
-        """`name@sha256-of-weights`."""
-
-    def read(self, pixels: Pixels) -> list[Line]:
-        """The lines of one picture (H, W, 3) u8, in order from the top; empty when none can be
-        read. May be called from several threads."""
-
-
 @runtime_checkable
 class KeepsTexts(Protocol):
     """An embedder that keeps what the program itself asks for, from process to process."""

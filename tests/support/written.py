@@ -23,8 +23,8 @@ def text_of(lines: Sequence[Placed], regions: int) -> PictureText:
     placed = [
         PlacedLine(line_of(text, position), region) for position, (text, region) in enumerate(lines)
     ]
-    kinds: tuple[RegionKind, ...] = ("thing",) * regions
-    return PictureText(READER, tuple(placed), (), kinds, (None,) * regions)
+    kinds: list[RegionKind] = ["thing"] * regions
+    return PictureText(READER, tuple(placed), (), tuple(kinds), (None,) * regions)
 
 
 def write(catalog: Catalog, texts: Mapping[int, Sequence[Placed]], reader: str = READER) -> None:
