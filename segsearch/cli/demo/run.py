@@ -16,20 +16,22 @@ from segsearch.library import SegSearch
 PICTURES = Path(__file__).parent / "pictures"
 PHOTOGRAPHED = ("a cat", "a cup of coffee", "a rocket")
 DRAWN = ("a bicycle", "a slice of pizza")
+WRITTEN = ('text:"24 hours"', "text:strawberry", 'text:"north cape"')  # on a sign, a label, a page
 SHEET = "demo-hits.png"
 COLUMNS, TILE_PX = 3, 400
 
 
 def run_demo(library: SegSearch, console: Console, stop: threading.Event) -> None:
     """Index, search, print; the best hits are drawn on one sheet in the library's folder, those
-    for photographs first."""
+    for photographs first, those for words that stand in pictures last."""
     console.print(f"Indexing the demo pictures into {library.settings.library} ...", markup=False)
     with progress_bar(Console(stderr=True)) as report:
         result = library.index([PICTURES], report=report, stop=stop)
     report_table(console, result)
     if stop.is_set():
         return
-    asked = (*PHOTOGRAPHED, *DRAWN)
+    written = WRITTEN if library.status().lines else ()  # the reader may be missing
+    asked = (*PHOTOGRAPHED, *DRAWN, *written)
     answers = {text: library.search_text(text, limit=3, per_image=1).hits for text in asked}
     folder = shlex.quote(str(library.settings.library))
     for text, hits in answers.items():
