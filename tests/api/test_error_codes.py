@@ -186,7 +186,7 @@ def asked_of(behaviour: Any) -> Case:
 
     def ask(place: ServedLibrary) -> Answer:
         with vision_endpoint([behaviour]) as end:
-            settings = {"caption_url": end.url, "caption_model": end.model}
+            settings: dict[str, Any] = {"caption_url": end.url, "caption_model": end.model}
             with served(place.library.parent, **settings) as other:
                 return other.client.post("/v1/images/1/ask", json={})
 
