@@ -132,6 +132,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     thread.start()
     threading.Thread(target=_settle, args=[shared], name="settle", daemon=True).start()
     yield
+    shared.library.questions.let_go()  # nobody waits for them any more
     await to_thread.run_sync(thread.join)
 
 

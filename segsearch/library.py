@@ -127,6 +127,7 @@ class SegSearch:
     def close(self) -> None:
         """End the processes of models and of a map, and let go of the database."""
         self.maps.close()
+        self.questions.let_go()
         self.ingest.close()
         self.catalog.close()
 

@@ -1,10 +1,12 @@
-"""Ends one HTTP request at its time, however slowly bytes trickle in: httpx bounds each read."""
+"""Ends HTTP requests at their time, however slowly bytes trickle in, and all of them at once where
+nobody waits for them any more: httpx bounds each read."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +24,7 @@ class Deadline:
         self.is_over = False
         self._lock = threading.Lock()
         self._connections: list[socket.socket] = []
-        self._clock = threading.Timer(seconds, self._end)
+        self._clock = threading.Timer(seconds, self.end)
         self._clock.daemon = True
 
     def __enter__(self) -> Deadline:
@@ -48,7 +50,8 @@ class Deadline:
                 if self.is_over:
                     self._shut()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Shut its connection now, and any that it makes later."""
         with self._lock:
             self.is_over = True
             self._shut()
@@ -57,3 +60,34 @@ class Deadline:
         for connection in self._connections:
             with suppress(OSError, ValueError):  # closed meanwhile
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class Cutoff:
+    """Ends requests under way, and any that begin later, when it is cut."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        self._lock = threading.Lock()
+        self._held: set[Deadline] = set()
+
+    @contextmanager
+    def holding(self, deadline: Deadline) -> Iterator[None]:
+        """Within it the request of a deadline can be ended."""
+        with self._lock:
+            self._held.add(deadline)
+            is_late = self.is_cut
+        if is_late:
+            deadline.end()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.discard(deadline)
+
+    def cut(self) -> None:
+        """End them."""
+        with self._lock:
+            self.is_cut = True
+            held = [*self._held]
+        for deadline in held:
+            deadline.end()

@@ -24,6 +24,7 @@ from segsearch.core.types import Hit, Image, Origin, Segment
 from segsearch.export.caption_pack import chat, messages, views
 from segsearch.export.captioning import origin_of
 from segsearch.export.chat_answer import answer_in
+from segsearch.export.deadline import Cutoff
 from segsearch.export.picture_facts import PictureFacts
 from segsearch.export.render import numbered_jpeg
 from segsearch.export.rerank import (
@@ -120,6 +121,7 @@ class Questions:
         self._pictures = pictures
         self._facts = facts
         self._drawing = threading.Lock()  # a decoded picture may take 600 MB
+        self._cutoff = Cutoff()
 
     @property
     def is_offered(self) -> bool:
@@ -153,7 +155,7 @@ class Questions:
         with self._drawing:
             shown = views(self._pictures.pixels(image.id), segment.mask)
         asked = messages(*shown, OF_REGION.format(facts=facts, question=question))
-        text = _answer_to(asked, endpoint)
+        text = self._answer_to(asked, endpoint)
         kept_for = self._kept_for(segment if keep else None, text, origin)
         return VisionAnswer(text, image.id, segment.id, origin, kept_for)
 
@@ -184,7 +186,7 @@ class Questions:
             pixels = self._pictures.small(image.id, NUMBERED_SIDE_PX)
             shown = numbered_jpeg(pixels, [one.mask for one in regions], NUMBERED_SIDE_PX)
         told = OF_PICTURE.format(facts=facts, question=question)
-        text = _answer_to(chat(told, [("jpeg", shown)]), endpoint)
+        text = self._answer_to(chat(told, [("jpeg", shown)]), endpoint)
         kept_for = self._kept_for(holder, text, origin)
         return VisionAnswer(text, image.id, None, origin, kept_for)
 
@@ -197,7 +199,7 @@ class Questions:
     ) -> Reranked:
         """The answer to a query with its first regions in the order in which a vision model says
         that they show the query's words. QueryError for a query without words."""
-        judge = RerankJudge(endpoint or endpoint_of(self._settings), options)
+        judge = RerankJudge(endpoint or endpoint_of(self._settings), options, self._cutoff)
 
         @lru_cache(1)  # of the picture drawn last
         def pixels(image_id: int) -> Pixels:
@@ -208,10 +210,29 @@ class Questions:
 
         return reranked(query, answer, judge, view)
 
+    def let_go(self) -> None:
+        """End what is under way: who asked gets an error, and it is not asked again."""
+        cutoff, self._cutoff = self._cutoff, Cutoff()
+        cutoff.cut()
+
     def check_rerank(self, query: Query) -> None:
         """Raise now what `rerank` would raise after the search."""
         query_words(query)
         endpoint_of(self._settings)
+
+    def _answer_to(self, asked: list[dict[str, Any]], endpoint: Endpoint) -> str:
+        """What the endpoint says, within its time and one request that may be billed."""
+        seconds = endpoint.timeout_seconds
+        with VisionChat(
+            endpoint, most=1, seconds=seconds, reads=answer_in, cutoff=self._cutoff
+        ) as chatting:
+            text = chatting.ask(asked)
+            if text is None:  # such as an answer that broke off: to ask again may cost again
+                raise AnswerError(
+                    f"{endpoint.url}: {chatting.trouble or f'no answer within {seconds:g} s'}; not "
+                    "asked again, since a question is one request."
+                )
+        return text
 
     def _check_writable(self, origin: Origin) -> None:
         self._catalog.add_caption(0, "", origin)  # keeps nothing, but says if nothing can be kept
@@ -246,16 +267,3 @@ def checked_question(question: str) -> str:
             f"{MAX_QUESTION_CHARACTERS:,}."
         )
     return asked
-
-
-def _answer_to(asked: list[dict[str, Any]], endpoint: Endpoint) -> str:
-    """What the endpoint says, within its time and one request that may be billed."""
-    seconds = endpoint.timeout_seconds
-    with VisionChat(endpoint, most=1, seconds=seconds, reads=answer_in) as chatting:
-        text = chatting.ask(asked)
-        if text is None:  # such as an answer that broke off: to ask again may cost again
-            raise AnswerError(
-                f"{endpoint.url}: {chatting.trouble or f'no answer within {seconds:g} s'}; not "
-                "asked again, since a question is one request."
-            )
-    return text

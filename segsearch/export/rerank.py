@@ -21,6 +21,7 @@ from segsearch.core.query import RERANK_SECONDS, Query, SearchAnswer, TextTerm
 from segsearch.core.types import Hit, Segment
 from segsearch.export.caption_pack import messages, views
 from segsearch.export.chat_answer import answer_in
+from segsearch.export.deadline import Cutoff
 from segsearch.export.vision_chat import Endpoint, VisionChat
 
 MOST_RERANKED = 100
@@ -111,7 +112,10 @@ def _quoted(texts: Iterable[str]) -> str:
 class RerankJudge:
     """Asks one endpoint how surely regions show what words say."""
 
-    def __init__(self, endpoint: Endpoint, options: RerankOptions) -> None:
+    def __init__(
+        self, endpoint: Endpoint, options: RerankOptions, cutoff: Cutoff | None = None
+    ) -> None:
+        self._cutoff = cutoff
         self._endpoint = endpoint
         self._options = options
         self._drawing = threading.Lock()  # a decoded picture may take 600 MB
@@ -125,15 +129,18 @@ class RerankJudge:
         """A score for each region that is shown by its views, as `caption_pack.views` draws them;
         none where the endpoint gives none that can be read, or its picture is gone."""
         most = self._options.most or max(1, len(shown))
+        seconds = self._options.seconds
         with VisionChat(
-            self._endpoint, most, seconds=self._options.seconds, reads=answer_in
+            self._endpoint, most, seconds=seconds, reads=answer_in, cutoff=self._cutoff
         ) as chat:
             judged = _Judgement(chat, QUESTION.format(words), self._drawing)
             pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rerank")
             try:
                 scores = tuple(pool.map(judged.score, shown))
+            except BaseException:  # such as Ctrl-C: what is under way would take a minute to end
+                chat.cut()
+                raise
             finally:
-                chat.halt()
                 pool.shutdown(cancel_futures=True)
             return Verdicts(scores, chat.requests, self._trouble(chat, judged, scores))
 

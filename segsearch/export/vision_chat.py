@@ -28,7 +28,7 @@ from segsearch.export.chat_answer import (
     SpoiltError,
     caption_in,
 )
-from segsearch.export.deadline import Deadline
+from segsearch.export.deadline import Cutoff, Deadline
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 5
@@ -125,7 +125,8 @@ class VisionChat:
 
     `most` bounds the requests that may be billed: those that an error status answers, or that
     reached nobody, do not count. `seconds` bounds all of them together, from now on. `reads` takes
-    what is wanted out of an answer's body, and raises as `chat_answer.caption_in`.
+    what is wanted out of an answer's body, and raises as `chat_answer.caption_in`. A `cutoff` ends
+    it with others.
     """
 
     def __init__(
@@ -135,11 +136,13 @@ class VisionChat:
         *,
         seconds: float | None = None,
         reads: Callable[[bytes, str], str] = caption_in,
+        cutoff: Cutoff | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._most = most
         self._until = math.inf if seconds is None else time.monotonic() + seconds
         self._reads = reads
+        self._cutoff = cutoff or Cutoff()
         self._lock = threading.Lock()
         self._not_before = 0.0  # of the monotonic clock
         self._halted = threading.Event()
@@ -166,6 +169,11 @@ class VisionChat:
     def halt(self) -> None:
         """Send nothing any more; what is under way is still answered."""
         self._halted.set()
+
+    def cut(self) -> None:
+        """Send nothing any more, and let go of what is under way."""
+        self.halt()
+        self._cutoff.cut()
 
     @property
     def is_spent(self) -> bool:
@@ -221,6 +229,7 @@ class VisionChat:
             body = {"model": self._endpoint.model, "messages": messages}
             with (
                 deadline,
+                self._cutoff.holding(deadline),
                 self._client.stream(
                     "POST",
                     self._endpoint.url,
@@ -284,7 +293,7 @@ class VisionChat:
 
     def _is_my_turn(self) -> bool:
         """Wait until the endpoint may be asked; False when it may not be asked any more."""
-        while not (self._halted.is_set() or self.is_over):
+        while not (self._halted.is_set() or self._cutoff.is_cut or self.is_over):
             with self._lock:
                 left = self._not_before - time.monotonic()
             if left <= 0:

@@ -7,11 +7,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from mcp import Client
@@ -22,6 +23,7 @@ from segsearch.storage.api_keys import KeyRing, Scope
 from segsearch_api.app import create_app
 from segsearch_api.deps import QUESTIONS_AT_ONCE, Lane
 from segsearch_api.mcp import create_server
+from segsearch_api.server import bind, make_server, url_of
 from tests.conftest import BLUE, RED
 from tests.support.captioned import texts
 from tests.support.small_models import open_small_service, paint
@@ -30,6 +32,7 @@ from tests.support.vision import (
     HANGING,
     ScriptedEndpoint,
     completion,
+    dripping_server,
     told,
     vision_endpoint,
 )
@@ -279,3 +282,38 @@ def test_an_assistant_may_ask_where_an_endpoint_is_set(tmp_path: Path) -> None:
         assert "no segment 9000" in str(answer.content)
     with open_small_service(tmp_path / "library") as library:
         assert not {"ask_region", "describe_picture"} & set(tools_of(library)[0])
+
+
+def test_a_server_that_ends_waits_for_no_answer(tmp_path: Path) -> None:
+    """The endpoint would go on for ever, and the question for ten minutes."""
+    start = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"
+    with (
+        dripping_server(start, b" ") as (url, accepted),
+        library_at(
+            tmp_path, None, caption_url=url, caption_model="m", caption_seconds=600.0
+        ) as library,
+        bind("127.0.0.1", 0) as listening,
+    ):
+        server = make_server(create_app(library))
+        thread = threading.Thread(target=server.run, args=[[listening]])
+        thread.start()
+        address = url_of("127.0.0.1", listening.getsockname()[1])
+        codes: list[int] = []
+
+        def ask() -> None:
+            with suppress(httpx.HTTPError):  # it may be cut off
+                path = f"{address}/v1/segments/1/ask"
+                codes.append(httpx.post(path, json={"question": "What?"}, timeout=300).status_code)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        deadline = time.monotonic() + 60
+        while not accepted and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert accepted
+        server.should_exit = True
+        thread.join(120)
+        assert not thread.is_alive()
+        asking.join(60)
+    assert 200 not in codes
+    assert len(accepted) == 1

@@ -30,6 +30,7 @@ from tests.support.vision import (
     HANGING,
     ScriptedEndpoint,
     completion,
+    dripping_server,
     shown_colour,
     told,
     vision_endpoint,
@@ -242,30 +243,28 @@ def test_eval_without_an_endpoint_describes_nothing(annotated: Path) -> None:
 
 
 @pytest.mark.process
-def test_interrupted_while_it_reranks_it_ends(tmp_path: Path) -> None:
-    """With the models of the package, in a process of its own."""
-    paint(
-        tmp_path / "pictures" / "a.png",
-        [Shape("red", (10, 10, 50, 40)), Shape("blue", (60, 20, 100, 70))],
-    )
-    paint(tmp_path / "pictures" / "b.png", [Shape("red", (50, 50, 90, 80))])
+def test_interrupted_while_it_reranks_it_ends_at_once(tmp_path: Path) -> None:
+    """With the models of the package, in a process of its own; the endpoint never ends."""
+    shapes = [Shape("red", (10, 10, 50, 40)), Shape("blue", (60, 20, 100, 70))]
+    paint(tmp_path / "pictures" / "a.png", shapes)
+    paint(tmp_path / "pictures" / "b.png", shapes[:1])
     base = [sys.executable, "-m", "segsearch", "--library", str(tmp_path / "library")]
     index = [*base, "index", str(tmp_path / "pictures")]
     subprocess.run(index, check=True, capture_output=True, timeout=240)
-    with vision_endpoint([HANGING] * 20) as server:
-        environment = {
-            **os.environ, "SEGSEARCH_CAPTION_URL": server.url,
-            "SEGSEARCH_CAPTION_MODEL": server.model,
-        }  # fmt: skip
-        options = ["red", "--min-relevance", "0", "--rerank", "5", "--rerank-seconds", "5"]
+    start = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"
+    with dripping_server(start, b" ") as (url, accepted):
+        settings = {"URL": url, "MODEL": "m", "SECONDS": "600"}
+        environment = {f"SEGSEARCH_CAPTION_{name}": value for name, value in settings.items()}
+        options = ["red", "--min-relevance", "0", "--rerank", "5", "--rerank-seconds", "600"]
         process = subprocess.Popen(
-            [*base, "search", *options], env=environment, text=True,
+            [*base, "search", *options], env={**os.environ, **environment}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         deadline = time.monotonic() + 120
-        while not server.asked and time.monotonic() < deadline:
+        while not accepted and time.monotonic() < deadline:
             time.sleep(0.02)
+        assert accepted
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -40,6 +42,7 @@ from tests.support.vision import (
     HANGING,
     ScriptedEndpoint,
     completion,
+    dripping_server,
     told,
     vision_endpoint,
 )
@@ -366,3 +369,32 @@ def test_a_region_that_goes_while_it_is_asked_about_keeps_nothing(service: SegSe
     assert answer.text.endswith("thing on a white ground")
     assert answer.kept_for is None
     assert json.dumps(texts(service)) == "{}"
+
+
+def test_what_nobody_waits_for_any_more_is_let_go_of(service: SegSearch) -> None:
+    """The endpoint would go on for ever, and the question for ten minutes."""
+    segment = first(service)
+    start = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"
+    failures: list[str] = []
+    with dripping_server(start, b" ") as (url, accepted):
+        slow = Endpoint(url, "m", timeout_seconds=600, pause_seconds=0.01)
+
+        def ask() -> None:
+            try:
+                service.questions.ask_region(segment.id, "What?", endpoint=slow)
+            except AnswerError as problem:
+                failures.append(str(problem))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        deadline = time.monotonic() + 60
+        while not accepted and time.monotonic() < deadline:
+            time.sleep(0.01)
+        service.questions.let_go()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert len(accepted) == 1
+    assert len(failures) == 1
+    with vision_endpoint() as server:
+        answer = service.questions.ask_region(segment.id, "What?", endpoint=endpoint(server))
+    assert answer.text == truth(service)[segment.id][0]
