@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from segsearch.core.mix import Mix
 from segsearch.core.names import check_tag
 from segsearch.core.picture_text import ReadPicture
 from segsearch.core.query import (
-    MIN_RELEVANCE,
     Pointed,
     Query,
     RegionTerm,
@@ -53,6 +51,7 @@ from segsearch.search.recall import Recall
 from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.region_page import RegionPage, page_of
 from segsearch.search.scenes import answer_scene
+from segsearch.search.selection import ALL_REGIONS, RegionSelection
 from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
@@ -61,23 +60,6 @@ from segsearch.storage.maintenance import Maintenance
 from segsearch.storage.pictures import StoredPictures
 
 USUAL_LIMIT = 100  # regions that answer words, when nobody says how many
-
-
-@dataclass(frozen=True, slots=True)
-class RegionSelection:
-    """Regions that a command is about: those that answer words, those at or below paths, or all.
-
-    `limit` None: 100 of words, else all. `min_relevance` counts for words.
-    """
-
-    text: str | None = None
-    below: Sequence[str | Path] = ()
-    limit: int | None = None
-    per_image: int = 10
-    min_relevance: float = MIN_RELEVANCE
-
-
-ALL_REGIONS = RegionSelection()
 
 
 class SegSearch:

@@ -25,8 +25,9 @@ from segsearch.core.types import Hit, Origin
 from segsearch.export.caption_pack import QUESTION, write_caption_pack
 from segsearch.export.documents import HitDocument
 from segsearch.export.parquet import ROWS_IN_GROUP, write_parquet
-from segsearch.library import RegionSelection, SegSearch
+from segsearch.library import SegSearch
 from segsearch.masks.rle import decode, from_coco
+from segsearch.search.selection import RegionSelection
 from tests.support.small_models import Shape, open_small_service, paint
 
 ORIGIN = Origin("eye-1", "localhost:8001", "0" * 64)

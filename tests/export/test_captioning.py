@@ -20,7 +20,8 @@ from segsearch.export.caption_pack import QUESTION, RegionSources
 from segsearch.export.captioning import CaptionOptions, CaptionReport, caption, origin_of
 from segsearch.export.documents import HitDocument
 from segsearch.export.vision_chat import ATTEMPTS, Endpoint, VisionChat, retry_after_seconds
-from segsearch.library import RegionSelection, SegSearch
+from segsearch.library import SegSearch
+from segsearch.search.selection import RegionSelection
 from tests.support.captioned import REGIONS, painted, texts, truth
 from tests.support.small_models import Shape, open_small_service, paint
 from tests.support.vision import (

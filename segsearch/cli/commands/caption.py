@@ -61,7 +61,8 @@ def caption(
     from segsearch.export.captioning import CaptionOptions, caption_report_document
     from segsearch.export.captioning import caption as caption_regions
     from segsearch.export.vision_chat import endpoint_of
-    from segsearch.library import RegionSelection, open_library
+    from segsearch.library import open_library
+    from segsearch.search.selection import RegionSelection
 
     if sum((text is not None, bool(under), everything)) != 1:
         raise QueryError("Say what to caption: words, --under PATH, or --everything.")

@@ -91,7 +91,8 @@ def export(
     from segsearch.core.atomic import is_stream
     from segsearch.export.caption_pack import Written, write_caption_pack
     from segsearch.export.cutouts import write_cutouts
-    from segsearch.library import RegionSelection, open_library
+    from segsearch.library import open_library
+    from segsearch.search.selection import RegionSelection
 
     if everything and (text is not None or under):
         raise QueryError("Give words, --under PATH or --everything, not several.")
