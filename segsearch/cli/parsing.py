@@ -85,7 +85,7 @@ def with_options(options: Mapping[type, Mapping[str, str]]) -> Callable[[Command
 def _option(kind: Any, name: str, flag: str) -> inspect.Parameter:
     field, schema = kind.__pydantic_fields__[name], field_schema(kind, name)
     items = schema.get("items", {})
-    is_list, is_choice = bool(items), "enum" in schema
+    is_list, is_choice = bool(items), "enum" in schema and not items  # typer takes none in lists
     named = items.get("type", schema.get("type"))
     typed: Any = field.annotation if is_choice else TYPES.get(named, field.annotation)
     if name in FORMS:

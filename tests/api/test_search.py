@@ -23,7 +23,8 @@ from tests.support.small_models import COLOURS, Shape
 
 FIELDS = [
     "rank", "score", "relevance", "segment_id", "image_id", "path", "width", "height", "box",
-    "area", "mask", "predicted_iou", "stability", "captions", "folded",
+    "area", "mask", "predicted_iou", "stability", "kind", "reading_order", "captions", "folded",
+    "lines",
 ]  # fmt: skip
 
 # A cursor's document, packed, in which a number is Infinity

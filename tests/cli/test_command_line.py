@@ -74,7 +74,8 @@ def test_hits_are_json_lines_of_the_agreed_shape(library: Path) -> None:
     assert [hit["rank"] for hit in hits] == list(range(1, len(hits) + 1))
     assert list(hits[0]) == [
         "rank", "score", "relevance", "segment_id", "image_id", "path", "width", "height", "box",
-        "area", "mask", "predicted_iou", "stability", "captions", "folded",
+        "area", "mask", "predicted_iou", "stability", "kind", "reading_order", "captions",
+        "folded", "lines",
     ]  # fmt: skip
     assert hits[0]["mask"]["size"] == [hits[0]["height"], hits[0]["width"]] == [90, 120]
 

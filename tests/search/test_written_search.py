@@ -25,7 +25,6 @@ from segsearch.core.query import (
 )
 from segsearch.core.types import Hit, Origin
 from segsearch.library import SegSearch
-from segsearch.search import fusion, written
 from tests.support.query_plans import statements
 from tests.support.small_models import NAMES, Shape, open_small_service, paint
 from tests.support.written import Placed, write
@@ -371,81 +370,3 @@ def test_long_answers_take_as_many_statements_as_short_ones(service: SegSearch) 
                 service.search(query)
             counts.append(len(sent))
         assert counts[0] == counts[1]
-
-
-# The rule itself
-
-
-def test_lifting_equals_the_rule_on_random_rankings() -> None:
-    rng = random.Random(11)
-    for _ in range(200):
-        vector = rng.sample(range(60), rng.randrange(1, 40))
-        cosines = {one: round(rng.uniform(-0.2, 0.6), 3) for one in range(60)}
-        vector.sort(key=lambda one: -cosines[one])
-        text = rng.sample(range(60), rng.randrange(1, 9))
-        # What vectors have not ranked scores no higher than what they have.
-        floor = cosines[vector[-1]]
-        own = {one: cosines[one] if one in vector else floor - 0.1 for one in text}
-
-        def nearest(k: int, vector: list[int] = vector, cosines: dict[int, float] = cosines) -> Any:
-            return [cosines[one] for one in vector[:k]], vector[:k]
-
-        scores, ids = written.lifted(nearest, text, own)(500)
-        fused = dict(zip(*reversed(fusion.fuse([vector, text])), strict=True))
-        assert [fused[one] for one in ids] == pytest.approx(sorted(fused.values(), reverse=True))
-        assert {*ids} == {*vector, *text}
-        assert scores == sorted(scores, reverse=True)
-        assert [one for one in ids if one not in text] == [one for one in vector if one not in text]
-        for place, (score, one) in enumerate(zip(scores, ids, strict=True)):
-            following = scores[place + 1 : place + 2]
-            expected = max([own[one], *following]) if one in text else cosines[one]
-            assert score == expected
-        alone = written.lifted(nearest, text, own, alone=True)(500)
-        assert alone[1] == text
-        assert alone[0] == sorted(alone[0], reverse=True)
-
-
-def test_a_longer_lifted_answer_begins_like_a_shorter_one() -> None:
-    rng = random.Random(12)
-    vector = rng.sample(range(3_000), 2_500)
-    text = rng.sample(range(3_000), 300)
-    own = {one: 1.0 - vector.index(one) / 2_500 if one in vector else -1.0 for one in text}
-
-    def nearest(k: int) -> tuple[list[float], list[int]]:
-        return [1.0 - rank / 2_500 for rank in range(2_500)][:k], vector[:k]
-
-    order = written.lifted(nearest, text, own)
-    for k in (10, 500, 1_000, 1_500, 2_000):
-        scores, ids = order(k)
-        more, others = order(5_000)
-        assert (ids, scores) == (others[:k], more[:k])
-    assert len(others) == len({*vector, *text})
-
-
-@pytest.mark.parametrize(
-    ("typed", "expected"),
-    [
-        ("red umbrella", [TextTerm("red umbrella")]),
-        ("context: dog", [TextTerm("context: dog")]),
-        ("context:dog", [TextTerm("context:dog")]),
-        ("text", [TextTerm("text")]),
-        ("text:", [TextTerm("text:")]),
-        ("text: dog", [TextTerm("text: dog")]),
-        ('text:"" ', [TextTerm('text:"" ')]),
-        ("text:!", [TextTerm("text:!")]),
-        ("a  text", [TextTerm("a  text")]),
-        ("text:exit", [WrittenTerm("exit")]),
-        ("Text:exit", [WrittenTerm("exit")]),
-        ('text:"24 hours"', [WrittenTerm('"24 hours"')]),
-        ("text:“24 hours”", [WrittenTerm('"24 hours"')]),
-        ('text:"24 hours', [WrittenTerm('"24 hours')]),
-        ("red  text:stair* dog", [TextTerm("red dog"), WrittenTerm("stair*")]),
-        ("a -text:sold", [TextTerm("a"), WrittenTerm("sold", -1.0)]),
-        ("text:a text:b", [WrittenTerm("a"), WrittenTerm("b")]),
-        ("", [TextTerm("")]),
-    ],
-)
-def test_text_is_taken_out_of_words(typed: str, expected: list[Any]) -> None:
-    assert list(terms_of_words(typed)) == expected
-    away = [replace(term, weight=-0.5) for term in expected]
-    assert list(terms_of_words(typed, -0.5)) == away

@@ -32,7 +32,7 @@ FILTERS = {
     "min_width": "--min-width", "min_height": "--min-height", "places": "--in", "box": "--in-box",
     "min_area": "--min-area", "max_area": "--max-area", "min_predicted_iou": "--min-iou",
     "min_stability": "--min-stability", "map_cluster": "--map-cluster",
-    "has_text": "--has-text/--no-text", "kinds": "--kind",
+    "has_text": "--has-text / --no-text", "kinds": "--kind",
 }  # fmt: skip
 OPTIONS = {
     "limit": "--limit", "per_image": "--per-image", "by_picture": "--by-picture",
