@@ -34,7 +34,8 @@ SHUTDOWN_LOOKS = 5  # for each look at the jobs
 SILENCE_SECONDS = 15.0  # proxies close a connection over which nothing comes
 MAX_STREAMS = 16
 STREAM = {
-    "description": "An event `jobs` with the running jobs, at once and at each change.",
+    "description": "An event `jobs` with the running jobs, at once and at each change, theirs or "
+    "the library's.",
     "content": {"text/event-stream": {"schema": {"type": "string", "format": "event-stream"}}},
 }
 
@@ -57,7 +58,8 @@ def list_jobs(
     responses={200: STREAM, **refusals(OVERLOADED)},
 )
 async def stream_jobs(request: Request, shared: SharedDep) -> StreamingResponse:
-    """Server-sent events: the running jobs as `{"jobs": [...]}`, at once and at each change.
+    """Server-sent events: the running jobs as `{"jobs": [...], "changes": 812}`, at once and at
+    each change; `changes` is another number after regions were added or removed.
 
     The stream ends with the server, and with the key that it was asked for with.
     """
@@ -143,7 +145,8 @@ async def _events(shared: Shared, is_allowed: Callable[[], bool]) -> AsyncIterat
 
 def _running(library: SegSearch) -> str | None:
     try:
-        jobs = library.jobs(running=True)
+        jobs, changes = library.jobs(running=True), library.catalog.newest_change()
     except SegSearchError:  # busy for a moment; the next look will tell
         return None
-    return json.dumps({"jobs": [asdict(job) for job in jobs]})
+    document = {"jobs": [asdict(job) for job in jobs], "changes": changes}
+    return json.dumps(document)

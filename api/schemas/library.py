@@ -166,7 +166,8 @@ class SegmentRequest(BaseModel):
 
 
 class PromptedObject(BaseModel):
-    """One object's candidates, the best by predicted IoU first; empty ones are left out."""
+    """One object's candidates, best first; empty ones are left out. Of several points, those that
+    hold all that are of the object and none that is not come before the others."""
 
     model_config = strict({"masks": [EXAMPLE_MASK]})
 

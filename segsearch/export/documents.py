@@ -36,16 +36,16 @@ EXAMPLE_CAPTION: dict[str, Any] = {
     "prompt_sha256": "d2c76e8ec1bd7b8bd1b4e3b4c2f5d0ad43fbe2ee2a4d9b8f26e5c8d06a6a5b0f",
     "created_at": "2026-01-31T12:00:00.000+00:00",
 }
+EXAMPLE_PLACE: dict[str, Any] = {
+    "image_id": 31, "path": "/pictures/beach/umbrella.jpg", "width": 640, "height": 480,
+}  # fmt: skip
 EXAMPLE_FOLDED: dict[str, Any] = {"parts": 2, "near_duplicates": 0}
 EXAMPLE_HIT: dict[str, Any] = {
     "rank": 1,
     "score": 0.412345,
     "relevance": 0.97,
     "segment_id": 812,
-    "image_id": 31,
-    "path": "/pictures/beach/umbrella.jpg",
-    "width": 640,
-    "height": 480,
+    **EXAMPLE_PLACE,
     **EXAMPLE_REGION,
     "captions": [EXAMPLE_CAPTION],
     "folded": EXAMPLE_FOLDED,
@@ -54,14 +54,7 @@ EXAMPLE_HIT: dict[str, Any] = {
 EXAMPLE_SEGMENT: dict[str, Any] = {
     "segment_id": 812, "image_id": 31, **EXAMPLE_REGION, "captions": [EXAMPLE_CAPTION],
 }  # fmt: skip
-EXAMPLE_LISTED: dict[str, Any] = {
-    "segment_id": 812,
-    "image_id": 31,
-    "path": "/pictures/beach/umbrella.jpg",
-    "width": 640,
-    "height": 480,
-    **EXAMPLE_REGION,
-}
+EXAMPLE_LISTED: dict[str, Any] = {"segment_id": 812, **EXAMPLE_PLACE, **EXAMPLE_REGION}
 EXAMPLE_IMAGE: dict[str, Any] = {
     "image_id": 31,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -192,8 +185,7 @@ class CaptionDocument(BaseModel):
 
 
 class SegmentDocument(RegionDocument, _SegmentFields):
-    """A stored region. But for its captions it never changes, and its id is never given out
-    again."""
+    """A stored region. Its captions alone change, and its id is never given out again."""
 
     model_config = strict(EXAMPLE_SEGMENT)
 

@@ -146,6 +146,22 @@ class Calibration:
 
         return relevances
 
+    def by_themselves(
+        self, recipe: Active, sample: Vectors, vector: Vector, count: int
+    ) -> RelevanceOfIds:
+        """The same for a query (w,) beside its own scores, where everyday words tell nothing."""
+        chance = background(np.asarray(np.einsum("nw,w->n", sample, vector)), count)
+
+        def relevances(ids: Sequence[int]) -> Sequence[float | None]:
+            scores, held = self._index.scores(recipe, vector, np.unique(np.array(ids, np.int64)))
+            by_id = dict(zip(held, scores, strict=True)) if chance else {}
+            return [
+                chance.relevance(by_id[segment_id]) if chance and segment_id in by_id else None
+                for segment_id in ids
+            ]
+
+        return relevances
+
     def _scores(self, recipe: Active, sample: Vectors, things: float) -> EverydayScores | None:
         """How everyday words score in a `sample` (n, w); None where a few show that they tell
         nothing in it. That is found out for each sample: what is relevant must not hang on how

@@ -113,11 +113,14 @@ class SearchEngine:
             find = partial(self._catalog.search_text, text, allowed=allowed)
             return written.by_text(find), Siblings(partial(self._with_text, find)), ()
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
-        judged = bool(query.like or query.unlike)
-        words_only = query.captions == "off" and not judged and are_words(query.terms)
         things = things_asked(query.terms) if query.prefer in (Prefer.THING, Prefer.WHOLE) else 0.0
-        asked = self._index.mix(recipe[1]).asked(vector, things)
-        candidates = self.candidates(recipe, asked, allowed, things if words_only else None)
+        mix = self._index.mix(recipe[1])
+        asked, words, judged = mix.asked(vector, things), None, query.like or query.unlike
+        if query.captions == "off" and seen_terms(query.terms) and are_words(query.terms):
+            # Judgements change what comes first, not how sure it is that it is what words mean.
+            said = self.query_vector(recipe, query.terms, (), ())[0] if judged else vector
+            words = (mix.asked(said, things), things)
+        candidates = self.candidates(recipe, asked, allowed, words)
         found = TextRanking()
         if text is not None:
             found = self._catalog.search_text(text, fusion.DEPTH, allowed=allowed)
@@ -170,13 +173,18 @@ class SearchEngine:
         return self._index.mix(recipe[1]).asked(vector, things_asked(terms))
 
     def candidates(
-        self, recipe: Active, vector: Vector, allowed: Ids | None, words: float | None
+        self,
+        recipe: Active,
+        vector: Vector,
+        allowed: Ids | None,
+        words: tuple[Vector, float] | None,
     ) -> Candidates:
         """How the segments that pass score for a query (w,), by whichever way is faster; both give
         the same.
 
-        `words`, where words alone are asked for: how much the regions' traits count. Relevance
-        then compares with everyday words, asked for alike.
+        `words`, where words alone are asked for: they without judgements (w,), and how much the
+        regions' traits count. Relevance is theirs, and compares with everyday words, asked for
+        alike.
         """
         rows, count = self._index.sample(recipe)
         count = count if allowed is None else int(allowed.size)
@@ -190,7 +198,9 @@ class SearchEngine:
 
         others = None
         if words is not None:
-            others = self._calibration.relevances(recipe, rows, (vector, words), count)
+            others = self._calibration.relevances(recipe, rows, words, count)
+            if others is None and not np.array_equal(words[0], vector):
+                others = self._calibration.by_themselves(recipe, rows, words[0], count)
         if allowed is not None and allowed.size <= EXACT_IDS:
             scores, ids = self._index.scores(recipe, vector, allowed)
             return Candidates(lambda k: (scores[:k], ids[:k]), judge, measure, others)
@@ -236,7 +246,9 @@ class SearchEngine:
 
     def _is_there(self, query: Query) -> bool:
         """Whether all that is looked for is stored as it is, or as a picture that looks almost the
-        same, and no filter may leave it out."""
+        same, and no filter may leave it out; or somebody has said of a region that it is right."""
+        if query.like:
+            return True
         positive = [term for term in query.terms if term.weight > 0]
         if not positive or not query.filters.is_empty:
             return False

@@ -78,7 +78,7 @@ def _slot_candidates(
         allowed = scene_allowed if allowed is None else allowed
     else:
         allowed = np.intersect1d(allowed, scene_allowed, assume_unique=True)
-    words = things_asked(slot.terms) if are_words(slot.terms) else None
+    words = (vector, things_asked(slot.terms)) if are_words(slot.terms) else None
     candidates = engine.candidates(recipe, vector, allowed, words)
     scores, ids = _from(candidates, _least_score(slot, candidates))
     segments = engine.fetch(ids)

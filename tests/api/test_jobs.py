@@ -18,7 +18,7 @@ from segsearch.storage.api_keys import FILE, KeyRing, Scope
 from segsearch_api.app import create_app
 from segsearch_api.deps import Shared
 from segsearch_api.middleware.auth import STILL_ALLOWED
-from segsearch_api.routers.jobs import MAX_STREAMS, stream_jobs
+from segsearch_api.routers.jobs import MAX_STREAMS, _running, stream_jobs
 from tests.api.test_server import serving
 from tests.support.ingest_processes import paint_many
 from tests.support.small_models import open_small_service
@@ -70,6 +70,21 @@ def test_events_tell_the_running_jobs(filled: Path) -> None:
             answer = client.get("/v1/jobs/events")
             assert answer.headers["content-type"].startswith("text/event-stream")
             assert shared.streams.open == 0
+
+
+def test_an_event_tells_that_regions_came_or_went(filled: Path) -> None:
+    with open_small_service(filled) as service:
+        before = _running(service)
+        assert _running(service) == before
+        with TestClient(create_app(service), base_url="http://localhost") as client:
+            image = client.get("/v1/images").json()["images"][0]["image_id"]
+            client.post("/v1/images/remove", json={"image_ids": [image]})
+        after = _running(service)
+    assert before is not None
+    assert after is not None
+    was, now = json.loads(before), json.loads(after)
+    assert was["jobs"] == now["jobs"] == []
+    assert now["changes"] > was["changes"]
 
 
 def test_a_burst_of_followers_is_bounded_and_leaves_no_place_taken(filled: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from segsearch.ingest.uploads import MOST_NAMES, kept_folder, kept_name
+from segsearch.ingest.uploads import MOST_NAMES, kept_name
 from segsearch.library import SegSearch
 from segsearch_api.app import create_app
 from tests.support.small_models import COLOURS, Shape, open_small_service, paint
@@ -211,59 +211,6 @@ def test_a_files_name_leads_nowhere(client: TestClient, tmp_path: Path, name: st
     named = [one for one in tmp_path.rglob("*.png") if tmp_path / "made" not in one.parents]
     digest = hashlib.sha256(data).hexdigest()
     assert all(one.parent == folder / digest[:2] / digest for one in named)
-
-
-def test_an_uploads_folder_is_its_album_as_an_indexed_one_is(
-    client: TestClient, service: SegSearch, tmp_path: Path
-) -> None:
-    own = paint(tmp_path / "Zoë" / "own.png", [Shape("red", (20, 20, 60, 60))])
-    data = painted(tmp_path, "a.png", Shape("red", (10, 10, 50, 40)))
-    (one,) = upload(client, ("a.png", data), folder="2024/Zoe\u0308").json()["images"]
-    (kept,) = one["image"]["paths"]
-    place = tmp_path / "library" / "uploads" / one["image"]["sha256"][:2] / one["image"]["sha256"]
-    assert kept == str(place / "Zoë" / "a.png")
-    assert one["image"]["albums"] == ["Zoë"]
-    service.index([own])
-    among = {"filters": {"albums": ["ZOË"]}, "order": "added"}
-    found = client.post("/v1/browse", json=among).json()
-    assert [image["albums"] for image in found["images"]] == [["Zoë"], ["Zoë"]]
-    assert client.get("/v1/facets").json()["albums"] == [{"name": "Zoë", "images": 2}]
-    # The same bytes lie in another folder, too, and in none.
-    upload(client, ("a.png", data), folder="beach/")
-    again = upload(client, ("a.png", data)).json()["images"][0]
-    assert not again["created"]
-    assert again["image"]["albums"] == ["Zoë", "beach"]
-    assert len({one.stat().st_ino for one in place.rglob("*.png")}) == 1
-    assert service.maintenance.verify() == []
-    assert client.delete(f"/v1/images/{one['image']['image_id']}").status_code == 204
-    assert not place.exists()
-
-
-@pytest.mark.parametrize(
-    ("folder", "kept"),
-    [
-        ("/etc/", "etc"),
-        ("C:\\pictures\\beach", "beach"),
-        ("a/..", ""),
-        ("../../.ssh", "ssh"),
-        ("a\x00b\n", "a b"),
-        ("ü" * 300, "ü" * 100),
-        ("\udcff", "?"),
-        ("a.png", ""),  # as a file beside it is called
-        ("a" * 196 + ".png and more", ""),
-        ("b.img/", ""),
-        ("v1.5", "v1.5"),
-    ],
-)
-def test_a_folder_leads_nowhere(client: TestClient, tmp_path: Path, folder: str, kept: str) -> None:
-    assert kept_folder(folder) == kept
-    data = painted(tmp_path, "a.png", Shape("red", (10, 10, 50, 40)))
-    upload(client, ("a.png", data))
-    if folder.isprintable():
-        assert upload(client, ("a.png", data), folder=folder).status_code == 202
-    place = tmp_path / "library" / "uploads" / hashlib.sha256(data).hexdigest()[:2]
-    named = [one for one in tmp_path.rglob("*.png") if tmp_path / "made" not in one.parents]
-    assert all(one.is_relative_to(place) and one.is_file() for one in named)
 
 
 def test_what_a_killed_server_left_of_an_upload_goes_with_the_next(

@@ -202,7 +202,7 @@ def test_skipped_files_are_told_of_and_lead_to_the_reasons(
     gate.shut("broken")
     page.goto(f"{url}/?view=map")
     choose(page, "Pictures", files[:2])
-    notice = page.locator(".notice", has_text="2 files were skipped.")
+    notice = page.locator(".notice", has_text="2 files could not be indexed.")
     notice.get_by_role("button", name="Show").click()
     page.wait_for_url("**/?view=status")
     failed = page.locator(".failed")
@@ -323,5 +323,5 @@ def test_the_line_fits_on_a_telephone(page: Page, url: str, gate: Gate, tmp_path
     assert panel["x"] + panel["width"] <= NARROW["width"]
     page.keyboard.press("Escape")
     choose(page, "Pictures", [picture])
-    expect(page.locator(".notice", has_text="skipped")).to_be_visible()
+    expect(page.locator(".notice", has_text="could not be indexed")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]

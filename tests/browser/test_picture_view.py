@@ -302,7 +302,7 @@ def test_tags_are_given_and_taken(page: Page, url: str) -> None:
 
 def test_a_picture_that_is_gone_or_unknown_says_so(page: Page, url: str) -> None:
     page.goto(f"{url}/?image=9999")
-    expect(page.locator("#picture .hint")).to_have_text("There is no image 9999 in the library.")
+    expect(page.locator("#picture .hint")).to_have_text("There is no picture 9999 in the library.")
     page.keyboard.press("Escape")
     expect(page.locator("#picture")).to_have_count(0)
     image = image_of(page, url, "b.png")

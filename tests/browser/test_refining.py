@@ -84,7 +84,7 @@ def test_a_scene_is_built_of_chips_and_found(page: Page, url: str) -> None:
     page.wait_for_url("**thing=red&thing=blue")
     ready(page)
     assert set(names(page)) == {"left.png", "right.png"}
-    page.locator(".panel").get_by_role("button", name="Add", exact=True).click()
+    page.locator(".panel").get_by_role("button", name="Must lie so").click()
     page.wait_for_url("**where=red%7Eleft+of%7Eblue")
     ready(page)
     expect(page.locator(".card .file").first).to_have_text("left.png")

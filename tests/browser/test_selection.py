@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.support.page_modules import call
 from tests.support.painted_library import (
     BEACH,
     CITY,
@@ -305,3 +306,58 @@ def test_controls_are_named_and_large_enough(page: Page, url: str) -> None:
         )
         assert small == []
         page.keyboard.press("Escape")
+
+
+def test_what_is_selected_and_not_shown_is_told(page: Page, url: str) -> None:
+    ask(page, url, "images/tags", {"image_ids": [image_ids(page, url)["sea.png"]], "add": ["seen"]})
+    open_grid(page, url)
+    select(page, "sun.png", "sea.png")
+    for filters, told in (
+        ({"tags": ["seen"]}, ", 1 of them not shown here"),
+        ({"tags": ["none"]}, ", none of them shown here"),
+        ({}, ""),
+    ):
+        call(page, "app/store.js", "({change}, filters) => change({filters})", filters)
+        expect(said(page)).to_have_text(f"2 pictures{told}")
+
+
+def test_of_answers_what_was_found_is_exported_or_all_regions(page: Page, url: str) -> None:
+    open_grid(page, url, "?q=red&copies=1&minarea=0.13")  # its other region is smaller
+    select(page, "bus.png")
+    page.get_by_role("button", name="Export").click()
+    for which, count in (("What was found", 1), ("All regions", 2)):
+        page.get_by_role("button", name=which).click()
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Cut-outs").click()
+        with zipfile.ZipFile(saved.value.path()) as archive:
+            assert sum(name.endswith(".png") for name in archive.namelist()) == count
+        page.get_by_role("button", name="Export").click()
+
+
+def test_a_refused_name_stays_to_be_mended(page: Page, url: str) -> None:
+    open_grid(page, url)
+    select(page, "sun.png")
+    page.get_by_role("button", name="Collect").click()
+    field = page.get_by_label("Collection", exact=True)
+    field.fill("<b>")
+    page.keyboard.press("Enter")
+    notice = page.locator(".notice")
+    expect(notice).to_contain_text("Names have letters, digits")
+    expect(field).to_have_value("<b>")
+    menu, told = page.locator("#selection .panel").bounding_box(), notice.bounding_box()
+    assert menu
+    assert told
+    assert told["y"] + told["height"] <= menu["y"]
+    field.fill("Good")
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice", has_text="1 picture put into Good.")).to_be_visible()
+    expect(field).to_have_count(0)
+
+
+def test_a_refused_name_of_a_search_is_told_in_words(page: Page, url: str) -> None:
+    open_grid(page, url, "?q=red")
+    page.get_by_role("button", name="Recent and saved searches").click()
+    page.get_by_label("Save this search as").fill("Hund <b> :)")
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice")).to_contain_text("Names have letters, digits")
+    expect(page.get_by_label("Save this search as")).to_have_value("Hund <b> :)")

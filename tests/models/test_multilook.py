@@ -230,6 +230,35 @@ def test_outlines_move_to_edges(prompt: dict[str, Any]) -> None:
     assert all(candidate.mask != THING for candidate in left)
 
 
+class Stubborn(ShortSighted):
+    """Is surest of all that is not black, whatever else was pointed at; then of one grey."""
+
+    def answer(self, picture: OpenPixels, prompts: Prompts) -> PromptedMasks:
+        grey = picture.pixels[..., 0]
+        masks = np.stack([grey > 0, grey == 255, grey == 99])[: 3 if prompts.multimask else 1]
+        estimates = np.array([0.9, 0.6, 0.5], np.float32)[: len(masks)]
+        logits = np.zeros((1, len(masks), 8, 8), np.float32)
+        return PromptedMasks(masks[None], estimates[None], logits)
+
+
+@pytest.mark.parametrize("looks_closer", [True, False])
+@pytest.mark.parametrize(
+    ("labels", "rows"),
+    [([1, 0], (100, 120)), ([0, 1], (120, 140)), ([1, 1], (100, 140)), ([0, 0], (100, 140))],
+    ids=["upper", "lower", "both", "neither: as it was"],
+)
+def test_what_was_taken_away_is_not_in_the_first_mask_where_another_obeys(
+    looks_closer: bool, labels: list[int], rows: tuple[int, int]
+) -> None:
+    pixels = np.zeros((*SIZE, 3), np.uint8)
+    pixels[100:120, 200:230] = 255
+    pixels[120:140, 200:230] = 99
+    segmenter: Any = Stubborn(looks_closer=looks_closer)
+    picture = EncodingCache(1 << 30).open(segmenter, 1, lambda: pixels)
+    masks = find_masks(picture, [[215, 105], [215, 135]], labels)
+    assert masks[0].mask.box == Box(200, rows[0], 230, rows[1])
+
+
 def test_specks_go_and_islands_stay() -> None:
     frame = np.zeros(SIZE, bool)
     frame[100:130, 200:230] = True

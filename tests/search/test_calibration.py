@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from segsearch.core.arrays import Ids, Vectors
+from segsearch.core.arrays import Ids, Vector, Vectors
 from segsearch.core.mix import Mix
 from segsearch.core.types import Recipe
 from segsearch.search.calibration import PROBE, WORDS, Calibration, EverydayScores, is_centred
-from segsearch.search.relevance import MIN_SAMPLE
+from segsearch.search.relevance import MIN_SAMPLE, background
 
 DIMENSION = 64
 
@@ -121,6 +121,10 @@ class Growing:
     def rows(self, _: object, ids: Ids) -> tuple[Ids, Vectors]:
         return ids, rows(np.random.default_rng(11), len(ids))
 
+    def scores(self, active: object, query: Vector, ids: Ids) -> tuple[list[float], list[int]]:
+        held, found = self.rows(active, ids)
+        return (found @ query).tolist(), held.tolist()
+
     def lasting_words(self, _: object, texts: Sequence[str]) -> Vectors:
         for text in texts:
             self._drawn.setdefault(text, rows(self._rng, 1)[0])
@@ -147,3 +151,19 @@ def test_what_is_relevant_does_not_hang_on_what_a_library_held_when_a_process_st
     assert seen == fresh
     assert seen[0] is None
     assert seen[1] is not None
+
+
+def test_where_everyday_words_tell_nothing_a_query_is_judged_beside_its_own_scores() -> None:
+    parts = Growing()
+    sample, query = rows(np.random.default_rng(8), 400), rows(np.random.default_rng(9), 1)[0]
+    active = (1, Recipe("small", "s@1", "e@1", DIMENSION, {}, {}, {}))
+    calibration = Calibration(parts, parts)  # type: ignore[arg-type]  # see `Growing`
+    ids = np.arange(1, 6)
+    chance = background(sample @ query, 400)
+    assert chance is not None
+    _, held = parts.rows(None, ids)
+    expected = [chance.relevance(float(score)) for score in held @ query]
+    find = calibration.by_themselves(active, sample, query, 400)
+    assert find([1, 2, 3, 4, 5]) == pytest.approx(expected)
+    few = calibration.by_themselves(active, sample[:10], query, 400)
+    assert few([1]) == [None]

@@ -295,11 +295,37 @@ def test_words_are_compared_with_everyday_words_and_nothing_else_is(
     given = demo_library.search(Query((VectorTerm(tuple(vector.tolist())),), **how))
     assert [hit.segment.id for hit in told.hits] == [hit.segment.id for hit in given.hits]
     assert [hit.relevance for hit in told.hits] != [hit.relevance for hit in given.hits]
-    liked = demo_library.search(
-        Query((TextTerm(words),), like=(told.hits[0].segment.id,), min_relevance=0)
-    )
-    levels = [hit.relevance or 0.0 for hit in liked.hits]
-    assert levels == sorted(levels, reverse=True)  # judgements make it a mixture, not words
+
+
+@pytest.mark.parametrize("judged", ["like", "unlike"])
+def test_a_judgement_does_not_change_how_sure_the_others_are(
+    demo_library: SegSearch, judged: str
+) -> None:
+    """It changes their order, and takes away what is judged wrong."""
+
+    def levels(query: Query) -> dict[int, float | None]:
+        return {hit.segment.id: hit.relevance for hit in demo_library.search(query).hits}
+
+    everything: dict[str, Any] = {"limit": 1000, "per_image": 1000, "near_duplicates": True}
+    query = Query((TextTerm("a cat"),), prefer=Prefer.ANY, **everything)
+    before = levels(query)
+    fourth = list(before)[3]
+    liked, unliked = ((fourth,), ()) if judged == "like" else ((), (fourth,))
+    after = levels(replace(query, like=liked, unlike=unliked))
+    both = [number for number in before if number in after]  # others stand for what looks the same
+    assert len(both) > len(before) / 2
+    assert both != [number for number in after if number in before]
+    assert (fourth in after) == (judged == "like")
+    assert [after[number] for number in both] == pytest.approx([before[number] for number in both])
+
+
+def test_what_was_judged_right_is_an_answer_however_unlikely(demo_library: SegSearch) -> None:
+    query = Query((TextTerm("an igloo"),), min_relevance=0, limit=20)
+    unlikely = demo_library.search(query).hits[-1]
+    answer = demo_library.search(replace(query, min_relevance=0.9, like=(unlikely.segment.id,)))
+    assert answer.hits[0].segment.id == unlikely.segment.id
+    assert unlikely.relevance is not None
+    assert unlikely.relevance < 0.9
 
 
 def test_what_is_shown_is_more_relevant_than_what_is_not(demo_library: SegSearch) -> None:

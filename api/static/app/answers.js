@@ -7,7 +7,7 @@ import { Grid } from "./grid.js";
 import { findLike, termOf } from "./likeness.js";
 import { isStale, resultsOf } from "./lists.js";
 import { count, LIKELY_FROM, nameOf, time } from "./sayings.js";
-import { anyChosen, choose, isChosen, toggle, useChosen } from "./selection.js";
+import { anyChosen, choose, isChosen, noteShown, toggle, useChosen } from "./selection.js";
 import { change, go, openPicture, query } from "./store.js";
 import { notify, Switch } from "./ui.js";
 
@@ -18,6 +18,7 @@ import { notify, Switch } from "./ui.js";
  * @typedef {import("./items.js").Region} Region
  */
 
+const GONE = new Set([404, 422]); // to ask again gives the same
 const QUOTED = 80; // characters of words that are said again
 const REFRESH_PX = 400; // a list that is read further down stays as it is while the library changes
 
@@ -126,6 +127,17 @@ const actsOf = (results, shown) => ({
   },
 });
 
+/** Whether an answer is what is asked for itself. @param {Query["terms"]} terms @param {Item} item */
+const shows = (terms, { image, regions }) =>
+  terms.length > 0 &&
+  terms.every(
+    ({ kind, id, weight }) =>
+      weight > 0 &&
+      (kind === "segment"
+        ? regions.some(({ segment_id }) => segment_id === Number(id))
+        : kind !== "picture" && image === Number(id)),
+  );
+
 /** What is said above the grid. @param {Query} now @param {Results} results @param {number} likely
  * @param {boolean} waiting */
 function told(now, results, likely, waiting) {
@@ -133,6 +145,8 @@ function told(now, results, likely, waiting) {
   if (waiting || !items.length) return waiting || loading ? "Searching …" : "";
   const noun = items[0].alone ? "region" : "picture";
   if (!asks(now)) return total === null ? "" : count(total, noun);
+  const alone = likely === 1 && !open && shows(now.terms, items[0]);
+  if (alone) return "Nothing else is like it.";
   const many = `${open ? "More than " : ""}${count(likely, noun)}`;
   const left = gone
     ? ` · ${count(gone, "judged region")} ${gone === 1 ? "is" : "are"} gone, and left out`
@@ -142,6 +156,15 @@ function told(now, results, likely, waiting) {
 
 /** Words as they are quoted. @param {string} words */
 const shortened = (words) => (words.length > QUOTED ? `${words.slice(0, QUOTED)} …` : words);
+
+// Words that say what is not wanted, where a minus does.
+const NOT = /^(.+?)[,]? (?:without|with no|but no|not|no) (?:an? |any |the )?(\S+)$/i;
+
+/** The same with a minus; "" where nothing says so. @param {Query} now */
+function minusIn({ words }) {
+  const found = NOT.exec(words.trim());
+  return found ? `${found[1]} -${found[2]}` : "";
+}
 
 // Words that say how two things lie; what stands before and after them are the things.
 const LYING = new RegExp(`^(.+?) (?:is |lies )?(${LINKS.join("|")}) (.+)$`, "i");
@@ -154,6 +177,29 @@ function sceneIn({ words, things }) {
   return one === other ? null : { one, link, other };
 }
 
+/** What may be meant by the words, one click away. @param {{now: Query}} props */
+function Better({ now }) {
+  const minus = minusIn(now),
+    scene = sceneIn(now);
+  const offer = (/** @type {string} */ text, /** @type {Partial<Query>} */ changes) =>
+    html`<button type="button" class="link" onClick=${() => change(changes)}>${text}</button>`;
+  if (minus) return offer(`Search “${minus}”: a minus leaves out`, { words: minus });
+  if (!scene) return null;
+  const things = [scene.one, scene.other].map((name) => ({ name, absent: false }));
+  return offer("Search it as a scene", { words: "", relations: [scene], things });
+}
+
+/** Which language the words have to be in, where the model knows one only. */
+function Language() {
+  const [english, setEnglish] = useState(false);
+  useEffect(() => {
+    const found = (/** @type {{embedder: string | null}} */ { embedder }) =>
+      setEnglish(embedder?.startsWith("clip") ?? false);
+    call("v1/models").then(found, () => {});
+  }, []);
+  return english ? html`<p class="quiet">The model knows English words only.</p>` : null;
+}
+
 /** What is said where there is nothing. @param {{now: Query, results: Results}} props */
 function Nothing({ now, results }) {
   const filtering = Object.keys(now.filters).length > 0;
@@ -163,6 +209,8 @@ function Nothing({ now, results }) {
   return html`<div class="nothing">
     <p>${canShow ? `Nothing matches${what ? ` “${shortened(what)}”` : ""} well.` : (message ?? (filtering ? "No picture passes the filters." : "Nothing found."))}</p>
     ${canShow ? html`<p><button type="button" id="anyway" onClick=${() => change({ all: true })}>Show the nearest</button></p>` : null}
+    <p><${Better} now=${now} /></p>
+    ${now.words && !now.terms.length && !minusIn(now) && !sceneIn(now) ? html`<${Language} />` : null}
     ${filtering ? html`<p><button type="button" class="link" onClick=${() => change({ filters: {} })}>Search without the filters</button></p>` : null}
   </div>`;
 }
@@ -178,23 +226,16 @@ export function Answers({ now, above = null, empty: nothing = null }) {
   const folded = doubtfulFrom >= 0 && !now.all;
   const { shown } = results;
   const asked = asks(now);
+  useEffect(() => {
+    if (!loading && !waiting) noteShown(items.slice(0, shown));
+  }, [items, shown, loading, waiting]);
   const right = new Set(now.like);
-  const scene = sceneIn(now);
   return html`
     <div class="above">
       <p id="message" role="status" class=${problem ? "bad" : ""}>${problem ? problem.message : told(now, results, shown, waiting)}</p>
-      ${problem ? html`<button type="button" onClick=${() => results.more()}>Try again</button>` : null}
+      ${problem && !GONE.has(problem.status) ? html`<button type="button" onClick=${() => results.more()}>Try again</button>` : null}
       ${above}
-      ${
-        scene
-          ? html`<button type="button" class="link" onClick=${() =>
-              change({
-                words: "",
-                relations: [scene],
-                things: [scene.one, scene.other].map((name) => ({ name, absent: false })),
-              })}>Search it as a scene</button>`
-          : null
-      }
+      ${shown ? html`<${Better} now=${now} />` : null}
       ${now.all && asked ? html`<button type="button" class="link" onClick=${() => change({ all: false })}>Only what is likely</button>` : null}
       ${
         asked && !now.things.length

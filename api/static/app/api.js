@@ -20,6 +20,13 @@ export class Refusal extends Error {
   }
 }
 
+/** The server's sentence in the words of the page. @param {string | undefined} detail */
+const inWords = (detail) =>
+  detail
+    ?.replace(/\bno image (?=\d)/, "no picture ")
+    .replace(/\bno segment (?=\d)/, "no region ")
+    .replace(/\bno cluster (\d+)/, (_, cluster) => `no group ${Number(cluster) + 1}`);
+
 /** Hears that a key is missing, or works no longer. @type {() => void} */
 let lockedOut = () => {};
 /** @param {() => void} listener */
@@ -64,7 +71,7 @@ export async function request(path, options = {}) {
     const document = await answer.json().catch(() => ({}));
     if (answer.status === 401) lockedOut();
     throw new Refusal(
-      document.detail || `The server answered ${answer.status}.`,
+      inWords(document.detail) || `The server answered ${answer.status}.`,
       document.code,
       answer.status,
     );

@@ -4,17 +4,18 @@ import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { asks, filtered } from "./address.js";
 import { call, post, Refusal, sentence } from "./api.js";
 import { later } from "./deferred.js";
-import { exportRegions, FORMATS } from "./exporting.js";
+import { Exporting } from "./exporting.js";
 import { forgetFacets, libraryChanged, useFacets } from "./facets.js";
 import { sent, typed } from "./links.js";
 import { findLike, termOf } from "./likeness.js";
 import { leave, resultsOf, settle } from "./lists.js";
 import { count } from "./sayings.js";
-import { choose, clearChosen, drop, isChosen, useChosen } from "./selection.js";
+import { choose, clearChosen, drop, isChosen, told, unseen, useChosen } from "./selection.js";
 import { query, useQuery } from "./store.js";
 import { Icon, IconButton, Menu, notify } from "./ui.js";
 
-/** @typedef {import("./results.js").Results} Results @typedef {import("./address.js").Filters} Filters */
+/** @typedef {import("./results.js").Results} Results @typedef {import("./address.js").Filters} Filters
+ * @typedef {import("./exporting.js").Then} Then */
 
 const MOST_IDS = 5000,
   MOST_FILTERED = 1000; // of one request: the server's limits
@@ -136,6 +137,13 @@ export async function tag(images, name, add) {
   }
 }
 
+/** Tags that are typed with commas between them, one after the other.
+ * @param {string} said @param {(name: string) => Promise<unknown>} act */
+async function eachTag(said, act) {
+  const names = said.split(",").map((name) => name.trim());
+  for (const name of new Set(names.filter(Boolean))) await act(name);
+}
+
 const path = (/** @type {string} */ name) => `v1/collections/${encodeURIComponent(name)}`;
 
 /** A problem with the name of a collection, as a person can mend it. @param {unknown} problem */
@@ -155,20 +163,26 @@ export async function makeCollection(name) {
   }
 }
 
-/** Put pictures into a collection, which is made if need be. @param {number[]} images @param {string} name */
+/** Put pictures into a collection, which is made if need be; whether that has worked.
+ * @param {number[]} images @param {string} name */
 export async function collect(images, name) {
   try {
     const made = await makeCollection(name);
     const inside = made ? new Set() : await passing(images, { collections: [name] });
     const added = images.filter((id) => !inside.has(id));
-    if (!added.length) return void notify(`All of them are in ${name}.`);
+    if (!added.length) {
+      notify(`All of them are in ${name}.`);
+      return true;
+    }
     await send(`${path(name)}/images`, added);
     changedHere();
     notify(`${count(added.length, "picture")} put into ${name}.`, {
       undo: () => void takeBack(added, name, made).then(changedHere, complain),
     });
+    return true;
   } catch (problem) {
     complain(problem);
+    return false;
   }
 }
 
@@ -232,23 +246,6 @@ function NameForm({ noun, names, verb, onName, onTake }) {
   </form>`;
 }
 
-/** The kinds of files to choose from. @param {{onChoose: (format: string) => void}} props */
-export const Formats = ({ onChoose }) => html`<ul class="plain formats">
-  ${FORMATS.map(
-    ([format, name, what]) => html`<li key=${format}>
-    <button type="button" onClick=${() => onChoose(format)}>
-      <b>${name}</b> <span class="quiet">${what}</span></button>
-  </li>`,
-  )}</ul>`;
-
-/** What is selected, in words. @param {import("./selection.js").Chosen[]} chosen */
-function told(chosen) {
-  const regions = chosen.filter(({ segment }) => segment).length,
-    pictures = chosen.length - regions;
-  const parted = [pictures ? count(pictures, "picture") : "", regions ? count(regions, "region") : ""];
-  return parted.filter(Boolean).join(", ");
-}
-
 /** @param {import("./selection.js").Chosen[]} chosen */
 function findTheirLike(chosen) {
   const first = chosen.slice(0, MOST_LIKE);
@@ -257,39 +254,22 @@ function findTheirLike(chosen) {
   if (chosen.length > first.length) notify(`The first ${first.length} of them are looked for.`);
 }
 
-/** @param {import("./selection.js").Chosen[]} chosen @param {string} format */
-function exportChosen(chosen, format) {
-  const segments = chosen.flatMap(({ segment }) => (segment ? [segment] : []));
-  const images = chosen.flatMap(({ image, segment }) => (segment ? [] : [image]));
-  if (Math.max(segments.length, images.length) > MOST_IDS) {
-    const most = MOST_IDS.toLocaleString("en");
-    return void notify(`One file holds at most ${most} of what is selected.`, { bad: true });
-  }
-  return void exportRegions(
-    format,
-    {
-      ...(images.length ? { image_ids: images } : {}),
-      ...(segments.length ? { segment_ids: segments } : {}),
-    },
-    told(chosen),
-  );
-}
-
-/** @param {{icon: string, label: string, children: (then: (act: (value: any) => void) => any) => any}} props
+/** @param {{icon: string, label: string, children: (then: Then, close: () => void) => any}} props
  *   `children` is given what closes the menu and then acts */
 const BarMenu = ({ icon, label, children }) => html`
   <${Menu} label=${html`<${Icon} name=${icon} /><span>${label}</span>`}>${(/** @type {() => void} */ close) =>
-    children((act) => (/** @type {any} */ value) => {
-      close();
-      act(value);
-    })}<//>`;
+    children(
+      (act) => (/** @type {any} */ value) => {
+        close();
+        act(value);
+      },
+      close,
+    )}<//>`;
 
 /** @param {{icon: string, label: string, title?: string, onClick: () => void}} props */
 const BarButton = ({ icon, label, title, onClick }) => html`
   <button type="button" title=${title} onClick=${onClick}>
     <${Icon} name=${icon} /><span>${label}</span></button>`;
-
-/** @typedef {(act: (value: any) => void) => any} Then */
 
 /** What changes pictures. @param {{images: number[], whole: boolean, list: Results | null}} props */
 function Changes({ images, whole, list }) {
@@ -299,11 +279,11 @@ function Changes({ images, whole, list }) {
   return html`
     <${BarMenu} icon="tag" label="Tag">${(/** @type {Then} */ then) => html`
       <${NameForm} noun="Tag" verb="Add" names=${names(tags)}
-        onName=${then((name) => void tag(images, name, true))}
-        onTake=${then((name) => void tag(images, name, false))} />`}<//>
-    <${BarMenu} icon="box" label="Collect">${(/** @type {Then} */ then) => html`
+        onName=${then((said) => void eachTag(said, (name) => tag(images, name, true)))}
+        onTake=${then((said) => void eachTag(said, (name) => tag(images, name, false)))} />`}<//>
+    <${BarMenu} icon="box" label="Collect">${(/** @type {Then} */ _, /** @type {() => void} */ close) => html`
       <${NameForm} noun="Collection" verb="Put in" names=${names(collections)}
-        onName=${then((name) => void collect(images, name))} />`}<//>
+        onName=${(/** @type {string} */ name) => void collect(images, name).then((done) => done && close())} />`}<//>
     ${
       collection && !another
         ? html`<${BarButton} icon="minus" label=${`Take out of ${collection}`}
@@ -348,11 +328,11 @@ export function SelectionBar({ mayWrite }) {
   const list = listShown();
   const shown = () => (list ? list.items.slice(0, list.shown) : []);
   return html`<section id="selection" aria-label="What is selected" ref=${bar}>
-    <p role="status">${told(chosen)}</p>
+    <p role="status">${told(chosen)}${unseen()}</p>
     <div class="acts">
       <${BarButton} icon="like" label="Find their like" onClick=${() => findTheirLike(chosen)} />
       <${BarMenu} icon="download" label="Export">${(/** @type {Then} */ then) => html`
-        <${Formats} onChoose=${then((format) => exportChosen(chosen, format))} />`}<//>
+        <${Exporting} chosen=${chosen} then=${then} />`}<//>
       ${mayWrite ? html`<${Changes} images=${images} whole=${whole} list=${list} />` : null}
     </div>
     <div class="ends">

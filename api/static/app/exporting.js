@@ -1,7 +1,15 @@
 // Regions as a file: what is chosen, or a collection, written by the server and handed to the browser.
 
+import { html, useState } from "../vendor/preact.js";
 import { isAbort, request, sentence } from "./api.js";
-import { notify } from "./ui.js";
+import { count } from "./sayings.js";
+import { told } from "./selection.js";
+import { notify, Switch } from "./ui.js";
+
+/** @typedef {import("./selection.js").Chosen} Chosen
+ * @typedef {(act: (value: any) => void) => any} Then closes a menu, and then acts */
+
+const MOST_IDS = 5000; // of one request: the server's limit
 
 /** The kinds of files: the API's name, ours, and what is in it. @type {[string, string, string][]} */
 export const FORMATS = [
@@ -60,4 +68,52 @@ export async function exportRegions(format, what, said) {
     if (isAbort(problem)) notify("Stopped: nothing was written.");
     else notify(`No file was written. ${sentence(problem)}`, { bad: true });
   }
+}
+
+/** The kinds of files to choose from. @param {{onChoose: (format: string) => void}} props */
+export const Formats = ({ onChoose }) => html`<ul class="plain formats">
+  ${FORMATS.map(
+    ([format, name, what]) => html`<li key=${format}>
+    <button type="button" onClick=${() => onChoose(format)}>
+      <b>${name}</b> <span class="quiet">${what}</span></button>
+  </li>`,
+  )}</ul>`;
+
+/** @param {Chosen[]} chosen @param {string} format
+ * @param {boolean} all whether all regions of the pictures, not only those that were found */
+function exportChosen(chosen, format, all) {
+  const whole = (/** @type {Chosen} */ { segment, found }) => !segment && (all || !found.length);
+  const images = chosen.filter(whole).map(({ image }) => image);
+  const segments = chosen.flatMap((one) => (whole(one) ? [] : one.segment || one.found));
+  if (Math.max(segments.length, images.length) > MOST_IDS) {
+    const most = MOST_IDS.toLocaleString("en");
+    return void notify(`One file holds at most ${most} of what is selected.`, { bad: true });
+  }
+  return void exportRegions(
+    format,
+    {
+      ...(images.length ? { image_ids: images } : {}),
+      ...(segments.length ? { segment_ids: segments } : {}),
+    },
+    `${images.length ? "all regions" : count(segments.length, "region")} of ${told(chosen)}`,
+  );
+}
+
+/** What to export of what is selected. @param {{chosen: Chosen[],
+ *   then: Then}} props */
+export function Exporting({ chosen, then }) {
+  const found = chosen.some((one) => !one.segment && one.found.length > 0);
+  const [all, setAll] = useState(!found);
+  return html`
+    ${
+      found
+        ? html`<${Switch} label="Which regions" value=${all ? "all" : "found"} options=${[
+            ["found", "What was found"],
+            ["all", "All regions"],
+          ]} onChange=${(/** @type {string} */ value) => setAll(value === "all")} />`
+        : chosen.some(({ segment }) => !segment)
+          ? html`<p class="quiet">All regions of the pictures</p>`
+          : null
+    }
+    <${Formats} onChoose=${then((format) => exportChosen(chosen, format, all))} />`;
 }

@@ -4,12 +4,15 @@ import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { filtered } from "./address.js";
 import { keepPicture, sentence } from "./api.js";
 import { FilterBar } from "./filters.js";
+import { unindexed, useJobs } from "./jobs.js";
 import { parted } from "./request.js";
 import { addThing, SceneMenu } from "./scene.js";
 import { Searches } from "./searches.js";
 import { change, changed, go, home, link, query } from "./store.js";
 import { Terms } from "./terms.js";
 import { Icon, notify, plainClick, Switch } from "./ui.js";
+
+const MOST_WORDS = 1000; // characters: the server's limit
 
 /** Search by a picture beside what is asked for already; nothing else stays but filters where there
  * are no words. @param {File} file */
@@ -93,10 +96,21 @@ function SearchBox({ query: now, mayWrite }) {
   }, [now.words]);
   const typed = said.from === now.words ? said.typed : now.words;
   const setTyped = (/** @type {string} */ words) => setSaid({ typed: words, from: now.words });
+  const hear = (/** @type {any} */ { target: { value } }) => {
+    setTyped(value.slice(0, MOST_WORDS));
+    if (value.length > MOST_WORDS)
+      notify(`Only the first ${MOST_WORDS} characters are looked for.`, { bad: true });
+  };
   const scene = now.things.length > 0;
+  const clear = () => {
+    setTyped("");
+    go(changed({ words: "", terms: [], things: [], relations: [], like: [], unlike: [], all: false }));
+    input.current?.focus();
+  };
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     const words = typed.trim();
+    if (!words && now.words && !now.terms.length) return clear();
     if (scene && words) {
       setTyped("");
       return addThing(words);
@@ -121,27 +135,13 @@ function SearchBox({ query: now, mayWrite }) {
     }}>
       <${Icon} name="search" />
       <${Terms} query=${now} />
-      <form id="form" onSubmit=${submit}><input id="words" ref=${input} type="text" enterkeyhint="search" autocomplete="off" maxlength="1000" value=${typed}
+      <form id="form" onSubmit=${submit}><input id="words" ref=${input} type="text" enterkeyhint="search" autocomplete="off" value=${typed}
         aria-label="What to look for" title="A minus before a word leaves it out: dog -leash"
         placeholder=${scene ? "another thing, such as frisbee" : now.terms.length ? "and words" : "a red umbrella -beach"}
-        onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} onKeyDown=${keys} /></form>
-      ${
+        onInput=${hear} onKeyDown=${keys} /></form>
+      <span class="ways">${
         any
-          ? html`<button type="button" class="icon-button" aria-label="Clear what is asked for" title="Clear" onClick=${() => {
-              setTyped("");
-              go(
-                changed({
-                  words: "",
-                  terms: [],
-                  things: [],
-                  relations: [],
-                  like: [],
-                  unlike: [],
-                  all: false,
-                }),
-              );
-              input.current?.focus();
-            }}><${Icon} name="close" /></button>`
+          ? html`<button type="button" class="icon-button" aria-label="Clear what is asked for" title="Clear" onClick=${clear}><${Icon} name="close" /></button>`
           : null
       }
       <label class="icon-button" title="Search by a picture: choose, drop or paste one"><${Icon} name="picture" />
@@ -151,24 +151,32 @@ function SearchBox({ query: now, mayWrite }) {
             event.target.value = ""; // the same file can be chosen again
             if (file) void searchByPicture(file);
           }} /></label>
-      <${Searches} mayWrite=${mayWrite} />
+      <${Searches} mayWrite=${mayWrite} /></span>
     </div>
     <button type="submit" form="form" class="main">Search</button>
   </div>`;
 }
 
-const VIEWS = /** @type {[string, string][]} */ ([
+/** The views, and on the last of them a mark while pictures could not be indexed. @param {number} failed
+ * @returns {[string, any][]} */
+const viewsOf = (failed) => [
   ["grid", "Grid"],
   ["map", "Map"],
-  ["status", "Status"],
-]);
+  [
+    "status",
+    failed ? html`Status<span class="mark" title=${unindexed(failed, "picture")}>!</span>` : "Status",
+  ],
+];
 
 /**
- * @param {{query: import("./address.js").Query, adding: any, working: any, mayWrite: boolean}} props
+ * @param {{query: import("./address.js").Query, adding: any, working: any, mayWrite: boolean,
+ *   onHelp: () => void}} props
  *   `adding` and `working` are what adds pictures, and what tells of it
  */
-export function Header({ query: now, adding, working, mayWrite }) {
+export function Header({ query: now, adding, working, mayWrite, onHelp }) {
   const [open, setOpen] = useState(false);
+  const { status } = useJobs();
+  const failed = status ? status.failed + status.quarantined : 0;
   const bar = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
     if (!bar.current) return undefined;
@@ -197,7 +205,8 @@ export function Header({ query: now, adding, working, mayWrite }) {
           <${Icon} name="filter" /><span class="label">Filters</span></button>
         <${SceneMenu} />
         ${mayWrite ? adding : null}
-        <${Switch} label="View" value=${now.view} options=${VIEWS} onChange=${(/** @type {any} */ view) => go({ ...query(), view, image: 0, segment: 0 })} />
+        <button type="button" class="icon-button" aria-label="Keys and help" title="Keys and help (?)" onClick=${onHelp}><${Icon} name="help" /></button>
+        <${Switch} label="View" value=${now.view} options=${viewsOf(failed)} onChange=${(/** @type {any} */ view) => go({ ...query(), view, image: 0, segment: 0 })} />
       </div>
     </div>
     <${FilterBar} query=${now} open=${open} />

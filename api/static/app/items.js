@@ -23,15 +23,20 @@ import { LIKELY_FROM, month, sureness } from "./sayings.js";
  * @property {Region[]} regions best first
  * @property {boolean} alone whether the item is a region, shown cut out
  * @property {number | null} [relevance] of a scene: that of the least sure of its things
+ * @property {boolean} [right] whether one of its regions was said to be right
  * @property {boolean} [doubtful] whether it stands below the line where what may be chance begins
  * @property {string} [month] when it is from, where the list is sorted by that
  * @property {string} [heading] a new month begins here
  * @property {any} [document] of the picture, where the library is browsed
  */
 
-/** Of hits or regions, which come picture by picture. @param {any[]} hits @param {boolean} alone
+/** Whether a region may be chance by itself. @param {Region} region */
+const mayBeChance = ({ relevance }) => (relevance ?? 1) < LIKELY_FROM;
+
+/** Of hits or regions, which come picture by picture: of each picture what is no chance, or the best.
+ * @param {any[]} hits @param {boolean} alone @param {number[]} [right] regions that were said to be
  * @returns {Item[]} */
-export function itemsOf(hits, alone) {
+export function itemsOf(hits, alone, right = []) {
   /** @type {Item[]} */
   const items = [];
   for (const hit of hits) {
@@ -49,13 +54,18 @@ export function itemsOf(hits, alone) {
       });
     }
   }
+  const fits = (/** @type {Region} */ region) => right.includes(region.segment_id) || !mayBeChance(region);
+  for (const item of items) {
+    const likely = item.regions.filter(fits);
+    item.regions = likely.length ? likely : item.regions.slice(0, 1);
+    item.right = item.regions.some(({ segment_id: id }) => right.includes(id));
+  }
   return items;
 }
 
 /** Whether an answer may be chance by itself. @param {Item} item */
-export function isDoubtful({ relevance, regions: [best] }) {
-  const sure = relevance ?? best?.relevance ?? 1;
-  return sure < LIKELY_FROM;
+export function isDoubtful({ relevance, regions: [best], right }) {
+  return !right && (relevance ?? best?.relevance ?? 1) < LIKELY_FROM;
 }
 
 /** How sure an answer is, in words. @param {Item} item @param {Region | null} region
@@ -80,7 +90,7 @@ export const pictureItem = (image, dated) => ({
 });
 
 /** Of a picture that holds a scene. @param {any} scene @returns {Item} */
-export const sceneItem = (scene) => ({
+const sceneItem = (scene) => ({
   key: `i${scene.image_id}`,
   image: scene.image_id,
   width: scene.width,
@@ -90,3 +100,8 @@ export const sceneItem = (scene) => ({
   relevance: scene.relevance,
   regions: Object.entries(scene.regions).map(([slot, region]) => ({ ...region, slot })),
 });
+
+/** Of pictures that hold a scene, those first of whose least sure thing one can be surest.
+ * @param {any[]} scenes */
+export const scenesOf = (scenes) =>
+  scenes.map(sceneItem).sort((one, other) => (other.relevance ?? 1) - (one.relevance ?? 1));

@@ -34,6 +34,8 @@ let told = null;
 let sent = 0;
 /** Whether the stream of events is open. */
 let streaming = false;
+/** How far the library's changes are, as the stream tells. */
+let point = -1;
 
 /** @param {Partial<Following>} changes */
 function set(changes) {
@@ -66,12 +68,15 @@ export function stageOf(job) {
   if (stage === "loading_models") return "Loading the models";
   if (stage === "saving") return "Saving the index";
   const many = total ? ` ${done.toLocaleString("en")} of ${count(total, "picture")}` : "";
-  const lost = skipped ? `${skipped.toLocaleString("en")} skipped` : "";
+  const lost = skipped ? `${skipped.toLocaleString("en")} could not be` : "";
   return [`Indexing${many}`, lost, current ? nameOf(current) : ""].filter(Boolean).join(" · ");
 }
 
 /** What the status view is opened by. */
 export const showStatus = () => go({ ...query(), view: "status", image: 0, segment: 0 });
+
+/** What gave nothing, in words. @param {number} many @param {string} [noun] */
+export const unindexed = (many, noun = "file") => `${count(many, noun)} could not be indexed`;
 
 /** Tell how a run has ended that was not seen to end before. @param {Job} job */
 function tellEnd(job) {
@@ -80,7 +85,8 @@ function tellEnd(job) {
   else if (job.state === "lost") {
     notify("Indexing was killed; nothing that was stored is lost.", { bad: true, act: more });
   } else if (job.skipped) {
-    notify(`${count(job.skipped, "file")} ${job.skipped === 1 ? "was" : "were"} skipped.`, { act: more });
+    const rest = sent && job.done > job.skipped ? "; what could be can be searched now" : "";
+    notify(`${unindexed(job.skipped)}${rest}.`, { bad: true, act: more });
   } else if (sent && job.state === "done" && job.done) {
     notify(`${count(job.done, "picture")} can be searched now.`);
   }
@@ -192,12 +198,14 @@ export function followJobs(changed) {
       if (stream?.readyState === EventSource.CLOSED) again = setTimeout(listen, AGAIN_MS);
     });
     stream.addEventListener("jobs", (event) => {
-      /** @type {Job[]} */
-      const jobs = JSON.parse(event.data).jobs;
+      /** @type {{jobs: Job[], changes: number}} */
+      const { jobs, changes } = JSON.parse(event.data);
+      const elsewhere = !jobs.length && changes !== point; // pictures that another page has removed
+      point = changes;
       const ids = jobs.map((job) => job.id).join();
       const others = ids !== now.jobs.map((job) => job.id).join();
       set({ jobs });
-      if (others) void refresh();
+      if (others || elsewhere) void refresh();
     });
   };
   // A browser opens six connections to a server, for all tabs: those that nobody sees leave theirs.
@@ -210,10 +218,13 @@ export function followJobs(changed) {
   };
   listeners.add(watch);
   document.addEventListener("visibilitychange", visible);
+  const focus = () => void refresh(); // what the stream may not have told
+  addEventListener("focus", focus);
   if (!document.hidden) listen();
   return () => {
     listeners.delete(watch);
     document.removeEventListener("visibilitychange", visible);
+    removeEventListener("focus", focus);
     stream?.close();
     streaming = false;
     for (const timer of [again, throttled, later]) clearTimeout(timer);

@@ -148,7 +148,7 @@ function App() {
   const view = now.view === "grid" ? (asks(now) || filtered(now) ? null : VIEWS.library) : VIEWS[now.view];
   return html`
     <div id="page" inert=${now.image > 0}>
-      <${Header} query=${now} mayWrite=${mayWrite} adding=${html`<${AddMenu} />`} working=${html`<${Working} mayWrite=${mayWrite} />`} />
+      <${Header} query=${now} mayWrite=${mayWrite} onHelp=${() => setHelp(true)} adding=${html`<${AddMenu} />`} working=${html`<${Working} mayWrite=${mayWrite} />`} />
       <main>
         <h1 class="visually-hidden">${HEADINGS[now.view](now)}</h1>
         ${oddities().map((odd) => html`<p class="odd" key=${odd} role="status">${odd}</p>`)}
@@ -158,7 +158,7 @@ function App() {
             : html`<${Answers} now=${now} />`
         }
       </main>
-      <footer><a href="docs">HTTP API</a> <button type="button" class="link" onClick=${() => setHelp(true)}>Keys and help</button></footer>
+      <footer><a href="docs">HTTP API</a></footer>
       ${view === null || (view === VIEWS.library && now.shelf === "time") ? html`<${SelectionBar} mayWrite=${mayWrite} />` : null}
     </div>
     ${now.image ? html`<${Later} key="picture" ...${VIEWS.picture} now=${now} mayWrite=${mayWrite} />` : null}

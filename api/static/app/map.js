@@ -6,7 +6,7 @@ import { call, isAbort, post, Refusal, request, sentence } from "./api.js";
 import { Plane } from "./plane.js";
 import { colourOf } from "./points.js";
 import { collectionOf, count, day, wordsOf } from "./sayings.js";
-import { go, query } from "./store.js";
+import { go, groupOf } from "./store.js";
 import { IconButton, notify, Switch } from "./ui.js";
 
 /**
@@ -134,7 +134,7 @@ export class MapView extends Component {
         (cluster) => html`
       <li key=${cluster.cluster}><button type="button" class="link" onPointerEnter=${() => this.setState({ only: cluster.cluster })}
           onPointerLeave=${() => this.setState({ only: -1 })} onFocus=${() => this.setState({ only: cluster.cluster })} onBlur=${() => this.setState({ only: -1 })}
-          onClick=${() => go({ ...query(), view: "grid", at: 0, filters: { ...query().filters, map_area: undefined, map_cluster: cluster.cluster } })}>
+          onClick=${() => go(groupOf(cluster.cluster))}>
         <i class="dot" style=${`background:${colourOf(cluster.cluster)}`}></i><span>${wordsOf(cluster)}</span><span class="quiet">${cluster.regions.toLocaleString("en")}</span>
       </button></li>`,
       )}</ul>`;

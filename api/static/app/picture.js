@@ -2,26 +2,25 @@
 // be cut out of it by clicks and boxes.
 
 import { Component, createRef, html } from "../vendor/preact.js";
-import { call, cutout, isAbort, post, sentence } from "./api.js";
+import { call, isAbort, post, sentence } from "./api.js";
 import { removeImages } from "./arranging.js";
 import { sureOf } from "./items.js";
 import { actsOf } from "./likeness.js";
 import { resultsOf } from "./lists.js";
 import { holds } from "./masks.js";
 import { Panel } from "./panel.js";
-import { nameOf, share } from "./sayings.js";
+import { nothing, obeys, Pointing, withoutLast, withPoint } from "./pointing.js";
+import { RegionStrip } from "./region_strip.js";
+import { nameOf } from "./sayings.js";
 import { closePicture, openPicture } from "./store.js";
 import { IconButton, isTyping, notify, Switch } from "./ui.js";
 import { Viewer } from "./viewer.js";
 
 /**
  * @typedef {import("./items.js").Region} Region
- * @typedef {{points: [number, number][], labels: (0 | 1)[],
- *   box: [number, number, number, number] | null}} Prompt
+ * @typedef {import("./pointing.js").Prompt} Prompt @typedef {import("./pointing.js").Mode} Mode
  */
 
-const NOTHING = () => /** @type {Prompt} */ ({ points: [], labels: [], box: null });
-const STRIP = 60; // regions in the film strip; all are under the pointer
 const MEANT = ["part", "thing", "whole"];
 
 export class PictureView extends Component {
@@ -36,9 +35,10 @@ export class PictureView extends Component {
       under: null, // the region under the pointer
       tool: "select",
       level: 0,
-      prompt: NOTHING(),
+      prompt: nothing(),
       masks: [],
       candidate: 0,
+      mode: "new",
       asking: false,
     };
     /** @type {Viewer | null} */
@@ -65,9 +65,6 @@ export class PictureView extends Component {
   componentDidUpdate(was) {
     if (was.now.image !== this.props.now.image) void this.load();
     this.hear();
-    const strip = this.root.current?.querySelector(".strip-of-regions [aria-pressed=true]");
-    if (strip && was.now.segment !== this.props.now.segment)
-      strip.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   /** Where this picture stands is drawn again as the answers come. */
@@ -121,7 +118,7 @@ export class PictureView extends Component {
   /** What was cut out, or is being cut out, is meant no more. */
   forgetCut() {
     this.pointing.abort();
-    this.setState({ prompt: NOTHING(), masks: [], asking: false });
+    this.setState({ prompt: nothing(), masks: [], asking: false });
   }
 
   /** What is marked: what was cut out, else the stored region that the address names. */
@@ -192,6 +189,8 @@ export class PictureView extends Component {
       );
       const { masks } = answer.objects[0] ?? { masks: [] };
       if (!masks.length) notify("Nothing can be cut out there.");
+      else if (points.length > 1 && !obeys(masks[0], prompt))
+        notify("No outline keeps to all of the points: this is the nearest.");
       this.setState({ masks, candidate: 0, asking: false });
     } catch (problem) {
       if (isAbort(problem)) return;
@@ -207,11 +206,18 @@ export class PictureView extends Component {
    * @param {boolean} more beside what was clicked before
    */
   point(x, y, label, more) {
-    const { prompt, masks } = this.state;
-    const old = more && (masks.length || prompt.box || prompt.points.length) ? prompt : NOTHING();
-    if (!label && !old.points.length && !old.box)
-      return notify("First click on a thing; Alt and a click then take something away from it.");
-    return void this.ask({ points: [...old.points, [x, y]], labels: [...old.labels, label], box: old.box });
+    const { prompt, tool } = this.state;
+    const mode = more ? (label ? "more" : "not") : tool === "cut" ? this.state.mode : "new";
+    const next = withPoint(prompt, [x, y], mode);
+    if (!next) return notify("First click on a thing; then something can be taken away from it.");
+    return void this.ask(next);
+  }
+
+  /** Take back the last point, or the box. */
+  undoPoint() {
+    const left = withoutLast(this.state.prompt);
+    if (left) void this.ask(left);
+    else this.forgetCut();
   }
 
   /** Choose a larger region around the present one, or a smaller one in it. @param {number} step */
@@ -247,6 +253,11 @@ export class PictureView extends Component {
     if (event.key === "Escape" && !event.defaultPrevented) {
       if (this.state.masks.length || this.state.prompt.points.length) return this.forgetCut();
       return closePicture();
+    }
+    const { points, box } = this.state.prompt;
+    if (!isTyping(event) && (event.ctrlKey || event.metaKey) && event.key === "z" && (points.length || box)) {
+      event.preventDefault();
+      return this.undoPoint();
     }
     if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return undefined;
     const { chosen } = this,
@@ -289,39 +300,10 @@ export class PictureView extends Component {
     else closePicture();
   }
 
-  /** The picture's regions, the largest first; one Tab stop, the arrow keys walk. @param {any} image */
-  strip(image) {
-    const { segments } = this.state,
-      { chosen } = this;
-    const largest = [...segments].sort((a, b) => b.area - a.area).slice(0, STRIP);
-    const at = Math.max(
-      0,
-      largest.findIndex(({ segment_id }) => segment_id === chosen?.segment_id),
-    );
-    const keys = (/** @type {KeyboardEvent} */ event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      const target =
-        step && event.target instanceof Element ? event.target.closest("button")?.parentElement : null;
-      const to = step === 1 ? target?.nextElementSibling : target?.previousElementSibling;
-      const button = step ? to?.querySelector("button") : null;
-      if (!button) return;
-      event.preventDefault();
-      button.focus();
-      button.click();
-    };
-    return html`<ul class="strip-of-regions" aria-label=${`Regions, ${segments.length} in all`} onKeyDown=${keys}>
-      ${largest.map(
-        (region, i) => html`<li key=${region.segment_id}><button type="button" tabindex=${i === at ? 0 : -1}
-        aria-pressed=${String(region.segment_id === chosen?.segment_id)} aria-label=${`Region ${i + 1}, ${share(region.area / (image.width * image.height))} of the picture`}
-        onClick=${() => this.choose(region)}><img alt="" loading="lazy" src=${cutout(region.segment_id, 160)} /></button></li>`,
-      )}
-    </ul>`;
-  }
-
   /** @param {any} props @param {any} state */
   render(
     { now, mayWrite },
-    { image, segments, under, problem, tool, level, prompt, masks, candidate, asking },
+    { image, segments, under, problem, tool, level, mode, prompt, masks, candidate, asking },
   ) {
     const { chosen } = this,
       at = this.place(),
@@ -331,13 +313,19 @@ export class PictureView extends Component {
     const ordered = this.bySize(),
       names = ordered.length === 3 ? MEANT : ordered.map((_, i) => String(i + 1));
     return html`<div id="picture" role="dialog" aria-modal="true" aria-label=${name} tabindex="-1" ref=${this.root}>
-      <div class="stage">
+      <div class=${asking ? "stage asking" : "stage"}>
         <div class="top">
           <${IconButton} icon="close" label="Close (Esc)" onClick=${closePicture} />
           <${Switch} label="What a click does" value=${tool} options=${[
             ["select", "Select"],
             ["cut", "Cut out"],
           ]} onChange=${(/** @type {string} */ value) => this.setState({ tool: value })} />
+          ${
+            tool === "cut"
+              ? html`<${Pointing} mode=${mode} prompt=${prompt} onMode=${(/** @type {Mode} */ value) => this.setState({ mode: value })}
+            onUndo=${() => this.undoPoint()} />`
+              : null
+          }
           ${
             masks.length > 1
               ? html`<${Switch} label="Which of the masks" value=${String(candidate)} options=${ordered.map((number, i) => [String(number), names[i]])}
@@ -370,10 +358,10 @@ export class PictureView extends Component {
             : under?.captions?.length
               ? under.captions[0].text
               : tool === "cut"
-                ? "Click a thing or drag a box; Shift and a click add to it, Alt and a click take away."
+                ? "Click a thing or drag a box; then add to it (Shift) or take away (Alt)."
                 : "Click a thing to choose it; where none is outlined, it is cut out afresh.")
         }</p>
-        ${image && segments.length ? this.strip(image) : null}
+        ${image && segments.length ? html`<${RegionStrip} image=${image} segments=${segments} chosen=${chosen} onChoose=${(/** @type {Region} */ region) => this.choose(region)} />` : null}
       </div>
       ${
         image

@@ -3,10 +3,11 @@
 import { Component, createRef, html } from "../vendor/preact.js";
 import { asks, question } from "./address.js";
 import { call, cutout, sentence } from "./api.js";
+import { Go } from "./links.js";
 import { resultsOf } from "./lists.js";
 import { Nearest, Points } from "./points.js";
 import { wordsOf } from "./sayings.js";
-import { go, openPicture, query } from "./store.js";
+import { go, groupOf, openPicture, query } from "./store.js";
 import { notify } from "./ui.js";
 
 /**
@@ -283,7 +284,8 @@ export class Plane extends Component {
           return [];
         placed.push({ left, top, width });
         return [
-          html`<span class="map-label" key=${cluster.cluster} style=${`left:${left}px;top:${top}px`}>${wordsOf(cluster)}</span>`,
+          html`<${Go} class="map-label" key=${cluster.cluster} tabindex="-1" to=${groupOf(cluster.cluster)}
+            style=${`left:${left}px;top:${top}px`}>${wordsOf(cluster)}<//>`,
         ];
       });
   }

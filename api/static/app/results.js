@@ -3,7 +3,7 @@
 import { asks } from "./address.js";
 import { call, isAbort, post, Refusal } from "./api.js";
 import { noteCuts } from "./cuts.js";
-import { isDoubtful, itemsOf, pictureItem, sceneItem } from "./items.js";
+import { isDoubtful, itemsOf, pictureItem, scenesOf } from "./items.js";
 import { browseBody, sceneBody, searchBody } from "./request.js";
 
 /** @typedef {import("./address.js").Query} Query @typedef {import("./items.js").Item} Item */
@@ -146,7 +146,7 @@ export class Results {
       this.seconds = answer.seconds;
       const known = Object.values(answer.relevance).filter((value) => value !== null);
       this.relevance = known.length ? Math.min(...known) : null;
-      return this.take(answer.scenes.map(sceneItem), null);
+      return this.take(scenesOf(answer.scenes), null);
     }
     if (asks(query)) {
       const answer = await this.search({ limit, cursor: this.cursor }, options);
@@ -154,7 +154,7 @@ export class Results {
       this.seconds ??= answer.seconds;
       this.relevance = answer.relevance;
       noteCuts(query.terms, answer.pointed);
-      return this.take(itemsOf(answer.hits, query.by === "region"), answer.next_cursor);
+      return this.take(itemsOf(answer.hits, query.by === "region", query.like), answer.next_cursor);
     }
     if (query.by === "region" || query.filters.map_area || query.filters.map_cluster !== undefined) {
       const body = { filters: query.filters, limit, ...(this.cursor ? { cursor: this.cursor } : {}) };

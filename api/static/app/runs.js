@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { call, post, sentence, thumbnail } from "./api.js";
 import { later } from "./deferred.js";
-import { LAST_RUNS, refresh, retry } from "./jobs.js";
+import { LAST_RUNS, refresh, retry, unindexed } from "./jobs.js";
 import { count, day, nameOf } from "./sayings.js";
 import { notify, plainClick } from "./ui.js";
 import { link, openPicture, query } from "./store.js";
@@ -94,7 +94,7 @@ function Run({ job }) {
   const [open, setOpen] = useState(false);
   const { kind, state, started_at: from, finished_at: to, done, segments, skipped, error, paths } = job;
   const what = [
-    done ? count(done, "picture") : "no new pictures",
+    done ? `${count(done, "picture")}${skipped ? " looked at" : ""}` : "no new pictures",
     segments ? count(segments, "region") : "",
     lasted(from, to),
   ]
@@ -117,7 +117,7 @@ function Run({ job }) {
     ${
       skipped
         ? html`<p><button type="button" class="link" aria-expanded=${String(open)}
-      onClick=${() => setOpen(!open)}>${`${count(skipped, "file")} skipped`}</button></p>`
+      onClick=${() => setOpen(!open)}>${unindexed(skipped)}</button></p>`
         : null
     }
     ${open ? html`<${SkippedList} job=${job} />` : null}

@@ -69,7 +69,7 @@ function Builder({ close }) {
       <button type="button" disabled=${!first || !second || first === second} onClick=${() =>
         change({
           relations: [...relations, { one: first ?? "", link, other: second ?? "" }],
-        })}>Add</button></div>`
+        })}>Must lie so</button></div>`
         : null
     }
     ${

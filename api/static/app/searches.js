@@ -1,19 +1,31 @@
 // Searches of before: the last ones of this browser, and those that were saved in the library.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { asks, format, parse } from "./address.js";
+import { asks, empty, format, parse } from "./address.js";
 import { call, sentence } from "./api.js";
+import { ofName } from "./arranging.js";
 import { go, listen, query } from "./store.js";
+import { TermPicture } from "./terms.js";
 import { Icon, IconButton, Menu, notify } from "./ui.js";
 
 const RECENT = "segsearch.recent",
   MOST_RECENT = 12;
 
+/** What is asked alone, without where one was when one asked, and what one thought of the answers.
+ * @param {import("./address.js").Query} asked */
+const bare = (asked) => {
+  const { view, shelf, order, all } = empty();
+  const question = { ...asked, view, shelf, order, all, image: 0, segment: 0, at: 0 };
+  const unjudged = { ...question, like: [], unlike: [] };
+  return format(asks(unjudged) ? unjudged : question);
+};
+const plain = (/** @type {string} */ address) => bare(parse(address).query);
+
 /** @returns {string[]} addresses, the newest first */
 function recent() {
   try {
     const kept = JSON.parse(localStorage.getItem(RECENT) ?? "[]");
-    return Array.isArray(kept) ? kept.filter((one) => typeof one === "string") : [];
+    return Array.isArray(kept) ? [...new Set(kept.filter((one) => typeof one === "string").map(plain))] : [];
   } catch {
     return []; // storage that is switched off, or written by something else
   }
@@ -23,7 +35,7 @@ function recent() {
 function note() {
   const now = query();
   if (!asks(now)) return;
-  const address = format({ ...now, image: 0, segment: 0, at: 0, view: "grid", all: false });
+  const address = bare(now);
   try {
     localStorage.setItem(
       RECENT,
@@ -79,7 +91,7 @@ function Panel({ close, mayWrite }) {
       setName("");
       load();
     } catch (problem) {
-      complain(problem);
+      complain(ofName(problem));
     }
   };
   const remove = async (/** @type {Saved} */ { name: gone, address }) => {
@@ -123,7 +135,9 @@ function Panel({ close, mayWrite }) {
       before.length
         ? html`<h3>Recent</h3><ul class="plain">${before.map(
             (address) => html`<li key=${address}>
-      <button type="button" class="link" onClick=${() => open(address)}>${described(address)}</button></li>`,
+      <button type="button" class="link" onClick=${() => open(address)}>${parse(address).query.terms.map(
+        (term, i) => html`<${TermPicture} key=${i} term=${term} />`,
+      )}${described(address)}</button></li>`,
           )}</ul>`
         : null
     }

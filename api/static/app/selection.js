@@ -1,11 +1,20 @@
 // Which pictures are chosen, to do something with them together.
 
 import { useEffect, useState } from "../vendor/preact.js";
+import { count } from "./sayings.js";
 
-/** @typedef {{image: number, segment: number}} Chosen `segment` is 0 for a whole picture */
+/**
+ * @typedef {object} Chosen
+ * @property {string} key
+ * @property {number} image
+ * @property {number} segment 0 for a whole picture
+ * @property {number[]} found the regions in it that answered
+ */
 
 /** @type {Map<string, Chosen>} */
 let chosen = new Map();
+/** What the grid shows. @type {import("./items.js").Item[]} */
+let shown = [];
 /** @type {Set<() => void>} */
 const listeners = new Set();
 
@@ -15,7 +24,10 @@ const set = (/** @type {Map<string, Chosen>} */ next) => {
 };
 
 /** @param {import("./items.js").Item} item @returns {Chosen} */
-const entry = (item) => ({ image: item.image, segment: item.alone ? item.regions[0].segment_id : 0 });
+const entry = ({ key, image, alone, regions }) => {
+  const found = regions.map(({ segment_id: id }) => id);
+  return { key, image, segment: alone ? found[0] : 0, found };
+};
 
 export const isChosen = (/** @type {string} */ key) => chosen.has(key);
 export const anyChosen = () => chosen.size > 0;
@@ -50,6 +62,20 @@ export const clearChosen = () => {
   if (chosen.size) set(new Map());
 };
 
+/** The grid shows other items now. @param {import("./items.js").Item[]} items */
+export function noteShown(items) {
+  if (items.length === shown.length && items.every((item, i) => item.key === shown[i].key)) return;
+  shown = items;
+  if (chosen.size) set(chosen);
+}
+
+/** How much of what is chosen the grid does not show, in words. */
+export function unseen() {
+  const keys = new Set(shown.map(({ key }) => key));
+  const many = [...chosen.keys()].filter((key) => !keys.has(key)).length;
+  return many ? `, ${many === chosen.size ? "none of them" : `${many} of them not`} shown here` : "";
+}
+
 /** What is chosen, in a view that is drawn again when it changes. @returns {Chosen[]} */
 export function useChosen() {
   const [, again] = useState({});
@@ -59,4 +85,12 @@ export function useChosen() {
     return () => void listeners.delete(listener);
   }, []);
   return allChosen();
+}
+
+/** What is selected, in words. @param {Chosen[]} some */
+export function told(some) {
+  const regions = some.filter(({ segment }) => segment).length,
+    pictures = some.length - regions;
+  const parted = [pictures ? count(pictures, "picture") : "", regions ? count(regions, "region") : ""];
+  return parted.filter(Boolean).join(", ");
 }

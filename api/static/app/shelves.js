@@ -1,10 +1,10 @@
 // Shelves of names: albums, tags and collections as tiles, each with its newest picture.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { Formats, makeCollection, ofName } from "./arranging.js";
+import { makeCollection, ofName } from "./arranging.js";
 import { call, post, sentence, thumbnail } from "./api.js";
 import { later } from "./deferred.js";
-import { exportRegions } from "./exporting.js";
+import { exportRegions, Formats } from "./exporting.js";
 import { forgetFacets, useLoadedFacets } from "./facets.js";
 import { Go, sent, typed } from "./links.js";
 import { count } from "./sayings.js";

@@ -49,7 +49,7 @@ function Counts({ status }) {
     [indexed, "picture that can be searched", "pictures that can be searched"],
     [segments, "region in it", indexed === 1 ? "regions in it" : "regions in them"],
     [pending, "waits to be indexed", "wait to be indexed"],
-    [failed, "failed", "failed"],
+    [failed, "could not be indexed", "could not be indexed"],
     [quarantined, "was set aside: it crashed the models", "were set aside: they crashed the models"],
     [alike, "looks almost like another", "look almost like another"],
     [missing, "file was not found when last looked for", "files were not found when last looked for"],

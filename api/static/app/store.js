@@ -55,6 +55,10 @@ export function go(next, { replace = false } = {}) {
 /** Change a part of the query; answers begin at the top again. @param {Partial<Query>} changes */
 export const change = (changes) => go(changed(changes));
 
+/** The regions of a group of the map. @param {number} cluster */
+export const groupOf = (cluster) =>
+  changed({ view: "grid", filters: { ...query().filters, map_area: undefined, map_cluster: cluster } });
+
 /** The library as it opens. */
 export const home = () => go(empty());
 

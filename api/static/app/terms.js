@@ -11,12 +11,17 @@ import { Icon, Menu } from "./ui.js";
 const MOST_SIDE = 960; // of a picture of which a chip shows a part
 const KINDS = { segment: "Region", image: "Picture", picture: "Uploaded picture", cut: "Cut-out" };
 
+/** @param {Event} event of a picture that is not there */
+const hide = ({ target }) => {
+  /** @type {HTMLElement} */ (target).hidden = true;
+};
+
 /** The picture of a term; of a cut the square around it. @param {{term: Term}} props */
-function TermPicture({ term }) {
+export function TermPicture({ term }) {
   const cut = useCut(term);
   if (!cut) {
     const make = { segment: crop, picture: uploaded }[/** @type {"segment" | "picture"} */ (term.kind)];
-    return html`<img alt="" src=${make ? make(term.id) : thumbnail(Number(term.id), 160)} />`;
+    return html`<img alt="" onError=${hide} src=${make ? make(term.id) : thumbnail(Number(term.id), 160)} />`;
   }
   const [height, width] = cut.mask.size,
     [x0, y0, x1, y1] = cut.box,
@@ -48,7 +53,7 @@ function changeTerm(at, changes) {
 /** @param {{term: Term, at: number}} props */
 function TermChip({ term, at }) {
   const name = KINDS[term.kind];
-  const label = html`<${TermPicture} term=${term} /><span>${term.weight < 0 ? "not " : ""}${name.toLowerCase()}</span>
+  const label = html`<${TermPicture} term=${term} /><span>${term.weight < 0 ? "not " : ""}${name.toLowerCase().replace("uploaded ", "")}</span>
     ${term.weight !== 1 && term.weight > 0 ? html`<span class="quiet">${term.weight}</span>` : null}`;
   return html`<span class=${`term${term.weight < 0 ? " negative" : ""}`} data-term=${term.kind}>
     <${Menu} label=${label} title="How much it counts">

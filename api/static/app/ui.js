@@ -104,7 +104,7 @@ export function Menu({ label, title, class: name = "", active = false, align = "
 
 /**
  * A switch between a few: one of them is pressed.
- * @param {{label: string, value: string, options: [string, string][],
+ * @param {{label: string, value: string, options: [string, any][],
  *   onChange: (value: string) => void}} props
  */
 export const Switch = ({ label, value, options, onChange }) => html`

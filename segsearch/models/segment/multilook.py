@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from segsearch.core.arrays import BoolArray
 from segsearch.core.query import MaskCandidate
-from segsearch.core.types import Box
+from segsearch.core.types import Box, Mask
 from segsearch.masks.refine import to_edges
 from segsearch.masks.rle import decode_crop, encode, ious
 from segsearch.models.segment.prompts import Coordinates, Prompts, check_prompts
@@ -51,7 +51,8 @@ def find_masks(
     *,
     multimask: bool = True,
 ) -> list[MaskCandidate]:
-    """Masks of one thing, best first; empty when the segmenter finds none.
+    """Masks of one thing, best first; empty when the segmenter finds none. Of several points, those
+    that hold what is of the thing and nothing that is not come before the others.
 
     Prompts are those of `OpenPicture.segment`, which alone answers where the segmenter does not
     gain by looking closer. Without `multimask` there is one mask at most. InputError as there.
@@ -60,9 +61,28 @@ def find_masks(
     if not picture.segmenter.looks_closer:
         prompts = replace(prompts, multimask=multimask)
         candidates = [mask.candidate for mask in _look(picture, prompts, _frame(picture.size))]
-        return sorted(candidates, key=lambda candidate: -candidate.predicted_iou)
-    winners = elect(all_looks(picture, prompts))[: MOST if multimask else 1]
+        return obedient(sorted(candidates, key=lambda mask: -mask.predicted_iou), prompts)
+    winners = obedient(elect(all_looks(picture, prompts)), prompts)[: MOST if multimask else 1]
     return [drop_specks(_to_edges(picture, candidate)) for candidate in winners]
+
+
+def obedient(candidates: Sequence[MaskCandidate], prompts: Prompts) -> list[MaskCandidate]:
+    """Candidates with those first that hold every point that is of the thing and none that is not;
+    otherwise in their order, and all in it for a single point, which votes know better."""
+    if len(prompts.points) < 2 and all(prompts.labels):
+        return list(candidates)
+    return sorted(candidates, key=lambda candidate: not _obeys(candidate.mask, prompts))
+
+
+def _obeys(mask: Mask, prompts: Prompts) -> bool:
+    inside, box = decode_crop(mask), mask.box
+    for (x, y), label in zip(prompts.points, prompts.labels, strict=True):
+        column = min(int(x), mask.width - 1) - box.x0
+        row = min(int(y), mask.height - 1) - box.y0
+        is_near = 0 <= column < box.width and 0 <= row < box.height
+        if bool(is_near and inside[row, column]) != (label == 1):
+            return False
+    return True
 
 
 def all_looks(picture: OpenPicture, prompts: Prompts) -> list[list[LookMask]]:
