@@ -100,6 +100,8 @@ def _create_lines() -> None:
         sa.UniqueConstraint("image_id", "recipe_id", name="picture_text_once"),
         sqlite_autoincrement=True,
     )
+    for table in ("text_line", "picture_text"):
+        op.create_index(f"ix_{table}_recipe_id", table, ["recipe_id"])
 
 
 def _parent(table: str, *, primary_key: bool = False) -> sa.Column[int]:

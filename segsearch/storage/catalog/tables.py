@@ -187,7 +187,9 @@ TEXT_LINE = sa.Table(
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
+    sa.Column(
+        "recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
     sa.Column("segment_id", sa.ForeignKey("segment.id", ondelete="SET NULL"), index=True),
     sa.Column("position", sa.Integer, nullable=False),  # from 1, as the picture is read
     sa.Column("corners", sa.Text, nullable=False),  # JSON: four of x, y
@@ -204,7 +206,9 @@ PICTURE_TEXT = sa.Table(
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
+    sa.Column(
+        "recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
     sa.Column("folded", sa.Text, nullable=False),  # core.text.folded_text
     sa.Column("spaced", sa.Text, nullable=False),  # core.text.spaced_text
     sa.UniqueConstraint("image_id", "recipe_id", name="picture_text_once"),
