@@ -114,6 +114,8 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "images": lambda c: [c.images(), c.images(ids=[1, 2]), c.images(after=2, limit=1)],
     "image": lambda c: c.image(3),
     "image_with": lambda c: c.image_with("sha-3"),
+    "images_with": lambda c: c.images_with(["sha-3", "sha-4"]),
+    "page_paths": lambda c: c.page_paths([3, 4]),
     "digests": lambda c: c.digests([1, 2]),
     "remove_images": lambda c: c.remove_images([2]),
     "counts": lambda c: c.counts(),
