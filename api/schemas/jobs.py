@@ -41,6 +41,7 @@ STATUS: dict[str, Any] = {
     "quarantined": 0,
     "read": 48,
     "to_read": 0,
+    "unreadable": 0,
     "lines": 113,
     "near_duplicates": 2,
     "missing": 0,

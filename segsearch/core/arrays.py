@@ -57,12 +57,13 @@ class PictureText:
 @dataclass(frozen=True, slots=True)
 class DescribedPicture:
     """All that the models say of one picture; `vector` (d,) describes it as a whole. `text` is
-    None where it was not read."""
+    None where it was not read; `is_unread` where that failed, or was put off."""
 
     info: PictureInfo
     vector: Vector
     segments: tuple[DescribedSegment, ...]
     text: PictureText | None = None
+    is_unread: bool = False
 
 
 PictureResult = DescribedPicture | PictureText  # of a claim to describe, or to read

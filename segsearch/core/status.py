@@ -86,6 +86,7 @@ class Status:
     quarantined: Annotated[int, Field(description="Images that crashed the models twice.")]
     read: Annotated[int, Field(description="Images whose text has been read.")]
     to_read: Annotated[int, Field(description="Images whose text alone waits to be read.")]
+    unreadable: Annotated[int, Field(description="Images whose text could not be read.")]
     lines: Annotated[int, Field(description="Lines of text in them.")]
     near_duplicates: Annotated[int, Field(description="Images that look almost like another.")]
     missing: Annotated[int, Field(description="Paths whose files were gone when last looked for.")]

@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import connection as connections
 from multiprocessing import parent_process
@@ -25,7 +25,7 @@ from segsearch.core.arrays import PictureResult, Pixels
 from segsearch.core.errors import FileGoneError, PictureError, SegSearchError
 from segsearch.core.heap import LARGE_PIXELS, give_back
 from segsearch.core.settings import Settings
-from segsearch.core.types import Claim, PictureInfo
+from segsearch.core.types import Claim, Mask, PictureInfo
 from segsearch.media.sources.verified import ClaimReader
 from segsearch.models.faults import fault_of
 from segsearch.models.pipeline import Pipeline
@@ -111,13 +111,29 @@ def answered(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> PictureRe
     pixels, info = reader.read(claim)
     result: PictureResult
     if claim.task == "read":
-        result = pipeline.read(pixels, [region.mask for region in claim.regions])
+        masks = [region.mask for region in claim.regions]
+        _check_size(pixels, masks)
+        result = pipeline.read(pixels, masks)
     else:
-        result = pipeline.describe(pixels, info)
+        # Whatever ended a process over this picture may have been its text: that can wait.
+        is_suspect = claim.crashes or claim.interruptions
+        result = pipeline.describe(pixels, info, reads=not is_suspect)
     del pixels
     if info.width * info.height >= LARGE_PIXELS:
         give_back()
     return result
+
+
+def _check_size(pixels: Pixels, masks: Sequence[Mask]) -> None:
+    """PictureError where a picture has not the size that its regions were cut out in: a page of a
+    PDF is drawn as large as settings let it be."""
+    height, width = pixels.shape[:2]
+    for mask in masks:
+        if (mask.height, mask.width) != (height, width):
+            raise PictureError(
+                f"It is {width} x {height} now, and was indexed as {mask.width} x {mask.height}: "
+                "index it with the settings of then, or again."
+            )
 
 
 def trial_picture() -> tuple[Pixels, PictureInfo]:

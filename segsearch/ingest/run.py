@@ -174,7 +174,7 @@ class Ingest:
             files=len(files),
             indexed=len(indexed),
             unchanged=max(0, len(files) - len(steps) - cannot_be_read - left - failed_before),
-            segments=sum(step.segments for step in indexed),
+            segments=sum(step.segments for step in (*indexed, *read)),
             skipped=skipped,
             seconds=time.monotonic() - started,
             excluded=excluded,
@@ -266,10 +266,12 @@ class Ingest:
         """Read the text of pictures whose regions are there; the steps that ended one. Where
         searches are still to switch, every picture is read as it is described."""
         active, reader = self._catalog.active_recipe(), target.models.reader
-        if reader is None or active is None or active[0] != target.recipe_id:
+        if reader is None:
             return []
         if options.read_missing:
             log.expect(self._catalog.queue_reading(target.recipe_id, reader))
+        if active is None or active[0] != target.recipe_id:
+            return []
         if not self._catalog.waiting(target.recipe_id, "read"):
             return []
         return self._work(target, options, log, task="read")
@@ -330,7 +332,8 @@ class Ingest:
         with self._pool.lend(target.models) as loan:
             describe = self._describer(target, options, loan, log)
             pace = Pace.of(self._settings)
-            queue = WorkQueue(target.recipe_id, task)
+            yields = task == "read" and not options.mode.waits_for_others
+            queue = WorkQueue(target.recipe_id, task, yields)
             worker = Worker(self._catalog, queue, describe, pace, abandon=loan.kill)
             worker.run(note, options.stop, more)
         return steps

@@ -76,10 +76,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class WorkQueue:
-    """One of the two queues of a recipe."""
+    """One of the two queues of a recipe. A worker of one that `yields` ends once pictures wait to
+    be described: they come first."""
 
     recipe_id: int
     task: Task = "describe"
+    yields: bool = False
 
 
 class Worker:
@@ -103,6 +105,7 @@ class Worker:
     ) -> None:
         self._catalog = catalog
         self._recipe_id = queue.recipe_id
+        self._queue = queue
         self._task = queue.task
         self._describe = describe
         self._pace = pace
@@ -145,7 +148,7 @@ class Worker:
         """Claim for every lane, and one more so that none stands idle; False at the end."""
         while not stop.is_set():
             is_last_look = not more()  # before it: what is entered in between is not missed
-            while len(self._held) <= self._pace.lanes:
+            while len(self._held) <= self._pace.lanes and not self._gives_way():
                 seconds = self._pace.lease_seconds
                 claim = self._catalog.claim(self._recipe_id, self._owner, seconds, self._task)
                 if claim is None:
@@ -154,11 +157,16 @@ class Worker:
                 self._held[threads.submit(self._describe, claim)] = claim
             if self._held:
                 return True
+            if self._gives_way():
+                return False
             pause = self._catalog.retry_seconds(self._recipe_id, self._task)
             if pause is None and is_last_look:
                 return False
             stop.wait(LOOK_SECONDS if pause is None else min(pause, 1.0) + 0.01)
         return False
+
+    def _gives_way(self) -> bool:
+        return self._queue.yields and self._catalog.has_waiting(self._recipe_id)
 
     def _next(self, stop: threading.Event) -> list[Future[PictureResult]]:
         """What is described by now, at least one, in the order of the claims; nothing when `stop`
@@ -233,7 +241,9 @@ class Worker:
         count += len(text.regions) if text else 0
         lines = len(text.lines) if text else None
         extra = {"action": "picture.done", "image_id": claim.image_id}
-        LOG.info("Indexed %s: %d segments, %d lines.", path, count, lines or 0, extra=extra)
+        said = "not read" if lines is None else f"{lines} lines"
+        verb = "Read" if isinstance(result, PictureText) else "Indexed"
+        LOG.info("%s %s: %d segments, %s.", verb, path, count, said, extra=extra)
         return Step(path, count, None, lines=lines)
 
     def _commit(self, claim: Claim, result: PictureResult) -> bool:

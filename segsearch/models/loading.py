@@ -92,11 +92,22 @@ class PresetModels:
 def build_reader(settings: Settings) -> Reader | None:
     """What reads text, unloaded; None where the settings want none, or leave it open and it is not
     installed. ModelError where they want it, and it is not."""
-    from segsearch.models.read.rapid_ocr import RapidOcrReader, is_installed, packaged_weights
+    from segsearch.models.read.rapid_ocr import (
+        RapidOcrReader,
+        check_weights,
+        is_installed,
+        packaged_weights,
+    )
 
     if settings.read is False or (settings.read is None and not is_installed()):
         return None
-    packaged_weights()  # says what is missing before a picture is touched
+    try:
+        check_weights(packaged_weights())
+    except ModelError as problem:
+        if settings.read:
+            raise
+        LOG.warning("No text is read: %s", problem)
+        return None
     return RapidOcrReader(threads=settings.threads)
 
 

@@ -5,6 +5,7 @@ What is no number, or no unit vector, is refused: stored, it would be found by n
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +29,10 @@ from segsearch.masks.text_layout import Placed, place
 from segsearch.masks.traits import nesting
 from segsearch.media.pdf import PDF
 from segsearch.media.phash import perceptual_hash
+from segsearch.models.faults import fault_of
 from segsearch.models.protocols import Embedder, Reader, Segmenter
 
+LOG = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3  # of a vector's length; stricter than what `verify` asks of stored halves
 
 
@@ -57,14 +60,18 @@ class Pipeline:
         _check_estimates(proposals, self.segmenter.identity)
         return proposals or [Proposal(full(*pixels.shape[:2]), 0.0, 0.0)]
 
-    def describe(self, pixels: Pixels, info: PictureInfo) -> DescribedPicture:
-        """Regions of a picture (H, W, 3), two vectors each, and one vector of the whole.
+    def describe(
+        self, pixels: Pixels, info: PictureInfo, *, reads: bool = True
+    ) -> DescribedPicture:
+        """Regions of a picture (H, W, 3), two vectors each, and one vector of the whole; its text,
+        unless `reads` puts that off. An error of the reader costs no picture its regions.
 
         FloatingPointError, which names the model, when what it gave is no number or no unit
         vector.
         """
         proposals = self.regions(pixels)
-        placed = self._placed(pixels, [proposal.mask for proposal in proposals])
+        masks = [proposal.mask for proposal in proposals]
+        placed = self._placed_if_read(pixels, masks) if reads else None
         added = [Proposal(mask, 0.0, 0.0) for mask in placed.masks] if placed else []
         levels = Levels(pixels)
         vectors = self._vectors(levels, [*proposals, *added])
@@ -79,7 +86,8 @@ class Pipeline:
             info = replace(info, perceptual_hash=perceptual_hash(levels.whole()))
         count = len(proposals)
         text = self._text(placed, segments[count:]) if placed else None
-        return DescribedPicture(info, vectors[0], segments[:count], text)
+        is_unread = self.reader is not None and placed is None
+        return DescribedPicture(info, vectors[0], segments[:count], text, is_unread)
 
     def read(self, pixels: Pixels, masks: Sequence[Mask]) -> PictureText:
         """The text of a picture (H, W, 3) that has regions already: their masks, in its size.
@@ -93,6 +101,15 @@ class Pipeline:
         vectors = self._vectors(Levels(pixels), added) if added else np.empty((1, 0), np.float32)
         segments = map(DescribedSegment, added, vectors[1::2], vectors[2::2])
         return self._text(placed, tuple(segments))
+
+    def _placed_if_read(self, pixels: Pixels, masks: Sequence[Mask]) -> Placed | None:
+        try:
+            return self._placed(pixels, masks)
+        except Exception as problem:
+            if fault_of(problem) != "error":
+                raise
+            LOG.exception("The text of a picture could not be read.")
+            return None
 
     def _placed(self, pixels: Pixels, masks: Sequence[Mask]) -> Placed | None:
         if self.reader is None:

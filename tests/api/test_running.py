@@ -113,6 +113,7 @@ def test_the_status_is_the_command_s(client: TestClient, service: SegSearch) -> 
         *(
             "read",
             "to_read",
+            "unreadable",
             "lines",
             "excluded",
             "preset",

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import sqlite3
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from segsearch.core.arrays import Pixels
+from segsearch.core.arrays import PictureText, Pixels
+from segsearch.core.errors import PictureError
 from segsearch.core.text import Line
-from segsearch.core.types import JobState
+from segsearch.core.types import Claim, FileStamp, JobState, PictureInfo, Recipe, Segment
+from segsearch.ingest.model_child import answered
+from segsearch.ingest.run import one_pass
 from segsearch.library import SegSearch
+from segsearch.masks.rle import full
 from segsearch.models.pipeline import Pipeline
-from tests.support.query_plans import statements
 from tests.support.small_models import (
     ReadingModels,
     Shape,
@@ -73,6 +81,49 @@ def plain(tmp_path: Path, folder: Path) -> Path:
     with open_small_service(tmp_path / "library") as service:
         assert service.index([folder]).read == 0
     return tmp_path / "library"
+
+
+class FailingReader(StripeReader):
+    """Reads nothing, whatever it is shown."""
+
+    def read(self, pixels: Pixels) -> list[Line]:
+        raise ValueError(f"It stumbles over {pixels.shape[1]} columns.")
+
+
+def failing_pipeline() -> Pipeline:
+    return replace(ReadingModels().pipeline(), reader=FailingReader())
+
+
+class FailingModels(ReadingModels):
+    def pipeline(self) -> Pipeline:
+        return failing_pipeline()
+
+    def builder(self) -> Callable[[], Pipeline]:
+        return failing_pipeline
+
+
+class Sizes:
+    """Gives a white picture of a size in place of a claim's."""
+
+    def __init__(self) -> None:
+        self._size = (0, 0)
+
+    def of(self, size: tuple[int, int]) -> Any:
+        self._size = size
+        return self
+
+    def read(self, _: Claim) -> tuple[Pixels, PictureInfo]:
+        height, width = self._size
+        white = np.full((height, width, 3), 255, np.uint8)
+        return white, PictureInfo(width, height, "PNG")
+
+
+def region_of(size: tuple[int, int]) -> Segment:
+    return Segment(1, 1, full(*size), 0.9, 0.9)
+
+
+def sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def texts(service: SegSearch) -> dict[str, list[str]]:
@@ -162,6 +213,7 @@ def test_a_run_that_is_stopped_goes_on_and_reads_nothing_twice(plain: Path) -> N
 
 def test_without_a_reader_nothing_waits_for_ever(plain: Path) -> None:
     with open_small_service(plain, models=SmallModels()) as service:
+        assert service.catalog.queue_reading(1, "reader@1") == 3
         report = service.index([], read_missing=True)
         assert report.read == 0
         assert service.ingest.run_waiting(threading.Event()) is False
@@ -187,12 +239,100 @@ def test_a_region_that_was_removed_meanwhile_holds_no_line(plain: Path) -> None:
         assert not catalog.commit_text(claim, text)  # it is done
 
 
-def test_a_commit_reads_no_more_in_a_library_of_many_texts(plain: Path) -> None:
+def test_a_reader_that_fails_costs_no_picture_its_regions(tmp_path: Path, folder: Path) -> None:
+    models = FailingModels()
+    options: dict[str, Any] = {"lanes": 1, "retry_seconds": 0.01}
+    with open_small_service(tmp_path / "library", models=models, **options) as service:
+        report = service.index([folder])
+        assert (report.indexed, report.read, len(report.skipped)) == (3, 0, 3)
+        reason = "The models failed on it: ValueError: It stumbles over 120 columns."
+        assert {file.reason for file in report.skipped} == {reason}
+        status = service.status()
+        assert (status.failed, status.read, status.to_read, status.unreadable) == (0, 0, 0, 3)
+        assert service.search_text("red").hits
+        assert service.index([], read_missing=True).skipped == ()  # once more only when asked to
+        assert service.catalog.retry(1) == 3
+        assert service.status().to_read == 3
+    with open_small_service(tmp_path / "library", models=ReadingModels()) as service:
+        assert service.index([], retry_failed=True).read == 3
+        assert texts(service) == EXPECTED
+
+
+def test_a_file_that_was_away_is_read_when_it_is_back(plain: Path, folder: Path) -> None:
+    (folder / "0.png").rename(folder.parent / "away.png")
     with open_small_service(plain, models=ReadingModels()) as service:
-        with statements() as asked:
-            service.index([], read_missing=True)
-        first = len(asked)
-    assert first < 3 * 60
+        report = service.index([], read_missing=True)
+        assert (report.read, len(report.skipped)) == (2, 1)
+        (folder.parent / "away.png").rename(folder / "0.png")
+        assert service.index([folder]).read == 1
+        assert texts(service) == EXPECTED
+
+
+def test_a_picture_of_another_size_than_its_regions_is_not_read() -> None:
+    other = Sizes()
+    models = ReadingModels()
+    pipeline = models.pipeline()
+    claim = Claim(1, 1, 1, "me", "", (), task="read", regions=(region_of((40, 50)),))
+    text = answered(pipeline, claim, other.of((40, 50)))
+    assert isinstance(text, PictureText)
+    assert text.lines == ()
+    with pytest.raises(PictureError, match="It is 60 x 30 now, and was indexed as 50 x 40"):
+        answered(pipeline, claim, other.of((30, 60)))
+
+
+def test_pictures_that_wait_for_their_regions_come_before_reading(
+    plain: Path, folder: Path
+) -> None:
+    models = OnceModels()
+    with open_small_service(plain, models=models, lanes=1) as service:
+        service.catalog.queue_reading(1, models.reader)
+
+        def enter(*_: object) -> None:
+            paint(folder / "new.png", [RED, Shape("blue", (70, 10, 90, 30))])
+            stamp = FileStamp(1, 1)
+            service.catalog.record_file(str(folder / "new.png"), stamp, sha(folder / "new.png"), 1)
+
+        mode = one_pass("worker")
+        first = service.index([], mode=mode, report=enter)
+        assert 0 < first.read < 3
+        assert service.status().pending == 1
+        service.index([], mode=mode)
+        assert (service.status().pending, service.status().to_read) == (0, 0)
+
+
+def test_repair_reads_again_what_it_has_described_again(plain: Path) -> None:
+    with open_small_service(plain, models=ReadingModels()) as service:
+        service.index([], read_missing=True)
+        with closing(sqlite3.connect(plain / "catalog.sqlite")) as db, db:
+            db.execute("UPDATE segment SET counts = x'00' WHERE id = 1")
+            db.execute("INSERT INTO text_words (text_words) VALUES ('delete-all')")
+            db.execute("UPDATE text_line SET text = 'Other' WHERE text = 'Exit'")
+        assert any("what their lines say" in one for one in service.maintenance.verify())
+        service.maintenance.repair()
+        service.index([])
+        assert service.maintenance.verify() == []
+        assert service.status().read == 3
+        found = service.search_text("text:other").hits
+        assert [hit.lines[0].line.text for hit in found] == ["Other"]
+
+
+def test_a_switch_without_a_reader_leaves_the_text_to_the_next_that_has_one(plain: Path) -> None:
+    class Second(SmallModels):
+        @property
+        def recipe(self) -> Recipe:
+            return replace(super().recipe, preset="second", generator={"second": 1})
+
+    class SecondReading(Second, ReadingModels):
+        pass
+
+    first = ReadingModels()
+    with open_small_service(plain, models=first, others=[Second()]) as service:
+        service.index([], read_missing=True)
+        service.index([], rebuild=True, preset="second")
+        assert (service.status().read, service.status().to_read) == (0, 3)
+    with open_small_service(plain, models=SecondReading()) as service:
+        assert service.index([]).read == 3
+        assert texts(service) == EXPECTED
 
 
 def test_lines_that_lie_nowhere_are_kept_without_a_region() -> None:
@@ -207,8 +347,6 @@ def test_lines_that_lie_nowhere_are_kept_without_a_region() -> None:
                 Line(((nowhere, 0), (1, 0), (1, 1), (0, 1)), "no number", 0.9),
                 Line(((500, 500), (600, 500), (600, 510), (500, 510)), "outside", 0.9),
             ]
-
-    import numpy as np
 
     pipeline = replace(ReadingModels().pipeline(), reader=Odd())
     text = pipeline.read(np.full((40, 50, 3), 255, np.uint8), [])

@@ -29,7 +29,7 @@ from tests.support.described import DIMENSION, RECIPE, describe
 
 STAMP = FileStamp(10, 20)
 STATES = ("pending", "failed", "quarantined")
-TEXT = ("read", "to_read", "lines")
+TEXT = ("read", "to_read", "unreadable", "lines")
 NONE = dict.fromkeys(
     ("images", "segments", *STATES, *TEXT, "near_duplicates", "missing", "excluded"), 0
 )

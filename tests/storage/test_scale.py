@@ -194,6 +194,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "fail": lambda c: c.fail(held(c, "f"), "It is none.", gone=True),
     "queue_reading": lambda c: c.queue_reading(1, "other@1"),
     "commit_text": lambda c: c.commit_text(held_to_read(c), read_lines(["Open 24 hours"], 3)),
+    "has_waiting": lambda c: c.has_waiting(1),
     "lines_of": lambda c: c.lines_of(3),
     "lines_by_image": lambda c: c.lines_by_image([3, 4]),
     "lines_by_segment": lambda c: c.lines_by_segment([7, 8]),

@@ -108,7 +108,7 @@ def index(
     if stop.is_set() or result.cancelled:
         say_error("Stopped before the end; run the same command again to go on.")
         raise typer.Exit(INTERRUPTED)
-    if result.skipped and result.indexed + result.unchanged == 0:
+    if result.skipped and result.indexed + result.unchanged + result.read == 0:
         raise typer.Exit(PictureError.exit_code)
 
 

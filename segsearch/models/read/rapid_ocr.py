@@ -35,16 +35,20 @@ SHA256 = {
     CLASSIFIER: "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c",
 }
 NAME = "pp-ocrv6-small"
+RULES = (
+    1  # counted up when what is read of the same picture changes, here or where lines are placed
+)
 
 
 def reader_identity() -> str:
-    """`name@sha256` of the weights; known without loading them, or having them."""
-    return f"{NAME}@{hashlib.sha256(''.join(SHA256.values()).encode()).hexdigest()}"
+    """`name@sha256` of the weights and the rules; known without loading them, or having them."""
+    content = f"{RULES} {' '.join(SHA256.values())}"
+    return f"{NAME}@{hashlib.sha256(content.encode()).hexdigest()}"
 
 
 def is_installed() -> bool:
-    """Whether the package that reads is here; nothing is loaded."""
-    return importlib.util.find_spec(PACKAGE) is not None
+    """Whether what reads is here; nothing is loaded."""
+    return all(importlib.util.find_spec(package) for package in (PACKAGE, "onnxruntime", "cv2"))
 
 
 def packaged_weights() -> Path:

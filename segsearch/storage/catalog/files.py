@@ -14,6 +14,7 @@ from segsearch.core.types import FileStamp, State
 from segsearch.media.sources.paths import shown
 from segsearch.storage.catalog.database import NOW, Database, portions
 from segsearch.storage.catalog.images import drop_images, without_path
+from segsearch.storage.catalog.queue import QUEUES
 from segsearch.storage.catalog.rows import FRESH
 from segsearch.storage.catalog.tables import COLLECTION_IMAGE, IMAGE, IMAGE_TAG, INGEST, SOURCE
 
@@ -167,8 +168,9 @@ class FileMixin(Database):
                 gone = SOURCE.c.path.in_(portion) & IS_MISSING
                 images = sa.select(SOURCE.c.image_id).where(gone)
                 # What failed may have failed because its file was away.
-                failed = INGEST.c.image_id.in_(images) & (INGEST.c.state == State.FAILED)
-                db.execute(sa.update(INGEST).where(failed).values(FRESH))
+                for queue in QUEUES.values():
+                    failed = queue.c.image_id.in_(images) & (queue.c.state == State.FAILED)
+                    db.execute(sa.update(queue).where(failed).values(FRESH))
                 db.execute(sa.update(SOURCE).where(gone).values(missing_since=None))
 
     def excluded_paths(self) -> list[str]:
@@ -272,8 +274,12 @@ def _try_vanished_again(db: sa.Connection, image_ids: Sequence[int]) -> int:
     if not image_ids:
         return 0
     gone = sa.select(SOURCE.c.image_id).where(SOURCE.c.image_id.in_(image_ids), IS_MISSING)
-    failed = INGEST.c.image_id.in_(gone) & (INGEST.c.state == State.FAILED)
-    return db.execute(sa.update(INGEST).where(failed).values(FRESH)).rowcount
+    count = 0
+    for queue in QUEUES.values():
+        failed = queue.c.image_id.in_(gone) & (queue.c.state == State.FAILED)
+        again = db.execute(sa.update(queue).where(failed).values(FRESH)).rowcount
+        count += again if queue is INGEST else 0
+    return count
 
 
 def _inherit(db: sa.Connection, old_id: int, new_id: int) -> None:

@@ -122,8 +122,8 @@ class ImageMixin(Database):
 
     def counts(self) -> dict[str, int]:
         """`images`, `segments`, `pending` (with running ones), `failed` and `quarantined` of the
-        active recipe, images whose text was `read` or is `to_read`, and the `lines` found there;
-        images with `near_duplicates`, and `missing` and `excluded` paths."""
+        active recipe; images whose text was `read`, is `to_read` or was `unreadable`, and the
+        `lines` found there; images with `near_duplicates`, and `missing` and `excluded` paths."""
         with self._reading() as db:
             kept = tallies(db, db.execute(sa.select(ACTIVE_RECIPE)).scalar())
         by_state, reading = kept.get("state", Counter()), kept.get("reading", Counter())
@@ -135,6 +135,7 @@ class ImageMixin(Database):
             "quarantined": by_state[State.QUARANTINED],
             "read": reading[State.DONE],
             "to_read": reading[State.PENDING] + reading[State.RUNNING],
+            "unreadable": reading[State.FAILED] + reading[State.QUARANTINED],
             "lines": kept.get("lines", Counter()).total(),
             **{name: kept.get(name, Counter()).total() for name in OF_ALL},
         }

@@ -26,9 +26,12 @@ from segsearch.storage.catalog.tables import (
     INGEST,
     LOG_START,
     METADATA,
+    PICTURE_TEXT,
+    READING,
     RECIPE,
     SEGMENT,
     SEGMENT_VECTOR,
+    TEXT_LINE,
 )
 
 OF_REGION = ("context_vector", "masked_vector")
@@ -128,6 +131,8 @@ def _queue_damaged(db: sa.Connection, recipe_id: int, recipe: Recipe) -> int:
         segments = SEGMENT.c.image_id.in_(portion)
         log_change(db, "remove", sa.select(SEGMENT.c.id).where(segments))
         db.execute(sa.delete(SEGMENT).where(segments))
+        for table in (TEXT_LINE, PICTURE_TEXT, READING):  # read again with the regions
+            db.execute(sa.delete(table).where(table.c.image_id.in_(portion)))
         db.execute(sa.update(INGEST).where(INGEST.c.image_id.in_(portion)).values(FRESH))
     return len(damaged)
 

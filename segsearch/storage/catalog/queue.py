@@ -22,7 +22,8 @@ from segsearch.storage.catalog.database import NOW, Database, portions
 from segsearch.storage.catalog.near_duplicates import link_near_duplicates
 from segsearch.storage.catalog.reading import (
     mark_read,
-    read_regions,
+    mark_unread,
+    regions_to_read,
     store_segments,
     store_text,
 )
@@ -37,6 +38,11 @@ from segsearch.storage.catalog.tables import (
 
 GIVEN_UP = (State.FAILED, State.QUARANTINED)
 LONGEST_LEASE_SECONDS = 86_400.0  # that settings allow
+IS_DESCRIBED = sa.exists().where(
+    INGEST.c.image_id == READING.c.image_id,
+    INGEST.c.recipe_id == READING.c.recipe_id,
+    INGEST.c.state == State.DONE,
+)
 QUEUES: dict[Task, sa.Table] = {"describe": INGEST, "read": READING}
 
 
@@ -45,26 +51,25 @@ class QueueMixin(Database):
 
     def queue_all(self, recipe_id: int, *, retry_failed: bool = False) -> int:
         """Queue every image that has no state under a recipe; how many wait now comes back."""
-        of_recipe = INGEST.c.recipe_id == recipe_id
         with self._writing() as db:
             queue_new(db, recipe_id)
             if retry_failed:
-                given_up = INGEST.c.state.in_(GIVEN_UP)
-                db.execute(sa.update(INGEST).where(of_recipe, given_up).values(FRESH))
+                for queue in QUEUES.values():
+                    given_up = (queue.c.recipe_id == recipe_id) & queue.c.state.in_(GIVEN_UP)
+                    db.execute(sa.update(queue).where(given_up).values(FRESH))
             return tallies(db, recipe_id).get("state", Counter())[State.PENDING]
 
     def retry(self, recipe_id: int, image_ids: Sequence[int] | None = None) -> int:
-        """Let images wait again that failed or are quarantined under a recipe, all or those of
-        these ids, with nothing held against them; how many that were."""
-        given_up = (INGEST.c.recipe_id == recipe_id) & INGEST.c.state.in_(GIVEN_UP)
-        again = sa.update(INGEST).where(given_up).values(FRESH)
+        """Let images wait again that failed or are quarantined under a recipe, or whose text could
+        not be read, all or those of these ids, with nothing held against them; how many that
+        were."""
         with self._writing() as db:
-            if image_ids is None:
-                return db.execute(again).rowcount
-            return sum(
-                db.execute(again.where(INGEST.c.image_id.in_(portion))).rowcount
-                for portion in portions(image_ids)
-            )
+            return sum(_retry(db, queue, recipe_id, image_ids) for queue in QUEUES.values())
+
+    def has_waiting(self, recipe_id: int) -> bool:
+        """Whether images wait to be described under a recipe, and are with nobody."""
+        with self._reading() as db:
+            return tallies(db, recipe_id).get("state", Counter())[State.PENDING] > 0
 
     def holders(self) -> dict[str, int]:
         """How many images each owner holds, under whichever recipe."""
@@ -102,6 +107,8 @@ class QueueMixin(Database):
         fresh = (queue.c.state == State.PENDING) & rested
         ended = ~_ahead(queue.c.lease_until, LONGEST_LEASE_SECONDS)
         expired = (queue.c.state == State.RUNNING) & ended
+        if task == "read":
+            fresh, expired = (free & IS_DESCRIBED for free in (fresh, expired))
         with self._writing() as db:
             # One after the other: with OR, SQLite sorts everything that waits, for every claim.
             lease = {"owner": owner, "lease_until": NOW + lease_seconds}
@@ -118,7 +125,7 @@ class QueueMixin(Database):
                 sha256=db.execute(sha256).scalar_one(),
                 paths=tuple(db.execute(paths.order_by(SOURCE.c.path)).scalars()),
                 task=task,
-                regions=read_regions(db, recipe_id, row.image_id) if task == "read" else (),
+                regions=regions_to_read(db, recipe_id, row.image_id) if task == "read" else (),
                 **row._mapping,
             )
 
@@ -176,6 +183,8 @@ class QueueMixin(Database):
             if picture.text is not None:
                 store_text(db, claim, picture.text, ids)
                 mark_read(db, claim, picture.text.reader)
+            elif picture.is_unread:
+                mark_unread(db, claim)
         return True
 
     def commit_text(self, claim: Claim, text: PictureText) -> bool:
@@ -248,6 +257,19 @@ def queue_new(db: sa.Connection, recipe_id: int) -> None:
     missing = sa.select(IMAGE.c.id, *pending).where(~known)
     columns = ["image_id", "recipe_id", "state"]
     db.execute(sa.insert(INGEST).from_select(columns, missing))
+
+
+def _retry(
+    db: sa.Connection, queue: sa.Table, recipe_id: int, image_ids: Sequence[int] | None
+) -> int:
+    given_up = (queue.c.recipe_id == recipe_id) & queue.c.state.in_(GIVEN_UP)
+    again = sa.update(queue).where(given_up).values(FRESH)
+    if image_ids is None:
+        return db.execute(again).rowcount
+    return sum(
+        db.execute(again.where(queue.c.image_id.in_(portion))).rowcount
+        for portion in portions(image_ids)
+    )
 
 
 def unfinished(db: sa.Connection, recipe_id: int, task: Task = "describe") -> int:

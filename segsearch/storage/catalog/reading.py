@@ -31,6 +31,7 @@ from segsearch.storage.catalog.tables import (
 )  # fmt: skip
 
 CORNER_DIGITS = 1  # of a pixel
+QUEUED_AT_ONCE = 5_000  # images, in one transaction
 WORD_TABLES = ("text_words", "text_grams")  # of FTS5
 _LINES = sa.select(TEXT_LINE).where(TEXT_LINE.c.recipe_id == ACTIVE_RECIPE)
 _OF_IMAGES = _LINES.where(TEXT_LINE.c.image_id.in_(AMONG_IDS)).order_by(
@@ -44,23 +45,37 @@ class ReadingMixin(CounterMixin):
 
     def queue_reading(self, recipe_id: int, reader: str) -> int:
         """Queue every image that is done under a recipe and was not read by this reader; how many
-        wait now comes back. What was read by another stays until it is read again."""
-        known = sa.exists().where(
-            READING.c.image_id == INGEST.c.image_id, READING.c.recipe_id == INGEST.c.recipe_id
+        wait now comes back. What was read by another stays until it is read again; what could not
+        be read stays so. Some at a time are written, so that others may write between them."""
+        after = 0
+        while ids := self._unread(recipe_id, reader, after):
+            rows_ = [{"image_id": number, "recipe_id": recipe_id} for number in ids]
+            upsert = insert(READING).values(state=State.PENDING)
+            again = upsert.on_conflict_do_update(
+                index_elements=["image_id", "recipe_id"],
+                set_=FRESH,
+                where=READING.c.state == State.DONE,
+            )
+            with self._writing() as db:
+                db.execute(again, rows_)
+            after = ids[-1]
+        with self._reading() as db:
+            return tallies(db, recipe_id).get("reading", Counter())[State.PENDING]
+
+    def _unread(self, recipe_id: int, reader: str, after: int) -> list[int]:
+        """Ids above `after` of images that are done and were not read by a reader, ascending."""
+        same = (READING.c.image_id == INGEST.c.image_id) & (READING.c.recipe_id == recipe_id)
+        by_another = (READING.c.state == State.DONE) & READING.c.reader.is_distinct_from(reader)
+        unread = (
+            sa.select(INGEST.c.image_id)
+            .outerjoin(READING, same)
+            .where(INGEST.c.recipe_id == recipe_id, INGEST.c.state == State.DONE)
+            .where(INGEST.c.image_id > after, READING.c.image_id.is_(None) | by_another)
+            .order_by(INGEST.c.image_id)
+            .limit(QUEUED_AT_ONCE)
         )
-        done = (INGEST.c.recipe_id == recipe_id) & (INGEST.c.state == State.DONE)
-        pending = sa.literal(State.PENDING.value)
-        unread = sa.select(INGEST.c.image_id, INGEST.c.recipe_id, pending).where(done, ~known)
-        others = (READING.c.recipe_id == recipe_id) & (READING.c.state != State.RUNNING)
-        others &= READING.c.reader.is_distinct_from(reader)
-        others &= READING.c.state != State.PENDING
-        waits = sa.select(sa.func.count()).select_from(READING)
-        waits = waits.where(READING.c.recipe_id == recipe_id, READING.c.state == State.PENDING)
-        with self._writing() as db:
-            columns = ["image_id", "recipe_id", "state"]
-            db.execute(sa.insert(READING).from_select(columns, unread))
-            db.execute(sa.update(READING).where(others).values(FRESH))
-            return int(db.execute(waits).scalar_one())
+        with self._reading() as db:
+            return list(db.execute(unread).scalars())
 
     def lines_of(self, image_id: int) -> list[TextLine]:
         """The lines of an image under the active recipe, as they are read; none of an unknown
@@ -103,12 +118,10 @@ class ReadingMixin(CounterMixin):
             return [_line(row) for row in db.execute(query, ids_parameter(ids)).all()]
 
     def reader_of(self, image_id: int) -> str | None:
-        """What read an image under the active recipe, as `name@sha256-of-weights`; None where it
-        was not read."""
+        """What read an image last under the active recipe, as `name@sha256-of-weights`; None where
+        it was not read."""
         query = sa.select(READING.c.reader).where(
-            READING.c.image_id == image_id,
-            READING.c.recipe_id == ACTIVE_RECIPE,
-            READING.c.state == State.DONE,
+            READING.c.image_id == image_id, READING.c.recipe_id == ACTIVE_RECIPE
         )
         with self._reading() as db:
             return db.execute(query).scalar()
@@ -120,7 +133,7 @@ def lines_by_image(db: sa.Connection, image_ids: Sequence[int]) -> dict[int, lis
     return {image_id: list(some) for image_id, some in groupby(lines, lambda line: line.image_id)}
 
 
-def read_regions(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[Segment, ...]:
+def regions_to_read(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[Segment, ...]:
     """The regions of an image that were not made of what was read, by ascending id."""
     things = sa.select(*OF_SEGMENT).join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
     things = things.where(SEGMENT.c.image_id == image_id, SEGMENT.c.recipe_id == recipe_id)
@@ -183,6 +196,26 @@ def mark_read(db: sa.Connection, claim: Claim, reader: str) -> None:
     db.execute(upsert.on_conflict_do_update(index_elements=list(key), set_=read))
 
 
+def mark_unread(db: sa.Connection, claim: Claim) -> None:
+    """Note that a picture is to be read by itself: together with its regions it could not be."""
+    key = {"image_id": claim.image_id, "recipe_id": claim.recipe_id}
+    waits = FRESH | {"errors": 1}
+    upsert = insert(READING).values(**key, **waits)
+    db.execute(upsert.on_conflict_do_update(index_elements=list(key), set_=waits))
+
+
+def queue_unread(db: sa.Connection, recipe_id: int) -> None:
+    """Queue every image that is done under a recipe and was never read: text was read under the
+    one before it."""
+    known = sa.exists().where(
+        READING.c.image_id == INGEST.c.image_id, READING.c.recipe_id == INGEST.c.recipe_id
+    )
+    done = (INGEST.c.recipe_id == recipe_id) & (INGEST.c.state == State.DONE)
+    pending = sa.literal(State.PENDING.value)
+    unread = sa.select(INGEST.c.image_id, INGEST.c.recipe_id, pending).where(done, ~known)
+    db.execute(sa.insert(READING).from_select(["image_id", "recipe_id", "state"], unread))
+
+
 def _forget(db: sa.Connection, claim: Claim) -> None:
     """Take away what was read of a claim's picture before, with the regions that came of it."""
     for table in (TEXT_LINE, PICTURE_TEXT):
@@ -230,6 +263,11 @@ def text_problems(db: sa.Connection) -> Iterator[str]:
         query = f"SELECT count(*) FROM (SELECT {of} {one} EXCEPT SELECT {of} {other})"  # noqa: S608  names of our own
         if count := db.exec_driver_sql(query).scalar_one():
             yield f"Of {count} pictures there is a {one} but no {other}."
+    differing = sum(
+        whole != folded_text(" ".join(lines)) for _, whole, lines in _texts_and_lines(db)
+    )
+    if differing:
+        yield f"The text of {differing} pictures is not what their lines say."
     for name in WORD_TABLES:
         held = f"SELECT id FROM {name}_docsize"  # noqa: S608
         missing = f"SELECT count(*) FROM picture_text WHERE id NOT IN ({held})"  # noqa: S608
@@ -239,15 +277,33 @@ def text_problems(db: sa.Connection) -> Iterator[str]:
             yield f"The words of {counts[0]} texts are missing in {name}, {counts[1]} are of none."
 
 
+def _texts_and_lines(db: sa.Connection) -> Iterator[tuple[tuple[int, int], str, list[str]]]:
+    """Recipe and image, the text and the lines of each picture that has both; a picture at a time
+    is in memory."""
+    own = (PICTURE_TEXT.c.image_id == TEXT_LINE.c.image_id) & (
+        PICTURE_TEXT.c.recipe_id == TEXT_LINE.c.recipe_id
+    )
+    query = (
+        sa.select(TEXT_LINE.c.recipe_id, TEXT_LINE.c.image_id, PICTURE_TEXT.c.folded)
+        .add_columns(TEXT_LINE.c.text)
+        .join(PICTURE_TEXT, own)
+        .order_by(TEXT_LINE.c.image_id, TEXT_LINE.c.recipe_id, TEXT_LINE.c.position)
+    )
+    found = db.execution_options(yield_per=1_000).execute(query)
+    for (recipe_id, image_id, whole), some in groupby(found, lambda row: row[:3]):
+        yield (recipe_id, image_id), whole, [text for *_, text in some]
+
+
 def enter_text_again(db: sa.Connection) -> None:
     """Build the texts of pictures from their lines, and the words from those."""
-    db.execute(sa.delete(PICTURE_TEXT))
-    lines = sa.select(TEXT_LINE.c.recipe_id, TEXT_LINE.c.image_id, TEXT_LINE.c.text)
-    lines = lines.order_by(TEXT_LINE.c.recipe_id, TEXT_LINE.c.image_id, TEXT_LINE.c.position)
-    for (recipe_id, image_id), some in groupby(db.execute(lines).all(), lambda row: row[:2]):
-        enter_text(db, image_id, recipe_id, [text for _, _, text in some])
-    for name in WORD_TABLES:
+    for name in WORD_TABLES:  # first: what is deleted takes its words out of them
         db.exec_driver_sql(f"INSERT INTO {name} ({name}) VALUES ('rebuild')")  # noqa: S608
+    db.execute(sa.delete(PICTURE_TEXT))
+    pictures = sa.select(TEXT_LINE.c.image_id, TEXT_LINE.c.recipe_id).distinct()
+    for image_id, recipe_id in db.execute(pictures).all():
+        own = (TEXT_LINE.c.image_id == image_id) & (TEXT_LINE.c.recipe_id == recipe_id)
+        lines = sa.select(TEXT_LINE.c.text).where(own).order_by(TEXT_LINE.c.position)
+        enter_text(db, image_id, recipe_id, list(db.execute(lines).scalars()))
 
 
 def enter_text(db: sa.Connection, image_id: int, recipe_id: int, lines: Sequence[str]) -> None:

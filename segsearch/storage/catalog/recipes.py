@@ -10,8 +10,10 @@ from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.captions import carry_captions
+from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.queue import queue_new, unfinished
+from segsearch.storage.catalog.reading import queue_unread
 from segsearch.storage.catalog.rows import recipe_from
 from segsearch.storage.catalog.tables import LIBRARY, RECIPE
 
@@ -77,6 +79,9 @@ class RecipeMixin(Database):
                 return False
             db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == UNDER_WAY))
             carry_captions(db, recipe_id)
+            before = db.execute(sa.select(RECIPE.c.id).where(RECIPE.c.active)).scalar()
+            if tallies(db, before).get("reading"):
+                queue_unread(db, recipe_id)  # where no reader is here, they wait for one
             if keep_old:
                 db.execute(sa.update(RECIPE).values(active=RECIPE.c.id == recipe_id))
                 return True
