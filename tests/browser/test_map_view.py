@@ -72,6 +72,16 @@ def on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
     return box["x"] + box["width"] / 2 + half * x, box["y"] + box["height"] / 2 - half * y
 
 
+def under_a_label(page: Page, x: float, y: float) -> bool:
+    boxes = [label.bounding_box() for label in page.locator(".map-label").all()]
+    return any(
+        abs(x - box["x"] - box["width"] / 2) < box["width"] / 2 + 20
+        and abs(y - box["y"] - box["height"] / 2) < box["height"] / 2 + 5
+        for box in boxes
+        if box
+    )
+
+
 def lasso(page: Page, corners: list[tuple[float, float]]) -> None:
     page.get_by_role("button", name="Lasso").click()
     page.mouse.move(*corners[-1])
@@ -104,7 +114,11 @@ def test_what_is_under_the_pointer_is_shown_cut_out_and_a_click_opens_it(
     page: Page, url: str, service: SegSearch
 ) -> None:
     opened(page, url)
-    segment, (x, y) = next(iter(points(service).items()))
+    segment, (x, y) = next(
+        (number, place)
+        for number, place in points(service).items()
+        if not under_a_label(page, *on_screen(page, *place))
+    )
     page.mouse.move(*on_screen(page, x, y))
     peek = page.locator(".peek img")
     expect(peek).to_be_visible()
@@ -121,6 +135,20 @@ def test_what_is_under_the_pointer_is_shown_cut_out_and_a_click_opens_it(
     assert box
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     expect(page.locator(".peek")).to_have_count(0)
+
+
+def test_a_label_leads_to_its_group(page: Page, url: str) -> None:
+    opened(page, url)
+    label = page.locator(".map-label").first
+    box, words = label.bounding_box(), label.inner_text()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".map-label.on")).to_have_text(words)
+    expect(page.locator(".peek")).to_have_count(0)
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_url("**cluster=*")
+    expect(page.locator("#filters .term")).to_have_text(words)
 
 
 def test_a_lasso_makes_a_list_of_what_lies_in_it(page: Page, url: str, service: SegSearch) -> None:

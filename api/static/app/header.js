@@ -10,7 +10,7 @@ import { addThing, SceneMenu } from "./scene.js";
 import { Searches } from "./searches.js";
 import { change, changed, go, home, link, query } from "./store.js";
 import { Terms } from "./terms.js";
-import { Icon, notify, plainClick, Switch } from "./ui.js";
+import { Icon, IconButton, notify, plainClick, Switch } from "./ui.js";
 
 const MOST_WORDS = 1000; // characters: the server's limit
 
@@ -86,8 +86,8 @@ export function takePictures(addAll) {
   return () => end.abort();
 }
 
-/** @param {{query: import("./address.js").Query, mayWrite: boolean}} props */
-function SearchBox({ query: now, mayWrite }) {
+/** @param {{query: import("./address.js").Query, mayWrite: boolean, onHelp: () => void}} props */
+function SearchBox({ query: now, mayWrite, onHelp }) {
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
   // What is typed beside the words it began from: it stays until others are asked for.
   const [said, setSaid] = useState({ typed: now.words, from: now.words });
@@ -151,7 +151,8 @@ function SearchBox({ query: now, mayWrite }) {
             event.target.value = ""; // the same file can be chosen again
             if (file) void searchByPicture(file);
           }} /></label>
-      <${Searches} mayWrite=${mayWrite} /></span>
+      <${Searches} mayWrite=${mayWrite} />
+      <${IconButton} icon="help" label="Keys and help" onClick=${onHelp} /></span>
     </div>
     <button type="submit" form="form" class="main">Search</button>
   </div>`;
@@ -199,13 +200,12 @@ export function Header({ query: now, adding, working, mayWrite, onHelp }) {
         event.preventDefault();
         home();
       }}>segsearch</a>
-      <${SearchBox} query=${now} mayWrite=${mayWrite} />
+      <${SearchBox} query=${now} mayWrite=${mayWrite} onHelp=${onHelp} />
       <div class="tools">
         <button type="button" class=${filtered(now) ? "chip set" : "chip"} aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>
           <${Icon} name="filter" /><span class="label">Filters</span></button>
         <${SceneMenu} />
         ${mayWrite ? adding : null}
-        <button type="button" class="icon-button" aria-label="Keys and help" title="Keys and help (?)" onClick=${onHelp}><${Icon} name="help" /></button>
         <${Switch} label="View" value=${now.view} options=${viewsOf(failed)} onChange=${(/** @type {any} */ view) => go({ ...query(), view, image: 0, segment: 0 })} />
       </div>
     </div>

@@ -3,7 +3,6 @@
 import { Component, createRef, html } from "../vendor/preact.js";
 import { asks, question } from "./address.js";
 import { call, cutout, sentence } from "./api.js";
-import { Go } from "./links.js";
 import { resultsOf } from "./lists.js";
 import { Nearest, Points } from "./points.js";
 import { wordsOf } from "./sayings.js";
@@ -21,12 +20,15 @@ import { notify } from "./ui.js";
  * @property {number} only the group that is shown alone; -1 for all
  * @property {(plane: Plane) => void} hand is given this one, for whoever zooms it from outside
  * @property {(problem: unknown) => void} onLost it cannot be drawn
+ *
+ * @typedef {{cluster: number, left: number, top: number, width: number}} Label a group's, by its middle
  */
 
 const CORNERS = 60; // of a lasso
 const MOST_ZOOM = 60;
 const REACH_PX = 14; // of the pointer
 const TAP_PX = 5; // that a pointer moves at most where it only points
+const LABEL_PX = 22; // its height
 const WHOLE = { x: 0, y: 0, zoom: 1 };
 
 export class Plane extends Component {
@@ -34,8 +36,8 @@ export class Plane extends Component {
   constructor(props) {
     super(props);
     /** @type {{look: import("./points.js").Look, lasso: number[][],
-     *   hovered: {segment: number, left: number, top: number} | null}} */
-    this.state = { look: WHOLE, hovered: null, lasso: [] };
+     *   hovered: {segment: number, left: number, top: number} | null, label: number}} */
+    this.state = { look: WHOLE, hovered: null, lasso: [], label: -1 };
     this.canvas = createRef();
     this.nearest = new Nearest(props.points.x, props.points.y);
     /** @type {Points | null} */
@@ -43,6 +45,8 @@ export class Plane extends Component {
     /** @type {Map<number, {x: number, y: number}>} */
     this.pointers = new Map();
     this.frame = 0;
+    /** @type {Label[]} */
+    this.placed = [];
   }
 
   componentDidMount() {
@@ -213,7 +217,11 @@ export class Plane extends Component {
           );
         this.listArea(corners);
       }
-    } else if ((this.moved ?? 0) < TAP_PX) void this.openAt(event.offsetX, event.offsetY);
+    } else if ((this.moved ?? 0) < TAP_PX) {
+      const label = this.labelAt(event.offsetX, event.offsetY);
+      if (label < 0) void this.openAt(event.offsetX, event.offsetY);
+      else go(groupOf(label));
+    }
   }
 
   /** What lies within a lasso, as a list. @param {number[][]} corners */
@@ -240,7 +248,9 @@ export class Plane extends Component {
 
   /** @param {number} left @param {number} top */
   hover(left, top) {
-    const at = this.pointAt(left, top),
+    const label = this.props.tool === "lasso" ? -1 : this.labelAt(left, top);
+    if (label !== this.state.label) this.setState({ label });
+    const at = label < 0 ? this.pointAt(left, top) : -1,
       segment = at < 0 ? 0 : this.props.points.ids[at];
     if (segment === (this.state.hovered?.segment ?? 0)) return;
     this.setState({
@@ -260,13 +270,23 @@ export class Plane extends Component {
     }
   }
 
+  /** The group whose label is at a place on the canvas; -1 for none. @param {number} left
+   * @param {number} top */
+  labelAt(left, top) {
+    const label = this.placed.find(
+      (one) => Math.abs(one.left - left) < one.width / 2 && Math.abs(one.top - top) < LABEL_PX / 2,
+    );
+    return label ? label.cluster : -1;
+  }
+
   /** Labels that do not lie on each other, the largest groups first. */
   labels() {
     const { points } = this,
       { look } = this.state;
     if (!points || !points.canvas.clientWidth) return [];
-    /** @type {{left: number, top: number, width: number}[]} */
+    /** @type {Label[]} */
     const placed = [];
+    this.placed = placed;
     return [...this.props.clusters]
       .sort((a, b) => b.regions - a.regions)
       .flatMap((cluster) => {
@@ -282,10 +302,10 @@ export class Plane extends Component {
           )
         )
           return [];
-        placed.push({ left, top, width });
+        placed.push({ cluster: cluster.cluster, left, top, width });
         return [
-          html`<${Go} class="map-label" key=${cluster.cluster} tabindex="-1" to=${groupOf(cluster.cluster)}
-            style=${`left:${left}px;top:${top}px`}>${wordsOf(cluster)}<//>`,
+          html`<span class=${cluster.cluster === this.state.label ? "map-label on" : "map-label"} key=${cluster.cluster}
+            style=${`left:${left}px;top:${top}px`}>${wordsOf(cluster)}</span>`,
         ];
       });
   }
@@ -300,7 +320,7 @@ export class Plane extends Component {
     return html`<div class=${`canvas ${tool}`}>
       <canvas ref=${this.canvas} aria-hidden="true" onPointerDown=${(/** @type {PointerEvent} */ event) => this.down(event)}
         onPointerMove=${(/** @type {PointerEvent} */ event) => this.move(event)} onPointerUp=${(/** @type {PointerEvent} */ event) => this.up(event)}
-        onPointerCancel=${(/** @type {PointerEvent} */ event) => this.cancel(event)} onPointerLeave=${() => this.setState({ hovered: null })}></canvas>
+        onPointerCancel=${(/** @type {PointerEvent} */ event) => this.cancel(event)} onPointerLeave=${() => this.setState({ hovered: null, label: -1 })}></canvas>
       ${lasso.length ? html`<svg class="lasso" aria-hidden="true"><polygon points=${lasso.map((/** @type {number[]} */ corner) => corner.join(",")).join(" ")} /></svg>` : null}
       <div class="labels" aria-hidden="true">${this.labels()}</div>
       ${
