@@ -338,7 +338,7 @@ def test_cards_are_there_near_the_window_and_their_buttons_where_they_are_met(
 ) -> None:
     search(page, many_url, "red")
     page.mouse.wheel(0, 3000)
-    page.wait_for_function("scrollY > 2000")
+    page.wait_for_function("() => scrollY > 2000")
     ready(page)
     page.mouse.move(1, 1)
     far = page.evaluate(

@@ -44,6 +44,7 @@ function ProblemRow({ problem: { code, severity, what, fix }, mayWrite }) {
 /** @param {{status: Status}} props */
 function Counts({ status }) {
   const { segments, pending, failed, quarantined, near_duplicates: alike, missing, excluded } = status;
+  const { lines, to_read: unread, unreadable } = status;
   const indexed = status.images - pending - failed - quarantined;
   const rows = /** @type {[number, string, string][]} */ ([
     [indexed, "picture that can be searched", "pictures that can be searched"],
@@ -51,6 +52,9 @@ function Counts({ status }) {
     [pending, "waits to be indexed", "wait to be indexed"],
     [failed, "could not be indexed", "could not be indexed"],
     [quarantined, "was set aside: it crashed the models", "were set aside: they crashed the models"],
+    [lines, "line of text", "lines of text"],
+    [unread, "waits to have its text read", "wait to have their text read"],
+    [unreadable, "has text that could not be read", "have text that could not be read"],
     [alike, "looks almost like another", "look almost like another"],
     [missing, "file was not found when last looked for", "files were not found when last looked for"],
     [excluded, "file is left out by its folder's rules", "files are left out by their folders' rules"],
