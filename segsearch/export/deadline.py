@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
@@ -68,26 +68,26 @@ class Cutoff:
     def __init__(self) -> None:
         self.is_cut = False
         self._lock = threading.Lock()
-        self._held: set[Deadline] = set()
+        self._held: set[Callable[[], None]] = set()
 
     @contextmanager
-    def holding(self, deadline: Deadline) -> Iterator[None]:
-        """Within it the request of a deadline can be ended."""
+    def holding(self, end: Callable[[], None]) -> Iterator[None]:
+        """Within it `end` is called when it is cut, or at once where it has been."""
         with self._lock:
-            self._held.add(deadline)
+            self._held.add(end)
             is_late = self.is_cut
         if is_late:
-            deadline.end()
+            end()
         try:
             yield
         finally:
             with self._lock:
-                self._held.discard(deadline)
+                self._held.discard(end)
 
     def cut(self) -> None:
         """End them."""
         with self._lock:
             self.is_cut = True
             held = [*self._held]
-        for deadline in held:
-            deadline.end()
+        for end in held:
+            end()

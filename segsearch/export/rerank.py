@@ -34,7 +34,7 @@ QUESTION = (
 )
 OBJECT = re.compile(r"\{[^{}]*\}")
 NAMED = re.compile(r"\bscore[\"'*`]{0,4}\s{0,3}(?:[:=]|is\b)[\"'*`\s]{0,5}(?=\.?\d)", re.IGNORECASE)
-NUMBER = re.compile(r"(\d{0,4}(?:\.\d{1,20})?)\s{0,3}(%|/\s{0,3}\d{1,3})?(?![\w.]*\d)")
+NUMBER = re.compile(r"(\d{0,4}(?:\.\d{1,20})?)\s{0,3}(%|/\s{0,3}\d{1,3})?(?![\w.,]*\d)")
 WORD = re.compile(r"\W{0,10}(yes|no|true|false)\b", re.IGNORECASE)
 SAID = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 View = Callable[[], tuple[bytes, bytes]]

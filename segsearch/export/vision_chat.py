@@ -10,6 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -142,10 +143,13 @@ class VisionChat:
         self._most = most
         self._until = math.inf if seconds is None else time.monotonic() + seconds
         self._reads = reads
-        self._cutoff = cutoff or Cutoff()
+        self._cutoff = Cutoff()  # of its own requests alone
         self._lock = threading.Lock()
         self._not_before = 0.0  # of the monotonic clock
         self._halted = threading.Event()
+        self._held = ExitStack()
+        if cutoff:
+            self._held.enter_context(cutoff.holding(self.cut))
         self.requests = 0
         self.trouble: str | None = None  # of the last attempt in vain
         if endpoint.key and not endpoint.is_private:
@@ -164,6 +168,7 @@ class VisionChat:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._held.close()
         self._client.close()
 
     def halt(self) -> None:
@@ -229,7 +234,7 @@ class VisionChat:
             body = {"model": self._endpoint.model, "messages": messages}
             with (
                 deadline,
-                self._cutoff.holding(deadline),
+                self._cutoff.holding(deadline.end),
                 self._client.stream(
                     "POST",
                     self._endpoint.url,

@@ -57,7 +57,7 @@ def with_pages(
         elif itself is None and _are_all(path, stamp, pages):
             del files[path]
             files |= pages
-        elif pages or again or itself != stamp:
+        elif again or itself != stamp or stamp in pages.values():
             changed.add(path)
     left_out = {
         page: why for path, why in listing.left_out.items() for page in (path, *held.get(path, ()))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsearch.core.errors import PictureError
-from segsearch.core.names import file_of
+from segsearch.core.names import file_of, split_page
 from segsearch.core.types import FileStamp, Skipped, State
 from segsearch.ingest.pdf_pages import is_document, left_of, pages_of, with_pages
 from segsearch.media.sources.base import SourceListing
@@ -154,7 +154,8 @@ class Scan:
         known = self._catalog.stamps_below([path])
         count = self._catalog.record_files(files, recipe_id)
         gone = left_of(path, known, files)
-        if gone:
+        # What cannot be opened, such as a copy under way, says nothing of its pages.
+        if gone and split_page(files[0].path):
             self._catalog.forget_paths(gone)
         entered.documents[path] = {file.path: file.stamp for file in files}
         entered.queued += count

@@ -18,12 +18,12 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 from unicodedata import category
 
 from segsearch.core.errors import NotFoundError, PictureError
-from segsearch.core.names import composed, file_of, split_page
+from segsearch.core.names import composed, split_page
 from segsearch.core.types import FileStamp, Image, Recipe
 from segsearch.ingest.pdf_pages import seen_pages
 from segsearch.media.decode import (
@@ -35,7 +35,7 @@ from segsearch.media.decode import (
     too_large,
 )
 from segsearch.media.pdf import PDF, PDF_SUFFIXES, count_pages, is_pdf
-from segsearch.media.sources.paths import is_upload, normal
+from segsearch.media.sources.paths import folder_of_upload, is_upload, normal
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.disk_errors import disk_errors_as_ours
@@ -131,10 +131,16 @@ class Uploads:
         with self._lock, disk_errors_as_ours(self._folder):
             digests = self._catalog.digests(image_ids)
             pages = filter(is_upload, self._catalog.page_paths(image_ids))
-            folders = {self._place(self._digest_of(Path(file_of(page)))) for page in pages}
+            folders = {folder_of_upload(page) for page in pages}
             removed = self._catalog.remove_images(image_ids)
             # Of a PDF the file goes with the last of its pages.
-            digests += [f.name for f in folders if not self._catalog.find_paths([str(f)])]
+            digests += [
+                digest
+                for digest in sorted({PurePath(folder).name for folder in folders})
+                if not self._catalog.find_paths(
+                    [str(self._place(digest)), *(f for f in folders if PurePath(f).name == digest)]
+                )
+            ]
             for digest in filter(DIGEST.fullmatch, digests):
                 place = self._place(digest)
                 for path in self._kept(digest):
@@ -196,10 +202,6 @@ class Uploads:
         path = self._place(sha256) / kept_folder(name[0]) / kept_name(name[1], picture_format)
         kept = self._kept(sha256)
         return (path if path in kept or len(kept) < MOST_NAMES else kept[0]), pages, data
-
-    def _digest_of(self, path: Path) -> str:
-        """The sha256 that a file is kept under."""
-        return path.relative_to(self._folder).parts[1]
 
     def _place(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256

@@ -147,6 +147,7 @@ class PdfProcess:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_closed = False
 
     @property
     def pid(self) -> int | None:
@@ -164,6 +165,8 @@ class PdfProcess:
             head, pixels = self._answer(line, data)
             while head is None:
                 ends.append(self._end())
+                if self._is_closed:
+                    raise PictureError("The program ends: the PDF is not drawn.")
                 if ends[-1] == -signal.SIGPROF:
                     raise PictureError("The PDF takes PDFium more than a minute: it is not drawn.")
                 kills = ends.count(-signal.SIGKILL)
@@ -176,7 +179,10 @@ class PdfProcess:
         return head, pixels
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, also in the middle of a question, which is not asked again."""
+        self._is_closed = True
+        if (process := self._process) is not None:
+            process.kill()
         with self._lock:
             self._end()
 

@@ -116,7 +116,7 @@ class SearchEngine:
         things = things_asked(query.terms) if query.prefer in (Prefer.THING, Prefer.WHOLE) else 0.0
         mix = self._index.mix(recipe[1])
         asked, words, judged = mix.asked(vector, things), None, query.like or query.unlike
-        if query.captions == "off" and seen_terms(query.terms) and are_words(query.terms):
+        if query.captions == "off" and things_asked(query.terms) == 1.0 and are_words(query.terms):
             # Judgements change what comes first, not how sure it is that it is what words mean.
             said = self.query_vector(recipe, query.terms, (), ())[0] if judged else vector
             words = (mix.asked(said, things), things)

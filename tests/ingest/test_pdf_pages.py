@@ -167,7 +167,13 @@ def test_what_gives_no_pages_is_said_once_and_the_rest_goes_on(place: Shelf) -> 
     touch(folder / "b.pdf")
     place.service.index([folder])
     assert place.paths()["b.pdf"] is State.FAILED
-    assert "b.pdf#page=1" not in place.paths()
+    # What cannot be opened, perhaps for a moment, costs no page what is known of it.
+    assert place.paths()["b.pdf#page=1"] is State.DONE
+    write(folder / "b.pdf", coloured("yellow"))
+    touch(folder / "b.pdf")
+    place.service.index([folder])
+    assert {"b.pdf", "b.pdf#page=2"}.isdisjoint(place.paths())
+    assert place.paths()["b.pdf#page=1"] is State.DONE
 
 
 def test_a_pdf_that_could_not_be_opened_is_tried_again_when_asked(

@@ -255,13 +255,18 @@ def test_bombs_are_bounded_in_memory_and_time(
     process.close()
 
 
-def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_the_child_ends_with_its_parent(tmp_path: Path, *, is_busy: bool) -> None:
     file = tmp_path / "a.pdf"
-    file.write_bytes(coloured("red"))
+    file.write_bytes(endless() if is_busy else coloured("red"))
+    end = "print(pdf._process().pid, flush=True); os.kill(os.getpid(), 9)"
+    ask = f"pdf.count_pages(Path({str(file)!r}).read_bytes()); {end}"
+    if is_busy:
+        draw = f"pdf.draw_page(Path({str(file)!r}).read_bytes(), 1, side_px=500, max_pixels={MANY})"
+        ask = f"threading.Thread(target=lambda: {draw}).start(); time.sleep(3); {end}"
     code = (
-        "import os, sys; from pathlib import Path; from segsearch.media import pdf; "
-        f"pdf.count_pages(Path({str(file)!r}).read_bytes()); "
-        "print(pdf._process().pid, flush=True); os.kill(os.getpid(), 9)"
+        "import os, threading, time; from pathlib import Path; from segsearch.media import pdf; "
+        f"{ask}"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     child = int(run.stdout)

@@ -12,6 +12,7 @@ import pytest
 
 from segsearch.core.text_query import TextQuery
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.catalog.text_search import FEW_ALLOWED
 from tests.support.large_catalog import fill
 from tests.support.query_plans import machine_steps
 
@@ -72,6 +73,18 @@ def test_few_texts_are_found_as_soon_among_many(
         counts.append(steps[0])
     # What grows is the number of pieces that FTS5 keeps its words in.
     assert counts[1] <= counts[0] + MORE_STEPS
+
+
+def test_regions_without_text_let_no_lines_be_read(catalogs: tuple[Catalog, Catalog]) -> None:
+    large = catalogs[1]
+    ids = large.segment_ids(1)
+    other = np.arange(ids[-1] + 1, ids[-1] + 2 + FEW_ALLOWED, dtype=np.int64)
+    query = TextQuery(("line",))
+    with machine_steps(1) as steps:
+        assert large.search_text(query, 9, allowed=other).ids == []
+    with machine_steps(1) as whole:
+        assert large.search_text(query, 4_000, allowed=ids).ids
+    assert steps[0] < whole[0]
 
 
 def test_the_best_of_many_matches_hold_the_lines_of_few_pictures_in_memory(

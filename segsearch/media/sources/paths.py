@@ -18,6 +18,7 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 SHARD = re.compile(r"\.tar/", re.IGNORECASE)
 # In a library's folder: by the name that it came with, perhaps in the folder that it came from.
 UPLOAD = re.compile(r"/uploads/[0-9a-f]{2}/[0-9a-f]{64}(?:\.|/(?:(?P<album>[^/]+)/)?)[^/]+$")
+UPLOAD_FOLDER = re.compile(r".*/uploads/[0-9a-f]{2}/[0-9a-f]{64}", re.DOTALL)
 WEB = frozenset({"http", "https"})
 
 
@@ -117,6 +118,13 @@ def is_upload(name: str) -> bool:
 def name_of(name: str) -> str:
     """A file's own name, without the folders, the store or the shard that it lies in."""
     return name.rstrip("/").rpartition("/")[2] or name
+
+
+def folder_of_upload(name: str) -> str:
+    """The folder of an uploaded file, named by its sha256, wherever its library lay then; the name
+    itself of what is no upload."""
+    found = UPLOAD_FOLDER.match(name)
+    return found[0] if found else name
 
 
 def familiar(name: str) -> str:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from segsearch.core.arrays import Ids
 from segsearch.core.text import TextLine
 from segsearch.core.text_query import (
+    MOST_WANTED,
     PART_SHARE,
     TextQuery,
     TextRanking,
@@ -27,7 +28,7 @@ from segsearch.core.text_query import (
 from segsearch.storage.catalog.captions import COMMON_SHARE, LEAST_SHARE, weight_of
 from segsearch.storage.catalog.database import AMONG_IDS, ids_parameter
 from segsearch.storage.catalog.reading import ReadingMixin, lines_by_image
-from segsearch.storage.catalog.tables import ACTIVE_RECIPE, PICTURE_TEXT, SEGMENT
+from segsearch.storage.catalog.tables import ACTIVE_RECIPE, PICTURE_TEXT, SEGMENT, TEXT_LINE
 
 PAGE_PICTURES = 200  # of an answer, whose lines are looked at together
 FEW_ALLOWED = 5_000  # so few regions name their pictures first
@@ -101,7 +102,8 @@ class TextSearchMixin(ReadingMixin):
 def _wanted(texts: Sequence[str], *, whole: bool) -> tuple[Wanted, ...]:
     """What texts ask for together, each once; with `whole` no parts of words."""
     each = [wanted for text in texts for wanted in wanted_in(text)]
-    return tuple(dict.fromkeys(replace(one, part=None) if whole else one for one in each))
+    each = [replace(one, part=None) if whole else one for one in each]
+    return tuple(dict.fromkeys(each))[:MOST_WANTED]
 
 
 def _weights(
@@ -215,10 +217,26 @@ def _answers(
     allowed: Ids | None,
 ) -> Iterator[tuple[float, int, tuple[int, ...]]]:
     """Score, region and the ids of its lines that answer, for pictures by id and score."""
+    if allowed is not None:
+        page = _with_allowed(db, page, allowed)
     lines = lines_by_image(db, [image_id for image_id, _ in page])
     for image_id, score in page:
         for region, line_ids in _regions(lines.get(image_id, ()), weights, allowed):
             yield min(1.0, score), region, line_ids
+
+
+def _with_allowed(
+    db: sa.Connection, page: Sequence[tuple[int, float]], allowed: Ids
+) -> list[tuple[int, float]]:
+    """Those pictures in which a line belongs to an allowed region; no line is read for it."""
+    pairs = sa.select(TEXT_LINE.c.image_id, TEXT_LINE.c.segment_id).where(
+        TEXT_LINE.c.recipe_id == ACTIVE_RECIPE,
+        TEXT_LINE.c.segment_id.is_not(None),
+        TEXT_LINE.c.image_id.in_(AMONG_IDS),
+    )
+    found = db.execute(pairs.distinct(), ids_parameter([image_id for image_id, _ in page]))
+    held = {image_id for image_id, region in found if _may_answer(region, allowed)}
+    return [pair for pair in page if pair[0] in held]
 
 
 def _regions(
