@@ -82,6 +82,7 @@ def _create_lines() -> None:
         _parent("image"),
         _parent("recipe"),
         sa.Column("segment_id", sa.Integer, sa.ForeignKey("segment.id", ondelete="SET NULL")),
+        sa.Column("element_id", sa.Integer, sa.ForeignKey("segment.id", ondelete="SET NULL")),
         sa.Column("position", sa.Integer, nullable=False),
         sa.Column("corners", sa.Text, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
@@ -89,6 +90,7 @@ def _create_lines() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_text_line_segment_id", "text_line", ["segment_id"])
+    op.create_index("ix_text_line_element_id", "text_line", ["element_id"])
     op.create_index("text_line_by_image", "text_line", ["image_id", "recipe_id", "position"])
     op.create_table(
         "picture_text",

@@ -31,10 +31,12 @@ class DescribedSegment:
 
 @dataclass(frozen=True, slots=True)
 class PlacedLine:
-    """A line, and the number of the region of its picture that it belongs to; None for none."""
+    """A line, and by their numbers the smallest region of its picture that covers it, and the one
+    that is its element of a page, which may be the same; None for none."""
 
     line: Line
     region: int | None
+    element: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ class ReadPicture:
         return joined_lines(self.lines)
 
     def text_of(self, element: Segment) -> str:
-        """The lines that belong to one element."""
-        return joined_lines([line for line in self.lines if line.segment_id == element.id])
+        """The lines that belong to one element, also those that smaller regions cover."""
+        return joined_lines([line for line in self.lines if element.id in line.regions])
 
 
 def joined_lines(lines: Sequence[TextLine]) -> str:

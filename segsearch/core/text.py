@@ -35,13 +35,21 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class TextLine:
     """A stored line. `position` numbers the lines of a picture as they are read, from 1;
-    `segment_id` is the smallest region that covers it, None where that was removed."""
+    `segment_id` is the smallest region that covers it, `element_id` the region that is its element
+    of a page, which may be the same; None where that was removed, or is none."""
 
     id: int
     image_id: int
     segment_id: int | None
     position: int
     line: Line
+    element_id: int | None = None
+
+    @property
+    def regions(self) -> tuple[int, ...]:
+        """The regions that it belongs to, each once, the smallest first."""
+        both = (self.segment_id, self.element_id)
+        return tuple(dict.fromkeys(number for number in both if number is not None))
 
 
 # Scripts that part no words: Han, kana, Thai, Lao, Khmer, Myanmar, Tibetan.

@@ -74,13 +74,13 @@ class PictureFacts:
         lines = self.lines_of(image.id)
         for number, segment in enumerate(regions, 1):
             parts = [self._told(segment, captions)]
-            own = _quoted(line.line.text for line in lines if line.segment_id == segment.id)
+            own = _quoted(line.line.text for line in lines if segment.id in line.regions)
             if own:
                 parts.append(f"text in it: {own}")
             parts += _places(segment, regions[: number - 1])
             told.append(f"{number}. {'; '.join(parts)}.")
         numbered = {segment.id for segment in regions}
-        rest = _quoted(line.line.text for line in lines if line.segment_id not in numbered)
+        rest = _quoted(line.line.text for line in lines if numbered.isdisjoint(line.regions))
         if rest:
             told.append(f"Text elsewhere in it: {rest}.")
         return "\n".join([*told, CAUTION])
@@ -101,12 +101,13 @@ class PictureFacts:
         lines = self.lines_of(segment.image_id)
         inside = {
             number: _is_inside(others.get(number), segment)
-            for number in {line.segment_id for line in lines}
-            if number is not None
+            for number in {number for line in lines for number in line.regions}
         }
         own, rest = (
             _quoted(
-                line.line.text for line in lines if inside.get(line.segment_id or 0, False) is own
+                line.line.text
+                for line in lines
+                if any(inside[number] for number in line.regions) is own
             )
             for own in (True, False)
         )

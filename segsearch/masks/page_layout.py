@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
+from unicodedata import east_asian_width
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from segsearch.core.text import Corners, Line, RegionKind
 
@@ -30,13 +34,18 @@ ROW_OVERLAP = 0.5  # of the lower part, that parts of one row share
 ROW_GAP = 3.0  # of the height, between rows of a table
 COLUMN_OVERLAP = 0.3  # of the narrower line, that lines of one block share
 FILLED_SHARE = 0.7  # of a column's width: text fills its columns, cells do not
+TABLE_COLUMNS = 3  # so many parts in a row are cells, however long they are
+CELL_LETTERS = 16  # ... of fewer, a usual one is no longer: two columns of text may be sparse
+MARKER_GAP = 4.0  # of the height, between the marker of an item in a list and its text
 HEADING_HEIGHT = 1.25  # of the usual height
 HEADING_LINES = 3
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 _LETTER = re.compile(r"[^\W\d_]")
+_MARKER = re.compile(r"\(?\d{1,3}[.)]|[-*\u2010-\u2015\u2022\u2023\u2043\u00b7\u25a0-\u25cf\u25e6]")
 
 Span = tuple[float, float]
 Rect = tuple[float, float, float, float]  # x0, y0, x1, y1 in the levelled picture
+Sides = NDArray[np.float64]  # (4,) or (n, 4): the same of one box, or of several
 
 
 @dataclass(slots=True)
@@ -82,7 +91,7 @@ def page_of(
         return None
     if level.sum() < LEAST_LINES or areas[level].sum() < LEAST_SHARE * size[0] * size[1]:
         return None
-    elements = list(_blocks(boxes, [len(line.text) for line in lines]))
+    elements = list(_blocks(boxes, [line.text for line in lines]))
     for number, outline in figures:
         (box,) = _boxes(turn(np.array([outline], np.float64)))
         elements.append(Element("figure", box, figure=number))
@@ -131,39 +140,72 @@ def _shared(one: Span, other: Span) -> float:
     return min(one[1], other[1]) - max(one[0], other[0])
 
 
-def _blocks(boxes: Sequence[Rect], letters: Sequence[int]) -> Iterator[Element]:
-    """Parts of rows as cells where they stand in a table, other lines joined to blocks; `letters`
+def _blocks(boxes: Sequence[Rect], texts: Sequence[str]) -> Iterator[Element]:
+    """Parts of rows as cells where they stand in a table, other lines joined to blocks; the letters
     of each line say which height is usual."""
     heights = np.array([_height(box) for box in boxes])
     order = np.argsort(heights)
-    counted = np.cumsum(np.maximum(np.array(letters)[order], 1))
+    counted = np.cumsum(np.maximum([len(texts[number]) for number in order], 1))
     usual = float(heights[order][np.searchsorted(counted, counted[-1] / 2)])
-    tables = _tables(boxes)
+    items = _items(boxes, texts)
+    letters = [sum(_letters(texts[number]) for number in item) for item in items]
+    boxes = [_around(boxes, item) for item in items]
+    heights = np.array([_height(box) for box in boxes])
+    tables = _tables(boxes, letters)
     for number, rows in enumerate(tables):
         for row, cells in enumerate(rows):
             for cell in cells:
-                yield Element("cell", _around(boxes, cell), cell, table=number, row=row)
-    taken = {line for rows in tables for cells in rows for cell in cells for line in cell}
+                lines = [line for item in cell for line in items[item]]
+                yield Element("cell", _around(boxes, cell), lines, table=number, row=row)
+    taken = {item for rows in tables for cells in rows for cell in cells for item in cell}
     free = [number for number in range(len(boxes)) if number not in taken]
-    pitch = _usual_pitch([boxes[number] for number in free])
-    for group in _joined(free, lambda one, other: _is_one_block(boxes[one], boxes[other], pitch)):
-        lines = [number for row in _rows(boxes, group) for part in row for number in part]
+    pitch = _usual_pitch(np.array([boxes[number] for number in free]).reshape(-1, 4))
+    for group in _joined(boxes, free, MOST_PITCH, partial(_are_one_block, pitch=pitch)):
+        parts = [item for row in _rows(boxes, group) for part in row for item in part]
         is_large = float(np.median(heights[group])) >= HEADING_HEIGHT * usual
         is_heading = is_large and len(group) <= HEADING_LINES
+        lines = [line for item in parts for line in items[item]]
         yield Element("heading" if is_heading else "paragraph", _around(boxes, group), lines)
 
 
-def _usual_pitch(boxes: Sequence[Rect]) -> float:
+def _letters(text: str) -> int:
+    """Its length in letters that are as wide as Latin ones."""
+    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def _items(boxes: Sequence[Rect], texts: Sequence[str]) -> list[list[int]]:
+    """Each line alone, or behind the bare marker of a list ("1.", a dash) that stands before it, no
+    farther than what stands before the marker."""
+    sides = np.array(boxes)
+    after: dict[int, int] = {}
+    for number, text in enumerate(texts):
+        if not _MARKER.fullmatch(text.strip()):
+            continue
+        one = sides[number]
+        beside = _are_beside(one, sides)
+        to_right, to_left = sides[:, 0] - one[2], one[0] - sides[:, 2]
+        to_right[~beside | (sides[:, 0] <= one[0])] = np.inf
+        to_left[~beside | (sides[:, 0] >= one[0])] = np.inf
+        other = int(to_right.argmin())
+        gap = min(MARKER_GAP * _height(boxes[number]), float(to_left.min()))
+        if to_right[other] <= gap and not _MARKER.fullmatch(texts[other].strip()):
+            after.setdefault(other, number)
+    marked = set(after.values())
+    return [
+        [after[number], number] if number in after else [number]
+        for number in range(len(boxes))
+        if number not in marked
+    ]
+
+
+def _usual_pitch(sides: Sides) -> float:
     """The usual distance from a line to the next below it; infinite where none lies below."""
     distances = []
-    for one in boxes:
-        below = [
-            other[1] - one[1]
-            for other in boxes
-            if other[1] > one[1] + 0.5 * _height(one) and _shared(one[::2], other[::2]) > 0
-        ]
-        if below:
-            distances.append(min(below))
+    for one in sides:
+        below = sides[:, 1] > one[1] + 0.5 * (one[3] - one[1])
+        below &= np.minimum(one[2], sides[:, 2]) > np.maximum(one[0], sides[:, 0])
+        if below.any():
+            distances.append(float((sides[below, 1] - one[1]).min()))
     return float(np.median(distances)) if distances else np.inf
 
 
@@ -176,42 +218,62 @@ def _around(boxes: Sequence[Rect], numbers: Sequence[int]) -> Rect:
     return (min(x0), min(y0), max(x1), max(y1))
 
 
-def _joined(numbers: Sequence[int], fits: Callable[[int, int], bool]) -> list[list[int]]:
-    """Groups of numbers that fit pairwise, directly or by others."""
-    left, groups = list(numbers), []
-    while left:
-        group, new = [], [left.pop(0)]
-        while new:
-            one = new.pop()
-            group.append(one)
-            near = {other for other in left if fits(one, other)}
-            left = [other for other in left if other not in near]
-            new += near
-        groups.append(sorted(group))
-    return groups
+def _joined(
+    boxes: Sequence[Rect],
+    numbers: Sequence[int],
+    reach: float,
+    fits: Callable[[Sides, Sides], NDArray[np.bool_]],
+) -> list[list[int]]:
+    """Groups of boxes that fit pairwise, directly or by others. `fits` is asked for one and several
+    that it may fit: those whose middle is within `reach` of the height, or that share a row."""
+    sides = np.array([boxes[number] for number in numbers]).reshape(-1, 4)
+    # Spans of those that are asked for meet: sorted by their beginnings, few follow each.
+    half, middle = (sides[:, 3] - sides[:, 1]) / 2, (sides[:, 1] + sides[:, 3]) / 2
+    low, high = middle - max(reach, 1.0) * half, middle + max(reach, 1.0) * half
+    order = np.argsort(low, kind="stable")
+    ends = np.searchsorted(low[order], high[order])
+    pairs = []
+    for place, one in enumerate(order):
+        near = order[place + 1 : ends[place]]
+        if near.size:
+            fitting = near[fits(sides[one], sides[near])]
+            pairs.append(np.stack([np.full(fitting.size, one), fitting]))
+    first, second = np.concatenate([np.empty((2, 0), np.intp), *pairs], axis=1)
+    links = coo_array((np.ones(first.size), (first, second)), shape=(len(sides), len(sides)))
+    groups: dict[int, list[int]] = {}
+    for number, label in zip(numbers, connected_components(links, directed=False)[1], strict=True):
+        groups.setdefault(int(label), []).append(number)
+    return list(groups.values())
 
 
-def _is_one_block(one: Rect, other: Rect, pitch: float) -> bool:
-    """Whether two lines follow each other in one block, or are parts of one line."""
-    low, high = sorted((_height(one), _height(other)))
-    if high > SAME_HEIGHT * low:
-        return False
-    across, down = _shared(one[::2], other[::2]), _shared(one[1::2], other[1::2])
-    if down > ROW_OVERLAP * low:
-        return across > -WORD_GAP * low
-    narrow = min(one[2] - one[0], other[2] - other[0])
-    distance = abs(one[1] + one[3] - other[1] - other[3]) / 2
-    return across > COLUMN_OVERLAP * narrow and distance < min(LINE_PITCH * pitch, MOST_PITCH * low)
+def _are_beside(one: Sides, others: Sides) -> NDArray[np.bool_]:
+    """Whether others (n, 4) share a row with one (4,)."""
+    low = np.minimum(one[3] - one[1], others[:, 3] - others[:, 1])
+    down = np.minimum(one[3], others[:, 3]) - np.maximum(one[1], others[:, 1])
+    return np.asarray(down > ROW_OVERLAP * low)
 
 
-def _tables(boxes: Sequence[Rect]) -> list[list[list[list[int]]]]:
+def _are_one_block(one: Sides, others: Sides, pitch: float) -> NDArray[np.bool_]:
+    """Whether other lines (n, 4) follow one (4,) in its block, or are parts of one line with it."""
+    height, heights = one[3] - one[1], others[:, 3] - others[:, 1]
+    low, high = np.minimum(height, heights), np.maximum(height, heights)
+    across = np.minimum(one[2], others[:, 2]) - np.maximum(one[0], others[:, 0])
+    narrow = np.minimum(one[2] - one[0], others[:, 2] - others[:, 0])
+    distance = np.abs(one[1] + one[3] - others[:, 1] - others[:, 3]) / 2
+    follows = distance < np.minimum(LINE_PITCH * pitch, MOST_PITCH * low)
+    follows &= across > COLUMN_OVERLAP * narrow
+    fits = np.where(_are_beside(one, others), across > -WORD_GAP * low, follows)
+    return np.asarray(fits & (high <= SAME_HEIGHT * low))
+
+
+def _tables(boxes: Sequence[Rect], letters: Sequence[int]) -> list[list[list[list[int]]]]:
     """The rows of cells of each table: two rows or more of two parts or more, one below the other
     in the same columns, which they do not fill as text would."""
     found: list[list[list[list[int]]]] = []
     run: list[list[list[int]]] = []
     for row in [*_rows(boxes, range(len(boxes))), []]:
         if run and not (len(row) > 1 and _is_aligned(boxes, run[-1], row)):
-            if len(run) > 1 and not _is_filled(boxes, run):
+            if len(run) > 1 and _are_cells(run, letters) and not _is_filled(boxes, run):
                 found.append(run)
             run = []
         if len(row) > 1:
@@ -222,13 +284,8 @@ def _tables(boxes: Sequence[Rect]) -> list[list[list[list[int]]]]:
 def _rows(boxes: Sequence[Rect], numbers: Sequence[int]) -> list[list[list[int]]]:
     """Rows of some lines from the top, each of parts from the left; parts that nearly touch are
     one."""
-
-    def beside(one: int, other: int) -> bool:
-        low = min(_height(boxes[one]), _height(boxes[other]))
-        return _shared(boxes[one][1::2], boxes[other][1::2]) > ROW_OVERLAP * low
-
     rows = []
-    for row in _joined(numbers, beside):
+    for row in _joined(boxes, numbers, 1.0, _are_beside):
         row.sort(key=lambda number: boxes[number][0])
         parts = [[row[0]]]
         for number in row[1:]:
@@ -249,6 +306,14 @@ def _is_aligned(
     gap = min(box[1] for box in below) - max(box[3] for box in above)
     shared = sum(any(_shared(one[::2], other[::2]) > 0 for one in above) for other in below)
     return gap < ROW_GAP * min(map(_height, above)) and shared > 1
+
+
+def _are_cells(rows: Sequence[Sequence[Sequence[int]]], letters: Sequence[int]) -> bool:
+    """Whether rows may be those of a table: of three parts, or of short ones."""
+    if float(np.median([len(row) for row in rows])) >= TABLE_COLUMNS:
+        return True
+    lengths = [sum(letters[number] for number in part) for row in rows for part in row]
+    return float(np.median(lengths)) <= CELL_LETTERS
 
 
 def _is_filled(boxes: Sequence[Rect], rows: Sequence[Sequence[Sequence[int]]]) -> bool:

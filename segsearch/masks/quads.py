@@ -15,6 +15,13 @@ Quad = NDArray[np.float32]  # (4, 2) of x, y
 SHARP = 2  # what is more than so many times as high as wanted is averaged first
 
 
+def bound_threads(threads: int) -> None:
+    """Let OpenCV run no more threads. A process has one pool of them, so this bounds crops and
+    outlines, too: what is done to one is small, and beside others threads wait for each other. A
+    lower bound that is set already stays."""
+    cv2.setNumThreads(min(cv2.getNumThreads(), threads))
+
+
 def scaled(pixels: Pixels, height: int, width: int) -> Pixels:
     """A picture (H, W, 3) at another size: pixels are averaged where there are too many."""
     if pixels.shape[:2] == (height, width):

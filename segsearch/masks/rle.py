@@ -186,9 +186,17 @@ def intersection(first: Mask, second: Mask) -> int:
     x1, y1 = min(a.x1, b.x1), min(a.y1, b.y1)
     if x0 >= x1 or y0 >= y1:
         return 0
-    first_crop = decode_crop(first)[y0 - a.y0 : y1 - a.y0, x0 - a.x0 : x1 - a.x0]
-    second_crop = decode_crop(second)[y0 - b.y0 : y1 - b.y0, x0 - b.x0 : x1 - b.x0]
-    return int(np.count_nonzero(first_crop & second_crop))
+    return shared_with(decode_crop(first), a, second)
+
+
+def shared_with(crop: BoolArray, box: Box, mask: Mask) -> int:
+    """As `intersection`, for one mask that is decoded (h, w) in its box already; the boxes meet."""
+    other = mask.box
+    x0, y0 = max(box.x0, other.x0), max(box.y0, other.y0)
+    x1, y1 = min(box.x1, other.x1), min(box.y1, other.y1)
+    one = crop[y0 - box.y0 : y1 - box.y0, x0 - box.x0 : x1 - box.x0]
+    two = decode_crop(mask)[y0 - other.y0 : y1 - other.y0, x0 - other.x0 : x1 - other.x0]
+    return int(np.count_nonzero(one & two))
 
 
 def _runs(array: BoolArray) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from segsearch.core.arrays import PlacedLine
@@ -14,13 +15,14 @@ from segsearch.core.text import Corners, Line, RegionKind
 from segsearch.core.types import Box, Mask
 from segsearch.masks import rle
 from segsearch.masks.line_parts import whole_lines
-from segsearch.masks.page_layout import Page, page_of
+from segsearch.masks.page_layout import LEAST_LINES, Page, page_of
 
 COVERED_SHARE = 0.6  # of a line, that a mask has to cover
 GROUND_SHARE = 0.5  # of the picture: what is larger is the ground that lines stand on
 FIGURE_SHARE = 0.015  # of the picture, that a figure of a page covers
 TEXT_SHARE = 0.1  # of a figure's area, that may be text, or another figure's
 SAME_SHARE = 0.6  # intersection over union of an element and the mask that stands for it
+MOST_ADDED = 100  # regions that are made of the lines of one picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,92 +36,150 @@ class Placed:
     order: tuple[int | None, ...]
 
 
+@dataclass(slots=True)
+class _Region:
+    """What may become a region: an element of a page, or a line that is in none. `number` is that
+    of the region, None where it is none (yet)."""
+
+    kind: RegionKind
+    mask: Mask
+    lines: Sequence[int]
+    number: int | None = None
+    is_element: bool = True
+
+
 def place(lines: Sequence[Line], masks: Sequence[Mask], size: tuple[int, int]) -> Placed:
     """Join parts of one line, and give each line to the smallest mask that covers 60 % of it; one
     that none covers gets a region of its own. `size` (H, W) is that of the picture and of all
     masks.
 
     On a page the elements come first: each is a region, the mask that is nearly the same where
-    there is one, and may hold lines as any other. What covers more than half of the picture is its
-    ground, and covers no line. Lines outside the picture, or of no area, belong to none.
+    there is one. Its lines belong to it as their element whichever smaller mask covers them, and
+    none of them gets a region of its own. A mask of more than half of the picture is its ground: it
+    covers no line and is no element. Lines outside the picture, or of no area, belong to none.
+
+    At most `MOST_ADDED` regions are added, the largest; where there would be more, the last is the
+    box around all lines that are left.
     """
     lines = whole_lines(lines)
     outlines = [mask_of(line.corners, size) for line in lines]
-    region_of = [_smallest(outline, masks) if outline else None for outline in outlines]
+    region_of = _smallest(outlines, masks)
     held = {number for number in region_of if number is not None}
-    page = page_of(lines, _figures(masks, outlines, held), size)
-    regions, order = list(masks), list(range(len(lines)))
-    kinds: list[RegionKind] = ["thing"] * len(masks)
-    places: list[int | None] = [None] * len(masks)
-    if page is not None:
-        _add_elements(page, regions, kinds, places, size)
-        region_of = [_smallest(outline, regions) if outline else None for outline in outlines]
-        order = [number for element in page.elements for number in element.lines]
-    placed: list[PlacedLine] = []
+    page = page_of(lines, _figures(masks, outlines, held, size), size)
+    order = [number for one in page.elements for number in one.lines] if page else range(len(lines))
+    parts = _elements(page, masks, size) if page else []
+    inside = {number for part in parts for number in part.lines}
     for number in order:
-        outline, region = outlines[number], region_of[number]
-        if outline is not None and region is None:
-            region = len(regions)
-            regions.append(outline)
-            kinds.append("text")
-            places.append(None)
-        placed.append(PlacedLine(lines[number], region))
+        outline = outlines[number]
+        if outline is not None and region_of[number] is None and number not in inside:
+            parts.append(_Region("text", outline, [number], is_element=False))
+    regions, kinds, places = _number(parts, masks)
+    element_of: dict[int, int] = {}
+    elements = {part.number for part in parts if part.is_element}
+    for part in parts:
+        if part.number is None:
+            continue
+        for number in part.lines:
+            if outlines[number] is None:
+                continue
+            if part.is_element:
+                element_of[number] = part.number
+            smaller = region_of[number]
+            if smaller is None or smaller in elements or masks[smaller].area > part.mask.area:
+                region_of[number] = part.number
+    left = [o for o, region in zip(outlines, region_of, strict=True) if o and region is None]
+    if left and (rest := _around(left, size)):
+        region_of = [
+            len(regions) if outline and region is None else region
+            for outline, region in zip(outlines, region_of, strict=True)
+        ]
+        regions, kinds, places = [*regions, rest], [*kinds, "text"], [*places, None]
+    placed = (PlacedLine(lines[one], region_of[one], element_of.get(one)) for one in order)
     return Placed(tuple(placed), tuple(regions[len(masks) :]), tuple(kinds), tuple(places))
 
 
-def _add_elements(
-    page: Page,
-    regions: list[Mask],
-    kinds: list[RegionKind],
-    places: list[int | None],
-    size: tuple[int, int],
-) -> None:
-    """Number the elements of a page in the order of reading, as regions that are there or as new
-    ones."""
-    count = 0
+def _elements(page: Page, masks: Sequence[Mask], size: tuple[int, int]) -> list[_Region]:
+    """The elements of a page as they are read, with the numbers of the masks that they are."""
+    parts: list[_Region] = []
+    taken = {element.figure for element in page.elements}
+    areas, boxes = np.array([mask.area for mask in masks]), _sides(masks)
     for element in page.elements:
-        number = element.figure
-        if number is None:
-            mask = mask_of(page.corners(element.box), size)
-            if mask is None:
-                continue
-            number = _same(mask, regions)
-            if number is None or places[number] is not None:
-                number = len(regions)
-                regions.append(mask)
-                kinds.append(element.kind)
-                places.append(None)
-        count += 1
-        kinds[number], places[number] = element.kind, count
+        if element.figure is not None:
+            parts.append(_Region("figure", masks[element.figure], (), element.figure))
+            continue
+        mask = mask_of(page.corners(element.box), size)
+        if mask is None:
+            continue
+        likely = np.minimum(areas, mask.area) >= SAME_SHARE * np.maximum(areas, mask.area)
+        likely &= _shared(boxes, mask) >= SAME_SHARE * np.maximum(areas, mask.area)
+        likely &= areas <= GROUND_SHARE * size[0] * size[1]
+        same = (int(n) for n in np.flatnonzero(likely) if n not in taken)
+        number = next((n for n in same if rle.iou(mask, masks[n]) >= SAME_SHARE), None)
+        taken.add(number)
+        mask = mask if number is None else masks[number]
+        parts.append(_Region(element.kind, mask, element.lines, number))
+    return parts
 
 
-def _same(mask: Mask, regions: Sequence[Mask]) -> int | None:
-    """The number of the region that is nearly the same; None where none is."""
-    for number, region in enumerate(regions):
-        if min(mask.area, region.area) >= SAME_SHARE * max(mask.area, region.area):
-            shared = rle.intersection(mask, region)
-            if shared >= SAME_SHARE * (mask.area + region.area - shared):
-                return number
-    return None
+def _number(
+    parts: Sequence[_Region], masks: Sequence[Mask]
+) -> tuple[list[Mask], list[RegionKind], list[int | None]]:
+    """Number what becomes a region, and those that are elements as they are read: all regions, what
+    they are, and their places."""
+    regions = list(masks)
+    kinds: list[RegionKind] = ["thing"] * len(masks)
+    places: list[int | None] = [None] * len(masks)
+    new = [place for place, part in enumerate(parts) if part.number is None]
+    if len(new) > MOST_ADDED:
+        new.sort(key=lambda place: -parts[place].mask.area)
+        new = new[: MOST_ADDED - 1]
+    added, count = set(new), 0
+    for place, part in enumerate(parts):
+        if place in added:
+            part.number = len(regions)
+            regions.append(part.mask)
+            kinds.append(part.kind)
+            places.append(None)
+        if part.number is not None and part.is_element:
+            count += 1
+            kinds[part.number], places[part.number] = part.kind, count
+    return regions, kinds, places
 
 
 def _figures(
-    masks: Sequence[Mask], outlines: Sequence[Mask | None], held: AbstractSet[int]
+    masks: Sequence[Mask],
+    outlines: Sequence[Mask | None],
+    held: AbstractSet[int],
+    size: tuple[int, int],
 ) -> list[tuple[int, Corners]]:
     """Masks that may be figures of a page, with the corners of their boxes: large ones, not the
     ground, hardly anything of them text, and in none that is larger."""
-    found: list[tuple[int, Mask]] = []
-    for number, mask in sorted(enumerate(masks), key=lambda pair: -pair[1].area):
-        share = mask.area / (mask.height * mask.width)
-        if number in held or not FIGURE_SHARE <= share <= GROUND_SHARE:
-            continue
-        written = sum(rle.intersection(one, mask) for one in outlines if one is not None)
-        if written > TEXT_SHARE * mask.area:
-            continue
-        if any(rle.intersection(mask, other) > TEXT_SHARE * mask.area for _, other in found):
-            continue
-        found.append((number, mask))
-    return [(number, _corners(mask.box)) for number, mask in found]
+    least, most = (share * size[0] * size[1] for share in (FIGURE_SHARE, GROUND_SHARE))
+    fitting = [n for n, one in enumerate(masks) if n not in held and least <= one.area <= most]
+    if len(outlines) < LEAST_LINES or not fitting:
+        return []
+    written, taken = np.zeros(size, bool), np.zeros(size, bool)
+    for outline in outlines:
+        if outline is not None:
+            written[_window(outline.box)] |= rle.decode_crop(outline)
+    found: list[tuple[int, Corners]] = []
+    for number in sorted(fitting, key=lambda number: -masks[number].area):
+        mask = masks[number]
+        at, crop, little = _window(mask.box), rle.decode_crop(mask), TEXT_SHARE * mask.area
+        if all(np.count_nonzero(there[at] & crop) <= little for there in (written, taken)):
+            taken[at] |= crop
+            found.append((number, _corners(mask.box)))
+    return found
+
+
+def _window(box: Box) -> tuple[slice, slice]:
+    return slice(box.y0, box.y1), slice(box.x0, box.x1)
+
+
+def _around(masks: Sequence[Mask], size: tuple[int, int]) -> Mask | None:
+    sides = _sides(masks)
+    low, high = sides[:, :2].min(axis=0).tolist(), sides[:, 2:].max(axis=0).tolist()
+    return mask_of(_corners(Box(*low, *high)), size)
 
 
 def _corners(box: Box) -> Corners:
@@ -141,23 +201,37 @@ def mask_of(corners: Corners, size: tuple[int, int]) -> Mask | None:
     return rle.encode(np.asarray(window), origin=(int(low[0]), int(low[1])), size=size)
 
 
-def _smallest(line: Mask, masks: Sequence[Mask]) -> int | None:
-    """The number of the smallest mask that covers a line; None where none does."""
-    needed, ground = COVERED_SHARE * line.area, GROUND_SHARE * line.height * line.width
-    fitting = [
-        (mask.area, number)
-        for number, mask in enumerate(masks)
-        if needed <= mask.area <= ground and _shared_box(line, mask) >= needed
-    ]
-    for _, number in sorted(fitting):
-        if rle.intersection(line, masks[number]) >= needed:
-            return number
-    return None
+def _smallest(lines: Sequence[Mask | None], masks: Sequence[Mask]) -> list[int | None]:
+    """The number of the smallest mask that covers each line; None where none does, and for None.
+    A mask is decoded once at most."""
+    found: list[int | None] = [None] * len(lines)
+    there = [(number, line) for number, line in enumerate(lines) if line is not None]
+    boxes = _sides([line for _, line in there])
+    needed = COVERED_SHARE * np.array([line.area for _, line in there])
+    waits = np.ones(len(there), bool)
+    for number, mask in sorted(enumerate(masks), key=lambda pair: pair[1].area):
+        if mask.area > GROUND_SHARE * mask.height * mask.width:
+            break
+        likely = np.flatnonzero(
+            waits & (needed <= mask.area) & (_shared(boxes, mask) >= np.maximum(needed, 1))
+        )
+        if not likely.size:
+            continue
+        crop = rle.decode_crop(mask)
+        for place in likely:
+            which, line = there[place]
+            if rle.shared_with(crop, mask.box, line) >= needed[place]:
+                found[which], waits[place] = number, False
+    return found
 
 
-def _shared_box(first: Mask, second: Mask) -> int:
-    """The area that two boxes share: no less than what their masks do."""
-    one, other = first.box, second.box
-    across = min(one.x1, other.x1) - max(one.x0, other.x0)
-    down = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return max(0, across) * max(0, down)
+def _sides(masks: Sequence[Mask]) -> NDArray[np.int64]:
+    """(n, 4): x0, y0, x1, y1 of the boxes of masks."""
+    return np.array([mask.box.as_tuple() for mask in masks], np.int64).reshape(-1, 4)
+
+
+def _shared(boxes: NDArray[np.int64], mask: Mask) -> NDArray[np.int64]:
+    """(n,): the area that boxes share with that of a mask: no less than what their masks do."""
+    low, high = np.array(mask.box.as_tuple()).reshape(2, 2)
+    sides = np.minimum(boxes[:, 2:], high) - np.maximum(boxes[:, :2], low)
+    return np.asarray(sides.clip(0).prod(axis=1))

@@ -184,6 +184,23 @@ def test_a_line_belongs_to_the_region_that_covers_it_or_becomes_one(plain: Path)
         assert sorted(one.line.text for some in found.values() for one in some) == sorted(kinds)
 
 
+def test_a_paragraph_has_its_lines_where_each_was_cut_out_by_itself(tmp_path: Path) -> None:
+    page = tmp_path / "pictures" / "page.png"
+    paint(page, [], size=(240, 200))
+    lines = [f"line {number} of text" for number in range(8)]
+    for number, text in enumerate(lines):
+        paint_line(page, text, (20, 40 + 12 * number), dark=True)
+    with open_small_service(tmp_path / "library", models=ReadingModels()) as service:
+        service.index([page])
+        (paragraph,) = service.text_of(1).elements
+        assert paragraph.kind == "paragraph"
+        assert service.text_of(1).text_of(paragraph) == "\n".join(lines)
+        stored = service.catalog.lines_of(1)
+        kinds = {one.id: one.kind for one in service.catalog.segments_of(1)}
+        assert [kinds[one.segment_id or 0] for one in stored] == ["thing"] * len(lines)
+        assert len(service.catalog.lines_by_segment([paragraph.id])[paragraph.id]) == len(lines)
+
+
 def test_another_reader_reads_again_in_place_of_what_was_read(plain: Path) -> None:
     with open_small_service(plain, models=OnceModels(1)) as service:
         service.index([], read_missing=True)

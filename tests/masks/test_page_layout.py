@@ -10,8 +10,8 @@ import pytest
 
 from segsearch.core.text import Corners, Line
 from segsearch.core.types import Mask
-from segsearch.masks import rle
-from segsearch.masks.text_layout import Placed, mask_of, place
+from segsearch.masks import page_layout, rle
+from segsearch.masks.text_layout import MOST_ADDED, Placed, mask_of, place
 
 SIZE = (1100, 800)  # H, W
 HEIGHT, PITCH = 16, 24
@@ -62,7 +62,7 @@ def read(placed: Placed) -> list[tuple[str, list[str]]]:
     return [
         (
             placed.kinds[number],
-            [one.line.text.split()[0] for one in placed.lines if one.region == number],
+            [one.line.text.split()[0] for one in placed.lines if one.element == number],
         )
         for number in numbers
     ]
@@ -125,6 +125,66 @@ def test_figures_and_boxes_are_the_masks_that_are_there() -> None:
     assert len(placed.masks) == 4  # the box around b is the mask that was there
 
 
+def test_lines_that_are_masks_of_their_own_stay_in_their_elements() -> None:
+    lines = [TITLE, *LEFT, *RIGHT]
+    masks = [mask_of(one.corners, SIZE) for one in lines]
+    placed = place(lines, [mask for mask in masks if mask is not None], SIZE)
+    assert read(placed) == COLUMNS
+    for one in placed.lines:
+        assert one.region == lines.index(one.line)
+        assert one.element is not None
+        assert one.element == one.region or one.element >= len(lines)
+    assert len(placed.masks) == len(COLUMNS) - 1  # the title's mask is its element
+    assert "text" not in placed.kinds
+
+
+def test_a_paragraph_may_fill_most_of_its_page() -> None:
+    lines = block("a", 40, 40, 720, 42)
+    placed = place(lines, [rectangle(0, 0, 800, 1100)], SIZE)
+    assert placed.kinds == ("thing", "paragraph")
+    assert placed.masks[0].area > 0.6 * SIZE[0] * SIZE[1]
+    assert {(one.region, one.element) for one in placed.lines} == {(1, 1)}
+
+
+def test_a_line_outside_the_picture_belongs_to_nothing() -> None:
+    lines = block("a", 80, 920, 600, 9)
+    placed = place(lines, [], SIZE)
+    below = [one for one in placed.lines if one.line.corners[0][1] > SIZE[0]]
+    assert [(one.region, one.element) for one in below] == [(None, None)]
+    assert {(one.region, one.element) for one in placed.lines} == {(0, 0), (None, None)}
+
+
+@pytest.mark.parametrize("said", ["leaves much of its column free", "この行は列の中に空きを残す"])
+def test_sparse_columns_are_no_table(said: str) -> None:
+    lines = [
+        line(f"{name}{number} {said}", x, 140 + number * PITCH, 180)
+        for number in range(8)
+        for name, x in (("l", 80), ("r", 410))
+    ]
+    found = read(place(lines, [], SIZE))
+    assert found == [("paragraph", [f"{name}{n}" for n in range(8)]) for name in "lr"]
+
+
+def test_short_cells_in_two_columns_are_a_table() -> None:
+    lines = [
+        line(text, x, 140 + number * PITCH, 150)
+        for number in range(16)
+        for text, x in ((f"name{number}", 80), (f"{number} kg", 410))
+    ]
+    assert [kind for kind, _ in read(place(lines, [], SIZE))] == ["cell"] * 32
+
+
+@pytest.mark.parametrize("marker", ["{}.", "{})", "\u2022", "\u2013", "-"])
+def test_markers_of_a_list_stand_before_their_lines(marker: str) -> None:
+    texts = [line(f"t{n} stands here", 128, 140 + n * PITCH, 300) for n in range(8)]
+    markers = [line(marker.format(n), 84, 140 + n * PITCH, 12) for n in range(8)]
+    placed = place([*markers, *texts], [], SIZE)
+    assert [kind for kind, _ in read(placed)] == ["paragraph"]
+    assert [one.line for one in placed.lines] == [
+        one for pair in zip(markers, texts, strict=True) for one in pair
+    ]
+
+
 def test_arabic_columns_are_read_from_the_right() -> None:
     lines = [
         Line(one.corners, "\u0645\u0631\u062d\u0628\u0627 " + one.text[:2], 0.9)
@@ -172,3 +232,56 @@ def test_a_thousand_lines_at_once() -> None:
     placed = place(lines, [], SIZE)
     assert sum(len(one.line.text.split()) for one in placed.lines) == 1000
     assert all(one.region is not None for one in placed.lines)
+
+
+def dense() -> list[Line]:
+    """A page of 1,000 short lines, each an element of its own, of different lengths."""
+    return [
+        line(f"{row}-{column}", 40 + 75 * column, 20 + 10 * row, 20 + row % 7, 4)
+        for row in range(100)
+        for column in range(10)
+    ]
+
+
+def test_what_a_dense_page_costs_grows_with_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[Mask] = []
+    pairs: list[int] = []
+    decode, beside = rle.decode_crop, page_layout._are_beside
+
+    def counted_decode(mask: Mask) -> object:
+        decoded.append(mask)
+        return decode(mask)
+
+    def counted_beside(one: object, others: np.ndarray) -> object:
+        pairs.append(len(others))
+        return beside(one, others)  # type: ignore[arg-type]  # passed on as they come
+
+    monkeypatch.setattr(rle, "decode_crop", counted_decode)
+    monkeypatch.setattr(page_layout, "_are_beside", counted_beside)
+    lines = dense()
+    blocks = [
+        rectangle(30 + 40 * column, 15 + 64 * row, 150 + 40 * column, 180 + 64 * row)
+        for row in range(15)
+        for column in range(16)
+    ]
+    placed = place(lines, blocks, SIZE)
+    assert len(placed.lines) == 1000
+    assert len(decoded) < 3 * (len(lines) + len(blocks))  # of 240,000 pairs
+    assert sum(pairs) < 50 * len(lines)  # of a million
+
+
+def test_reading_adds_a_hundred_regions_at_most() -> None:
+    lines = dense()
+    placed = place(lines, [], SIZE)
+    assert len(placed.masks) == MOST_ADDED == 100
+    assert all(one.region is not None for one in placed.lines)
+    rest = placed.masks[-1]
+    assert placed.kinds[-1] == "text"
+    assert placed.order == (*range(1, MOST_ADDED), None)
+    left = [one.line for one in placed.lines if one.region == MOST_ADDED - 1]
+    assert len(left) == 1000 - (MOST_ADDED - 1)
+    for one in left:
+        mask = mask_of(one.corners, SIZE)
+        assert mask is not None
+        assert rle.intersection(mask, rest) == mask.area
+        assert mask.area <= min(other.area for other in placed.masks[:-1])

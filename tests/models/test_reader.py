@@ -23,10 +23,12 @@ from segsearch.core.errors import ChecksumError, ModelError, ModelMissingError
 from segsearch.core.text import Line
 from segsearch.models.protocols import Reader
 from segsearch.models.read.detection import LOOK_PX, STEP_PX
+from segsearch.models.read.lines import MOST_LINES
 from segsearch.models.read.rapid_ocr import (
     SHA256,
     RapidOcrReader,
     check_weights,
+    load,
     packaged_weights,
 )
 from segsearch.models.read.recognition import BATCH, HEIGHT_PX, WIDTHS_PX
@@ -207,6 +209,34 @@ def test_few_shapes_arise(reader: Reader, shapes: list[list[Shape]]) -> None:
     assert {shape[3] for shape in recognizer} <= set(WIDTHS_PX)
 
 
+SPECKS = 1600  # more than lines are taken; OpenCV names what is lowest first
+
+
+@pytest.fixture(scope="module")
+def models() -> Any:
+    return load(packaged_weights(), 1)
+
+
+def test_lines_are_found_among_thousands_of_specks(models: Any) -> None:
+    heat = np.zeros((900, 960), np.float32)
+    for number in range(SPECKS):
+        y, x = 200 + 17 * (number // 40), 10 + 24 * (number % 40)
+        heat[y : y + 6, x : x + 6] = 1.0
+    for row in range(3):
+        heat[20 + 40 * row : 40 + 40 * row, 100:800] = 1.0
+    found = models.lines(heat, heat.shape)
+    assert len(found) == MOST_LINES
+    large = [line.quad for line in found if np.ptp(line.quad[:, 0]) > 600]
+    assert sorted(round(float(quad[:, 1].mean())) for quad in large) == pytest.approx(
+        [30, 70, 110], abs=2
+    )
+
+
+def test_opencv_runs_no_more_threads_than_the_models() -> None:
+    bounds = alone(BOUNDS)
+    assert bounds.stdout.split() == ["2", "1", "1"], bounds.stderr
+
+
 def test_the_identity_is_that_of_the_weights() -> None:
     name, _, sha256 = RapidOcrReader().identity.partition("@")
     assert name == "pp-ocrv6-small"
@@ -238,6 +268,14 @@ assert not logging.getLogger().handlers
 logging.basicConfig(format="%(message)s")
 logging.getLogger("RapidOCR").info("no news")
 logging.getLogger("RapidOCR").warning("passed on")
+"""
+BOUNDS = """
+import cv2
+from segsearch.models.read.rapid_ocr import load, packaged_weights
+cv2.setNumThreads(4)
+for threads in (2, 1, 2):
+    load(packaged_weights(), threads)
+    print(cv2.getNumThreads())
 """
 WITHOUT = """
 import sys

@@ -58,6 +58,27 @@ def test_a_bar_is_found_where_it_lies_in_a_picture_of_any_size(
     assert np.abs(quad - box(x, y, wide, tall)).max() <= max(2.0, slack)
 
 
+def test_lines_that_a_closer_look_shows_again_are_left_out() -> None:
+    rng = np.random.default_rng(3)
+    boxes = np.concatenate([rng.uniform(0, 100, (400, 2)), rng.uniform(1, 20, (400, 2))], axis=1)
+    each = [FoundLine(box(*sides), 1.0) for sides in boxes.tolist()]
+    lines, others = each[:200], each[200:]
+
+    def is_among(one: FoundLine, other: FoundLine) -> bool:
+        (a, b, c, d), (e, f, g, h) = (
+            (*line.quad.min(axis=0), *line.quad.max(axis=0)) for line in (one, other)
+        )
+        shared = max(0.0, min(c, g) - max(a, e)) * max(0.0, min(d, h) - max(b, f))
+        return bool(shared > 0.5 * min((c - a) * (d - b), (g - e) * (h - f)))
+
+    expected = [one for one in lines if not any(is_among(one, other) for other in others)]
+    assert 0 < len(expected) < len(lines)
+    left = detection.not_among(lines, others)
+    assert [id(one) for one in left] == [id(one) for one in expected]
+    assert len(detection.not_among(lines, [])) == len(lines)
+    assert detection.not_among([], others) == []
+
+
 @pytest.mark.parametrize("size", [(20, 20_000), (20_000, 20), (6000, 8000), (30, 300_000)])
 def test_work_on_large_pictures_is_bounded(size: tuple[int, int]) -> None:
     looks: list[int] = []

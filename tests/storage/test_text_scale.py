@@ -57,6 +57,7 @@ ASKED: dict[str, Callable[[Catalog], object]] = {
         c.search_text(TextQuery(("zanzibar",)), 9, allowed=np.arange(1, 9, dtype=np.int64)).ids
     ),
     "theirs": lambda c: c.segments_with_text(["zanzibar"]).tolist()[1::2],
+    "lines": lambda c: sorted(c.lines_by_segment([2, 4, 6, 8])),
     "nothing": lambda c: [2, 4, 6, 8, *c.search_text(TextQuery(("nowhere",)), 9).ids],
 }
 

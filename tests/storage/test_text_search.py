@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segsearch.core.filters import Filters
 from segsearch.core.text import folded_text
 from segsearch.core.text_query import TextQuery, TextRanking
 from segsearch.core.types import FileStamp, Recipe
@@ -187,6 +188,55 @@ def test_what_was_removed_and_what_belongs_to_none_is_found_no_more(catalog: Cat
     assert catalog.search_text(TextQuery(("exit",)), 9).ids == [3]
     catalog.remove_images([1])
     assert catalog.search_text(TextQuery(("exit",)), 9).ids == []
+
+
+PAGE: list[Placed] = [("fire exit", 0, 2), ("next to the red kite", 1, 2), ("red door", 1)]
+
+
+@pytest.mark.parametrize(
+    ("words", "region", "lines"),
+    [
+        ("exit", 1, (1,)),  # the smallest region
+        ("fire kite", 3, (1, 2)),  # spread over an element's lines
+        ("red door", 2, (2, 3)),
+        ("fire door", 1, (1,)),  # over no element's: any of both, as much as the other
+    ],
+)
+def test_an_element_answers_for_words_that_are_spread_over_its_lines(
+    catalog: Catalog, words: str, region: int, lines: tuple[int, ...]
+) -> None:
+    fill(catalog, PAGE)
+    ranking = catalog.search_text(TextQuery((words,)), 9)
+    assert ranking.ids[0] == region
+    assert ranking.lines[region] == lines
+    assert len(ranking.ids) == (2 if words == "fire door" else 1)
+
+
+def test_an_element_answers_where_the_smaller_regions_may_not(catalog: Catalog) -> None:
+    fill(catalog, PAGE)
+    allowed = np.array([3], np.int64)
+    assert catalog.search_text(TextQuery(("exit",)), 9, allowed=allowed).ids == [3]
+    catalog.remove_segments([1])
+    assert catalog.search_text(TextQuery(("exit",)), 9).ids == [3]
+    assert catalog.lines_of(1)[0].regions == (3,)
+
+
+def test_the_lines_of_an_element_are_its_own_and_those_of_smaller_regions(
+    catalog: Catalog,
+) -> None:
+    fill(catalog, [*PAGE, ("below", 2, 2)])
+    found = catalog.lines_by_segment([1, 3])
+    assert {number: [one.id for one in some] for number, some in found.items()} == {
+        1: [1],
+        3: [1, 2, 4],
+    }
+    with_text = Filters(has_text=True)
+    assert catalog.select_segments(1, with_text).tolist() == [1, 2, 3]
+    read = catalog.text_of(1)
+    assert read.text_of(catalog.segment(3)) == "fire exit\nnext to the red kite\nbelow"
+    catalog.remove_segments([3])
+    assert catalog.lines_by_segment([1, 3]).keys() == {1}
+    assert [one.regions for one in catalog.lines_of(1)] == [(1,), (2,), (2,), ()]
 
 
 def test_unwanted_words_keep_pictures_out(catalog: Catalog) -> None:

@@ -9,7 +9,8 @@ from segsearch.core.text import Line, RegionKind
 from segsearch.storage.catalog.sql_catalog import Catalog
 
 READER = "pen@1"
-Placed = tuple[str, int | None]  # a line, and the number of the region that it belongs to
+# A line, and the numbers of the region that it belongs to and, maybe, of its element.
+Placed = tuple[str, int | None] | tuple[str, int | None, int | None]
 
 
 def line_of(text: str, position: int) -> Line:
@@ -21,7 +22,8 @@ def line_of(text: str, position: int) -> Line:
 def text_of(lines: Sequence[Placed], regions: int) -> PictureText:
     """What reading gives of a picture with so many regions; lines belong to these."""
     placed = [
-        PlacedLine(line_of(text, position), region) for position, (text, region) in enumerate(lines)
+        PlacedLine(line_of(text, position), *regions)
+        for position, (text, *regions) in enumerate(lines)
     ]
     kinds: list[RegionKind] = ["thing"] * regions
     return PictureText(READER, tuple(placed), (), tuple(kinds), (None,) * regions)

@@ -35,7 +35,7 @@ def show_text(
     elements = {element.id: element for element in read.elements}
     shown: int | None = None
     for line in read.lines:
-        element = elements.get(line.segment_id or 0)
+        element = next((elements[one] for one in reversed(line.regions) if one in elements), None)
         if element is not None and element.id != shown:
             print(f"[{element.reading_order} {element.kind}]")
         shown = element.id if element else None

@@ -78,7 +78,7 @@ def find_lines(pixels: Pixels, heat_of: HeatOf, lines_of: LinesOf) -> list[Found
     fine = _at_scale(pixels, closer)
     looks = looks_at([quad * closer for quad in small], *fine.shape[:2])
     nearer = lines_of(_map(fine, looks, heat_of), (height, width))
-    return nearer + [line for line in found if not _is_among(line, nearer)]
+    return nearer + not_among(found, nearer)
 
 
 def faint_lines(heat: Heat) -> list[Quad]:
@@ -178,13 +178,15 @@ def _bucket(side: int) -> int:
     return -(-needed // STEP_PX) * STEP_PX
 
 
-def _is_among(line: FoundLine, others: Sequence[FoundLine]) -> bool:
-    """Whether most of a line's box is covered by one of the others', or most of one's by its."""
-    low, high = line.quad.min(axis=0), line.quad.max(axis=0)
-    for other in others:
-        first, last = other.quad.min(axis=0), other.quad.max(axis=0)
-        shared = float(np.prod(np.clip(np.minimum(high, last) - np.maximum(low, first), 0, None)))
-        smaller = min(float(np.prod(high - low)), float(np.prod(last - first)))
-        if shared > 0.5 * smaller:
-            return True
-    return False
+def not_among(lines: Sequence[FoundLine], others: Sequence[FoundLine]) -> list[FoundLine]:
+    """The lines of which no box of the others covers most, and which cover most of none's."""
+    quads = np.array([other.quad for other in others]).reshape(-1, 4, 2)
+    firsts, lasts = quads.min(axis=1), quads.max(axis=1)
+    areas = (lasts - firsts).prod(axis=1)
+    left = []
+    for line in lines:
+        low, high = line.quad.min(axis=0), line.quad.max(axis=0)
+        shared = (np.minimum(high, lasts) - np.maximum(low, firsts)).clip(0).prod(axis=1)
+        if not (shared > 0.5 * np.minimum(areas, (high - low).prod())).any():
+            left.append(line)
+    return left

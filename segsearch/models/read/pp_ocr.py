@@ -7,6 +7,7 @@ Imported late: rapidocr brings OpenCV, shapely and requests. Pictures are RGB he
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.core.arrays import Pixels
+from segsearch.masks.quads import bound_threads, sides
 from segsearch.models.read.detection import FoundLine, Heat
 from segsearch.models.read.recognition import ReadText
 
@@ -30,12 +32,13 @@ from rapidocr.utils.typings import EngineType, LangRec, OCRVersion  # noqa: E402
 RAPID_LOG.propagate = True
 RAPID_LOG.setLevel(logging.WARNING)
 
-MOST_LINES = 1000  # taken from one map
+MOST_LINES = 1000  # taken from one map: the largest
+MOST_SPECKS = 5000  # looked at in one map, in no order that means anything: specks among lines
 # DB (Liao et al. 2019): a pixel is text from `thresh` on, a line counts when its pixels average
 # `box_thresh`, and grows by its area / length times `unclip_ratio`, since the map is of its core.
 THRESHOLD = 0.3
 DETECTION = {
-    "thresh": THRESHOLD, "box_thresh": 0.5, "max_candidates": MOST_LINES, "unclip_ratio": 1.6,
+    "thresh": THRESHOLD, "box_thresh": 0.5, "max_candidates": MOST_SPECKS, "unclip_ratio": 1.6,
     "use_dilation": True, "score_mode": "fast",
 }  # fmt: skip
 UPSIDE_DOWN = "180"
@@ -54,9 +57,14 @@ class _Config(dict[str, Any]):
 
 
 class PpOcr:
-    """The three models. `threads` are those of one call; calls may come from several threads."""
+    """The three models. `threads` are those of one call; calls may come from several threads.
+
+    OpenCV's threads are bounded by `threads`, too, for the whole process.
+    """
 
     def __init__(self, detector: Path, classifier: Path, recognizer: Path, threads: int) -> None:
+        bound_threads(threads)
+
         def config(weights: Path, **more: Any) -> _Config:
             session = new_session(weights, threads)
             return _Config(engine_type=EngineType.ONNXRUNTIME, session=session, **more)
@@ -78,14 +86,16 @@ class PpOcr:
         return np.asarray(seen[0, 0], np.float32)
 
     def lines(self, heat: Heat, size: tuple[int, int]) -> list[FoundLine]:
-        """Lines of a map (h, w), in pixels of a picture (H, W)."""
+        """Lines of a map (h, w), in pixels of a picture (H, W): the largest, `MOST_LINES` of them
+        at most."""
         if not (heat > THRESHOLD).any():
             return []
         quads, scores = self._detector.postprocess_op(heat[None, None], size)
-        return [
+        found = [
             FoundLine(np.asarray(quad, np.float32), float(score))
             for quad, score in zip(quads, scores, strict=True)
         ]
+        return sorted(found, key=lambda line: -math.prod(sides(line.quad)))[:MOST_LINES]
 
     def recognize(self, strips: NDArray[np.uint8]) -> list[ReadText]:
         """What strips (n, 48, W, 3) say."""

@@ -216,7 +216,8 @@ def _of_region(filters: Filters) -> Iterator[Condition]:
     if filters.places:
         yield sa.or_(*(_in_place(name) for name in filters.places))
     if filters.has_text is not None:
-        lines = sa.exists().where(TEXT_LINE.c.segment_id == segment.id).correlate(SEGMENT)
+        theirs = (TEXT_LINE.c.segment_id == segment.id) | (TEXT_LINE.c.element_id == segment.id)
+        lines = sa.exists().where(theirs).correlate(SEGMENT)
         yield lines if filters.has_text else ~lines
     if filters.kinds:
         yield segment.kind.in_(filters.kinds)

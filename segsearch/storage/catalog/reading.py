@@ -37,7 +37,14 @@ _LINES = sa.select(TEXT_LINE).where(TEXT_LINE.c.recipe_id == ACTIVE_RECIPE)
 _OF_IMAGES = _LINES.where(TEXT_LINE.c.image_id.in_(AMONG_IDS)).order_by(
     TEXT_LINE.c.image_id, TEXT_LINE.c.position
 )
-_OF_SEGMENTS = _LINES.where(TEXT_LINE.c.segment_id.in_(AMONG_IDS)).order_by(TEXT_LINE.c.position)
+# A plain OR would read all lines of the recipe.
+_THEIRS = sa.union(
+    *(
+        sa.select(TEXT_LINE.c.id).where(column.in_(AMONG_IDS))
+        for column in (TEXT_LINE.c.segment_id, TEXT_LINE.c.element_id)
+    )
+)
+_OF_SEGMENTS = _LINES.where(TEXT_LINE.c.id.in_(_THEIRS)).order_by(TEXT_LINE.c.position)
 
 
 class ReadingMixin(CounterMixin):
@@ -91,12 +98,12 @@ class ReadingMixin(CounterMixin):
         return dict(found)
 
     def lines_by_segment(self, segment_ids: Sequence[int]) -> dict[int, list[TextLine]]:
-        """The lines that belong to some segments, as they are read; those without any are left
-        out."""
-        found: dict[int, list[TextLine]] = defaultdict(list)
+        """The lines that belong to some segments, as they are read: of an element also those that
+        smaller regions cover. Segments without any are left out."""
+        asked, found = set(segment_ids), defaultdict[int, list[TextLine]](list)
         for line in self._lines(_OF_SEGMENTS, segment_ids):
-            if line.segment_id is not None:
-                found[line.segment_id].append(line)
+            for segment_id in asked.intersection(line.regions):
+                found[segment_id].append(line)
         return dict(found)
 
     def _text_tallies(self) -> tuple[int, int]:
@@ -242,6 +249,7 @@ def _line_values(
             "image_id": claim.image_id,
             "recipe_id": claim.recipe_id,
             "segment_id": None if placed.region is None else ids[placed.region],
+            "element_id": None if placed.element is None else ids[placed.element],
             "position": position,
             "corners": json.dumps(corners),
             "text": placed.line.text,
@@ -252,7 +260,7 @@ def _line_values(
 def _line(row: sa.Row[Any]) -> TextLine:
     first, second, third, fourth = ((x, y) for x, y in json.loads(row.corners))
     line = Line((first, second, third, fourth), row.text, row.score)
-    return TextLine(row.id, row.image_id, row.segment_id, row.position, line)
+    return TextLine(row.id, row.image_id, row.segment_id, row.position, line, row.element_id)
 
 
 def text_problems(db: sa.Connection) -> Iterator[str]:

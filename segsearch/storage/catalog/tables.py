@@ -191,6 +191,7 @@ TEXT_LINE = sa.Table(
         "recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False, index=True
     ),
     sa.Column("segment_id", sa.ForeignKey("segment.id", ondelete="SET NULL"), index=True),
+    sa.Column("element_id", sa.ForeignKey("segment.id", ondelete="SET NULL"), index=True),
     sa.Column("position", sa.Integer, nullable=False),  # from 1, as the picture is read
     sa.Column("corners", sa.Text, nullable=False),  # JSON: four of x, y
     sa.Column("text", sa.Text, nullable=False),

@@ -1,7 +1,8 @@
 """Searches the text of pictures: by whole words, by how they begin, and by their parts (FTS5).
 
-The words may stand on several lines of a picture; the answer is the region whose lines hold most of
-them. A line whose region was removed is found no more.
+The words may stand on several lines of a picture; the answer is the smallest region whose lines
+hold most of them: the element of a page only where they are spread over several in it. A line whose
+regions were removed is found no more.
 """
 
 from __future__ import annotations
@@ -243,27 +244,32 @@ def _regions(
     lines: Sequence[TextLine], weights: dict[Wanted, float], allowed: Ids | None
 ) -> list[tuple[int, tuple[int, ...]]]:
     """The regions of a picture that may answer and whose lines hold as much as those of any, as
-    they are read; each with the ids of these lines."""
+    they are read; each with the ids of these lines. An element is none beside regions of its lines
+    that hold as much."""
     held = shares(lines, tuple(weights))
     by_region: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     theirs: dict[int, list[int]] = defaultdict(list)
     for line in lines:
-        region = line.segment_id
-        if line.id in held and region is not None and _may_answer(region, allowed):
-            theirs[region].append(line.id)
-            for number, share in held[line.id].items():
-                by_region[region][number] = max(by_region[region][number], share)
+        if line.id not in held:
+            continue
+        for region in line.regions:
+            if _may_answer(region, allowed):
+                theirs[region].append(line.id)
+                for number, share in held[line.id].items():
+                    by_region[region][number] = max(by_region[region][number], share)
     each = list(weights.values())
     worth = {
         region: sum(each[number] * share for number, share in some.items())
         for region, some in by_region.items()
     }
-    best = max(worth.values(), default=0.0)
-    return [
-        (region, tuple(theirs[region]))
-        for region, value in worth.items()
-        if value >= best - SAME_WORTH
-    ]
+    least = max(worth.values(), default=0.0) - SAME_WORTH
+    answering = {region for region, value in worth.items() if value >= least}
+    around = {
+        line.element_id
+        for line in lines
+        if line.segment_id != line.element_id and line.segment_id in answering
+    }
+    return [(region, tuple(theirs[region])) for region in worth if region in answering - around]
 
 
 def _may_answer(region: int, allowed: Ids | None) -> bool:
