@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -25,12 +25,14 @@ from segsearch.core.types import Mask, PictureInfo, Proposal, Recipe
 from segsearch.masks.crops import CropRule
 from segsearch.masks.levels import Levels
 from segsearch.masks.rle import full
-from segsearch.masks.text_layout import Placed, place
 from segsearch.masks.traits import nesting
 from segsearch.media.pdf import PDF
 from segsearch.media.phash import perceptual_hash
 from segsearch.models.faults import fault_of
 from segsearch.models.protocols import Embedder, Reader, Segmenter
+
+if TYPE_CHECKING:
+    from segsearch.masks.text_layout import Placed
 
 LOG = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3  # of a vector's length; stricter than what `verify` asks of stored halves
@@ -112,6 +114,8 @@ class Pipeline:
             return None
 
     def _placed(self, pixels: Pixels, masks: Sequence[Mask]) -> Placed | None:
+        from segsearch.masks.text_layout import place  # late: it loads SciPy, which no search needs
+
         if self.reader is None:
             return None
         return place(self.reader.read(pixels), masks, pixels.shape[:2])

@@ -188,7 +188,7 @@ def test_events_come_through_at_once(site: Site) -> None:
     with site.client.stream("GET", "/v1/jobs/events", timeout=10) as stream:
         lines = stream.iter_lines()
         assert next(lines) == "event: jobs"
-        assert json.loads(next(lines).removeprefix("data: ")) == {"jobs": []}
+        assert json.loads(next(lines).removeprefix("data: "))["jobs"] == []
 
 
 def test_refusals_carry_cors_headers(tmp_path: Path) -> None:

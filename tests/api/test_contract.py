@@ -38,9 +38,7 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 
 def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
     assert {f"{method} {path}" for method, path, _ in operations(described)} == {
-        "post /v1/search",
-        "post /v1/search/picture",
-        "post /v1/search/scene",
+        *("post /v1/search", "post /v1/search/picture", "post /v1/search/scene"),
         "post /v1/browse",
         "get /v1/facets",
         "get /v1/duplicates",
@@ -55,6 +53,7 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "get /v1/images/{image_id}",
         "post /v1/images/{image_id}/tags",
         "get /v1/images/{image_id}/segments",
+        "get /v1/images/{image_id}/text",
         "get /v1/images/{image_id}/thumbnail",
         "get /v1/images/{image_id}/original",
         "get /v1/images/{image_id}/file",

@@ -83,23 +83,23 @@ def plain(tmp_path: Path, folder: Path) -> Path:
     return tmp_path / "library"
 
 
-class FailingReader(StripeReader):
+class StumblingReader(StripeReader):
     """Reads nothing, whatever it is shown."""
 
     def read(self, pixels: Pixels) -> list[Line]:
         raise ValueError(f"It stumbles over {pixels.shape[1]} columns.")
 
 
-def failing_pipeline() -> Pipeline:
-    return replace(ReadingModels().pipeline(), reader=FailingReader())
+def stumbling_pipeline() -> Pipeline:
+    return replace(ReadingModels().pipeline(), reader=StumblingReader())
 
 
-class FailingModels(ReadingModels):
+class StumblingModels(ReadingModels):
     def pipeline(self) -> Pipeline:
-        return failing_pipeline()
+        return stumbling_pipeline()
 
     def builder(self) -> Callable[[], Pipeline]:
-        return failing_pipeline
+        return stumbling_pipeline
 
 
 class Sizes:
@@ -257,7 +257,7 @@ def test_a_region_that_was_removed_meanwhile_holds_no_line(plain: Path) -> None:
 
 
 def test_a_reader_that_fails_costs_no_picture_its_regions(tmp_path: Path, folder: Path) -> None:
-    models = FailingModels()
+    models = StumblingModels()
     options: dict[str, Any] = {"lanes": 1, "retry_seconds": 0.01}
     with open_small_service(tmp_path / "library", models=models, **options) as service:
         report = service.index([folder])

@@ -309,7 +309,7 @@ REFUSED: dict[str, tuple[Maker, str]] = {
     "empty.jpg": (lambda: b"", "empty"),
     "text.jpg": (lambda: b"I am no picture", "not a picture"),
     "drawing.jpg": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
-    "document.jpg": (lambda: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "not a picture"),
+    "document.jpg": (lambda: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF is damaged"),
     "postscript.jpg": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a picture"),
     "icon.png": (lambda: saved(Image.new("RGB", (16, 16)), "ICO"), "not a picture"),
     "video.heic": (lambda: b"\0\0\0\x18ftypmp42" + b"\0" * 64, "damaged|not a picture"),
