@@ -92,8 +92,12 @@ def drop(page: Page, path: Path, at: str) -> None:
         if page.locator("body.dropping").count():
             break
         page.wait_for_timeout(100)
-    drag("dragOver", at)
-    drag("drop", at)
+    for _ in range(DRAGS):  # the browser may hear late that it may be dropped here
+        drag("dragOver", at)
+        page.wait_for_timeout(100)
+        drag("drop", at)
+        if not page.locator("body.dropping").count():
+            break
 
 
 def stored(page: Page, query: str = "") -> list[str]:

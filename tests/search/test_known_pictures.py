@@ -47,7 +47,7 @@ def test_no_picture_of_the_library_finds_nothing(
         for path in PICTURES
         if not strictly(demo_library, PictureTerm(change(path.read_bytes()))).hits
     ]
-    assert len(PICTURES) == 48
+    assert len(PICTURES) == 51
     assert nothing == []
 
 

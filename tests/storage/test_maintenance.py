@@ -142,8 +142,8 @@ DAMAGES = {
     "picture's vector": "UPDATE ingest SET picture_vector = zeroblob(5) WHERE image_id = 5",
     "no path": "DELETE FROM source WHERE image_id = 6",
     "orphan": "INSERT INTO segment SELECT 999, 999, recipe_id, x0, y0, x1, y1, area, counts, "
-    "predicted_iou, stability, holds, lies_in, area_tenth FROM segment "
-    "WHERE id = 1",
+    "predicted_iou, stability, holds, lies_in, area_tenth, kind, reading_order, of_text "
+    "FROM segment WHERE id = 1",
     "log": "DELETE FROM change_log WHERE segment_id = 2",
     "stale lease": "UPDATE ingest SET state = 'running', owner = 'elsewhere:1:1', "
     "lease_until = 1 WHERE image_id = 1",

@@ -273,7 +273,8 @@ def _try_vanished_again(db: sa.Connection, image_ids: Sequence[int]) -> int:
     failed, and a path is about to lead to them again. How many there were."""
     if not image_ids:
         return 0
-    gone = sa.select(SOURCE.c.image_id).where(SOURCE.c.image_id.in_(image_ids), IS_MISSING)
+    vanished = sa.select(SOURCE.c.image_id).where(SOURCE.c.image_id.in_(image_ids), IS_MISSING)
+    gone = list(db.execute(vanished.distinct()).scalars())
     count = 0
     for queue in QUEUES.values():
         failed = queue.c.image_id.in_(gone) & (queue.c.state == State.FAILED)

@@ -230,13 +230,16 @@ def _with_allowed(
     db: sa.Connection, page: Sequence[tuple[int, float]], allowed: Ids
 ) -> list[tuple[int, float]]:
     """Those pictures in which a line belongs to an allowed region; no line is read for it."""
-    pairs = sa.select(TEXT_LINE.c.image_id, TEXT_LINE.c.segment_id).where(
-        TEXT_LINE.c.recipe_id == ACTIVE_RECIPE,
-        TEXT_LINE.c.segment_id.is_not(None),
-        TEXT_LINE.c.image_id.in_(AMONG_IDS),
+    regions = (TEXT_LINE.c.segment_id, TEXT_LINE.c.element_id)
+    pairs = sa.select(TEXT_LINE.c.image_id, *regions).where(
+        TEXT_LINE.c.recipe_id == ACTIVE_RECIPE, TEXT_LINE.c.image_id.in_(AMONG_IDS)
     )
     found = db.execute(pairs.distinct(), ids_parameter([image_id for image_id, _ in page]))
-    held = {image_id for image_id, region in found if _may_answer(region, allowed)}
+    held = {
+        image_id
+        for image_id, *some in found
+        if any(region is not None and _may_answer(region, allowed) for region in some)
+    }
     return [pair for pair in page if pair[0] in held]
 
 
