@@ -114,10 +114,10 @@ class Pipeline:
             return None
 
     def _placed(self, pixels: Pixels, masks: Sequence[Mask]) -> Placed | None:
-        from segsearch.masks.text_layout import place  # late: it loads SciPy, which no search needs
-
         if self.reader is None:
             return None
+        from segsearch.masks.text_layout import place  # late: it loads SciPy, which no search needs
+
         return place(self.reader.read(pixels), masks, pixels.shape[:2])
 
     def _text(self, placed: Placed, added: tuple[DescribedSegment, ...]) -> PictureText:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
@@ -63,26 +65,35 @@ SOURCE = sa.Table(
     sa.Index("source_excluded", "path", sqlite_where=sa.text("excluded_since IS NOT NULL")),
 )
 
-INGEST = sa.Table(
+
+def _queue_of(name: str, *more: sa.Column[Any]) -> sa.Table:
+    """A table with a row for each image and recipe: how far it is, and who holds it."""
+    return sa.Table(
+        name,
+        METADATA,
+        sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("owner", sa.Text),
+        sa.Column("lease_until", sa.Float),
+        sa.Column("reason", sa.Text),
+        # Deaths of a model process over this picture, deaths of whole workers that happened to
+        # hold it, and errors that the models raised.
+        sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("errors", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("retry_at", sa.Float),
+        *more,
+        sa.Index(f"{name}_by_state", "recipe_id", "state", "image_id"),
+    )
+
+
+INGEST = _queue_of(
     "ingest",
-    METADATA,
-    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("owner", sa.Text),
-    sa.Column("lease_until", sa.Float),
-    sa.Column("reason", sa.Text),
     sa.Column("picture_vector", sa.LargeBinary),
-    # Deaths of a model process over this picture, deaths of whole workers that happened to hold
-    # it, and errors that the models raised.
-    sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("errors", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("retry_at", sa.Float),
     # Segments a person has removed: a picture without any is then no contradiction.
     sa.Column("removed_segments", sa.Integer, nullable=False, server_default="0"),
-    sa.Index("ingest_by_state", "recipe_id", "state", "image_id"),
 )
 
 SEGMENT = sa.Table(
@@ -163,23 +174,10 @@ CAPTION = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# Whether a picture's text has been read: the same columns as `ingest` has, for the same queue.
-READING = sa.Table(
+# Whether a picture's text has been read.
+READING = _queue_of(
     "reading",
-    METADATA,
-    sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("owner", sa.Text),
-    sa.Column("lease_until", sa.Float),
-    sa.Column("reason", sa.Text),
-    sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("errors", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("retry_at", sa.Float),
     sa.Column("reader", sa.Text),  # name@sha256-of-weights, once it is done
-    sa.Index("reading_by_state", "recipe_id", "state", "image_id"),
 )
 
 TEXT_LINE = sa.Table(
