@@ -83,8 +83,8 @@ def split_page_bytes(data: bytes) -> tuple[bytes, int] | None:
 
 
 def count_pages(data: bytes) -> int:
-    """How many pages a PDF has; PictureError for one that cannot be opened, has none, or more than
-    10,000."""
+    """How many pages a PDF has, whatever it says of itself, and one more where those behind are
+    missing; PictureError for one that cannot be opened, has none, or more than 10,000."""
     pages = _info(_process().ask({}, data)[0]).pages
     if pages > MOST_PAGES:
         raise PictureError(

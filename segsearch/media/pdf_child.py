@@ -32,6 +32,8 @@ QUESTION_SECONDS = 60  # of a processor, for one question
 MEMORY_BYTES = 4 << 30  # of addresses
 OOM_PREFERENCE = "500"  # which process the kernel ends when memory runs out: rather this one
 PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
+LOOKED_AT_PAGES = 10_001  # one more than are taken (`pdf.MOST_PAGES`); each may cost 70 us
+MOST_MISSING_PAGES = 100  # among those that are there, where these are fewer
 # The rule by which a page becomes pixels. Another rule gives other pictures: `pdf.RULE` counts.
 DOTS_A_POINT = 200 / 72  # 200 dpi: print of 6 points is 17 px high
 LEAST_SIDE_PX, MOST_SIDE_PX = 1024, 5000  # of the longer side
@@ -69,16 +71,16 @@ def answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
         pages = len(document)
         if pages < 1:
             raise RefusedError("The PDF has no pages.")
-        head: dict[str, Any] = {"pages": pages, "created": _created(document)}
         number = question.get("page")
         if number is None:
-            return head, b""
+            return {"pages": count_pages(document), "created": _created(document)}, b""
+        head: dict[str, Any] = {"pages": pages, "created": _created(document)}
         if number > pages:
             raise RefusedError(f"The PDF has {pages:,} pages, there is no page {number:,} in it.")
         try:
             page = document[number - 1]
         except pypdfium2.PdfiumError as problem:
-            raise RefusedError(f"Page {number:,} of the PDF is damaged.") from problem
+            raise RefusedError(_why_missing(document, number)) from problem
         width, height = page.get_size()
         head["width"], head["height"] = size_px(
             width, height, question["most_side_px"], question["most_pixels"]
@@ -88,6 +90,47 @@ def answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
         return head, pixels
     finally:
         document.close()
+
+
+def count_pages(document: Any) -> int:
+    """How many pages to take of a PDF: those up to the last one that is there, and one more where
+    it says that it has more, which tells why.
+
+    Its own count may be anything, and PDFium believes it: 400 bytes may speak of a million pages.
+    RefusedError where hardly any of them are there.
+    """
+    says = len(document)
+    found = [number for number in _looked_at(document, 1) if _is_there(document, number)]
+    if not found:
+        raise RefusedError(f"None of the {says:,} pages that the PDF says it has is there.")
+    missing = found[-1] - len(found)
+    if missing > max(MOST_MISSING_PAGES, len(found)):
+        raise RefusedError(
+            f"Only {len(found):,} of the first {found[-1]:,} pages of the PDF are there: it is "
+            "damaged."
+        )
+    return says if len(found) == LOOKED_AT_PAGES else min(says, found[-1] + 1)
+
+
+def _looked_at(document: Any, first: int) -> range:
+    return range(first, min(len(document), LOOKED_AT_PAGES) + 1)
+
+
+def _is_there(document: Any, number: int) -> bool:
+    """Whether PDFium finds a page, from 1, by the test it makes before it loads one."""
+    size = pypdfium2.raw.FS_SIZEF()
+    return bool(pypdfium2.raw.FPDF_GetPageSizeByIndexF(document, number - 1, size))
+
+
+def _why_missing(document: Any, number: int) -> str:
+    """Why there is no such page, in a sentence."""
+    says = len(document)
+    if number < says and not any(_is_there(document, n) for n in _looked_at(document, number)):
+        return (
+            f"Page {number:,} of the PDF is not there, nor are those after it: it says that it has "
+            f"{says:,}."
+        )
+    return f"Page {number:,} of the PDF is damaged."
 
 
 def _created(document: Any) -> str:

@@ -30,7 +30,7 @@ from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE
 from tests.support.ingest_processes import ask, children, content, done, finish, start
-from tests.support.pdfs import coloured, locked, of_pages, questions, rectangle, write
+from tests.support.pdfs import coloured, locked, of_kids, of_pages, questions, rectangle, write
 from tests.support.small_models import Shape, open_small_service, paint
 
 MAX_PIXELS = 160 * 120  # so that the small models are quick
@@ -174,6 +174,24 @@ def test_what_gives_no_pages_is_said_once_and_the_rest_goes_on(place: Shelf) -> 
     place.service.index([folder])
     assert {"b.pdf", "b.pdf#page=2"}.isdisjoint(place.paths())
     assert place.paths()["b.pdf#page=1"] is State.DONE
+
+
+def test_a_pdf_that_counts_wrong_is_one_sentence(place: Shelf) -> None:
+    write(place.folder / "says.pdf", of_kids(b"3 0 R 4 0 R", b"9999"))
+    write(place.folder / "none.pdf", of_kids(b"9 0 R " * 50, b"9999"))
+    report = place.service.index([place.folder])
+    assert place.paths() == {
+        "says.pdf#page=1": State.DONE,
+        "says.pdf#page=2": State.DONE,
+        "says.pdf#page=3": State.FAILED,
+        "none.pdf": State.FAILED,
+    }
+    said = {Path(one.path).name: one.reason for one in report.skipped}
+    assert "it says that it has 9,999" in said["says.pdf#page=3"]
+    assert "None of the 9,999 pages" in said["none.pdf"]
+    with questions() as asked:
+        place.service.index([place.folder])
+        assert asked == []
 
 
 def test_a_pdf_that_could_not_be_opened_is_tried_again_when_asked(

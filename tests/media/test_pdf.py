@@ -19,7 +19,14 @@ from segsearch.core.errors import PictureError, PictureTooLargeError
 from segsearch.media import pdf as pages
 from segsearch.media import pdf_child
 from segsearch.media.decode import Limits, decode, decode_small, inspect
-from segsearch.media.pdf import PdfProcess, count_pages, page_bytes, page_sha256, split_page_bytes
+from segsearch.media.pdf import (
+    MOST_PAGES,
+    PdfProcess,
+    count_pages,
+    page_bytes,
+    page_sha256,
+    split_page_bytes,
+)
 from tests.support.pdfs import (
     PX_A_POINT,
     SIZE,
@@ -27,7 +34,9 @@ from tests.support.pdfs import (
     dated,
     endless,
     locked,
+    of_kids,
     of_pages,
+    of_shared_kids,
     pdf,
     rectangle,
     stream,
@@ -142,7 +151,11 @@ def test_pages_are_known_by_file_number_and_rule_and_by_nothing_else() -> None:
         (pdf([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[]/Count 0>>"]), "PDF"),
         (b"%PDF-1.7\nrubbish", "damaged, or none"),
         (coloured("red")[:150], "damaged, or none"),
-        (coloured("red").replace(b"/Count 1", b"/Count 999999"), "more than the 10,000"),
+        (of_shared_kids(5), "100,000 pages, more than the 10,000"),
+        (of_kids(b"9 0 R " * 50, b"50"), "None of the 50 pages"),
+        (of_kids(b"", b"9999"), "PDF"),
+        (of_kids(b"5 0 R", b"1000000", b"<</Type/Pages/Kids[2 0 R]/Count 1000000>>"), "None of"),
+        (of_kids(b"3 0 R" + b" 9 0 R" * 9000 + b" 4 0 R", b"9002"), "Only 2 of the first 9,002"),
         (coloured("red", "blue"), "its pages are (2)"),
         (b"\0" * 100 + coloured("red"), "its pages are (1)"),
     ],
@@ -165,6 +178,37 @@ def test_pages_that_are_not_there_or_damaged_are_refused() -> None:
     with pytest.raises(PictureTooLargeError):
         decode(page_bytes(data, 1), Limits(max_bytes=100))
     assert decode(page_bytes(data, 1), Limits(max_pixels=10_000))[1].width == 115
+
+
+@pytest.mark.parametrize(
+    ("data", "pages", "reason"),
+    [
+        (of_kids(b"3 0 R 4 0 R", b"9999"), 3, "not there, nor are those after it"),
+        (of_kids(b"3 0 R 4 0 R", b"1000000"), 3, "it says that it has 1,000,000"),
+        (of_kids(b"3 0 R 2 0 R", b"9999"), 2, "not there, nor are those after it"),
+        (of_kids(b"3 0 R 2 0 R", b"2"), 2, "Page 2 of the PDF is damaged"),
+        (of_kids(b"3 0 R 9 0 R", b"2"), 2, "Page 2 of the PDF is damaged"),
+        (of_kids(b"3 0 R 9 0 R 4 0 R", b"3"), 3, None),
+        (of_kids(b"3 0 R 4 0 R", b"-5"), 2, None),
+        (of_kids(b"3 0 R 4 0 R", b""), 2, None),
+        (of_kids(b"3 0 R 4 0 R", b"99999999999999"), 2, None),
+        (of_kids(b"3 0 R 4 0 R", b"(two)"), 2, None),
+        (of_kids(b"3 0 R 4 0 R", b"1"), 1, None),  # as viewers have it
+        (of_kids(b"3 0 R " * 9000, b"9000"), 9000, None),
+    ],
+)
+def test_pages_are_counted_by_what_is_there(data: bytes, pages: int, reason: str | None) -> None:
+    assert count_pages(data) == pages
+    if reason is None:
+        assert inspect(page_bytes(data, pages)).width == 1024
+        return
+    inspect(page_bytes(data, pages - 1))
+    with pytest.raises(PictureError, match=reason):
+        inspect(page_bytes(data, pages))
+
+
+def test_one_page_more_than_are_taken_is_looked_at() -> None:
+    assert pdf_child.LOOKED_AT_PAGES == MOST_PAGES + 1
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,23 @@ def of_pages(
     return pdf(objects, trailer)
 
 
+def of_kids(kids: bytes, count: bytes, *more: bytes) -> bytes:
+    """A PDF whose tree of pages, object 2, has these kids and says so many; more objects, from 5,
+    follow its pages 3 and 4."""
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 256 192]>>"
+    tree = b"<</Type/Pages/Kids[%s]%s>>" % (kids, b"/Count " + count if count else b"")
+    return pdf([b"<</Type/Catalog/Pages 2 0 R>>", tree, page, page, *more])
+
+
+def of_shared_kids(tens: int) -> bytes:
+    """A small PDF of 10 ** `tens` pages: each node of its tree has the next one ten times."""
+    objects = [b"<</Type/Catalog/Pages 2 0 R>>"]
+    for depth in range(tens):
+        kids = b" ".join([b"%d 0 R" % (depth + 3)] * 10)
+        objects.append(b"<</Type/Pages/Kids[%s]/Count %d>>" % (kids, 10 ** (tens - depth)))
+    return pdf([*objects, b"<</Type/Page/MediaBox[0 0 256 192]>>"])
+
+
 def rectangle(colour: str, box: tuple[float, float, float, float]) -> bytes:
     """A rectangle on a page, by points from its lower left corner: x, y, width, height."""
     red, green, blue = (level / 255 for level in COLOURS[colour])
