@@ -12,6 +12,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from segsearch.core.errors import PictureError
 from segsearch.core.names import page_name, split_page
@@ -20,6 +21,9 @@ from segsearch.media.pdf import PDF_SUFFIXES, count_pages, is_pdf, page_sha256
 from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.paths import suffix_of
 from segsearch.storage.catalog.files import SeenFile
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 
 def is_document(path: str) -> bool:
@@ -80,15 +84,14 @@ def pages_of(path: str, stamp: FileStamp, data: bytes) -> list[SeenFile]:
         count = count_pages(data) if is_pdf(data) else 0
     except PictureError:
         count = 0
-    return seen_pages(path, stamp, data, count)
+    return seen_pages(path, stamp, hashlib.sha256(data), count)
 
 
-def seen_pages(path: str, stamp: FileStamp, data: bytes, count: int) -> list[SeenFile]:
-    """As many pages of a file of these bytes; without any, the file itself."""
-    sha256 = hashlib.sha256(data)
+def seen_pages(path: str, stamp: FileStamp, of_file: _Hash, count: int) -> list[SeenFile]:
+    """As many pages of a file of this sha256; without any, the file itself."""
     pages = range(1, count + 1)
-    return [SeenFile(page_name(path, n), stamp, page_sha256(sha256, n)) for n in pages] or [
-        SeenFile(path, stamp, sha256.hexdigest())
+    return [SeenFile(page_name(path, n), stamp, page_sha256(of_file, n)) for n in pages] or [
+        SeenFile(path, stamp, of_file.hexdigest())
     ]
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from unicodedata import category
 
 from segsearch.core.errors import NotFoundError, PictureError
@@ -34,11 +34,14 @@ from segsearch.media.decode import (
     read_file,
     too_large,
 )
-from segsearch.media.pdf import PDF, PDF_SUFFIXES, count_pages, is_pdf
+from segsearch.media.pdf import PDF, PDF_SUFFIXES, START, START_WITHIN, count_pages, is_pdf
 from segsearch.media.sources.paths import folder_of_upload, is_upload, normal
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.disk_errors import disk_errors_as_ours
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 FOLDER = "uploads"
 PIECE_BYTES = 1_048_576
@@ -76,6 +79,8 @@ class Uploads:
         self._limits = limits
         self._recipe = recipe
         self._lock = threading.Lock()  # nobody deletes a file that is being uploaded again
+        # One file of each kind is in memory at a time; PDFium may take a minute, pictures do not.
+        self._measuring, self._counting = threading.Lock(), threading.Lock()
         self._swept = False
 
     def add(
@@ -101,11 +106,13 @@ class Uploads:
             self._folder.mkdir(exist_ok=True)
             self._sweep()
             with _partial(self._folder) as partial:
-                sha256 = self._copy(file, partial)
+                of_file = self._copy(file, partial)
                 partial.flush()
                 os.fsync(partial.fileno())
+                path = Path(partial.name)
+                looked_at = self._looked_at(path)
                 with self._lock:
-                    kept, known = self._keep(Path(partial.name), sha256, (folder, name))
+                    kept, known = self._keep(path, of_file, looked_at, (folder, name))
         ids = self._catalog.images_with([seen.sha256 for seen in kept])
         if len(ids) < len({seen.sha256 for seen in kept}):
             raise NotFoundError("The image was removed while it was stored: upload it again.")
@@ -155,7 +162,7 @@ class Uploads:
         if not self._catalog.remove_segments([segment_id]):
             raise NotFoundError(f"There is no segment {segment_id} in the library.")
 
-    def _copy(self, file: BinaryIO, into: BinaryIO) -> str:
+    def _copy(self, file: BinaryIO, into: BinaryIO) -> _Hash:
         digest, total = hashlib.sha256(), 0
         while piece := file.read(PIECE_BYTES):
             total += len(piece)
@@ -163,7 +170,7 @@ class Uploads:
                 raise too_large(self._limits.max_bytes)
             digest.update(piece)
             into.write(piece)
-        return digest.hexdigest()
+        return digest
 
     def _sweep(self) -> None:
         """Once: delete what uploads left that were killed half-way."""
@@ -175,33 +182,43 @@ class Uploads:
                 if time.time() - partial.stat().st_mtime > STALE_SECONDS:
                     partial.unlink()
 
+    def _looked_at(self, partial: Path) -> tuple[str, int]:
+        """The format of a picture, and how many pages it has if it is a PDF; PictureError for what
+        is neither."""
+        with partial.open("rb") as file:
+            may_be_pdf = is_pdf(file.read(START_WITHIN))
+        with self._counting if may_be_pdf else self._measuring:
+            data = read_file(partial, self._limits)
+            if not data.startswith(START):
+                try:
+                    return inspect(data, self._limits).format, 0
+                except PictureError:
+                    if not may_be_pdf:
+                        raise
+            return PDF, count_pages(data)
+
     def _keep(
-        self, partial: Path, sha256: str, name: tuple[str, str]
+        self, partial: Path, of_file: _Hash, looked_at: tuple[str, int], name: tuple[str, str]
     ) -> tuple[list[SeenFile], dict[str, int]]:
         """Give a picture its place, and tell the catalog; what it was told, and those of the images
         that it had before."""
-        path, pages, data = self._path(sha256, partial, name)
+        sha256 = of_file.hexdigest()
+        picture_format, pages = looked_at
+        path = self._place(sha256) / kept_folder(name[0]) / kept_name(name[1], picture_format)
+        kept = self._kept(sha256)
+        if path not in kept and len(kept) >= MOST_NAMES:
+            path = kept[0]
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):  # uploaded before, or by another process just now
             kept = self._kept(sha256)
             os.link(kept[0] if kept else partial, path)  # whole or not at all
         stat = path.stat()
-        stamp = FileStamp(stat.st_size, stat.st_mtime_ns)
-        files = seen_pages(str(path), stamp, data, pages)
+        files = seen_pages(str(path), FileStamp(stat.st_size, stat.st_mtime_ns), of_file, pages)
         known = self._catalog.images_with([seen.sha256 for seen in files])
         active = self._catalog.active_recipe()
         recipe_id = active[0] if active else self._catalog.register_recipe(self._recipe())
         self._catalog.record_files(files, recipe_id)
         return files, known
-
-    def _path(self, sha256: str, partial: Path, name: tuple[str, str]) -> tuple[Path, int, bytes]:
-        """Where a picture is kept that came with a folder and a name, how many pages it has if it
-        is a PDF, and its bytes; PictureError when it is none."""
-        data = read_file(partial, self._limits)
-        picture_format, pages = _looked_at(data, self._limits)
-        path = self._place(sha256) / kept_folder(name[0]) / kept_name(name[1], picture_format)
-        kept = self._kept(sha256)
-        return (path if path in kept or len(kept) < MOST_NAMES else kept[0]), pages, data
 
     def _place(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
@@ -211,17 +228,6 @@ class Uploads:
         place = self._place(sha256)
         old = place.parent.glob(f"{sha256}.*")  # before uploads kept their names
         return [*sorted(path for path in place.rglob("*") if path.is_file()), *sorted(old)]
-
-
-def _looked_at(data: bytes, limits: Limits) -> tuple[str, int]:
-    """The format of a picture, and how many pages it has if it is a PDF; PictureError for what is
-    neither."""
-    try:
-        return inspect(data, limits).format, 0
-    except PictureError:
-        if not is_pdf(data):
-            raise
-    return PDF, count_pages(data)
 
 
 def kept_name(name: str, picture_format: str) -> str:

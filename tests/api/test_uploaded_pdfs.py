@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,10 +16,11 @@ from PIL import Image
 
 from segsearch.ingest.uploads import kept_name
 from segsearch.library import SegSearch
+from segsearch.media.pdf import PdfProcess
 from segsearch_api.app import create_app
 from tests.api.test_uploads import upload, work
 from tests.support.pdfs import coloured, locked
-from tests.support.small_models import open_small_service
+from tests.support.small_models import Shape, open_small_service, paint
 
 
 @pytest.fixture
@@ -95,3 +100,29 @@ def test_pdfs_without_pages_are_refused_with_the_reason(
     searched = client.post("/v1/search", files={"picture": ("a.pdf", coloured("red"))})
     assert searched.status_code == 422
     assert "its pages are" in searched.json()["detail"]
+
+
+def test_while_pages_are_counted_pictures_come_and_go(service: SegSearch, tmp_path: Path) -> None:
+    uploads = service.uploads
+    counting, counted = threading.Event(), threading.Event()
+    real = PdfProcess.ask
+    asked = []
+
+    def ask(self: PdfProcess, question: dict[str, Any], data: bytes) -> Any:
+        asked.append(question)
+        counting.set()
+        assert counted.wait(60)
+        return real(self, question, data)
+
+    picture = paint(tmp_path / "a.png", [Shape("red", (10, 10, 50, 40))]).read_bytes()
+    with patch.object(PdfProcess, "ask", ask), ThreadPoolExecutor(2) as pool:
+        pages = pool.submit(uploads.add_all, io.BytesIO(coloured("red", "green")), "a.pdf")
+        try:
+            assert counting.wait(60)
+            stored = pool.submit(uploads.add, io.BytesIO(picture), "a.png").result(timeout=60)
+            pool.submit(uploads.remove_image, stored.image.id).result(timeout=60)
+            assert not pages.done()
+        finally:
+            counted.set()
+        assert [page.page for page in pages.result(timeout=60)] == [1, 2]
+    assert asked == [{}], "counted once"
