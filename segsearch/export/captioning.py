@@ -32,6 +32,7 @@ LOG = logging.getLogger(__name__)
 BATCH = 500  # regions looked up at once
 POLL_SECONDS = 0.2
 MOST_AT_ONCE = 64
+DRAWN_AT_ONCE = 4  # decoded pictures, 600 MB each at most
 MOST_IN_A_ROW = 10  # regions without a caption, then it is the endpoint and not the regions
 Report = Callable[["CaptionReport"], None]
 
@@ -115,6 +116,7 @@ class _CaptionRun:
         self._captions = captions
         self._origin = origin
         self._prompt = prompt
+        self._drawing = threading.BoundedSemaphore(DRAWN_AT_ONCE)
         self._failed_in_a_row = 0
         self._postponed: list[Hit] = []
         self._started = time.monotonic()
@@ -156,9 +158,9 @@ class _CaptionRun:
             yield from (hit for hit in batch if hit.segment.id not in done)
 
     def _ask(self, hit: Hit) -> str | None:
-        pixels = self._sources.pixels(hit.image.id)
-        crop, marked = views(pixels, hit.segment.mask)
-        return self._chat.ask(messages(crop, marked, self._prompt))
+        with self._drawing:
+            shown = views(self._sources.pixels(hit.image.id), hit.segment.mask)
+        return self._chat.ask(messages(*shown, self._prompt))
 
     def _next(self, todo: Iterator[Hit], room: int) -> list[Hit]:
         """Regions to send: first those for which the budget had no room just then."""

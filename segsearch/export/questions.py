@@ -9,18 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from segsearch.core.arrays import Pixels
 from segsearch.core.errors import AnswerError, QueryError
 from segsearch.core.fields import strict
 from segsearch.core.plain import plain_text
 from segsearch.core.query import Query, SearchAnswer
 from segsearch.core.settings import Settings
-from segsearch.core.types import Hit, Image, Origin, Segment
+from segsearch.core.types import Image, Origin, Segment
 from segsearch.export.caption_pack import chat, messages, views
 from segsearch.export.captioning import origin_of
 from segsearch.export.chat_answer import answer_in
@@ -31,7 +29,6 @@ from segsearch.export.rerank import (
     Reranked,
     RerankJudge,
     RerankOptions,
-    View,
     query_words,
     reranked,
 )
@@ -199,16 +196,9 @@ class Questions:
     ) -> Reranked:
         """The answer to a query with its first regions in the order in which a vision model says
         that they show the query's words. QueryError for a query without words."""
-        judge = RerankJudge(endpoint or endpoint_of(self._settings), options, self._cutoff)
-
-        @lru_cache(1)  # of the picture drawn last
-        def pixels(image_id: int) -> Pixels:
-            return self._pictures.pixels(image_id)
-
-        def view(hit: Hit) -> View:
-            return lambda: views(pixels(hit.image.id), hit.segment.mask)
-
-        return reranked(query, answer, judge, view)
+        endpoint = endpoint or endpoint_of(self._settings)
+        judge = RerankJudge(endpoint, options, self._cutoff, self._drawing)
+        return reranked(query, answer, judge, self._pictures.pixels)
 
     def let_go(self) -> None:
         """End what is under way: who asked gets an error, and it is not asked again."""

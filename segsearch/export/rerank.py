@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import QueryError, SegSearchError
@@ -19,9 +18,10 @@ from segsearch.core.judged_order import judged_order
 from segsearch.core.plain import plain_text
 from segsearch.core.query import RERANK_SECONDS, Query, SearchAnswer, TextTerm
 from segsearch.core.types import Hit, Segment
-from segsearch.export.caption_pack import messages, views
+from segsearch.export.caption_pack import messages
 from segsearch.export.chat_answer import answer_in
 from segsearch.export.deadline import Cutoff
+from segsearch.export.region_views import RegionViews, View
 from segsearch.export.vision_chat import Endpoint, VisionChat
 
 MOST_RERANKED = 100
@@ -37,7 +37,6 @@ NAMED = re.compile(r"\bscore[\"'*`]{0,4}\s{0,3}(?:[:=]|is\b)[\"'*`\s]{0,5}(?=\.?
 NUMBER = re.compile(r"(\d{0,4}(?:\.\d{1,20})?)\s{0,3}(%|/\s{0,3}\d{1,3})?(?![\w.,]*\d)")
 WORD = re.compile(r"\W{0,10}(yes|no|true|false)\b", re.IGNORECASE)
 SAID = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
-View = Callable[[], tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +109,20 @@ def _quoted(texts: Iterable[str]) -> str:
 
 
 class RerankJudge:
-    """Asks one endpoint how surely regions show what words say."""
+    """Asks one endpoint how surely regions show what words say. It holds `drawing`, which others
+    may share, while a view is drawn."""
 
     def __init__(
-        self, endpoint: Endpoint, options: RerankOptions, cutoff: Cutoff | None = None
+        self,
+        endpoint: Endpoint,
+        options: RerankOptions,
+        cutoff: Cutoff | None = None,
+        drawing: threading.Lock | None = None,
     ) -> None:
         self._cutoff = cutoff
         self._endpoint = endpoint
         self._options = options
-        self._drawing = threading.Lock()  # a decoded picture may take 600 MB
+        self._drawing = drawing or threading.Lock()  # a decoded picture may take 600 MB
 
     @property
     def first(self) -> int:
@@ -126,8 +130,8 @@ class RerankJudge:
         return self._options.first
 
     def verdicts(self, words: str, shown: Sequence[View]) -> Verdicts:
-        """A score for each region that is shown by its views, as `caption_pack.views` draws them;
-        none where the endpoint gives none that can be read, or its picture is gone."""
+        """A score for each region that is shown by its views, as `RegionViews` draws them; none
+        where the endpoint gives none that can be read, or its picture is gone."""
         most = self._options.most or max(1, len(shown))
         seconds = self._options.seconds
         with VisionChat(
@@ -185,16 +189,13 @@ class BudgetedJudge:
             return [None] * len(segments)
         options = replace(self._options, most=left)
         verdicts = RerankJudge(self._endpoint, options).verdicts(
-            _quoted([words]), [partial(self._views, segment) for segment in some]
+            _quoted([words]), RegionViews(some, self._pixels).all()
         )
         self.requests += verdicts.requests
         self.scored += verdicts.scored
         self.trouble = verdicts.trouble or self.trouble
         self._is_over = not verdicts.scored
         return [*verdicts.scores, *[None] * (len(segments) - len(some))]
-
-    def _views(self, segment: Segment) -> tuple[bytes, bytes]:
-        return views(self._pixels(segment.image_id), segment.mask)
 
 
 class _Judgement:
@@ -226,9 +227,10 @@ class _Judgement:
 
 
 def reranked(
-    query: Query, answer: SearchAnswer, judge: RerankJudge, view: Callable[[Hit], View]
+    query: Query, answer: SearchAnswer, judge: RerankJudge, pixels: Callable[[int], Pixels]
 ) -> Reranked:
-    """An answer whose first regions are in the order of a judge; QueryError without words.
+    """An answer whose first regions are in the order of a judge, who is shown them in the pixels of
+    their images; QueryError without words.
 
     With `by_picture`, pictures move with their regions, by the best of them.
     """
@@ -236,7 +238,8 @@ def reranked(
     hits = answer.hits[: judge.first]
     if len(hits) < 2:
         return Reranked(answer, message="Reranking changed nothing: fewer than two regions.")
-    verdicts = judge.verdicts(words, [view(hit) for hit in hits])
+    segments = [hit.segment for hit in hits]
+    verdicts = judge.verdicts(words, RegionViews(segments, pixels).all())
     scores = [*verdicts.scores, *[None] * (len(answer.hits) - len(hits))]
     places = [
         list(group)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
-from collections.abc import Iterator
+import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,35 +17,30 @@ from segsearch.cli.output import hit_table
 from segsearch.core.errors import EndpointError, QueryError
 from segsearch.core.query import Query, TextTerm
 from segsearch.export.caption_pack import QUESTION, RegionSources
-from segsearch.export.captioning import CaptionOptions, CaptionReport, caption, origin_of
+from segsearch.export.captioning import (
+    DRAWN_AT_ONCE,
+    CaptionOptions,
+    CaptionReport,
+    caption,
+    origin_of,
+)
 from segsearch.export.documents import HitDocument
 from segsearch.export.vision_chat import ATTEMPTS, Endpoint, VisionChat, retry_after_seconds
 from segsearch.library import SegSearch
 from segsearch.search.selection import RegionSelection
-from tests.support.captioned import REGIONS, painted, texts, truth
+from tests.support.captioned import REGIONS, decoded_pictures, texts, truth
 from tests.support.small_models import Shape, open_small_service, paint
 from tests.support.vision import (
     CUT,
     DROPPED,
     HANGING,
-    ScriptedEndpoint,
     completion,
+    endpoint,
+    seen,
     vision_endpoint,
 )
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[SegSearch]:
-    with painted(tmp_path) as made:
-        yield made
-
-
-def endpoint(server: ScriptedEndpoint, **options: Any) -> Endpoint:
-    return Endpoint(
-        **{"base_url": server.url, "model": server.model, "pause_seconds": 0.01, **options}
-    )
 
 
 def run(
@@ -100,6 +95,19 @@ def test_what_passes_is_tried_again(service: SegSearch, behaviour: Any, billed: 
     assert report.failed == {}
     assert texts(service) == truth(service)
     assert (len(server.asked), report.requests) == (REGIONS + 2, REGIONS + 2 * billed)
+
+
+def test_while_answers_are_awaited_only_the_latest_pictures_are_in_memory(
+    service: SegSearch,
+) -> None:
+    at_once, held = 8, []
+    with decoded_pictures() as decoded, vision_endpoint() as server:
+        asked = threading.Barrier(at_once, lambda: held.append(decoded.in_memory()))
+        server.says = lambda body: (asked.wait(60), seen(body))[1]
+        run(service, endpoint(server), CaptionOptions(at_once=at_once, most=at_once))
+    latest = 2  # that the library keeps, since regions of one picture follow each other
+    assert len(set(decoded.image_ids)) > latest >= held[0]
+    assert max(decoded.held) < DRAWN_AT_ONCE + latest
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(service: SegSearch) -> None:

@@ -7,7 +7,6 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -34,32 +33,20 @@ from segsearch.export.vision_chat import Endpoint
 from segsearch.library import SegSearch
 from segsearch.masks.relations import Relation, relations
 from segsearch.masks.rle import encode
-from tests.support.captioned import painted, texts, truth
+from tests.support.captioned import texts, truth
 from tests.support.small_models import Shape, open_small_service, paint
 from tests.support.vision import (
     CUT,
     DROPPED,
     HANGING,
-    ScriptedEndpoint,
     completion,
     dripping_server,
+    endpoint,
     told,
     vision_endpoint,
 )
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[SegSearch]:
-    with painted(tmp_path) as made:
-        yield made
-
-
-def endpoint(server: ScriptedEndpoint, **options: Any) -> Endpoint:
-    return Endpoint(
-        **{"base_url": server.url, "model": server.model, "pause_seconds": 0.01, **options}
-    )
 
 
 def with_settings(service: SegSearch, **settings: Any) -> Questions:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,18 @@ from segsearch.core.errors import EndpointMissingError, QueryError
 from segsearch.core.judged_order import judged_order
 from segsearch.core.query import Query, SearchAnswer, SegmentTerm, TextTerm
 from segsearch.core.types import Hit
-from segsearch.export.rerank import Reranked, RerankOptions, query_words, score_in
+from segsearch.export.rerank import AT_ONCE, Reranked, RerankOptions, query_words, score_in
 from segsearch.export.vision_chat import Endpoint
 from segsearch.library import SegSearch
-from tests.support.captioned import REGIONS, painted, texts, truth
+from tests.support.captioned import REGIONS, decoded_pictures, texts, truth
 from tests.support.vision import (
     CUT,
     DROPPED,
     HANGING,
     ScriptedEndpoint,
     completion,
+    endpoint,
+    seen,
     told,
     vision_endpoint,
 )
@@ -33,18 +36,6 @@ from tests.support.vision import (
 COLOUR = "red"  # the words say it
 pytestmark = pytest.mark.server
 Scores = some.lists(some.none() | some.sampled_from([0.0, 0.1, 0.5, 1.0]), max_size=12)
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[SegSearch]:
-    with painted(tmp_path) as made:
-        yield made
-
-
-def endpoint(server: ScriptedEndpoint, **options: Any) -> Endpoint:
-    return Endpoint(
-        **{"base_url": server.url, "model": server.model, "pause_seconds": 0.01, **options}
-    )
 
 
 def unlike(service: SegSearch, **options: Any) -> tuple[Query, SearchAnswer]:
@@ -173,6 +164,32 @@ def test_no_more_than_the_first_are_asked_about(service: SegSearch) -> None:
         assert (alone.answer, alone.requests) == (one[1], 0)
         assert len(server.asked) == 3 + REGIONS
     assert "fewer than two" in (alone.message or "")
+
+
+def test_a_picture_is_decoded_once_and_only_what_is_sent_is_kept(service: SegSearch) -> None:
+    query, answer = unlike(service)
+    held: list[int] = []
+    with decoded_pictures() as decoded, vision_endpoint() as server:
+        asked = threading.Barrier(AT_ONCE, lambda: held.append(decoded.in_memory()))
+
+        def say(body: dict[str, Any]) -> str:
+            if len(server.asked) <= AT_ONCE:
+                asked.wait(60)
+            return seen(body)
+
+        server.says = say
+        assert run(service, server, query, answer).scored == REGIONS
+    assert held == [0]
+    assert sorted(decoded.image_ids) == sorted({hit.image.id for hit in answer.hits})
+
+
+def test_all_who_rerank_have_one_picture_in_memory(service: SegSearch) -> None:
+    query, answer = unlike(service)
+    with decoded_pictures() as decoded, vision_endpoint() as server, ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(run, service, server, query, answer) for _ in range(4)]
+        assert [one.result().scored for one in runs] == [REGIONS] * 4
+    assert len(decoded.image_ids) == 4 * len({hit.image.id for hit in answer.hits})
+    assert set(decoded.held) == {0}
 
 
 def test_a_budget_of_requests_holds_lost_answers_included(service: SegSearch) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
+from segsearch.core.arrays import Pixels
 from segsearch.library import SegSearch
+from segsearch.storage.pictures import StoredPictures
 from tests.support.small_models import COLOURS, Shape, open_small_service, paint
 
 SHOWN = [name for name in COLOURS if name != "white"]
@@ -23,6 +28,36 @@ def painted(folder: Path) -> Iterator[SegSearch]:
     with open_small_service(folder / "library") as made:
         made.index([folder / "pictures"])
         yield made
+
+
+@dataclass
+class DecodedPictures:
+    """Which pictures were decoded, and how many of them were in memory when each one was."""
+
+    image_ids: list[int] = field(default_factory=list)
+    held: list[int] = field(default_factory=list)
+    made: list[weakref.ref[Pixels]] = field(default_factory=list)
+
+    def in_memory(self) -> int:
+        """How many are held by anybody now."""
+        return sum(pixels() is not None for pixels in self.made)
+
+
+@contextmanager
+def decoded_pictures() -> Iterator[DecodedPictures]:
+    """The pictures that libraries decode meanwhile."""
+    decoded = DecodedPictures()
+    real = StoredPictures.pixels
+
+    def pixels(self: StoredPictures, image_id: int) -> Pixels:
+        decoded.held.append(decoded.in_memory())
+        array = real(self, image_id)
+        decoded.image_ids.append(image_id)
+        decoded.made.append(weakref.ref(array))
+        return array
+
+    with patch.object(StoredPictures, "pixels", pixels):
+        yield decoded
 
 
 def texts(service: SegSearch) -> dict[int, list[str]]:

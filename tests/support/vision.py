@@ -23,6 +23,7 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
+from segsearch.export.vision_chat import Endpoint
 from tests.support.small_models import BACKGROUND, NAMES, nearest_colours
 
 Script = list[Any]
@@ -233,6 +234,13 @@ def vision_endpoint(script: Script | None = None, **options: Any) -> Iterator[Sc
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def endpoint(server: ScriptedEndpoint, **options: Any) -> Endpoint:
+    """Such an endpoint as the code under test is told of it, asked again soon."""
+    return Endpoint(
+        **{"base_url": server.url, "model": server.model, "pause_seconds": 0.01, **options}
+    )
 
 
 @contextmanager

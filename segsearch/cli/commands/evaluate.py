@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +79,6 @@ def _judge(
     from segsearch.export.vision_chat import endpoint_of
     from segsearch.search.evaluation.run import pixels_of
 
-    @lru_cache(1)  # of the picture shown last
     def pixels(place: int) -> Pixels:
         return pixels_of(pictures[place], limits)
 
