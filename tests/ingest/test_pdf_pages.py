@@ -249,6 +249,39 @@ def test_a_page_that_was_removed_comes_back_with_the_next_run(place: Shelf) -> N
     assert place.service.index([place.folder]).indexed == 1
 
 
+def test_files_that_are_called_as_pages_are_taken_for_none(place: Shelf) -> None:
+    folder, service = place.folder, place.service
+    write(folder / "x.pdf", coloured("red", "green"))
+    for name in ("x.pdf#page=1.png", "x.pdf#page=2 of 2.png"):
+        paint(folder / name, [Shape("blue", (10, 10, 50, 40))])
+    write(folder / "x.pdf#page=1", (folder / "x.pdf#page=1.png").read_bytes())
+    write(folder / "gone.pdf#page=7", coloured("red"))
+    paint(folder / "y.pdf#page=3" / "a.png", [Shape("yellow", (10, 10, 50, 40))])
+    with tarfile.open(folder / "shard.tar", "w") as shard:
+        shard.add(folder / "x.pdf#page=1", "x.pdf#page=1")
+    report = service.index([folder])
+    named = {os.path.relpath(one.path, folder): one.reason for one in report.skipped}
+    unnamed = ["gone.pdf#page=7", "shard.tar/x.pdf#page=1", "x.pdf#page=1"]
+    assert named == dict.fromkeys(unnamed, reasons.PAGE_NAME)
+    taken = {
+        "x.pdf#page=1", "x.pdf#page=2", "x.pdf#page=1.png", "x.pdf#page=2 of 2.png",
+        "y.pdf#page=3/a.png",
+    }  # fmt: skip
+    assert set(place.paths()) == taken
+    assert place.found("red")[0] == "x.pdf#page=1", "the page, and not the file"
+    with questions() as asked:
+        assert service.index([folder]).indexed == 0
+        assert asked == []
+    for path in ("x.pdf#page=1", "gone.pdf#page=7"):
+        (said,) = service.index([folder / path]).skipped
+        assert said.reason == reasons.PAGE_NAME, "named outright, too"
+    assert service.index([folder / "y.pdf#page=3"]).files == 1
+    assert set(place.found("red", paths=("x.pdf",))) == {"x.pdf#page=1", "x.pdf#page=2"}
+    assert "x.pdf#page=1.png" in place.found("blue", paths=("x.pdf#*",))
+    service.remove(paths=[folder / "x.pdf"])
+    assert set(place.paths()) == {name for name in taken if not name[-1].isdigit()}
+
+
 def test_pdfs_in_archives_are_read_in_place(place: Shelf) -> None:
     write(place.folder / "made" / "a.pdf", coloured("red", "green"))
     with tarfile.open(place.folder / "s.tar", "w") as archive:

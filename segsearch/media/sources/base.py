@@ -24,6 +24,7 @@ REMOTE_PDF = (
     "A PDF in an object store or at a web address is not read, as each page would fetch all of it: "
     "copy it to a folder."
 )
+PAGE_NAME = "The file is called as a page of a PDF is: rename it."
 NO_FILE = "Not a regular file."
 NOWHERE = "The link leads nowhere."
 NOT_INCLUDED = "No glob of --include or SEGSEARCH_INCLUDE matches it."
@@ -151,7 +152,7 @@ def choose(
         if entry.passed_by:
             left_out[entry.name] = entry.passed_by
             continue
-        if entry.reason not in {NO_FILE, NOWHERE}:
+        if entry.reason not in {NO_FILE, NOWHERE, PAGE_NAME}:
             listed.add(entry.name)
         unwanted = refused_by_globs(entry.below) if entry.below else None
         if unwanted:

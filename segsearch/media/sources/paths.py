@@ -45,8 +45,14 @@ def normal(name: str | Path) -> str:
     if not path.strip():
         raise PathError(f"{text!r} names no path: for the current folder say '.'.")
     path = os.path.abspath(path)
-    page = split_page(path)
+    page = page_meant(path)
     return page_name(_on_disk(page[0]), page[1]) if page else _on_disk(path)
+
+
+def page_meant(path: str) -> tuple[str, int] | None:
+    """As `split_page`, of what a person or the disk names: None where that itself lies there."""
+    page = split_page(path)
+    return None if page and scheme_of(path) is None and os.path.lexists(path) else page
 
 
 def _on_disk(path: str) -> str:

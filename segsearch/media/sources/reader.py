@@ -18,11 +18,18 @@ from segsearch.core.settings import Settings
 from segsearch.core.types import UNKNOWN_MTIME_NS, FileStamp
 from segsearch.media.decode import too_large
 from segsearch.media.pdf import page_bytes, page_sha256
-from segsearch.media.sources.base import FileSelection, Source, SourceEntry, SourceListing, choose
+from segsearch.media.sources.base import (
+    PAGE_NAME,
+    FileSelection,
+    Source,
+    SourceEntry,
+    SourceListing,
+    choose,
+)
 from segsearch.media.sources.fsspec_store import Stores
 from segsearch.media.sources.http import Web, WebRules
 from segsearch.media.sources.local import Folders
-from segsearch.media.sources.paths import WEB, folder_of, normal, scheme_of, split_shard
+from segsearch.media.sources.paths import WEB, folder_of, normal, page_meant, scheme_of, split_shard
 from segsearch.media.sources.tar import NO_SEEKING, Shards
 from segsearch.media.sources.tar_members import ARCHIVE, COMPRESSED
 
@@ -49,7 +56,9 @@ class Sources:
 
     def check(self, names: Sequence[str | Path]) -> None:
         """PathError for a path that does not exist, or an address that may not be fetched."""
-        for name in (file_of(normal(name)) for name in names):
+        for name in map(normal, names):
+            page = page_meant(name)
+            name = page[0] if page else name
             if scheme_of(name) is None or scheme_of(name) in WEB:  # stores are listed once, later
                 next(iter(self._source(name).entries(name)), None)
 
@@ -136,7 +145,7 @@ class Sources:
         return page_sha256(sha256, page[1]) if page else sha256.hexdigest(), size
 
     def _entries(self, name: str, roots: Sequence[str]) -> Iterator[SourceEntry]:
-        page = split_page(name)
+        page = page_meant(name)
         if page:
             # Without a time that counts: what it tells is not that the other pages are there, too.
             stamp = FileStamp(0, UNKNOWN_MTIME_NS)
@@ -151,13 +160,20 @@ class Sources:
             (folder for folder in roots if Path(name).is_relative_to(folder)), key=len, default=None
         )
         entries = self._folders.changed(name, root) if root else self._source(name).entries(name)
+        for entry in self._unpacked(entries):
+            # In the catalog it would be that page.
+            is_page = entry.stamp and split_page(entry.name)
+            yield replace(entry, stamp=None, reason=PAGE_NAME) if is_page else entry
+
+    def _unpacked(self, entries: Iterable[SourceEntry]) -> Iterator[SourceEntry]:
+        """Entries, and of archives their members."""
         for entry in entries:
             low = entry.name.lower()
             if entry.passed_by:
                 yield entry
             elif low.endswith(COMPRESSED):
                 yield SourceEntry(entry.name, entry.below, reason=NO_SEEKING)
-            elif low.endswith(ARCHIVE) and entry.stamp and scheme_of(name) not in WEB:
+            elif low.endswith(ARCHIVE) and entry.stamp and scheme_of(entry.name) not in WEB:
                 try:
                     yield from self._shards.entries(entry)
                 except (OSError, PictureError) as problem:

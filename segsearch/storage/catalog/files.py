@@ -15,7 +15,7 @@ from segsearch.media.sources.paths import shown
 from segsearch.storage.catalog.database import NOW, Database, portions
 from segsearch.storage.catalog.images import drop_images, without_path
 from segsearch.storage.catalog.queue import QUEUES
-from segsearch.storage.catalog.rows import FRESH
+from segsearch.storage.catalog.rows import FRESH, without_number
 from segsearch.storage.catalog.tables import COLLECTION_IMAGE, IMAGE, IMAGE_TAG, INGEST, SOURCE
 
 IS_MISSING = SOURCE.c.missing_since.is_not(None)
@@ -214,7 +214,8 @@ def _at_or_below(column: sa.Column[Any], place: str) -> sa.ColumnElement[bool]:
     bare = place.rstrip("/")
     there = (column == bare) | ((column > f"{bare}/") & (column < f"{bare}0"))
     if bare.lower().endswith(".pdf"):
-        there |= (column > f"{bare}#page=") & (column < f"{bare}#page>")
+        pages = f"{bare}#page="
+        there |= (column > pages) & (column < f"{bare}#page>") & (without_number(column) == pages)
     return there
 
 

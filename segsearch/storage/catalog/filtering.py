@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from segsearch.core.filters import ACROSS, DOWN, Filters, parse_place
 from segsearch.core.names import folded
 from segsearch.storage.catalog.collections import refuse_unknown
 from segsearch.storage.catalog.database import AMONG_IDS, Database
+from segsearch.storage.catalog.rows import without_number
 from segsearch.storage.catalog.tables import (
     COLLECTION,
     COLLECTION_IMAGE,
@@ -107,21 +108,19 @@ def sqlite_glob(pattern: str) -> str:
     return re.sub(r"\[!", "[^", anywhere)
 
 
-def _with_pages(globs: Iterable[str]) -> Iterator[str]:
-    """Globs, and with those of PDFs such as `report.pdf` those of their pages."""
-    for glob in globs:
-        yield glob
-        if glob.endswith(".pdf"):
-            yield f"{glob}#page=*"
+def _matches(glob: str) -> Condition:
+    """Whether a path, or the path of a page's PDF, matches a glob."""
+    there = SOURCE.c.folded.op("GLOB")(glob)
+    if not glob.endswith(".pdf"):
+        return there
+    return sa.or_(there, without_number(SOURCE.c.folded).op("GLOB")(f"{glob}#page="))
 
 
 def _of_image(filters: Filters) -> Iterator[Condition]:
     if filters.image_ids is not None:
         yield IMAGE.c.id.in_(filters.image_ids)
     if filters.paths:
-        patterns = map(sqlite_glob, filters.paths)
-        globs = [SOURCE.c.folded.op("GLOB")(glob) for glob in _with_pages(patterns)]
-        yield _has_source(sa.or_(*globs))
+        yield _has_source(sa.or_(*(_matches(sqlite_glob(glob)) for glob in filters.paths)))
     if filters.albums:
         yield _has_source(sa.or_(*(_in_album(name) for name in filters.albums)))
     if filters.collections:

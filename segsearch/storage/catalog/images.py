@@ -14,7 +14,7 @@ from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.collections import members_of, refuse_unknown
 from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import AMONG_IDS, Database, ids_parameter, portions
-from segsearch.storage.catalog.rows import IMAGE_COLUMNS, TENTHS, image_from
+from segsearch.storage.catalog.rows import IMAGE_COLUMNS, TENTHS, image_from, without_number
 from segsearch.storage.catalog.tables import (
     ACTIVE_RECIPE,
     IMAGE,
@@ -95,7 +95,9 @@ class ImageMixin(Database):
 
     def page_paths(self, image_ids: Sequence[int]) -> list[str]:
         """The paths of those of these images that are pages of PDFs."""
-        query = sa.select(SOURCE.c.path).where(SOURCE.c.folded.op("GLOB")("*.pdf#page=*"))
+        query = sa.select(SOURCE.c.path).where(
+            without_number(SOURCE.c.folded).op("GLOB")("*.pdf#page=")
+        )
         with self._reading() as db:
             return [
                 path

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
 from segsearch.core.arrays import DescribedSegment, Vector, VectorRows, Vectors
 from segsearch.core.errors import DamageError
@@ -159,3 +160,9 @@ def vectors_from(rows: Sequence[tuple[Any, ...]]) -> VectorRows:
         np.array(numbers[nested:], np.int64).T,
     )
     return VectorRows(np.array(ids, np.int64), context, masked, picture, known)
+
+
+def without_number(path: sa.Column[Any]) -> sa.ColumnElement[str]:
+    """A path up to the digits it ends with: of a page of a PDF what all of its pages begin with,
+    which no picture called `report.pdf#page=3.png` does."""
+    return sa.func.rtrim(path, "0123456789")
