@@ -34,7 +34,7 @@ class BrowseQuery:
         BrowseOrder,
         about(
             "By `date`, the newest or the oldest first; by when pictures came into the library, "
-            "the last first; or by the name of the file."
+            "the last first; or by the name of the file, pages of a PDF by their numbers."
         ),
     ] = BrowseOrder.NEWEST
     cursor: Annotated[
@@ -56,7 +56,7 @@ class BrowseQuery:
 class Listed:
     """How a picture is sorted: `date` is ISO 8601 without a zone, of the camera's local time where
     `date_from` is "camera", else UTC of the file ("file") or of its coming ("added"). `name` is
-    that of the file, folded."""
+    that of the file, folded; of a page of a PDF with its number as seven digits."""
 
     image_id: int
     date: str

@@ -6,63 +6,31 @@ import os
 import signal
 import tarfile
 import time
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from segsearch.core.downloads import file_name, stem_of
 from segsearch.core.errors import PathError
-from segsearch.core.filters import Filters
 from segsearch.core.names import page_name, split_page
 from segsearch.core.query import Query, TextTerm
 from segsearch.core.settings import Settings
 from segsearch.core.types import State
 from segsearch.ingest.run import one_pass
 from segsearch.ingest.scan import Entered, Scan
-from segsearch.library import SegSearch
-from segsearch.media import pdf as pages
 from segsearch.media.pdf import NO_PDF
 from segsearch.media.sources import base as reasons
 from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE
 from tests.support.ingest_processes import ask, children, content, done, finish, start
-from tests.support.pdfs import coloured, locked, of_kids, of_pages, questions, rectangle, write
+from tests.support.pdfs import coloured, of_pages, questions, rectangle, write
+from tests.support.shelf import MAX_PIXELS, Shelf, touch
 from tests.support.small_models import Shape, open_small_service, paint
 
-MAX_PIXELS = 160 * 120  # so that the small models are quick
 SMALL = {**os.environ, "SEGSEARCH_MAX_PIXELS": str(MAX_PIXELS)}
 RED = Shape("red", (10, 10, 50, 40))
-
-
-class Shelf(NamedTuple):
-    service: SegSearch
-    folder: Path
-
-    def paths(self) -> dict[str, State]:
-        """Every known path below the folder, and how far its picture is."""
-        return {
-            os.path.relpath(path, self.folder): image.state
-            for image in self.service.catalog.images(limit=10_000)
-            for path in image.paths
-        }
-
-    def found(self, word: str, **filters: object) -> list[str]:
-        """The paths of what words find, the best first."""
-        query = Query((TextTerm(word),), filters=Filters(**filters), limit=50)  # type: ignore[arg-type]  # as they are
-        hits = self.service.search(query).hits
-        return [os.path.relpath(hit.image.paths[0], self.folder) for hit in hits]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Shelf]:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    with open_small_service(tmp_path / "library", max_pixels=MAX_PIXELS) as service:
-        yield Shelf(service, folder)
 
 
 def without_pdfium(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,12 +39,6 @@ def without_pdfium(monkeypatch: pytest.MonkeyPatch) -> None:
         "segsearch.media.sources.reader.find_spec",
         lambda name: None if name == "pypdfium2" else find_spec(name),
     )
-
-
-def touch(path: Path) -> None:
-    """Give a file another time, as a change would."""
-    later = path.stat().st_mtime_ns + 10**9
-    os.utime(path, ns=(later, later))
 
 
 def test_each_page_is_a_picture_and_an_unchanged_pdf_is_not_opened_again(place: Shelf) -> None:
@@ -137,75 +99,6 @@ def test_a_pdf_that_is_copied_moved_or_gone_is_followed(place: Shelf) -> None:
     assert place.paths() == {"b.png": State.DONE}
 
 
-def test_what_gives_no_pages_is_said_once_and_the_rest_goes_on(place: Shelf) -> None:
-    folder = place.folder
-    write(folder / "a.pdf", b"%PDF-1.4\nrubbish")
-    write(folder / "b.pdf", locked())
-    write(folder / "c.pdf", coloured("green")[:200])
-    write(folder / "d.pdf", b"")
-    write(folder / "e.pdf", coloured("blue"))
-    write(folder / "f.jpg", coloured("red"))
-    paint(folder / "g.png", [RED]).rename(folder / "g.pdf")  # a picture by its content
-    report = place.service.index([folder])
-    said = {Path(one.path).name: one.reason for one in report.skipped}
-    assert sorted(said) == ["a.pdf", "b.pdf", "c.pdf", "d.pdf", "f.jpg"]
-    assert "damaged" in said["a.pdf"]
-    assert "password" in said["b.pdf"]
-    assert "damaged" in said["c.pdf"]
-    assert "empty" in said["d.pdf"]
-    assert "its pages are" in said["f.jpg"]
-    assert report.indexed == 2
-    with questions() as asked:
-        again = place.service.index([folder])
-        assert asked == [], "nothing is tried at each run"
-    assert (again.files, again.unchanged, len(again.skipped)) == (7, 2, 5)
-    write(folder / "b.pdf", coloured("yellow", "purple"))
-    assert place.service.index([folder]).indexed == 2
-    assert {"b.pdf#page=1", "b.pdf#page=2"} <= set(place.paths())
-    assert "b.pdf" not in place.paths()
-    write(folder / "b.pdf", locked())
-    touch(folder / "b.pdf")
-    place.service.index([folder])
-    assert place.paths()["b.pdf"] is State.FAILED
-    # What cannot be opened, perhaps for a moment, costs no page what is known of it.
-    assert place.paths()["b.pdf#page=1"] is State.DONE
-    write(folder / "b.pdf", coloured("yellow"))
-    touch(folder / "b.pdf")
-    place.service.index([folder])
-    assert {"b.pdf", "b.pdf#page=2"}.isdisjoint(place.paths())
-    assert place.paths()["b.pdf#page=1"] is State.DONE
-
-
-def test_a_pdf_that_counts_wrong_is_one_sentence(place: Shelf) -> None:
-    write(place.folder / "says.pdf", of_kids(b"3 0 R 4 0 R", b"9999"))
-    write(place.folder / "none.pdf", of_kids(b"9 0 R " * 50, b"9999"))
-    report = place.service.index([place.folder])
-    assert place.paths() == {
-        "says.pdf#page=1": State.DONE,
-        "says.pdf#page=2": State.DONE,
-        "says.pdf#page=3": State.FAILED,
-        "none.pdf": State.FAILED,
-    }
-    said = {Path(one.path).name: one.reason for one in report.skipped}
-    assert "it says that it has 9,999" in said["says.pdf#page=3"]
-    assert "None of the 9,999 pages" in said["none.pdf"]
-    with questions() as asked:
-        place.service.index([place.folder])
-        assert asked == []
-
-
-def test_a_pdf_that_could_not_be_opened_is_tried_again_when_asked(
-    place: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(place.folder / "a.pdf", coloured("red", "green"))
-    monkeypatch.setattr(pages, "MOST_PAGES", 1)  # as if that were the trouble
-    assert "more than the 1" in place.service.index([place.folder]).skipped[0].reason
-    monkeypatch.undo()
-    assert place.service.index([place.folder]).indexed == 0
-    assert place.service.index([place.folder], retry_failed=True).indexed == 2
-    assert place.paths() == {"a.pdf#page=1": State.DONE, "a.pdf#page=2": State.DONE}
-
-
 def test_a_page_can_be_named_and_its_pdf_be_taken_later(place: Shelf) -> None:
     file = write(place.folder / "Prüfung.pdf", coloured("red", "green", "blue"))
     assert place.service.index([f"{file}#page=1"]).indexed == 1
@@ -247,39 +140,6 @@ def test_a_page_that_was_removed_comes_back_with_the_next_run(place: Shelf) -> N
     place.service.index([place.folder])
     place.service.catalog.forget_paths([f"{file}#page=2"])
     assert place.service.index([place.folder]).indexed == 1
-
-
-def test_files_that_are_called_as_pages_are_taken_for_none(place: Shelf) -> None:
-    folder, service = place.folder, place.service
-    write(folder / "x.pdf", coloured("red", "green"))
-    for name in ("x.pdf#page=1.png", "x.pdf#page=2 of 2.png"):
-        paint(folder / name, [Shape("blue", (10, 10, 50, 40))])
-    write(folder / "x.pdf#page=1", (folder / "x.pdf#page=1.png").read_bytes())
-    write(folder / "gone.pdf#page=7", coloured("red"))
-    paint(folder / "y.pdf#page=3" / "a.png", [Shape("yellow", (10, 10, 50, 40))])
-    with tarfile.open(folder / "shard.tar", "w") as shard:
-        shard.add(folder / "x.pdf#page=1", "x.pdf#page=1")
-    report = service.index([folder])
-    named = {os.path.relpath(one.path, folder): one.reason for one in report.skipped}
-    unnamed = ["gone.pdf#page=7", "shard.tar/x.pdf#page=1", "x.pdf#page=1"]
-    assert named == dict.fromkeys(unnamed, reasons.PAGE_NAME)
-    taken = {
-        "x.pdf#page=1", "x.pdf#page=2", "x.pdf#page=1.png", "x.pdf#page=2 of 2.png",
-        "y.pdf#page=3/a.png",
-    }  # fmt: skip
-    assert set(place.paths()) == taken
-    assert place.found("red")[0] == "x.pdf#page=1", "the page, and not the file"
-    with questions() as asked:
-        assert service.index([folder]).indexed == 0
-        assert asked == []
-    for path in ("x.pdf#page=1", "gone.pdf#page=7"):
-        (said,) = service.index([folder / path]).skipped
-        assert said.reason == reasons.PAGE_NAME, "named outright, too"
-    assert service.index([folder / "y.pdf#page=3"]).files == 1
-    assert set(place.found("red", paths=("x.pdf",))) == {"x.pdf#page=1", "x.pdf#page=2"}
-    assert "x.pdf#page=1.png" in place.found("blue", paths=("x.pdf#*",))
-    service.remove(paths=[folder / "x.pdf"])
-    assert set(place.paths()) == {name for name in taken if not name[-1].isdigit()}
 
 
 def test_pdfs_in_archives_are_read_in_place(place: Shelf) -> None:

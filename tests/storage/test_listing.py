@@ -14,6 +14,7 @@ import pytest
 from segsearch.core.browsing import BrowseOrder, Listed
 from segsearch.core.types import FileStamp, Recipe
 from segsearch.storage.catalog.files import SeenFile
+from segsearch.storage.catalog.listing import place_of
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import DIMENSION, RECIPE, describe
 from tests.support.query_plans import machine_steps
@@ -141,6 +142,50 @@ def test_what_is_listed_wrongly_is_found_and_put_right(catalog: Catalog) -> None
     ]
     assert catalog.repair((1, RECIPE)) == ["The pictures were listed again."]
     assert listed(catalog) == right
+
+
+def test_pages_of_a_pdf_are_in_the_order_of_their_numbers(catalog: Catalog) -> None:
+    for number, name in enumerate(
+        ["a.PDF#page=10", "a.PDF#page=2", "a.PDF#page=1", "a.pdf.jpg", "b.pdf#page=3", "10.jpg",
+         "a.pdf#page=11.jpg", "a.pdf#page=9999999", "2.jpg"], 1,
+    ):  # fmt: skip
+        store(catalog, f"/papers/{name}", number)
+    by_name = [
+        "10.jpg", "2.jpg", "a.pdf#page=0000001", "a.pdf#page=0000002", "a.pdf#page=0000010",
+        "a.pdf#page=11.jpg", "a.pdf#page=9999999", "a.pdf.jpg", "b.pdf#page=0000003",
+    ]  # fmt: skip
+    assert [one.name for one in listed(catalog, BrowseOrder.NAME)] == by_name
+    in_pages, after = [], None
+    while page := catalog.listed(1, BrowseOrder.NAME, after, 2):
+        in_pages += [one.name for one in page]
+        after = place_of(page[-1], BrowseOrder.NAME)
+    assert in_pages == by_name
+    # However a page comes by its name, and found out from the other tables.
+    catalog.record_files([SeenFile("/c/z.pdf#page=4", stamp(), f"{1:064x}")], 1)
+    catalog.forget_paths(["/papers/a.PDF#page=10"])
+    assert listed(catalog, BrowseOrder.NAME)[-1].name == "z.pdf#page=0000004"
+    assert list(catalog.problems((1, RECIPE))) == []
+
+
+def test_a_page_by_name_reads_no_more_of_a_long_pdf_than_of_a_short_one(catalog: Catalog) -> None:
+    def steps_of(pages: int) -> int:
+        with closing(sqlite3.connect(catalog.folder / "catalog.sqlite")) as db, db:
+            db.executemany(
+                "INSERT OR IGNORE INTO listing VALUES (1, ?, '2024-01-01 00:00:00', 'file', ?)",
+                ((1_000_000 + n, f"a.pdf#page={n}") for n in range(1, pages + 1)),
+            )
+        for place in (None, ("a.pdf#page=0000100", 1_000_100)):
+            catalog.listed(1, BrowseOrder.NAME, place, 50)  # statements are made once
+            with machine_steps() as steps:
+                found = catalog.listed(1, BrowseOrder.NAME, place, 50)
+            assert len(found) == 50
+            first = 100 if place else 0
+            assert [one.image_id - 1_000_000 for one in found] == [*range(first + 1, first + 51)]
+        return steps[0]
+
+    few = steps_of(200)
+    assert steps_of(8_000) < 1.1 * few
+    catalog.repair((1, RECIPE))
 
 
 def test_a_further_copy_costs_the_same_however_many_there_are(catalog: Catalog) -> None:

@@ -114,6 +114,26 @@ def test_a_library_of_the_version_before_answers_the_same(old: Path) -> None:
         assert db.execute("PRAGMA freelist_count").fetchone() == (0,)
 
 
+def test_pages_that_were_listed_by_the_text_of_their_numbers_are_put_in_order(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path / "catalog.sqlite", 12, 1).close()
+    engine, config = create_engine(tmp_path / "catalog.sqlite"), migrations_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0013")
+    engine.dispose()
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as db, db:
+        db.execute("UPDATE source SET (path, folded) = "
+                   "('/a/R.pdf#page=' || image_id, '/a/r.pdf#page=' || image_id)")  # fmt: skip
+        db.execute("UPDATE listing SET name = 'r.pdf#page=' || image_id")
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    names = [one.name for one in catalog.listed(1, BrowseOrder.NAME, None, 99)]
+    assert names == [f"r.pdf#page={n:07}" for n in range(1, 13)]
+    assert list(catalog.problems((1, RECIPE))) == []
+    catalog.close()
+
+
 def test_one_that_another_process_has_open_keeps_its_pages_until_the_next_time(old: Path) -> None:
     with closing(sqlite3.connect(old)) as other:
         other.execute("PRAGMA journal_mode=WAL")
@@ -149,6 +169,7 @@ PLACES = (
     ("CREATE TRIGGER count_near_duplicates_down", "after_cursor_execute"),
     ("INSERT INTO listing", "after_cursor_execute"),
     ("CREATE TRIGGER list_path_moved", "after_cursor_execute"),
+    ("CREATE TRIGGER list_page_again", "after_cursor_execute"),
     ("UPDATE alembic_version", "after_cursor_execute"),
     ("PRAGMA page_size", "before_cursor_execute"),  # the tables are done, the pages are not
 )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 LOG = logging.getLogger(__name__)
-SCHEMA = "0013"  # the newest of the migrations' revisions
+SCHEMA = "0014"  # the newest of the migrations' revisions
 BUSY_TIMEOUT_MS = 30_000
 # Seven segments' pairs of 512-dimensional vectors fill a page; at 4,096 bytes half of it is empty.
 PAGE_BYTES = 16_384

@@ -20,6 +20,7 @@ from segsearch.core.types import MAX_ID, State
 from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import AMONG_IDS, Database, ids_parameter
 from segsearch.storage.catalog.filtering import UPLOADED, get_ready, of_pictures
+from segsearch.storage.catalog.rows import without_number
 from segsearch.storage.catalog.tables import IMAGE, INGEST, LISTING, SEGMENT, SOURCE
 
 Place = tuple[str, int]  # what a picture is sorted by, and its id
@@ -140,6 +141,15 @@ def _is_upload() -> sa.ColumnElement[bool]:
     return SOURCE.c.folded.bool_op("GLOB")(pattern)
 
 
+def _padded(name: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """A name as names are sorted: of a page of a PDF the number has seven digits, so that page 10
+    comes behind page 2. `migrations/` has it as text."""
+    bare = without_number(name)
+    number = sa.cast(sa.func.substr(name, sa.func.length(bare) + 1), sa.Integer)
+    page = bare.op("||")(sa.func.printf("%07d", number))
+    return sa.case((bare.op("GLOB")("*.pdf#page="), page), else_=name)
+
+
 def _right_rows() -> sa.Select[Any]:
     """The rows as they should be, found out from the other tables; `migrations/` has it as text."""
     of_image = SOURCE.c.image_id == IMAGE.c.id
@@ -149,7 +159,8 @@ def _right_rows() -> sa.Select[Any]:
     taken = sa.func.substr(sa.cast(IMAGE.c.taken_at, sa.Text), 1, 19)
     added = sa.func.datetime(IMAGE.c.added_at, "unixepoch")
     folder = sa.func.rtrim(SOURCE.c.folded, sa.func.replace(SOURCE.c.folded, "/", ""))
-    name = sa.select(sa.func.substr(SOURCE.c.folded, sa.func.length(folder) + 1)).where(of_image)
+    own_name = sa.func.substr(SOURCE.c.folded, sa.func.length(folder) + 1)
+    name = sa.select(_padded(own_name)).where(of_image)
     name = name.order_by(_is_upload(), SOURCE.c.path).limit(1)
     date_from = sa.case((taken.is_not(None), "camera"), (file.is_not(None), "file"), else_="added")
     return (

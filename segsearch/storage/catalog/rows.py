@@ -162,7 +162,7 @@ def vectors_from(rows: Sequence[tuple[Any, ...]]) -> VectorRows:
     return VectorRows(np.array(ids, np.int64), context, masked, picture, known)
 
 
-def without_number(path: sa.Column[Any]) -> sa.ColumnElement[str]:
+def without_number(path: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """A path up to the digits it ends with: of a page of a PDF what all of its pages begin with,
     which no picture called `report.pdf#page=3.png` does."""
     return sa.func.rtrim(path, "0123456789")

@@ -153,7 +153,7 @@ LISTING = sa.Table(
     sa.Column("image_id", sa.Integer, primary_key=True),
     sa.Column("date", sa.Text, nullable=False),  # 2024-07-14 12:31:05
     sa.Column("date_from", sa.Text, nullable=False),  # camera, file, added
-    sa.Column("name", sa.Text, nullable=False),  # of the file, folded
+    sa.Column("name", sa.Text, nullable=False),  # of the file, folded; a page's is padded
     sa.Index("listing_by_date", "recipe_id", "date", "image_id"),
     sa.Index("listing_by_name", "recipe_id", "name", "image_id"),
     sqlite_with_rowid=False,
