@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segsearch.cli.image_names import BY_ID_OR_PATH, image_named, is_id
 from segsearch.cli.options import AsJson, BaseUrl, ModelName
-from segsearch.core.errors import NotFoundError, QueryError
-from segsearch.core.types import MAX_ID
+from segsearch.core.errors import QueryError
 
 if TYPE_CHECKING:
     from segsearch.core.settings import Settings
-    from segsearch.library import SegSearch
 
 USAGE = 'Expected `ask SEGMENT "QUESTION"`, or `ask --image ID` with or without a question'
 
@@ -30,7 +29,7 @@ def ask(
     image: Annotated[
         str | None,
         typer.Option(
-            help="Ask about a whole picture, by its id or path; without a question, how the things "
+            help=f"Ask about a whole picture, {BY_ID_OR_PATH}; without a question, how the things "
             "in it lie."
         ),
     ] = None,
@@ -65,7 +64,7 @@ def ask(
     endpoint = endpoint_of(settings, base_url, model, timeout)
     with open_library(settings) as library:
         if segment_id is None:
-            image_id = _image_id(library, image or "")
+            image_id = image_named(library, image or "")
             answer = library.questions.ask_picture(image_id, question, keep=keep, endpoint=endpoint)
         else:
             answer = library.questions.ask_region(
@@ -84,24 +83,6 @@ def _parsed(words: list[str], *, has_image: bool) -> tuple[int | None, str | Non
         return None, words[0] if words else None
     if len(words) != 2:
         raise QueryError(f"{USAGE}; {len(words)} words are given: put the question in quotes.")
-    if not _is_id(words[0]):
+    if not is_id(words[0]):
         raise QueryError(f"{USAGE}; {words[0]!r} is no segment's id.")
     return int(words[0]), words[1]
-
-
-def _is_id(word: str) -> bool:
-    return word.isascii() and word.isdecimal() and len(word) < len(str(MAX_ID))
-
-
-def _image_id(library: SegSearch, image: str) -> int:
-    """The id of the image that is meant; NotFoundError for none, QueryError for several."""
-    from segsearch.media.sources.paths import normal
-
-    if _is_id(image):
-        return int(image)
-    found = library.catalog.find_images([normal(image)])
-    if not found:
-        raise NotFoundError(f"The library holds no image at {image!r}.")
-    if len(found) > 1:
-        raise QueryError(f"At {image!r} there are {len(found)} images, expected one.")
-    return found[0]
