@@ -10,6 +10,8 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from html import unescape
 from typing import Any
 
 from segsearch.core.errors import AnswerError
@@ -37,6 +39,7 @@ FINAL = re.compile(r".*<\|channel\|>\s*final\s*(?:<\|message\|>)?", re.DOTALL)  
 ONLY_THOUGHT = re.compile(r"<\|channel\|>\s*(?:analysis|commentary)\b")
 TOKENS = re.compile(r"<\|[\w -]{1,40}\|>|</?s>|<(?:bos|eos|pad|start_of_turn|end_of_turn)>")
 REPR = re.compile(r"[A-Za-z_][\w.]*\([a-z_]+=|<[\w.]+ object at 0x[0-9a-f]+>|<class '")
+TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,500})", re.IGNORECASE)
 EXCUSE = re.compile(
     r"""
     (?: (?: (?:i['’]?m|i\ am|we['’]re|we\ are)?\s* (?:very|so|really)?\s* (?:sorry|afraid)\b[,.!]?
@@ -163,6 +166,24 @@ def _check_error(document: dict[str, Any]) -> None:
     words = document.get("message") if words is True else words
     said = words if isinstance(words, str) else json.dumps(error)
     raise AnswerError(f"The endpoint answers with an error: {_shown(said)}.")
+
+
+def error_words(body: bytes, media_type: str) -> str:
+    """What an endpoint says of an error, in one line: the message in JSON, the title of a page,
+    else the text as it is; empty where it says nothing."""
+    text = body.decode("utf-8", "replace")
+    title = TITLE.search(text) if media_type.startswith("text/html") or text[:1] == "<" else None
+    if title:
+        text = f"a page: {unescape(title[1])}"
+    with suppress(ValueError, RecursionError):
+        document = json.loads(text)
+        document = document[0] if isinstance(document, list) and document else document
+        named = document if isinstance(document, dict) else {}
+        inner = named.get("error")
+        named = inner if isinstance(inner, dict) else named
+        messages = [named.get(name) for name in ("message", "detail", "error")]
+        text = next((said for said in messages if isinstance(said, str) and said.strip()), text)
+    return " ".join(plain_text(text).split())[:SAID_CHARACTERS].rstrip(". ")
 
 
 def _content(choice: dict[str, Any]) -> str:

@@ -155,10 +155,11 @@ class RerankJudge:
             return None
         if judged.trouble:
             return judged.trouble
+        last = f"; the last trouble was: {chat.trouble}" if chat.trouble else ""
         if chat.is_over:
-            return f"{self._options.seconds:g} seconds were not enough"
+            return f"{self._options.seconds:g} seconds were not enough{last}"
         if chat.is_spent:
-            return f"{chat.requests} requests were sent, the most allowed"
+            return f"{chat.requests} requests were sent, the most allowed{last}"
         return chat.trouble
 
 

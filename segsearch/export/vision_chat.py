@@ -21,13 +21,12 @@ import httpx
 import tenacity
 
 from segsearch.core.errors import AnswerError, EndpointError, EndpointMissingError, QueryError
-from segsearch.core.plain import plain_text
 from segsearch.core.settings import Settings
 from segsearch.export.chat_answer import (
     MAX_BODY_BYTES,
-    SAID_CHARACTERS,
     SpoiltError,
     caption_in,
+    error_words,
 )
 from segsearch.export.deadline import Cutoff, Deadline
 
@@ -220,8 +219,9 @@ class VisionChat:
             return ask_again(self._attempt, messages)
         except _AgainError as problem:
             kind = EndpointError if problem.unreachable else AnswerError
-            times = ask_again.statistics["attempt_number"]
-            raise kind(f"{self._endpoint.url}: {problem.reason}; tried {times} times.") from problem
+            count = ask_again.statistics["attempt_number"]
+            times = "once" if count == 1 else f"{count} times"
+            raise kind(f"{self._endpoint.url}: {problem.reason}; tried {times}.") from problem
 
     def _attempt(self, messages: list[dict[str, Any]]) -> str | None:
         if not self._is_my_turn() or not self._take():
@@ -251,11 +251,10 @@ class VisionChat:
         except httpx.HTTPError as problem:
             if deadline.is_over or isinstance(problem, httpx.TimeoutException):
                 raise _AgainError(
-                    f"no answer within {seconds:.3g} s", answered=answered
+                    f"no answer within {_in_words(seconds)}", answered=answered
                 ) from problem
-            raise _AgainError(
-                f"the connection broke off ({problem})", answered=answered
-            ) from problem
+            broke = f"the connection broke off ({str(problem).rstrip('.')})"
+            raise _AgainError(broke, answered=answered) from problem
         if not answered:
             self._give_back()
             raise self._refusal(response, content)
@@ -267,7 +266,7 @@ class VisionChat:
     def _refusal(self, response: httpx.Response, content: bytes) -> Exception:
         """_AgainError, or the error when to ask again changes nothing."""
         code = response.status_code
-        words = plain_text(content.decode("utf-8", "replace"))[:SAID_CHARACTERS].strip()
+        words = error_words(content, response.headers.get("Content-Type", ""))
         said = f"status {code} ({words or 'no reason given'})"
         if code in END_OF_RUN or response.is_redirect:
             return EndpointError(
@@ -279,8 +278,8 @@ class VisionChat:
         seconds = retry_after_seconds(response.headers.get("Retry-After"))
         if seconds > LONGEST_WAIT_SECONDS:
             return EndpointError(
-                f"{self._endpoint.url} wants to be asked again in {seconds:.0f} s at the earliest: "
-                "run the same command again then; it goes on where it was."
+                f"{self._endpoint.url} answers with {said}, and wants to be asked again in "
+                f"{_in_words(seconds)} at the earliest: run it again then."
             )
         return _AgainError(said, seconds, for_all=code in SLOW_DOWN)
 
@@ -341,14 +340,14 @@ def _read(response: httpx.Response, most: int) -> bytes:
         content += piece
         if len(content) > most:
             if response.is_success:
-                raise AnswerError(f"The answer has more than {most:,} bytes, no caption has.")
+                raise AnswerError(f"The answer has more than {most:,} bytes, which no model's has.")
             break
     return content[:most]
 
 
 def retry_after_seconds(header: str | None) -> float:
     """Seconds that a Retry-After header asks for: a number, or a date (RFC 9110, 10.2.3); 0 for
-    none, for one that has passed, and for what is neither."""
+    none, for one that has passed, and for what is neither, such as `inf`."""
     if not header:
         return 0.0
     try:
@@ -360,4 +359,13 @@ def retry_after_seconds(header: str | None) -> float:
             return 0.0
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         seconds = (at - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds) if seconds == seconds else 0.0
+    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds:.2g} s"
+    for unit, long, most in (("s", 1, 600), ("min", 60, 7200), ("h", 3600, 172_800)):
+        if seconds < most:
+            return f"{seconds / long:.0f} {unit}"
+    return f"{seconds / 86_400:,.0f} days"

@@ -171,7 +171,7 @@ def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float) -
         ((401, {}), "SEGSEARCH_CAPTION_KEY"),
         ((404, {}), "--model"),
         ((302, {"Location": "http://127.0.0.1:1/v1/chat/completions"}), "status 302"),
-        ((429, {"Retry-After": "86400"}), "in 86400 s"),
+        ((429, {"Retry-After": "86400"}), "again in 24 h"),
     ],
 )
 def test_an_endpoint_that_will_not_answer_ends_the_run_and_what_came_is_kept(

@@ -13,9 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsearch.core.errors import AnswerError
+from segsearch.core.errors import AnswerError, EndpointError
 from segsearch.core.plain import plain_text
-from segsearch.export.chat_answer import SpoiltError, _without_pairs, caption_in
+from segsearch.export.chat_answer import (
+    SAID_CHARACTERS,
+    SpoiltError,
+    _without_pairs,
+    caption_in,
+    error_words,
+)
 from segsearch.export.vision_chat import ATTEMPTS, Endpoint, VisionChat
 from tests.support.vision import (
     Body,
@@ -225,3 +231,53 @@ JSON_VALUES = st.recursive(
 def test_whatever_a_message_holds_is_a_caption_or_has_a_reason(content: Any) -> None:
     text = outcome(completion(content), "application/json")
     assert text == plain_text(text).strip() != ""
+
+
+NGINX = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<hr>nginx</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("said", "media_type", "words"),
+    [
+        (
+            '{"error": {"message": "Slow down.", "type": "requests"}}',
+            "application/json",
+            "Slow down",
+        ),
+        ('{"error": "no such model"}', "application/json", "no such model"),
+        ('{"detail": "Not Found"}', "application/json", "Not Found"),
+        ('{"object": "error", "message": "too long"}', "", "too long"),
+        ('[{"error": {"code": 429, "message": "quota"}}]', "application/json", "quota"),
+        ('{"detail": [{"loc": ["body"]}]}', "application/json", '{"detail": [{"loc": ["body"]}]}'),
+        ("{}", "application/json", "{}"),
+        (NGINX, "text/html", "a page: 502 Bad Gateway"),
+        (NGINX, "", "a page: 502 Bad Gateway"),
+        ("<TITLE lang=en>A &amp;\nB</TITLE>", "text/html; charset=utf-8", "a page: A & B"),
+        ("upstream\n\n  timed out\x1b[31m\n", "text/plain", "upstream timed out"),
+        ("", "", ""),
+        ("x" * 5_000, "", "x" * SAID_CHARACTERS),
+        ("[" * 2_000, "application/json", "[" * SAID_CHARACTERS),
+        ("\xff", "", "\ufffd"),
+    ],
+)
+def test_what_is_said_of_an_error_is_one_line(said: str, media_type: str, words: str) -> None:
+    assert error_words(said.encode("latin-1"), media_type) == words
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "told"),
+    [
+        ((502, {}), "status 502 (on demand); tried 5 times."),
+        ((400, {}), "answers with status 400 (on demand)."),
+        ((429, {"Retry-After": "86400"}), "asked again in 24 h at the earliest: run it again"),
+        ((503, {"Retry-After": "600"}), "asked again in 10 min at the earliest: run it again"),
+        ((429, {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}), " days at the earliest"),
+        ((503, {"Retry-After": "inf"}), "status 503 (on demand); tried 5 times."),
+    ],
+)
+def test_a_refusal_is_one_sentence(behaviour: Any, told: str) -> None:
+    with asked([behaviour] * ATTEMPTS) as (chat, _):
+        with pytest.raises((AnswerError, EndpointError)) as refused:
+            chat.ask([])
+        assert told in str(refused.value)
+        assert "\n" not in str(refused.value)
