@@ -16,13 +16,15 @@ import pytest
 
 from segsearch.core.arrays import PictureText, Pixels
 from segsearch.core.errors import PictureError
+from segsearch.core.query import Query, TextTerm
 from segsearch.core.text import Line
-from segsearch.core.types import Claim, FileStamp, JobState, PictureInfo, Recipe, Segment
+from segsearch.core.types import Claim, FileStamp, JobState, Origin, PictureInfo, Recipe, Segment
 from segsearch.ingest.model_child import answered
 from segsearch.ingest.run import one_pass
 from segsearch.library import SegSearch
 from segsearch.masks.rle import full
 from segsearch.models.pipeline import Pipeline
+from segsearch.storage.catalog import reading
 from tests.support.small_models import (
     ReadingModels,
     Shape,
@@ -212,6 +214,33 @@ def test_another_reader_reads_again_in_place_of_what_was_read(plain: Path) -> No
         assert service.catalog.segment_ids(1).size == count
         assert texts(service) == EXPECTED
         assert service.maintenance.verify() == []
+
+
+def test_what_was_said_of_an_element_stays_where_another_reader_finds_it(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def added(service: SegSearch) -> dict[int, str]:
+        """The regions that reading has added, with the first line of each."""
+        ids = [one.id for one in service.catalog.segments() if one.kind == "text"]
+        lines = service.catalog.lines_by_segment(ids)
+        return {number: lines[number][0].line.text for number in ids}
+
+    with open_small_service(plain, models=OnceModels(1)) as service:
+        service.index([], read_missing=True)
+        before = added(service)
+        for number in before:
+            service.catalog.add_caption(number, "A sign.", Origin("eye", "localhost", "0" * 64))
+    for version, share in ((2, reading.SAME_BOX), (3, 1.1)):  # then as if they lay elsewhere
+        monkeypatch.setattr(reading, "SAME_BOX", share)
+        with open_small_service(plain, models=OnceModels(version)) as service:
+            service.index([], read_missing=True)
+            again = added(service)
+            assert sorted(again.values()) == sorted(before.values()) == ["24 hours", "Open"]
+            kept = set(before) if version == 2 else set()
+            assert set(again) & set(before) == set(service.catalog.captions([*before])) == kept
+            hits = service.search(Query((TextTerm("red"),), min_relevance=0)).hits
+            assert {hit.segment.id for hit in hits} >= set(again)
+            assert service.maintenance.verify() == []
 
 
 def test_a_run_that_is_stopped_goes_on_and_reads_nothing_twice(plain: Path) -> None:

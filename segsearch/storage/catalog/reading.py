@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.arrays import DescribedSegment, PictureText
 from segsearch.core.text import Line, TextLine, folded_text, spaced_text
-from segsearch.core.types import Claim, Segment, State
+from segsearch.core.types import Box, Claim, Segment, State
 from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.counters import CounterMixin, tallies
@@ -31,6 +31,7 @@ from segsearch.storage.catalog.tables import (
 )  # fmt: skip
 
 CORNER_DIGITS = 1  # of a pixel
+SAME_BOX = 0.8  # intersection over union
 QUEUED_AT_ONCE = 5_000  # images, in one transaction
 WORD_TABLES = ("text_words", "text_grams")  # of FTS5
 _LINES = sa.select(TEXT_LINE).where(TEXT_LINE.c.recipe_id == ACTIVE_RECIPE)
@@ -177,13 +178,17 @@ def store_text(
     db: sa.Connection, claim: Claim, text: PictureText, region_ids: Sequence[int]
 ) -> None:
     """Store what reading gave, in place of what there was; `region_ids` are those of the regions
-    that the picture had, in the order in which `text` numbers them."""
-    _forget(db, claim)
+    that the picture had, in the order in which `text` numbers them. A region that an earlier
+    reading had added stays as it is where this one finds it again, with what was said of it."""
+    kept = _found_again(db, claim, text)
+    _forget(db, claim, sorted(kept.values()))
     there = sa.select(SEGMENT.c.id).where(
         SEGMENT.c.image_id == claim.image_id, SEGMENT.c.recipe_id == claim.recipe_id
     )
     held = set(db.execute(there).scalars())
-    added = store_segments(db, claim, text.regions, of_text=True)
+    new = [region for place, region in enumerate(text.regions) if place not in kept]
+    stored = iter(store_segments(db, claim, new, of_text=True))
+    added = [kept.get(place) or next(stored) for place in range(len(text.regions))]
     ids = [number if number in held else None for number in region_ids] + added
     for number, kind, order in zip(ids, text.kinds, text.order, strict=True):
         if number is not None and (kind != "thing" or order is not None):
@@ -223,14 +228,50 @@ def queue_unread(db: sa.Connection, recipe_id: int) -> None:
     db.execute(sa.insert(READING).from_select(["image_id", "recipe_id", "state"], unread))
 
 
-def _forget(db: sa.Connection, claim: Claim) -> None:
-    """Take away what was read of a claim's picture before, with the regions that came of it."""
+def _found_again(db: sa.Connection, claim: Claim, text: PictureText) -> dict[int, int]:
+    """Which of a text's regions, by their places, an earlier reading had added, with their ids: of
+    the same kind, and with nearly the same box; each stands for one, the most alike first."""
+    columns = (
+        SEGMENT.c.id,
+        SEGMENT.c.kind,
+        *(SEGMENT.c[name] for name in ("x0", "y0", "x1", "y1")),
+    )
+    earlier = sa.select(*columns).where(
+        SEGMENT.c.image_id == claim.image_id,
+        SEGMENT.c.recipe_id == claim.recipe_id,
+        SEGMENT.c.of_text,
+    )
+    kinds = text.kinds[len(text.kinds) - len(text.regions) :]
+    alike = []
+    for number, kind, *corners in db.execute(earlier).all():
+        for place, region in enumerate(text.regions):
+            share = _iou(Box(*corners), region.proposal.mask.box) if kind == kinds[place] else 0.0
+            if share >= SAME_BOX:
+                alike.append((-share, number, place))
+    kept: dict[int, int] = {}
+    for _, number, place in sorted(alike):
+        if place not in kept and number not in kept.values():
+            kept[place] = number
+    return kept
+
+
+def _iou(first: Box, second: Box) -> float:
+    """Of two boxes."""
+    width = min(first.x1, second.x1) - max(first.x0, second.x0)
+    height = min(first.y1, second.y1) - max(first.y0, second.y0)
+    both = max(0, width) * max(0, height)
+    return both / (first.area + second.area - both)
+
+
+def _forget(db: sa.Connection, claim: Claim, kept: Sequence[int] = ()) -> None:
+    """Take away what was read of a claim's picture before, with the regions that came of it but for
+    those that are `kept`."""
     for table in (TEXT_LINE, PICTURE_TEXT):
         theirs = (table.c.image_id == claim.image_id) & (table.c.recipe_id == claim.recipe_id)
         db.execute(sa.delete(table).where(theirs))
     of_picture = SEGMENT.c.image_id == claim.image_id
     of_picture &= SEGMENT.c.recipe_id == claim.recipe_id
-    made = of_picture & SEGMENT.c.of_text
+    made = of_picture & SEGMENT.c.of_text & SEGMENT.c.id.not_in(kept)
     gone = sa.select(SEGMENT.c.id).where(made)
     if db.execute(gone.limit(1)).first():
         log_change(db, "remove", gone)
