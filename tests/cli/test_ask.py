@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from segsearch.core.errors import EndpointMissingError, NotFoundError, QueryErro
 from segsearch.core.types import MAX_ID
 from segsearch.library import SegSearch
 from tests.support.captioned import painted, texts, truth
+from tests.support.started import ended, start_command
 from tests.support.vision import HANGING, ScriptedEndpoint, vision_endpoint
 
 pytestmark = pytest.mark.process
@@ -32,17 +31,7 @@ def service(tmp_path: Path) -> Iterator[SegSearch]:
 
 
 def start(service: SegSearch, *arguments: str, **settings: str) -> subprocess.Popen[str]:
-    base = [sys.executable, "-m", "segsearch", "--library", str(service.settings.library)]
-    return subprocess.Popen(
-        [*base, "ask", *arguments], env={**os.environ, **settings}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def ended(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == code, err
-    return out, err
+    return start_command(service.settings.library, "ask", *arguments, **settings)
 
 
 def set_to(server: ScriptedEndpoint) -> dict[str, str]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 from segsearch.core.errors import QueryError
 from segsearch.library import SegSearch
 from tests.support.captioned import REGIONS, painted, texts, truth
+from tests.support.started import ended, start_command
 from tests.support.vision import HANGING, ScriptedEndpoint, vision_endpoint
 
 pytestmark = pytest.mark.process
@@ -29,17 +28,12 @@ def service(tmp_path: Path) -> Iterator[SegSearch]:
 
 
 def start(service: SegSearch, *arguments: str, key: str = "") -> subprocess.Popen[str]:
-    base = [sys.executable, "-m", "segsearch", "--library", str(service.settings.library)]
-    environment = {**os.environ, "SEGSEARCH_CAPTION_KEY": key}
-    return subprocess.Popen(
-        [*base, "caption", *arguments], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    library = service.settings.library
+    return start_command(library, "caption", *arguments, SEGSEARCH_CAPTION_KEY=key)
 
 
 def told(process: subprocess.Popen[str], code: int = 0) -> Any:
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == code, err
+    out, err = ended(process, code)
     return json.loads(out) if out else err
 
 
