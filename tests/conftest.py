@@ -57,8 +57,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+def pytest_configure() -> None:
+    """What is loaded while tests are collected stays: Python need not look for cycles in it."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays: Python need not look for cycles in it after each few tests."""
+    """From here on it looks for cycles in what is new, and not too often."""
+    gc.enable()
     collect_less_often()
     keep_what_is_there()
 
@@ -67,6 +73,11 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """The same for what a file's tests have loaded."""
     if nextitem is None or nextitem.path != item.path:
         keep_what_is_there()
+
+
+def pytest_unconfigure() -> None:
+    """Who clears up when the process ends would take what is passed over for leaks."""
+    gc.unfreeze()
 
 
 def keep_what_is_there() -> None:
