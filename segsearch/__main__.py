@@ -7,6 +7,7 @@ import sys
 import warnings
 
 from segsearch.core.errors import InputError
+from segsearch.core.heap import collect_less_often
 from segsearch.core.install import needs_extra
 
 # Their warnings about single files are said in our own words. Set here, for a process that is ours:
@@ -22,6 +23,7 @@ def main() -> None:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    collect_less_often()
     for module in OUTSPOKEN:
         warnings.filterwarnings("ignore", module=module)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from filelock import FileLock
 
 import segsearch.cli.demo
+from segsearch.core.heap import collect_less_often
 from segsearch.core.settings import Settings
 from segsearch.core.types import Hit, Mask
 from segsearch.library import SegSearch, open_library
@@ -53,6 +55,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_configure() -> None:
+    """What is loaded while tests are collected stays: Python need not look for cycles in it."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on it looks for cycles in what is new, and not too often."""
+    gc.enable()
+    collect_less_often()
+    keep_what_is_there()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The same for what a file's tests have loaded."""
+    if nextitem is None or nextitem.path != item.path:
+        keep_what_is_there()
+
+
+def pytest_unconfigure() -> None:
+    """Who clears up when the process ends would take what is passed over for leaks."""
+    gc.unfreeze()
+
+
+def keep_what_is_there() -> None:
+    """Collect what is of no use, and pass the rest over from now on."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import numpy as np
 
 from segsearch.core.arrays import PictureResult, Pixels
 from segsearch.core.errors import FileGoneError, PictureError, SegSearchError
-from segsearch.core.heap import LARGE_PIXELS, give_back
+from segsearch.core.heap import LARGE_PIXELS, collect_less_often, give_back
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim, Mask, PictureInfo
 from segsearch.media.sources.verified import ClaimReader
@@ -63,6 +63,7 @@ def serve(connection: Connection, build: Callable[[], Pipeline], settings: Setti
         Path("/proc/self/oom_score_adj").write_text(OOM_PREFERENCE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump can be as large as memory
+    collect_less_often()
     try:
         pipeline = build()
     except SegSearchError as problem:

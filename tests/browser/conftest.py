@@ -25,8 +25,10 @@ def chromium() -> str:
     pytest.skip("Chromium is not installed (apt-get install chromium)")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Started once for all files that follow each other. It ends before tests of another kind, who
+    could run no event loop beside it."""
     path = chromium()
     with sync_playwright() as playwright:
         # A container's root has no sandbox, and its /dev/shm is too small for the browser.

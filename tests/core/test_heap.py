@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from segsearch.core.heap import give_back
+from segsearch.core.heap import NEW_OBJECTS, give_back
 
 # Pieces below the size from which malloc maps them apart, and one at the end that stays.
 CODE = """
@@ -39,3 +39,16 @@ def test_freed_memory_below_what_is_in_use_goes_back() -> None:
 
 def test_it_may_be_called_at_any_time() -> None:
     assert give_back() in (True, False)
+
+
+def test_the_command_looks_for_cycles_less_often_and_who_imports_it_as_before() -> None:
+    """A library leaves the collector of whoever uses it alone."""
+    code = (
+        "import gc, sys; import segsearch.library, segsearch.__main__ as m; a = gc.get_threshold()"
+    )
+    code += "; sys.argv = ['segsearch', '--version']\ntry: m.main()\nexcept SystemExit: pass"
+    code += "\nprint(*a[:1], *gc.get_threshold()[:1])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.splitlines()[-1].split())
+    assert before < NEW_OBJECTS
+    assert after == NEW_OBJECTS

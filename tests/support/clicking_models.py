@@ -47,7 +47,8 @@ class ClickSegmenter(ColourSegmenter):
         numbers = np.zeros(nearest.shape, dtype=np.int32)
         for colour in np.unique(nearest):
             labels, _ = ndimage.label(nearest == colour)
-            numbers[labels > 0] = labels[labels > 0] + numbers.max()
+            is_there = labels > 0
+            numbers[is_there] = labels[is_there] + numbers.max()
         return ColourPatches(numbers)
 
     def answer(self, picture: ColourPatches, prompts: Prompts) -> PromptedMasks:

@@ -38,7 +38,8 @@ class Body:
     pause: float = 0.0
 
 
-CUT, DROPPED, HANGING = "cut", "dropped", "hanging"
+CUT, DROPPED, HANGING, HELD = "cut", "dropped", "hanging", "held"
+HELD_SECONDS = 60  # at most
 
 
 @dataclass
@@ -46,8 +47,9 @@ class ScriptedEndpoint:
     """What was asked, and how the next requests are answered.
 
     Each entry of `script` takes one request: a status with headers, a Body, bytes as one, or
-    CUT (half an answer), DROPPED (none), HANGING (none until the client leaves). After it, and
-    where it says None, regions are described, `seconds` each.
+    CUT (half an answer), DROPPED (none), HANGING (none until the client leaves), HELD (as ever,
+    once all are `released`). After it, and where it says None, regions are described, `seconds`
+    each.
     """
 
     script: Script = field(default_factory=list)
@@ -62,6 +64,7 @@ class ScriptedEndpoint:
     url: str = ""
     busy: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    released: threading.Event = field(default_factory=threading.Event)
 
 
 class _VisionHandler(BaseHTTPRequestHandler):
@@ -110,6 +113,8 @@ class _VisionHandler(BaseHTTPRequestHandler):
         elif body["model"] != end.model or self.path != "/v1/chat/completions":
             self._give(404, b'{"error": {"message": "no such model"}}')
         else:
+            if behaviour == HELD:
+                end.released.wait(HELD_SECONDS)
             time.sleep(end.seconds)
             self._give(200, completion(end.says(body)), cut=behaviour == CUT)
             with end.lock:

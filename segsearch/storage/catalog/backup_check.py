@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sqlite3
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from segsearch.core.errors import DamageError, InputError, PathError
 from segsearch.core.names import check_tag, checked_name
 from segsearch.core.types import JobStage, JobState, State
 from segsearch.media.sources.paths import WEB, normal, scheme_of
-from segsearch.storage.catalog.engine import migrations_config
+from segsearch.storage.catalog.engine import SCHEMA, migrations_config, new_catalog
 from segsearch.storage.catalog.rows import recipe_from
 from segsearch.storage.catalog.saved_searches import check_address
 from segsearch.storage.catalog.tables import (
@@ -103,7 +104,12 @@ def _schema(db: sqlite3.Connection) -> Schema:
 
 def _made_at(revision: str) -> Schema:
     """What our migrations make up to a revision."""
-    from alembic import command  # nothing else here needs it, and few restore
+    if revision == SCHEMA:
+        with closing(sqlite3.connect(":memory:")) as new:
+            for statement in new_catalog():
+                new.execute(statement)
+            return _schema(new)
+    from alembic import command  # nothing else here needs it, and few restore what is old
 
     engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
     config = migrations_config()

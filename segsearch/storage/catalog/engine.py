@@ -1,7 +1,7 @@
 """Opens the catalog's database: pragmas, immediate write transactions, schema by Alembic.
 
-Alembic is imported where a schema is not this version's, and nowhere else: that takes longer than
-everything else here.
+Alembic is imported where a schema is an earlier version's, and nowhere else: that takes longer than
+everything else here. A new catalog is made by the statements that the migrations come to.
 """
 
 from __future__ import annotations
@@ -112,6 +112,22 @@ def _migrations_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+def new_catalog_file() -> Path:
+    """What the migrations make of an empty file, as SQL; `tools/new_catalog.py` writes it."""
+    return _migrations_folder() / "new_catalog.sql"
+
+
+def new_catalog() -> list[str]:
+    """The statements that make an empty database one of this version's schema."""
+    statements, text = [], ""
+    for line in new_catalog_file().read_text("utf-8").splitlines(keepends=True):
+        text += line
+        if sqlite3.complete_statement(text):  # a trigger has semicolons of its own
+            statements.append(text)
+            text = ""
+    return statements
+
+
 def schema_revision(engine: sa.Engine) -> str | None:
     """The revision the database stands at; None for an empty one.
 
@@ -160,11 +176,13 @@ def upgrade(engine: sa.Engine) -> None:
     room than an upgrade takes; then nothing has changed.
     """
     revision = schema_revision(engine)
+    if revision is None and _make(engine):
+        return
     if revision != SCHEMA:
         _refuse_later(revision)
         if revision is not None:
             _check_room(engine)
-        _migrate(engine)
+        migrate(engine)
     with engine.connect().execution_options(reader=True) as connection:
         is_old = connection.exec_driver_sql("PRAGMA page_size").scalar() != PAGE_BYTES
     if is_old:
@@ -172,7 +190,18 @@ def upgrade(engine: sa.Engine) -> None:
         set_page_size(Path(str(engine.url.database)), PAGE_BYTES)
 
 
-def _migrate(engine: sa.Engine) -> None:
+def _make(engine: sa.Engine) -> bool:
+    """Make the schema where there is nothing at all; False where there is something by now."""
+    with engine.begin() as connection:
+        if connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first() is not None:
+            return False
+        for statement in new_catalog():
+            connection.exec_driver_sql(statement)
+        return True
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Take every step from the schema's revision to this version's, in one transaction."""
     from alembic import command
 
     config = migrations_config()
