@@ -21,7 +21,7 @@ EXAMPLE_TEXT: dict[str, Any] = {
     "image_id": 31,
     "reader": "pp-ocr@5d3f",
     "text": "open 24 hours",
-    "lines": [{**EXAMPLE_LINE, "segment_id": 812}],
+    "lines": [{**EXAMPLE_LINE, "segment_id": 812, "element_id": 812}],
     "elements": [
         {
             "segment_id": 812,
@@ -60,10 +60,13 @@ class HitLineDocument(TextLineDocument):
 class PictureLineDocument(TextLineDocument):
     """A line among those of its picture."""
 
-    model_config = strict({**EXAMPLE_LINE, "segment_id": 812})
+    model_config = strict({**EXAMPLE_LINE, "segment_id": 812, "element_id": 812})
 
     segment_id: int | None = Field(
         description="The smallest region that covers it; null where that was removed."
+    )
+    element_id: int | None = Field(
+        description="The region that is its element of a page; null where that is none."
     )
 
 
@@ -104,7 +107,9 @@ class PictureTextDocument(BaseModel):
             reader=read.reader,
             text=read.text,
             lines=[
-                PictureLineDocument(**line_fields(line), segment_id=line.segment_id)
+                PictureLineDocument(
+                    **line_fields(line), segment_id=line.segment_id, element_id=line.element_id
+                )
                 for line in read.lines
             ],
             elements=[

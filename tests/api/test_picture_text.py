@@ -30,9 +30,9 @@ from segsearch.search.schema import SearchRequest
 from segsearch_api.app import create_app
 from segsearch_api.mcp import create_server
 from tests.support.small_models import Shape, open_small_service, paint
-from tests.support.written import READER, text_of
+from tests.support.written import READER, Placed, text_of
 
-LINES = [("Annual report", 0), ("We sold", 1), ("24 boats", 1)]
+LINES: list[Placed] = [("Annual report", 0), ("We sold", 1), ("24 boats", 1, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,9 @@ def test_the_text_of_a_picture_has_its_lines_and_elements_as_they_are_read(
         "score": 0.9,
         "position": 1,
         "segment_id": heading,
+        "element_id": None,
     }
+    assert [line["element_id"] for line in answer["lines"][1:]] == [None, figure]
     elements = [(one["segment_id"], one["kind"], one["text"]) for one in answer["elements"]]
     assert elements == [(figure, "figure", "We sold\n24 boats"), (heading, "heading", LINES[0][0])]
     assert [one["reading_order"] for one in answer["elements"]] == [1, 2]
@@ -177,7 +179,7 @@ def test_parquet_has_columns_for_lines(service: SegSearch, tmp_path: Path) -> No
     write_parquet(service.select(), tmp_path / "all.parquet")
     rows = parquet.read_table(tmp_path / "all.parquet").to_pylist()
     lines = [line for row in rows for line in row["lines"]]
-    assert {line["text"] for line in lines} == {text for text, _ in LINES}
+    assert {line["text"] for line in lines} == {text for text, *_ in LINES}
     assert all(len(line["corners"]) == 4 for line in lines)
     assert {row["kind"] for row in rows} == {"heading", "figure", "thing"}
 
@@ -192,7 +194,7 @@ def test_the_command_prints_a_pictures_text(service: SegSearch) -> None:
             "[2 heading]", "Annual report", "[1 figure]", "We sold", "24 boats",
         ]  # fmt: skip
     told = json.loads(CliRunner().invoke(app, [*base, path, "--json"]).output)
-    assert [line["text"] for line in told["lines"]] == [text for text, _ in LINES]
+    assert [line["text"] for line in told["lines"]] == [text for text, *_ in LINES]
     unread = CliRunner().invoke(app, [*base, "3"])
     assert "was not read" in unread.output
     assert CliRunner().invoke(app, [*base, "nowhere.png"]).exit_code != 0

@@ -37,6 +37,8 @@
  * @property {number[]} [image_ids]
  * @property {number[][]} [map_area] corners on the map, each x, y in [-1, 1]
  * @property {number} [map_cluster]
+ * @property {boolean} [has_text] whether words stand in the region
+ * @property {string[]} [kinds] of regions, such as headings of pages
  *
  * @typedef {object} Query
  * @property {string} words as typed, with `-` before what is not wanted
@@ -136,6 +138,7 @@ const SIDES = /** @type {const} */ ([
   ["minwidth", "min_width"],
   ["minheight", "min_height"],
 ]);
+export const KINDS = ["text", "heading", "paragraph", "cell", "figure", "thing"];
 const QUADS = /** @type {const} */ ([
   ["near", "near", 3],
   ["within", "box", 4],
@@ -257,6 +260,9 @@ export function parse(search) {
     const [value] = all(name, (text) => numbers(text, count), `${count} numbers joined by ~`);
     if (value) filters[field] = value;
   }
+  const kinds = all("kind", (text) => (KINDS.includes(text) ? text : null), KINDS.join(", "));
+  if (kinds.length) filters.kinds = kinds;
+  if (given.has("text")) filters.has_text = true;
   const only = ids("only");
   if (only.length) filters.image_ids = only;
   const [area] = all("lasso", readCorners, "corners on the map");
@@ -302,6 +308,8 @@ export function format(query) {
   for (const [name, field] of LISTS) for (const value of filters[field] ?? []) add(name, value);
   for (const [name, field] of [...DAYS, ...SHARES, ...SIDES]) add(name, filters[field]);
   for (const [name, field] of QUADS) add(name, filters[field]?.join("~"));
+  for (const kind of filters.kinds ?? []) add("kind", kind);
+  if (filters.has_text) add("text", 1);
   if (filters.image_ids?.length) add("only", filters.image_ids.join("-"));
   add("lasso", filters.map_area?.map((corner) => corner.join("~")).join("_"));
   add("cluster", filters.map_cluster);

@@ -5,7 +5,7 @@ import { asks, LINKS, question } from "./address.js";
 import { call, sentence } from "./api.js";
 import { Grid } from "./grid.js";
 import { findLike, termOf } from "./likeness.js";
-import { isStale, resultsOf } from "./lists.js";
+import { isStale, resultsOf } from "./results.js";
 import { count, LIKELY_FROM, nameOf, time } from "./sayings.js";
 import { anyChosen, choose, isChosen, noteShown, toggle, useChosen } from "./selection.js";
 import { change, go, openPicture, query } from "./store.js";
@@ -157,6 +157,10 @@ function told(now, results, likely, waiting) {
 /** Words as they are quoted. @param {string} words */
 const shortened = (words) => (words.length > QUOTED ? `${words.slice(0, QUOTED)} …` : words);
 
+// Words in quotation marks, which may be meant as they stand in pictures.
+const QUOTES = /^["“”„«]([^"“”„«»]+)["“”»]$/;
+const WRITTEN = /(?<!\S)-?text:\S/i;
+
 // Words that say what is not wanted, where a minus does.
 const NOT = /^(.+?)[,]? (?:without|with no|but no|not|no) (?:an? |any |the )?(\S+)$/i;
 
@@ -180,9 +184,12 @@ function sceneIn({ words, things }) {
 /** What may be meant by the words, one click away. @param {{now: Query}} props */
 function Better({ now }) {
   const minus = minusIn(now),
-    scene = sceneIn(now);
+    scene = sceneIn(now),
+    quoted = QUOTES.exec(now.words.trim());
   const offer = (/** @type {string} */ text, /** @type {Partial<Query>} */ changes) =>
     html`<button type="button" class="link" onClick=${() => change(changes)}>${text}</button>`;
+  if (WRITTEN.test(now.words)) return null;
+  if (quoted) return offer(`Find “${quoted[1]}” as words in pictures`, { words: `text:"${quoted[1]}"` });
   if (minus) return offer(`Search “${minus}”: a minus leaves out`, { words: minus });
   if (!scene) return null;
   const things = [scene.one, scene.other].map((name) => ({ name, absent: false }));
@@ -205,12 +212,12 @@ function Nothing({ now, results }) {
   const filtering = Object.keys(now.filters).length > 0;
   const { items, relevance, message } = results;
   const canShow = asks(now) && !now.all && (items.length > 0 || (relevance ?? 1) < LIKELY_FROM);
-  const what = now.words || now.things.map(({ name }) => name).join(" and ");
+  const what = QUOTES.exec(now.words)?.[1] || now.words || now.things.map(({ name }) => name).join(" and ");
   return html`<div class="nothing">
     <p>${canShow ? `Nothing matches${what ? ` “${shortened(what)}”` : ""} well.` : (message ?? (filtering ? "No picture passes the filters." : "Nothing found."))}</p>
     ${canShow ? html`<p><button type="button" id="anyway" onClick=${() => change({ all: true })}>Show the nearest</button></p>` : null}
     <p><${Better} now=${now} /></p>
-    ${now.words && !now.terms.length && !minusIn(now) && !sceneIn(now) ? html`<${Language} />` : null}
+    ${now.words && !now.terms.length && !minusIn(now) && !sceneIn(now) && !WRITTEN.test(now.words) ? html`<${Language} />` : null}
     ${filtering ? html`<p><button type="button" class="link" onClick=${() => change({ filters: {} })}>Search without the filters</button></p>` : null}
   </div>`;
 }
@@ -238,7 +245,7 @@ export function Answers({ now, above = null, empty: nothing = null }) {
       ${shown ? html`<${Better} now=${now} />` : null}
       ${now.all && asked ? html`<button type="button" class="link" onClick=${() => change({ all: false })}>Only what is likely</button>` : null}
       ${
-        asked && !now.things.length
+        (asked || now.filters.kinds) && !now.things.length
           ? html`<${Switch} label="Grouped by" value=${now.by} options=${[
               ["picture", "Pictures"],
               ["region", "Regions"],

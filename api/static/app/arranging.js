@@ -3,16 +3,14 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { asks, filtered } from "./address.js";
 import { call, post, Refusal, sentence } from "./api.js";
-import { later } from "./deferred.js";
 import { Exporting } from "./exporting.js";
 import { forgetFacets, libraryChanged, useFacets } from "./facets.js";
-import { sent, typed } from "./links.js";
 import { findLike, termOf } from "./likeness.js";
-import { leave, resultsOf, settle } from "./lists.js";
+import { leave, resultsOf, settle } from "./results.js";
 import { count } from "./sayings.js";
 import { choose, clearChosen, drop, isChosen, told, unseen, useChosen } from "./selection.js";
 import { query, useQuery } from "./store.js";
-import { Icon, IconButton, Menu, notify } from "./ui.js";
+import { Icon, IconButton, later, Menu, notify, sent, typed } from "./ui.js";
 
 /** @typedef {import("./results.js").Results} Results @typedef {import("./address.js").Filters} Filters
  * @typedef {import("./exporting.js").Then} Then */

@@ -3,7 +3,7 @@
 
 import { Component, html } from "../vendor/preact.js";
 import { cutout, srcset, thumbnail } from "./api.js";
-import { sureOf } from "./items.js";
+import { foundLines, sureOf } from "./items.js";
 import { regionsAt } from "./masks.js";
 import { drawRegions, drawSoon } from "./outline.js";
 import { nameOf } from "./sayings.js";
@@ -48,12 +48,19 @@ function meant(item, region, alone) {
   return [alone || !sure ? region?.slot : "", sure].filter(Boolean);
 }
 
+/** The words in a region that were asked for. @param {Region | null} region */
+const wordsIn = (region) => (region ? foundLines([region]) : []).map(({ text }) => text).join(" … ");
+
 /** What an answer is, for who hears it. @param {Item} item @param {Region | null} region
  * @param {boolean} alone */
-const told = (item, region, alone) =>
-  [item.alone ? `Region in ${nameOf(item.path)}` : nameOf(item.path), ...meant(item, region, alone)].join(
-    ", ",
-  );
+const told = (item, region, alone) => {
+  const words = wordsIn(region);
+  return [
+    item.alone ? `Region in ${nameOf(item.path)}` : nameOf(item.path),
+    ...meant(item, region, alone),
+    ...(words ? [`shows “${words}”`] : []),
+  ].join(", ");
+};
 
 /** Cards whose pictures did not come. @type {Set<Card>} */
 const broken = new Set();
@@ -148,23 +155,32 @@ export class Card extends Component {
   draw() {
     const { item, cell } = this.props,
       { canvas } = this;
-    if (!canvas || item.alone || !item.regions.length) return;
+    if (!canvas) return;
     const { width, height } = this.drawnSize();
     const ids = item.regions.map((/** @type {Region} */ region) => region.segment_id).join();
-    const key = `${ids} ${width} ${height} ${this.state.alone}`;
+    const alone = item.regions[this.state.alone];
+    const shown = alone ? [alone] : item.regions,
+      words = foundLines(shown);
+    const key = `${ids} ${width} ${height} ${this.state.alone} ${words.map(({ position }) => position)}`;
     if (key === this.drawn) return;
     this.drawn = key;
-    const alone = item.regions[this.state.alone];
-    const shown = alone ? [alone] : item.regions;
     const line = Math.max(1.5, Math.max(cell.width, cell.height) / 130) * DENSITY;
-    drawSoon(canvas, () => drawRegions(canvas, shown, { width, height, line }));
+    const how = { width, height, line, dim: !item.alone, words, box: this.box };
+    drawSoon(canvas, () => drawRegions(canvas, item.alone ? [] : shown, how));
   }
 
-  /** The picture's size in the cell, in canvas pixels. */
+  /** What of the picture is shown: x0, y0, x1, y1 in its pixels. */
+  get box() {
+    const { alone, regions, width, height } = this.props.item;
+    return alone ? regions[0].box : [0, 0, width || 4, height || 3];
+  }
+
+  /** The size of that in the cell, in canvas pixels. */
   drawnSize() {
-    const { item, cell } = this.props;
-    const scale = Math.min(cell.width / (item.width || 4), cell.height / (item.height || 3)) * DENSITY;
-    return { width: Math.round((item.width || 4) * scale), height: Math.round((item.height || 3) * scale) };
+    const { cell } = this.props,
+      [x0, y0, x1, y1] = this.box;
+    const scale = Math.min(cell.width / (x1 - x0), cell.height / (y1 - y0)) * DENSITY;
+    return { width: Math.round((x1 - x0) * scale), height: Math.round((y1 - y0) * scale) };
   }
 
   /** Show the smallest region under the pointer by itself. @param {PointerEvent} event */
@@ -267,7 +283,8 @@ export class Card extends Component {
     };
     if (item.alone) {
       const side = Math.ceil((Math.max(cell.width, cell.height) * DENSITY) / 160) * 160;
-      return html`<img class="cut" alt="" decoding="async" draggable=${false} src=${cutout(item.regions[0].segment_id, side)} onError=${lost} />`;
+      return html`<img class="cut" alt="" decoding="async" draggable=${false} src=${cutout(item.regions[0].segment_id, side)} onError=${lost} />
+        ${wordsIn(item.regions[0]) ? html`<canvas class="cut" aria-hidden="true" ref=${this.keepCanvas}></canvas>` : null}`;
     }
     return html`<img alt="" decoding="async" draggable=${false} sizes=${`${Math.ceil(cell.width)}px`}
         srcset=${srcset(item.image, item.width, item.height)} src=${thumbnail(item.image, 320)} onError=${lost} />
@@ -277,12 +294,14 @@ export class Card extends Component {
   /** @param {Item} item @param {Region | null} region @param {number | null} right @param {Act} act */
   strip(item, region, right, act) {
     const name = nameOf(item.path),
-      sure = meant(item, region, this.state.alone >= 0).join(", ");
+      sure = meant(item, region, this.state.alone >= 0).join(", "),
+      words = wordsIn(region);
     const others = item.regions.length - 1;
     const { near_duplicates: copies = 0, parts = 0 } = item.regions[0]?.folded ?? {};
     return html`<div class="strip">
       <span class="told">
         ${sure ? html`<b>${sure}</b>` : null}
+        ${words ? html`<q dir="auto">${words}</q>` : null}
         <span class="file">${name}</span>
         ${others > 0 && this.state.alone < 0 ? html`<span class="others">+ ${others} more</span>` : null}
         ${others > 0 && this.state.alone >= 0 ? html`<span class="others">${this.state.alone + 1} of ${others + 1}</span>` : null}

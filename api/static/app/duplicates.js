@@ -3,12 +3,11 @@
 import { Component, html } from "../vendor/preact.js";
 import { removeImages } from "./arranging.js";
 import { call, sentence, thumbnail } from "./api.js";
-import { Go } from "./links.js";
-import { isLeaving, listenLeaving } from "./lists.js";
+import { isLeaving, listenLeaving } from "./results.js";
 import { count, nameOf, size } from "./sayings.js";
 import { Problem } from "./shelves.js";
 import { query } from "./store.js";
-import { Icon } from "./ui.js";
+import { Go, Icon } from "./ui.js";
 
 /**
  * @typedef {object} Picture

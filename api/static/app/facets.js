@@ -3,7 +3,7 @@
 
 import { useEffect, useState } from "../vendor/preact.js";
 import { call, sentence } from "./api.js";
-import { forget } from "./lists.js";
+import { forget } from "./results.js";
 
 /**
  * @typedef {{name: string, images: number}} Named

@@ -6,7 +6,8 @@ import { call } from "./api.js";
 import { useFacets } from "./facets.js";
 import { collectionOf, count, day, share, wordsOf } from "./sayings.js";
 import { change } from "./store.js";
-import { Icon, Menu } from "./ui.js";
+import { Icon, Menu, typed } from "./ui.js";
+import { KINDS } from "./words.js";
 
 /** @typedef {import("./address.js").Filters} Filters @typedef {import("./address.js").Query} Query */
 
@@ -49,9 +50,9 @@ function refine(query, changes) {
  *   names: import("./facets.js").Named[], noun: string}} props
  */
 function Names({ query, field, names, noun }) {
-  const [typed, setTyped] = useState("");
+  const [part, setPart] = useState("");
   const chosen = query.filters[field] ?? [];
-  const shown = names.filter(({ name }) => name.toLowerCase().includes(typed.toLowerCase())).slice(0, 60);
+  const shown = names.filter(({ name }) => name.toLowerCase().includes(part.toLowerCase())).slice(0, 60);
   const flip = (/** @type {string} */ name) =>
     refine(query, {
       [field]: chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name],
@@ -59,8 +60,8 @@ function Names({ query, field, names, noun }) {
   return html`
     ${
       names.length > 8
-        ? html`<input type="text" aria-label=${`Find a ${noun}`} placeholder=${`Find a ${noun}`} value=${typed}
-      onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} />`
+        ? html`<input type="text" aria-label=${`Find a ${noun}`} placeholder=${`Find a ${noun}`} value=${part}
+      onInput=${typed(setPart)} />`
         : null
     }
     <ul class="plain options">${shown.map(
@@ -76,8 +77,8 @@ function Dates({ query }) {
   const { taken_after: after, taken_before: before } = query.filters;
   const { months } = useFacets();
   const years = [...new Set(months.map(({ month }) => month.slice(0, 4)))].slice(0, 12);
-  const set = (/** @type {"taken_after" | "taken_before"} */ field) => (/** @type {any} */ event) =>
-    refine(query, { [field]: event.target.value || undefined });
+  const set = (/** @type {"taken_after" | "taken_before"} */ field) =>
+    typed((value) => refine(query, { [field]: value || undefined }));
   return html`
     <label class="field">From<input type="date" value=${after ?? ""} onChange=${set("taken_after")} /></label>
     <label class="field">Before<input type="date" value=${before ?? ""} onChange=${set("taken_before")} /></label>
@@ -127,7 +128,7 @@ function More({ query }) {
       <span>Show near-duplicates, too</span></label>
     <label><input type="checkbox" checked=${query.all} onChange=${() => change({ all: !query.all })} />
       <span>Show what may be chance, too</span></label>
-    <label class="field">At least so wide<select onChange=${(/** @type {any} */ event) => refine(query, { min_width: Number(event.target.value) || undefined })}>
+    <label class="field">At least so wide<select onChange=${typed((px) => refine(query, { min_width: Number(px) || undefined }))}>
       ${PIXELS.map(([name, px]) => html`<option key=${name} value=${px} selected=${(query.filters.min_width ?? 0) === px}>${name}</option>`)}</select></label>
     <form onSubmit=${(/** @type {any} */ event) => {
       event.preventDefault();
@@ -137,6 +138,20 @@ function More({ query }) {
           : undefined,
       });
     }}><label class="field">Path, such as holiday/*<input name="path" maxlength="300" defaultValue=${query.filters.paths?.[0] ?? ""} /></label></form>`;
+}
+
+/** What stands written there. @param {{query: Query}} props */
+function Written({ query }) {
+  const { has_text: written, kinds = [] } = query.filters;
+  return html`<label><input type="checkbox" checked=${written} onChange=${() => refine(query, { has_text: !written || undefined })} />
+      <span>Shows words</span></label>
+    <fieldset><legend>What the region is</legend>${Object.entries(KINDS).map(
+      ([kind, text]) => html`<label key=${kind}>
+      <input type="checkbox" checked=${kinds.includes(kind)} onChange=${() =>
+        refine(query, {
+          kinds: kinds.includes(kind) ? kinds.filter((other) => other !== kind) : [...kinds, kind],
+        })} /><span>${text}</span></label>`,
+    )}</fieldset>`;
 }
 
 /** What a set filter says; `group` is the words of a group of the map.
@@ -161,6 +176,11 @@ const SAID = [
   ],
   ["box", () => "in a part of the picture"],
   ["image_ids", (ids) => `in ${count(ids.length, "picture")}`],
+  ["has_text", () => "shows words"],
+  [
+    "kinds",
+    (kinds) => kinds.map((/** @type {string} */ kind) => (KINDS[kind] ?? kind).toLowerCase()).join(" or "),
+  ],
   ["map_area", () => "lasso on the map"],
   ["map_cluster", (value, _, group) => group || `group ${value + 1}`],
 ];
@@ -209,6 +229,7 @@ export function FilterBar({ query, open }) {
       <${Menu} label="Collection" active=${has("collections")}><${Names} query=${query} field="collections" names=${facets.collections} noun="collection" /><//>
       <${Menu} label="Place" active=${has("places")}><${Place} query=${query} /><//>
       <${Menu} label="Size" active=${has("min_area", "max_area")}><${Size} query=${query} /><//>
+      <${Menu} label="Words" active=${has("has_text", "kinds")}><${Written} query=${query} /><//>
       <${Menu} label="Camera" active=${has("cameras")}><${Names} query=${query} field="cameras" names=${facets.cameras} noun="camera" /><//>
       <${Menu} label="More" active=${has("paths", "min_width") || query.prefer !== "thing" || query.copies || query.all}><${More} query=${query} /><//>`
         : null

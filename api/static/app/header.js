@@ -1,16 +1,16 @@
 // The bar at the top: what is asked for, and the ways to say it.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { filtered } from "./address.js";
+import { empty, filtered } from "./address.js";
 import { keepPicture, sentence } from "./api.js";
 import { FilterBar } from "./filters.js";
 import { unindexed, useJobs } from "./jobs.js";
 import { parted } from "./request.js";
 import { addThing, SceneMenu } from "./scene.js";
 import { Searches } from "./searches.js";
-import { change, changed, go, home, link, query } from "./store.js";
+import { change, changed, go, query } from "./store.js";
 import { Terms } from "./terms.js";
-import { Icon, IconButton, notify, plainClick, Switch } from "./ui.js";
+import { Go, Icon, IconButton, notify, sent, Switch } from "./ui.js";
 
 const MOST_WORDS = 1000; // characters: the server's limit
 
@@ -107,8 +107,7 @@ function SearchBox({ query: now, mayWrite, onHelp }) {
     go(changed({ words: "", terms: [], things: [], relations: [], like: [], unlike: [], all: false }));
     input.current?.focus();
   };
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
+  const submit = sent(() => {
     const words = typed.trim();
     if (!words && now.words && !now.terms.length) return clear();
     if (scene && words) {
@@ -123,7 +122,7 @@ function SearchBox({ query: now, mayWrite, onHelp }) {
       return notify("Say what to look for, too: “-” alone only leaves things out.", { bad: true });
     }
     return change({ words, view: "grid", like: [], unlike: [], all: false });
-  };
+  });
   const keys = (/** @type {KeyboardEvent} */ event) => {
     if (event.key !== "Backspace" || typed || !now.terms.length) return;
     change({ terms: now.terms.slice(0, -1) });
@@ -136,8 +135,8 @@ function SearchBox({ query: now, mayWrite, onHelp }) {
       <${Icon} name="search" />
       <${Terms} query=${now} />
       <form id="form" onSubmit=${submit}><input id="words" ref=${input} type="text" enterkeyhint="search" autocomplete="off" value=${typed}
-        aria-label="What to look for" title="A minus before a word leaves it out: dog -leash"
-        placeholder=${scene ? "another thing, such as frisbee" : now.terms.length ? "and words" : "a red umbrella -beach"}
+        aria-label="What to look for" title=${'A minus before a word leaves it out: dog -leash. Words that stand in pictures: text:"24 hours"'}
+        placeholder=${scene ? "another thing, such as frisbee" : now.terms.length ? "and words" : 'a red umbrella -beach, or text:"exit"'}
         onInput=${hear} onKeyDown=${keys} /></form>
       <span class="ways">${
         any
@@ -193,13 +192,7 @@ export function Header({ query: now, adding, working, mayWrite, onHelp }) {
   }, []);
   return html`<header id="bar" ref=${bar}>
     <div class="line">
-      <a class="name" id="home" href=${link({ ...now, words: "" }).split("?")[0] || "./"} onClick=${(
-        /** @type {MouseEvent} */ event,
-      ) => {
-        if (!plainClick(event)) return;
-        event.preventDefault();
-        home();
-      }}>segsearch</a>
+      <${Go} class="name" id="home" to=${empty()}>segsearch<//>
       <${SearchBox} query=${now} mayWrite=${mayWrite} onHelp=${onHelp} />
       <div class="tools">
         <button type="button" class=${filtered(now) ? "chip set" : "chip"} aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>

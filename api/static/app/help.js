@@ -49,6 +49,8 @@ const WAYS = [
       "picture, outlined in it.",
   ],
   ["umbrella -beach", "A minus before a word leaves out what looks like that."],
+  ['text:"24 hours"', "Words that stand in pictures, in this order; text:stair* is how a word begins."],
+  ["-text:sold", "A minus leaves out pictures that show the words."],
   [
     "a picture",
     "Drop, paste or choose one in the search box: what looks like it is found. Words beside it " +
@@ -58,7 +60,7 @@ const WAYS = [
   ["a scene", "Several things in one picture, and how they lie: a dog left of a frisbee, and no leash."],
   [
     "very likely, perhaps",
-    "How sure an answer is. Below the line “probably not” stands what is merely " + "nearest.",
+    "How sure an answer is. Below the line “probably not” stands what is merely nearest.",
   ],
 ];
 

@@ -1,7 +1,7 @@
 // Adding pictures, and the line under the bar that tells what is being sent and indexed.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { cancel, onReturn, resume, showStatus, stageOf, totalOf, useJobs } from "./jobs.js";
+import { cancel, onReturn, resume, stageOf, totalOf, useJobs } from "./jobs.js";
 import {
   collectionNames,
   dismiss,
@@ -17,8 +17,8 @@ import {
   stopSending,
 } from "./sending.js";
 import { count, nameOf, size } from "./sayings.js";
-import { plainClick, Icon, Menu } from "./ui.js";
-import { link, query } from "./store.js";
+import { Go, Icon, Menu, typed } from "./ui.js";
+import { query } from "./store.js";
 
 export { followJobs } from "./jobs.js";
 
@@ -83,10 +83,10 @@ function Adding({ close }) {
     </div>
     <label class="field">Into a collection, if you like
       <input list="adding-collections" value=${name} maxlength="100" placeholder="none" autocomplete="off"
-        onInput=${(/** @type {any} */ event) => {
-          setName(event.target.value);
-          into = event.target.value.trim();
-        }} /></label>
+        onInput=${typed((value) => {
+          setName(value);
+          into = value.trim();
+        })} /></label>
     <datalist id="adding-collections">
       ${names.map((one) => html`<option key=${one} value=${one}></option>`)}</datalist>
     <p class="quiet">Or drop pictures and folders anywhere on the page. They are copied into the library;
@@ -189,7 +189,6 @@ export function Working({ mayWrite }) {
   const { jobs, status, away } = useJobs();
   const [state, setState] = useState(sending());
   useEffect(() => onSending(() => setState(sending())), []);
-  const href = link({ ...query(), view: "status", image: 0, segment: 0 });
   // The status view tells of it itself.
   const indexing = query().view !== "status" && (jobs.length > 0 || Boolean(status?.pending));
   const isRead = !state.waiting.length && !state.refused.length && !state.passed;
@@ -219,11 +218,7 @@ export function Working({ mayWrite }) {
     }
     ${
       indexing
-        ? html`<a class="details" href=${href} onClick=${(/** @type {MouseEvent} */ event) => {
-            if (!plainClick(event)) return;
-            event.preventDefault();
-            showStatus();
-          }}>Details</a>`
+        ? html`<${Go} class="details" to=${{ ...query(), view: "status", image: 0, segment: 0 }}>Details<//>`
         : null
     }
   </div>`;

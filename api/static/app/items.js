@@ -13,6 +13,17 @@ import { LIKELY_FROM, month, sureness } from "./sayings.js";
  * @property {string} [slot] what of a scene it is
  * @property {{parts: number, near_duplicates: number} | null} [folded]
  * @property {{text: string}[]} [captions]
+ * @property {string} [kind] a thing, a text, or an element of a page
+ * @property {Line[]} [lines] of an answer: the text that stands in it
+ *
+ * @typedef {object} Line of text in a picture
+ * @property {string} text
+ * @property {[number, number][]} corners x, y in pixels of the upright picture, clockwise in the sense of
+ *   the writing: the first is above the beginning of the line
+ * @property {number} position among the picture's lines, from 1
+ * @property {boolean} [found] whether it holds words that were asked for
+ * @property {number | null} [segment_id] the smallest region that covers it
+ * @property {number | null} [element_id] the element of a page that it belongs to
  *
  * @typedef {object} Item A picture with the regions that answer, or one region.
  * @property {string} key
@@ -32,6 +43,15 @@ import { LIKELY_FROM, month, sureness } from "./sayings.js";
 
 /** Whether a region may be chance by itself. @param {Region} region */
 const mayBeChance = ({ relevance }) => (relevance ?? 1) < LIKELY_FROM;
+
+/** The lines of regions that hold words which were asked for, each once. @param {Region[]} regions */
+export const foundLines = (regions) => [
+  ...new Map(
+    regions.flatMap(({ lines = [] }) =>
+      lines.filter(({ found }) => found).map((line) => [line.position, line]),
+    ),
+  ).values(),
+];
 
 /** Of hits or regions, which come picture by picture: of each picture what is no chance, or the best.
  * @param {any[]} hits @param {boolean} alone @param {number[]} [right] regions that were said to be

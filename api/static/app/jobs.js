@@ -73,7 +73,7 @@ export function stageOf(job) {
 }
 
 /** What the status view is opened by. */
-export const showStatus = () => go({ ...query(), view: "status", image: 0, segment: 0 });
+const showStatus = () => go({ ...query(), view: "status", image: 0, segment: 0 });
 
 /** What gave nothing, in words. @param {number} many @param {string} [noun] */
 export const unindexed = (many, noun = "file") => `${count(many, noun)} could not be indexed`;

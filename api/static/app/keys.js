@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { call, isAbort, post, Refusal, sentence } from "./api.js";
 import { moment } from "./runs.js";
-import { notify } from "./ui.js";
+import { copied, notify, sent, typed } from "./ui.js";
 
 /**
  * @typedef {import("./main.js").Session} Session
@@ -28,8 +28,7 @@ export function KeyForm({ onDone }) {
   const [busy, setBusy] = useState(false);
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
   useEffect(() => input.current?.focus(), []);
-  const use = async (/** @type {Event} */ event) => {
-    event.preventDefault();
+  const use = sent(async () => {
     if (busy) return;
     setBusy(true);
     setSaid("");
@@ -44,7 +43,7 @@ export function KeyForm({ onDone }) {
     } finally {
       setBusy(false);
     }
-  };
+  });
   return html`<main class="locked"><form class="key-form" method="post" onSubmit=${use}>
     <h1>segsearch</h1>
     <p>This library is opened by a key.</p>
@@ -53,7 +52,7 @@ export function KeyForm({ onDone }) {
     <label class="field">Key
       <input ref=${input} type="password" name="key" autocomplete="current-password" required maxlength="1000"
         value=${key} aria-invalid=${String(Boolean(said))} aria-describedby="key-said"
-        onInput=${(/** @type {any} */ event) => setKey(event.target.value)} /></label>
+        onInput=${typed(setKey)} /></label>
     <p id="key-said" class="bad" role="alert">${said}</p>
     <button type="submit" class="main" disabled=${busy}>${busy ? "One moment …" : "Use this key"}</button>
     <p class="quiet">Who runs this server makes one with <code>segsearch keys create NAME</code>. It is
@@ -100,16 +99,11 @@ function Revoke({ name, act }) {
  */
 function Made({ made, close }) {
   const text = useRef(/** @type {HTMLInputElement | null} */ (null));
-  const [copied, setCopied] = useState(false);
+  const [done, setDone] = useState(false);
   useEffect(() => text.current?.select(), []);
   const copy = async () => {
     text.current?.select();
-    // Browsers give the clipboard to pages by https alone; the old way works by http.
-    const done = await navigator.clipboard?.writeText(made.key).then(
-      () => true,
-      () => false,
-    );
-    if (done || document.execCommand("copy")) setCopied(true);
+    if (await copied(made.key)) setDone(true);
     else notify("Copy it by hand: it is selected.", { bad: true });
   };
   return html`<div class="made" role="group" aria-label=${`The key ${made.name}`}>
@@ -117,7 +111,7 @@ function Made({ made, close }) {
     <div class="inline">
       <label class="field">The key<input ref=${text} class="secret" readonly value=${made.key}
         spellcheck=${false} autocomplete="off" /></label>
-      <button type="button" class="main" onClick=${copy}>${copied ? "Copied" : "Copy"}</button>
+      <button type="button" class="main" onClick=${copy}>${done ? "Copied" : "Copy"}</button>
       <button type="button" onClick=${close}>I have it</button></div>
   </div>`;
 }
@@ -144,13 +138,12 @@ export function Keys({ session, onSession }) {
       setProblem(sentence(wrong));
     }
   };
-  const make = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    return act(async () => {
+  const make = sent(() =>
+    act(async () => {
       setMade(await post("v1/keys", { name: name.trim(), scope }));
       setName("");
-    });
-  };
+    }),
+  );
   const revoke = (/** @type {Key} */ key) =>
     act(async () => {
       await call(`v1/keys/${key.id}`, { method: "DELETE" });
@@ -177,9 +170,9 @@ export function Keys({ session, onSession }) {
     <form class="inline" onSubmit=${make}>
       <label class="field">A new key for
         <input value=${name} required maxlength="64" placeholder="laptop" autocomplete="off"
-          onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
+          onInput=${typed(setName)} /></label>
       <label class="field">May
-        <select value=${scope} onChange=${(/** @type {any} */ event) => setScope(event.target.value)}>
+        <select value=${scope} onChange=${typed((value) => setScope(/** @type {Scope} */ (value)))}>
           ${SCOPES.map(
             (one) =>
               html`<option key=${one} value=${one} selected=${one === scope}>${

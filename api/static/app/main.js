@@ -7,7 +7,7 @@ import { call, onLockedOut, setLibrary } from "./api.js";
 import { askAgain } from "./card.js";
 import { forgetFacets } from "./facets.js";
 import { Header, takePictures } from "./header.js";
-import { askAnew, forget } from "./lists.js";
+import { askAnew, forget } from "./results.js";
 import { SelectionBar } from "./arranging.js";
 import { clearChosen } from "./selection.js";
 import { closePicture, oddities, query, useQuery } from "./store.js";

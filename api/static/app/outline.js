@@ -1,16 +1,19 @@
-// Regions drawn over a picture: outlined with a halo, the rest dimmed. Many cards share the time that
-// is left of a frame.
+// Regions drawn over a picture: outlined with a halo, the rest dimmed; lines of text: underlined. Many
+// cards share the time that is left of a frame.
 
 import { outline } from "./masks.js";
 
 export const EDGE = "#ffb000"; // legible on pictures and on both themes, with its halo
 const HALO = "rgba(0, 0, 0, 0.75)";
+const WASH = "rgba(255, 176, 0, 0.3)"; // over words, which stay legible
 const DIM = "rgba(8, 14, 20, 0.55)";
 const FRAME_MS = 5; // of drawing, in a frame
 const MOST_PX = 1400; // of a side that is drawn
+const RULE = 0.09, // of a line's height
+  LEAST_PX = 0.7; // of that
 const SMALL = 0.09; // of the longer side: smaller regions get a ring around them
 
-/** @typedef {import("./items.js").Region} Region */
+/** @typedef {import("./items.js").Region} Region @typedef {import("./items.js").Line} Line */
 
 /** A halo, and the line over it. @param {number} line @returns {[string, number][]} */
 const strokes = (line) => [
@@ -22,10 +25,16 @@ const strokes = (line) => [
  * Draw regions into a canvas of width x height pixels. The first is outlined strongest.
  * @param {HTMLCanvasElement} canvas
  * @param {Region[]} regions
- * @param {{width: number, height: number, line?: number, dim?: boolean}} how `line` in canvas pixels;
- *   without `dim` the rest of the picture stays as it is
+ * @param {{width: number, height: number, line?: number, dim?: boolean, words?: Line[],
+ *   pointed?: Line, box?: number[]}} how `line` in canvas pixels; without `dim` the rest of the
+ *   picture stays as it is; `words` are lines of text, and `pointed` is one that is framed, too; `box`
+ *   is what of the picture is shown, x0, y0, x1, y1 in its pixels, where there are such
  */
-export function drawRegions(canvas, regions, { width, height, line = 2, dim = true }) {
+export function drawRegions(
+  canvas,
+  regions,
+  { width, height, line = 2, dim = true, words = [], pointed, box = [0, 0, 1, 1] },
+) {
   const shrink = Math.min(1, MOST_PX / Math.max(width, height));
   canvas.width = Math.max(1, Math.round(width * shrink));
   canvas.height = Math.max(1, Math.round(height * shrink));
@@ -48,6 +57,43 @@ export function drawRegions(canvas, regions, { width, height, line = 2, dim = tr
       context.stroke(paths[i]);
     }
     frameEdges(context, regions[i], thick);
+  }
+  const scale = canvas.width / (box[2] - box[0]);
+  const others = words.filter(({ position }) => position !== pointed?.position);
+  for (const one of pointed ? [...others, pointed] : words) {
+    const corners = one.corners.map(([x, y]) => [scale * (x - box[0]), scale * (y - box[1])]);
+    underline(context, corners, line * shrink, one === pointed);
+  }
+}
+
+/**
+ * Mark a line of text: a wash over it, and a rule along its foot, which no region has.
+ * @param {CanvasRenderingContext2D} context
+ * @param {number[][]} corners of the line, in canvas pixels
+ * @param {number} most how thick
+ * @param {boolean} framed
+ */
+function underline(context, corners, most, framed) {
+  const [[left, top], , end, start] = corners,
+    high = Math.hypot(start[0] - left, start[1] - top) || 1,
+    line = Math.max(LEAST_PX, Math.min(most, RULE * high)); // small print is not covered
+  // Below the foot in the sense of the writing, so that the rule strikes out no letter.
+  const x = (1.2 * line * (start[0] - left)) / high,
+    y = (1.2 * line * (start[1] - top)) / high;
+  const path = new Path2D(),
+    frame = new Path2D();
+  for (const [across, down] of corners) frame.lineTo(across, down);
+  frame.closePath();
+  path.moveTo(start[0] + x, start[1] + y);
+  path.lineTo(end[0] + x, end[1] + y);
+  context.fillStyle = WASH;
+  context.fill(frame);
+  for (const [colour, thickness] of strokes(1.3 * line)) {
+    context.strokeStyle = colour;
+    context.lineWidth = thickness;
+    context.stroke(path);
+    context.lineWidth = thickness / 2;
+    if (framed) context.stroke(frame);
   }
 }
 

@@ -9,10 +9,14 @@ import { saveCut } from "./cutting.js";
 import { libraryChanged, useFacets } from "./facets.js";
 import { actsOf } from "./likeness.js";
 import { day, nameOf, share, size } from "./sayings.js";
-import { go, link, openPicture, query } from "./store.js";
-import { Icon, IconButton, Menu, notify, plainClick } from "./ui.js";
+import { openPicture, query } from "./store.js";
+import { Go, Icon, IconButton, Menu, notify, sent, typed as hear } from "./ui.js";
+import { KINDS, linesOf, Words } from "./words.js";
 
-/** @typedef {import("./items.js").Region & {sure: string}} Answer a region that answers, and how surely */
+/**
+ * @typedef {import("./items.js").Region & {sure: string}} Answer a region that answers, and how surely
+ * @typedef {import("./words.js").Reading & {lines: import("./items.js").Line[]}} Read the picture's text
+ */
 
 /** What a fresh mask can be saved as. @type {[string, "cutout" | "mask" | "svg" | "coco"][]} */
 const CUT_FILES = [
@@ -21,8 +25,10 @@ const CUT_FILES = [
   ["SVG", "svg"],
   ["COCO", "coco"],
 ];
-/** A file's name without its ending. */
-const stem = (/** @type {string} */ name) => name.replace(/\.[^.]*$/, "");
+/** A file's name without its ending, as the server begins those of downloads. */
+const stem = (/** @type {string} */ name) => name.replace(/\.pdf, page /i, "-page-").replace(/\.[^.]*$/, "");
+/** A page of a PDF, by its path. */
+const PAGE = /^(.*\.pdf#page=)(\d+)$/is;
 /** The day after one. */
 const nextDay = (/** @type {string} */ iso) =>
   new Date(Date.parse(`${iso.slice(0, 10)}T12:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
@@ -63,27 +69,61 @@ function LooksLike({ chosen, image }) {
   return html`<p class="looks">Looks like ${
     words
       ? words.map(
-          ({ text }, i) => html`${i ? ", " : ""}<a key=${text} href=${link({ ...empty(), words: text })}
-    onClick=${(/** @type {MouseEvent} */ event) => {
-      if (!plainClick(event)) return;
-      event.preventDefault();
-      go({ ...empty(), words: text });
-    }}>${text}</a>`,
+          ({ text }, i) =>
+            html`${i ? ", " : ""}<${Go} key=${text} to=${{ ...empty(), words: text }}>${text}<//>`,
         )
       : "…"
   }</p>`;
 }
 
-/** @param {{chosen: any, image: any, hit: Answer | null}} props */
-function ChosenRegion({ chosen, image, hit }) {
+/** Another picture in place of this one.
+ * @param {{id: number, children?: any, [attribute: string]: any}} props */
+const Open = ({ id, children, ...attributes }) =>
+  html`<${Go} to=${{ ...query(), image: id, segment: 0 }} act=${() => openPicture(id)} ...${attributes}>${children}<//>`;
+
+/** The pages before and after a page of a PDF, as far as they are there. @param {{image: any}} props */
+function Pages({ image }) {
+  const [near, setNear] = useState(/** @type {{page: number, id: number}[]} */ ([]));
+  const [, file, number] = PAGE.exec(image.paths[0] ?? "") ?? [];
+  useEffect(() => {
+    setNear([]);
+    if (!file) return undefined;
+    const stop = new AbortController();
+    const pages = [Number(number) - 1, Number(number) + 1];
+    const paths = pages.map((page) => `${file}${page}`.replace(/[*?[]/g, "[$&]")); // globs
+    post("v1/browse", { filters: { paths }, limit: 20 }, { signal: stop.signal }).then(
+      ({ images }) =>
+        setNear(
+          pages.flatMap((page) => {
+            const found = images.find((/** @type {any} */ one) => one.paths.includes(`${file}${page}`));
+            return found ? [{ page, id: found.image_id }] : [];
+          }),
+        ),
+      () => {}, // without them there is still the grid
+    );
+    return () => stop.abort();
+  }, [image.image_id]);
+  return near.length
+    ? html`<nav class="pages" aria-label="Pages">${near.map(
+        ({ page, id }) => html`<${Open} key=${page} id=${id} class="button">
+        <${Icon} name=${page < Number(number) ? "before" : "after"} />Page ${page}<//>`,
+      )}</nav>`
+    : null;
+}
+
+/** @param {{chosen: any, image: any, hit: Answer | null, read: Read}} props */
+function ChosenRegion({ chosen, image, hit, read }) {
   const acts = actsOf(image.image_id, chosen),
     now = query();
   const [x0, y0, x1, y1] = chosen.box,
     id = chosen.segment_id;
-  const sure = hit?.sure;
+  const sure = hit?.sure,
+    lines = linesOf(read.lines, id),
+    title = id ? (KINDS[chosen.kind] ?? "This region") : "What you cut out",
+    heading = html`<h3>${title}${sure ? html` <span class="sure">${sure}</span>` : null}</h3>`;
   return html`<section id="region" aria-label="This region">
-    <h3>${id ? "This region" : "What you cut out"}${sure ? html` <span class="sure">${sure}</span>` : null}</h3>
-    <${LooksLike} chosen=${chosen} image=${image.image_id} />
+    ${lines.length ? html`<${Words} ...${read} lines=${lines} label="its text" title=${heading} />` : heading}
+    ${lines.length && chosen.kind !== "thing" ? null : html`<${LooksLike} chosen=${chosen} image=${image.image_id} />`}
     ${chosen.captions?.length ? html`<p class="caption">${chosen.captions[0].text}</p>` : null}
     <div class="buttons">
       <button type="button" class="main" title="f" onClick=${acts.like}><${Icon} name="like" />Find its like</button>
@@ -133,15 +173,14 @@ function Tags({ image, mayWrite, onImage }) {
       notify(sentence(problem), { bad: true });
     }
   };
-  const add = (/** @type {Event} */ event) => {
-    event.preventDefault();
+  const add = sent(() => {
     const tags = typed
       .split(",")
       .map((tag) => tag.trim())
       .filter(Boolean);
     setTyped("");
     if (tags.length) void set({ add: tags });
-  };
+  });
   if (!mayWrite && !image.tags.length) return null;
   return html`<div class="tags">
     ${image.tags.map(
@@ -156,7 +195,7 @@ function Tags({ image, mayWrite, onImage }) {
     ${
       mayWrite
         ? html`<form class="inline" onSubmit=${add}><input value=${typed} aria-label="Add a tag" placeholder="Add a tag" maxlength="100"
-      onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} /></form>`
+      onInput=${hear(setTyped)} /></form>`
         : null
     }
   </div>`;
@@ -184,11 +223,7 @@ function Facts({ image }) {
   const near = image.latitude !== null && image.longitude !== null;
   const found = (/** @type {Partial<import("./address.js").Filters>} */ filters) => ({ ...empty(), filters });
   const to = (/** @type {import("./address.js").Query} */ target, /** @type {string} */ text) =>
-    html`<a href=${link(target)} onClick=${(/** @type {MouseEvent} */ event) => {
-      if (!plainClick(event)) return;
-      event.preventDefault();
-      go(target);
-    }}>${text}</a>`;
+    html`<${Go} to=${target}>${text}<//>`;
   return html`<dl>
     ${image.taken_at ? html`<dt>Taken</dt><dd>${to(found({ taken_after: image.taken_at.slice(0, 10), taken_before: nextDay(image.taken_at) }), day(image.taken_at))}, ${image.taken_at.slice(11, 16)}</dd>` : null}
     ${image.albums.length ? html`<dt>Album</dt><dd>${image.albums.map((/** @type {string} */ album, /** @type {number} */ i) => html`${i ? ", " : ""}${to(found({ albums: [album] }), album)}`)}</dd>` : null}
@@ -200,27 +235,35 @@ function Facts({ image }) {
 }
 
 /**
- * @param {{image: any, chosen: any, hit: Answer | null, mayWrite: boolean, onImage: (image: any) => void,
- *   onRemove: () => void}} props
+ * @param {Read & {image: any, chosen: any, hit: Answer | null, mayWrite: boolean,
+ *   onImage: (image: any) => void, onRemove: () => void}} props
  */
-export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove }) {
+export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove, ...read }) {
   const name = nameOf(image.paths[0]),
     { near_duplicates: alike } = image;
+  const { lines } = read;
   return html`<aside aria-label="About this picture">
     <h2>${name}</h2>
+    <${Pages} image=${image} />
     ${
       chosen
-        ? html`<${ChosenRegion} chosen=${chosen} image=${image} hit=${hit} />`
+        ? html`<${ChosenRegion} chosen=${chosen} image=${image} hit=${hit} read=${read} />`
         : image.state !== "done"
           ? html`<p class="bad">${image.reason ?? "It waits to be indexed."}</p>`
           : html`<p class="quiet">Choose a thing in the picture, or cut one out.</p>
         <div class="buttons"><button type="button" title="f" onClick=${actsOf(image.image_id, null).like}><${Icon} name="like" />Find pictures like it</button></div>`
     }
+    ${
+      lines.length && linesOf(lines, chosen?.segment_id).length < lines.length
+        ? html`<section aria-label="All text"><${Words} ...${read} label="all text"
+        title=${html`<h3>Text in this picture</h3>`} /></section>`
+        : null
+    }
     <section aria-label="This picture">
       <${Tags} image=${image} mayWrite=${mayWrite} onImage=${onImage} />
       <div class="buttons">
         ${mayWrite ? html`<${Collect} image=${image.image_id} />` : null}
-        <a class="button" href=${`v1/images/${image.image_id}/file`} download=${name}><${Icon} name="download" />Original</a>
+        <a class="button" href=${`v1/images/${image.image_id}/file`} download=${name.replace(/, page \d+$/, "")}><${Icon} name="download" />Original</a>
         ${mayWrite ? html`<${IconButton} icon="bin" label="Remove from the library" onClick=${onRemove} />` : null}
       </div>
       <${Facts} image=${image} />
@@ -231,13 +274,7 @@ export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove }) {
             .slice(0, 12)
             .map(
               (/** @type {number} */ id) => html`
-      <a key=${id} href=${link({ ...query(), image: id, segment: 0 })} aria-label=${`Open picture ${id}`} onClick=${(
-        /** @type {MouseEvent} */ event,
-      ) => {
-        if (!plainClick(event)) return;
-        event.preventDefault();
-        openPicture(id);
-      }}><img alt="" src=${thumbnail(id, 160)} loading="lazy" /></a>`,
+      <${Open} key=${id} id=${id} aria-label=${`Open picture ${id}`}><img alt="" src=${thumbnail(id, 160)} loading="lazy" /><//>`,
             )}</p></section>`
         : null
     }

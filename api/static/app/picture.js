@@ -4,9 +4,9 @@
 import { Component, createRef, html } from "../vendor/preact.js";
 import { call, isAbort, post, sentence } from "./api.js";
 import { removeImages } from "./arranging.js";
-import { sureOf } from "./items.js";
+import { foundLines, sureOf } from "./items.js";
 import { actsOf } from "./likeness.js";
-import { resultsOf } from "./lists.js";
+import { resultsOf } from "./results.js";
 import { holds } from "./masks.js";
 import { Panel } from "./panel.js";
 import { nothing, obeys, Pointing, withoutLast, withPoint } from "./pointing.js";
@@ -17,7 +17,7 @@ import { IconButton, isTyping, notify, Switch } from "./ui.js";
 import { Viewer } from "./viewer.js";
 
 /**
- * @typedef {import("./items.js").Region} Region
+ * @typedef {import("./items.js").Region} Region @typedef {import("./items.js").Line} Line
  * @typedef {import("./pointing.js").Prompt} Prompt @typedef {import("./pointing.js").Mode} Mode
  */
 
@@ -31,8 +31,10 @@ export class PictureView extends Component {
     this.state = {
       image: null,
       segments: [],
+      lines: [], // of text, in the order of reading
       problem: "",
       under: null, // the region under the pointer
+      pointed: 0, // the place of the line of text that is pointed at; 0 for none
       tool: "select",
       level: 0,
       prompt: nothing(),
@@ -95,7 +97,7 @@ export class PictureView extends Component {
     const { image: id } = this.props.now,
       options = { signal: this.stop.signal };
     this.forgetCut();
-    this.setState({ image: null, segments: [], under: null, problem: "", level: 0 });
+    this.setState({ image: null, segments: [], lines: [], under: null, pointed: 0, problem: "", level: 0 });
     try {
       const image = await call(`v1/images/${id}`, options);
       this.setState({ image });
@@ -108,6 +110,10 @@ export class PictureView extends Component {
               : "It waits to be indexed."),
         });
       }
+      call(`v1/images/${id}/text`, options).then(
+        ({ lines }) => this.setState({ lines }),
+        () => {}, // the picture is shown without
+      );
       const { segments } = await call(`v1/images/${id}/segments`, options);
       return this.setState({ segments });
     } catch (problem) {
@@ -142,6 +148,16 @@ export class PictureView extends Component {
     return found && region ? { ...region, sure: sureOf(found, region, true) } : null;
   }
 
+  /** The lines of text that were asked for. */
+  get found() {
+    const { now } = this.props;
+    return foundLines(
+      resultsOf(now)
+        .items.filter(({ image }) => image === now.image)
+        .flatMap(({ regions }) => regions),
+    );
+  }
+
   /** Where this picture stands among the answers; -1 where it is none of them. */
   place() {
     const { now } = this.props,
@@ -163,10 +179,10 @@ export class PictureView extends Component {
     if (item && to >= 0 && to < results.shown) openPicture(item.image, item.regions[0]?.segment_id ?? 0);
   }
 
-  /** @param {Region} region */
+  /** @param {number} region */
   choose(region) {
     this.forgetCut();
-    openPicture(this.props.now.image, region.segment_id);
+    openPicture(this.props.now.image, region);
   }
 
   /** @param {Prompt} prompt */
@@ -303,7 +319,7 @@ export class PictureView extends Component {
   /** @param {any} props @param {any} state */
   render(
     { now, mayWrite },
-    { image, segments, under, problem, tool, level, mode, prompt, masks, candidate, asking },
+    { image, segments, lines, pointed, under, problem, tool, level, mode, prompt, masks, candidate, asking },
   ) {
     const { chosen } = this,
       at = this.place(),
@@ -342,9 +358,9 @@ export class PictureView extends Component {
           image
             ? html`<${Viewer} key=${image.image_id} hand=${(/** @type {Viewer} */ viewer) => {
                 this.viewer = viewer;
-              }} image=${image} segments=${segments} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
-          name=${name} onChoose=${(/** @type {Region} */ region) => this.choose(region)} onLevel=${(/** @type {number} */ step) => this.level(step)}
-          onUnder=${(/** @type {Region | null} */ region) => this.setState({ under: region })}
+              }} image=${image} segments=${segments} lines=${lines} found=${this.found} pointed=${pointed} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
+          name=${name} onChoose=${(/** @type {Region} */ { segment_id }) => this.choose(segment_id)} onLevel=${(/** @type {number} */ step) => this.level(step)}
+          onUnder=${(/** @type {Region | null} */ region, /** @type {number} */ line) => this.setState({ under: region, pointed: line })}
           onPoint=${(/** @type {[number, number, 0 | 1, boolean]} */ ...where) => this.point(...where)}
           onBox=${(/** @type {Prompt["box"]} */ box) => this.ask({ points: [], labels: [], box })} />`
             : html`<div class="frame"></div>`
@@ -355,17 +371,19 @@ export class PictureView extends Component {
           problem ||
           (asking
             ? "Cutting it out …"
-            : under?.captions?.length
-              ? under.captions[0].text
-              : tool === "cut"
+            : (under?.captions?.[0]?.text ??
+              lines.find((/** @type {Line} */ { position }) => position === pointed)?.text ??
+              (tool === "cut"
                 ? "Click a thing or drag a box; then add to it (Shift) or take away (Alt)."
-                : "Click a thing to choose it; where none is outlined, it is cut out afresh.")
+                : "Click a thing to choose it; where none is outlined, it is cut out afresh.")))
         }</p>
-        ${image && segments.length ? html`<${RegionStrip} image=${image} segments=${segments} chosen=${chosen} onChoose=${(/** @type {Region} */ region) => this.choose(region)} />` : null}
+        ${image && segments.length ? html`<${RegionStrip} image=${image} segments=${segments} chosen=${chosen} onChoose=${(/** @type {Region} */ { segment_id }) => this.choose(segment_id)} />` : null}
       </div>
       ${
         image
-          ? html`<${Panel} image=${image} chosen=${chosen} hit=${this.hit} mayWrite=${mayWrite}
+          ? html`<${Panel} image=${image} segments=${segments} lines=${lines} chosen=${chosen} hit=${this.hit} mayWrite=${mayWrite}
+        pointed=${pointed} onPoint=${(/** @type {number} */ position) => this.setState({ pointed: position })}
+        onChoose=${(/** @type {number} */ region) => this.choose(region)}
         onImage=${(/** @type {any} */ next) => {
           if (next.image_id === this.props.now.image) this.setState({ image: next });
         }} onRemove=${() => this.remove()} />`

@@ -3,7 +3,7 @@
 import { Component, createRef, html } from "../vendor/preact.js";
 import { asks, question } from "./address.js";
 import { call, cutout, sentence } from "./api.js";
-import { resultsOf } from "./lists.js";
+import { resultsOf } from "./results.js";
 import { Nearest, Points } from "./points.js";
 import { wordsOf } from "./sayings.js";
 import { go, groupOf, openPicture, query } from "./store.js";

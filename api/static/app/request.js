@@ -6,22 +6,25 @@ export const MAX_TERMS = 32; // of a query, judgements included: the server's li
 const NOT_WEIGHT = -0.5; // what "-words" counts against the rest
 const NOTS = 3; // of them that count so much each; more share it, or little would be left of the rest
 
+const PARTS = new RegExp(
+  // what is asked of words in pictures, which the server reads; then what is not wanted
+  /(?<!\S)(?:(-?text:(?:["“”„«»][^"“”„«»]*["“”„«»]?|[^\s"“”„«»]+))|-(?:["“”]([^"“”]+)["“”]?|([^\s"“”-]\S*)))/,
+  "gi",
+);
+
 /**
  * Words as typed, parted into those that are wanted and those that are not: a `-` before a word, or
- * before words in quotation marks, says what is not.
+ * before words in quotation marks, says what is not. What begins with `text:` is left as it is.
  * @param {string} words
  * @returns {{wanted: string, unwanted: string[]}}
  */
 export function parted(words) {
   /** @type {string[]} */
   const unwanted = [];
-  const wanted = words.replace(
-    /(^|\s)-(?:["“”]([^"“”]+)["“”]?|([^\s"“”-]\S*))/g,
-    (_, before, quoted, word) => {
-      unwanted.push((quoted ?? word).trim());
-      return before;
-    },
-  );
+  const wanted = words.replace(PARTS, (_, written, quoted, word) => {
+    if (!written) unwanted.push((quoted ?? word).trim());
+    return written ?? "";
+  });
   return { wanted: wanted.replace(/\s+/g, " ").trim(), unwanted: unwanted.filter(Boolean) };
 }
 

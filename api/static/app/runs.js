@@ -2,11 +2,10 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { call, post, sentence, thumbnail } from "./api.js";
-import { later } from "./deferred.js";
 import { LAST_RUNS, refresh, retry, unindexed } from "./jobs.js";
 import { count, day, nameOf } from "./sayings.js";
-import { notify, plainClick } from "./ui.js";
-import { link, openPicture, query } from "./store.js";
+import { Go, later, notify } from "./ui.js";
+import { openPicture, query } from "./store.js";
 
 /** @import {Job} from "./types.d.ts" */
 /**
@@ -208,18 +207,11 @@ export function FailedPictures({ failed, quarantined, mayWrite }) {
       },
     });
   };
-  const open = (/** @type {number} */ image) => (/** @type {MouseEvent} */ event) => {
-    if (!plainClick(event)) return;
-    event.preventDefault();
-    openPicture(image);
-  };
   const row = (/** @type {Failed} */ { image_id: id, paths: [path], state, reason }) => html`
     <li class="failed" key=${id}>
       <${Face} image=${id} />
       <div>
-        <p><a href=${link({ ...query(), image: id, segment: 0 })} title=${path} onClick=${open(id)}>${nameOf(
-          path,
-        )}</a></p>
+        <p><${Go} to=${{ ...query(), image: id, segment: 0 }} act=${() => openPicture(id)} title=${path}>${nameOf(path)}<//></p>
         <p class="quiet">${reason ?? UNSAID[state] ?? "No reason was kept."}</p>
       </div>
       ${

@@ -3,8 +3,12 @@
 /** `1,234 pictures`. @param {number} n @param {string} noun in the singular */
 export const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
-/** The file's own name. @param {string | null | undefined} path */
-export const nameOf = (path) => (path || "").split(/[\\/]/).pop() || "picture";
+/** The file's own name, and which page of it. @param {string | null | undefined} path */
+export const nameOf = (path) =>
+  (path || "")
+    .split(/[\\/]/)
+    .pop()
+    ?.replace(/(\.pdf)#page=(?=\d+$)/i, "$1, page ") || "picture";
 
 /** @param {number} part of the picture, in [0, 1] */
 export const share = (part) => `${(100 * part).toLocaleString("en", { maximumSignificantDigits: 2 })} %`;

@@ -3,7 +3,7 @@
 import { html, useRef, useState } from "../vendor/preact.js";
 import { LINKS } from "./address.js";
 import { change, query } from "./store.js";
-import { Icon, Menu } from "./ui.js";
+import { Icon, Menu, sent, typed } from "./ui.js";
 
 const MOST_THINGS = 6;
 
@@ -37,16 +37,13 @@ function Builder({ close }) {
     /** @type {string[]} */ names,
     /** @type {(name: string) => void} */ set,
   ) => html`
-    <select aria-label=${label} value=${value} onChange=${(/** @type {any} */ event) => set(event.target.value)}>
+    <select aria-label=${label} value=${value} onChange=${typed(set)}>
       ${names.map((text) => html`<option key=${text} value=${text} selected=${text === value}>${text}</option>`)}</select>`;
   return html`
     <p class="quiet">Pictures that hold several things, and how they lie to each other.</p>
-    <form class="inline" onSubmit=${(/** @type {Event} */ event) => {
-      event.preventDefault();
-      add(false);
-    }}>
+    <form class="inline" onSubmit=${sent(() => add(false))}>
       <label class="field">A thing<input ref=${field} value=${name} maxlength="100" placeholder="dog"
-        onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
+        onInput=${typed(setName)} /></label>
       <button type="submit" disabled=${things.length >= MOST_THINGS}>Must be there</button>
       <button type="button" disabled=${!things.length || things.length >= MOST_THINGS} onClick=${() => add(true)}>Must not</button>
     </form>

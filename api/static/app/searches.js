@@ -2,11 +2,11 @@
 
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { asks, empty, format, parse } from "./address.js";
-import { call, sentence } from "./api.js";
+import { call, post, sentence } from "./api.js";
 import { ofName } from "./arranging.js";
 import { go, listen, query } from "./store.js";
 import { TermPicture } from "./terms.js";
-import { Icon, IconButton, Menu, notify } from "./ui.js";
+import { Icon, IconButton, Menu, notify, sent, typed } from "./ui.js";
 
 const RECENT = "segsearch.recent",
   MOST_RECENT = 12;
@@ -68,6 +68,10 @@ export function described(address) {
 /** @param {unknown} problem */
 const complain = (problem) => void notify(sentence(problem), { bad: true });
 
+const pathOf = (/** @type {string} */ name) => `v1/searches/${encodeURIComponent(name)}`;
+const keep = (/** @type {string} */ name, /** @type {string} */ address) =>
+  post(pathOf(name), { address }, { method: "PUT" });
+
 /** @param {{close: () => void, mayWrite: boolean}} props */
 function Panel({ close, mayWrite }) {
   const [saved, setSaved] = useState(/** @type {Saved[]} */ ([]));
@@ -79,33 +83,22 @@ function Panel({ close, mayWrite }) {
     close();
     go(parse(address).query);
   };
-  const save = async (/** @type {Event} */ event) => {
-    event.preventDefault();
+  const save = sent(async () => {
     const address = format({ ...now, image: 0, segment: 0, at: 0 }) || "?";
     try {
-      await call(`v1/searches/${encodeURIComponent(name.trim())}`, {
-        method: "PUT",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ address }),
-      });
+      await keep(name.trim(), address);
       setName("");
       load();
     } catch (problem) {
       complain(ofName(problem));
     }
-  };
+  });
   const remove = async (/** @type {Saved} */ { name: gone, address }) => {
-    const path = `v1/searches/${encodeURIComponent(gone)}`;
     try {
-      await call(path, { method: "DELETE" });
+      await call(pathOf(gone), { method: "DELETE" });
       load();
       notify(`“${gone}” is no longer saved.`, {
-        undo: () =>
-          void call(path, {
-            method: "PUT",
-            headers: { "Content-Type": "application/json" },
-            body: JSON.stringify({ address }),
-          }).then(load, complain),
+        undo: () => void keep(gone, address).then(load, complain),
       });
     } catch (problem) {
       complain(problem);
@@ -118,7 +111,7 @@ function Panel({ close, mayWrite }) {
         ? html`<form class="inline" onSubmit=${save}>
       <label class="field">Save this search as
         <input value=${name} required maxlength="100" placeholder=${described(format(now)).slice(0, 40)}
-          onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
+          onInput=${typed(setName)} /></label>
       <button type="submit">Save</button></form>`
         : null
     }

@@ -3,13 +3,11 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { makeCollection, ofName } from "./arranging.js";
 import { call, post, sentence, thumbnail } from "./api.js";
-import { later } from "./deferred.js";
 import { exportRegions, Formats } from "./exporting.js";
 import { forgetFacets, useLoadedFacets } from "./facets.js";
-import { Go, sent, typed } from "./links.js";
 import { count } from "./sayings.js";
 import { changed } from "./store.js";
-import { Icon, Menu, notify } from "./ui.js";
+import { Go, Icon, later, Menu, notify, sent, typed } from "./ui.js";
 
 /**
  * @typedef {import("./facets.js").Named} Named

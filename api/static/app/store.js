@@ -1,7 +1,7 @@
 // What is asked, tied to the address: the one place that every view reads and every control writes.
 
 import { useEffect, useState } from "../vendor/preact.js";
-import { empty, format, parse } from "./address.js";
+import { format, parse } from "./address.js";
 
 /** @typedef {import("./address.js").Query} Query */
 
@@ -58,9 +58,6 @@ export const change = (changes) => go(changed(changes));
 /** The regions of a group of the map. @param {number} cluster */
 export const groupOf = (cluster) =>
   changed({ view: "grid", filters: { ...query().filters, map_area: undefined, map_cluster: cluster } });
-
-/** The library as it opens. */
-export const home = () => go(empty());
 
 /**
  * Open a picture, with a region chosen in it. The grid stays where it is below.

@@ -2,9 +2,9 @@
 
 import { html } from "../vendor/preact.js";
 import { crop, thumbnail, uploaded } from "./api.js";
-import { useCut } from "./cuts.js";
 import { change, query } from "./store.js";
-import { Icon, Menu } from "./ui.js";
+import { Icon, Menu, typed } from "./ui.js";
+import { useCut } from "./likeness.js";
 
 /** @typedef {import("./address.js").Term} Term */
 
@@ -59,7 +59,7 @@ function TermChip({ term, at }) {
     <${Menu} label=${label} title="How much it counts">
       <label class="field">How much it counts: ${weighed(term.weight)}
         <input type="range" min="-1" max="2" step="0.1" value=${term.weight} aria-label=${`Weight of the ${name.toLowerCase()}`}
-          onChange=${(/** @type {any} */ event) => changeTerm(at, { weight: Number(event.target.value) || 0.1 })} /></label>
+          onChange=${typed((weight) => changeTerm(at, { weight: Number(weight) || 0.1 }))} /></label>
     <//>
     <button type="button" class="remove" aria-label=${`Remove the ${name.toLowerCase()}`} onClick=${() => changeTerm(at, null)}><${Icon} name="close" /></button>
   </span>`;

@@ -1,6 +1,7 @@
-// Small parts that every view uses: icons, buttons, menus, and lines that tell what was done.
+// Small parts that every view uses: icons, buttons, links, menus, and lines that tell what was done.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
+import { go, link } from "./store.js";
 
 /** Paths on a 24 x 24 grid, drawn with a stroke. @type {Record<string, string>} */
 const ICONS = {
@@ -188,6 +189,38 @@ export function notify(text, { bad = false, stay = false, undo, done, act } = {}
   return end;
 }
 
+/** Ends the notices of what still waits. @type {Set<() => void>} */
+const unsent = new Set();
+let closing = false;
+
+/**
+ * Tell of something that seems done, and do it when the notice goes.
+ * @param {string} text
+ * @param {{undo: () => void, done: (options: RequestInit) => void}} what `done` is given options for its
+ *   request, which has to outlive the page where that is being closed
+ */
+export function later(text, { undo, done }) {
+  let end = () => {};
+  const over = () => void unsent.delete(end);
+  end = notify(text, {
+    undo() {
+      over();
+      undo();
+    },
+    done() {
+      over();
+      done({ keepalive: closing });
+    },
+  });
+  unsent.add(end);
+}
+
+addEventListener("pagehide", () => {
+  closing = true;
+  for (const end of [...unsent]) end();
+  closing = false; // a page that is only put aside comes back
+});
+
 /** Where `notify` speaks. */
 export function Notices() {
   const [, again] = useState({});
@@ -207,6 +240,16 @@ export function Notices() {
   </div>`;
 }
 
+/** Copy text, which is selected already, and tell whether that worked: browsers give the clipboard to pages
+ * by https alone, the old way works by http. @param {string} text */
+export async function copied(text) {
+  const done = await navigator.clipboard?.writeText(text).then(
+    () => true,
+    () => false,
+  );
+  return done || document.execCommand("copy");
+}
+
 /** Whether an event is a plain click, not one for a new tab. @param {MouseEvent} event */
 export const plainClick = (event) =>
   !(event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
@@ -219,3 +262,28 @@ export const isTyping = (event) =>
       "input:not([type=checkbox], [type=range], [type=file]), textarea, select, [contenteditable]",
     ),
   );
+
+/**
+ * A link to another query; a plain click stays on the page, any other does what the browser does.
+ * @param {{to: import("./address.js").Query, act?: () => void, children?: any,
+ *   [attribute: string]: any}} props `act` is what a plain click does instead of going there
+ */
+export function Go({ to, act = () => go(to), children, ...attributes }) {
+  /** @param {MouseEvent} event */
+  const click = (event) => {
+    if (!plainClick(event)) return;
+    event.preventDefault();
+    act();
+  };
+  return html`<a href=${link(to)} ...${attributes} onClick=${click}>${children}</a>`;
+}
+
+/** A listener that hands on what a field holds. @param {(value: string) => void} hear */
+export const typed = (hear) => (/** @type {Event} */ event) =>
+  hear(/** @type {HTMLInputElement | HTMLSelectElement} */ (event.target).value);
+
+/** A listener of a form that is sent nowhere. @param {() => void} act */
+export const sent = (act) => (/** @type {Event} */ event) => {
+  event.preventDefault();
+  act();
+};

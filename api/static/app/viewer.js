@@ -5,10 +5,11 @@ import { original, thumbnail } from "./api.js";
 import { SHOWN } from "./cutting.js";
 import { regionsAt } from "./masks.js";
 import { drawRegions, drawSoon } from "./outline.js";
+import { lineAt } from "./words.js";
 import { bounded, fit, zoomed } from "./zoom.js";
 
 /**
- * @typedef {import("./items.js").Region} Region
+ * @typedef {import("./items.js").Region} Region @typedef {import("./items.js").Line} Line
  * @typedef {import("./zoom.js").Place} Place
  * @typedef {import("./zoom.js").Size} Size
  * @typedef {[number, number, number, number]} Quad
@@ -16,6 +17,9 @@ import { bounded, fit, zoomed } from "./zoom.js";
  * @typedef {object} ViewerProps
  * @property {{image_id: number, width: number, height: number, format: string}} image
  * @property {Region[]} segments
+ * @property {Line[]} lines the picture's text
+ * @property {Line[]} found those of them that were asked for
+ * @property {number} pointed the place of the line that is pointed at; 0 for none
  * @property {any} chosen the region that is marked, stored or fresh
  * @property {{points: [number, number][], labels: number[], box: number[] | null}} prompt what was clicked
  * @property {"select" | "cut"} tool
@@ -25,7 +29,8 @@ import { bounded, fit, zoomed } from "./zoom.js";
  * @property {(x: number, y: number, label: 0 | 1, more: boolean) => void} onPoint in pixels of the picture
  * @property {(box: [number, number, number, number]) => void} onBox
  * @property {(viewer: Viewer) => void} hand is given this one, for whoever zooms it from outside
- * @property {(region: Region | null) => void} onUnder what the pointer, or the crosshair, means
+ * @property {(region: Region | null, line: number) => void} onUnder what the pointer, or the crosshair,
+ *   means, and the place of the line of text there; 0 for none
  * @property {(step: number) => void} onLevel the wheel with Alt: further out, or in
  */
 
@@ -56,6 +61,7 @@ export class Viewer extends Component {
     this.start = { x: 0, y: 0 };
     /** @type {Region | null} */
     this.under = null;
+    this.line = 0;
     this.drawn = "";
   }
 
@@ -243,24 +249,24 @@ export class Viewer extends Component {
     else this.props.onPoint(x, y, altKey ? 0 : 1, shiftKey || altKey);
   }
 
-  /** The region that a place means, at the level that is set. @param {{x: number, y: number}} pixel
-   * @returns {Region | null} */
+  /** The region that a place means, at the level that is set: first that of the line of text there.
+   * @param {{x: number, y: number}} pixel @returns {Region | null} */
   regionAt({ x, y }) {
+    const { segments, lines, level } = this.props,
+      line = level ? undefined : lineAt(lines, { x, y });
+    const holder = line?.segment_id ?? line?.element_id;
+    const written = segments.find((/** @type {Region} */ { segment_id }) => segment_id === holder);
+    if (written) return written;
     /** @type {Region[]} */
-    const under = regionsAt(this.props.segments, x, y);
-    return under[Math.min(this.props.level, under.length - 1)] ?? null;
+    const under = regionsAt(segments, x, y);
+    return under[Math.min(level, under.length - 1)] ?? null;
   }
 
   /** @param {PointerEvent} event */
   hover(event) {
     const pixel = this.pixel(event);
-    const under =
-      this.inside(pixel) && this.props.tool === "select" && event.pointerType !== "touch"
-        ? this.regionAt(pixel)
-        : null;
-    if (under === this.under) return;
-    this.frame.current.classList.toggle("over", under !== null);
-    this.means(under);
+    this.means(this.inside(pixel) && event.pointerType !== "touch" ? pixel : null);
+    this.frame.current.classList.toggle("over", this.under !== null);
     this.draw();
   }
 
@@ -269,10 +275,15 @@ export class Viewer extends Component {
     this.draw();
   }
 
-  /** A place means a region now, or none. @param {Region | null} region */
-  means(region) {
-    if (region !== this.under) this.props.onUnder(region);
+  /** A place means a region now, and a line of text, or none. @param {{x: number, y: number} | null} pixel */
+  means(pixel) {
+    const at = this.props.tool === "select" ? pixel : null;
+    const region = at && this.regionAt(at),
+      line = (at && lineAt(this.props.lines, at)?.position) || 0;
+    if (region === this.under && line === this.line) return;
     this.under = region;
+    this.line = line;
+    this.props.onUnder(region, line);
   }
 
   /** @param {KeyboardEvent} event */
@@ -300,27 +311,35 @@ export class Viewer extends Component {
       y: within(cross.y + move[1] * step, this.picture.height),
     };
     this.setState({ cross: next });
-    this.means(this.props.tool === "select" ? this.regionAt(next) : null);
+    this.means(next);
   }
 
   /** Draw what is chosen, and thinly what is under the pointer. */
   draw() {
     const canvas = this.canvas.current,
       { frame } = this.state,
-      { chosen } = this.props;
+      { chosen, found, lines, pointed } = this.props;
     if (!canvas || !frame) return;
     const { scale } = fit(this.picture, frame);
     const width = Math.round(this.picture.width * scale * DENSITY),
       height = Math.round(this.picture.height * scale * DENSITY);
     const { under } = this;
     const regions = [...(chosen ? [chosen] : []), ...(under && under !== chosen ? [under] : [])];
-    const key = `${width} ${height} ${chosen?.segment_id} ${chosen?.mask.counts} ${under?.segment_id}`;
+    const line = Math.max(2, Math.max(width, height) / 420);
+    const how = {
+      width,
+      height,
+      line: chosen ? line : line * 0.7,
+      dim: false,
+      words: found,
+      pointed: lines.find((/** @type {Line} */ { position }) => position === pointed),
+      box: [0, 0, this.picture.width, this.picture.height],
+    };
+    const words = [pointed, ...found.map((/** @type {Line} */ { position }) => position)];
+    const key = `${width} ${height} ${chosen?.segment_id} ${chosen?.mask.counts} ${under?.segment_id} ${words}`;
     if (key === this.drawn) return;
     this.drawn = key;
-    const line = Math.max(2, Math.max(width, height) / 420);
-    drawSoon(canvas, () =>
-      drawRegions(canvas, regions, { width, height, line: chosen ? line : line * 0.7, dim: false }),
-    );
+    drawSoon(canvas, () => drawRegions(canvas, regions, how));
   }
 
   /** @param {ViewerProps} props @param {any} state */
