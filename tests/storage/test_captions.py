@@ -247,7 +247,7 @@ def test_words_that_went_missing_are_found_out_and_entered_again(
         db.execute("INSERT INTO caption_words (caption_words) VALUES ('delete-all')")
     assert found(catalog, "dog") == []
     (problem,) = catalog.problems((1, RECIPE))
-    assert problem == "The words of 3 captions are missing, 0 belong to none."
+    assert problem == "The words of 3 rows of caption are missing in caption_words, 0 are of none."
     assert catalog.repair((1, RECIPE)) == ["The words of the captions were entered again."]
     assert list(catalog.problems((1, RECIPE))) == []
     assert found(catalog, "dog") == [2]

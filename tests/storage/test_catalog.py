@@ -327,7 +327,7 @@ def test_what_others_write_is_seen_where_nothing_may_be_written(
     file = tmp_path / "c.sqlite"
     Catalog(file).close()
     with monkeypatch.context() as here:  # permissions do not bind root
-        here.setattr("segsearch.storage.catalog.database.is_writable", lambda _: False)
+        here.setattr("segsearch.storage.catalog.sqlite_file.is_writable", lambda _: False)
         reader = Catalog(file)
     assert reader.counts()["images"] == 0
     for number in (1, 2):

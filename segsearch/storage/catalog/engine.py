@@ -136,7 +136,7 @@ def check_schema(engine: sa.Engine) -> None:
     """LibraryVersionError unless the schema is this version's; for what cannot be upgraded."""
     revision = schema_revision(engine)
     if revision != SCHEMA:
-        _refuse_later(revision)
+        refuse_later(revision)
         raise LibraryVersionError(
             f"The library is read-only and has schema {revision!r}, this segsearch reads "
             f"{SCHEMA!r}: open it once where it can be written."
@@ -149,7 +149,7 @@ def check_revision(db: sqlite3.Connection) -> str:
     revisions = [row[0] for row in db.execute(_REVISIONS)]
     if len(revisions) != 1 or not isinstance(revisions[0], str):
         raise DamageError(f"it has {len(revisions)} revisions of its tables, expected one")
-    _refuse_later(revisions[0])
+    refuse_later(revisions[0])
     return revisions[0]
 
 
@@ -161,7 +161,7 @@ def upgrade(engine: sa.Engine) -> None:
     """
     revision = schema_revision(engine)
     if revision != SCHEMA:
-        _refuse_later(revision)
+        refuse_later(revision)
         if revision is not None:
             _check_room(engine)
         _migrate(engine)
@@ -172,10 +172,17 @@ def upgrade(engine: sa.Engine) -> None:
         set_page_size(Path(str(engine.url.database)), PAGE_BYTES)
 
 
-def _migrate(engine: sa.Engine) -> None:
+def upgrade_tables(connection: sa.Connection, *, made: bool = False) -> None:
+    """Bring tables to the newest revision, in the caller's transaction; with `made`, which have
+    just been made as they are described, note that they are."""
     from alembic import command
 
     config = migrations_config()
+    config.attributes["connection"] = connection
+    (command.stamp if made else command.upgrade)(config, "head")
+
+
+def _migrate(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         # A table that others hang on is made anew, and SQLite heeds this outside of a
         # transaction alone (https://www.sqlite.org/lang_altertable.html#otheralter).
@@ -183,8 +190,7 @@ def _migrate(engine: sa.Engine) -> None:
         pragma("PRAGMA foreign_keys=OFF")
         try:
             with connection.begin():
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                upgrade_tables(connection)
         finally:
             pragma("PRAGMA foreign_keys=ON")
 
@@ -226,7 +232,8 @@ def _room_beside(file: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-def _refuse_later(revision: str | None) -> None:
+def refuse_later(revision: str | None) -> None:
+    """LibraryVersionError for a revision that these migrations do not know."""
     if revision in (None, SCHEMA):
         return
     from alembic.script import ScriptDirectory
