@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from segsearch.core.errors import BusyError, DamageError, LibraryVersionError
 from segsearch.core.types import Claim, FileStamp, Recipe, State
 from segsearch.media.sources.base import stamped
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.engine import (
     SCHEMA,
     check_schema,
@@ -35,9 +36,13 @@ NONE = dict.fromkeys(
 )
 
 
+# These look into the file, or take statements that SQLite alone has.
+IN_A_FILE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    made = Catalog(tmp_path / "catalog.sqlite")
+def catalog(place: Place) -> Iterator[Catalog]:
+    made = Catalog(place)
     yield made
     made.close()
 
@@ -257,6 +262,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("words", DAMAGES)
+@IN_A_FILE
 def test_damage_is_found_and_named(words: str, catalog: Catalog, tmp_path: Path) -> None:
     store(catalog, "/a", 1)
     engine = create_engine(tmp_path / "catalog.sqlite")

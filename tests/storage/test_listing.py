@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from segsearch.core.browsing import BrowseOrder, Listed
 from segsearch.core.types import FileStamp, Recipe
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import DIMENSION, RECIPE, describe
@@ -24,9 +24,13 @@ UPLOAD = f"/library/uploads/ab/{'ab' * 32}/Kite.jpg"
 OTHER = Recipe("other", "s@2", "e@1", DIMENSION, {}, {}, {})
 
 
+# These look into the file, or take statements that SQLite alone has.
+IN_A_FILE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    made = Catalog(tmp_path / "catalog.sqlite")
+def catalog(place: Place) -> Iterator[Catalog]:
+    made = Catalog(place)
     made.register_recipe(RECIPE)
     yield made
     assert list(made.problems((1, RECIPE))) == []
@@ -130,6 +134,7 @@ def test_a_recipe_that_takes_over_brings_its_own_list(catalog: Catalog) -> None:
     assert [one.image_id for one in catalog.listed(other, BrowseOrder.NAME, None, 9)] == [first]
 
 
+@IN_A_FILE
 def test_what_is_listed_wrongly_is_found_and_put_right(catalog: Catalog) -> None:
     first, second = store(catalog, "/a.jpg", 1), store(catalog, "/b.jpg", 2)
     right = listed(catalog)
@@ -143,6 +148,7 @@ def test_what_is_listed_wrongly_is_found_and_put_right(catalog: Catalog) -> None
     assert listed(catalog) == right
 
 
+@IN_A_FILE
 def test_a_further_copy_costs_the_same_however_many_there_are(catalog: Catalog) -> None:
     store(catalog, "/first.jpg", 1)
 

@@ -13,8 +13,14 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+import psycopg
+
+from segsearch.storage.catalog.backend import Server
+from segsearch.storage.catalog.postgres.backend import PostgresDatabase
+
 NOBODY = 65534  # a server does not run as root
 OWNER = "segsearch"
+MADE = "segsearch_made"
 STARTED_SECONDS = 60.0
 
 
@@ -36,8 +42,8 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="segsearch-postgres-"))
         self.folder.chmod(0o755)
         package = Path(spec.origin).parent
-        self._programs = self.folder / package.name / "pginstall"
-        shutil.copytree(package / "pginstall", self._programs, symlinks=True)
+        self.programs = self.folder / package.name / "pginstall"
+        shutil.copytree(package / "pginstall", self.programs, symlinks=True)
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.is_dir():  # looked for beside the package
             shutil.copytree(libraries, self.folder / libraries.name)
@@ -64,14 +70,13 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> str:
         done = subprocess.run(
-            [str(self._programs / "bin" / program), *arguments],
+            [str(self.programs / "bin" / program), *arguments],
             check=True, capture_output=True, text=True, cwd=self.folder, **self._as_whom,
         )  # fmt: skip
         return done.stdout
 
     def start(self) -> None:
         """Start it on its folder and port, and wait until it answers."""
-        log = (self.folder / "log").open("ab")
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -81,10 +86,11 @@ class PostgresServer:
             "shared_buffers": "64MB",
         }
         options = [word for pair in settings.items() for word in ("-c", "=".join(pair))]
-        self._process = subprocess.Popen(
-            [str(self._programs / "bin" / "postgres"), "-D", str(self.data), *options],
-            stdout=log, stderr=log, cwd=self.folder, **self._as_whom,
-        )  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(self.programs / "bin" / "postgres"), "-D", str(self.data), *options],
+                stdout=log, stderr=log, cwd=self.folder, **self._as_whom,
+            )  # fmt: skip
         end = time.monotonic() + STARTED_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:
@@ -92,7 +98,7 @@ class PostgresServer:
             time.sleep(0.05)
 
     def _answers(self) -> bool:
-        ready = [str(self._programs / "bin" / "pg_isready"), "-h", "127.0.0.1", "-p"]
+        ready = [str(self.programs / "bin" / "pg_isready"), "-h", "127.0.0.1", "-p"]
         asked = subprocess.run([*ready, str(self.port)], capture_output=True, check=False)
         return asked.returncode == 0
 
@@ -109,18 +115,22 @@ class PostgresServer:
         word = "" if self.password is None else f":{self.password}"
         return f"postgresql://{OWNER}{word}@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self, name: str) -> str:
-        """A new, empty database; its address."""
-        import psycopg
-
+    def create_database(self, name: str, *, like: str = "template1") -> str:
+        """A new database, empty or as another one is; its address."""
         with psycopg.connect(self.address(), autocommit=True) as db:
-            db.execute(f'CREATE DATABASE "{name}"'.encode())
+            db.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"'.encode())
         return self.address(name)
+
+    def copy_database(self, address: str, name: str) -> str:
+        """A database restored from a dump of another one; its address."""
+        file = self.data / f"{name}.dump"
+        self._run("pg_dump", "--format=custom", f"--file={file}", address)
+        made = self.create_database(name)
+        self._run("pg_restore", "--exit-on-error", f"--dbname={made}", str(file))
+        return made
 
     def drop_database(self, name: str) -> None:
         """Delete a database, whoever is still connected."""
-        import psycopg
-
         with psycopg.connect(self.address(), autocommit=True) as db:
             db.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
 
@@ -139,3 +149,10 @@ class PostgresServer:
 
 def _is_root() -> bool:
     return sys.platform != "win32" and os.geteuid() == 0
+
+
+def make_template(server: PostgresServer) -> None:
+    """Make the database `MADE`, which holds an empty library: copied faster than made."""
+    made = PostgresDatabase(Server(server.create_database(MADE), server.folder))
+    made.prepare()
+    made.close()

@@ -54,7 +54,11 @@ class Catalog(
 
     def __init__(self, place: Place) -> None:
         super().__init__(_backend(place))
-        self._backend.prepare()
+        try:
+            self._backend.prepare()
+        except BaseException:
+            self._backend.close()
+            raise
         if self.read_only:
             return
         with self._reading() as db:

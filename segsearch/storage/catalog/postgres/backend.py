@@ -145,11 +145,14 @@ class PostgresDatabase:
 
 def _engine(address: str) -> sa.Engine:
     try:
-        return sa.create_engine(
+        engine = sa.create_engine(
             _url(address).set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,  # a server that was restarted has dropped all that is kept open
             connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "segsearch"},
         )
+        # Many rows as one statement: what follows a table by triggers hears of them together.
+        engine.dialect.use_insertmanyvalues_wo_returning = True
+        return engine
     except ModuleNotFoundError as problem:
         raise EngineError(
             "A library on PostgreSQL needs the package psycopg: install segsearch[server]."
@@ -159,7 +162,7 @@ def _engine(address: str) -> sa.Engine:
 def _url(address: str) -> sa.URL:
     try:
         return sa.make_url(address)
-    except sa.exc.ArgumentError as problem:  # its text may hold a password
+    except (sa.exc.ArgumentError, ValueError) as problem:  # its text may hold a password
         raise InputError(
             "The address of the library is none: expected postgresql://user@host:5432/database."
         ) from problem
@@ -251,7 +254,7 @@ def _ours(name: str, problem: sa.exc.DBAPIError) -> SegSearchError:
         )
     if code[:2] == "22" or isinstance(problem, sa.exc.DataError):
         return InputError(f"The catalog takes no such value: {said}.")
-    if not code or code[:2] in {"08", "28", "57", "3D", "53"}:
+    if not code or code[:2] in {"08", "28", "57", "3D", "53"} or code == "25P03":
         return EngineError(f"The library {name!r} cannot be reached: {said}.")
     if code in {"0A000", "58P01"}:
         return DamageError(f"The server of {name!r} lacks what segsearch needs: {said}.")

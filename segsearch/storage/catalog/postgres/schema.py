@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from segsearch.core.errors import DamageError
 from segsearch.media.sources.paths import UPLOAD
@@ -63,7 +62,7 @@ def create(db: sa.Connection) -> None:
     for statement in _functions(_collation(db), version):
         db.exec_driver_sql(statement)
     METADATA.create_all(db)
-    for statement in (*_indexes_of_words(), *_counters(), *_listing()):
+    for statement in (*_indexes_of_words(), *_counters(), *_listing(db.dialect)):
         db.exec_driver_sql(statement)
 
 
@@ -191,10 +190,10 @@ def _triggers(table: str, name: str, bodies: dict[str, str]) -> Iterator[str]:
         )
 
 
-def _listing() -> Iterator[str]:
+def _listing(dialect: sa.Dialect) -> Iterator[str]:
     """What a library is browsed by, found out again for each picture that changes."""
     rows = right_rows().where(INGEST.c.image_id == sa.literal_column("chosen"))
-    compiled = rows.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+    compiled = rows.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
     found = str(compiled).replace("%%", "%")
     yield (
         "CREATE FUNCTION list_picture(chosen bigint) RETURNS void LANGUAGE plpgsql AS $$ BEGIN "
