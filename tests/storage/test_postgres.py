@@ -361,14 +361,14 @@ def test_an_address_that_is_none_is_not_repeated(tmp_path: Path) -> None:
 
 
 def test_settings_take_an_address_for_the_library_and_never_show_it() -> None:
-    one = Settings(library="postgresql://me:s3cret@host/photos")  # type: ignore[arg-type]
-    other = Settings(library="postgresql://you@host/photos")  # type: ignore[arg-type]
+    one = Settings(library="postgresql://me:s3cret@host/photos")
+    other = Settings(library="postgresql://you@host/photos")
     assert one.catalog is not None
     assert one.catalog.get_secret_value() == "postgresql://me:s3cret@host/photos"
     assert one.library == other.library, "the same library, whoever asks"
     assert "s3cret" not in repr(one)
     with pytest.raises(ValueError, match="expected an address"):
-        Settings(catalog="mysql://host/photos")  # type: ignore[arg-type]
+        Settings(catalog="mysql://host/photos")
 
 
 def test_a_role_that_may_only_read_searches_and_changes_nothing(

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -50,7 +51,9 @@ class PostgresServer:
         self.data = self.folder / "data"
         self.data.mkdir(mode=0o700)
         self.port = free_port()
-        self._as_whom = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
+        self._as_whom: dict[str, Any] = (
+            {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
+        )
         if self._as_whom:
             os.chown(self.data, NOBODY, NOBODY)
         self.password = password
