@@ -58,6 +58,7 @@ KINDS: tuple[type[SegSearchError], ...] = (
     errors.BusyError,
     errors.ReadOnlyError,
     errors.DiskFullError,
+    errors.EngineError,
     errors.ModelError,
     errors.ModelMissingError,
     errors.EndpointError,

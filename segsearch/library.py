@@ -53,6 +53,7 @@ from segsearch.search.region_page import RegionPage, page_of
 from segsearch.search.scenes import answer_scene
 from segsearch.search.selection import ALL_REGIONS, RegionSelection
 from segsearch.search.vectors import QueryVectors
+from segsearch.storage.catalog.backend import Place, Server
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.synced import IndexReport, SyncedIndex
@@ -342,7 +343,7 @@ class SegSearch:
         active = self.catalog.active_recipe()
         if active is None:
             raise LibraryMissingError(
-                f"The library {str(self.settings.library)!r} is empty: run `segsearch index` first."
+                f"The library {self.catalog.name!r} is empty: run `segsearch index` first."
             )
         return active
 
@@ -353,12 +354,13 @@ def open_library(settings: Settings, *, create: bool = False) -> SegSearch:
     None is made for a preset that cannot be: ModelError.
     """
     file = settings.library / "catalog.sqlite"
-    if not file.is_file() and not create:
+    is_there = settings.catalog is not None or file.is_file()  # a server says it by itself
+    if not is_there and not create:
         raise LibraryMissingError(
             f"There is no library in {str(settings.library)!r}: run `segsearch index` first, or "
             "name another folder with --library."
         )
-    if not file.is_file() and settings.preset:
+    if not is_there and settings.preset:
         check_kinds(preset(settings.preset), kind_of)
     try:
         settings.library.mkdir(parents=True, exist_ok=True)
@@ -366,7 +368,10 @@ def open_library(settings: Settings, *, create: bool = False) -> SegSearch:
         raise LibraryMissingError(
             f"The library folder {str(settings.library)!r} cannot be made: {problem.strerror}."
         ) from problem
-    catalog = Catalog(file)
+    place: Place = file
+    if settings.catalog is not None:
+        place = Server(settings.catalog.get_secret_value(), settings.library, create=create)
+    catalog = Catalog(place)
 
     def rows_of(recipe: Recipe) -> Mix:
         return mix_of(recipe.preset, settings.mix)

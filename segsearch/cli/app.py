@@ -10,7 +10,6 @@ import io
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -138,7 +137,11 @@ def _version(is_asked: bool) -> None:
 def options(
     context: typer.Context,
     library: Annotated[
-        Path | None, typer.Option(help="The library's folder [SEGSEARCH_LIBRARY].")
+        str | None,
+        typer.Option(
+            help="The library's folder, or the address of its PostgreSQL database "
+            "[SEGSEARCH_LIBRARY]."
+        ),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Models and settings for a new library.")

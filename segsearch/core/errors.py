@@ -180,6 +180,12 @@ class DiskFullError(LibraryError):
     exit_code, status = 17, 507
 
 
+class EngineError(LibraryError):
+    """The server that keeps the library's catalog or vectors is away, or does not let us in."""
+
+    exit_code, status = 18, 503
+
+
 class ModelError(SegSearchError):
     """Weights that are missing, damaged or of another shape."""
 

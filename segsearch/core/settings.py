@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -34,6 +42,8 @@ def _is_prefix(path: str) -> str:
     return path
 
 
+SERVER = re.compile(r"postgres(ql)?://", re.IGNORECASE)
+CREDENTIALS = re.compile(r"//[^@/]*@")
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 USUAL_MIX = (0.5, 0.5, 0.0)  # of context, masked and picture vector, where none was learnt
 A_DAY_SECONDS = 86_400.0  # a lease that ends later stems from a clock that was set back
@@ -51,6 +61,11 @@ class Settings(BaseSettings):
     library: Annotated[Path, AfterValidator(_is_text)] = Field(
         default=Path("segsearch-library"),
         description="Folder that holds the catalog and the index; made when needed.",
+    )
+    catalog: SecretStr | None = Field(
+        default=None,
+        description="Address of a PostgreSQL database that holds the catalog instead of the "
+        "folder, such as postgresql://user@host/photos; `library` may be one, too.",
     )
     preset: str | None = Field(
         default=None,
@@ -213,6 +228,25 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `serve` listens on.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _part_address(cls, values: Any) -> Any:
+        """An address as the library is one of the catalog; the folder is then what this machine
+        keeps for itself, such as the index."""
+        library = values.get("library") if isinstance(values, dict) else None
+        if not isinstance(library, str) or not SERVER.match(library):
+            return values
+        digest = hashlib.sha256(CREDENTIALS.sub("//", library).encode()).hexdigest()
+        folder = Path("~/.cache/segsearch/libraries").expanduser() / digest[:16]
+        return {**values, "catalog": library, "library": folder}
+
+    @field_validator("catalog")
+    @classmethod
+    def _is_address(cls, address: SecretStr | None) -> SecretStr | None:
+        if address is not None and not SERVER.match(address.get_secret_value()):
+            raise ValueError("expected an address such as postgresql://user@host:5432/database")
+        return address
 
     @model_validator(mode="after")
     def _weights_add_up(self) -> Settings:

@@ -67,7 +67,7 @@ class Overview:
             **cast(Any, counts),
             preset=active[1].preset if active else None,
             bytes=self._folder_bytes(),
-            library=str(self._settings.library),
+            library=self._catalog.name,
             recipe=active[1].fingerprint if active else None,
             schema=self._catalog.schema(),
             jobs=tuple(running),

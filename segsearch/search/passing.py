@@ -13,6 +13,7 @@ from segsearch.core.arrays import Ids
 from segsearch.core.filters import Filters
 from segsearch.search.region_map.maps import RegionMaps, ids_within
 from segsearch.search.vectors import Active
+from segsearch.storage.catalog.backend import Version
 from segsearch.storage.catalog.sql_catalog import Catalog
 
 KEPT_FILTERS = 16
@@ -30,7 +31,7 @@ class Passing:
         self._catalog = catalog
         self._maps = maps
         self._kept: OrderedDict[tuple[int, Filters, str], Ids] = OrderedDict()
-        self._version: tuple[int, int] | None = None
+        self._version: Version | None = None
         self._lock = threading.Lock()
 
     def ids(self, recipe: Active, filters: Filters) -> Ids:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from segsearch.core.arrays import DescribedPicture, DescribedSegment
 from segsearch.core.types import Origin, PictureInfo, Proposal, Recipe, Segment
 from segsearch.masks.rle import encode, iou
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.captions import CARRIED_IOU
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.storage.test_catalog import STAMP, store, take
@@ -28,9 +29,13 @@ OTHER = Origin("eye-2", "localhost:8001", "0" * 64)
 SAID = {1: "A red umbrella on a beach", 2: "A dog on a beach", 3: "A green door"}
 
 
+# These look into the file, or take statements that SQLite alone has.
+IN_A_FILE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    made = Catalog(tmp_path / "catalog.sqlite")
+def catalog(place: Place) -> Iterator[Catalog]:
+    made = Catalog(place)
     store(made, "/a", 1, segments=3)
     for segment_id, text in SAID.items():
         assert made.add_caption(segment_id, text, ME)
@@ -125,6 +130,7 @@ def test_any_text_is_a_query(catalog: Catalog, words: str) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
+@IN_A_FILE
 def test_captions_go_with_their_segments_words_and_all(catalog: Catalog, tmp_path: Path) -> None:
     store(catalog, "/b", 2, segments=1)
     assert catalog.add_caption(4, "A blue umbrella", ME)
@@ -151,6 +157,7 @@ def test_only_captions_of_the_recipe_in_use_are_found(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize("keep_old", [False, True])
+@IN_A_FILE
 def test_captions_move_to_the_masks_of_a_second_generation_that_match(
     catalog: Catalog, tmp_path: Path, keep_old: bool
 ) -> None:
@@ -240,6 +247,7 @@ def store_as(
     ]
 
 
+@IN_A_FILE
 def test_words_that_went_missing_are_found_out_and_entered_again(
     catalog: Catalog, tmp_path: Path
 ) -> None:
@@ -247,12 +255,13 @@ def test_words_that_went_missing_are_found_out_and_entered_again(
         db.execute("INSERT INTO caption_words (caption_words) VALUES ('delete-all')")
     assert found(catalog, "dog") == []
     (problem,) = catalog.problems((1, RECIPE))
-    assert problem == "The words of 3 captions are missing, 0 belong to none."
-    assert catalog.repair((1, RECIPE)) == ["The words of the captions were entered again."]
+    assert problem == "The words of 3 rows of caption are missing in caption_words, 0 are of none."
+    assert catalog.repair((1, RECIPE)) == ["The words of captions and pictures were entered again."]
     assert list(catalog.problems((1, RECIPE))) == []
     assert found(catalog, "dog") == [2]
 
 
+@IN_A_FILE
 def test_a_backup_holds_the_captions(catalog: Catalog, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as db, db:
         db.execute("UPDATE image SET sha256 = ?", ["a" * 64])  # `store` writes what is none

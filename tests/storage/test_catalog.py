@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from segsearch.core.errors import BusyError, DamageError, LibraryVersionError
 from segsearch.core.types import Claim, FileStamp, Recipe, State
 from segsearch.media.sources.base import stamped
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.engine import (
     SCHEMA,
     check_schema,
@@ -35,9 +36,13 @@ NONE = dict.fromkeys(
 )
 
 
+# These look into the file, or take statements that SQLite alone has.
+IN_A_FILE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    made = Catalog(tmp_path / "catalog.sqlite")
+def catalog(place: Place) -> Iterator[Catalog]:
+    made = Catalog(place)
     yield made
     made.close()
 
@@ -257,6 +262,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("words", DAMAGES)
+@IN_A_FILE
 def test_damage_is_found_and_named(words: str, catalog: Catalog, tmp_path: Path) -> None:
     store(catalog, "/a", 1)
     engine = create_engine(tmp_path / "catalog.sqlite")
@@ -327,7 +333,7 @@ def test_what_others_write_is_seen_where_nothing_may_be_written(
     file = tmp_path / "c.sqlite"
     Catalog(file).close()
     with monkeypatch.context() as here:  # permissions do not bind root
-        here.setattr("segsearch.storage.catalog.database.is_writable", lambda _: False)
+        here.setattr("segsearch.storage.catalog.sqlite_file.is_writable", lambda _: False)
         reader = Catalog(file)
     assert reader.counts()["images"] == 0
     for number in (1, 2):

@@ -16,6 +16,7 @@ from segsearch.core.arrays import DescribedPicture
 from segsearch.core.types import FileStamp, Image, PictureInfo, State
 from segsearch.media.phash import distance
 from segsearch.storage.catalog import near_duplicates
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.engine import create_engine, migrations_config
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, describe
@@ -24,8 +25,8 @@ STAMP = FileStamp(10, 20)
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    made = Catalog(tmp_path / "catalog.sqlite")
+def catalog(place: Place) -> Iterator[Catalog]:
+    made = Catalog(place)
     yield made
     made.close()
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from segsearch.core.browsing import BrowseOrder, Listed
 from segsearch.core.types import FileStamp, Recipe
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.listing import place_of
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -25,9 +25,13 @@ UPLOAD = f"/library/uploads/ab/{'ab' * 32}/Kite.jpg"
 OTHER = Recipe("other", "s@2", "e@1", DIMENSION, {}, {}, {})
 
 
+# These look into the file, or take statements that SQLite alone has.
+IN_A_FILE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    made = Catalog(tmp_path / "catalog.sqlite")
+def catalog(place: Place) -> Iterator[Catalog]:
+    made = Catalog(place)
     made.register_recipe(RECIPE)
     yield made
     assert list(made.problems((1, RECIPE))) == []
@@ -131,6 +135,7 @@ def test_a_recipe_that_takes_over_brings_its_own_list(catalog: Catalog) -> None:
     assert [one.image_id for one in catalog.listed(other, BrowseOrder.NAME, None, 9)] == [first]
 
 
+@IN_A_FILE
 def test_what_is_listed_wrongly_is_found_and_put_right(catalog: Catalog) -> None:
     first, second = store(catalog, "/a.jpg", 1), store(catalog, "/b.jpg", 2)
     right = listed(catalog)
@@ -167,6 +172,7 @@ def test_pages_of_a_pdf_are_in_the_order_of_their_numbers(catalog: Catalog) -> N
     assert list(catalog.problems((1, RECIPE))) == []
 
 
+@IN_A_FILE
 def test_a_page_by_name_reads_no_more_of_a_long_pdf_than_of_a_short_one(catalog: Catalog) -> None:
     def steps_of(pages: int) -> int:
         with closing(sqlite3.connect(catalog.folder / "catalog.sqlite")) as db, db:
@@ -188,6 +194,7 @@ def test_a_page_by_name_reads_no_more_of_a_long_pdf_than_of_a_short_one(catalog:
     catalog.repair((1, RECIPE))
 
 
+@IN_A_FILE
 def test_a_further_copy_costs_the_same_however_many_there_are(catalog: Catalog) -> None:
     store(catalog, "/first.jpg", 1)
 

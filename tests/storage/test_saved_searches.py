@@ -13,14 +13,15 @@ from alembic import command
 
 from segsearch.core.errors import InputError, NotFoundError
 from segsearch.storage.catalog import saved_searches
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.engine import create_engine, migrations_config
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.large_catalog import fill
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    made = Catalog(tmp_path / "catalog.sqlite")
+def catalog(place: Place) -> Iterator[Catalog]:
+    made = Catalog(place)
     yield made
     made.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from segsearch.core.filters import Filters
 from segsearch.core.text import folded_text
 from segsearch.core.text_query import TextQuery, TextRanking
 from segsearch.core.types import FileStamp, Recipe
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.captions import weight_of
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import DIMENSION, RECIPE, describe
@@ -23,8 +23,8 @@ REGIONS = 3  # of each picture: those of picture n begin at 3 n - 2
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    made = Catalog(tmp_path / "catalog.sqlite")
+def catalog(place: Place) -> Iterator[Catalog]:
+    made = Catalog(place)
     made.register_recipe(RECIPE)
     yield made
     made.close()

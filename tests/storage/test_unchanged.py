@@ -12,7 +12,7 @@ import pytest
 
 from segsearch.core.types import FileStamp, Recipe
 from segsearch.storage.catalog.sql_catalog import Catalog
-from segsearch.storage.catalog.unchanged import Unchanged
+from segsearch.storage.catalog.unchanged import FileVersion, Unchanged
 from tests.support.described import RECIPE, describe
 from tests.support.query_plans import statements
 
@@ -43,35 +43,39 @@ def write(file: Path) -> None:
 
 
 def test_a_value_is_read_once_until_another_connection_commits(file: Path) -> None:
-    kept, read = Unchanged(file), Reads()
+    version, read = FileVersion(file), Reads()
+    kept = Unchanged(version)
     assert [kept.value("a", read) for _ in range(3)] == [1, 1, 1]
     write(file)
     assert [kept.value("a", read) for _ in range(3)] == [2, 2, 2]
-    kept.close()
+    version.close()
 
 
 def test_a_commit_of_another_process_counts(file: Path) -> None:
-    kept, read = Unchanged(file), Reads()
+    version, read = FileVersion(file), Reads()
+    kept = Unchanged(version)
     assert kept.value("a", read) == 1
     code = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); "
     code += "db.execute('INSERT INTO number VALUES (1)'); db.commit()"
     subprocess.run([sys.executable, "-c", code, str(file)], check=True)
     assert kept.value("a", read) == 2
-    kept.close()
+    version.close()
 
 
 def test_what_was_rolled_back_changes_nothing_and_keys_do_not_meet(file: Path) -> None:
-    kept, read, other = Unchanged(file), Reads(), Reads()
+    version, read, other = FileVersion(file), Reads(), Reads()
+    kept = Unchanged(version)
     assert kept.value("a", read) == kept.value("b", other) == 1
     with closing(sqlite3.connect(file)) as db:
         db.execute("INSERT INTO number VALUES (1)")
         db.rollback()
     assert kept.value("a", read) == kept.value("b", other) == 1
-    kept.close()
+    version.close()
 
 
 def test_a_write_while_a_value_is_read_is_seen_by_the_next_look(file: Path) -> None:
-    kept, read = Unchanged(file), Reads()
+    version, read = FileVersion(file), Reads()
+    kept = Unchanged(version)
 
     def slow() -> int:
         before = read()
@@ -80,22 +84,24 @@ def test_a_write_while_a_value_is_read_is_seen_by_the_next_look(file: Path) -> N
 
     assert kept.value("a", slow) == 1
     assert kept.value("a", read) == 2
-    kept.close()
+    version.close()
 
 
 def test_where_nobody_can_tell_it_is_read_each_time(tmp_path: Path) -> None:
     (tmp_path / "none.sqlite").write_bytes(b"no database" * 100)
-    kept, read = Unchanged(tmp_path / "none.sqlite"), Reads()
+    version, read = FileVersion(tmp_path / "none.sqlite"), Reads()
+    kept = Unchanged(version)
     assert [kept.value("a", read) for _ in range(2)] == [1, 2]
-    kept.close()
+    version.close()
 
 
 def test_one_that_was_closed_and_opens_again_believes_nothing_of_before(file: Path) -> None:
-    kept, read = Unchanged(file), Reads()
+    version, read = FileVersion(file), Reads()
+    kept = Unchanged(version)
     assert kept.value("a", read) == 1
-    kept.close()
+    version.close()
     assert kept.value("a", read) == 2
-    kept.close()
+    version.close()
 
 
 def store(catalog: Catalog, number: int) -> None:

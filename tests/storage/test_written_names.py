@@ -16,6 +16,7 @@ from segsearch.core.filters import Filters
 from segsearch.core.names import folded
 from segsearch.core.types import FileStamp
 from segsearch.library import SegSearch
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.engine import create_engine, migrations_config
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, describe
@@ -26,9 +27,9 @@ FORMS = pytest.mark.parametrize("name", [PARTED, JOINED], ids=["parted", "joined
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(place: Place) -> Iterator[Catalog]:
     """One picture of three segments in a folder whose name a Mac wrote, one in another."""
-    made = Catalog(tmp_path / "catalog.sqlite")
+    made = Catalog(place)
     recipe = made.register_recipe(RECIPE)
     for number, path in enumerate((f"/p/{PARTED}/Café.JPG", "/p/b/other.jpg")):
         made.record_file(path, FileStamp(1, 1), f"{number}" * 64, recipe)

@@ -1,6 +1,7 @@
 """A command of its own for tests: indexes with the small models, in ways that can be killed.
 
-`python -m tests.support.ingest_driver index|worker|serve|stay|leave|read LIBRARY PICTURES`. `stay`
+`python -m tests.support.ingest_driver index|worker|serve|stay|leave|read LIBRARY PICTURES
+[ADDRESS]`, the address of a PostgreSQL database that holds the catalog. `stay`
 works as `worker` and then waits for its end; `leave` ends without closing the library; `read` reads
 the text of what is indexed, as `worker` does.
 """
@@ -94,7 +95,7 @@ class SlowlyReadingModels(ReadingModels):
         return slowly_reading_pipeline
 
 
-def main(mode: str, library: Path, pictures: Path) -> None:
+def main(mode: str, library: Path, pictures: Path, address: str | None = None) -> None:
     """Fill a library until all is done, or serve it while a worker fills it."""
     # Here, so that a model process, which imports this module, need not load a catalog.
     from segsearch.ingest.run import BY_HAND, one_pass
@@ -108,7 +109,7 @@ def main(mode: str, library: Path, pictures: Path) -> None:
         "drain_seconds": 5.0,
     }
     models = SlowlyReadingModels() if mode == "read" else HazardousModels()
-    open_ = partial(open_small_service, library, models=models, **settings)
+    open_ = partial(open_small_service, library, models=models, address=address, **settings)
     if mode == "leave":
         open_().index([pictures], mode=one_pass("worker"))
         return
@@ -134,4 +135,4 @@ def serve(service: SegSearch) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), *sys.argv[4:])

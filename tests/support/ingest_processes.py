@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from segsearch.masks.rle import to_coco
+from segsearch.storage.catalog.backend import Server
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.small_models import Shape, paint
 
@@ -35,12 +36,12 @@ def paint_many(folder: Path, count: int) -> Path:
 
 
 def start(
-    mode: str, library: Path, pictures: Path, *, run_before: Callable[[], None] | None = None,
-    **options: Any,
+    mode: str, library: Path, pictures: Path, *further: str,
+    run_before: Callable[[], None] | None = None, **options: Any,
 ) -> subprocess.Popen[str]:  # fmt: skip
     """The driver as a process; `run_before` runs in it first."""
     command = [sys.executable, "-m", "tests.support.ingest_driver", mode, str(library)]
-    command.append(str(pictures))
+    command += [str(pictures), *further]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=run_before, **options,
@@ -95,9 +96,9 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def content(library: Path) -> Content:
+def content(library: Path | Server) -> Content:
     """Everything a library holds, free of ids and order: file name -> masks with their vectors."""
-    catalog = Catalog(library / "catalog.sqlite")
+    catalog = Catalog(library / "catalog.sqlite" if isinstance(library, Path) else library)
     active = catalog.active_recipe()
     assert active is not None
     rows = list(catalog.vectors(active[0]))

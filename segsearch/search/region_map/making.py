@@ -40,6 +40,7 @@ from segsearch.search.region_map.layout import (
     placed_among,
     principal_components,
 )
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.sample import spread_over
 from segsearch.storage.region_maps import (
@@ -67,6 +68,7 @@ class MapTask:
     and the everyday words with their vectors (m, d). `name` is the map's in its folder."""
 
     library: Path
+    place: Place  # of the catalog
     name: str
     collection: str | None
     recipe_id: int
@@ -236,7 +238,7 @@ def serve_task(connection: Connection, task: MapTask) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(NICENESS)
     try:
-        catalog = Catalog(task.library / "catalog.sqlite")
+        catalog = Catalog(task.place)
         try:
             keep_map(catalog, task, lambda _step, _done: None)
         finally:

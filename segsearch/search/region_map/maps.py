@@ -32,6 +32,7 @@ from segsearch.core.types import Collection
 from segsearch.search.naming import NAMES
 from segsearch.search.region_map.making import MapTask, Say, keep_map, map_name, serve_task
 from segsearch.search.vectors import Active, QueryVectors
+from segsearch.storage.catalog.backend import Version
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.synced import MixOf
 from segsearch.storage.region_maps import MapFolder, MapOrigin, RegionMap
@@ -129,7 +130,7 @@ class RegionMaps:
         self._folder = MapFolder(catalog.folder)
         self._lock = threading.Lock()
         self._job: _Job | None = None
-        self._origins: dict[str, tuple[tuple[int, int], MapOrigin]] = {}
+        self._origins: dict[str, tuple[Version, MapOrigin]] = {}
 
     def close(self) -> None:
         """End the process that makes a map, if there is one; it leaves no half map."""
@@ -225,7 +226,7 @@ class RegionMaps:
         active = self._catalog.active_recipe()
         if active is None:
             raise LibraryMissingError(
-                f"The library {str(self._catalog.folder)!r} is empty: run `segsearch index` first."
+                f"The library {self._catalog.name!r} is empty: run `segsearch index` first."
             )
         return active
 
@@ -261,6 +262,7 @@ class RegionMaps:
     def _task(self, recipe: Active, collection: Collection | None, name: str) -> MapTask:
         return MapTask(
             library=self._catalog.folder,
+            place=self._catalog.place,
             name=name,
             collection=None if collection is None else collection.name,
             recipe_id=recipe[0],
@@ -282,7 +284,7 @@ class RegionMaps:
     def _refuse_read_only(self) -> None:
         if self._catalog.read_only:
             raise ReadOnlyError(
-                f"The library {str(self._catalog.folder)!r} is read-only for this user: no map can "
+                f"The library {self._catalog.name!r} is read-only for this user: no map can "
                 "be kept in it."
             )
 

@@ -18,6 +18,7 @@ from segsearch.core.atomic import whole
 from segsearch.core.errors import (
     DamageError,
     DiskFullError,
+    InputError,
     LibraryError,
     PathError,
     SegSearchError,
@@ -26,13 +27,14 @@ from segsearch.core.errors import (
 from segsearch.core.types import JobState, State
 from segsearch.media.decode import DEFAULT_LIMITS
 from segsearch.storage.catalog.backup_check import check_schema_of, check_values
-from segsearch.storage.catalog.captions import enter_words_again
 from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.engine import check_revision, create_engine, open_to_read, upgrade
 from segsearch.storage.catalog.integrity import put_right
 from segsearch.storage.catalog.jobs import ENDED, PAUSED
 from segsearch.storage.catalog.rows import recipe_from
+from segsearch.storage.catalog.sqlite_file import SqliteFile
 from segsearch.storage.catalog.tables import INGEST, JOB, LIBRARY, RECIPE
+from segsearch.storage.catalog.words import Fts5Words
 
 LOG = logging.getLogger(__name__)
 
@@ -43,10 +45,11 @@ class BackupMixin(Database):
     def backup(self, file: Path) -> None:
         """Write a copy of one moment to a file, while others read and write; PathError,
         DiskFullError or DamageError when it cannot be."""
+        source_file = self._sqlite_file()
         read = open_to_read if self.read_only else sqlite3.connect
         try:
             with whole(file, durable=True) as partial, closing(sqlite3.connect(partial)) as copy:
-                with closing(read(self._file)) as source:
+                with closing(read(source_file)) as source:
                     # In one step: under WAL a reader stops no writer, and a copy in several steps
                     # starts anew whenever another process commits.
                     source.backup(copy, pages=-1)
@@ -61,10 +64,11 @@ class BackupMixin(Database):
         when it holds what segsearch never writes, or a picture of more than `max_pixels`. Pictures
         whose segments are damaged are queued again, as `repair` does it.
         """
-        staged = self._file.with_name(f"restore.{os.getpid()}.tmp")
+        target = self._sqlite_file()
+        staged = target.with_name(f"restore.{os.getpid()}.tmp")
         try:
             _stage(file, staged, max_pixels)
-            with closing(sqlite3.connect(self._file)) as live:
+            with closing(sqlite3.connect(target)) as live:
                 _start_timeline(staged, live)
                 with closing(sqlite3.connect(staged)) as source:
                     # One transaction of the live database: killed halfway, nothing has changed,
@@ -75,7 +79,7 @@ class BackupMixin(Database):
         except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as problem:
             if tells_of_full_disk(getattr(problem, "orig", problem)):
                 raise DiskFullError(
-                    f"The disk under {str(self._file.parent)!r} is full: make room and restore "
+                    f"The disk under {self.name!r} is full: make room and restore "
                     "again; nothing has changed."
                 ) from problem
             raise DamageError(f"{str(file)!r} cannot be restored: {problem}.") from problem
@@ -83,6 +87,15 @@ class BackupMixin(Database):
             for suffix in ("", "-wal", "-shm", "-journal"):
                 Path(f"{staged}{suffix}").unlink(missing_ok=True)
         self._engine.dispose()
+
+    def _sqlite_file(self) -> Path:
+        """The file of the catalog; InputError for one that a server keeps."""
+        if isinstance(self._backend, SqliteFile):
+            return self._backend.file
+        raise InputError(
+            "This library's catalog is kept by PostgreSQL: copy it with pg_dump, take a copy back "
+            "with pg_restore into an empty database."
+        )
 
 
 def _failed_backup(file: Path, problem: sqlite3.Error | OSError) -> SegSearchError:
@@ -114,7 +127,7 @@ def _stage(file: Path, staged: Path, max_pixels: int) -> None:
         upgrade(engine)
         with engine.begin() as db:
             check_values(db, max_pixels)
-            enter_words_again(db)  # the index of words is a format of its own, never trusted
+            Fts5Words().enter_again(db)  # the index of words is a format of its own, never trusted
             claims = sa.update(INGEST).where(INGEST.c.state == State.RUNNING)
             db.execute(claims.values(state=State.PENDING, owner=None, lease_until=None))
             jobs = sa.update(JOB).where(JOB.c.state == JobState.RUNNING)
@@ -125,7 +138,8 @@ def _stage(file: Path, staged: Path, max_pixels: int) -> None:
             active = db.execute(sa.select(RECIPE).where(RECIPE.c.active)).first()
             if active is None:
                 raise LibraryError(f"The backup {str(file)!r} is of an empty library.")
-            for sentence in put_right(db, (active.id, recipe_from(active.document))):
+            found = (active.id, recipe_from(active.document))
+            for sentence in put_right(db, Fts5Words(), found):
                 LOG.warning("Of the backup: %s", sentence, extra={"action": "catalog.restore"})
     finally:
         engine.dispose()

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.arrays import Ids
 from segsearch.core.types import Box, Caption, Mask, Origin
 from segsearch.masks.rle import iou
 from segsearch.storage.catalog.counters import CounterMixin, tallies
-from segsearch.storage.catalog.database import AMONG_IDS, NOW, ids_parameter, portions
+from segsearch.storage.catalog.database import portions
+from segsearch.storage.catalog.portable import (
+    AMONG_IDS,
+    NOW,
+    ids_parameter,
+    insert,
+    larger,
+    smaller,
+)
 from segsearch.storage.catalog.rows import iso
 from segsearch.storage.catalog.tables import ACTIVE_RECIPE, CAPTION, IMAGE, RECIPE, SEGMENT
+from segsearch.storage.catalog.words import Matches, WordIndex
 
 MOST_WORDS = 32  # of a query, the first ones count
 LEAST_SHARE = 0.3  # of the words' weight, or a caption is no answer: "a" alone is none
@@ -26,7 +34,6 @@ CARRIED_IOU = 0.8  # what was said of one mask holds for another that overlaps i
 COMMON_SHARE = 0.8  # of the captions; a word in more of them counts only where no other does
 PAGE_ROWS = 1_000  # of an answer, looked at together
 MASK_COLUMNS = ("id", "x0", "y0", "x1", "y1", "area", "counts")
-WORDS = sa.table("caption_words", sa.column("rowid"), sa.column("caption_words"))
 
 
 _NEWEST_FIRST = (
@@ -94,10 +101,10 @@ class CaptionMixin(CounterMixin):
         """
         with self._reading() as db:
             total = tallies(db, None).get("captions", Counter()).total()
-            best = _holding(db, words, total)
+            best = _holding(db, self._words, words, total)
             if best is None:
                 return [], []
-            unwanted = _holding(db, without, total)
+            unwanted = _holding(db, self._words, without, total)
             if unwanted is not None:
                 others = unwanted.with_only_columns(unwanted.selected_columns[0]).order_by(None)
                 best = best.where(SEGMENT.c.id.not_in(others.correlate(None)))
@@ -112,13 +119,10 @@ class CaptionMixin(CounterMixin):
 
 
 def phrases_of(words: str) -> list[str]:
-    """Each word as an FTS5 string, in which nothing is an operator, each once.
-
-    What FTS5's tokenizer takes apart, such as "sea-green", is looked for as a phrase.
-    """
+    """Each word once; one that the index takes apart, such as "sea-green", is looked for as a
+    phrase."""
     plain = words.encode("utf-8", "ignore").decode().replace("\0", " ")  # no lone surrogates
-    each = dict.fromkeys(word.casefold() for word in plain.split())
-    return ['"' + word.replace('"', '""') + '"' for word in list(each)[:MOST_WORDS]]
+    return list(dict.fromkeys(word.casefold() for word in plain.split()))[:MOST_WORDS]
 
 
 def weight_of(count: int, total: int) -> float:
@@ -158,10 +162,9 @@ def _alike(recipe_id: int) -> sa.Select[Any]:
     """Those of some segments that are the active recipe's beside each one of another recipe that
     may match: neither areas nor boxes rule out that the masks reach `CARRIED_IOU`."""
     old, new = SEGMENT.alias("old"), SEGMENT.alias("new")
-    least, most = sa.func.min, sa.func.max  # of two values, not of rows
-    across = least(old.c.x1, new.c.x1) - most(old.c.x0, new.c.x0)
-    down = least(old.c.y1, new.c.y1) - most(old.c.y0, new.c.y0)
-    needed = (CARRIED_IOU - 1e-6) * most(old.c.area, new.c.area)  # rounding rules out nothing
+    across = smaller(old.c.x1, new.c.x1) - larger(old.c.x0, new.c.x0)
+    down = smaller(old.c.y1, new.c.y1) - larger(old.c.y0, new.c.y0)
+    needed = (CARRIED_IOU - 1e-6) * larger(old.c.area, new.c.area)  # rounding rules out nothing
     named = [
         side.c[name].label(f"{side.name}_{name}") for side in (old, new) for name in MASK_COLUMNS
     ]
@@ -171,7 +174,7 @@ def _alike(recipe_id: int) -> sa.Select[Any]:
         .join(IMAGE, IMAGE.c.id == old.c.image_id)
         .where(old.c.recipe_id == ACTIVE_RECIPE, new.c.recipe_id == recipe_id)
         .where(old.c.id.in_(AMONG_IDS))
-        .where(least(old.c.area, new.c.area) >= needed, across > 0, across * down >= needed)
+        .where(smaller(old.c.area, new.c.area) >= needed, across > 0, across * down >= needed)
         .order_by(old.c.id, new.c.id)
     )
 
@@ -190,29 +193,6 @@ def _copied() -> sa.Insert:
     return insert(CAPTION).from_select(names, rows).on_conflict_do_nothing()
 
 
-def caption_problems(db: sa.Connection) -> Iterator[str]:
-    """A sentence when the words do not stand for the captions that are there."""
-    missing = "SELECT count(*) FROM caption WHERE id NOT IN (SELECT id FROM caption_words_docsize)"
-    extra = "SELECT count(*) FROM caption_words_docsize WHERE id NOT IN (SELECT id FROM caption)"
-    counts = [db.exec_driver_sql(query).scalar_one() for query in (missing, extra)]
-    if any(counts):
-        yield f"The words of {counts[0]} captions are missing, {counts[1]} belong to none."
-
-
-def enter_words_again(db: sa.Connection) -> None:
-    """Build the index of words from the captions."""
-    db.exec_driver_sql("INSERT INTO caption_words (caption_words) VALUES ('rebuild')")
-
-
-def _matching(phrase: str) -> sa.ColumnElement[bool]:
-    return WORDS.c.caption_words.op("MATCH")(phrase)
-
-
-def _count(db: sa.Connection, phrase: str) -> int:
-    query = sa.select(sa.func.count()).select_from(WORDS).where(_matching(phrase))
-    return int(db.execute(query).scalar_one())
-
-
 def _among(rows: Sequence[tuple[int, float]], allowed: Ids) -> list[tuple[int, float]]:
     """Those of some rows whose id is among the allowed ones, which ascend."""
     if not allowed.size:
@@ -222,28 +202,29 @@ def _among(rows: Sequence[tuple[int, float]], allowed: Ids) -> list[tuple[int, f
     return [row for row, fits in zip(rows, allowed[places] == ids, strict=True) if fits]
 
 
-def _holding(db: sa.Connection, words: str, total: int) -> sa.Select[Any] | None:
+def _holding(db: sa.Connection, index: WordIndex, words: str, total: int) -> sa.Select[Any] | None:
     """The segments that words find among `total` captions, and their scores, best first; None
     where no caption holds any of them."""
     phrases = phrases_of(words)
-    counts = {phrase: _count(db, phrase) for phrase in phrases}
+    matches = {phrase: index.captions(phrase) for phrase in phrases}
+    counts = {phrase: count_of(db, matches[phrase]) for phrase in phrases}
     rare = [phrase for phrase in phrases if counts[phrase] <= COMMON_SHARE * total]
     weights = {phrase: weight_of(counts[phrase], total) for phrase in rare or phrases}
-    known = {phrase: weight for phrase, weight in weights.items() if counts[phrase]}
+    known = [(matches[phrase], weight) for phrase, weight in weights.items() if counts[phrase]]
     return _best(known, sum(weights.values())) if known else None
 
 
-def _best(weights: dict[str, float], total_weight: float) -> sa.Select[Any]:
+def count_of(db: sa.Connection, matches: Matches) -> int:
+    """How many rows match."""
+    return int(db.execute(sa.select(sa.func.count()).select_from(matches.subquery())).scalar_one())
+
+
+def _best(weighted: Sequence[tuple[Matches, float]], total_weight: float) -> sa.Select[Any]:
     """Segments of the active recipe by the share of the words' weight in one of their captions.
 
     Of equal ones the shorter caption comes first: it says less besides.
     """
-    each = [
-        sa.select(WORDS.c.rowid.label("id"), sa.literal(weight).label("weight")).where(
-            _matching(phrase)
-        )
-        for phrase, weight in weights.items()
-    ]
+    each = [found.add_columns(sa.literal(weight).label("weight")) for found, weight in weighted]
     matches = sa.union_all(*each).subquery()
     share = sa.func.sum(matches.c.weight) / total_weight
     shares = (

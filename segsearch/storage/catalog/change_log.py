@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.arrays import Ids
 from segsearch.storage.catalog.database import Database
+from segsearch.storage.catalog.portable import insert
 from segsearch.storage.catalog.tables import CHANGE_LOG, LOG_START, SEGMENT
 
 # An index that lies further behind takes as long to replay them as to compare all ids.

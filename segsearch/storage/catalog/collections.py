@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.errors import ConflictError, NotFoundError
 from segsearch.core.names import checked_name, composed
 from segsearch.core.types import Collection
-from segsearch.storage.catalog.database import NOW, Database, portions
+from segsearch.storage.catalog.database import Database, portions
+from segsearch.storage.catalog.portable import NOW, insert
 from segsearch.storage.catalog.rows import iso
 from segsearch.storage.catalog.tables import COLLECTION, COLLECTION_IMAGE, IMAGE
 
@@ -65,8 +65,9 @@ class CollectionMixin(Database):
                 if unknown:
                     raise NotFoundError(f"There is no image {unknown[0]} in the library.")
                 rows = [{"collection_id": number, "image_id": image_id} for image_id in known]
-                done = db.execute(insert(COLLECTION_IMAGE).values(rows).on_conflict_do_nothing())
-                added += done.rowcount
+                put = insert(COLLECTION_IMAGE).values(rows).on_conflict_do_nothing()
+                new = db.execute(put.returning(COLLECTION_IMAGE.c.image_id)).scalars()
+                added += len(new.all())
         return added
 
     def take_from_collection(self, name: str, image_ids: Sequence[int]) -> int:

@@ -27,10 +27,11 @@ def tallies(db: sa.Connection, recipe_id: int | None) -> dict[str, Counter[str]]
     """The numbers that are kept of the library and of one recipe: by kind, then by key."""
     named = sa.select(COUNTER.c.kind, COUNTER.c.key, COUNTER.c.count)
     kept: dict[str, Counter[str]] = {}
+    # On PostgreSQL a number has a row for each change of late.
     for kind, key, count in db.execute(named.where(COUNTER.c.recipe_id.in_((0, recipe_id or 0)))):
-        if count > 0:
-            kept.setdefault(kind, Counter())[key] = count
-    return kept
+        kept.setdefault(kind, Counter())[key] += count
+    positive = {kind: +counts for kind, counts in kept.items()}  # without those that are 0
+    return {kind: counts for kind, counts in positive.items() if counts}
 
 
 class CounterMixin(Database):
@@ -69,8 +70,10 @@ def count_again(db: sa.Connection) -> None:
 
 
 def _kept(db: sa.Connection) -> dict[Key, int]:
-    rows = db.execute(sa.select(COUNTER))  # a row of our own has a method `count`
-    return {(kind, recipe_id, key): count for kind, recipe_id, key, count in rows}
+    kept: dict[Key, int] = {}
+    for kind, recipe_id, key, count in db.execute(sa.select(COUNTER)):
+        kept[kind, recipe_id, key] = kept.get((kind, recipe_id, key), 0) + count
+    return kept
 
 
 def _counted(db: sa.Connection) -> dict[Key, int]:

@@ -3,57 +3,45 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
 
-from segsearch.core.errors import (
-    BusyError,
-    DamageError,
-    DiskFullError,
-    InputError,
-    ReadOnlyError,
-    tells_of_full_disk,
-)
-from segsearch.storage.catalog.engine import create_engine, is_writable
+from segsearch.core.errors import ReadOnlyError
+from segsearch.storage.catalog.backend import Backend, Place, Version, read_only_sentence
 from segsearch.storage.catalog.recent import Mark
-from segsearch.storage.catalog.unchanged import Unchanged
 
-# SQLite's names for a write that came to nothing, whatever the reason; `-shm` is its log's index.
-FAILED_WRITES = frozenset({"SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE", "SQLITE_CANTOPEN"})
-LOG_INDEX_BYTES = 65_536  # twice what a new one takes
-IDS_PER_STATEMENT = 5_000  # SQLite takes 32,766 parameters
-# The database's clock in seconds since 1970.
-NOW: sa.ColumnElement[float] = sa.literal_column("(julianday('now') - 2440587.5) * 86400.0")
-
-# Ids that a statement takes as one parameter, whatever their number: its text stays the same, so it
-# is prepared once. `ids_parameter` gives the value.
-AMONG_IDS = sa.select(sa.func.json_each(sa.bindparam("ids")).table_valued("value").c.value)
-
+IDS_PER_STATEMENT = 5_000  # SQLite takes 32,766 parameters, PostgreSQL 65,535
 Value = TypeVar("Value")
 
 
 class Database:
-    """One SQLite file. Foreign errors become ours here, and nowhere else."""
+    """The database under a catalog. Foreign errors become ours here, and nowhere else."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.read_only = not is_writable(file)
-        self._engine = create_engine(file, read_only=self.read_only)
-        self._unchanged = Unchanged(file)
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._engine = backend.engine
+        self._words = backend.words
         self._edit_numbers = itertools.count(1)
         self._edits = 0
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction that writes; one at a time does, whatever the process."""
+        with self._claiming() as connection:
+            self._backend.queue_up(connection)
+            yield connection
+
+    @contextmanager
+    def _claiming(self) -> Iterator[sa.Connection]:
+        """A transaction that writes rows which nobody else waits for: on PostgreSQL many at once.
+        It may neither log changes nor look at what others write."""
         if self.read_only:
-            raise ReadOnlyError(read_only_sentence(self._file))
-        with foreign_errors_as_ours(self._file), self._engine.begin() as connection:
+            raise ReadOnlyError(read_only_sentence(self._backend.name))
+        with self._backend.errors(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -65,86 +53,46 @@ class Database:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with foreign_errors_as_ours(self._file), self._engine.connect() as connection:
-            yield connection.execution_options(reader=True)
+        """A transaction that sees one moment of the database, whatever is written meanwhile."""
+        with self._backend.errors(), self._engine.connect() as connection:
+            yield self._backend.reading(connection)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this process may read the library and not change it."""
+        return self._backend.read_only
 
     @property
     def folder(self) -> Path:
-        """The library's folder, in which the file lies."""
-        return self._file.parent
+        """What this machine keeps for the library: the folder of a SQLite file."""
+        return self._backend.folder
 
-    def version(self) -> tuple[int, int] | None:
+    @property
+    def place(self) -> Place:
+        """Where the catalog is, for another process that opens it."""
+        return self._backend.place
+
+    @property
+    def name(self) -> str:
+        """What sentences call the library: its folder, or its address without a password."""
+        return self._backend.name
+
+    def version(self) -> Version | None:
         """Another one whenever anything has been committed, by any process; what was read under it
         still holds. None where nobody can know."""
-        # Where nothing can be written, each transaction opens the file anew.
-        return None if self.read_only else self._unchanged.version()
+        return self._backend.version()
 
     def mark(self) -> Mark:
-        """How far the file has been written; what was read under it is as new or newer."""
+        """How far the database has been written; what was read under it is as new or newer."""
         return Mark(self.version(), self._edits)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._unchanged.close()
-        self._engine.dispose()
+        """Let go of the database."""
+        self._backend.close()
 
     def _since_written(self, key: Hashable, read: Callable[[], Value]) -> Value:
-        """What `read` returns, or has returned since anything was last written. Where nothing can
-        be written, others may write unseen: then it is read each time."""
-        return read() if self.read_only else self._unchanged.value(key, read)
-
-
-def read_only_sentence(file: Path) -> str:
-    return (
-        f"The library {str(file.parent)!r} is read-only for this user: it can be searched, not "
-        "changed."
-    )
-
-
-@contextmanager
-def foreign_errors_as_ours(file: Path) -> Iterator[None]:
-    """SQLAlchemy's errors as BusyError, ReadOnlyError, DiskFullError or DamageError; InputError
-    for text that is no valid Unicode, such as a file's name in other bytes."""
-    try:
-        yield
-    except UnicodeEncodeError as problem:
-        raise InputError(f"{problem.object!r} is not valid UTF-8.") from problem
-    except sa.exc.OperationalError as problem:
-        text = str(problem.orig)
-        if "locked" in text or "busy" in text:
-            raise BusyError(
-                "Another process has been writing to the library for over 30 seconds; try again."
-            ) from problem
-        if "readonly" in text:
-            raise ReadOnlyError(read_only_sentence(file)) from problem
-        if tells_of_full_disk(problem.orig) or _has_no_room(file, problem.orig):
-            raise DiskFullError(
-                f"The disk under {str(file.parent)!r} is full: make room and run the command "
-                "again; nothing that was stored is lost."
-            ) from problem
-        raise DamageError(f"The catalog cannot be used: {problem.orig}.") from problem
-    except sa.exc.IntegrityError as problem:
-        if "FOREIGN KEY" not in str(problem.orig):
-            raise DamageError(f"The catalog is damaged: {problem.orig}.") from problem
-        # A run holds on to its recipe's id; what else rows point to is looked up while writing.
-        raise BusyError(
-            "Another process has switched the library to other models meanwhile; try again."
-        ) from problem
-    except sa.exc.DatabaseError as problem:
-        raise DamageError(f"The catalog is damaged: {problem.orig}.") from problem
-
-
-def _has_no_room(file: Path, problem: BaseException | None) -> bool:
-    """Whether SQLite failed to write beside a file on a disk without room for its log's index."""
-    if getattr(problem, "sqlite_errorname", None) not in FAILED_WRITES:
-        return False
-    disk = os.statvfs(file.parent)
-    return disk.f_bavail * disk.f_frsize < LOG_INDEX_BYTES
-
-
-def ids_parameter(ids: Iterable[int]) -> dict[str, str]:
-    """The parameter of a statement with `AMONG_IDS`."""
-    return {"ids": json.dumps(list(ids))}
+        """What `read` returns, or has returned since anything was last written."""
+        return self._backend.value(key, read)
 
 
 def portions(values: Sequence[Value]) -> Iterator[Sequence[Value]]:

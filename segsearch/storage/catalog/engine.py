@@ -152,7 +152,7 @@ def check_schema(engine: sa.Engine) -> None:
     """LibraryVersionError unless the schema is this version's; for what cannot be upgraded."""
     revision = schema_revision(engine)
     if revision != SCHEMA:
-        _refuse_later(revision)
+        refuse_later(revision)
         raise LibraryVersionError(
             f"The library is read-only and has schema {revision!r}, this segsearch reads "
             f"{SCHEMA!r}: open it once where it can be written."
@@ -165,7 +165,7 @@ def check_revision(db: sqlite3.Connection) -> str:
     revisions = [row[0] for row in db.execute(_REVISIONS)]
     if len(revisions) != 1 or not isinstance(revisions[0], str):
         raise DamageError(f"it has {len(revisions)} revisions of its tables, expected one")
-    _refuse_later(revisions[0])
+    refuse_later(revisions[0])
     return revisions[0]
 
 
@@ -179,7 +179,7 @@ def upgrade(engine: sa.Engine) -> None:
     if revision is None and _make(engine):
         return
     if revision != SCHEMA:
-        _refuse_later(revision)
+        refuse_later(revision)
         if revision is not None:
             _check_room(engine)
         migrate(engine)
@@ -200,11 +200,18 @@ def _make(engine: sa.Engine) -> bool:
         return True
 
 
-def migrate(engine: sa.Engine) -> None:
-    """Take every step from the schema's revision to this version's, in one transaction."""
+def upgrade_tables(connection: sa.Connection, *, made: bool = False) -> None:
+    """Bring tables to the newest revision, in the caller's transaction; with `made`, which have
+    just been made as they are described, note that they are."""
     from alembic import command
 
     config = migrations_config()
+    config.attributes["connection"] = connection
+    (command.stamp if made else command.upgrade)(config, "head")
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Take every step from the schema's revision to this version's, in one transaction."""
     with engine.connect() as connection:
         # A table that others hang on is made anew, and SQLite heeds this outside of a
         # transaction alone (https://www.sqlite.org/lang_altertable.html#otheralter).
@@ -212,8 +219,7 @@ def migrate(engine: sa.Engine) -> None:
         pragma("PRAGMA foreign_keys=OFF")
         try:
             with connection.begin():
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                upgrade_tables(connection)
         finally:
             pragma("PRAGMA foreign_keys=ON")
 
@@ -255,7 +261,8 @@ def _room_beside(file: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-def _refuse_later(revision: str | None) -> None:
+def refuse_later(revision: str | None) -> None:
+    """LibraryVersionError for a revision that these migrations do not know."""
     if revision in (None, SCHEMA):
         return
     from alembic.script import ScriptDirectory

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from segsearch.core.browsing import Facets
 from segsearch.media.sources.paths import album_of
+from segsearch.storage.catalog.backend import Backend
 from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.recent import Recent
 from segsearch.storage.catalog.tables import (
@@ -26,8 +26,8 @@ MOST_OF_A_KIND = 1_000
 class FacetMixin(Database):
     """The part of the catalog that counts by what pictures can be told apart."""
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(file)
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
         self._counted_facets: Recent[Facets] = Recent(self.mark, most=2)
 
     def facets(self, recipe_id: int) -> Facets:
@@ -55,8 +55,9 @@ class FacetMixin(Database):
         }
         found: dict[str, tuple[tuple[str, int], ...]] = {}
         with self._reading() as db:
-            driver: Any = db.connection.driver_connection
-            driver.create_function("album_of", 1, album_of, deterministic=True)
+            if db.dialect.name == "sqlite":  # PostgreSQL has it in its schema
+                driver: Any = db.connection.driver_connection
+                driver.create_function("album_of", 1, album_of, deterministic=True)
             for kind, (value, joined) in places.items():
                 pictures: sa.ColumnElement[int] = sa.func.count()
                 if kind == "albums":  # a picture may lie in one twice

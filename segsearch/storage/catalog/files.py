@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.names import composed, file_of, folded
 from segsearch.core.types import FileStamp, State
 from segsearch.media.sources.paths import shown
-from segsearch.storage.catalog.database import NOW, Database, portions
+from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.images import drop_images, without_path
+from segsearch.storage.catalog.portable import AMONG_PATHS, NOW, insert, paths_parameter
 from segsearch.storage.catalog.queue import QUEUES
 from segsearch.storage.catalog.rows import FRESH, without_number
 from segsearch.storage.catalog.tables import COLLECTION_IMAGE, IMAGE, IMAGE_TAG, INGEST, SOURCE
@@ -27,11 +26,7 @@ _STAMPS_AFTER = (
     .order_by(SOURCE.c.path)
     .limit(sa.bindparam("most"))
 )
-_STAMPS_OF = _STAMPS.where(
-    SOURCE.c.path.in_(
-        sa.select(sa.func.json_each(sa.bindparam("paths")).table_valued("value").c.value)
-    )
-)
+_STAMPS_OF = _STAMPS.where(SOURCE.c.path.in_(AMONG_PATHS))
 
 
 class SeenFile(NamedTuple):
@@ -58,7 +53,7 @@ class FileMixin(Database):
     def stamps_at(self, paths: Iterable[str]) -> dict[str, FileStamp]:
         """The stamps of those of these paths that are known."""
         with self._reading() as db:
-            rows = db.execute(_STAMPS_OF, {"paths": json.dumps(list(paths))}).all()
+            rows = db.execute(_STAMPS_OF, paths_parameter(paths)).all()
         return {path: FileStamp(size, mtime) for path, size, mtime in rows}
 
     def stamps_below(self, places: Sequence[str]) -> dict[str, FileStamp]:

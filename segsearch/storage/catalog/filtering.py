@@ -15,7 +15,8 @@ from segsearch.core.arrays import Ids
 from segsearch.core.filters import ACROSS, DOWN, Filters, parse_place
 from segsearch.core.names import folded
 from segsearch.storage.catalog.collections import refuse_unknown
-from segsearch.storage.catalog.database import AMONG_IDS, Database
+from segsearch.storage.catalog.database import Database
+from segsearch.storage.catalog.portable import AMONG_IDS, glob, joined_ids, larger, smaller
 from segsearch.storage.catalog.rows import without_number
 from segsearch.storage.catalog.tables import (
     COLLECTION,
@@ -42,7 +43,7 @@ class FilterMixin(Database):
         they name a collection that does not exist."""
         of_region = list(_of_region(filters))
         # As one text: a row for each id would take three times as long as finding them.
-        query = sa.select(sa.func.group_concat(SEGMENT.c.id)).select_from(SEGMENT)
+        query = sa.select(joined_ids(SEGMENT.c.id)).select_from(SEGMENT)
         if any(_names_image(condition) for condition in of_region):
             query = query.join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
         query = query.where(SEGMENT.c.recipe_id == recipe_id, *of_region)
@@ -59,6 +60,8 @@ def get_ready(db: sa.Connection, filters: Filters) -> None:
     """Give a connection what conditions call; NotFoundError when the filters name a collection that
     does not exist."""
     refuse_unknown(db, filters.collections, folded)
+    if db.dialect.name != "sqlite":
+        return  # PostgreSQL has them in its schema
     driver: Any = db.connection.driver_connection
     # SQLite knows upper and lower case of ASCII alone, and may have no sine and cosine.
     driver.create_function("folded", 1, _folded, deterministic=True)
@@ -108,19 +111,19 @@ def sqlite_glob(pattern: str) -> str:
     return re.sub(r"\[!", "[^", anywhere)
 
 
-def _matches(glob: str) -> Condition:
+def _matches(pattern: str) -> Condition:
     """Whether a path, or the path of a page's PDF, matches a glob."""
-    there = SOURCE.c.folded.op("GLOB")(glob)
-    if not glob.endswith(".pdf"):
+    there = glob(SOURCE.c.folded, pattern)
+    if not pattern.endswith(".pdf"):
         return there
-    return sa.or_(there, without_number(SOURCE.c.folded).op("GLOB")(f"{glob}#page="))
+    return sa.or_(there, glob(without_number(SOURCE.c.folded), f"{pattern}#page="))
 
 
 def _of_image(filters: Filters) -> Iterator[Condition]:
     if filters.image_ids is not None:
         yield IMAGE.c.id.in_(filters.image_ids)
     if filters.paths:
-        yield _has_source(sa.or_(*(_matches(sqlite_glob(glob)) for glob in filters.paths)))
+        yield _has_source(sa.or_(*(_matches(sqlite_glob(one)) for one in filters.paths)))
     if filters.albums:
         yield _has_source(sa.or_(*(_in_album(name) for name in filters.albums)))
     if filters.collections:
@@ -185,9 +188,9 @@ def _in_album(name: str) -> Condition:
     # Whatever is no slash is cut off the end, which leaves the folder with its slash.
     folder = sa.func.rtrim(path, sa.func.replace(path, "/", ""))
     ends = (f"*/{_literal(name)}/", f"*/{_literal(name)}.tar/")
-    named = sa.or_(*(folder.op("GLOB")(end) for end in ends))
+    named = sa.or_(*(glob(folder, end) for end in ends))
     places = zip((path, folder), UPLOADED, strict=True)
-    return sa.and_(named, *(place.bool_op("NOT GLOB")(glob) for place, glob in places))
+    return sa.and_(named, *(~glob(place, upload) for place, upload in places))
 
 
 def _has_source(condition: Condition) -> Condition:
@@ -233,7 +236,7 @@ def _between(value: Any, least: float | None, most: float | None) -> Iterator[Co
 
 def _shared(low: Any, high: Any, other_low: Any, other_high: Any) -> Any:
     """The length two spans share."""
-    return sa.func.max(0.0, sa.func.min(high, other_high) - sa.func.max(low, other_low))
+    return larger(0.0, smaller(high, other_high) - larger(low, other_low))
 
 
 def _in_place(name: str) -> Condition:

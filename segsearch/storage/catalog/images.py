@@ -13,7 +13,8 @@ from segsearch.core.types import Image, State
 from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.collections import members_of, refuse_unknown
 from segsearch.storage.catalog.counters import tallies
-from segsearch.storage.catalog.database import AMONG_IDS, Database, ids_parameter, portions
+from segsearch.storage.catalog.database import Database, portions
+from segsearch.storage.catalog.portable import AMONG_IDS, TEXT, WIDE, glob, ids_parameter
 from segsearch.storage.catalog.rows import IMAGE_COLUMNS, TENTHS, image_from, without_number
 from segsearch.storage.catalog.tables import (
     ACTIVE_RECIPE,
@@ -95,9 +96,8 @@ class ImageMixin(Database):
 
     def page_paths(self, image_ids: Sequence[int]) -> list[str]:
         """The paths of those of these images that are pages of PDFs."""
-        query = sa.select(SOURCE.c.path).where(
-            without_number(SOURCE.c.folded).op("GLOB")("*.pdf#page=")
-        )
+        is_page = glob(without_number(SOURCE.c.folded), "*.pdf#page=")
+        query = sa.select(SOURCE.c.path).where(is_page)
         with self._reading() as db:
             return [
                 path
@@ -172,20 +172,24 @@ def _said_of(db: sa.Connection, image_ids: Sequence[int]) -> dict[tuple[str, int
     """What other tables say of images, by `KINDS` and image id, in one statement."""
     values: dict[tuple[str, int], list[Any]] = defaultdict(list)
     if image_ids:
-        for kind, image_id, value, _ in db.execute(_SAID_OF, ids_parameter(image_ids)).all():
-            values[kind, image_id].append(value)
+        for kind, image_id, text, number, _ in db.execute(_SAID_OF, ids_parameter(image_ids)).all():
+            values[kind, image_id].append(number if text is None else text)
     return values
 
 
-def _of_kind(kind: str, column: sa.Column[Any], order: sa.ColumnElement[Any]) -> sa.Select[Any]:
+def _of_kind(kind: str, column: sa.Column[Any], order: sa.Column[Any] | None) -> sa.Select[Any]:
+    """Kind, image, what is said as text or as a number, and its place among the others."""
     of_image = column.table.c.image_id
-    query = sa.select(sa.literal_column(f"'{kind}'"), of_image, column, order.label("place"))
+    nothing = (sa.cast(sa.null(), TEXT), sa.cast(sa.null(), WIDE))
+    said = (nothing[0], column) if isinstance(column.type, sa.Integer) else (column, nothing[1])
+    place = sa.literal_column("0") if order is None else order
+    query = sa.select(sa.literal_column(f"'{kind}'"), of_image, *said, place.label("place"))
     return query.where(of_image.in_(AMONG_IDS))
 
 
 KINDS = ("path", "tag", "near")
 _SAID_OF = sa.union_all(
-    _of_kind("path", SOURCE.c.path, sa.literal_column("0")),
-    _of_kind("tag", IMAGE_TAG.c.tag, sa.literal_column("0")),
+    _of_kind("path", SOURCE.c.path, None),
+    _of_kind("tag", IMAGE_TAG.c.tag, None),
     _of_kind("near", NEAR_DUPLICATE.c.other_id, NEAR_DUPLICATE.c.bits),
-).order_by(sa.text("4"), sa.text("3"))
+).order_by(sa.text("5"), sa.text("3"), sa.text("4"))

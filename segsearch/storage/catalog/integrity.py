@@ -12,12 +12,12 @@ from segsearch.core.errors import InputError
 from segsearch.core.types import Recipe, Segment, State
 from segsearch.masks import rle
 from segsearch.storage.catalog import rows
-from segsearch.storage.catalog.captions import caption_problems, enter_words_again
 from segsearch.storage.catalog.change_log import PRUNED_SEGMENT, log_change
 from segsearch.storage.catalog.counters import count_again, counter_problems
 from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.images import drop_images, without_path
 from segsearch.storage.catalog.listing import list_again, listing_problems
+from segsearch.storage.catalog.portable import larger, number_of, smaller
 from segsearch.storage.catalog.reading import enter_text_again, text_problems
 from segsearch.storage.catalog.rows import FRESH, TENTHS
 from segsearch.storage.catalog.tables import (
@@ -33,6 +33,7 @@ from segsearch.storage.catalog.tables import (
     SEGMENT_VECTOR,
     TEXT_LINE,
 )
+from segsearch.storage.catalog.words import WordIndex
 
 OF_REGION = ("context_vector", "masked_vector")
 UNIT_TOLERANCE = 5e-3  # float16 rows of unit length
@@ -46,15 +47,11 @@ class IntegrityMixin(Database):
         vectors. Changes nothing."""
         recipe_id, document = recipe
         with self._reading() as db:
-            for (verdict,) in db.exec_driver_sql("PRAGMA integrity_check"):
-                if verdict != "ok":
-                    yield f"The database says: {verdict}."
-            for row in db.exec_driver_sql("PRAGMA foreign_key_check"):
-                yield f"A row of {row[0]} points at a {row[2]} that does not exist."
+            yield from _file_problems(db)
             for image_id in db.execute(without_path()).scalars():
                 yield f"Image {image_id} has no path."
             yield from _state_problems(db)
-            yield from caption_problems(db)
+            yield from self._words.problems(db)
             yield from text_problems(db)
             for _, problem in _segment_problems(db, recipe_id, document.dimension):
                 yield problem
@@ -66,29 +63,45 @@ class IntegrityMixin(Database):
     def repair(self, recipe: tuple[int, Recipe]) -> list[str]:
         """Put right what can be, a sentence each; damaged pictures are queued again."""
         with self._writing() as db:
-            return put_right(db, recipe)
+            return put_right(db, self._words, recipe)
 
 
-def put_right(db: sa.Connection, recipe: tuple[int, Recipe]) -> list[str]:
-    """Put right what can be, in the caller's transaction, a sentence each."""
-    fixed: list[str] = []
+def _file_problems(db: sa.Connection) -> Iterator[str]:
+    """What a SQLite file says of itself; a server sees to its own pages and keys."""
+    if db.dialect.name != "sqlite":
+        return
+    for (verdict,) in db.exec_driver_sql("PRAGMA integrity_check"):
+        if verdict != "ok":
+            yield f"The database says: {verdict}."
+    for row in db.exec_driver_sql("PRAGMA foreign_key_check"):
+        yield f"A row of {row[0]} points at a {row[2]} that does not exist."
+
+
+def _repair_file(db: sa.Connection) -> Iterator[str]:
+    """Put right what `_file_problems` finds, a sentence each."""
+    if db.dialect.name != "sqlite":
+        return
     for row in db.exec_driver_sql("PRAGMA integrity_check").fetchall():
         if "index" in row[0]:
             db.exec_driver_sql("REINDEX")
-            fixed.append("The database's own indexes were built again.")
+            yield "The database's own indexes were built again."
             break
-    orphans = _drop_orphans(db)
-    if orphans:
-        fixed.append(f"{orphans} rows that pointed nowhere were deleted.")
+    if orphans := _drop_orphans(db):
+        yield f"{orphans} rows that pointed nowhere were deleted."
+
+
+def put_right(db: sa.Connection, words: WordIndex, recipe: tuple[int, Recipe]) -> list[str]:
+    """Put right what can be, in the caller's transaction, a sentence each."""
+    fixed = list(_repair_file(db))
     images = drop_images(db, without_path())
     if images:
         fixed.append(f"{images} images without a path were removed.")
-    if list(caption_problems(db)):
-        enter_words_again(db)
-        fixed.append("The words of the captions were entered again.")
+    if list(words.problems(db)):  # first: a text that is deleted takes its words with it
+        words.enter_again(db)
+        fixed.append("The words of captions and pictures were entered again.")
     if list(text_problems(db)):
         enter_text_again(db)
-        fixed.append("The words that stand in pictures were entered again.")
+        fixed.append("The texts of pictures were put together again.")
     unlogged = len(db.execute(_not_logged()).all())
     if unlogged:
         log_change(db, "add", _not_logged())
@@ -158,8 +171,8 @@ def _not_logged() -> sa.Select[int]:
 def _tenth() -> sa.ColumnElement[int]:
     """The tenth of its picture's area that a segment covers, 0 to 9."""
     pixels = sa.select(IMAGE.c.width * IMAGE.c.height).where(IMAGE.c.id == SEGMENT.c.image_id)
-    share = SEGMENT.c.area * TENTHS / sa.func.max(1, pixels.scalar_subquery())
-    return sa.func.coalesce(sa.func.min(TENTHS - 1, sa.cast(share, sa.Integer)), 0)
+    share = SEGMENT.c.area * TENTHS // larger(1, pixels.scalar_subquery())
+    return sa.func.coalesce(smaller(TENTHS - 1, share), 0)
 
 
 def _of_wrong_tenth() -> sa.Select[int]:
@@ -182,7 +195,7 @@ def _hollow() -> sa.Select[Any]:
         SEGMENT.c.image_id == INGEST.c.image_id, SEGMENT.c.recipe_id == INGEST.c.recipe_id
     )
     emptied = INGEST.c.removed_segments > 0
-    recipe = sa.select(sa.func.json_extract(RECIPE.c.document, "$.dimension"))
+    recipe = sa.select(number_of(RECIPE.c.document, "dimension"))
     dimension = recipe.where(RECIPE.c.id == INGEST.c.recipe_id).scalar_subquery()
     vector = INGEST.c.picture_vector
     halved = sa.func.length(vector) != 2 * dimension  # bytes of float16

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.types import Job, JobStage, JobState
-from segsearch.storage.catalog.database import NOW, Database
+from segsearch.storage.catalog.database import Database
+from segsearch.storage.catalog.portable import NOW, insert
 from segsearch.storage.catalog.rows import iso
 from segsearch.storage.catalog.tables import JOB, LIBRARY
 
@@ -39,7 +39,7 @@ class JobMixin(Database):
         """Note how far a run is: `total`, `done`, `segments`, `skipped`, `current`, `report`,
         `stage`, `device`; whether it is to stop."""
         changed = sa.update(JOB).where(JOB.c.id == job_id)
-        with self._writing() as db:
+        with self._claiming() as db:
             noted = db.execute(changed.values(updated_at=NOW, **values).returning(JOB.c.stopping))
             return bool(noted.scalar())
 

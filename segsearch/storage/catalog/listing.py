@@ -18,8 +18,15 @@ from segsearch.core.browsing import BrowseOrder, Listed
 from segsearch.core.filters import Filters
 from segsearch.core.types import MAX_ID, State
 from segsearch.storage.catalog.counters import tallies
-from segsearch.storage.catalog.database import AMONG_IDS, Database, ids_parameter
+from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.filtering import UPLOADED, get_ready, of_pictures
+from segsearch.storage.catalog.portable import (
+    AMONG_IDS,
+    glob,
+    ids_parameter,
+    page_digits,
+    utc_text,
+)
 from segsearch.storage.catalog.rows import without_number
 from segsearch.storage.catalog.tables import IMAGE, INGEST, LISTING, SEGMENT, SOURCE
 
@@ -138,26 +145,25 @@ def _stored(date: str) -> str:
 
 def _is_upload() -> sa.ColumnElement[bool]:
     pattern = UPLOADED[0].removesuffix(".*") + "[./]*"
-    return SOURCE.c.folded.bool_op("GLOB")(pattern)
+    return glob(SOURCE.c.folded, pattern)
 
 
 def _padded(name: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """A name as names are sorted: of a page of a PDF the number has seven digits, so that page 10
     comes behind page 2. `migrations/` has it as text."""
     bare = without_number(name)
-    number = sa.cast(sa.func.substr(name, sa.func.length(bare) + 1), sa.Integer)
-    page = bare.op("||")(sa.func.printf("%07d", number))
-    return sa.case((bare.op("GLOB")("*.pdf#page="), page), else_=name)
+    number = page_digits(sa.func.substr(name, sa.func.length(bare) + 1))
+    return sa.case((glob(bare, "*.pdf#page="), bare.op("||")(number)), else_=name)
 
 
-def _right_rows() -> sa.Select[Any]:
+def right_rows() -> sa.Select[Any]:
     """The rows as they should be, found out from the other tables; `migrations/` has it as text."""
     of_image = SOURCE.c.image_id == IMAGE.c.id
     own = (of_image, SOURCE.c.mtime_ns > 0, ~_is_upload())
     seconds = sa.func.min(SOURCE.c.mtime_ns).op("/")(1_000_000_000)  # of whole numbers
-    file = sa.select(sa.func.datetime(seconds, "unixepoch")).where(*own).scalar_subquery()
+    file = sa.select(utc_text(seconds)).where(*own).scalar_subquery()
     taken = sa.func.substr(sa.cast(IMAGE.c.taken_at, sa.Text), 1, 19)
-    added = sa.func.datetime(IMAGE.c.added_at, "unixepoch")
+    added = utc_text(IMAGE.c.added_at)
     folder = sa.func.rtrim(SOURCE.c.folded, sa.func.replace(SOURCE.c.folded, "/", ""))
     own_name = sa.func.substr(SOURCE.c.folded, sa.func.length(folder) + 1)
     name = sa.select(_padded(own_name)).where(of_image)
@@ -178,7 +184,7 @@ def _right_rows() -> sa.Select[Any]:
 
 def listing_problems(db: sa.Connection) -> list[str]:
     """A sentence for each picture that is not listed as the other tables say; reads them whole."""
-    kept, right = sa.select(LISTING), _right_rows()
+    kept, right = sa.select(LISTING), right_rows()
     differences = (sa.except_(right, kept), sa.except_(kept, right))
     wrong = {row[1] for difference in differences for row in db.execute(difference)}
     return [f"Image {number} is not listed as it should be." for number in sorted(wrong)]
@@ -188,4 +194,4 @@ def list_again(db: sa.Connection) -> None:
     """Find the whole listing out from the other tables."""
     db.execute(sa.delete(LISTING))
     names = [column.name for column in LISTING.columns]
-    db.execute(sa.insert(LISTING).from_select(names, _right_rows()))
+    db.execute(sa.insert(LISTING).from_select(names, right_rows()))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from segsearch.media.phash import NEAR_BITS, bands, distance
 from segsearch.storage.catalog.counters import CounterMixin
-from segsearch.storage.catalog.database import AMONG_IDS, ids_parameter
+from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter
 from segsearch.storage.catalog.tables import HASH_BAND, IMAGE, NEAR_DUPLICATE
 
 CANDIDATES = 1_000  # of a series of hundreds of equal frames the first stand for all

@@ -18,8 +18,9 @@ from segsearch.core.arrays import DescribedPicture, PictureText
 from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback, State, Task
 from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.counters import tallies
-from segsearch.storage.catalog.database import NOW, Database, portions
+from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.near_duplicates import link_near_duplicates
+from segsearch.storage.catalog.portable import NOW
 from segsearch.storage.catalog.reading import (
     mark_read,
     mark_unread,
@@ -109,7 +110,7 @@ class QueueMixin(Database):
         expired = (queue.c.state == State.RUNNING) & ended
         if task == "read":
             fresh, expired = (free & IS_DESCRIBED for free in (fresh, expired))
-        with self._writing() as db:
+        with self._claiming() as db:
             # One after the other: with OR, SQLite sorts everything that waits, for every claim.
             lease = {"owner": owner, "lease_until": NOW + lease_seconds}
             row = _lend(db, task, recipe_id, fresh, lease) or _lend(
@@ -131,7 +132,7 @@ class QueueMixin(Database):
 
     def extend(self, claims: Sequence[Claim], lease_seconds: float) -> None:
         """Heartbeat: the leases of these claims end so many seconds from now."""
-        with self._writing() as db:
+        with self._claiming() as db:
             for claim in claims:
                 longer = sa.update(QUEUES[claim.task]).where(_held(claim))
                 db.execute(longer.values(lease_until=NOW + lease_seconds))
@@ -295,6 +296,8 @@ def _lend(
     queue = QUEUES[task]
     of_recipe = queue.c.recipe_id == recipe_id
     images = sa.select(queue.c.image_id).where(of_recipe, free)
+    # On PostgreSQL past those that others are just claiming; SQLite lets one claim at a time.
+    images = images.with_for_update(skip_locked=True, of=queue)
     first = images.order_by(queue.c.image_id).limit(1).scalar_subquery()
     lend = sa.update(queue).where(of_recipe, queue.c.image_id == first)
     lend = lend.values(state=State.RUNNING, attempt=queue.c.attempt + 1, retry_at=None, **lease)

@@ -13,10 +13,10 @@ Value = TypeVar("Value")
 
 
 class Mark(NamedTuple):
-    """How far a file has been written: `version` is another one after each commit, None where
+    """How far a database has been written: `version` is another one after each commit, None where
     nobody can know; `edits` counts what people have changed through this process."""
 
-    version: tuple[int, int] | None
+    version: Hashable | None
     edits: int
 
 

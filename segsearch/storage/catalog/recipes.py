@@ -6,12 +6,12 @@ import json
 from typing import cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.captions import carry_captions
 from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import Database
+from segsearch.storage.catalog.portable import insert
 from segsearch.storage.catalog.queue import queue_new, unfinished
 from segsearch.storage.catalog.reading import queue_unread
 from segsearch.storage.catalog.rows import recipe_from

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.errors import InputError, NotFoundError
 from segsearch.core.names import checked_name, composed
 from segsearch.core.types import SavedSearch
-from segsearch.storage.catalog.database import NOW, Database
+from segsearch.storage.catalog.database import Database
+from segsearch.storage.catalog.portable import NOW, insert
 from segsearch.storage.catalog.rows import iso
 from segsearch.storage.catalog.tables import SAVED_SEARCH
 

@@ -14,7 +14,8 @@ from segsearch.core.errors import NotFoundError
 from segsearch.core.types import Segment
 from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.counters import tallies
-from segsearch.storage.catalog.database import AMONG_IDS, Database, ids_parameter, portions
+from segsearch.storage.catalog.database import Database, portions
+from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter
 from segsearch.storage.catalog.rows import (
     NESTED,
     OF_SEGMENT,

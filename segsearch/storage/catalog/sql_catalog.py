@@ -10,18 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.errors import NotFoundError
 from segsearch.core.picture_text import ReadPicture
 from segsearch.core.types import Hit, Image
 from segsearch.media.sources.paths import normal
+from segsearch.storage.catalog.backend import Backend, Place
 from segsearch.storage.catalog.backup import BackupMixin
 from segsearch.storage.catalog.captions import CaptionMixin
 from segsearch.storage.catalog.change_log import ChangeLogMixin
 from segsearch.storage.catalog.collections import CollectionMixin
-from segsearch.storage.catalog.database import foreign_errors_as_ours
-from segsearch.storage.catalog.engine import check_schema, schema_revision, upgrade
 from segsearch.storage.catalog.facets import FacetMixin
 from segsearch.storage.catalog.files import FileMixin
 from segsearch.storage.catalog.filtering import FilterMixin
@@ -30,10 +28,12 @@ from segsearch.storage.catalog.integrity import IntegrityMixin
 from segsearch.storage.catalog.jobs import JobMixin
 from segsearch.storage.catalog.listing import ListingMixin
 from segsearch.storage.catalog.near_duplicates import NearDuplicateMixin
+from segsearch.storage.catalog.portable import insert
 from segsearch.storage.catalog.queue import QueueMixin
 from segsearch.storage.catalog.recipes import RecipeMixin
 from segsearch.storage.catalog.saved_searches import SavedSearchMixin
 from segsearch.storage.catalog.segments import SegmentMixin
+from segsearch.storage.catalog.sqlite_file import SqliteFile
 from segsearch.storage.catalog.tables import LIBRARY
 from segsearch.storage.catalog.tags import TagMixin
 from segsearch.storage.catalog.text_search import TextSearchMixin
@@ -46,19 +46,21 @@ class Catalog(
     TagMixin, CaptionMixin, JobMixin, ChangeLogMixin, IntegrityMixin, BackupMixin,
     NearDuplicateMixin, ListingMixin, FacetMixin, SavedSearchMixin, TextSearchMixin,
 ):  # fmt: skip
-    """A library's catalog in one SQLite file; made, or brought to this schema, on opening.
+    """A library's catalog; made, or brought to this schema, on opening.
 
-    Raises LibraryVersionError for a later version's file, DamageError for one that is none.
+    Raises LibraryVersionError for one of a later version,
+    DamageError for what is none.
     """
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(file)
+    def __init__(self, place: Place) -> None:
+        super().__init__(_backend(place))
+        try:
+            self._backend.prepare()
+        except BaseException:
+            self._backend.close()
+            raise
         if self.read_only:
-            with foreign_errors_as_ours(file):
-                check_schema(self._engine)
             return
-        with foreign_errors_as_ours(file):
-            upgrade(self._engine)
         with self._reading() as db:
             known = set(db.execute(sa.select(LIBRARY.c.key)).scalars())
         missing = {"catalog_id", "timeline"} - known
@@ -70,7 +72,7 @@ class Catalog(
 
     def schema(self) -> str:
         """The revision that the database stands at."""
-        return schema_revision(self._engine) or ""
+        return self._backend.revision() or ""
 
     def identity(self) -> str:
         """`catalog-id/timeline`: differs for another library and after a restore."""
@@ -138,3 +140,12 @@ class Catalog(
         while page := self.images(after=after, limit=PAGE_IMAGES):
             yield page
             after = page[-1].id
+
+
+def _backend(place: Place) -> Backend:
+    if isinstance(place, Path):
+        return SqliteFile(place)
+    # Its driver is no part of what a library in a folder needs.
+    from segsearch.storage.catalog.postgres.backend import PostgresDatabase
+
+    return PostgresDatabase(place)

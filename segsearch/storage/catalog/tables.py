@@ -6,21 +6,30 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from segsearch.storage.catalog.portable import TEXT, WIDE
+
 METADATA = sa.MetaData()
+
+
+def _marked(name: str, column: str) -> sa.Index:
+    """An index of the paths that bear a mark, which are few."""
+    where = sa.text(f"{column} IS NOT NULL")
+    return sa.Index(name, "path", sqlite_where=where, postgresql_where=where)
+
 
 LIBRARY = sa.Table(
     "library",
     METADATA,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("key", TEXT, primary_key=True),
+    sa.Column("value", TEXT, nullable=False),
 )
 
 RECIPE = sa.Table(
     "recipe",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("fingerprint", sa.Text, nullable=False, unique=True),
-    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("id", WIDE, primary_key=True),
+    sa.Column("fingerprint", TEXT, nullable=False, unique=True),
+    sa.Column("document", TEXT, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -28,20 +37,20 @@ RECIPE = sa.Table(
 IMAGE = sa.Table(
     "image",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("sha256", sa.Text, nullable=False, unique=True),
-    sa.Column("width", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("height", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("format", sa.Text, nullable=False, server_default=""),
+    sa.Column("id", WIDE, primary_key=True),
+    sa.Column("sha256", TEXT, nullable=False, unique=True),
+    sa.Column("width", WIDE, nullable=False, server_default="0"),
+    sa.Column("height", WIDE, nullable=False, server_default="0"),
+    sa.Column("format", TEXT, nullable=False, server_default=""),
     sa.Column("taken_at", sa.DateTime),
-    sa.Column("camera", sa.Text),
-    sa.Column("lens", sa.Text),
+    sa.Column("camera", TEXT),
+    sa.Column("lens", TEXT),
     sa.Column("latitude", sa.Float),
     sa.Column("longitude", sa.Float),
     sa.Column("orientation", sa.Integer, nullable=False, server_default="1"),
-    sa.Column("icc_profile", sa.Text),
+    sa.Column("icc_profile", TEXT),
     sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),
-    sa.Column("perceptual_hash", sa.Text),
+    sa.Column("perceptual_hash", TEXT),
     sa.Column("added_at", sa.Float, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
@@ -49,20 +58,20 @@ IMAGE = sa.Table(
 SOURCE = sa.Table(
     "source",
     METADATA,
-    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("path", TEXT, primary_key=True),
     sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("mtime_ns", sa.BigInteger, nullable=False),
     sa.Column("missing_since", sa.Float),  # when the file was first found to be gone
     # What it is compared by: `core.names.folded`. The path itself stays as the disk has it.
-    sa.Column("folded", sa.Text, nullable=False, server_default=""),
+    sa.Column("folded", TEXT, nullable=False, server_default=""),
     sa.Column("excluded_since", sa.Float),  # when a run first left it out by its globs
     sa.Index("source_by_folded", "folded"),
     # The first path of a picture, and its oldest file.
     sa.Index("source_by_image", "image_id", "path"),
     sa.Index("source_by_time", "image_id", "mtime_ns"),
-    sa.Index("source_missing", "path", sqlite_where=sa.text("missing_since IS NOT NULL")),
-    sa.Index("source_excluded", "path", sqlite_where=sa.text("excluded_since IS NOT NULL")),
+    _marked("source_missing", "missing_since"),
+    _marked("source_excluded", "excluded_since"),
 )
 
 
@@ -73,11 +82,11 @@ def _queue_of(name: str, *more: sa.Column[Any]) -> sa.Table:
         METADATA,
         sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), primary_key=True),
-        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
-        sa.Column("owner", sa.Text),
+        sa.Column("owner", TEXT),
         sa.Column("lease_until", sa.Float),
-        sa.Column("reason", sa.Text),
+        sa.Column("reason", TEXT),
         # Deaths of a model process over this picture, deaths of whole workers that happened to
         # hold it, and errors that the models raised.
         sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
@@ -99,14 +108,14 @@ INGEST = _queue_of(
 SEGMENT = sa.Table(
     "segment",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", WIDE, primary_key=True),
     sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
     sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
     sa.Column("x0", sa.Integer, nullable=False),
     sa.Column("y0", sa.Integer, nullable=False),
     sa.Column("x1", sa.Integer, nullable=False),
     sa.Column("y1", sa.Integer, nullable=False),
-    sa.Column("area", sa.Integer, nullable=False),
+    sa.Column("area", WIDE, nullable=False),
     sa.Column("counts", sa.LargeBinary, nullable=False),
     sa.Column("predicted_iou", sa.Float, nullable=False),
     sa.Column("stability", sa.Float, nullable=False),
@@ -114,7 +123,7 @@ SEGMENT = sa.Table(
     sa.Column("holds", sa.Integer, nullable=False, server_default="0"),
     sa.Column("lies_in", sa.Integer, nullable=False, server_default="0"),
     sa.Column("area_tenth", sa.Integer, nullable=False),  # 0 to 9: tenth of the picture's area
-    sa.Column("kind", sa.Text, nullable=False, server_default="thing"),  # core.text.RegionKind
+    sa.Column("kind", TEXT, nullable=False, server_default="thing"),  # core.text.RegionKind
     sa.Column("reading_order", sa.Integer),  # of the elements of a page, from 1
     sa.Column("of_text", sa.Boolean, nullable=False, server_default="0"),  # reading has added it
     sa.Index("segment_by_image", "image_id", "recipe_id"),
@@ -127,7 +136,7 @@ SEGMENT_VECTOR = sa.Table(
     "segment_vector",
     METADATA,
     sa.Column(
-        "segment_id", sa.Integer, sa.ForeignKey("segment.id", ondelete="CASCADE"), primary_key=True
+        "segment_id", WIDE, sa.ForeignKey("segment.id", ondelete="CASCADE"), primary_key=True
     ),
     sa.Column("context_vector", sa.LargeBinary, nullable=False),
     sa.Column("masked_vector", sa.LargeBinary, nullable=False),
@@ -137,10 +146,10 @@ SEGMENT_VECTOR = sa.Table(
 COUNTER = sa.Table(
     "counter",
     METADATA,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("recipe_id", sa.Integer, primary_key=True),  # 0 where no recipe has a say
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("kind", TEXT, primary_key=True),
+    sa.Column("recipe_id", WIDE, primary_key=True),  # 0 where no recipe has a say
+    sa.Column("key", TEXT, primary_key=True),
+    sa.Column("count", WIDE, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -149,11 +158,11 @@ COUNTER = sa.Table(
 LISTING = sa.Table(
     "listing",
     METADATA,
-    sa.Column("recipe_id", sa.Integer, primary_key=True),
-    sa.Column("image_id", sa.Integer, primary_key=True),
-    sa.Column("date", sa.Text, nullable=False),  # 2024-07-14 12:31:05
-    sa.Column("date_from", sa.Text, nullable=False),  # camera, file, added
-    sa.Column("name", sa.Text, nullable=False),  # of the file, folded; a page's is padded
+    sa.Column("recipe_id", WIDE, primary_key=True),
+    sa.Column("image_id", WIDE, primary_key=True),
+    sa.Column("date", TEXT, nullable=False),  # 2024-07-14 12:31:05
+    sa.Column("date_from", TEXT, nullable=False),  # camera, file, added
+    sa.Column("name", TEXT, nullable=False),  # of the file, folded; a page's is padded
     sa.Index("listing_by_date", "recipe_id", "date", "image_id"),
     sa.Index("listing_by_name", "recipe_id", "name", "image_id"),
     sqlite_with_rowid=False,
@@ -163,12 +172,12 @@ LISTING = sa.Table(
 CAPTION = sa.Table(
     "caption",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", WIDE, primary_key=True),
     sa.Column("segment_id", sa.ForeignKey("segment.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("host", sa.Text, nullable=False),
-    sa.Column("prompt_sha256", sa.Text, nullable=False),
+    sa.Column("text", TEXT, nullable=False),
+    sa.Column("model", TEXT, nullable=False),
+    sa.Column("host", TEXT, nullable=False),
+    sa.Column("prompt_sha256", TEXT, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.UniqueConstraint("segment_id", "model", "prompt_sha256", name="caption_once"),
     sqlite_autoincrement=True,
@@ -177,13 +186,13 @@ CAPTION = sa.Table(
 # Whether a picture's text has been read.
 READING = _queue_of(
     "reading",
-    sa.Column("reader", sa.Text),  # name@sha256-of-weights, once it is done
+    sa.Column("reader", TEXT),  # name@sha256-of-weights, once it is done
 )
 
 TEXT_LINE = sa.Table(
     "text_line",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", WIDE, primary_key=True),
     sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
     sa.Column(
         "recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False, index=True
@@ -191,8 +200,8 @@ TEXT_LINE = sa.Table(
     sa.Column("segment_id", sa.ForeignKey("segment.id", ondelete="SET NULL"), index=True),
     sa.Column("element_id", sa.ForeignKey("segment.id", ondelete="SET NULL"), index=True),
     sa.Column("position", sa.Integer, nullable=False),  # from 1, as the picture is read
-    sa.Column("corners", sa.Text, nullable=False),  # JSON: four of x, y
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("corners", TEXT, nullable=False),  # JSON: four of x, y
+    sa.Column("text", TEXT, nullable=False),
     sa.Column("score", sa.Float, nullable=False),
     sa.Index("text_line_by_image", "image_id", "recipe_id", "position"),
     sqlite_autoincrement=True,
@@ -203,13 +212,13 @@ TEXT_LINE = sa.Table(
 PICTURE_TEXT = sa.Table(
     "picture_text",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", WIDE, primary_key=True),
     sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
     sa.Column(
         "recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False, index=True
     ),
-    sa.Column("folded", sa.Text, nullable=False),  # core.text.folded_text
-    sa.Column("spaced", sa.Text, nullable=False),  # core.text.spaced_text
+    sa.Column("folded", TEXT, nullable=False),  # core.text.folded_text
+    sa.Column("spaced", TEXT, nullable=False),  # core.text.spaced_text
     sa.UniqueConstraint("image_id", "recipe_id", name="picture_text_once"),
     sqlite_autoincrement=True,
 )
@@ -217,10 +226,10 @@ PICTURE_TEXT = sa.Table(
 CHANGE_LOG = sa.Table(
     "change_log",
     METADATA,
-    sa.Column("seq", sa.Integer, primary_key=True),
-    sa.Column("recipe_id", sa.Integer, nullable=False),
-    sa.Column("op", sa.Text, nullable=False),
-    sa.Column("segment_id", sa.Integer, nullable=False),
+    sa.Column("seq", WIDE, primary_key=True),
+    sa.Column("recipe_id", WIDE, nullable=False),
+    sa.Column("op", TEXT, nullable=False),
+    sa.Column("segment_id", WIDE, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -228,32 +237,32 @@ CHANGE_LOG = sa.Table(
 LOG_START = sa.Table(
     "log_start",
     METADATA,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("value", sa.Integer, nullable=False),
+    sa.Column("name", TEXT, primary_key=True),
+    sa.Column("value", WIDE, nullable=False),
 )
 
 JOB = sa.Table(
     "job",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("preset", sa.Text),
-    sa.Column("paths", sa.Text, nullable=False),  # JSON
+    sa.Column("id", WIDE, primary_key=True),
+    sa.Column("kind", TEXT, nullable=False),
+    sa.Column("state", TEXT, nullable=False),
+    sa.Column("preset", TEXT),
+    sa.Column("paths", TEXT, nullable=False),  # JSON
     sa.Column("total", sa.Integer, nullable=False, server_default="0"),
     sa.Column("done", sa.Integer, nullable=False, server_default="0"),
     sa.Column("segments", sa.Integer, nullable=False, server_default="0"),
     sa.Column("skipped", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("current", sa.Text),
-    sa.Column("error", sa.Text),
-    sa.Column("report", sa.Text),
-    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("current", TEXT),
+    sa.Column("error", TEXT),
+    sa.Column("report", TEXT),
+    sa.Column("owner", TEXT, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("updated_at", sa.Float, nullable=False),
     sa.Column("finished_at", sa.Float),
-    sa.Column("stage", sa.Text),
+    sa.Column("stage", TEXT),
     sa.Column("stopping", sa.Boolean, nullable=False, server_default="0"),
-    sa.Column("device", sa.Text),
+    sa.Column("device", TEXT),
     sqlite_autoincrement=True,
 )
 
@@ -261,7 +270,7 @@ IMAGE_TAG = sa.Table(
     "image_tag",
     METADATA,
     sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("tag", sa.Text, primary_key=True, index=True),
+    sa.Column("tag", TEXT, primary_key=True, index=True),
 )
 
 HASH_BAND = sa.Table(
@@ -286,8 +295,8 @@ NEAR_DUPLICATE = sa.Table(
 COLLECTION = sa.Table(
     "collection",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("id", WIDE, primary_key=True),
+    sa.Column("name", TEXT, nullable=False, unique=True),
     sa.Column("created_at", sa.Float, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -306,8 +315,8 @@ COLLECTION_IMAGE = sa.Table(
 SAVED_SEARCH = sa.Table(
     "saved_search",
     METADATA,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("name", TEXT, primary_key=True),
+    sa.Column("address", TEXT, nullable=False),
     sa.Column("saved_at", sa.Float, nullable=False),
 )
 

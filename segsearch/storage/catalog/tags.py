@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.names import composed
 from segsearch.storage.catalog.database import Database, portions
+from segsearch.storage.catalog.portable import insert
 from segsearch.storage.catalog.tables import IMAGE, IMAGE_TAG
 
 

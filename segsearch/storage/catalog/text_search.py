@@ -26,16 +26,15 @@ from segsearch.core.text_query import (
     shares,
     wanted_in,
 )
-from segsearch.storage.catalog.captions import COMMON_SHARE, LEAST_SHARE, weight_of
-from segsearch.storage.catalog.database import AMONG_IDS, ids_parameter
+from segsearch.storage.catalog.captions import COMMON_SHARE, LEAST_SHARE, count_of, weight_of
+from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter
 from segsearch.storage.catalog.reading import ReadingMixin, lines_by_image
 from segsearch.storage.catalog.tables import ACTIVE_RECIPE, PICTURE_TEXT, SEGMENT, TEXT_LINE
+from segsearch.storage.catalog.words import Matches, WordIndex
 
 PAGE_PICTURES = 200  # of an answer, whose lines are looked at together
 FEW_ALLOWED = 5_000  # so few regions name their pictures first
 SAME_WORTH = 1e-9
-_WORDS = sa.table("text_words", sa.column("rowid"), sa.column("text_words"))
-_PARTS = sa.table("text_grams", sa.column("rowid"), sa.column("text_grams"))
 
 
 class TextSearchMixin(ReadingMixin):
@@ -64,12 +63,13 @@ class TextSearchMixin(ReadingMixin):
         if not wanted or not line_count or k < 1:
             return found
         with self._reading() as db:
-            weights = _weights(db, wanted, pictures_read)
-            holding = _holding(query.words, weights, whole=query.whole)
+            index = self._words
+            weights = _weights(db, index, wanted, pictures_read)
+            holding = _holding(index, query.words, weights, whole=query.whole)
             for text in query.without:
                 if unwanted := _wanted((text,), whole=query.whole):
-                    others = _weights(db, unwanted, pictures_read)
-                    ids = sa.select(_matching((text,), others, whole=query.whole).c.id)
+                    others = _weights(db, index, unwanted, pictures_read)
+                    ids = sa.select(_matching(index, (text,), others, whole=query.whole).c.id)
                     holding = holding.where(PICTURE_TEXT.c.id.not_in(ids))
             statement, given = _of_some(_ranked(holding), allowed, image_ids)
             cursor: Any = db.execute(statement, given).cursor  # the driver's own: rows as they come
@@ -90,8 +90,9 @@ class TextSearchMixin(ReadingMixin):
         with self._reading() as db:
             for text in texts if line_count else ():
                 if wanted := _wanted((text,), whole=False):
-                    weights = _weights(db, wanted, pictures_read)
-                    pictures = _holding((text,), weights, whole=False).subquery().c.image_id
+                    weights = _weights(db, self._words, wanted, pictures_read)
+                    holding = _holding(self._words, (text,), weights, whole=False)
+                    pictures = holding.subquery().c.image_id
                     there = sa.select(SEGMENT.c.id).where(
                         SEGMENT.c.recipe_id == ACTIVE_RECIPE,
                         SEGMENT.c.image_id.in_(sa.select(pictures)),
@@ -108,39 +109,25 @@ def _wanted(texts: Sequence[str], *, whole: bool) -> tuple[Wanted, ...]:
 
 
 def _weights(
-    db: sa.Connection, wanted: Sequence[Wanted], pictures_read: int
+    db: sa.Connection, index: WordIndex, wanted: Sequence[Wanted], pictures_read: int
 ) -> dict[Wanted, float]:
     """How much each tells, as with captions: what stands in nearly every text counts only where
     nothing else is wanted."""
-    counts = {one: int(db.execute(_count(one)).scalar_one()) for one in wanted}
+    counts = {
+        one: count_of(db, index.texts(one) if one.part is None else index.texts_with_part(one.part))
+        for one in wanted
+    }
     total = max([pictures_read, 1, *counts.values()])
     rare = [one for one in wanted if counts[one] <= COMMON_SHARE * total]
     return {one: weight_of(counts[one], total) for one in rare or wanted}
 
 
-def _count(wanted: Wanted) -> sa.Select[Any]:
-    matching = _whole(wanted) if wanted.part is None else _part(wanted.part)
-    return sa.select(sa.func.count()).select_from(matching.subquery())
-
-
-def _phrase(wanted: Wanted) -> str:
-    """The words as FTS5 has them: nothing in a string is an operator."""
-    return f'"{" ".join(wanted.words)}"{" *" if wanted.is_prefix else ""}'
-
-
-def _whole(wanted: Wanted) -> sa.Select[Any]:
-    return sa.select(_WORDS.c.rowid).where(_WORDS.c.text_words.op("MATCH")(_phrase(wanted)))
-
-
-def _part(part: str) -> sa.Select[Any]:
-    phrase = '"' + part.replace('"', '""') + '"'
-    return sa.select(_PARTS.c.rowid).where(_PARTS.c.text_grams.op("MATCH")(phrase))
-
-
-def _holding(texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool) -> sa.Select[Any]:
+def _holding(
+    index: WordIndex, texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool
+) -> sa.Select[Any]:
     """Texts of pictures of the active recipe that answer: `image_id`, `share`, and `behind`, 1
     where the words stand in another order than in `texts`."""
-    matching = _matching(texts, weights, whole=whole)
+    matching = _matching(index, texts, weights, whole=whole)
     return (
         sa.select(PICTURE_TEXT.c.image_id, matching.c.share, matching.c.behind)
         .join(matching, matching.c.id == PICTURE_TEXT.c.id)
@@ -148,32 +135,32 @@ def _holding(texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool)
     )
 
 
-def _matching(texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool) -> sa.Subquery:
+def _matching(
+    index: WordIndex, texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool
+) -> sa.Subquery:
     """`id`, `share` and `behind` of texts under any recipe."""
-    return _holding_all(texts, weights) if whole else _holding_some(weights)
+    return _holding_all(index, texts, weights) if whole else _holding_some(index, weights)
 
 
-def _holding_all(texts: Sequence[str], weights: dict[Wanted, float]) -> sa.Subquery:
-    every = _WORDS.c.text_words.op("MATCH")(" AND ".join(map(_phrase, weights)))
+def _holding_all(
+    index: WordIndex, texts: Sequence[str], weights: dict[Wanted, float]
+) -> sa.Subquery:
+    every = sa.intersect(*map(index.texts, weights)).subquery()
     in_order = Wanted(tuple(word for one in _wanted(texts, whole=True) for word in one.words))
-    behind = _WORDS.c.rowid.not_in(_whole(in_order)).label("behind")
+    behind = sa.case((every.c.id.not_in(index.texts(in_order)), 1), else_=0).label("behind")
     share = sa.literal(1.0).label("share")
-    return sa.select(_WORDS.c.rowid.label("id"), share, behind).where(every).subquery()
+    return sa.select(every.c.id, share, behind).subquery()
 
 
-def _holding_some(weights: dict[Wanted, float]) -> sa.Subquery:
+def _holding_some(index: WordIndex, weights: dict[Wanted, float]) -> sa.Subquery:
     each = [
         matching.add_columns(sa.literal(number).label("number"), sa.literal(worth).label("worth"))
         for number, (one, weight) in enumerate(weights.items())
-        for matching, worth in _ways(one, weight)
+        for matching, worth in _ways(index, one, weight)
     ]
     matches = sa.union_all(*each).subquery()
     best = sa.func.max(matches.c.worth).label("worth")
-    one_each = (
-        sa.select(matches.c.rowid.label("id"), best)
-        .group_by(matches.c.rowid, matches.c.number)
-        .subquery()
-    )
+    one_each = sa.select(matches.c.id, best).group_by(matches.c.id, matches.c.number).subquery()
     share = sa.func.sum(one_each.c.worth) / sum(weights.values())
     return (
         sa.select(one_each.c.id, share.label("share"), sa.literal(0).label("behind"))
@@ -183,10 +170,10 @@ def _holding_some(weights: dict[Wanted, float]) -> sa.Subquery:
     )
 
 
-def _ways(wanted: Wanted, weight: float) -> Iterator[tuple[sa.Select[Any], float]]:
-    yield _whole(wanted), weight
+def _ways(index: WordIndex, wanted: Wanted, weight: float) -> Iterator[tuple[Matches, float]]:
+    yield index.texts(wanted), weight
     if wanted.part is not None:
-        yield _part(wanted.part), PART_SHARE * weight
+        yield index.texts_with_part(wanted.part), PART_SHARE * weight
 
 
 def _ranked(holding: sa.Select[Any]) -> sa.Select[Any]:

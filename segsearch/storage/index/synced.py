@@ -21,6 +21,7 @@ from segsearch.core.errors import BusyError, DamageError, DiskFullError, NotFoun
 from segsearch.core.mix import Mix, row_of
 from segsearch.core.status import IndexGlance, RowLayout
 from segsearch.core.types import Recipe
+from segsearch.storage.catalog.backend import Version
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
 from segsearch.storage.index.protocol import IndexFactory, VectorIndex
@@ -54,10 +55,10 @@ class IndexState:
     recipe_id: int
     identity: str
     seq: int
-    version: tuple[int, int] | None = None
+    version: Version | None = None
     sample: tuple[Sample, Vectors] | None = None
 
-    def is_at(self, version: tuple[int, int], recipe_id: int) -> bool:
+    def is_at(self, version: Version, recipe_id: int) -> bool:
         """Whether it is up to date with a catalog of this version."""
         return self.version == version and self.recipe_id == recipe_id
 

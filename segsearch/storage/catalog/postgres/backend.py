@@ -1,0 +1,261 @@
+"""A database of a PostgreSQL server as what a catalog stands on.
+
+Readers see one moment of it. Writers queue up at one lock, as they do at a SQLite file: what reads
+before it writes was written for that. Claims and heartbeats do not (`Database._claiming`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from segsearch.core.errors import (
+    BusyError,
+    DamageError,
+    DiskFullError,
+    EngineError,
+    InputError,
+    LibraryMissingError,
+    LibraryVersionError,
+    ReadOnlyError,
+    SegSearchError,
+)
+from segsearch.storage.catalog.backend import Place, Server, read_only_sentence
+from segsearch.storage.catalog.engine import SCHEMA, refuse_later, upgrade_tables
+from segsearch.storage.catalog.postgres import schema
+from segsearch.storage.catalog.postgres.words import PostgresWords
+from segsearch.storage.catalog.unchanged import Unchanged
+from segsearch.storage.catalog.words import WordIndex
+
+CONNECT_SECONDS = 10
+# Of a session. A worker that stopped in the middle of a transaction, or whose link is cut, holds
+# its locks no longer than this: its transaction is rolled back, and what it held is lent anew.
+SESSION = {
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "60s",
+    "statement_timeout": "0",
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+}
+WRITERS = 0x5E65EA  # the lock that writers wait for, of each database its own
+MAKING = 0x5E65EB  # that of those who make or upgrade the tables
+COMPACTED_WRITES = 500  # transactions of a process, after which counters are added up
+COMPACT = (
+    "WITH gone AS (DELETE FROM counter RETURNING kind, recipe_id, key, count) "
+    "INSERT INTO counter SELECT kind, recipe_id, key, sum(count) FROM gone "
+    "GROUP BY kind, recipe_id, key HAVING sum(count) <> 0"
+)
+Value = TypeVar("Value")
+
+
+class PostgresDatabase:
+    """One database as a `Backend`."""
+
+    def __init__(self, server: Server) -> None:
+        self.place: Place = server
+        self.folder = server.folder
+        self.name = without_password(server.address)
+        self.engine = _engine(server.address)
+        event.listen(self.engine, "connect", _configure)
+        self.words: WordIndex = PostgresWords()
+        self.read_only = False
+        self._create = server.create
+        self._looks = _Looks(self.engine)
+        self._unchanged = Unchanged(self.version)
+        self._writes = 0
+
+    def prepare(self) -> None:
+        """As `Backend.prepare`; LibraryMissingError for an empty database that is to stay so."""
+        with self.errors():
+            with self.engine.connect() as db:
+                self.read_only = _is_read_only(db)
+                revision = _revision(db)
+            if revision is None and not self._create:
+                raise LibraryMissingError(
+                    f"There is no library in {self.name!r}: run `segsearch index` first, or name "
+                    "another database with --library."
+                )
+            if revision == SCHEMA:
+                return
+            refuse_later(revision)
+            if self.read_only:
+                raise LibraryVersionError(
+                    f"The library is read-only and has schema {revision!r}, this segsearch reads "
+                    f"{SCHEMA!r}: open it once where it can be written."
+                )
+            with self.engine.begin() as db:
+                db.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING)))
+                # Another process may have been faster.
+                if (revision := _revision(db)) is None:
+                    schema.create(db)
+                    upgrade_tables(db, made=True)
+                elif revision != SCHEMA:
+                    upgrade_tables(db)
+
+    def revision(self) -> str | None:
+        """As `Backend.revision`."""
+        with self.errors(), self.engine.connect() as db:
+            return _revision(db)
+
+    def reading(self, connection: sa.Connection) -> sa.Connection:
+        """As `Backend.reading`."""
+        return connection.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+
+    def queue_up(self, connection: sa.Connection) -> None:
+        """As `Backend.queue_up`. What each statement sees from here on was committed before."""
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITERS)))
+        self._writes += 1
+        if self._writes % COMPACTED_WRITES == 0:
+            connection.exec_driver_sql(COMPACT)
+
+    def version(self) -> str | None:
+        """As `Backend.version`: which transactions are done and which are not."""
+        return self._looks.snapshot()
+
+    def value(self, key: Hashable, read: Callable[[], Value]) -> Value:
+        """As `Backend.value`."""
+        return self._unchanged.value(key, read)
+
+    def close(self) -> None:
+        """As `Backend.close`."""
+        self._looks.close()
+        self._unchanged.forget()
+        self.engine.dispose()
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """As `Backend.errors`; EngineError where the server is not there, or does not let
+        us in."""
+        try:
+            yield
+        except UnicodeEncodeError as problem:
+            raise InputError(f"{problem.object!r} is not valid UTF-8.") from problem
+        except sa.exc.DBAPIError as problem:
+            raise _ours(self.name, problem) from problem
+        except (sa.exc.TimeoutError, sa.exc.InvalidRequestError) as problem:
+            raise BusyError(f"The library {self.name!r} is busy: {problem}.") from problem
+
+
+def _engine(address: str) -> sa.Engine:
+    try:
+        engine = sa.create_engine(
+            _url(address).set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,  # a server that was restarted has dropped all that is kept open
+            connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "segsearch"},
+        )
+        # Many rows as one statement: what follows a table by triggers hears of them together.
+        engine.dialect.use_insertmanyvalues_wo_returning = True
+        return engine
+    except ModuleNotFoundError as problem:
+        raise EngineError(
+            "A library on PostgreSQL needs the package psycopg: install segsearch[server]."
+        ) from problem
+
+
+def _url(address: str) -> sa.URL:
+    try:
+        return sa.make_url(address)
+    except (sa.exc.ArgumentError, ValueError) as problem:  # its text may hold a password
+        raise InputError(
+            "The address of the library is none: expected postgresql://user@host:5432/database."
+        ) from problem
+
+
+class _Looks:
+    """A connection that is asked whether anything was committed. Thread-safe."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._connection: sa.Connection | None = None
+
+    def snapshot(self) -> str | None:
+        with self._lock:
+            try:
+                if self._connection is None:
+                    opened = self._engine.connect()
+                    self._connection = opened.execution_options(isolation_level="AUTOCOMMIT")
+                asked = self._connection.exec_driver_sql("SELECT pg_current_snapshot()::text")
+                return str(asked.scalar_one())
+            except sa.exc.SQLAlchemyError:
+                self._drop()
+                return None
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+        self._connection = None
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown."""
+    url = _url(address).set(drivername="postgresql", password=None)
+    hidden = {key: value for key, value in url.query.items() if "pass" not in key.lower()}
+    return url.set(query=hidden).render_as_string()
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        for name, value in SESSION.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
+    connection.commit()
+
+
+def _revision(db: sa.Connection) -> str | None:
+    if db.exec_driver_sql("SELECT to_regclass('alembic_version')").scalar() is None:
+        return None
+    revisions = db.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    if len(revisions) > 1:
+        raise DamageError(f"The catalog's tables stand at {len(revisions)} revisions at once.")
+    return str(revisions[0]) if revisions else None
+
+
+def _is_read_only(db: sa.Connection) -> bool:
+    """Whether this is a replica, or the role may not write the library's table."""
+    if db.exec_driver_sql("SELECT pg_is_in_recovery()").scalar():
+        return True
+    if db.exec_driver_sql("SHOW default_transaction_read_only").scalar() == "on":
+        return True
+    if db.exec_driver_sql("SELECT to_regclass('library')").scalar() is None:
+        return False
+    return not db.exec_driver_sql("SELECT has_table_privilege('library', 'INSERT')").scalar()
+
+
+def _ours(name: str, problem: sa.exc.DBAPIError) -> SegSearchError:
+    """The server's error as ours, by its SQLSTATE
+    (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+    code = getattr(problem.orig, "sqlstate", None) or ""
+    said = " ".join(str(problem.orig).split()).rstrip(".")
+    if code in {"55P03", "40001", "40P01", "57014"}:
+        return BusyError(
+            f"Another process has been writing to the library {name!r} for over 30 seconds; try "
+            "again."
+        )
+    if code in {"25006", "42501"}:
+        return ReadOnlyError(read_only_sentence(name))
+    if code.startswith("53") and code != "53300":
+        return DiskFullError(f"The server of {name!r} has no room: {said}.")
+    if code == "23503":
+        # A run holds on to its recipe's id; what else rows point to is looked up while writing.
+        return BusyError(
+            "Another process has switched the library to other models meanwhile; try again."
+        )
+    if code[:2] == "22" or isinstance(problem, sa.exc.DataError):
+        return InputError(f"The catalog takes no such value: {said}.")
+    if not code or code[:2] in {"08", "28", "57", "3D", "53"} or code == "25P03":
+        return EngineError(f"The library {name!r} cannot be reached: {said}.")
+    if code in {"0A000", "58P01"}:
+        return DamageError(f"The server of {name!r} lacks what segsearch needs: {said}.")
+    return DamageError(f"The catalog {name!r} cannot be used: {said}.")

@@ -1,0 +1,51 @@
+"""Words by PostgreSQL's own indexes: of lexemes in their order, and of trigrams (pg_trgm).
+
+The indexes are over expressions: they can hold nothing that is not in the rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from segsearch.core.text_query import Wanted
+from segsearch.storage.catalog.postgres.schema import LONGEST_WORD
+from segsearch.storage.catalog.tables import CAPTION, PICTURE_TEXT
+from segsearch.storage.catalog.words import Matches
+
+
+class PostgresWords:
+    """The functions that `schema.py` makes, and the indexes over them."""
+
+    def captions(self, words: str) -> Matches:
+        """As `WordIndex.captions`."""
+        asked = sa.func.phrase_of(sa.func.caption_words(words), False)
+        held = sa.func.vector_of(sa.func.caption_words(CAPTION.c.text))
+        return sa.select(CAPTION.c.id).where(held.op("@@", is_comparison=True)(asked))
+
+    def texts(self, wanted: Wanted) -> Matches:
+        """As `WordIndex.texts`."""
+        texts = sa.select(PICTURE_TEXT.c.id)
+        if any(len(word.encode()) > LONGEST_WORD for word in wanted.words):
+            return texts.where(sa.false())  # no index holds such a word
+        words = sa.literal(list(wanted.words), ARRAY(sa.Text))
+        asked = sa.func.phrase_of(words, wanted.is_prefix)
+        held = sa.func.vector_of(sa.func.spaced_words(PICTURE_TEXT.c.spaced))
+        return texts.where(held.op("@@", is_comparison=True)(asked))
+
+    def texts_with_part(self, part: str) -> Matches:
+        """As `WordIndex.texts_with_part`."""
+        pattern = re.sub(r"([\\%_])", r"\\\1", part)
+        return sa.select(PICTURE_TEXT.c.id).where(PICTURE_TEXT.c.folded.like(f"%{pattern}%"))
+
+    def problems(self, _db: sa.Connection) -> Iterator[str]:
+        """None: an index of PostgreSQL holds what the rows hold."""
+        yield from ()
+
+    def enter_again(self, db: sa.Connection) -> None:
+        """Build the indexes again."""
+        for name in ("caption_by_word", "picture_text_by_word", "picture_text_by_part"):
+            db.exec_driver_sql(f"REINDEX INDEX {name}")
