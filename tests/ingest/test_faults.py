@@ -22,7 +22,7 @@ from segsearch.export.captioning import CaptionOptions, caption
 from segsearch.export.vision_chat import Endpoint
 from segsearch.ingest.worker import Step
 from segsearch.storage.api_keys import KeyRing, Scope
-from segsearch.storage.catalog import database, queue
+from segsearch.storage.catalog import portable, queue
 from tests.support.ingest_processes import ask, content, finish, paint_many, start
 from tests.support.small_models import Shape, open_small_service, paint
 from tests.support.vision import vision_endpoint
@@ -188,7 +188,7 @@ def test_a_clock_that_jumps_holds_nothing_up_and_repeats_nothing(
     hours: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = paint_many(tmp_path / "pictures", 12)
-    now = database.NOW
+    now = portable.NOW
     with open_small_service(tmp_path / "library", lanes=1, lease_seconds=0.3) as service:
 
         def jump(number: int, *_: object) -> None:

@@ -72,7 +72,7 @@ class PostgresServer:
         self._run("initdb", "-D", str(self.data), *options)
 
     def _run(self, program: str, *arguments: str) -> str:
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[str] = subprocess.run(
             [str(self.programs / "bin" / program), *arguments],
             check=True, capture_output=True, text=True, cwd=self.folder, **self._as_whom,
         )  # fmt: skip

@@ -25,6 +25,7 @@ class Database:
         self._backend = backend
         self._engine = backend.engine
         self._words = backend.words
+        self.read_only = backend.read_only  # this process may search the library, not change it
         self._edit_numbers = itertools.count(1)
         self._edits = 0
 
@@ -56,11 +57,6 @@ class Database:
         """A transaction that sees one moment of the database, whatever is written meanwhile."""
         with self._backend.errors(), self._engine.connect() as connection:
             yield self._backend.reading(connection)
-
-    @property
-    def read_only(self) -> bool:
-        """Whether this process may read the library and not change it."""
-        return self._backend.read_only
 
     @property
     def folder(self) -> Path:

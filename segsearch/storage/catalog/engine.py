@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from contextlib import closing
 from functools import partial
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 SCHEMA = "0014"  # the newest of the migrations' revisions
 BUSY_TIMEOUT_MS = 30_000
+LOG_RETRY_SECONDS = 0.01
 # Seven segments' pairs of 512-dimensional vectors fill a page; at 4,096 bytes half of it is empty.
 PAGE_BYTES = 16_384
 _REVISIONS = "SELECT version_num FROM alembic_version"
@@ -78,12 +80,27 @@ def _configure(connection: Any, _record: Any) -> None:
     for pragma in (
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         f"page_size={PAGE_BYTES}",  # of a new file; an old one keeps its own
-        "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
     ):
         cursor.execute(f"PRAGMA {pragma}")
+    _keep_log(cursor)
     cursor.close()
+
+
+def _keep_log(cursor: sqlite3.Cursor) -> None:
+    """Turn the write-ahead log on. While others do so to a new file, or remove the log as the last
+    ones that close it, SQLite says at once that it is locked, and waits for nobody."""
+    end = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(LOG_RETRY_SECONDS)
+        else:
+            return
 
 
 def _configure_reader(connection: Any, _record: Any) -> None:

@@ -19,8 +19,8 @@ from sqlalchemy.sql.operators import custom_op
 
 __all__ = [
     "AMONG_IDS", "AMONG_PATHS", "NOW", "TEXT", "WIDE", "glob", "ids_parameter", "insert",
-    "joined_ids", "larger", "number_of", "page_digits", "paths_parameter", "regex_of_glob", "smaller",
-    "utc_text",
+    "joined_ids", "larger", "number_of", "page_digits", "paths_parameter", "regex_of_glob",
+    "smaller", "utc_text",
 ]  # fmt: skip
 
 # Whole numbers beyond 2**31, such as ids. SQLite, whose INTEGER holds them, counts up a primary key

@@ -59,6 +59,7 @@ class Catalog(
         except BaseException:
             self._backend.close()
             raise
+        self.read_only = self._backend.read_only  # a server has been asked by now
         if self.read_only:
             return
         with self._reading() as db:
