@@ -53,11 +53,11 @@ from segsearch.search.region_page import RegionPage, page_of
 from segsearch.search.scenes import answer_scene
 from segsearch.search.selection import ALL_REGIONS, RegionSelection
 from segsearch.search.vectors import QueryVectors
-from segsearch.storage.catalog.backend import Place, Server
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.synced import IndexReport, SyncedIndex
 from segsearch.storage.maintenance import Maintenance
+from segsearch.storage.opening import is_made, open_catalog
 from segsearch.storage.pictures import StoredPictures
 
 USUAL_LIMIT = 100  # regions that answer words, when nobody says how many
@@ -353,25 +353,9 @@ def open_library(settings: Settings, *, create: bool = False) -> SegSearch:
 
     None is made for a preset that cannot be: ModelError.
     """
-    file = settings.library / "catalog.sqlite"
-    is_there = settings.catalog is not None or file.is_file()  # a server says it by itself
-    if not is_there and not create:
-        raise LibraryMissingError(
-            f"There is no library in {str(settings.library)!r}: run `segsearch index` first, or "
-            "name another folder with --library."
-        )
-    if not is_there and settings.preset:
+    if not is_made(settings) and create and settings.preset:
         check_kinds(preset(settings.preset), kind_of)
-    try:
-        settings.library.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise LibraryMissingError(
-            f"The library folder {str(settings.library)!r} cannot be made: {problem.strerror}."
-        ) from problem
-    place: Place = file
-    if settings.catalog is not None:
-        place = Server(settings.catalog.get_secret_value(), settings.library, create=create)
-    catalog = Catalog(place)
+    catalog = open_catalog(settings, create=create)
 
     def rows_of(recipe: Recipe) -> Mix:
         return mix_of(recipe.preset, settings.mix)

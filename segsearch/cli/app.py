@@ -24,6 +24,7 @@ from segsearch.cli.commands.export import export
 from segsearch.cli.commands.index import index, watch, worker
 from segsearch.cli.commands.maintenance import backup, prune, repair, restore, status, verify
 from segsearch.cli.commands.mcp import mcp
+from segsearch.cli.commands.move import migrate_store
 from segsearch.cli.commands.picture_text import show_text
 from segsearch.cli.commands.pictures import remove, tag
 from segsearch.cli.commands.presets import presets
@@ -156,7 +157,7 @@ def options(
     from rich.logging import RichHandler
 
     given = {"library": library, "preset": preset}
-    context.obj = _settings({name: value for name, value in given.items() if value is not None})
+    context.obj = settings_of({name: value for name, value in given.items() if value is not None})
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(message)s",
@@ -164,7 +165,7 @@ def options(
     )
 
 
-def _settings(given: dict[str, Any]) -> Settings:
+def settings_of(given: dict[str, Any]) -> Settings:
     """Settings from options and the environment; InputError that names the wrong one."""
     from pydantic import ValidationError
 
@@ -189,5 +190,6 @@ for command in (
 app.command("eval")(evaluate)
 app.command("map")(make_map)
 app.command("text")(show_text)
+app.command("migrate-store")(migrate_store)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")

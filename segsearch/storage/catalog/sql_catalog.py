@@ -20,6 +20,7 @@ from segsearch.storage.catalog.backup import BackupMixin
 from segsearch.storage.catalog.captions import CaptionMixin
 from segsearch.storage.catalog.change_log import ChangeLogMixin
 from segsearch.storage.catalog.collections import CollectionMixin
+from segsearch.storage.catalog.copying import CopyMixin
 from segsearch.storage.catalog.facets import FacetMixin
 from segsearch.storage.catalog.files import FileMixin
 from segsearch.storage.catalog.filtering import FilterMixin
@@ -45,6 +46,7 @@ class Catalog(
     RecipeMixin, FileMixin, QueueMixin, ImageMixin, SegmentMixin, FilterMixin, CollectionMixin,
     TagMixin, CaptionMixin, JobMixin, ChangeLogMixin, IntegrityMixin, BackupMixin,
     NearDuplicateMixin, ListingMixin, FacetMixin, SavedSearchMixin, TextSearchMixin,
+    CopyMixin,
 ):  # fmt: skip
     """A library's catalog; made, or brought to this schema, on opening.
 

@@ -1,0 +1,80 @@
+"""Opens the catalog of a library, wherever its settings say it is; moves all of one into another."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsearch.core.errors import ConflictError, LibraryMissingError
+from segsearch.core.settings import Settings
+from segsearch.storage.api_keys import FILE as KEYS
+from segsearch.storage.catalog.backend import Place, Server
+from segsearch.storage.catalog.copying import CopiedTable, Progress
+from segsearch.storage.catalog.sql_catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class MoveReport:
+    """What a move has copied, the same on both sides; whether API keys came along; and the folder
+    in which uploaded pictures stay, where there are some."""
+
+    tables: tuple[CopiedTable, ...]
+    keys: bool
+    uploads: Path | None
+
+
+def is_made(settings: Settings) -> bool:
+    """Whether there may be a library: a server says by itself, when it is asked."""
+    return settings.catalog is not None or _file(settings).is_file()
+
+
+def open_catalog(settings: Settings, *, create: bool = False) -> Catalog:
+    """The catalog of these settings; LibraryMissingError when there is none and `create` is off."""
+    if not is_made(settings) and not create:
+        raise LibraryMissingError(
+            f"There is no library in {str(settings.library)!r}: run `segsearch index` first, or "
+            "name another folder with --library."
+        )
+    try:
+        settings.library.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise LibraryMissingError(
+            f"The library folder {str(settings.library)!r} cannot be made: {problem.strerror}."
+        ) from problem
+    place: Place = _file(settings)
+    if settings.catalog is not None:
+        place = Server(settings.catalog.get_secret_value(), settings.library, create=create)
+    return Catalog(place)
+
+
+def move_library(
+    source: Settings, target: Settings, progress: Progress = lambda _table, _rows: None
+) -> MoveReport:
+    """Copy all that one library holds into another, empty place, on whichever engine: ids, vectors,
+    masks, text, captions, tags, collections, jobs, and API keys. The source stays as it is.
+
+    Pictures stay where they are, uploads too. The index is made anew from the catalog. Errors as
+    `CopyMixin.copy_from`; killed halfway, the next call goes on.
+    """
+    if (source.catalog, source.library) == (target.catalog, target.library):
+        raise ConflictError("A library cannot be moved to where it is.")
+    before = open_catalog(source)
+    try:
+        after = open_catalog(target, create=True)
+        try:
+            tables = after.copy_from(before, progress)
+        finally:
+            after.close()
+    finally:
+        before.close()
+    own, other = source.library / KEYS, target.library / KEYS
+    has_keys = own.is_file() and not other.exists()
+    if has_keys:
+        shutil.copy2(own, other)
+    uploads = source.library / "uploads"
+    return MoveReport(tables, has_keys, uploads if uploads.is_dir() else None)
+
+
+def _file(settings: Settings) -> Path:
+    return settings.library / "catalog.sqlite"
