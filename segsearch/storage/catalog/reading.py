@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from segsearch.core.arrays import DescribedSegment, PictureText
-from segsearch.core.text import Line, TextLine, folded_text, spaced_text
+from segsearch.core.text import Line, LineText, TextLine, folded_text, spaced_text
 from segsearch.core.types import Claim, Segment, State
 from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.change_log import log_change
@@ -37,6 +37,10 @@ _LINES = sa.select(TEXT_LINE).where(TEXT_LINE.c.recipe_id == ACTIVE_RECIPE)
 _OF_IMAGES = _LINES.where(TEXT_LINE.c.image_id.in_(AMONG_IDS)).order_by(
     TEXT_LINE.c.image_id, TEXT_LINE.c.position
 )
+_TEXTS = _OF_IMAGES.with_only_columns(
+    TEXT_LINE.c.image_id, TEXT_LINE.c.id, TEXT_LINE.c.segment_id, TEXT_LINE.c.element_id,
+    TEXT_LINE.c.position, TEXT_LINE.c.text,
+).where(sa.Function[bool]("may_hold", TEXT_LINE.c.text))  # fmt: skip
 # A plain OR would read all lines of the recipe.
 _THEIRS = sa.union(
     *(
@@ -134,10 +138,14 @@ class ReadingMixin(CounterMixin):
             return db.execute(query).scalar()
 
 
-def lines_by_image(db: sa.Connection, image_ids: Sequence[int]) -> dict[int, list[TextLine]]:
-    """As the catalog's method of this name, over a connection that is open."""
-    lines = map(_line, db.execute(_OF_IMAGES, ids_parameter(image_ids)))
-    return {image_id: list(some) for image_id, some in groupby(lines, lambda line: line.image_id)}
+def texts_by_image(db: sa.Connection, image_ids: Sequence[int]) -> dict[int, list[LineText]]:
+    """What the lines of images say under the active recipe, as they are read, of those that the
+    connection's function `may_hold` lets by."""
+    found: dict[int, list[LineText]] = defaultdict(list)
+    rows_: Any = db.execute(_TEXTS, ids_parameter(image_ids)).cursor  # rows as the driver has them
+    for image_id, *line in rows_:
+        found[image_id].append(LineText(*line))
+    return found
 
 
 def regions_to_read(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[Segment, ...]:

@@ -16,26 +16,30 @@ import numpy as np
 import sqlalchemy as sa
 
 from segsearch.core.arrays import Ids
-from segsearch.core.text import TextLine
+from segsearch.core.text import LineText
 from segsearch.core.text_query import (
-    MOST_WANTED,
+    MOST_PHRASES,
     PART_SHARE,
+    Phrase,
     TextQuery,
     TextRanking,
-    Wanted,
+    line_filter,
+    phrases_in,
     shares,
-    wanted_in,
 )
 from segsearch.storage.catalog.captions import COMMON_SHARE, LEAST_SHARE, weight_of
 from segsearch.storage.catalog.database import AMONG_IDS, ids_parameter
-from segsearch.storage.catalog.reading import ReadingMixin, lines_by_image
+from segsearch.storage.catalog.reading import ReadingMixin, texts_by_image
 from segsearch.storage.catalog.tables import ACTIVE_RECIPE, PICTURE_TEXT, SEGMENT, TEXT_LINE
 
-PAGE_PICTURES = 200  # of an answer, whose lines are looked at together
+FIRST_PICTURES, PAGE_PICTURES = 25, 200  # of an answer, whose lines are looked at together
 FEW_ALLOWED = 5_000  # so few regions name their pictures first
 SAME_WORTH = 1e-9
 _WORDS = sa.table("text_words", sa.column("rowid"), sa.column("text_words"))
 _PARTS = sa.table("text_grams", sa.column("rowid"), sa.column("text_grams"))
+# How many words each text has, as one of SQLite's varints (FTS5's documentation, 9.3): the shorter
+# of two is the smaller number. The texts themselves need not be read.
+_SIZES = sa.table("text_words_docsize", sa.column("id"), sa.column("sz"))
 
 
 class TextSearchMixin(ReadingMixin):
@@ -55,25 +59,29 @@ class TextSearchMixin(ReadingMixin):
         A score, in (0, 1], is the share of the weight of what is wanted that the picture holds:
         rare words weigh more, a part of a word counts half; from 0.3 on it is an answer. Of equal
         pictures that come first which, with `whole`, hold the words in their order, then which hold
-        less text. Of a picture all regions answer whose lines hold as much as those of any. Any
+        fewer words. Of a picture all regions answer whose lines hold as much as those of any. Any
         text may be asked for. The matches of a few pictures at a time are held in memory.
         """
-        wanted = _wanted(query.words, whole=query.whole)
+        phrases = _phrases(query.words, whole=query.whole)
         pictures_read, line_count = self._text_tallies()
         found = TextRanking()
-        if not wanted or not line_count or k < 1:
+        if not phrases or not line_count or k < 1:
             return found
         with self._reading() as db:
-            weights = _weights(db, wanted, pictures_read)
+            weights = _weights(db, phrases, pictures_read)
             holding = _holding(query.words, weights, whole=query.whole)
             for text in query.without:
-                if unwanted := _wanted((text,), whole=query.whole):
+                if unwanted := _phrases((text,), whole=query.whole):
                     others = _weights(db, unwanted, pictures_read)
                     ids = sa.select(_matching((text,), others, whole=query.whole).c.id)
                     holding = holding.where(PICTURE_TEXT.c.id.not_in(ids))
             statement, given = _of_some(_ranked(holding), allowed, image_ids)
+            driver: Any = db.connection.driver_connection
+            driver.create_function("may_hold", 1, line_filter(tuple(weights)), deterministic=True)
             cursor: Any = db.execute(statement, given).cursor  # the driver's own: rows as they come
-            while len(found.ids) < k and (page := cursor.fetchmany(min(k, PAGE_PICTURES))):
+            count = min(k, FIRST_PICTURES)
+            while len(found.ids) < k and (page := cursor.fetchmany(count)):
+                count = min(2 * count, PAGE_PICTURES)
                 for score, region, line_ids in _answers(db, page, weights, allowed):
                     found.scores.append(score)
                     found.ids.append(region)
@@ -86,58 +94,63 @@ class TextSearchMixin(ReadingMixin):
         """Ids (n,) of all regions, ascending, of the pictures whose text would answer any of these
         texts alone."""
         pictures_read, line_count = self._text_tallies()
-        ids: set[int] = set()
+        if not line_count:
+            return np.empty(0, np.int64)
         with self._reading() as db:
-            for text in texts if line_count else ():
-                if wanted := _wanted((text,), whole=False):
-                    weights = _weights(db, wanted, pictures_read)
-                    pictures = _holding((text,), weights, whole=False).subquery().c.image_id
-                    there = sa.select(SEGMENT.c.id).where(
-                        SEGMENT.c.recipe_id == ACTIVE_RECIPE,
-                        SEGMENT.c.image_id.in_(sa.select(pictures)),
-                    )
-                    ids.update(db.execute(there).scalars())
-        return np.array(sorted(ids), np.int64)
+            pictures = [
+                _holding(
+                    (text,), _weights(db, phrases, pictures_read), whole=False
+                ).with_only_columns(PICTURE_TEXT.c.image_id)
+                for text in texts
+                if (phrases := _phrases((text,), whole=False))
+            ]
+            # As one text: a row for each id would take longer than finding them.
+            theirs = sa.select(sa.func.group_concat(SEGMENT.c.id)).where(
+                SEGMENT.c.recipe_id == ACTIVE_RECIPE,
+                SEGMENT.c.image_id.in_(sa.union(*pictures)) if pictures else sa.false(),
+            )
+            ids = db.execute(theirs).scalar() or ""
+            return np.sort(np.fromstring(ids, np.int64, sep=","))
 
 
-def _wanted(texts: Sequence[str], *, whole: bool) -> tuple[Wanted, ...]:
-    """What texts ask for together, each once; with `whole` no parts of words."""
-    each = [wanted for text in texts for wanted in wanted_in(text)]
+def _phrases(texts: Sequence[str], *, whole: bool) -> tuple[Phrase, ...]:
+    """What texts look for together, each once; with `whole` no parts of words."""
+    each = [phrase for text in texts for phrase in phrases_in(text)]
     each = [replace(one, part=None) if whole else one for one in each]
-    return tuple(dict.fromkeys(each))[:MOST_WANTED]
+    return tuple(dict.fromkeys(each))[:MOST_PHRASES]
 
 
 def _weights(
-    db: sa.Connection, wanted: Sequence[Wanted], pictures_read: int
-) -> dict[Wanted, float]:
+    db: sa.Connection, phrases: Sequence[Phrase], pictures_read: int
+) -> dict[Phrase, float]:
     """How much each tells, as with captions: what stands in nearly every text counts only where
-    nothing else is wanted."""
-    counts = {one: int(db.execute(_count(one)).scalar_one()) for one in wanted}
+    nothing else is looked for."""
+    counts = {one: int(db.execute(_count(one)).scalar_one()) for one in phrases}
     total = max([pictures_read, 1, *counts.values()])
-    rare = [one for one in wanted if counts[one] <= COMMON_SHARE * total]
-    return {one: weight_of(counts[one], total) for one in rare or wanted}
+    rare = [one for one in phrases if counts[one] <= COMMON_SHARE * total]
+    return {one: weight_of(counts[one], total) for one in rare or phrases}
 
 
-def _count(wanted: Wanted) -> sa.Select[Any]:
-    matching = _whole(wanted) if wanted.part is None else _part(wanted.part)
+def _count(phrase: Phrase) -> sa.Select[Any]:
+    matching = _whole(phrase) if phrase.part is None else _part(phrase.part)
     return sa.select(sa.func.count()).select_from(matching.subquery())
 
 
-def _phrase(wanted: Wanted) -> str:
+def _match(phrase: Phrase) -> str:
     """The words as FTS5 has them: nothing in a string is an operator."""
-    return f'"{" ".join(wanted.words)}"{" *" if wanted.is_prefix else ""}'
+    return f'"{" ".join(phrase.words)}"{" *" if phrase.is_prefix else ""}'
 
 
-def _whole(wanted: Wanted) -> sa.Select[Any]:
-    return sa.select(_WORDS.c.rowid).where(_WORDS.c.text_words.op("MATCH")(_phrase(wanted)))
+def _whole(phrase: Phrase) -> sa.Select[Any]:
+    return sa.select(_WORDS.c.rowid).where(_WORDS.c.text_words.op("MATCH")(_match(phrase)))
 
 
 def _part(part: str) -> sa.Select[Any]:
-    phrase = '"' + part.replace('"', '""') + '"'
-    return sa.select(_PARTS.c.rowid).where(_PARTS.c.text_grams.op("MATCH")(phrase))
+    quoted = '"' + part.replace('"', '""') + '"'
+    return sa.select(_PARTS.c.rowid).where(_PARTS.c.text_grams.op("MATCH")(quoted))
 
 
-def _holding(texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool) -> sa.Select[Any]:
+def _holding(texts: Sequence[str], weights: dict[Phrase, float], *, whole: bool) -> sa.Select[Any]:
     """Texts of pictures of the active recipe that answer: `image_id`, `share`, and `behind`, 1
     where the words stand in another order than in `texts`."""
     matching = _matching(texts, weights, whole=whole)
@@ -148,20 +161,20 @@ def _holding(texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool)
     )
 
 
-def _matching(texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool) -> sa.Subquery:
+def _matching(texts: Sequence[str], weights: dict[Phrase, float], *, whole: bool) -> sa.Subquery:
     """`id`, `share` and `behind` of texts under any recipe."""
     return _holding_all(texts, weights) if whole else _holding_some(weights)
 
 
-def _holding_all(texts: Sequence[str], weights: dict[Wanted, float]) -> sa.Subquery:
-    every = _WORDS.c.text_words.op("MATCH")(" AND ".join(map(_phrase, weights)))
-    in_order = Wanted(tuple(word for one in _wanted(texts, whole=True) for word in one.words))
+def _holding_all(texts: Sequence[str], weights: dict[Phrase, float]) -> sa.Subquery:
+    every = _WORDS.c.text_words.op("MATCH")(" AND ".join(map(_match, weights)))
+    in_order = Phrase(tuple(word for one in _phrases(texts, whole=True) for word in one.words))
     behind = _WORDS.c.rowid.not_in(_whole(in_order)).label("behind")
     share = sa.literal(1.0).label("share")
     return sa.select(_WORDS.c.rowid.label("id"), share, behind).where(every).subquery()
 
 
-def _holding_some(weights: dict[Wanted, float]) -> sa.Subquery:
+def _holding_some(weights: dict[Phrase, float]) -> sa.Subquery:
     each = [
         matching.add_columns(sa.literal(number).label("number"), sa.literal(worth).label("worth"))
         for number, (one, weight) in enumerate(weights.items())
@@ -183,19 +196,19 @@ def _holding_some(weights: dict[Wanted, float]) -> sa.Subquery:
     )
 
 
-def _ways(wanted: Wanted, weight: float) -> Iterator[tuple[sa.Select[Any], float]]:
-    yield _whole(wanted), weight
-    if wanted.part is not None:
-        yield _part(wanted.part), PART_SHARE * weight
+def _ways(phrase: Phrase, weight: float) -> Iterator[tuple[sa.Select[Any], float]]:
+    yield _whole(phrase), weight
+    if phrase.part is not None:
+        yield _part(phrase.part), PART_SHARE * weight
 
 
 def _ranked(holding: sa.Select[Any]) -> sa.Select[Any]:
-    """`image_id` and `share` of texts, best first; of equal ones the shorter: it says less
+    """`image_id` and `share` of texts, best first; of equal ones that of fewer words: it says less
     besides."""
     image_id, share, behind = holding.selected_columns
-    length = sa.func.length(PICTURE_TEXT.c.folded)
-    return holding.with_only_columns(image_id, share).order_by(
-        share.desc(), behind, length, image_id
+    sized = holding.join(_SIZES, _SIZES.c.id == PICTURE_TEXT.c.id)
+    return sized.with_only_columns(image_id, share).order_by(
+        share.desc(), behind, sa.func.length(_SIZES.c.sz), _SIZES.c.sz, image_id
     )
 
 
@@ -214,13 +227,13 @@ def _of_some(
 def _answers(
     db: sa.Connection,
     page: Sequence[tuple[int, float]],
-    weights: dict[Wanted, float],
+    weights: dict[Phrase, float],
     allowed: Ids | None,
 ) -> Iterator[tuple[float, int, tuple[int, ...]]]:
     """Score, region and the ids of its lines that answer, for pictures by id and score."""
     if allowed is not None:
         page = _with_allowed(db, page, allowed)
-    lines = lines_by_image(db, [image_id for image_id, _ in page])
+    lines = texts_by_image(db, [image_id for image_id, _ in page])
     for image_id, score in page:
         for region, line_ids in _regions(lines.get(image_id, ()), weights, allowed):
             yield min(1.0, score), region, line_ids
@@ -244,7 +257,7 @@ def _with_allowed(
 
 
 def _regions(
-    lines: Sequence[TextLine], weights: dict[Wanted, float], allowed: Ids | None
+    lines: Sequence[LineText], weights: dict[Phrase, float], allowed: Ids | None
 ) -> list[tuple[int, tuple[int, ...]]]:
     """The regions of a picture that may answer and whose lines hold as much as those of any, as
     they are read; each with the ids of these lines. An element is none beside regions of its lines
@@ -258,8 +271,10 @@ def _regions(
         for region in line.regions:
             if _may_answer(region, allowed):
                 theirs[region].append(line.id)
+                best = by_region[region]
                 for number, share in held[line.id].items():
-                    by_region[region][number] = max(by_region[region][number], share)
+                    if share > best[number]:
+                        best[number] = share
     each = list(weights.values())
     worth = {
         region: sum(each[number] * share for number, share in some.items())
