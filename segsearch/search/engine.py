@@ -20,8 +20,9 @@ from segsearch.core.query import (
     TextTerm,
     seen_terms,
 )
+from segsearch.core.text import TextLine
 from segsearch.core.text_query import TextQuery, TextRanking
-from segsearch.core.types import MAX_ID, Folded, Hit, Image, Segment
+from segsearch.core.types import MAX_ID, Caption, Folded, Hit, Image, Segment
 from segsearch.search import cursor as cursors
 from segsearch.search import fusion, ranking, text_ranking
 from segsearch.search.calibration import Calibration
@@ -223,6 +224,12 @@ class SearchEngine:
         ids = sorted({segment.image_id for segment in segments})
         return {image.id: image for image in self._catalog.images(ids=ids, limit=len(ids))}
 
+    def said_of(
+        self, ids: Sequence[int]
+    ) -> tuple[dict[int, tuple[Caption, ...]], dict[int, list[TextLine]]]:
+        """The captions of some segments, newest first, and their lines of text, by their ids."""
+        return self._catalog.captions(ids), self._catalog.lines_by_segment(ids)
+
     def _scored(
         self, recipe: Active, vector: Vector, allowed: Ids | None, image_ids: Sequence[int]
     ) -> list[Ranked]:
@@ -289,7 +296,7 @@ class SearchEngine:
         ids = [segment.id for _, (_, segment) in numbered]
         images = self.images_of([segment for _, (_, segment) in numbered])
         behind = fold([pair for _, pair in numbered], images)
-        captions, lines = self._catalog.captions(ids), self._catalog.lines_by_segment(ids)
+        captions, lines = self.said_of(ids)
         relevances = candidates.relevance([score for _, (score, _) in numbered], ids)
         for (number, (score, segment)), relevance in zip(numbered, relevances, strict=True):
             image = images.get(segment.image_id)
