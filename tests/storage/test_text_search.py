@@ -364,3 +364,10 @@ def test_of_equal_pictures_those_of_fewer_words_come_first(catalog: Catalog) -> 
     fill(catalog, *([" ".join(["exit", *["a"] * (count - 1)])] for count in counts))
     expected = [counts.index(count) + 1 for count in sorted(counts)]
     assert found(catalog, "exit") == expected
+
+
+def test_facets_count_pictures_with_text(catalog: Catalog) -> None:
+    fill(catalog, ["exit"], [], ["no exit", "here"])
+    assert catalog.facets(1).with_text == 2
+    other = catalog.register_recipe(Recipe("other", "s@2", "e@1", DIMENSION, {}, {}, {}))
+    assert catalog.facets(other).with_text == 0
