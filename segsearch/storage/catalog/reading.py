@@ -139,22 +139,28 @@ class ReadingMixin(CounterMixin):
             return db.execute(query).scalar()
 
 
-def texts_by_image(
-    db: sa.Connection, image_ids: Sequence[int], may_hold: Callable[[str], bool]
-) -> dict[int, list[LineText]]:
-    """What the lines of images say under the active recipe, as they are read, of those texts that
-    `may_hold` lets by; SQLite asks it before a row comes out."""
-    found: dict[int, list[LineText]] = defaultdict(list)
-    query = _TEXTS
-    if db.dialect.name == "sqlite":
+TextsOf = Callable[[Sequence[int]], dict[int, list[LineText]]]
+
+
+def texts_of_lines(db: sa.Connection, may_hold: Callable[[str], bool]) -> TextsOf:
+    """What reads, for images, what their lines say under the active recipe, as they are read, of
+    those texts that `may_hold` lets by. Asked for before a query whose rows are taken one by one:
+    SQLite hears of a function between queries alone."""
+    is_sqlite = db.dialect.name == "sqlite"
+    if is_sqlite:  # which asks before a row comes out
         driver: Any = db.connection.driver_connection
         driver.create_function("may_hold", 1, may_hold, deterministic=True)
-        query = _TEXTS_THAT_MAY
-    rows_: Any = db.execute(query, ids_parameter(image_ids)).cursor  # rows as the driver has them
-    for image_id, *line in rows_:
-        if query is _TEXTS_THAT_MAY or may_hold(line[-1]):
-            found[image_id].append(LineText(*line))
-    return found
+
+    def texts_of(image_ids: Sequence[int]) -> dict[int, list[LineText]]:
+        found: dict[int, list[LineText]] = defaultdict(list)
+        query = _TEXTS_THAT_MAY if is_sqlite else _TEXTS
+        lines: Any = db.execute(query, ids_parameter(image_ids)).cursor  # the driver's own rows
+        for image_id, *line in lines:
+            if is_sqlite or may_hold(line[-1]):
+                found[image_id].append(LineText(*line))
+        return found
+
+    return texts_of
 
 
 def regions_to_read(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[Segment, ...]:

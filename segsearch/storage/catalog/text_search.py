@@ -29,7 +29,7 @@ from segsearch.core.text_query import (
 )
 from segsearch.storage.catalog.captions import COMMON_SHARE, LEAST_SHARE, count_of, weight_of
 from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter, joined_ids
-from segsearch.storage.catalog.reading import ReadingMixin, texts_by_image
+from segsearch.storage.catalog.reading import ReadingMixin, TextsOf, texts_of_lines
 from segsearch.storage.catalog.tables import ACTIVE_RECIPE, PICTURE_TEXT, SEGMENT, TEXT_LINE
 from segsearch.storage.catalog.words import Matches, WordIndex
 
@@ -73,11 +73,12 @@ class TextSearchMixin(ReadingMixin):
                     ids = sa.select(_matching(index, (text,), others, whole=query.whole).c.id)
                     holding = holding.where(PICTURE_TEXT.c.id.not_in(ids))
             statement, given = _of_some(_ranked(index, holding), allowed, image_ids)
+            texts_of = texts_of_lines(db, line_filter(tuple(weights)))
             cursor: Any = db.execute(statement, given).cursor  # the driver's own: rows as they come
             count = min(k, FIRST_PICTURES)
             while len(found.ids) < k and (page := cursor.fetchmany(count)):
                 count = min(2 * count, PAGE_PICTURES)
-                for score, region, line_ids in _answers(db, page, weights, allowed):
+                for score, region, line_ids in _answers(db, texts_of, page, weights, allowed):
                     found.scores.append(score)
                     found.ids.append(region)
                     found.lines[region] = line_ids
@@ -208,6 +209,7 @@ def _of_some(
 
 def _answers(
     db: sa.Connection,
+    texts_of: TextsOf,
     page: Sequence[tuple[int, float]],
     weights: dict[Phrase, float],
     allowed: Ids | None,
@@ -215,8 +217,7 @@ def _answers(
     """Score, region and the ids of its lines that answer, for pictures by id and score."""
     if allowed is not None:
         page = _with_allowed(db, page, allowed)
-    may_hold = line_filter(tuple(weights))
-    lines = texts_by_image(db, [image_id for image_id, _ in page], may_hold)
+    lines = texts_of([image_id for image_id, _ in page])
     for image_id, score in page:
         for region, line_ids in _regions(lines.get(image_id, ()), weights, allowed):
             yield min(1.0, score), region, line_ids
