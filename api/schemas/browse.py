@@ -82,6 +82,7 @@ class FacetsDocument(BaseModel):
             "collections": [{"name": "holidays", "images": 12}],
             "formats": [{"name": "JPEG", "images": 41}],
             "months": [{"month": "2024-07", "images": 31}],
+            "with_text": 9,
         }
     )
 
@@ -91,6 +92,7 @@ class FacetsDocument(BaseModel):
     collections: list[NameFacet] = Field(description="Those of most pictures first.")
     formats: list[NameFacet] = Field(description="Those of most pictures first.")
     months: list[MonthFacet] = Field(description="The newest first.")
+    with_text: int = Field(description="Pictures in which text was read: `has_text` finds them.")
 
     @classmethod
     def of(cls, facets: Facets) -> Self:
@@ -101,7 +103,7 @@ class FacetsDocument(BaseModel):
             for kind in kinds
         }
         months = [MonthFacet(month=name, images=count) for name, count in facets.months]
-        return cls(**named, months=months)
+        return cls(**named, months=months, with_text=facets.with_text)
 
 
 class ManyTags(BaseModel):

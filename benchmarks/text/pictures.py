@@ -5,9 +5,10 @@ curved labels; and pictures without a word. Fixed seeds; fonts of Debian.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -104,12 +105,24 @@ def _width(text: str, style: Lettering) -> float:
     return style.font.getlength(text) / OVERSAMPLED
 
 
-def _phrase(scripts: Sequence[str], rng: np.random.Generator) -> tuple[str, str]:
-    script = str(rng.choice(scripts))
-    return str(rng.choice(phrases()[script])), script
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What is written: of these scripts, each as often as it is named, these lines."""
+
+    scripts: Sequence[str]
+    lines: Mapping[str, Sequence[str]]
+
+    def any(self, rng: np.random.Generator) -> tuple[str, str]:
+        """A line and its script."""
+        script = str(rng.choice(self.scripts))
+        return self.of(script, rng), script
+
+    def of(self, script: str, rng: np.random.Generator) -> str:
+        """A line of a script."""
+        return str(rng.choice(self.lines[script]))
 
 
-def page(scripts: Sequence[str], rng: np.random.Generator) -> DrawnPicture:
+def page(writing: Writing, rng: np.random.Generator) -> DrawnPicture:
     """A page of a dozen lines of one size and a heading, slightly turned."""
     width, height = PAGE_PX
     ground = GROUNDS[int(rng.integers(2))]
@@ -118,10 +131,10 @@ def page(scripts: Sequence[str], rng: np.random.Generator) -> DrawnPicture:
     y = 90.0
     for number in range(12):
         size = letter_px * (1.8 if number == 0 else 1.0)
-        text, script = _phrase(scripts, rng)
+        text, script = writing.any(rng)
         style = lettering(script, size, rng, DARK)
         if number and _width(text, style) < width / 3:
-            more = str(rng.choice(phrases()[script]))
+            more = writing.of(script, rng)
             gap = "" if script in FACES else " "
             text = f"{text}{gap}{more}"
         if _width(text, style) < width - 140:
@@ -138,7 +151,7 @@ def page(scripts: Sequence[str], rng: np.random.Generator) -> DrawnPicture:
 
 
 def sign(
-    scripts: Sequence[str], rng: np.random.Generator, photograph: Image.Image, kind: str
+    writing: Writing, rng: np.random.Generator, photograph: Image.Image, kind: str
 ) -> DrawnPicture:
     """A photograph with one to three signs (`sign`), bent labels (`curved`), or words straight on
     it (`on photograph`)."""
@@ -147,7 +160,7 @@ def sign(
     taken: list[tuple[float, float, float, float]] = []
     for _ in range(int(rng.integers(1, 4))):
         letter_px = float(np.exp(rng.uniform(np.log(9), np.log(70))))
-        maker, width, height = _plate(scripts, letter_px, rng, is_clear=kind == "on photograph")
+        maker, width, height = _plate(writing, letter_px, rng, is_clear=kind == "on photograph")
         bend_px = float(rng.uniform(0.15, 0.5)) * letter_px if kind == "curved" else 0.0
         flat = shaken(width, height, rng, 0.0 if kind == "on photograph" else 0.18)
         target = turned(flat, float(rng.normal(0, 6)))
@@ -168,7 +181,7 @@ def _enlarged(photograph: Image.Image) -> Image.Image:
 
 
 def _plate(
-    scripts: Sequence[str], letter_px: float, rng: np.random.Generator, *, is_clear: bool
+    writing: Writing, letter_px: float, rng: np.random.Generator, *, is_clear: bool
 ) -> tuple[SheetMaker, int, int]:
     """A plate of one to three lines, its width and its height."""
     ground = GROUNDS[int(rng.integers(len(GROUNDS)))]
@@ -178,7 +191,7 @@ def _plate(
     colour = LIGHT if is_dark else DARK
     written = []
     for _ in range(int(rng.integers(1, 4))):
-        text, script = _phrase(scripts, rng)
+        text, script = writing.any(rng)
         style = lettering(script, letter_px, rng, colour)
         if is_clear:
             style = Lettering(style.font, colour, max(1, round(letter_px / 12)), ground)
@@ -220,20 +233,23 @@ def _free_place(
 def pictures(
     scripts: Sequence[str], count: int, seed: int, photographs: Sequence[Path]
 ) -> Iterator[DrawnPicture]:
-    """Drawn pictures, the kinds in turn, until they hold `count` lines."""
-    rng = np.random.default_rng(seed)
-    kinds = ("page", "sign", "on photograph", "sign", "curved")
-    number = 0
-    while count > 0:
-        kind = kinds[number % len(kinds)]
-        number += 1
-        if kind == "page":
-            drawn = page(scripts, rng)
-        else:
-            with Image.open(photographs[int(rng.integers(len(photographs)))]) as opened:
-                drawn = sign(scripts, rng, opened.convert("RGB"), kind)
+    """Drawn pictures with the phrases, the kinds in turn, until they hold `count` lines."""
+    for drawn in endless(Writing(scripts, phrases()), seed, photographs):
         count -= len(drawn.lines)
         yield drawn
+        if count <= 0:
+            return
+
+
+def endless(writing: Writing, seed: int, photographs: Sequence[Path]) -> Iterator[DrawnPicture]:
+    """Drawn pictures, the kinds in turn."""
+    rng = np.random.default_rng(seed)
+    for kind in cycle(("page", "sign", "on photograph", "sign", "curved")):
+        if kind == "page":
+            yield page(writing, rng)
+        else:
+            with Image.open(photographs[int(rng.integers(len(photographs)))]) as opened:
+                yield sign(writing, rng, opened.convert("RGB"), kind)
 
 
 def wordless(count: int, seed: int) -> Iterator[Pixels]:

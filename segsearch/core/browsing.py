@@ -85,7 +85,8 @@ class BrowsePage:
 @dataclass(frozen=True, slots=True)
 class Facets:
     """By what the pictures that are done can be told apart: names (months as YYYY-MM) and how many
-    pictures each is of; those with the most first, months from the newest."""
+    pictures each is of; those with the most first, months from the newest. `with_text` counts the
+    pictures in which text was read."""
 
     albums: tuple[tuple[str, int], ...] = ()
     tags: tuple[tuple[str, int], ...] = ()
@@ -93,3 +94,4 @@ class Facets:
     collections: tuple[tuple[str, int], ...] = ()
     formats: tuple[tuple[str, int], ...] = ()
     months: tuple[tuple[str, int], ...] = ()
+    with_text: int = 0

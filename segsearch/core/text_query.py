@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from unicodedata import category
 
-from segsearch.core.text import TextLine, folded_text, spaced_text
+from segsearch.core.text import LineText, folded_text, spaced_text
 
-MOST_WANTED = 32  # words and phrases of a query, the first ones count
+MOST_PHRASES = 32  # words and phrases of a query, the first ones count
 LEAST_PART = 3  # signs; FTS5's trigrams find no shorter part of a word
 PART_SHARE = 0.5  # what a part of a word counts beside the whole word
 _QUOTES = str.maketrans("“”„«»", '"' * 5)
@@ -45,8 +44,9 @@ class TextRanking:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Whole words that stand in this order, of which the last, with `is_prefix`, may go on.
+class Phrase:
+    """A word that is looked for, or several that stand in this order; with `is_prefix` the last
+    may go on.
 
     `part`, where it is given, counts `PART_SHARE` wherever it stands, such as in a longer word.
     """
@@ -56,29 +56,39 @@ class Wanted:
     part: str | None = None
 
 
-def wanted_in(text: str) -> tuple[Wanted, ...]:
+def phrases_in(text: str) -> tuple[Phrase, ...]:
     """What a text asks for, each once; nothing where it holds neither letters nor digits."""
     plain = text.encode("utf-8", "ignore").decode().replace("\0", " ")  # no lone surrogates
     pieces = _PIECE.findall(plain.translate(_QUOTES))
-    each = (_wanted(quoted or bare, is_quoted=not bare) for quoted, bare in pieces)
-    return tuple(dict.fromkeys(wanted for wanted in each if wanted.words))[:MOST_WANTED]
+    each = (_phrase(quoted or bare, is_quoted=not bare) for quoted, bare in pieces)
+    return tuple(dict.fromkeys(phrase for phrase in each if phrase.words))[:MOST_PHRASES]
 
 
-def _wanted(text: str, *, is_quoted: bool) -> Wanted:
+def _phrase(text: str, *, is_quoted: bool) -> Phrase:
     folded = folded_text(text)
     words = tuple(words_of(folded))
     is_prefix = folded.endswith("*") and _is_of_word(folded.rstrip("*")[-1:])
     part = _trimmed(folded)
     # What stands side by side in a script that parts no words is found as a phrase.
     if is_quoted or is_prefix or len(part) < LEAST_PART or spaced_text(part) != part:
-        return Wanted(words, is_prefix)
-    return Wanted(words, part=part)
+        return Phrase(words, is_prefix)
+    return Phrase(words, part=part)
 
 
 def words_of(folded: str) -> list[str]:
     """The words of folded text, as FTS5 takes it apart (migration 0013)."""
-    runs = groupby(spaced_text(folded), _is_of_word)
-    return ["".join(signs) for is_word, signs in runs if is_word]
+    return spaced_text(folded).translate(_PARTED).split()
+
+
+class _Parted(dict[int, str]):
+    """By code point: the sign where it is of a word, else a space. Filled as signs are met."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = sign = chr(code) if _is_of_word(chr(code)) else " "
+        return sign
+
+
+_PARTED = _Parted()
 
 
 def _is_of_word(sign: str) -> bool:
@@ -98,7 +108,7 @@ def taken_apart(typed: str) -> tuple[str, list[tuple[str, bool]]]:
     asked: list[tuple[str, bool]] = []
 
     def take(match: re.Match[str]) -> str:
-        if not wanted_in(match[2]):
+        if not phrases_in(match[2]):
             return match[0]
         asked.append((match[2], not match[1]))
         return " "
@@ -107,31 +117,56 @@ def taken_apart(typed: str) -> tuple[str, list[tuple[str, bool]]]:
     return (" ".join(rest.split()), asked) if asked else (typed, [])
 
 
-def shares(lines: Sequence[TextLine], wanted: Sequence[Wanted]) -> dict[int, dict[int, float]]:
-    """How far lines of one picture, in order, hold what is wanted: by the line's id, then by the
-    number of what it holds, 1 for whole words and `PART_SHARE` for a part. Each line over which
-    words in order stretch holds them."""
+def line_filter(phrases: Sequence[Phrase]) -> Callable[[str], bool]:
+    """Tells of lines whether they may hold any of some phrases, or a part of one. Lines without
+    words pass, too: words in order stretch over these."""
+    parts = {phrase.part for phrase in phrases if phrase.part is not None}
+    signs = {word for phrase in phrases for word in phrase.words} | parts
+    pattern = re.compile("|".join(map(re.escape, sorted(signs, key=len))))
+
+    def may_hold(text: str) -> bool:
+        folded = folded_text(text)
+        return pattern.search(folded) is not None or not any(map(_is_of_word, folded))
+
+    return may_hold
+
+
+def shares(lines: Sequence[LineText], phrases: Sequence[Phrase]) -> dict[int, dict[int, float]]:
+    """How far lines of one picture, in order, hold phrases: by the line's id, then by the phrase's
+    number, 1 for whole words and `PART_SHARE` for a part. Each line over which a phrase stretches
+    holds it. Lines that `line_filter` lets not by may be left out."""
     found: dict[int, dict[int, float]] = defaultdict(dict)
-    folded = [folded_text(line.line.text) for line in lines]
-    words = [
-        (word, line.id) for line, text in zip(lines, folded, strict=True) for word in words_of(text)
-    ]
-    for number, one in enumerate(wanted):
-        for line, text in zip(lines, folded, strict=True):
-            if one.part is not None and one.part in text:
-                found[line.id][number] = PART_SHARE
-        for start in _places(words, one):
-            for _, line_id in words[start : start + len(one.words)]:
-                found[line_id][number] = 1.0
+    folded = [folded_text(line.text) for line in lines]
+    words: list[str] = []
+    owners: list[int] = []  # of the words: ids of lines
+    position = 0
+    for line, text in zip(lines, folded, strict=True):
+        own = words_of(text) if line.position == position + 1 else ["", *words_of(text)]
+        words += own  # an empty one stands for a line that is left out: no phrase goes over it
+        owners += [line.id] * len(own)
+        position = line.position
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, word in enumerate(words):
+        places[word].append(place)
+    for number, phrase in enumerate(phrases):
+        if phrase.part is not None:
+            for line, text in zip(lines, folded, strict=True):
+                if phrase.part in text:
+                    found[line.id][number] = PART_SHARE
+        for start in _starts(words, places, phrase):
+            for owner in owners[start : start + len(phrase.words)]:
+                found[owner][number] = 1.0
     return dict(found)
 
 
-def _places(words: Sequence[tuple[str, int]], wanted: Wanted) -> Iterator[int]:
-    """Where the wanted words begin."""
-    *first, last = wanted.words
-    for start in range(len(words) - len(first)):
-        end = words[start + len(first)][0]
-        if (end.startswith(last) if wanted.is_prefix else end == last) and all(
-            words[start + offset][0] == word for offset, word in enumerate(first)
-        ):
-            yield start
+def _starts(
+    words: Sequence[str], places: Mapping[str, Sequence[int]], phrase: Phrase
+) -> Iterator[int]:
+    """Where a phrase begins among words; `places` are those of each word."""
+    *first, last = phrase.words
+    ends = [word for word in places if word.startswith(last)] if phrase.is_prefix else [last]
+    for end in ends:
+        for place in places.get(end, ()):
+            start = place - len(first)
+            if start >= 0 and words[start:place] == first:
+                yield start

@@ -229,7 +229,7 @@ class Folded:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A region that answers a query. `score` is a cosine, the higher the better; where
-    captions take part, it is what `search.fusion` says, and where text does, `search.written`.
+    captions take part, it is what `search.fusion` says, and where text does, `search.text_ranking`.
     Captions come newest first; `lines` are those that belong to the region, as they are read, and
     `found_lines` the ids of those that hold words that were asked for.
 

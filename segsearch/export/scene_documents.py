@@ -19,9 +19,11 @@ from segsearch.export.documents import (
     region_fields,
     score_fields,
 )
+from segsearch.export.text_documents import EXAMPLE_HIT_LINE, HitLineDocument, hit_lines
 
 EXAMPLE_FILLING: dict[str, Any] = {
     "segment_id": 812, "score": 0.412345, "relevance": 0.97, **EXAMPLE_REGION,
+    "lines": [EXAMPLE_HIT_LINE],
 }  # fmt: skip
 EXAMPLE_SCENE: dict[str, Any] = {
     "rank": 1,
@@ -40,10 +42,14 @@ class SceneRegion(RegionDocument, ScoreFields):
 
     model_config = strict(EXAMPLE_FILLING)
 
+    lines: list[HitLineDocument] = Field(
+        description="The lines of text that belong to the region, as they are read."
+    )
+
     @classmethod
     def of(cls, hit: Hit) -> Self:
         """The document of a hit without what belongs to its picture."""
-        return cls(**score_fields(hit), **region_fields(hit.segment))
+        return cls(**score_fields(hit), **region_fields(hit.segment), lines=hit_lines(hit))
 
 
 class SceneDocument(PictureFields, RankField):

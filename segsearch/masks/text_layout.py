@@ -17,10 +17,13 @@ from segsearch.masks import rle
 from segsearch.masks.line_parts import whole_lines
 from segsearch.masks.page_layout import LEAST_LINES, Page, page_of
 
-COVERED_SHARE = 0.6  # of a line, that a mask has to cover
+COVERED_SHARE = 0.6  # of a line, that a mask has to cover: it may leave the line's margin out
+HELD_SHARE = 0.95  # of a line's middle: what covers less cuts through letters, or lacks some
+MARGIN_SHARE = 0.2  # of a line's height, that is around its letters on each side
 GROUND_SHARE = 0.5  # of the picture: what is larger is the ground that lines stand on
 FIGURE_SHARE = 0.015  # of the picture, that a figure of a page covers
 TEXT_SHARE = 0.1  # of a figure's area, that may be text, or another figure's
+RIM_SIDES, RIM_FILLED = 2, 0.8  # of the picture, touched; of its box, that a figure fills there
 SAME_SHARE = 0.6  # intersection over union of an element and the mask that stands for it
 MOST_ADDED = 100  # regions that are made of the lines of one picture
 
@@ -49,21 +52,26 @@ class _Region:
 
 
 def place(lines: Sequence[Line], masks: Sequence[Mask], size: tuple[int, int]) -> Placed:
-    """Join parts of one line, and give each line to the smallest mask that covers 60 % of it; one
-    that none covers gets a region of its own. `size` (H, W) is that of the picture and of all
-    masks.
+    """Join parts of one line, and give each line to the smallest mask that holds it: that covers
+    60 % of it, and 95 % of it without its margin; one that none holds gets a region of its own.
+    `size` (H, W) is that of the picture and of all masks.
+
+    The segmenter often cuts a label in two, and through its letters: by 60 % alone the upper half
+    is the smallest mask of the line, and what is shown, cut out and captioned is half a word. By
+    95 % of all of the line, masks as tight as the word would hold none.
 
     On a page the elements come first: each is a region, the mask that is nearly the same where
-    there is one. Its lines belong to it as their element whichever smaller mask covers them, and
+    there is one. Its lines belong to it as their element whichever smaller mask holds them, and
     none of them gets a region of its own. A mask of more than half of the picture is its ground: it
-    covers no line and is no element. Lines outside the picture, or of no area, belong to none.
+    holds no line and is no element. Lines outside the picture, or of no area, belong to none.
 
     At most `MOST_ADDED` regions are added, the largest; where there would be more, the last is the
     box around all lines that are left.
     """
     lines = whole_lines(lines)
     outlines = [mask_of(line.corners, size) for line in lines]
-    region_of = _smallest(outlines, masks)
+    middles = [mask_of(_middle(line.corners), size) for line in lines]
+    region_of = _smallest(outlines, middles, masks)
     held = {number for number in region_of if number is not None}
     page = page_of(lines, _figures(masks, outlines, held, size), size)
     order = [number for one in page.elements for number in one.lines] if page else range(len(lines))
@@ -153,7 +161,7 @@ def _figures(
     size: tuple[int, int],
 ) -> list[tuple[int, Corners]]:
     """Masks that may be figures of a page, with the corners of their boxes: large ones, not the
-    ground, hardly anything of them text, and in none that is larger."""
+    ground or a rim of it, hardly anything of them text, and in none that is larger."""
     least, most = (share * size[0] * size[1] for share in (FIGURE_SHARE, GROUND_SHARE))
     fitting = [n for n, one in enumerate(masks) if n not in held and least <= one.area <= most]
     if len(outlines) < LEAST_LINES or not fitting:
@@ -168,8 +176,17 @@ def _figures(
         at, crop, little = _window(mask.box), rle.decode_crop(mask), TEXT_SHARE * mask.area
         if all(np.count_nonzero(there[at] & crop) <= little for there in (written, taken)):
             taken[at] |= crop
-            found.append((number, _corners(mask.box)))
+            if not _is_rim(mask):
+                found.append((number, _corners(mask.box)))
     return found
+
+
+def _is_rim(mask: Mask) -> bool:
+    """Whether a mask is what shows of the table around a page, which lies askew, and so leaves
+    much of the mask's box."""
+    box = mask.box
+    touched = (box.x0 == 0) + (box.y0 == 0) + (box.x1 == mask.width) + (box.y1 == mask.height)
+    return touched >= RIM_SIDES and mask.area < RIM_FILLED * box.width * box.height
 
 
 def _window(box: Box) -> tuple[slice, slice]:
@@ -201,9 +218,25 @@ def mask_of(corners: Corners, size: tuple[int, int]) -> Mask | None:
     return rle.encode(np.asarray(window), origin=(int(low[0]), int(low[1])), size=size)
 
 
-def _smallest(lines: Sequence[Mask | None], masks: Sequence[Mask]) -> list[int | None]:
-    """The number of the smallest mask that covers each line; None where none does, and for None.
-    A mask is decoded once at most."""
+def _middle(corners: Corners) -> Corners:
+    """The corners of a line without its margin; those of a point or a stroke stay."""
+    quad = np.asarray(corners, np.float64)
+    edges = np.roll(quad, -1, axis=0) - quad  # (4, 2): along the top, down, back, up
+    along, down = edges[0] - edges[2], edges[1] - edges[3]
+    lengths = np.linalg.norm([along, down], axis=1, keepdims=True)
+    if not (lengths > 0).all():
+        return corners
+    shift = MARGIN_SHARE * lengths.min() / 2 * np.stack([along, down]) / lengths
+    inward = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], np.float64)
+    first, second, third, fourth = ((x, y) for x, y in (quad + inward @ shift).tolist())
+    return first, second, third, fourth
+
+
+def _smallest(
+    lines: Sequence[Mask | None], middles: Sequence[Mask | None], masks: Sequence[Mask]
+) -> list[int | None]:
+    """The number of the smallest mask that holds each line, whose middle is given beside it; None
+    where none does, and for None. A mask is decoded once at most."""
     found: list[int | None] = [None] * len(lines)
     there = [(number, line) for number, line in enumerate(lines) if line is not None]
     boxes = _sides([line for _, line in there])
@@ -220,7 +253,12 @@ def _smallest(lines: Sequence[Mask | None], masks: Sequence[Mask]) -> list[int |
         crop = rle.decode_crop(mask)
         for place in likely:
             which, line = there[place]
-            if rle.shared_with(crop, mask.box, line) >= needed[place]:
+            middle = middles[which]
+            if rle.shared_with(crop, mask.box, line) < needed[place]:
+                continue
+            if middle is None or (
+                rle.shared_with(crop, mask.box, middle) >= HELD_SHARE * middle.area
+            ):
                 found[which], waits[place] = number, False
     return found
 

@@ -20,10 +20,11 @@ from segsearch.core.query import (
     TextTerm,
     seen_terms,
 )
+from segsearch.core.text import TextLine
 from segsearch.core.text_query import TextQuery, TextRanking
-from segsearch.core.types import MAX_ID, Folded, Hit, Image, Segment
+from segsearch.core.types import MAX_ID, Caption, Folded, Hit, Image, Segment
 from segsearch.search import cursor as cursors
-from segsearch.search import fusion, ranking, written
+from segsearch.search import fusion, ranking, text_ranking
 from segsearch.search.calibration import Calibration
 from segsearch.search.candidates import Candidates, remembered
 from segsearch.search.cursor import Cursor
@@ -61,7 +62,7 @@ class SearchEngine:
         """One page of regions; `SegSearch.search` says which errors are raised."""
         if query.captions != "off":
             fusion.check(query)
-        text = written.text_query(query)
+        text = text_ranking.text_query(query)
         question = cursors.question_of(query, f"{recipe[0]}/{recipe[1].fingerprint}")
         cursor = cursors.read(query.cursor, question) if query.cursor else None
         newest = cursor.newest if cursor else self._catalog.newest_segment()
@@ -75,7 +76,7 @@ class SearchEngine:
         is_chance = relevance is not None and relevance < query.min_relevance
         if candidates.found.ids:
             alone = is_chance and not self._is_there(query)
-            candidates, siblings = written.joined(candidates, siblings, alone=alone)
+            candidates, siblings = text_ranking.joined(candidates, siblings, alone=alone)
             relevance = candidates.best_relevance()
         elif relevance is not None and is_chance and not (cursor or self._is_there(query)):
             return SearchAnswer((), relevance, _nothing_matches(relevance, query), pointed)
@@ -109,9 +110,9 @@ class SearchEngine:
         captions = partial(self._catalog.search_captions, allowed=allowed)
         if query.captions == "only":
             return Candidates(fusion.by_captions(query, captions), by_rank=True), Siblings(), ()
-        if text is not None and written.is_alone(query):
+        if text is not None and text_ranking.is_alone(query):
             find = partial(self._catalog.search_text, text, allowed=allowed)
-            return written.by_text(find), Siblings(partial(self._with_text, find)), ()
+            return text_ranking.by_text(find), Siblings(partial(self._with_text, find)), ()
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
         things = things_asked(query.terms) if query.prefer in (Prefer.THING, Prefer.WHOLE) else 0.0
         mix = self._index.mix(recipe[1])
@@ -123,7 +124,7 @@ class SearchEngine:
         candidates = self.candidates(recipe, asked, allowed, words)
         found = TextRanking()
         if text is not None:
-            found = self._catalog.search_text(text, fusion.DEPTH, allowed=allowed)
+            found = self._catalog.search_text(text, text_ranking.depth_of(text), allowed=allowed)
         if query.captions == "join":
             nearest = fusion.joined(query, candidates.nearest, captions, found.ids)
             candidates = Candidates(nearest, by_rank=True, lines=found.lines)
@@ -158,8 +159,8 @@ class SearchEngine:
     def _allowed(self, recipe: Active, query: Query) -> Ids | None:
         """`allowed` by the query's filters, without pictures that show what must not stand there;
         where nothing else is looked for, those are left out with the rest."""
-        unwanted = written.unwanted_text(query)
-        if not unwanted or written.is_alone(query):
+        unwanted = text_ranking.unwanted_text(query)
+        if not unwanted or text_ranking.is_alone(query):
             return self.allowed(recipe, query.filters)
         ids = self._catalog.segments_with_text(unwanted)
         if not ids.size:
@@ -222,6 +223,12 @@ class SearchEngine:
         """The images of some segments by id."""
         ids = sorted({segment.image_id for segment in segments})
         return {image.id: image for image in self._catalog.images(ids=ids, limit=len(ids))}
+
+    def said_of(
+        self, ids: Sequence[int]
+    ) -> tuple[dict[int, tuple[Caption, ...]], dict[int, list[TextLine]]]:
+        """The captions of some segments, newest first, and their lines of text, by their ids."""
+        return self._catalog.captions(ids), self._catalog.lines_by_segment(ids)
 
     def _scored(
         self, recipe: Active, vector: Vector, allowed: Ids | None, image_ids: Sequence[int]
@@ -289,7 +296,7 @@ class SearchEngine:
         ids = [segment.id for _, (_, segment) in numbered]
         images = self.images_of([segment for _, (_, segment) in numbered])
         behind = fold([pair for _, pair in numbered], images)
-        captions, lines = self._catalog.captions(ids), self._catalog.lines_by_segment(ids)
+        captions, lines = self.said_of(ids)
         relevances = candidates.relevance([score for _, (score, _) in numbered], ids)
         for (number, (score, segment)), relevance in zip(numbered, relevances, strict=True):
             image = images.get(segment.image_id)
@@ -364,7 +371,7 @@ def _cursor_behind(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str 
 def _nothing_to_rank(query: Query, allowed: Ids | None) -> str:
     if allowed is not None and not allowed.size:
         return "No region passes the filters."
-    if written.is_alone(query):
+    if text_ranking.is_alone(query):
         return "No picture shows enough of these words."
     if query.captions == "only":
         return "No caption holds enough of these words."

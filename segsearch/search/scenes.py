@@ -152,7 +152,9 @@ def _best_scenes(
 def _hits(
     engine: SearchEngine, present: list[SlotCandidates], scenes: list[FilledScene]
 ) -> tuple[SceneHit, ...]:
-    images = engine.images_of([region.segment for scene in scenes for region in scene.regions])
+    segments = [region.segment for scene in scenes for region in scene.regions]
+    images = engine.images_of(segments)
+    captions, lines = engine.said_of([segment.id for segment in segments])
     hits: list[SceneHit] = []
     for scene in scenes:
         image = images.get(scene.image_id)
@@ -166,6 +168,8 @@ def _hits(
                 region.segment,
                 image,
                 relevance=slot.candidates.relevance([region.score], [region.segment.id])[0],
+                captions=captions.get(region.segment.id, ()),
+                lines=tuple(lines.get(region.segment.id, ())),
             )
             for slot, region in zip(present, scene.regions, strict=True)
         }

@@ -94,6 +94,7 @@ def test_facets_name_what_pictures_can_be_told_apart_by(
         "collections": [{"name": "holidays", "images": 2}],
         "formats": [{"name": "JPEG", "images": 3}],
         "months": [{"month": "2024-07", "images": 2}, {"month": "2023-12", "images": 1}],
+        "with_text": 0,
     }
 
 

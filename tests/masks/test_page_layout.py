@@ -209,7 +209,7 @@ def test_lines_at_all_angles_are_no_page() -> None:
     assert set(place(lines, [], SIZE).kinds) == {"text"}
 
 
-def test_a_line_belongs_to_the_smallest_region_that_covers_most_of_it() -> None:
+def test_a_line_belongs_to_the_smallest_region_that_holds_it() -> None:
     small, large, half = (
         rectangle(100, 100, 210, 130),
         rectangle(50, 50, 400, 400),
@@ -221,6 +221,54 @@ def test_a_line_belongs_to_the_smallest_region_that_covers_most_of_it() -> None:
     assert [one.region for one in placed.lines] == [2, 4]
     own = mask_of(lines[1].corners, SIZE)
     assert placed.masks == (own,)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [(90, 90, 310, 146), (90, 135, 310, 220), (90, 90, 280, 220), (130, 90, 310, 220)],
+    ids=["upper part", "lower part", "beginning", "end"],
+)
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_mask_that_cuts_through_letters_holds_no_line(
+    mask: tuple[int, int, int, int], quarters: int
+) -> None:
+    written = line("STRAWBERRY", 100, 120, 200, 40)
+    corners = (*written.corners[quarters:], *written.corners[:quarters])
+    written = Line((corners[0], corners[1], corners[2], corners[3]), written.text, 0.9)
+    outline = mask_of(written.corners, SIZE)
+    cut, whole = rectangle(*mask), rectangle(80, 80, 400, 400)
+    assert outline is not None
+    assert rle.intersection(outline, cut) >= 0.6 * outline.area
+    for masks, region in (([cut], 1), ([cut, whole], 1)):
+        placed = place([written], masks, SIZE)
+        assert [one.region for one in placed.lines] == [region]
+    assert place([written], [cut], SIZE).masks == (outline,)
+
+
+def test_a_mask_as_tight_as_its_letters_holds_their_line() -> None:
+    written = line("STRAWBERRY", 100, 120, 200, 40)
+    letters = rectangle(105, 126, 297, 154)
+    outline = mask_of(written.corners, SIZE)
+    assert outline is not None
+    assert 0.6 * outline.area < rle.intersection(outline, letters) < 0.7 * outline.area
+    assert place([written], [letters, rectangle(0, 0, 400, 400)], SIZE).lines[0].region == 0
+
+
+def test_lines_of_no_height_or_length_belong_to_what_covers_them() -> None:
+    box = rectangle(50, 50, 400, 400)
+    for width, height in ((100, 0), (0, 16), (0, 0), (1, 1), (3, 60)):
+        (placed,) = place([line("i", 100, 120, width, height)], [box], SIZE).lines
+        assert placed.region in {None, 0}
+
+
+def test_what_shows_of_the_table_around_a_page_is_no_figure() -> None:
+    window = np.zeros(SIZE, bool)
+    window[:, :60] = window[1000:, :400] = True
+    rim, part = rle.encode(window), rectangle(0, 1010, 380, 1090)
+    assert rim is not None
+    figure, bleed = rectangle(430, 480, 730, 700), rectangle(420, 900, 800, 1100)
+    placed = place([TITLE, *LEFT, *RIGHT], [rim, part, figure, bleed], SIZE)
+    assert placed.kinds[:4] == ("thing", "thing", "figure", "figure")
 
 
 def test_a_thousand_lines_at_once() -> None:

@@ -16,6 +16,8 @@ from segsearch.core.query import (
     ImageTerm,
     Prefer,
     Query,
+    SceneHit,
+    SceneQuery,
     SearchAnswer,
     SegmentTerm,
     Slot,
@@ -24,6 +26,7 @@ from segsearch.core.query import (
     terms_of_words,
 )
 from segsearch.core.types import Hit, Origin
+from segsearch.export.scene_documents import SceneDocument
 from segsearch.library import SegSearch
 from tests.support.query_plans import statements
 from tests.support.small_models import NAMES, Shape, open_small_service, paint
@@ -339,6 +342,30 @@ def test_what_cannot_be_meant_is_refused(service: SegSearch, query: Any) -> None
         service.search(query())
     with pytest.raises(QueryError, match="looks like"):
         Slot("sign", (WrittenTerm("exit"),))
+
+
+def test_the_regions_of_a_scene_have_their_lines(service: SegSearch) -> None:
+    options: dict[str, Any] = {"min_relevance": 0, "filters": Filters(image_ids=tuple(TEXTS))}
+    scenes = [
+        hit
+        for colour in COLOURS
+        for hit in service.search_scene(
+            SceneQuery((Slot("it", (TextTerm(colour),)),), **options)
+        ).hits
+    ]
+    regions = [region for hit in scenes for region in hit.regions.values()]
+    lines = service.catalog.lines_by_segment([hit.segment.id for hit in regions])
+    assert lines
+    for hit in regions:
+        assert list(hit.lines) == lines.get(hit.segment.id, [])
+    document = SceneDocument.of(next(hit for hit in scenes if any_lines(hit)))
+    said = [line.text for region in document.regions.values() for line in region.lines]
+    assert said
+    assert {*said} <= {str(text) for placed in TEXTS.values() for text, *_ in placed}
+
+
+def any_lines(scene: SceneHit) -> bool:
+    return any(hit.lines for hit in scene.regions.values())
 
 
 def test_regions_are_filtered_by_text_and_kind(service: SegSearch) -> None:

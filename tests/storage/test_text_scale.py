@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from segsearch.core.text_query import TextQuery
+from segsearch.core.text import LineText
+from segsearch.core.text_query import Phrase, TextQuery, shares
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.catalog.text_search import FEW_ALLOWED
 from tests.support.large_catalog import fill
@@ -88,6 +89,26 @@ def test_regions_without_text_let_no_lines_be_read(catalogs: tuple[Catalog, Cata
     assert steps[0] < whole[0]
 
 
+def test_of_a_page_only_lines_are_looked_at_that_may_answer(
+    catalogs: tuple[Catalog, Catalog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+
+    def counted(lines: Sequence[LineText], phrases: Sequence[Phrase]) -> object:
+        looked_at.append(len(lines))
+        return shares(lines, phrases)
+
+    monkeypatch.setattr("segsearch.storage.catalog.text_search.shares", counted)
+    large = catalogs[1]
+    for words, k, most in (
+        ("zanzibar", 1_000, 4), ('"to zanzibar"', 1_000, 4), ("zanz*", 1_000, 4),
+        ("line", 9, 9 * LINES), ("line", 200, 175 * LINES),
+    ):  # fmt: skip
+        looked_at.clear()
+        assert large.search_text(TextQuery((words,)), k).ids
+        assert 0 < sum(looked_at) <= most
+
+
 def test_the_best_of_many_matches_hold_the_lines_of_few_pictures_in_memory(
     catalogs: tuple[Catalog, Catalog],
 ) -> None:
@@ -95,4 +116,4 @@ def test_the_best_of_many_matches_hold_the_lines_of_few_pictures_in_memory(
     ranking = large.search_text(TextQuery(("line",)), 3)
     assert len(ranking.ids) == 3
     assert ranking.scores == [1.0, 1.0, 1.0]
-    assert {len(lines) for lines in ranking.lines.values()} == {1, LINES - 1}
+    assert {len(lines) for lines in ranking.lines.values()} == {LINES - 1}

@@ -11,7 +11,7 @@ import pytest
 
 from segsearch.core.filters import Filters
 from segsearch.core.text import folded_text
-from segsearch.core.text_query import TextQuery, TextRanking
+from segsearch.core.text_query import TextQuery, TextRanking, words_of
 from segsearch.core.types import FileStamp, Recipe
 from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.captions import weight_of
@@ -241,11 +241,11 @@ def test_the_lines_of_an_element_are_its_own_and_those_of_smaller_regions(
 
 def test_unwanted_words_keep_pictures_out(catalog: Catalog) -> None:
     fill(catalog, ["exit here"], ["no exit"], ["exit closed for good"])
-    assert found(catalog, "exit") == [2, 1, 3]
+    assert found(catalog, "exit") == [1, 2, 3]
     assert found(catalog, "exit", without=("no",)) == [1, 3]
     assert found(catalog, "exit", without=("no", '"for good"')) == [1]
-    assert found(catalog, "exit", without=("...", "")) == [2, 1, 3]
-    assert found(catalog, "exit", without=("closed here",), whole=True) == [2, 1, 3]
+    assert found(catalog, "exit", without=("...", "")) == [1, 2, 3]
+    assert found(catalog, "exit", without=("closed here",), whole=True) == [1, 2, 3]
     assert catalog.segments_with_text(["no", "closed"]).tolist() == [4, 5, 6, 7, 8, 9]
     assert catalog.segments_with_text([""]).tolist() == []
 
@@ -350,6 +350,24 @@ def test_shares_are_those_of_a_naive_reading(catalog: Catalog) -> None:
         assert told == pytest.approx(expected)
         order = sorted(
             expected,
-            key=lambda n: (-round(expected[n], 9), len(folded_text(" ".join(texts[n]))), n),
+            key=lambda n: (
+                -round(expected[n], 9),
+                len(words_of(folded_text(" ".join(texts[n])))),
+                n,
+            ),
         )
         assert list(told) == order
+
+
+def test_of_equal_pictures_those_of_fewer_words_come_first(catalog: Catalog) -> None:
+    counts = [300, 127, 1, 20_000, 128, 16_383, 2, 16_384]
+    fill(catalog, *([" ".join(["exit", *["a"] * (count - 1)])] for count in counts))
+    expected = [counts.index(count) + 1 for count in sorted(counts)]
+    assert found(catalog, "exit") == expected
+
+
+def test_facets_count_pictures_with_text(catalog: Catalog) -> None:
+    fill(catalog, ["exit"], [], ["no exit", "here"])
+    assert catalog.facets(1).with_text == 2
+    other = catalog.register_recipe(Recipe("other", "s@2", "e@1", DIMENSION, {}, {}, {}))
+    assert catalog.facets(other).with_text == 0

@@ -1,4 +1,5 @@
-"""Facets: the albums, tags, cameras, collections, months and formats of a library, counted."""
+"""Facets: the albums, tags, cameras, collections, months and formats of a library, and its pictures
+with text, counted."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from segsearch.storage.catalog.tables import (
     IMAGE,
     IMAGE_TAG,
     LISTING,
+    PICTURE_TEXT,
     SOURCE,
 )  # fmt: skip
 
@@ -69,4 +71,11 @@ class FacetMixin(Database):
                 order = [name.desc()] if kind == "months" else [pictures.desc(), name]
                 rows = db.execute(query.order_by(*order).limit(MOST_OF_A_KIND)).all()
                 found[kind] = tuple((str(row.name), int(row.pictures)) for row in rows)
-        return Facets(**found)
+            read = LISTING.join(
+                PICTURE_TEXT,
+                (PICTURE_TEXT.c.image_id == LISTING.c.image_id)
+                & (PICTURE_TEXT.c.recipe_id == LISTING.c.recipe_id),
+            )
+            counted = sa.select(sa.func.count()).select_from(read)
+            with_text = db.execute(counted.where(LISTING.c.recipe_id == recipe_id)).scalar_one()
+        return Facets(**found, with_text=with_text)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 
 from segsearch.core.arrays import DescribedSegment, PictureText
-from segsearch.core.text import Line, TextLine, folded_text
+from segsearch.core.text import Line, LineText, TextLine, folded_text
 from segsearch.core.text_query import words_of
 from segsearch.core.types import Box, Claim, Segment, State
 from segsearch.storage.catalog import rows
@@ -37,6 +37,11 @@ _LINES = sa.select(TEXT_LINE).where(TEXT_LINE.c.recipe_id == ACTIVE_RECIPE)
 _OF_IMAGES = _LINES.where(TEXT_LINE.c.image_id.in_(AMONG_IDS)).order_by(
     TEXT_LINE.c.image_id, TEXT_LINE.c.position
 )
+_TEXTS = _OF_IMAGES.with_only_columns(
+    TEXT_LINE.c.image_id, TEXT_LINE.c.id, TEXT_LINE.c.segment_id, TEXT_LINE.c.element_id,
+    TEXT_LINE.c.position, TEXT_LINE.c.text,
+)  # fmt: skip
+_TEXTS_THAT_MAY = _TEXTS.where(sa.Function[bool]("may_hold", TEXT_LINE.c.text))
 # A plain OR would read all lines of the recipe.
 _THEIRS = sa.union(
     *(
@@ -134,10 +139,28 @@ class ReadingMixin(CounterMixin):
             return db.execute(query).scalar()
 
 
-def lines_by_image(db: sa.Connection, image_ids: Sequence[int]) -> dict[int, list[TextLine]]:
-    """As the catalog's method of this name, over a connection that is open."""
-    lines = map(_line, db.execute(_OF_IMAGES, ids_parameter(image_ids)))
-    return {image_id: list(some) for image_id, some in groupby(lines, lambda line: line.image_id)}
+TextsOf = Callable[[Sequence[int]], dict[int, list[LineText]]]
+
+
+def texts_of_lines(db: sa.Connection, may_hold: Callable[[str], bool]) -> TextsOf:
+    """What reads, for images, what their lines say under the active recipe, as they are read, of
+    those texts that `may_hold` lets by. Asked for before a query whose rows are taken one by one:
+    SQLite hears of a function between queries alone."""
+    is_sqlite = db.dialect.name == "sqlite"
+    if is_sqlite:  # which asks before a row comes out
+        driver: Any = db.connection.driver_connection
+        driver.create_function("may_hold", 1, may_hold, deterministic=True)
+
+    def texts_of(image_ids: Sequence[int]) -> dict[int, list[LineText]]:
+        found: dict[int, list[LineText]] = defaultdict(list)
+        query = _TEXTS_THAT_MAY if is_sqlite else _TEXTS
+        lines: Any = db.execute(query, ids_parameter(image_ids)).cursor  # the driver's own rows
+        for image_id, *line in lines:
+            if is_sqlite or may_hold(line[-1]):
+                found[image_id].append(LineText(*line))
+        return found
+
+    return texts_of
 
 
 def regions_to_read(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[Segment, ...]:

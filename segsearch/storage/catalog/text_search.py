@@ -16,23 +16,24 @@ import numpy as np
 import sqlalchemy as sa
 
 from segsearch.core.arrays import Ids
-from segsearch.core.text import TextLine
+from segsearch.core.text import LineText
 from segsearch.core.text_query import (
-    MOST_WANTED,
+    MOST_PHRASES,
     PART_SHARE,
+    Phrase,
     TextQuery,
     TextRanking,
-    Wanted,
+    line_filter,
+    phrases_in,
     shares,
-    wanted_in,
 )
 from segsearch.storage.catalog.captions import COMMON_SHARE, LEAST_SHARE, count_of, weight_of
-from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter
-from segsearch.storage.catalog.reading import ReadingMixin, lines_by_image
+from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter, joined_ids
+from segsearch.storage.catalog.reading import ReadingMixin, TextsOf, texts_of_lines
 from segsearch.storage.catalog.tables import ACTIVE_RECIPE, PICTURE_TEXT, SEGMENT, TEXT_LINE
 from segsearch.storage.catalog.words import Matches, WordIndex
 
-PAGE_PICTURES = 200  # of an answer, whose lines are looked at together
+FIRST_PICTURES, PAGE_PICTURES = 25, 200  # of an answer, whose lines are looked at together
 FEW_ALLOWED = 5_000  # so few regions name their pictures first
 SAME_WORTH = 1e-9
 
@@ -54,27 +55,30 @@ class TextSearchMixin(ReadingMixin):
         A score, in (0, 1], is the share of the weight of what is wanted that the picture holds:
         rare words weigh more, a part of a word counts half; from 0.3 on it is an answer. Of equal
         pictures that come first which, with `whole`, hold the words in their order, then which hold
-        less text. Of a picture all regions answer whose lines hold as much as those of any. Any
+        fewer words. Of a picture all regions answer whose lines hold as much as those of any. Any
         text may be asked for. The matches of a few pictures at a time are held in memory.
         """
-        wanted = _wanted(query.words, whole=query.whole)
+        phrases = _phrases(query.words, whole=query.whole)
         pictures_read, line_count = self._text_tallies()
         found = TextRanking()
-        if not wanted or not line_count or k < 1:
+        if not phrases or not line_count or k < 1:
             return found
         with self._reading() as db:
             index = self._words
-            weights = _weights(db, index, wanted, pictures_read)
+            weights = _weights(db, index, phrases, pictures_read)
             holding = _holding(index, query.words, weights, whole=query.whole)
             for text in query.without:
-                if unwanted := _wanted((text,), whole=query.whole):
+                if unwanted := _phrases((text,), whole=query.whole):
                     others = _weights(db, index, unwanted, pictures_read)
                     ids = sa.select(_matching(index, (text,), others, whole=query.whole).c.id)
                     holding = holding.where(PICTURE_TEXT.c.id.not_in(ids))
-            statement, given = _of_some(_ranked(holding), allowed, image_ids)
+            statement, given = _of_some(_ranked(index, holding), allowed, image_ids)
+            texts_of = texts_of_lines(db, line_filter(tuple(weights)))
             cursor: Any = db.execute(statement, given).cursor  # the driver's own: rows as they come
-            while len(found.ids) < k and (page := cursor.fetchmany(min(k, PAGE_PICTURES))):
-                for score, region, line_ids in _answers(db, page, weights, allowed):
+            count = min(k, FIRST_PICTURES)
+            while len(found.ids) < k and (page := cursor.fetchmany(count)):
+                count = min(2 * count, PAGE_PICTURES)
+                for score, region, line_ids in _answers(db, texts_of, page, weights, allowed):
                     found.scores.append(score)
                     found.ids.append(region)
                     found.lines[region] = line_ids
@@ -86,44 +90,51 @@ class TextSearchMixin(ReadingMixin):
         """Ids (n,) of all regions, ascending, of the pictures whose text would answer any of these
         texts alone."""
         pictures_read, line_count = self._text_tallies()
-        ids: set[int] = set()
+        if not line_count:
+            return np.empty(0, np.int64)
         with self._reading() as db:
-            for text in texts if line_count else ():
-                if wanted := _wanted((text,), whole=False):
-                    weights = _weights(db, self._words, wanted, pictures_read)
-                    holding = _holding(self._words, (text,), weights, whole=False)
-                    pictures = holding.subquery().c.image_id
-                    there = sa.select(SEGMENT.c.id).where(
-                        SEGMENT.c.recipe_id == ACTIVE_RECIPE,
-                        SEGMENT.c.image_id.in_(sa.select(pictures)),
-                    )
-                    ids.update(db.execute(there).scalars())
-        return np.array(sorted(ids), np.int64)
+            pictures = [
+                _holding(
+                    self._words,
+                    (text,),
+                    _weights(db, self._words, phrases, pictures_read),
+                    whole=False,
+                ).with_only_columns(PICTURE_TEXT.c.image_id)
+                for text in texts
+                if (phrases := _phrases((text,), whole=False))
+            ]
+            # As one text: a row for each id would take longer than finding them.
+            theirs = sa.select(joined_ids(SEGMENT.c.id)).where(
+                SEGMENT.c.recipe_id == ACTIVE_RECIPE,
+                SEGMENT.c.image_id.in_(sa.union(*pictures)) if pictures else sa.false(),
+            )
+            ids = db.execute(theirs).scalar() or ""
+            return np.sort(np.fromstring(ids, np.int64, sep=","))
 
 
-def _wanted(texts: Sequence[str], *, whole: bool) -> tuple[Wanted, ...]:
-    """What texts ask for together, each once; with `whole` no parts of words."""
-    each = [wanted for text in texts for wanted in wanted_in(text)]
+def _phrases(texts: Sequence[str], *, whole: bool) -> tuple[Phrase, ...]:
+    """What texts look for together, each once; with `whole` no parts of words."""
+    each = [phrase for text in texts for phrase in phrases_in(text)]
     each = [replace(one, part=None) if whole else one for one in each]
-    return tuple(dict.fromkeys(each))[:MOST_WANTED]
+    return tuple(dict.fromkeys(each))[:MOST_PHRASES]
 
 
 def _weights(
-    db: sa.Connection, index: WordIndex, wanted: Sequence[Wanted], pictures_read: int
-) -> dict[Wanted, float]:
+    db: sa.Connection, index: WordIndex, phrases: Sequence[Phrase], pictures_read: int
+) -> dict[Phrase, float]:
     """How much each tells, as with captions: what stands in nearly every text counts only where
-    nothing else is wanted."""
+    nothing else is looked for."""
     counts = {
         one: count_of(db, index.texts(one) if one.part is None else index.texts_with_part(one.part))
-        for one in wanted
+        for one in phrases
     }
     total = max([pictures_read, 1, *counts.values()])
-    rare = [one for one in wanted if counts[one] <= COMMON_SHARE * total]
-    return {one: weight_of(counts[one], total) for one in rare or wanted}
+    rare = [one for one in phrases if counts[one] <= COMMON_SHARE * total]
+    return {one: weight_of(counts[one], total) for one in rare or phrases}
 
 
 def _holding(
-    index: WordIndex, texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool
+    index: WordIndex, texts: Sequence[str], weights: dict[Phrase, float], *, whole: bool
 ) -> sa.Select[Any]:
     """Texts of pictures of the active recipe that answer: `image_id`, `share`, and `behind`, 1
     where the words stand in another order than in `texts`."""
@@ -136,23 +147,23 @@ def _holding(
 
 
 def _matching(
-    index: WordIndex, texts: Sequence[str], weights: dict[Wanted, float], *, whole: bool
+    index: WordIndex, texts: Sequence[str], weights: dict[Phrase, float], *, whole: bool
 ) -> sa.Subquery:
     """`id`, `share` and `behind` of texts under any recipe."""
     return _holding_all(index, texts, weights) if whole else _holding_some(index, weights)
 
 
 def _holding_all(
-    index: WordIndex, texts: Sequence[str], weights: dict[Wanted, float]
+    index: WordIndex, texts: Sequence[str], weights: dict[Phrase, float]
 ) -> sa.Subquery:
     every = sa.intersect(*map(index.texts, weights)).subquery()
-    in_order = Wanted(tuple(word for one in _wanted(texts, whole=True) for word in one.words))
+    in_order = Phrase(tuple(word for one in _phrases(texts, whole=True) for word in one.words))
     behind = sa.case((every.c.id.not_in(index.texts(in_order)), 1), else_=0).label("behind")
     share = sa.literal(1.0).label("share")
     return sa.select(every.c.id, share, behind).subquery()
 
 
-def _holding_some(index: WordIndex, weights: dict[Wanted, float]) -> sa.Subquery:
+def _holding_some(index: WordIndex, weights: dict[Phrase, float]) -> sa.Subquery:
     each = [
         matching.add_columns(sa.literal(number).label("number"), sa.literal(worth).label("worth"))
         for number, (one, weight) in enumerate(weights.items())
@@ -170,20 +181,18 @@ def _holding_some(index: WordIndex, weights: dict[Wanted, float]) -> sa.Subquery
     )
 
 
-def _ways(index: WordIndex, wanted: Wanted, weight: float) -> Iterator[tuple[Matches, float]]:
-    yield index.texts(wanted), weight
-    if wanted.part is not None:
-        yield index.texts_with_part(wanted.part), PART_SHARE * weight
+def _ways(index: WordIndex, phrase: Phrase, weight: float) -> Iterator[tuple[Matches, float]]:
+    yield index.texts(phrase), weight
+    if phrase.part is not None:
+        yield index.texts_with_part(phrase.part), PART_SHARE * weight
 
 
-def _ranked(holding: sa.Select[Any]) -> sa.Select[Any]:
-    """`image_id` and `share` of texts, best first; of equal ones the shorter: it says less
+def _ranked(index: WordIndex, holding: sa.Select[Any]) -> sa.Select[Any]:
+    """`image_id` and `share` of texts, best first; of equal ones that of fewer words: it says less
     besides."""
     image_id, share, behind = holding.selected_columns
-    length = sa.func.length(PICTURE_TEXT.c.folded)
-    return holding.with_only_columns(image_id, share).order_by(
-        share.desc(), behind, length, image_id
-    )
+    sized, sizes = index.with_sizes(holding)
+    return sized.with_only_columns(image_id, share).order_by(share.desc(), behind, *sizes, image_id)
 
 
 def _of_some(
@@ -200,14 +209,15 @@ def _of_some(
 
 def _answers(
     db: sa.Connection,
+    texts_of: TextsOf,
     page: Sequence[tuple[int, float]],
-    weights: dict[Wanted, float],
+    weights: dict[Phrase, float],
     allowed: Ids | None,
 ) -> Iterator[tuple[float, int, tuple[int, ...]]]:
     """Score, region and the ids of its lines that answer, for pictures by id and score."""
     if allowed is not None:
         page = _with_allowed(db, page, allowed)
-    lines = lines_by_image(db, [image_id for image_id, _ in page])
+    lines = texts_of([image_id for image_id, _ in page])
     for image_id, score in page:
         for region, line_ids in _regions(lines.get(image_id, ()), weights, allowed):
             yield min(1.0, score), region, line_ids
@@ -231,7 +241,7 @@ def _with_allowed(
 
 
 def _regions(
-    lines: Sequence[TextLine], weights: dict[Wanted, float], allowed: Ids | None
+    lines: Sequence[LineText], weights: dict[Phrase, float], allowed: Ids | None
 ) -> list[tuple[int, tuple[int, ...]]]:
     """The regions of a picture that may answer and whose lines hold as much as those of any, as
     they are read; each with the ids of these lines. An element is none beside regions of its lines
@@ -245,8 +255,10 @@ def _regions(
         for region in line.regions:
             if _may_answer(region, allowed):
                 theirs[region].append(line.id)
+                best = by_region[region]
                 for number, share in held[line.id].items():
-                    by_region[region][number] = max(by_region[region][number], share)
+                    if share > best[number]:
+                        best[number] = share
     each = list(weights.values())
     worth = {
         region: sum(each[number] * share for number, share in some.items())

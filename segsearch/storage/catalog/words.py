@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from segsearch.core.text_query import Wanted
+from segsearch.core.text_query import Phrase
+from segsearch.storage.catalog.tables import PICTURE_TEXT
 
 Matches = sa.Select[Any]  # of one column, `id`
 
@@ -23,12 +24,19 @@ class WordIndex(Protocol):
         """Captions that hold these words side by side, in this order."""
         ...
 
-    def texts(self, wanted: Wanted) -> Matches:
+    def texts(self, phrase: Phrase) -> Matches:
         """Texts of pictures that hold these words in this order."""
         ...
 
     def texts_with_part(self, part: str) -> Matches:
         """Texts of pictures in which this stands, of three signs or more, be it inside a word."""
+        ...
+
+    def with_sizes(
+        self, texts: sa.Select[Any]
+    ) -> tuple[sa.Select[Any], tuple[sa.ColumnElement[Any], ...]]:
+        """A query of texts of pictures, and by what it is put in order so that those of fewer words
+        come first."""
         ...
 
     def problems(self, db: sa.Connection, /) -> Iterator[str]:
@@ -43,6 +51,9 @@ class WordIndex(Protocol):
 _CAPTIONS = sa.table("caption_words", sa.column("rowid"), sa.column("caption_words"))
 _WORDS = sa.table("text_words", sa.column("rowid"), sa.column("text_words"))
 _PARTS = sa.table("text_grams", sa.column("rowid"), sa.column("text_grams"))
+# How many words each text has, as one of SQLite's varints (FTS5's documentation, 9.3): the shorter
+# of two is the smaller number.
+_SIZES = sa.table("text_words_docsize", sa.column("id"), sa.column("sz"))
 _OF = {"caption_words": "caption", "text_words": "picture_text", "text_grams": "picture_text"}
 
 
@@ -53,13 +64,20 @@ class Fts5Words:
         """As `WordIndex.captions`."""
         return _matching(_CAPTIONS, _string(words))
 
-    def texts(self, wanted: Wanted) -> Matches:
+    def texts(self, phrase: Phrase) -> Matches:
         """As `WordIndex.texts`."""
-        return _matching(_WORDS, f'"{" ".join(wanted.words)}"{" *" if wanted.is_prefix else ""}')
+        return _matching(_WORDS, f'"{" ".join(phrase.words)}"{" *" if phrase.is_prefix else ""}')
 
     def texts_with_part(self, part: str) -> Matches:
         """As `WordIndex.texts_with_part`."""
         return _matching(_PARTS, _string(part))
+
+    def with_sizes(
+        self, texts: sa.Select[Any]
+    ) -> tuple[sa.Select[Any], tuple[sa.ColumnElement[Any], ...]]:
+        """As `WordIndex.with_sizes`. The texts themselves need not be read."""
+        sized = texts.join(_SIZES, _SIZES.c.id == PICTURE_TEXT.c.id)
+        return sized, (sa.func.length(_SIZES.c.sz), _SIZES.c.sz)
 
     def problems(self, db: sa.Connection) -> Iterator[str]:
         """As `WordIndex.problems`."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from segsearch.core.text_query import Wanted
+from segsearch.core.text_query import Phrase
 from segsearch.storage.catalog.postgres.schema import LONGEST_WORD
 from segsearch.storage.catalog.tables import CAPTION, PICTURE_TEXT
 from segsearch.storage.catalog.words import Matches
@@ -26,13 +27,13 @@ class PostgresWords:
         held = sa.func.vector_of(sa.func.caption_words(CAPTION.c.text))
         return sa.select(CAPTION.c.id).where(held.op("@@", is_comparison=True)(asked))
 
-    def texts(self, wanted: Wanted) -> Matches:
+    def texts(self, phrase: Phrase) -> Matches:
         """As `WordIndex.texts`."""
         texts = sa.select(PICTURE_TEXT.c.id)
-        if any(len(word.encode()) > LONGEST_WORD for word in wanted.words):
+        if any(len(word.encode()) > LONGEST_WORD for word in phrase.words):
             return texts.where(sa.false())  # no index holds such a word
-        words = sa.literal(list(wanted.words), ARRAY(sa.Text))
-        asked = sa.func.phrase_of(words, wanted.is_prefix)
+        words = sa.literal(list(phrase.words), ARRAY(sa.Text))
+        asked = sa.func.phrase_of(words, phrase.is_prefix)
         held = sa.func.vector_of(sa.func.spaced_words(PICTURE_TEXT.c.spaced))
         return texts.where(held.op("@@", is_comparison=True)(asked))
 
@@ -40,6 +41,13 @@ class PostgresWords:
         """As `WordIndex.texts_with_part`."""
         pattern = re.sub(r"([\\%_])", r"\\\1", part)
         return sa.select(PICTURE_TEXT.c.id).where(PICTURE_TEXT.c.folded.like(f"%{pattern}%"))
+
+    def with_sizes(
+        self, texts: sa.Select[Any]
+    ) -> tuple[sa.Select[Any], tuple[sa.ColumnElement[Any], ...]]:
+        """As `WordIndex.with_sizes`."""
+        words = sa.func.string_to_array(PICTURE_TEXT.c.spaced, " ")
+        return texts, (sa.func.cardinality(words),)
 
     def problems(self, _db: sa.Connection) -> Iterator[str]:
         """None: an index of PostgreSQL holds what the rows hold."""

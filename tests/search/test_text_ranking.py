@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from segsearch.core.query import TextTerm, WrittenTerm, terms_of_words
-from segsearch.search import fusion, written
+from segsearch.core.query import Query, TextTerm, WrittenTerm, terms_of_words
+from segsearch.search import fusion, text_ranking
 
 
 def test_lifting_equals_the_rule_on_random_rankings() -> None:
@@ -26,7 +26,7 @@ def test_lifting_equals_the_rule_on_random_rankings() -> None:
         def nearest(k: int, vector: list[int] = vector, cosines: dict[int, float] = cosines) -> Any:
             return [cosines[one] for one in vector[:k]], vector[:k]
 
-        scores, ids = written.lifted(nearest, text, own)(500)
+        scores, ids = text_ranking.lifted(nearest, text, own)(500)
         fused = dict(zip(*reversed(fusion.fuse([vector, text])), strict=True))
         assert [fused[one] for one in ids] == pytest.approx(sorted(fused.values(), reverse=True))
         assert {*ids} == {*vector, *text}
@@ -36,7 +36,7 @@ def test_lifting_equals_the_rule_on_random_rankings() -> None:
             following = scores[place + 1 : place + 2]
             expected = max([own[one], *following]) if one in text else cosines[one]
             assert score == expected
-        alone = written.lifted(nearest, text, own, alone=True)(500)
+        alone = text_ranking.lifted(nearest, text, own, alone=True)(500)
         assert alone[1] == text
         assert alone[0] == sorted(alone[0], reverse=True)
 
@@ -50,7 +50,7 @@ def test_a_longer_lifted_answer_begins_like_a_shorter_one() -> None:
     def nearest(k: int) -> tuple[list[float], list[int]]:
         return [1.0 - rank / 2_500 for rank in range(2_500)][:k], vector[:k]
 
-    order = written.lifted(nearest, text, own)
+    order = text_ranking.lifted(nearest, text, own)
     for k in (10, 500, 1_000, 1_500, 2_000):
         scores, ids = order(k)
         more, others = order(5_000)
@@ -85,3 +85,10 @@ def test_text_is_taken_out_of_words(typed: str, expected: list[Any]) -> None:
     assert list(terms_of_words(typed)) == expected
     away = [replace(term, weight=-0.5) for term in expected]
     assert list(terms_of_words(typed, -0.5)) == away
+
+
+def test_plain_words_join_fewer_regions_than_words_said_to_be_text() -> None:
+    for typed, depth in (("exit", 200), ("exit -text:red", 200), ("red text:exit", 1_000)):
+        asked = text_ranking.text_query(Query(terms_of_words(typed)))
+        assert asked is not None
+        assert text_ranking.depth_of(asked) == depth

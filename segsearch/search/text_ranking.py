@@ -12,13 +12,14 @@ from functools import cache
 
 from segsearch.core.errors import QueryError
 from segsearch.core.query import Query, TextTerm, WrittenTerm, seen_terms
-from segsearch.core.text_query import TextQuery, TextRanking, wanted_in
+from segsearch.core.text_query import TextQuery, TextRanking, phrases_in
 from segsearch.search.candidates import Candidates, remembered
 from segsearch.search.fusion import DEPTH, RANK_OFFSET
 from segsearch.search.picture_groups import Siblings
 from segsearch.search.ranking import Nearest
 from segsearch.search.vectors import check_text
 
+PLAIN_DEPTH = 200  # regions; in an archive of pages every plain word stands on thousands
 NEVER = 1 << 62  # the rank of what a ranking does not hold
 
 
@@ -53,6 +54,12 @@ def is_alone(query: Query) -> bool:
     return query.written == "only" or not (seen_terms(looked_for) or query.like)
 
 
+def depth_of(text: TextQuery) -> int:
+    """How many regions found by their text are joined with the others: fewer where words were not
+    said to stand in pictures, since finding them costs what their pictures' lines do."""
+    return PLAIN_DEPTH if text.whole else DEPTH
+
+
 def unwanted_text(query: Query) -> tuple[str, ...]:
     """What must not stand in a picture, whatever else is asked for."""
     written = [term for term in query.terms if isinstance(term, WrittenTerm)]
@@ -75,7 +82,7 @@ def _check(query: Query) -> None:
         )
     asked = [term for term in query.terms if isinstance(term, WrittenTerm)]
     for term in (*asked, *(words if query.written == "only" else ())):
-        if not wanted_in(check_text(term.text)):
+        if not phrases_in(check_text(term.text)):
             raise QueryError(f"{term.text!r:.60} holds neither letters nor digits to look for.")
 
 
