@@ -1,4 +1,4 @@
-"""Opens the catalog of a library, wherever its settings say it is; moves all of one into another."""
+"""Opens the catalog of a library, wherever its settings say that it is; copies one to another."""
 
 from __future__ import annotations
 

@@ -207,6 +207,7 @@ WHOLE = {
     "repair": "repair",
     "backup": "all is copied",
     "restore": "all is checked and copied",
+    "copy_from": "all is copied and compared",
 }
 
 

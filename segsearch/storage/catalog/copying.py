@@ -117,22 +117,29 @@ class CopyMixin(Database):
 
     def _take(self, table: sa.Table, rows: Sequence[dict[str, Any]], position: _Position) -> None:
         with self._writing() as db:
-            db.execute(sa.insert(table), list(rows))
+            try:
+                db.execute(sa.insert(table), list(rows))
+            except sa.exc.IntegrityError as problem:  # it hangs on what was not there before
+                raise _changed(table.name) from problem
             _note(db, position)
 
     def _finish_copy(self, held: sa.Connection, origin: str) -> tuple[CopiedTable, ...]:
         with self._writing() as db:
             compared = [(_summed(held, table), _summed(db, table)) for table in COPIED]
             if wrong := [there.name for there, here in compared if there != here]:
-                raise BusyError(
-                    f"The library was changed while it was copied (table {wrong[0]}): stop its "
-                    "workers and servers, and copy it into an empty place."
-                )
+                raise _changed(wrong[0])
             _give_out_after(db, _given_out(held))
             own = LIBRARY.c.key == "catalog_id"
             db.execute(sa.update(LIBRARY).where(own).values(value=origin))
             db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == COPYING))
         return tuple(here for _, here in compared)
+
+
+def _changed(table: str) -> BusyError:
+    return BusyError(
+        f"The library was changed while it was copied (table {table}): stop its workers and "
+        "servers, and copy it into an empty place."
+    )
 
 
 def _from(name: str) -> Iterator[sa.Table]:
