@@ -54,10 +54,10 @@ from segsearch.search.scenes import answer_scene
 from segsearch.search.selection import ALL_REGIONS, RegionSelection
 from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.catalogs import is_made, open_catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
 from segsearch.storage.index.synced import IndexReport, SyncedIndex
 from segsearch.storage.maintenance import Maintenance
-from segsearch.storage.opening import is_made, open_catalog
 from segsearch.storage.pictures import StoredPictures
 
 USUAL_LIMIT = 100  # regions that answer words, when nobody says how many

@@ -52,7 +52,7 @@ def test_no_setting_is_named_that_does_not_exist(path: Path) -> None:
 
 
 def test_commands_are_documented_as_they_are() -> None:
-    named = [re.findall(r"`(\w+)", row[0]) for row in table("docs/cli.md", "Commands")]
+    named = [re.findall(r"`([\w-]+)", row[0]) for row in table("docs/cli.md", "Commands")]
     assert sorted({name for row in named for name in row}) == sorted(COMMANDS)
 
 

@@ -30,7 +30,7 @@ def migrate_store(
     from rich.table import Table
 
     from segsearch.cli.app import settings_of
-    from segsearch.storage.opening import move_library
+    from segsearch.storage.catalogs import move_library
 
     console = Console(stderr=True)
     copied: Counter[str] = Counter()
