@@ -26,7 +26,13 @@ from segsearch.masks.rle import full
 from segsearch.models.pipeline import Pipeline
 from segsearch.storage.catalog import reading
 from tests.support.small_models import (
-    ReadingModels, Shape, SmallModels, StripeReader, open_small_service, paint, paint_line,
+    ReadingModels,
+    Shape,
+    SmallModels,
+    StripeReader,
+    open_small_service,
+    paint,
+    paint_line,
 )  # fmt: skip
 
 RED = Shape("red", (10, 10, 60, 80))
