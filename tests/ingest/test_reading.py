@@ -107,8 +107,7 @@ class StumblingModels(ReadingModels):
 class Sizes:
     """Gives a white picture of a size in place of a claim's."""
 
-    def __init__(self) -> None:
-        self._size = (0, 0)
+    _size = (0, 0)
 
     def of(self, size: tuple[int, int]) -> Any:
         self._size = size
@@ -116,8 +115,7 @@ class Sizes:
 
     def read(self, _: Claim) -> tuple[Pixels, PictureInfo]:
         height, width = self._size
-        white = np.full((height, width, 3), 255, np.uint8)
-        return white, PictureInfo(width, height, "PNG")
+        return np.full((height, width, 3), 255, np.uint8), PictureInfo(width, height, "PNG")
 
 
 def region_of(size: tuple[int, int]) -> Segment:
