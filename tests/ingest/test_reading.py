@@ -118,10 +118,6 @@ class Sizes:
         return np.full((height, width, 3), 255, np.uint8), PictureInfo(width, height, "PNG")
 
 
-def region_of(size: tuple[int, int]) -> Segment:
-    return Segment(1, 1, full(*size), 0.9, 0.9)
-
-
 def sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -316,7 +312,8 @@ def test_a_picture_of_another_size_than_its_regions_is_not_read() -> None:
     other = Sizes()
     models = ReadingModels()
     pipeline = models.pipeline()
-    claim = Claim(1, 1, 1, "me", "", (), task="read", regions=(region_of((40, 50)),))
+    region = Segment(1, 1, full(40, 50), 0.9, 0.9)
+    claim = Claim(1, 1, 1, "me", "", (), task="read", regions=(region,))
     text = answered(pipeline, claim, other.of((40, 50)))
     assert isinstance(text, PictureText)
     assert text.lines == ()
