@@ -64,6 +64,11 @@ class Backend(Protocol):
         """Let a transaction that writes wait for its turn: one at a time does."""
         ...
 
+    def incarnation(self, connection: sa.Connection, /) -> str:
+        """Another text for a copy of the tables that goes on by itself, such as one that was taken
+        back from a dump; empty where whoever takes a copy back says so in the tables."""
+        ...
+
     def version(self) -> Version | None:
         """Another one whenever anything has been committed, by any process; None where nobody can
         know."""

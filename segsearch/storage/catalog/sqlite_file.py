@@ -69,6 +69,10 @@ class SqliteFile:
     def queue_up(self, connection: sa.Connection) -> None:
         """Nothing: BEGIN IMMEDIATE has waited."""
 
+    def incarnation(self, _connection: sa.Connection) -> str:
+        """As `Backend.incarnation`: `restore` begins a new timeline."""
+        return ""
+
     def version(self) -> tuple[int, int] | None:
         """As `Backend.version`."""
         # Where nothing can be written, each transaction opens the file anew.

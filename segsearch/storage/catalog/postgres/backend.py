@@ -44,11 +44,15 @@ SESSION = {
 }
 WRITERS = 0x5E65EA  # the lock that writers wait for, of each database its own
 MAKING = 0x5E65EB  # that of those who make or upgrade the tables
-COMPACTED_WRITES = 500  # transactions of a process, after which counters are added up
+COMPACTED_WRITES = 500  # transactions of a process, at each of which counters are added up
 COMPACT = (
     "WITH gone AS (DELETE FROM counter RETURNING kind, recipe_id, key, count) "
     "INSERT INTO counter SELECT kind, recipe_id, key, sum(count) FROM gone "
     "GROUP BY kind, recipe_id, key HAVING sum(count) <> 0"
+)
+INCARNATION = (
+    "SELECT concat_ws('.', (SELECT oid FROM pg_database WHERE datname = current_database()), "
+    "'library'::regclass::oid, (SELECT xmin FROM library WHERE key = 'catalog_id'))"
 )
 Value = TypeVar("Value")
 
@@ -111,9 +115,15 @@ class PostgresDatabase:
     def queue_up(self, connection: sa.Connection) -> None:
         """As `Backend.queue_up`. What each statement sees from here on was committed before."""
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITERS)))
-        self._writes += 1
+        # At the first, too: many a process ends before it has written so often.
         if self._writes % COMPACTED_WRITES == 0:
             connection.exec_driver_sql(COMPACT)
+        self._writes += 1
+
+    def incarnation(self, connection: sa.Connection) -> str:
+        """As `Backend.incarnation`: which table of which database, and which transaction wrote
+        it. A dump that is taken back gives out ids again that were given out after it."""
+        return str(connection.exec_driver_sql(INCARNATION).scalar_one())
 
     def version(self) -> str | None:
         """As `Backend.version`: which transactions are done and which are not."""
