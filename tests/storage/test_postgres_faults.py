@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from segsearch.core.errors import (
     InputError,
     LibraryMissingError,
     LibraryVersionError,
+    PictureError,
     ReadOnlyError,
     SegSearchError,
 )
@@ -189,6 +191,30 @@ def sqlalchemy_cursors(catalog: Catalog) -> Iterator[list[tuple[str, str]]]:
         yield cursors
     finally:
         event.remove(catalog._engine, "after_cursor_execute", note)
+
+
+def test_a_path_is_refused_that_no_index_takes(catalog: Catalog) -> None:
+    folders = [hashlib.sha512(bytes([number])).hexdigest() for number in range(30)]
+    longest = "/" + "/".join(folders)[: backend.LONGEST_PATH - 1]  # as good as no compression
+    catalog.check_path(longest)
+    catalog.record_file(longest, STAMP, f"{1:064x}", 1)
+    assert catalog.find_paths([longest]) == [longest]
+    for path in (f"{longest}x", f"/{'ŉ' * 900}"):  # folded, a letter has three bytes
+        with pytest.raises(PictureError, match="Its path has"):
+            catalog.check_path(path)
+
+
+def test_a_role_that_may_make_no_tables_is_told_so(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    address = postgres.create_database("without_rights")
+    with psycopg.connect(address) as db:
+        db.execute("DROP ROLE IF EXISTS guest")
+        db.execute("CREATE ROLE guest LOGIN")
+    problem = refused(address.replace("segsearch@", "guest@"), tmp_path)
+    assert isinstance(problem, ReadOnlyError)
+    assert "cannot be made or upgraded by this role: permission denied" in str(problem)
+    postgres.drop_database("without_rights")
 
 
 def test_whoever_waits_too_long_for_its_turn_is_told(

@@ -42,6 +42,7 @@ class Backend(Protocol):
     engine: sa.Engine
     read_only: bool
     words: WordIndex
+    longest_path: int | None  # bytes that a path may have; None for any number
 
     def prepare(self) -> None:
         """Make the tables, or bring them to this version's schema. LibraryVersionError for those

@@ -46,6 +46,7 @@ class SqliteFile:
         self.read_only = not is_writable(file)
         self.engine = create_engine(file, read_only=self.read_only)
         self.words: WordIndex = Fts5Words()
+        self.longest_path: int | None = None
         self._version = FileVersion(file)
         self._unchanged = Unchanged(self._version)
 
