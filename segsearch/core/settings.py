@@ -55,8 +55,9 @@ class Settings(BaseSettings):
 
     # An empty variable is one that is not set, as scripts and compose files hand on what they lack.
     model_config = SettingsConfigDict(
-        env_prefix="SEGSEARCH_", env_ignore_empty=True, extra="ignore", frozen=True
-    )
+        env_prefix="SEGSEARCH_", env_ignore_empty=True, extra="ignore", frozen=True,
+        hide_input_in_errors=True,  # an address may hold a password
+    )  # fmt: skip
 
     library: Annotated[Path, AfterValidator(_is_text)] = Field(
         default=Path("segsearch-library"),
@@ -235,8 +236,13 @@ class Settings(BaseSettings):
         """An address as the library is one of the catalog; the folder is then what this machine
         keeps for itself, such as the index."""
         library = values.get("library") if isinstance(values, dict) else None
-        if not isinstance(library, str) or not SERVER.match(library):
+        if not isinstance(library, str) or "://" not in library:
             return values
+        if not SERVER.match(library):  # a folder of that name would show the password in it
+            raise ValueError(
+                "The library is a folder, or an address such as "
+                "postgresql://user@host:5432/database."
+            )
         digest = hashlib.sha256(CREDENTIALS.sub("//", library).encode()).hexdigest()
         folder = Path("~/.cache/segsearch/libraries").expanduser() / digest[:16]
         return {**values, "catalog": library, "library": folder}

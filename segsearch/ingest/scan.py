@@ -132,6 +132,7 @@ class Scan:
             if not batch:
                 began = time.monotonic()
             try:
+                self._catalog.check_path(path)
                 self._sources.check_size(stamp.size_bytes)
                 if is_document(path):
                     flush()

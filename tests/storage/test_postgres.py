@@ -24,7 +24,7 @@ from segsearch.media.sources.paths import album_of
 from segsearch.storage.catalog.backend import Server
 from segsearch.storage.catalog.filtering import kilometres
 from segsearch.storage.catalog.portable import regex_of_glob
-from segsearch.storage.catalog.postgres import backend
+from segsearch.storage.catalog.postgres import backend, schema
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.storage.test_scale import CALLS
 from tests.support.described import RECIPE, describe
@@ -102,6 +102,22 @@ def test_a_claim_waits_for_nobody_who_writes_or_claims(server: Server, catalog: 
         assert catalog.counts()["pending"] == 3
 
 
+def test_a_heartbeat_passes_by_what_a_writer_holds(server: Server, catalog: Catalog) -> None:
+    queue(catalog, 2)
+    first, second = (catalog.claim(1, "me", 60) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    with connected(server) as db:
+        leases = "SELECT lease_until - extract(epoch FROM now()) FROM ingest ORDER BY image_id"
+        db.execute("SELECT * FROM ingest WHERE image_id = 1 FOR UPDATE")  # as one who forgets it
+        catalog.extend([first, second], 3_600)
+        short, longer = (seconds for (seconds,) in db.execute(leases))
+        db.commit()
+        assert (short < 100, longer > 3_000) == (True, True)
+        catalog.extend([first, second], 3_600)
+        assert all(seconds > 3_000 for (seconds,) in db.execute(leases))
+
+
 def test_changes_are_logged_in_the_order_in_which_they_are_committed(
     server: Server, catalog: Catalog
 ) -> None:
@@ -167,8 +183,17 @@ def test_numbers_that_are_kept_are_added_up_now_and_then(
         monkeypatch.setattr(backend, "COMPACTED_WRITES", 1)
         catalog.create_collection("another write")
         few = db.execute(rows).fetchone()
+        db.commit()
+        monkeypatch.undo()
+        store(catalog, 20)
+        for number in range(3):  # processes that end soon, and write once
+            once = Catalog(server)
+            once.create_collection(f"of {number}")
+            once.close()
+        still = db.execute(rows).fetchone()
     assert (many, few) == ((20, 60), (1, 60)), "a row for each picture, then one"
-    assert catalog.counts()["segments"] == 60
+    assert still == (1, 63), "at the first write of a process, too"
+    assert catalog.counts()["segments"] == 63
     assert list(catalog.problems((1, RECIPE))) == []
 
 
@@ -236,7 +261,10 @@ def speaking(postgres: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    pattern=st.text("ab*?[]^!-.é/\\(|", max_size=8),
+    pattern=st.one_of(
+        st.text("ab*?[]^!-.é/\\(|", max_size=8),
+        st.text("ab]^-é", max_size=5).map("[{}]".format),  # ranges that fall, or are none
+    ),
     texts=st.lists(st.text("abé/.-^]\\(|\n", max_size=6), min_size=1, max_size=20),
 )
 def test_a_glob_matches_what_it_matches_in_sqlite(
@@ -270,6 +298,17 @@ PATHS = (
     f"/lib/uploads/ab/{'ab' * 32}/Holidays/name.jpg", "s3://bucket/folder/a.jpg",
     "/receipts/report.pdf#page=3", "/line\nbreak/a.jpg",
 )  # fmt: skip
+
+
+def test_a_server_that_knows_lower_case_alone_folds_as_python_does(
+    speaking: psycopg.Connection[Any],
+) -> None:
+    made = next(schema._functions("pg_c_utf8", 170_000))
+    speaking.execute(made.replace(" folded(", " folded_before_18(", 1).encode())
+    texts = [*NAMES, "STRASSE", "ẞ", "ΐ", "ﬃ", "plain", "it's 'quoted'", "line\nbreak", ""]
+    asked = "SELECT folded_before_18(x) FROM unnest(%s::text[]) WITH ORDINALITY AS e(x, n)"
+    found = speaking.execute(f"{asked} ORDER BY n".encode(), [texts]).fetchall()
+    assert [one for (one,) in found] == list(map(folded, texts))
 
 
 def test_functions_say_what_they_say_in_python(server: Server) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import event
 
 from segsearch.core.errors import (
     BusyError,
@@ -16,11 +20,13 @@ from segsearch.core.errors import (
     InputError,
     LibraryMissingError,
     LibraryVersionError,
+    PictureError,
     ReadOnlyError,
     SegSearchError,
 )
 from segsearch.core.settings import Settings
 from segsearch.core.types import FileStamp
+from segsearch.storage.catalog import segments
 from segsearch.storage.catalog.backend import Server
 from segsearch.storage.catalog.postgres import backend
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -109,8 +115,13 @@ def test_settings_take_an_address_for_the_library_and_never_show_it() -> None:
     assert one.catalog.get_secret_value() == "postgresql://me:s3cret@host/photos"
     assert one.library == other.library, "the same library, whoever asks"
     assert "s3cret" not in repr(one)
-    with pytest.raises(ValueError, match="expected an address"):
-        Settings(catalog="mysql://host/photos")
+    for wrong in (
+        {"catalog": "mysql://me:s3cret@host/photos"},
+        {"library": "postgresql+psycopg://me:s3cret@host/photos"},  # no folder of this name
+    ):
+        with pytest.raises(ValueError, match="address such as") as refusal:
+            Settings.model_validate(wrong)
+        assert "s3cret" not in str(refusal.value)
 
 
 def test_a_role_that_may_only_read_searches_and_changes_nothing(
@@ -132,6 +143,78 @@ def test_a_role_that_may_only_read_searches_and_changes_nothing(
     with connected(server) as db:
         db.execute("DROP OWNED BY reader")
         db.execute("DROP ROLE reader")
+
+
+def test_what_contradicts_itself_is_put_right(server: Server, catalog: Catalog) -> None:
+    for number in (1, 2):
+        store(catalog, number)
+    with connected(server) as db:
+        db.execute("DELETE FROM segment_vector WHERE segment_id = 1")
+        db.execute("DELETE FROM change_log WHERE segment_id = 4")
+        db.execute("UPDATE counter SET count = count + 1 WHERE kind = 'images'")
+        db.execute("UPDATE listing SET name = 'another' WHERE image_id = 2")
+    assert len(list(catalog.problems((1, RECIPE)))) == 5
+    assert catalog.repair((1, RECIPE)) == [
+        "1 segments were entered in the change log again.",
+        "1 damaged pictures wait to be indexed again.",
+        "The numbers that are kept were counted again.",
+        "The pictures were listed again.",
+    ]
+    assert list(catalog.problems((1, RECIPE))) == []
+
+
+def test_all_vectors_are_read_some_at_a_time(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "BATCH_ROWS", 4)
+    for number in range(1, 5):
+        store(catalog, number)
+    held = catalog.segment_ids(1).tolist()
+    with sqlalchemy_cursors(catalog) as cursors:
+        batches = [batch.ids.tolist() for batch in catalog.vectors(1)]
+        assert list(catalog.problems((1, RECIPE))) == []
+    assert batches == [held[start : start + 4] for start in range(0, len(held), 4)]
+    whole = [name for name, kind in cursors if "context_vector" in name and kind == "Cursor"]
+    assert (whole, len(cursors) > 1) == ([], True), "none that the client fetches whole"
+
+
+@contextmanager
+def sqlalchemy_cursors(catalog: Catalog) -> Iterator[list[tuple[str, str]]]:
+    """The statements of a block with the kind of the driver's cursor that each had."""
+    cursors: list[tuple[str, str]] = []
+
+    def note(_db: Any, cursor: Any, statement: str, *_: Any) -> None:
+        cursors.append((statement, type(cursor).__name__))
+
+    event.listen(catalog._engine, "after_cursor_execute", note)
+    try:
+        yield cursors
+    finally:
+        event.remove(catalog._engine, "after_cursor_execute", note)
+
+
+def test_a_path_is_refused_that_no_index_takes(catalog: Catalog) -> None:
+    folders = [hashlib.sha512(bytes([number])).hexdigest() for number in range(30)]
+    longest = "/" + "/".join(folders)[: backend.LONGEST_PATH - 1]  # as good as no compression
+    catalog.check_path(longest)
+    catalog.record_file(longest, STAMP, f"{1:064x}", 1)
+    assert catalog.find_paths([longest]) == [longest]
+    for path in (f"{longest}x", f"/{'ŉ' * 900}"):  # folded, a letter has three bytes
+        with pytest.raises(PictureError, match="Its path has"):
+            catalog.check_path(path)
+
+
+def test_a_role_that_may_make_no_tables_is_told_so(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    address = postgres.create_database("without_rights")
+    with psycopg.connect(address) as db:
+        db.execute("DROP ROLE IF EXISTS guest")
+        db.execute("CREATE ROLE guest LOGIN")
+    problem = refused(address.replace("segsearch@", "guest@"), tmp_path)
+    assert isinstance(problem, ReadOnlyError)
+    assert "cannot be made or upgraded by this role: permission denied" in str(problem)
+    postgres.drop_database("without_rights")
 
 
 def test_whoever_waits_too_long_for_its_turn_is_told(
@@ -161,9 +244,13 @@ def test_a_copy_by_pg_dump_is_a_library(postgres: PostgresServer, server: Server
     store(catalog, 1)
     identity = catalog.identity()
     catalog.close()
+    same = Catalog(server)
+    assert same.identity() == identity
+    same.close()
     copy = postgres.copy_database(server.address, "copied")
     again = Catalog(replace(server, address=copy))
-    assert again.identity() == identity
+    # It gives out the ids anew that were given out after the dump: no index may go on with it.
+    assert again.identity() != identity
     assert again.counts()["segments"] == 3
     store(again, 2)
     assert list(again.problems((1, RECIPE))) == []

@@ -98,6 +98,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "record_file": lambda c: c.record_file("/new.jpg", FileStamp(1, 1), "sha-new", 1),
     "record_files": lambda c: c.record_files([SeenFile("/other.jpg", FileStamp(1, 1), "sha-o")], 1),
     "find_images": lambda c: c.find_images(["/pictures"]),
+    "check_path": lambda c: c.check_path("/many/1.jpg"),
     "find_paths": lambda c: c.find_paths(["/pictures", "/Bilder/é"]),
     "states_at": lambda c: c.states_at(["/pictures/1.jpg"], 1),
     "fold_file": lambda c: c.fold_file("/pictures/1.jpg", "/pictures/2.jpg"),

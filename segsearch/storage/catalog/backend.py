@@ -42,6 +42,7 @@ class Backend(Protocol):
     engine: sa.Engine
     read_only: bool
     words: WordIndex
+    longest_path: int | None  # bytes that a path may have; None for any number
 
     def prepare(self) -> None:
         """Make the tables, or bring them to this version's schema. LibraryVersionError for those
@@ -62,6 +63,11 @@ class Backend(Protocol):
 
     def queue_up(self, connection: sa.Connection) -> None:
         """Let a transaction that writes wait for its turn: one at a time does."""
+        ...
+
+    def incarnation(self, connection: sa.Connection, /) -> str:
+        """Another text for a copy of the tables that goes on by itself, such as one that was taken
+        back from a dump; empty where whoever takes a copy back says so in the tables."""
         ...
 
     def version(self) -> Version | None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from segsearch.core.errors import PictureError
 from segsearch.core.names import composed, file_of, folded
 from segsearch.core.types import FileStamp, State
 from segsearch.media.sources.paths import shown
@@ -39,6 +40,15 @@ class SeenFile(NamedTuple):
 
 class FileMixin(Database):
     """The part of the catalog that holds paths."""
+
+    def check_path(self, path: str) -> None:
+        """PictureError for a path that is too long for this catalog."""
+        longest = self._backend.longest_path
+        if longest is None or len(path) * 6 <= longest:  # what a letter may take, folded
+            return
+        length = max(len(form.encode(errors="replace")) for form in (path, folded(path)))
+        if length > longest:
+            raise PictureError(f"Its path has {length:,} bytes, the catalog takes {longest:,}.")
 
     def known_files(self) -> Iterator[tuple[str, FileStamp]]:
         """Every known path with its stamp, by path; some at a time are read, and held."""

@@ -37,6 +37,7 @@ from segsearch.storage.catalog.words import WordIndex
 
 OF_REGION = ("context_vector", "masked_vector")
 UNIT_TOLERANCE = 5e-3  # float16 rows of unit length
+LOOKED_AT_ROWS = 1_000  # of segments with their vectors, held in memory at once
 
 
 class IntegrityMixin(Database):
@@ -213,7 +214,7 @@ def _segment_problems(
         .outerjoin(SEGMENT_VECTOR, SEGMENT_VECTOR.c.segment_id == SEGMENT.c.id)
         .where(SEGMENT.c.recipe_id == recipe_id)
     )
-    for row in db.execute(query):
+    for row in db.execute(query.execution_options(yield_per=LOOKED_AT_ROWS)):
         problem = _mask_problem(rows.segment_from(row[: len(rows.OF_SEGMENT)]))
         if problem:
             yield row.image_id, f"Segment {row.id}: {problem}."

@@ -68,12 +68,18 @@ def regex_of_glob(pattern: str) -> str:
 
 
 def _set(signs: str, *, negated: bool) -> str:
-    """A bracket expression; what means something else in one of PostgreSQL is written as its
-    number."""
-    quoted = "".join(
-        sign if sign.isalnum() or sign == "-" else f"\\U{ord(sign):08x}" for sign in signs
-    )
-    return f"[{'^' if negated else ''}{quoted}]"
+    """A bracket expression, each sign or range by numbers: what means something else in one of
+    PostgreSQL does not. Of a range that falls SQLite takes the first sign alone."""
+    held, place = "", 0
+    while place < len(signs):
+        first = last = signs[place]
+        is_range = signs[place + 1 : place + 2] == "-" and place + 2 < len(signs)
+        if is_range and (place, first) != (0, "]"):
+            last = max(first, signs[place + 2])
+            place += 2
+        place += 1
+        held += f"\\U{ord(first):08x}-\\U{ord(last):08x}"
+    return f"[{'^' if negated else ''}{held}]"
 
 
 class _Glob(sa.BinaryExpression[bool]):

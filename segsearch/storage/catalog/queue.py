@@ -134,7 +134,13 @@ class QueueMixin(Database):
         """Heartbeat: the leases of these claims end so many seconds from now."""
         with self._claiming() as db:
             for claim in claims:
-                longer = sa.update(QUEUES[claim.task]).where(_held(claim))
+                queue = QUEUES[claim.task]
+                # Past what a writer is just changing: who holds the rows of some claims and waits
+                # for that of another may be waited for by whoever forgets all of these pictures.
+                there = sa.select(queue.c.image_id).where(_held(claim))
+                there = there.with_for_update(skip_locked=True)
+                longer = sa.update(queue).where(queue.c.recipe_id == claim.recipe_id)
+                longer = longer.where(queue.c.image_id == there.scalar_subquery())
                 db.execute(longer.values(lease_until=NOW + lease_seconds))
 
     def release(

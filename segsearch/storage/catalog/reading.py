@@ -352,7 +352,8 @@ def _texts_and_lines(db: sa.Connection) -> Iterator[tuple[tuple[int, int], str, 
         .join(PICTURE_TEXT, own)
         .order_by(TEXT_LINE.c.image_id, TEXT_LINE.c.recipe_id, TEXT_LINE.c.position)
     )
-    found = db.execution_options(yield_per=1_000).execute(query)
+    # Of this statement alone: of the connection it would hold for whatever is written next.
+    found = db.execute(query.execution_options(yield_per=1_000))
     for (recipe_id, image_id, whole), some in groupby(found, lambda row: row[:3]):
         yield (recipe_id, image_id), whole, [text for *_, text in some]
 

@@ -182,6 +182,7 @@ class SegmentMixin(Database):
 
 
 def _batches(db: sa.Connection, query: sa.Select[Any]) -> Iterator[VectorRows]:
-    cursor: Any = db.execute(query).cursor  # the driver's own: plain tuples, as they come
-    while rows := cursor.fetchmany(BATCH_ROWS):
-        yield vectors_from(rows)
+    # As they come: else psycopg fetches all of them first.
+    with db.execute(query.execution_options(yield_per=BATCH_ROWS)) as answer:
+        for rows in answer.partitions():
+            yield vectors_from(rows)

@@ -84,7 +84,8 @@ class Catalog(
     def _identity(self) -> str:
         with self._reading() as db:
             values = {row.key: row.value for row in db.execute(sa.select(LIBRARY))}
-        return f"{values['catalog_id']}/{values['timeline']}"
+            copy = self._backend.incarnation(db)
+        return f"{values['catalog_id']}/{values['timeline']}{copy and f'-{copy}'}"
 
     def text_of(self, image_id: int) -> ReadPicture:
         """The text of an image, and the elements of a page, as they are read; NotFoundError where

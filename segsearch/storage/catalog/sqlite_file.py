@@ -46,6 +46,7 @@ class SqliteFile:
         self.read_only = not is_writable(file)
         self.engine = create_engine(file, read_only=self.read_only)
         self.words: WordIndex = Fts5Words()
+        self.longest_path: int | None = None
         self._version = FileVersion(file)
         self._unchanged = Unchanged(self._version)
 
@@ -68,6 +69,10 @@ class SqliteFile:
 
     def queue_up(self, connection: sa.Connection) -> None:
         """Nothing: BEGIN IMMEDIATE has waited."""
+
+    def incarnation(self, _connection: sa.Connection) -> str:
+        """As `Backend.incarnation`: `restore` begins a new timeline."""
+        return ""
 
     def version(self) -> tuple[int, int] | None:
         """As `Backend.version`."""

@@ -44,11 +44,17 @@ SESSION = {
 }
 WRITERS = 0x5E65EA  # the lock that writers wait for, of each database its own
 MAKING = 0x5E65EB  # that of those who make or upgrade the tables
-COMPACTED_WRITES = 500  # transactions of a process, after which counters are added up
+COMPACTED_WRITES = 500  # transactions of a process, at each of which counters are added up
 COMPACT = (
     "WITH gone AS (DELETE FROM counter RETURNING kind, recipe_id, key, count) "
     "INSERT INTO counter SELECT kind, recipe_id, key, sum(count) FROM gone "
     "GROUP BY kind, recipe_id, key HAVING sum(count) <> 0"
+)
+NOT_ALLOWED = "42501"  # insufficient_privilege
+LONGEST_PATH = 2_600  # bytes; a row of an index has 2,704
+INCARNATION = (
+    "SELECT concat_ws('.', (SELECT oid FROM pg_database WHERE datname = current_database()), "
+    "'library'::regclass::oid, (SELECT xmin FROM library WHERE key = 'catalog_id'))"
 )
 Value = TypeVar("Value")
 
@@ -63,6 +69,7 @@ class PostgresDatabase:
         self.engine = _engine(server.address)
         event.listen(self.engine, "connect", _configure)
         self.words: WordIndex = PostgresWords()
+        self.longest_path: int | None = LONGEST_PATH
         self.read_only = False
         self._create = server.create
         self._looks = _Looks(self.engine)
@@ -88,7 +95,7 @@ class PostgresDatabase:
                     f"The library is read-only and has schema {revision!r}, this segsearch reads "
                     f"{SCHEMA!r}: open it once where it can be written."
                 )
-            with self.engine.begin() as db:
+            with _rights_to_make(self.name), self.engine.begin() as db:
                 db.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING)))
                 # Another process may have been faster.
                 if (revision := _revision(db)) is None:
@@ -111,9 +118,15 @@ class PostgresDatabase:
     def queue_up(self, connection: sa.Connection) -> None:
         """As `Backend.queue_up`. What each statement sees from here on was committed before."""
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITERS)))
-        self._writes += 1
+        # At the first, too: many a process ends before it has written so often.
         if self._writes % COMPACTED_WRITES == 0:
             connection.exec_driver_sql(COMPACT)
+        self._writes += 1
+
+    def incarnation(self, connection: sa.Connection) -> str:
+        """As `Backend.incarnation`: which table of which database, and which transaction wrote
+        it. A dump that is taken back gives out ids again that were given out after it."""
+        return str(connection.exec_driver_sql(INCARNATION).scalar_one())
 
     def version(self) -> str | None:
         """As `Backend.version`: which transactions are done and which are not."""
@@ -141,6 +154,21 @@ class PostgresDatabase:
             raise _ours(self.name, problem) from problem
         except (sa.exc.TimeoutError, sa.exc.InvalidRequestError) as problem:
             raise BusyError(f"The library {self.name!r} is busy: {problem}.") from problem
+
+
+@contextmanager
+def _rights_to_make(name: str) -> Iterator[None]:
+    """ReadOnlyError that says so where a role may not make or change the tables."""
+    try:
+        yield
+    except sa.exc.DBAPIError as problem:
+        if getattr(problem.orig, "sqlstate", None) != NOT_ALLOWED:
+            raise
+        said = str(problem.orig).partition("\n")[0]
+        raise ReadOnlyError(
+            f"The tables of the library {name!r} cannot be made or upgraded by this role: {said}. "
+            "Let the database's owner do it once, or make the role its owner."
+        ) from problem
 
 
 def _engine(address: str) -> sa.Engine:
@@ -243,7 +271,7 @@ def _ours(name: str, problem: sa.exc.DBAPIError) -> SegSearchError:
             f"Another process has been writing to the library {name!r} for over 30 seconds; try "
             "again."
         )
-    if code in {"25006", "42501"}:
+    if code in {"25006", NOT_ALLOWED}:
         return ReadOnlyError(read_only_sentence(name))
     if code.startswith("53") and code != "53300":
         return DiskFullError(f"The server of {name!r} has no room: {said}.")

@@ -21,6 +21,9 @@ COLLATIONS = ("pg_unicode_fast", "pg_c_utf8", "und-x-icu", "unicode")
 FOLDED_FROM = 180_000  # `casefold`
 LONGEST_WORD = 2_000  # bytes; a lexeme may have 2,046
 LAST_PLACE = 16_383  # of a word in a tsvector
+_CHARACTERS = (*range(0x80, 0xD800), *range(0xE000, 0x110000))
+LEXEMES = "lexemes"  # a column of the tables that words are looked for in
+SPACED = "spaced_words(spaced)"
 
 # Kind, table, recipe, key, and which rows count: as `counters.py` counts them.
 COUNTED = (
@@ -74,10 +77,11 @@ def _collation(db: sa.Connection) -> str:
 def _functions(collation: str, version: int) -> Iterator[str]:
     """What conditions call. Their bodies are bound to what they name as they are made: an index
     that calls them is built under another search path."""
-    lower = "casefold" if version >= FOLDED_FROM and collation == COLLATIONS[0] else "lower"
+    text = f'normalize(t, NFC) COLLATE "{collation}"'
+    knows = version >= FOLDED_FROM and collation == COLLATIONS[0]
     yield (
         "CREATE FUNCTION folded(t text) RETURNS text IMMUTABLE PARALLEL SAFE "
-        f'RETURN normalize({lower}(normalize(t, NFC) COLLATE "{collation}"), NFC)'
+        f"RETURN normalize({f'casefold({text})' if knows else _case_folded(text)}, NFC)"
     )
     # No stop words: what everybody says weighs little, but is found.
     yield "CREATE TEXT SEARCH DICTIONARY segsearch_stem (TEMPLATE = snowball, LANGUAGE = english)"
@@ -127,12 +131,28 @@ def _functions(collation: str, version: int) -> Iterator[str]:
     )
 
 
+def _case_folded(text: str) -> str:
+    """`str.casefold` of an expression where the server knows lower case alone: what that leaves
+    apart, such as ß from ss, is taken together after it."""
+    apart = {sign: sign.casefold() for sign in map(chr, _CHARACTERS) if sign == sign.lower()}
+    apart = {sign: alike for sign, alike in apart.items() if alike != sign}
+    single = {sign: alike for sign, alike in apart.items() if len(alike) == 1}
+    folded = f"lower(replace({text}, 'İ', 'i\u0307'))"
+    for sign in sorted(apart.keys() - single.keys()):
+        folded = f"replace({folded}, '{sign}', '{apart[sign]}')"
+    folded = f"translate({folded}, '{''.join(single)}', '{''.join(single.values())}')"
+    return f"CASE WHEN t ~ '^[ -~]*$' THEN lower({text}) ELSE {folded} END"
+
+
 def _indexes_of_words() -> Iterator[str]:
-    yield "CREATE INDEX caption_by_word ON caption USING gin (vector_of(caption_words(text)))"
-    yield (
-        "CREATE INDEX picture_text_by_word ON picture_text "
-        "USING gin (vector_of(spaced_words(spaced)))"
-    )
+    # As columns: a word that most rows hold is looked for in all of them, and where words have to
+    # stand side by side each row is looked at again. Taking texts apart then would take seconds.
+    for table, words in (("caption", "caption_words(text)"), ("picture_text", SPACED)):
+        yield (
+            f"ALTER TABLE {table} ADD COLUMN {LEXEMES} tsvector "
+            f"GENERATED ALWAYS AS (vector_of({words})) STORED"
+        )
+        yield f"CREATE INDEX {table}_by_word ON {table} USING gin ({LEXEMES})"
     yield ("CREATE INDEX picture_text_by_part ON picture_text USING gin (folded gin_trgm_ops)")
 
 

@@ -1,6 +1,6 @@
 """Words by PostgreSQL's own indexes: of lexemes in their order, and of trigrams (pg_trgm).
 
-The indexes are over expressions: they can hold nothing that is not in the rows.
+The lexemes are generated columns: they can hold nothing that is not in the rows.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, TSVECTOR
+from sqlalchemy.sql.operators import custom_op
 
 from segsearch.core.text_query import Phrase
-from segsearch.storage.catalog.postgres.schema import LONGEST_WORD
+from segsearch.storage.catalog.postgres.schema import LEXEMES, LONGEST_WORD
 from segsearch.storage.catalog.tables import CAPTION, PICTURE_TEXT
 from segsearch.storage.catalog.words import Matches
 
@@ -24,8 +25,7 @@ class PostgresWords:
     def captions(self, words: str) -> Matches:
         """As `WordIndex.captions`."""
         asked = sa.func.phrase_of(sa.func.caption_words(words), False)
-        held = sa.func.vector_of(sa.func.caption_words(CAPTION.c.text))
-        return sa.select(CAPTION.c.id).where(held.op("@@", is_comparison=True)(asked))
+        return sa.select(CAPTION.c.id).where(_holds(CAPTION, asked))
 
     def texts(self, phrase: Phrase) -> Matches:
         """As `WordIndex.texts`."""
@@ -34,8 +34,7 @@ class PostgresWords:
             return texts.where(sa.false())  # no index holds such a word
         words = sa.literal(list(phrase.words), ARRAY(sa.Text))
         asked = sa.func.phrase_of(words, phrase.is_prefix)
-        held = sa.func.vector_of(sa.func.spaced_words(PICTURE_TEXT.c.spaced))
-        return texts.where(held.op("@@", is_comparison=True)(asked))
+        return texts.where(_holds(PICTURE_TEXT, asked))
 
     def texts_with_part(self, part: str) -> Matches:
         """As `WordIndex.texts_with_part`."""
@@ -57,3 +56,9 @@ class PostgresWords:
         """Build the indexes again."""
         for name in ("caption_by_word", "picture_text_by_word", "picture_text_by_part"):
             db.exec_driver_sql(f"REINDEX INDEX {name}")
+
+
+def _holds(table: sa.Table, asked: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Whether the lexemes of a row are as asked; SQLite's tables have no such column."""
+    held = sa.literal_column(f"{table.name}.{LEXEMES}", TSVECTOR)
+    return sa.BinaryExpression(held, asked, custom_op("@@", is_comparison=True), type_=BOOLEAN)
