@@ -12,7 +12,7 @@ WORKDIR /src
 # Dependencies change less often than the source: a layer of their own.
 COPY pyproject.toml constraints.txt ./
 RUN pip install --constraint constraints.txt uv \
-    && uv pip install --system --constraint constraints.txt --requirements pyproject.toml --extra cpu --extra map
+    && uv pip install --system --constraint constraints.txt --requirements pyproject.toml --extra cpu --extra map --extra server
 
 COPY README.md LICENSE NOTICE ./
 COPY segsearch segsearch

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text soak vendor clean
+.PHONY: setup demo demo-server test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text soak vendor clean
 
 setup: .venv/.installed
 
@@ -16,6 +16,10 @@ setup: .venv/.installed
 
 demo: setup
 	$(BIN)/segsearch --library $(LIBRARY) demo
+
+# The same pictures in a library on a real PostgreSQL, with two workers and two nodes that serve it.
+demo-server: setup
+	$(BIN)/python -m tools.demo_server
 
 # Tests start hundreds of processes. With PYTHONDONTWRITEBYTECODE in the environment, as many
 # containers have it, each would compile PyTorch's modules and ours anew: ten seconds of it.

@@ -19,8 +19,8 @@ from segsearch.storage.catalog.backend import Server
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, describe
 from tests.support.ingest_processes import content, finish, paint_many, start, until
-from tests.support.postgres_server import PostgresServer
 from tests.support.small_models import open_small_service
+from tools.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.process
 

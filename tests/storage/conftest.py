@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.storage.catalog.backend import Place, Server
-from tests.support.postgres_server import MADE, PostgresServer, make_template
+from tools.postgres_server import MADE, PostgresServer, make_template
 
 _NUMBERS = count(1)
 

@@ -28,8 +28,8 @@ from segsearch.storage.catalog.postgres import backend, schema
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.storage.test_scale import CALLS
 from tests.support.described import RECIPE, describe
-from tests.support.postgres_server import PostgresServer
 from tests.support.query_plans import LARGE, SMALL
+from tools.postgres_server import PostgresServer
 
 STAMP = FileStamp(1, 1)
 

