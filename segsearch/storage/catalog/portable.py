@@ -26,8 +26,29 @@ __all__ = [
 # Whole numbers beyond 2**31, such as ids. SQLite, whose INTEGER holds them, counts up a primary key
 # of that name and no other.
 WIDE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-# Compared byte by byte on both, so that both have the same order.
-TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+class _Text(sa.types.TypeDecorator[str]):
+    """Text that both compare byte by byte, so that both have the same order. PostgreSQL takes no
+    NUL, which a broken camera may write: it is stored as the sign for what is no character."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[str]:
+        """The column's type."""
+        return dialect.type_descriptor(
+            sa.Text(collation="C" if dialect.name == "postgresql" else None)
+        )
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """What is stored and compared."""
+        if value is None or dialect.name == "sqlite":
+            return value
+        return value.replace("\0", "\ufffd")
+
+
+TEXT = _Text()
 
 
 class GlobPattern(sa.types.TypeDecorator[str]):
