@@ -199,10 +199,12 @@ def _items(boxes: Sequence[Rect], texts: Sequence[str]) -> list[list[int]]:
 
 
 def _usual_pitch(sides: Sides) -> float:
-    """The usual distance from a line to the next below it; infinite where none lies below."""
+    """The usual distance from a line to the next below it, where that is close enough to be of its
+    block: a letter is mostly lines that stand alone. Infinite where none is."""
     distances = []
     for one in sides:
-        below = sides[:, 1] > one[1] + 0.5 * (one[3] - one[1])
+        height = one[3] - one[1]
+        below = (sides[:, 1] > one[1] + 0.5 * height) & (sides[:, 1] < one[1] + MOST_PITCH * height)
         below &= np.minimum(one[2], sides[:, 2]) > np.maximum(one[0], sides[:, 0])
         if below.any():
             distances.append(float((sides[below, 1] - one[1]).min()))

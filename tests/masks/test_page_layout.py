@@ -146,6 +146,15 @@ def test_a_paragraph_may_fill_most_of_its_page() -> None:
     assert {(one.region, one.element) for one in placed.lines} == {(1, 1)}
 
 
+def test_a_letter_of_lines_that_stand_alone_keeps_its_paragraphs_apart() -> None:
+    alone = [line(name, 80, 60 + 80 * n, 200) for n, name in enumerate(["Date", "Dear"])]
+    body = [*block("a", 80, 260, 600, 3), *block("b", 80, 260 + 2 * PITCH + 34, 600, 2)]
+    ends = [line(name, 80, 500 + 80 * n, 200) for n, name in enumerate(["Yours", "Name", "Encl"])]
+    assert [names for _, names in read(place([*alone, *body, *ends], [], SIZE))] == [
+        ["Date"], ["Dear"], ["a0", "a1", "a2"], ["b0", "b1"], ["Yours"], ["Name"], ["Encl"],
+    ]  # fmt: skip
+
+
 def test_a_line_outside_the_picture_belongs_to_nothing() -> None:
     lines = block("a", 80, 920, 600, 9)
     placed = place(lines, [], SIZE)
