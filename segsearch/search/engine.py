@@ -59,9 +59,9 @@ class SearchEngine:
 
     def search(self, recipe: Active, query: Query) -> SearchAnswer:
         """One page of regions; `SegSearch.search` says which errors are raised."""
+        text = written.text_query(query)
         if query.captions != "off":
             fusion.check(query)
-        text = written.text_query(query)
         question = cursors.question_of(query, f"{recipe[0]}/{recipe[1].fingerprint}")
         cursor = cursors.read(query.cursor, question) if query.cursor else None
         newest = cursor.newest if cursor else self._catalog.newest_segment()

@@ -183,6 +183,31 @@ def test_short_cells_in_two_columns_are_a_table() -> None:
     assert [kind for kind, _ in read(place(lines, [], SIZE))] == ["cell"] * 32
 
 
+def test_long_neighbours_in_a_table_are_cells_of_their_own() -> None:
+    """Their boxes are as close as words are, but other rows have a gap there."""
+    numbers = [(row, column) for row in range(6) for column in range(4)]
+    lines = [
+        line(f"{row}{column}", 40 + 180 * column, 100 + 80 * row, 150 if row == column else 70, 40)
+        for row, column in numbers
+    ]
+    cells = [("cell", [f"{row}{column}"]) for row, column in numbers]
+    assert read(place(lines, [], SIZE)) == cells
+
+
+def test_words_of_one_cell_stay_together() -> None:
+    lines = [
+        line(f"{row}{name}", x, 100 + 80 * row, width, 40)
+        for row in range(6)
+        for name, x, width in [("new", 40, 80), ("york", 150, 80), ("total", 500, 120)]
+    ]
+    cells = [
+        ("cell", [f"{n}{name}" for name in names])
+        for n in range(6)
+        for names in (["new", "york"], ["total"])
+    ]
+    assert read(place(lines, [], SIZE)) == cells
+
+
 @pytest.mark.parametrize("marker", ["{}.", "{})", "\u2022", "\u2013", "-"])
 def test_markers_of_a_list_stand_before_their_lines(marker: str) -> None:
     texts = [line(f"t{n} stands here", 128, 140 + n * PITCH, 300) for n in range(8)]

@@ -337,6 +337,10 @@ def test_text_is_a_third_ranking_beside_captions(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_refused(service: SegSearch, query: Any) -> None:
     with pytest.raises(QueryError):
         service.search(query())
+    with pytest.raises(QueryError, match="leave out what stands in pictures"):
+        service.search(Query((WrittenTerm("a"),), captions="only"))
+    with pytest.raises(QueryError, match="only leaves out"):
+        service.search(Query((WrittenTerm("a", -1.0),)))
     with pytest.raises(QueryError, match="looks like"):
         Slot("sign", (WrittenTerm("exit"),))
 

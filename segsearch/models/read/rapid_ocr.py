@@ -36,7 +36,7 @@ SHA256 = {
 }
 NAME = "pp-ocrv6-small"
 RULES = (
-    1  # counted up when what is read of the same picture changes, here or where lines are placed
+    2  # counted up when what is read of the same picture changes, here or where lines are placed
 )
 
 
