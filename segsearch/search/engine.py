@@ -69,7 +69,7 @@ class SearchEngine:
         candidates, siblings, pointed = self._candidates(recipe, query, allowed, text)
         scores, ids = candidates.nearest(ranking.first_candidates(query.limit + 1))
         if not scores:
-            message = None if cursor else _nothing_to_rank(query, allowed)
+            message = None if cursor else self._nothing_to_rank(query, allowed)
             return SearchAnswer((), message=message, pointed=pointed)
         relevance = candidates.relevance(scores[:1], ids[:1])[0]
         is_chance = relevance is not None and relevance < query.min_relevance
@@ -154,6 +154,17 @@ class SearchEngine:
         if filters.is_empty:
             return None
         return self._passing.ids(recipe, filters)
+
+    def _nothing_to_rank(self, query: Query, allowed: Ids | None) -> str:
+        if allowed is not None and not allowed.size:
+            return "No region passes the filters."
+        if written.is_alone(query):
+            if not self._catalog.pictures_read():
+                return "No picture's text was read: `segsearch index --read` does."
+            return "No picture shows enough of these words."
+        if query.captions == "only":
+            return "No caption holds enough of these words."
+        return "The library holds no segments yet."
 
     def _allowed(self, recipe: Active, query: Query) -> Ids | None:
         """`allowed` by the query's filters, without pictures that show what must not stand there;
@@ -359,16 +370,6 @@ def _cursor_behind(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str 
     if len(shown) > cursors.MAX_SHOWN:
         return None
     return cursors.write(replace(cursor, below=page[-1][0], shown=shown))
-
-
-def _nothing_to_rank(query: Query, allowed: Ids | None) -> str:
-    if allowed is not None and not allowed.size:
-        return "No region passes the filters."
-    if written.is_alone(query):
-        return "No picture shows enough of these words."
-    if query.captions == "only":
-        return "No caption holds enough of these words."
-    return "The library holds no segments yet."
 
 
 def _nothing_matches(relevance: float, query: Query) -> str:

@@ -252,6 +252,13 @@ def test_written_words_alone_run_no_model(
     assert (none.hits, none.message) == ((), "No picture shows enough of these words.")
 
 
+def test_that_nothing_was_read_is_said(tmp_path: Path) -> None:
+    paint(tmp_path / "pictures" / "a.png", [Shape("red", (5, 5, 55, 50))], size=(120, 90))
+    with open_small_service(tmp_path / "library") as made:
+        made.index([tmp_path / "pictures"])
+        assert "index --read" in (asked(made, "text:exit").message or "")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
