@@ -21,6 +21,7 @@ SegSearchError
     BusyError
     ReadOnlyError
     DiskFullError
+    EngineError
   ModelError
     ModelMissingError
     DownloadError

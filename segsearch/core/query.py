@@ -248,6 +248,11 @@ def _check_terms(terms: tuple[Term, ...], judged: int = 0, *, liked: bool = Fals
     if any(term.weight == 0 for term in terms):
         raise QueryError("A term has weight 0, expected a number other than 0.")
     if not liked and not any(term.weight > 0 for term in terms):
+        if any(isinstance(term, WrittenTerm) for term in terms):
+            raise QueryError(
+                "What must not stand in pictures only leaves out of what is found: give words, a "
+                "picture or a segment to look for, too."
+            )
         raise QueryError("The query is empty: give words, a picture or a segment to look for.")
 
 

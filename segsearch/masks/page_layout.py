@@ -199,10 +199,12 @@ def _items(boxes: Sequence[Rect], texts: Sequence[str]) -> list[list[int]]:
 
 
 def _usual_pitch(sides: Sides) -> float:
-    """The usual distance from a line to the next below it; infinite where none lies below."""
+    """The usual distance from a line to the next below it, where that is close enough to be of its
+    block: a letter is mostly lines that stand alone. Infinite where none is."""
     distances = []
     for one in sides:
-        below = sides[:, 1] > one[1] + 0.5 * (one[3] - one[1])
+        height = one[3] - one[1]
+        below = (sides[:, 1] > one[1] + 0.5 * height) & (sides[:, 1] < one[1] + MOST_PITCH * height)
         below &= np.minimum(one[2], sides[:, 2]) > np.maximum(one[0], sides[:, 0])
         if below.any():
             distances.append(float((sides[below, 1] - one[1]).min()))
@@ -274,11 +276,31 @@ def _tables(boxes: Sequence[Rect], letters: Sequence[int]) -> list[list[list[lis
     for row in [*_rows(boxes, range(len(boxes))), []]:
         if run and not (len(row) > 1 and _is_aligned(boxes, run[-1], row)):
             if len(run) > 1 and _are_cells(run, letters) and not _is_filled(boxes, run):
-                found.append(run)
+                found.append(list(_parted_cells(boxes, run)))
             run = []
         if len(row) > 1:
             run.append(row)
     return found
+
+
+def _parted_cells(
+    boxes: Sequence[Rect], rows: Sequence[Sequence[list[int]]]
+) -> Iterator[list[list[int]]]:
+    """The rows of a table; what nearly touches is parted where most of the others have a gap."""
+    ends = [[_around(boxes, part)[::2] for part in row] for row in rows]
+    gaps = [[(one[1], other[0]) for one, other in pairwise(row)] for row in ends]
+    for row in rows:
+        cells = [[part[0]] for part in row]
+        for cell, part in zip(list(cells), row, strict=True):
+            for one, other in pairwise(part):
+                between = (boxes[one][2], boxes[other][0])
+                met = sum(any(_shared(between, gap) > 0 for gap in spans) for spans in gaps)
+                if 2 * met >= len(rows):  # its own has none there
+                    cell = [other]
+                    cells.append(cell)
+                else:
+                    cell.append(other)
+        yield sorted(cells, key=lambda cell: boxes[cell[0]][0])
 
 
 def _rows(boxes: Sequence[Rect], numbers: Sequence[int]) -> list[list[list[int]]]:
@@ -331,13 +353,10 @@ def _ordered(elements: Sequence[Element], gap: float, *, from_right: bool) -> It
     tables = sorted({one.table for one in elements if one.table is not None})
     atoms = [[one for one in elements if one.table == number] for number in tables]
     atoms += [[one] for one in elements if one.table is None]
-    for atom in _cut([(atom, _outline(atom)) for atom in atoms], gap, from_right=from_right):
+    outlined = [(atom, _around([one.box for one in atom], range(len(atom)))) for atom in atoms]
+    for atom in _cut(outlined, gap, from_right=from_right):
         side = -1 if from_right else 1
         yield from sorted(atom, key=lambda one: (one.row, side * one.box[0]))
-
-
-def _outline(atom: Sequence[Element]) -> Rect:
-    return _around([one.box for one in atom], range(len(atom)))
 
 
 Atom = tuple[list[Element], Rect]
@@ -360,16 +379,12 @@ def _cut(atoms: Sequence[Atom], gap: float, *, from_right: bool) -> Iterator[lis
     groups: list[list[Atom]] = []
     for strip in strips:
         together = [*groups[-1], *strip] if groups else strip
-        if groups and len(_parted(together, 0, gap)) > 1 and _has_columns(groups[-1], gap):
+        if groups and all(len(_parted(one, 0, gap)) > 1 for one in (together, groups[-1])):
             groups[-1] = together
         else:
             groups.append(list(strip))
     for group in groups:
         yield from _cut(group, gap, from_right=from_right)
-
-
-def _has_columns(group: Sequence[Atom], gap: float) -> bool:
-    return len(_parted(group, 0, gap)) > 1
 
 
 def _parted(atoms: Sequence[Atom], axis: int, gap: float) -> list[list[Atom]]:

@@ -60,9 +60,9 @@ class SearchEngine:
 
     def search(self, recipe: Active, query: Query) -> SearchAnswer:
         """One page of regions; `SegSearch.search` says which errors are raised."""
+        text = text_ranking.text_query(query)
         if query.captions != "off":
             fusion.check(query)
-        text = text_ranking.text_query(query)
         question = cursors.question_of(query, f"{recipe[0]}/{recipe[1].fingerprint}")
         cursor = cursors.read(query.cursor, question) if query.cursor else None
         newest = cursor.newest if cursor else self._catalog.newest_segment()
@@ -70,7 +70,7 @@ class SearchEngine:
         candidates, siblings, pointed = self._candidates(recipe, query, allowed, text)
         scores, ids = candidates.nearest(ranking.first_candidates(query.limit + 1))
         if not scores:
-            message = None if cursor else _nothing_to_rank(query, allowed)
+            message = None if cursor else self._nothing_to_rank(query, allowed)
             return SearchAnswer((), message=message, pointed=pointed)
         relevance = candidates.relevance(scores[:1], ids[:1])[0]
         is_chance = relevance is not None and relevance < query.min_relevance
@@ -155,6 +155,17 @@ class SearchEngine:
         if filters.is_empty:
             return None
         return self._passing.ids(recipe, filters)
+
+    def _nothing_to_rank(self, query: Query, allowed: Ids | None) -> str:
+        if allowed is not None and not allowed.size:
+            return "No region passes the filters."
+        if text_ranking.is_alone(query):
+            if not self._catalog.pictures_read():
+                return "No picture's text was read: `segsearch index --read` does."
+            return "No picture shows enough of these words."
+        if query.captions == "only":
+            return "No caption holds enough of these words."
+        return "The library holds no segments yet."
 
     def _allowed(self, recipe: Active, query: Query) -> Ids | None:
         """`allowed` by the query's filters, without pictures that show what must not stand there;
@@ -366,16 +377,6 @@ def _cursor_behind(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str 
     if len(shown) > cursors.MAX_SHOWN:
         return None
     return cursors.write(replace(cursor, below=page[-1][0], shown=shown))
-
-
-def _nothing_to_rank(query: Query, allowed: Ids | None) -> str:
-    if allowed is not None and not allowed.size:
-        return "No region passes the filters."
-    if text_ranking.is_alone(query):
-        return "No picture shows enough of these words."
-    if query.captions == "only":
-        return "No caption holds enough of these words."
-    return "The library holds no segments yet."
 
 
 def _nothing_matches(relevance: float, query: Query) -> str:

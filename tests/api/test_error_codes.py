@@ -24,6 +24,7 @@ from segsearch_api.errors import CODES, Code
 from tests.api.test_contract import SlowModels
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 from tests.support.vision import vision_endpoint
+from tools.postgres_server import PostgresServer
 
 Answer = Any  # of whichever httpx the test client stands on
 LIMITS: dict[str, Any] = {"max_bytes": 100_000, "max_pixels": 50_000}
@@ -127,6 +128,16 @@ def full_disk(place: ServedLibrary) -> Answer:
         if not answer.is_success:
             break
     return answer
+
+
+def server_away(place: ServedLibrary) -> Answer:
+    with PostgresServer() as server:
+        address = server.create_database("photos")
+        with open_small_service(place.library.parent / "node", address=address) as service:
+            client = TestClient(create_app(service), base_url="http://localhost")
+            assert client.get("/v1/collections").status_code == 200
+            server.stop(at_once=True)
+            return client.get("/v1/collections")
 
 
 def locked_catalog(place: ServedLibrary) -> Answer:
@@ -237,6 +248,7 @@ CASES: dict[str, Case] = {
     "recipe_error": with_models(RenamedModels()),
     "service_unavailable": not_ready,
     "disk_full_error": full_disk,
+    "engine_error": server_away,
 }
 
 

@@ -146,6 +146,15 @@ def test_a_paragraph_may_fill_most_of_its_page() -> None:
     assert {(one.region, one.element) for one in placed.lines} == {(1, 1)}
 
 
+def test_a_letter_of_lines_that_stand_alone_keeps_its_paragraphs_apart() -> None:
+    alone = [line(name, 80, 60 + 80 * n, 200) for n, name in enumerate(["Date", "Dear"])]
+    body = [*block("a", 80, 260, 600, 3), *block("b", 80, 260 + 2 * PITCH + 34, 600, 2)]
+    ends = [line(name, 80, 500 + 80 * n, 200) for n, name in enumerate(["Yours", "Name", "Encl"])]
+    assert [names for _, names in read(place([*alone, *body, *ends], [], SIZE))] == [
+        ["Date"], ["Dear"], ["a0", "a1", "a2"], ["b0", "b1"], ["Yours"], ["Name"], ["Encl"],
+    ]  # fmt: skip
+
+
 def test_a_line_outside_the_picture_belongs_to_nothing() -> None:
     lines = block("a", 80, 920, 600, 9)
     placed = place(lines, [], SIZE)
@@ -172,6 +181,31 @@ def test_short_cells_in_two_columns_are_a_table() -> None:
         for text, x in ((f"name{number}", 80), (f"{number} kg", 410))
     ]
     assert [kind for kind, _ in read(place(lines, [], SIZE))] == ["cell"] * 32
+
+
+def test_long_neighbours_in_a_table_are_cells_of_their_own() -> None:
+    """Their boxes are as close as words are, but other rows have a gap there."""
+    numbers = [(row, column) for row in range(6) for column in range(4)]
+    lines = [
+        line(f"{row}{column}", 40 + 180 * column, 100 + 80 * row, 150 if row == column else 70, 40)
+        for row, column in numbers
+    ]
+    cells = [("cell", [f"{row}{column}"]) for row, column in numbers]
+    assert read(place(lines, [], SIZE)) == cells
+
+
+def test_words_of_one_cell_stay_together() -> None:
+    lines = [
+        line(f"{row}{name}", x, 100 + 80 * row, width, 40)
+        for row in range(6)
+        for name, x, width in [("new", 40, 80), ("york", 150, 80), ("total", 500, 120)]
+    ]
+    cells = [
+        ("cell", [f"{n}{name}" for name in names])
+        for n in range(6)
+        for names in (["new", "york"], ["total"])
+    ]
+    assert read(place(lines, [], SIZE)) == cells
 
 
 @pytest.mark.parametrize("marker", ["{}.", "{})", "\u2022", "\u2013", "-"])

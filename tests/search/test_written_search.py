@@ -255,6 +255,13 @@ def test_written_words_alone_run_no_model(
     assert (none.hits, none.message) == ((), "No picture shows enough of these words.")
 
 
+def test_that_nothing_was_read_is_said(tmp_path: Path) -> None:
+    paint(tmp_path / "pictures" / "a.png", [Shape("red", (5, 5, 55, 50))], size=(120, 90))
+    with open_small_service(tmp_path / "library") as made:
+        made.index([tmp_path / "pictures"])
+        assert "index --read" in (asked(made, "text:exit").message or "")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -340,6 +347,10 @@ def test_text_is_a_third_ranking_beside_captions(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_refused(service: SegSearch, query: Any) -> None:
     with pytest.raises(QueryError):
         service.search(query())
+    with pytest.raises(QueryError, match="leave out what stands in pictures"):
+        service.search(Query((WrittenTerm("a"),), captions="only"))
+    with pytest.raises(QueryError, match="only leaves out"):
+        service.search(Query((WrittenTerm("a", -1.0),)))
     with pytest.raises(QueryError, match="looks like"):
         Slot("sign", (WrittenTerm("exit"),))
 

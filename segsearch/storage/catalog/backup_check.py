@@ -126,7 +126,8 @@ def _made_at(revision: str) -> Schema:
 def _check_types(db: sa.Connection, table: sa.Table) -> None:
     for column in table.columns:
         name = f'"{column.name}"'
-        is_right = next(text for kind, text in STORED if isinstance(column.type, kind))
+        stored: Any = getattr(column.type, "impl_instance", column.type)
+        is_right = next(text for kind, text in STORED if isinstance(stored, kind))
         right = f"({is_right.format(name)})"
         if column.nullable:
             right = f"({name} IS NULL OR {right})"

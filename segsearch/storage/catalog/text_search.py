@@ -41,6 +41,10 @@ SAME_WORTH = 1e-9
 class TextSearchMixin(ReadingMixin):
     """The part of the catalog that finds pictures by the words that stand in them."""
 
+    def pictures_read(self) -> int:
+        """Of how many pictures of the active recipe the text was read."""
+        return self._text_tallies()[0]
+
     def search_text(
         self,
         query: TextQuery,
