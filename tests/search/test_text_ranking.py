@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from segsearch.core.query import Query, TextTerm, WrittenTerm, terms_of_words
+from segsearch.core.types import Origin
 from segsearch.search import fusion, text_ranking
+from tests.support.small_models import Shape, open_small_service, paint
+from tests.support.written import write
 
 
 def test_lifting_equals_the_rule_on_random_rankings() -> None:
@@ -92,3 +96,27 @@ def test_plain_words_join_fewer_regions_than_words_said_to_be_text() -> None:
         asked = text_ranking.text_query(Query(terms_of_words(typed)))
         assert asked is not None
         assert text_ranking.depth_of(asked) == depth
+
+
+def test_that_nothing_was_read_is_said(tmp_path: Path) -> None:
+    paint(tmp_path / "pictures" / "a.png", [Shape("red", (5, 5, 55, 50))], size=(120, 90))
+    with open_small_service(tmp_path / "library") as made:
+        made.index([tmp_path / "pictures"])
+        assert "index --read" in (made.search_text("text:exit").message or "")
+
+
+def test_text_is_a_third_ranking_beside_captions(tmp_path: Path) -> None:
+    for name, colour in (("one", "red"), ("two", "blue")):
+        paint(tmp_path / "pictures" / f"{name}.png", [Shape(colour, (10, 10, 40, 40))])
+    with open_small_service(tmp_path / "library") as made:
+        made.index([tmp_path / "pictures"])
+        write(made.catalog, {2: [("red", 0)]})
+        query = Query((TextTerm("red"),), captions="join")
+        plain = made.search(replace(query, written="off")).hits
+        assert [hit.image.id for hit in plain] == [1, 2]
+        (blue,) = made.catalog.segments_of(2)
+        assert made.catalog.add_caption(blue.id, "Not a red thing", Origin("m", "h", "0" * 64))
+        first = made.search(query).hits[0]
+        assert first.image.id == 2
+        assert first.score == pytest.approx(2 / 61 + 1 / 62)
+        assert [line.line.text for line in first.lines] == ["red"]

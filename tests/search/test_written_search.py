@@ -25,7 +25,7 @@ from segsearch.core.query import (
     WrittenTerm,
     terms_of_words,
 )
-from segsearch.core.types import Hit, Origin
+from segsearch.core.types import Hit
 from segsearch.export.scene_documents import SceneDocument
 from segsearch.library import SegSearch
 from tests.support.query_plans import statements
@@ -255,13 +255,6 @@ def test_written_words_alone_run_no_model(
     assert (none.hits, none.message) == ((), "No picture shows enough of these words.")
 
 
-def test_that_nothing_was_read_is_said(tmp_path: Path) -> None:
-    paint(tmp_path / "pictures" / "a.png", [Shape("red", (5, 5, 55, 50))], size=(120, 90))
-    with open_small_service(tmp_path / "library") as made:
-        made.index([tmp_path / "pictures"])
-        assert "index --read" in (asked(made, "text:exit").message or "")
-
-
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -310,23 +303,6 @@ def test_written_words_beside_others_are_joined_by_rank(service: SegSearch) -> N
     assert answer.hits[0].found_lines or answer.hits[0].score > 0.5
     like = service.search(Query((WrittenTerm("24 hours"),), like=(1,), limit=3))
     assert 4 in pictures(like)
-
-
-def test_text_is_a_third_ranking_beside_captions(tmp_path: Path) -> None:
-    for name, colour in (("one", "red"), ("two", "blue")):
-        paint(tmp_path / "pictures" / f"{name}.png", [Shape(colour, (10, 10, 40, 40))])
-    with open_small_service(tmp_path / "library") as made:
-        made.index([tmp_path / "pictures"])
-        write(made.catalog, {2: [("red", 0)]})
-        query = Query((TextTerm("red"),), captions="join")
-        plain = made.search(replace(query, written="off")).hits
-        assert [hit.image.id for hit in plain] == [1, 2]
-        (blue,) = made.catalog.segments_of(2)
-        assert made.catalog.add_caption(blue.id, "Not a red thing", Origin("m", "h", "0" * 64))
-        first = made.search(query).hits[0]
-        assert first.image.id == 2
-        assert first.score == pytest.approx(2 / 61 + 1 / 62)
-        assert texts(first) == ["red"]
 
 
 @pytest.mark.parametrize(
