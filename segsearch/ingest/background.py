@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from segsearch.core.errors import BusyError, PathError, ReadOnlyError, SegSearchError
+from segsearch.core.errors import BusyError, EngineError, PathError, ReadOnlyError, SegSearchError
 from segsearch.ingest.run import IndexOptions, Ingest, one_pass
 from segsearch.ingest.watch import Watch
 
@@ -18,12 +18,13 @@ LOG = logging.getLogger(__name__)
 def index_in_turn(ingest: Ingest, paths: Sequence[str | Path], stop: threading.Event) -> None:
     """Index these folders one by one, then what waits.
 
-    A folder that is missing or empty stops neither the other folders nor uploads.
+    A folder that is missing or empty stops neither the other folders nor uploads. Where the
+    library's server is away, that is said, and the next call tries again.
     """
     for path in (*paths, None):
-        if stop.is_set() or ingest.is_paused:
-            return
         try:
+            if stop.is_set() or ingest.is_paused:
+                return
             if path is None:
                 ingest.run_waiting(stop)
             else:
@@ -31,6 +32,9 @@ def index_in_turn(ingest: Ingest, paths: Sequence[str | Path], stop: threading.E
                 LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "worker.pass"})
         except (PathError, BusyError) as problem:
             LOG.info("Nothing to do: %s", problem, extra={"action": "worker.idle"})
+        except EngineError as problem:
+            LOG.warning("Tried again shortly: %s", problem, extra={"action": "worker.late"})
+            return
 
 
 def index_changes(ingest: Ingest, watch: Watch, stop: threading.Event) -> None:
@@ -45,9 +49,9 @@ def index_changes(ingest: Ingest, watch: Watch, stop: threading.Event) -> None:
     options = IndexOptions(stop=stop, mode=one_pass("watch", watch.folders))
     for changed in watch.changes(stop):
         late = list(dict.fromkeys([*late, *changed]))
-        if ingest.is_paused:
-            continue
         try:
+            if ingest.is_paused:
+                continue
             if late:
                 result = ingest.run(late, options)
                 LOG.info("Indexed %d pictures.", result.indexed, extra={"action": "watch.pass"})
@@ -57,7 +61,7 @@ def index_changes(ingest: Ingest, watch: Watch, stop: threading.Event) -> None:
                 ingest.run_waiting(stop)
         except PathError as problem:
             LOG.info("Nothing to do: %s", problem, extra={"action": "watch.idle"})
-        except BusyError as problem:
+        except (BusyError, EngineError) as problem:
             LOG.warning("Tried again shortly: %s", problem, extra={"action": "watch.late"})
             continue
         late = []

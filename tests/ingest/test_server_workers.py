@@ -6,6 +6,7 @@ import contextlib
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 
 from segsearch.core.types import FileStamp
+from segsearch.ingest.background import index_in_turn
 from segsearch.storage.catalog.backend import Server
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, describe
@@ -106,6 +108,32 @@ def test_workers_that_are_killed_and_stopped_lose_and_repeat_nothing(
         assert service.status().quarantined == 0
         words = service.search_text("red").hits
         assert words
+
+
+def test_a_server_that_is_restarted_meanwhile_costs_nothing(tmp_path: Path) -> None:
+    pictures = paint_many(tmp_path / "pictures", PICTURES)
+    stop = threading.Event()
+    with PostgresServer() as own:
+        address = own.create_database("photos")
+        settings: dict[str, Any] = {"lease_seconds": LEASE_SECONDS, "lanes": 1}
+        with open_small_service(tmp_path / "node", address=address, **settings) as service:
+
+            def work() -> None:
+                while not stop.is_set():
+                    index_in_turn(service.ingest, [pictures], stop)
+                    stop.wait(0.1)
+
+            thread = threading.Thread(target=work)
+            thread.start()
+            until(lambda: done(address) > PICTURES // 10)
+            own.stop(at_once=True)
+            time.sleep(1)
+            own.start()
+            until(lambda: done(address) == PICTURES)
+            stop.set()
+            thread.join()
+            assert service.maintenance.verify() == []
+            assert service.status().segments == 2 * PICTURES
 
 
 def test_a_worker_that_comes_back_too_late_stores_nothing(
