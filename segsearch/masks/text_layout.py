@@ -24,6 +24,7 @@ GROUND_SHARE = 0.5  # of the picture: what is larger is the ground that lines st
 FIGURE_SHARE = 0.015  # of the picture, that a figure of a page covers
 TEXT_SHARE = 0.1  # of a figure's area, that may be text, or another figure's
 RIM_SIDES, RIM_FILLED = 2, 0.8  # of the picture, touched; of its box, that a figure fills there
+CUT_SHARE = 0.15  # of a line's middle, in a mask that does not hold the line, or left out of one
 SAME_SHARE = 0.6  # intersection over union of an element and the mask that stands for it
 MOST_ADDED = 100  # regions that are made of the lines of one picture
 
@@ -62,8 +63,9 @@ def place(lines: Sequence[Line], masks: Sequence[Mask], size: tuple[int, int]) -
 
     On a page the elements come first: each is a region, the mask that is nearly the same where
     there is one. Its lines belong to it as their element whichever smaller mask holds them, and
-    none of them gets a region of its own. A mask of more than half of the picture is its ground: it
-    holds no line and is no element. Lines outside the picture, or of no area, belong to none.
+    none of them gets a region of its own; a mask that cuts through any line of the page is a piece
+    of paper, and holds none. A mask of more than half of the picture is its ground: it holds no
+    line and is no element. Lines outside the picture, or of no area, belong to none.
 
     At most `MOST_ADDED` regions are added, the largest; where there would be more, the last is the
     box around all lines that are left.
@@ -84,6 +86,7 @@ def place(lines: Sequence[Line], masks: Sequence[Mask], size: tuple[int, int]) -
     regions, kinds, places = _number(parts, masks)
     element_of: dict[int, int] = {}
     elements = {part.number for part in parts if part.is_element}
+    ragged = _cutting({*region_of} - elements, masks, middles) if page else set()
     for part in parts:
         if part.number is None:
             continue
@@ -93,7 +96,11 @@ def place(lines: Sequence[Line], masks: Sequence[Mask], size: tuple[int, int]) -
             if part.is_element:
                 element_of[number] = part.number
             smaller = region_of[number]
-            if smaller is None or smaller in elements or masks[smaller].area > part.mask.area:
+            if (
+                smaller is None
+                or smaller in elements | ragged
+                or masks[smaller].area > part.mask.area
+            ):
                 region_of[number] = part.number
     left = [o for o, region in zip(outlines, region_of, strict=True) if o and region is None]
     if left and (rest := _around(left, size)):
@@ -260,6 +267,28 @@ def _smallest(
                 rle.shared_with(crop, mask.box, middle) >= HELD_SHARE * middle.area
             ):
                 found[which], waits[place] = number, False
+    return found
+
+
+def _cutting(
+    numbers: AbstractSet[int | None], masks: Sequence[Mask], middles: Sequence[Mask | None]
+) -> set[int]:
+    """Those of some masks that hold a part of a line and leave a part of it out. Lines are decoded
+    once, whatever the masks."""
+    lines = [middle for middle in middles if middle is not None]
+    chosen = [number for number in numbers if number is not None]
+    if not lines or not chosen:
+        return set()
+    drawn = np.zeros((lines[0].height, lines[0].width), np.int32)  # the number of a line, from 1
+    for number, line in enumerate(lines, 1):
+        drawn[_window(line.box)][rle.decode_crop(line)] = number
+    areas = np.bincount(drawn.ravel(), minlength=len(lines) + 1)
+    found: set[int] = set()
+    for number in chosen:
+        inside = drawn[_window(masks[number].box)][rle.decode_crop(masks[number])]
+        held = np.bincount(inside, minlength=len(lines) + 1)[1:] / np.maximum(areas[1:], 1)
+        if ((held > CUT_SHARE) & (held < 1 - CUT_SHARE)).any():
+            found.add(number)
     return found
 
 

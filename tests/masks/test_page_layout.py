@@ -138,6 +138,16 @@ def test_lines_that_are_masks_of_their_own_stay_in_their_elements() -> None:
     assert "text" not in placed.kinds
 
 
+def test_a_piece_of_paper_that_cuts_through_a_line_holds_none() -> None:
+    """The segmenter cuts pages anywhere: here through the third line of the left column."""
+    lines = [TITLE, *LEFT, *RIGHT]
+    placed = place(lines, [rectangle(70, 130, 400, 196)], SIZE)
+    by_name = {one.line.text.split()[0]: one for one in placed.lines}
+    for name in ("a0", "a1", "a2"):
+        assert by_name[name].region == by_name[name].element != 0
+    assert read(placed) == COLUMNS
+
+
 def test_a_paragraph_may_fill_most_of_its_page() -> None:
     lines = block("a", 40, 40, 720, 42)
     placed = place(lines, [rectangle(0, 0, 800, 1100)], SIZE)
