@@ -35,9 +35,8 @@ SHA256 = {
     CLASSIFIER: "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c",
 }
 NAME = "pp-ocrv6-small"
-RULES = (
-    2  # counted up when what is read of the same picture changes, here or where lines are placed
-)
+# Counted up when what is read of the same picture changes, here or where lines are placed.
+RULES = 2
 
 
 def reader_identity() -> str:
