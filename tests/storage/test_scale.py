@@ -197,6 +197,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "commit_text": lambda c: c.commit_text(held_to_read(c), read_lines(["Open 24 hours"], 3)),
     "has_waiting": lambda c: c.has_waiting(1),
     "lines_of": lambda c: c.lines_of(3),
+    "pictures_read": lambda c: c.pictures_read(),
     "lines_by_image": lambda c: c.lines_by_image([3, 4]),
     "lines_by_segment": lambda c: c.lines_by_segment([7, 8]),
 }
