@@ -77,8 +77,11 @@ def test_a_format_nobody_can_give_is_406(client: TestClient, blue: int) -> None:
 
 
 def test_a_small_cutout_is_the_cutout_shrunk(client: TestClient) -> None:
-    whole = Image.open(io.BytesIO(client.get("/v1/segments/1/cutout.png").content))
-    small = Image.open(io.BytesIO(client.get("/v1/segments/1/cutout.png?side=20").content))
+    # Which picture was indexed first is chance; the disc is blue.
+    found = client.post("/v1/search", json={"text": "blue", "limit": 1}).json()["hits"][0]
+    place = f"/v1/segments/{found['segment_id']}/cutout.png"
+    whole = Image.open(io.BytesIO(client.get(place).content))
+    small = Image.open(io.BytesIO(client.get(f"{place}?side=20").content))
     assert (small.mode, max(small.size)) == ("RGBA", 20)
     shape = whole.width / whole.height
     assert abs(small.width / small.height - shape) < 0.1 * shape
@@ -88,9 +91,9 @@ def test_a_small_cutout_is_the_cutout_shrunk(client: TestClient) -> None:
     assert (
         np.abs(red - np.asarray(whole)[np.asarray(whole)[..., 3] > 0][:, :3].mean(axis=0)).max() < 8
     )
-    same = client.get("/v1/segments/1/cutout.png?side=2000").content
+    same = client.get(f"{place}?side=2000").content
     assert Image.open(io.BytesIO(same)).size == whole.size
-    assert client.get("/v1/segments/1/cutout.png?side=4").status_code == 422
+    assert client.get(f"{place}?side=4").status_code == 422
 
 
 def test_what_was_said_of_a_region_comes_with_it(service: SegSearch) -> None:
