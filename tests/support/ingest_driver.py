@@ -51,6 +51,7 @@ class HazardousSegmenter(ColourSegmenter):
         shares = [(nearest_colours(pixels) == colour).mean() for colour in (PURPLE, CYAN, BLACK)]
         if shares[0] > 0.5:
             os.kill(os.getpid(), signal.SIGSEGV)
+            time.sleep(60)  # another thread may take the signal, and a little later
         if shares[1] > 0.5:
             os._exit(3)
         if shares[2] > 0.5:
