@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -23,6 +22,7 @@ from segsearch_api.app import create_app
 from tests.api.test_server import serving
 from tests.support.documents import ROOT
 from tests.support.small_models import Shape, open_small_service, paint
+from tools.postgres_server import free_port
 
 pytestmark = pytest.mark.server
 
@@ -40,11 +40,6 @@ class Site:
     @property
     def host(self) -> str:
         return f"{NAME}:{self.port}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def configuration(folder: Path, port: int, upstream: str, *, keeps_prefix: bool) -> str:

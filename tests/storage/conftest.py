@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from segsearch.storage.catalog.backend import Place, Server
+from segsearch.storage.catalog.sql_catalog import Catalog
+from tests.support.described import RECIPE
 from tools.postgres_server import MADE, PostgresServer, make_template
 
 _NUMBERS = count(1)
@@ -37,3 +39,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         return tmp_path / "catalog.sqlite"
     made: Server = request.getfixturevalue("server")
     return made
+
+
+@pytest.fixture
+def catalog(server: Server) -> Iterator[Catalog]:
+    """On a server, with a recipe; modules whose tests run on both engines have one of their own."""
+    made = Catalog(server)
+    made.register_recipe(RECIPE)
+    yield made
+    made.close()

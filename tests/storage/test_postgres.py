@@ -34,14 +34,6 @@ from tools.postgres_server import PostgresServer
 STAMP = FileStamp(1, 1)
 
 
-@pytest.fixture
-def catalog(server: Server) -> Iterator[Catalog]:
-    made = Catalog(server)
-    made.register_recipe(RECIPE)
-    yield made
-    made.close()
-
-
 @contextmanager
 def connected(server: Server) -> Iterator[psycopg.Connection[Any]]:
     """Another client of a database."""

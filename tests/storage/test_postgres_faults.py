@@ -37,14 +37,6 @@ from tools.postgres_server import PostgresServer
 STAMP = FileStamp(1, 1)
 
 
-@pytest.fixture
-def catalog(server: Server) -> Iterator[Catalog]:
-    made = Catalog(server)
-    made.register_recipe(RECIPE)
-    yield made
-    made.close()
-
-
 def test_a_server_that_was_restarted_is_used_again() -> None:
     with PostgresServer() as own:
         catalog = Catalog(Server(own.create_database("photos"), own.folder))
