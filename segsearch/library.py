@@ -55,8 +55,8 @@ from segsearch.search.selection import ALL_REGIONS, RegionSelection
 from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.catalogs import is_made, open_catalog
-from segsearch.storage.index.faiss import FaissIndexFactory
-from segsearch.storage.index.synced import IndexReport, SyncedIndex
+from segsearch.storage.index.library_index import IndexReport, LibraryIndex
+from segsearch.storage.indexes import open_index
 from segsearch.storage.maintenance import Maintenance
 from segsearch.storage.pictures import StoredPictures
 
@@ -76,7 +76,7 @@ class SegSearch:
     """
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, index: SyncedIndex, models_of: ModelsOf
+        self, settings: Settings, catalog: Catalog, index: LibraryIndex, models_of: ModelsOf
     ) -> None:
         sources = Sources(settings)
         limits = Limits.of(settings)
@@ -360,7 +360,7 @@ def open_library(settings: Settings, *, create: bool = False) -> SegSearch:
     def rows_of(recipe: Recipe) -> Mix:
         return mix_of(recipe.preset, settings.mix)
 
-    index = SyncedIndex(catalog, FaissIndexFactory(), settings.library / "index", rows_of)
+    index = open_index(settings, catalog, rows_of)
     loaded: dict[str, PresetModels] = {}
     lock = threading.Lock()
 

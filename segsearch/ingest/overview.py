@@ -25,7 +25,7 @@ from segsearch.core.status import (
 from segsearch.core.types import Job, JobState, Recipe
 from segsearch.models.pipeline import ModelsOf
 from segsearch.storage.catalog.sql_catalog import Catalog
-from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.index.library_index import LibraryIndex
 from segsearch.storage.owners import host_and_process, is_elsewhere, is_gone, with_real_state
 
 FOOTPRINT_SECONDS = 60  # a library of many uploads takes a while to walk, and pages ask often
@@ -39,7 +39,7 @@ class Overview:
     """What `status` says of one library."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, index: SyncedIndex, models_of: ModelsOf
+        self, settings: Settings, catalog: Catalog, index: LibraryIndex, models_of: ModelsOf
     ) -> None:
         self._settings = settings
         self._catalog = catalog

@@ -29,7 +29,7 @@ from segsearch.media.sources.verified import ClaimReader
 from segsearch.models.faults import fault_of
 from segsearch.models.pipeline import Models, ModelsOf
 from segsearch.storage.catalog.sql_catalog import Catalog
-from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.index.library_index import LibraryIndex
 
 LOG = logging.getLogger(__name__)
 SWITCH_LOOK_SECONDS = 0.5  # between two looks whether others are done with their last pictures
@@ -95,7 +95,7 @@ class Ingest:
         settings: Settings,
         catalog: Catalog,
         sources: Sources,
-        index: SyncedIndex,
+        index: LibraryIndex,
         models_of: ModelsOf,
     ) -> None:
         self._settings = settings

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from segsearch.core.arrays import Vector, Vectors
 from segsearch.search.relevance import MIN_SAMPLE, background
 from segsearch.search.vectors import Active, QueryVectors
-from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.index.library_index import LibraryIndex
 
 # Things of every kind; no word that benchmarks/photographs asks for is among them.
 _WORDS = """
@@ -108,7 +108,7 @@ class Calibration:
     The words are embedded once for each model, and scored again when the library's sample changes.
     """
 
-    def __init__(self, index: SyncedIndex, vectors: QueryVectors) -> None:
+    def __init__(self, index: LibraryIndex, vectors: QueryVectors) -> None:
         self._index = index
         self._vectors = vectors
         self._words: dict[str, Vectors] = {}  # by fingerprint

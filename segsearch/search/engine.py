@@ -9,7 +9,7 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from segsearch.core.arrays import Ids, Vector, Vectors
+from segsearch.core.arrays import Vector, Vectors
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
     Pointed,
@@ -29,14 +29,15 @@ from segsearch.search.calibration import Calibration
 from segsearch.search.candidates import Candidates, remembered
 from segsearch.search.cursor import Cursor
 from segsearch.search.omissions import Folding, folded
-from segsearch.search.passing import Passing, is_among
+from segsearch.search.passing import Passing
 from segsearch.search.picture_groups import Siblings, beside, grouped
 from segsearch.search.ranking import Ranked, Rules
 from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.relevance import Background, background, rounded, spread_of
 from segsearch.search.vectors import Active, QueryVectors, with_feedback
 from segsearch.storage.catalog.sql_catalog import Catalog
-from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.index.allowed import Allowed, ids_of
+from segsearch.storage.index.library_index import LibraryIndex
 
 # So few are scored one by one: as fast as the index, and right even over an index that guesses.
 EXACT_IDS = 256
@@ -50,7 +51,7 @@ class SearchEngine:
     """Answers over one library, brought up to date before each."""
 
     def __init__(
-        self, catalog: Catalog, index: SyncedIndex, vectors: QueryVectors, maps: RegionMaps
+        self, catalog: Catalog, index: LibraryIndex, vectors: QueryVectors, maps: RegionMaps
     ) -> None:
         self._catalog = catalog
         self._index = index
@@ -103,15 +104,18 @@ class SearchEngine:
         return SearchAnswer(tuple(hits), relevance, None, pointed, following)
 
     def _candidates(
-        self, recipe: Active, query: Query, allowed: Ids | None, text: TextQuery | None
+        self, recipe: Active, query: Query, allowed: Allowed | None, text: TextQuery | None
     ) -> tuple[Candidates, Siblings, tuple[Pointed, ...]]:
         """What vectors find, the words of captions, those in pictures, or more of them; for words
         of captions or in pictures alone no model runs."""
-        captions = partial(self._catalog.search_captions, allowed=allowed)
+
+        def captions(words: str, k: int, *, without: str) -> tuple[list[float], list[int]]:
+            return self._catalog.search_captions(words, k, without=without, allowed=ids_of(allowed))
+
         if query.captions == "only":
             return Candidates(fusion.by_captions(query, captions), by_rank=True), Siblings(), ()
         if text is not None and text_ranking.is_alone(query):
-            find = partial(self._catalog.search_text, text, allowed=allowed)
+            find = partial(self._catalog.search_text, text, allowed=ids_of(allowed))
             return text_ranking.by_text(find), Siblings(partial(self._with_text, find)), ()
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
         things = things_asked(query.terms) if query.prefer in (Prefer.THING, Prefer.WHOLE) else 0.0
@@ -124,7 +128,8 @@ class SearchEngine:
         candidates = self.candidates(recipe, asked, allowed, words)
         found = TextRanking()
         if text is not None:
-            found = self._catalog.search_text(text, text_ranking.depth_of(text), allowed=allowed)
+            depth = text_ranking.depth_of(text)
+            found = self._catalog.search_text(text, depth, allowed=ids_of(allowed))
         if query.captions == "join":
             nearest = fusion.joined(query, candidates.nearest, captions, found.ids)
             candidates = Candidates(nearest, by_rank=True, lines=found.lines)
@@ -150,14 +155,14 @@ class SearchEngine:
         )
         return with_feedback(vectors, weights, liked, unliked), pointed
 
-    def allowed(self, recipe: Active, filters: Filters) -> Ids | None:
-        """Ids of the segments that pass, ascending; None where all do."""
+    def allowed(self, recipe: Active, filters: Filters) -> Allowed | None:
+        """Those segments that pass; None where all do."""
         if filters.is_empty:
             return None
-        return self._passing.ids(recipe, filters)
+        return self._passing.allowed(recipe, filters)
 
-    def _nothing_to_rank(self, query: Query, allowed: Ids | None) -> str:
-        if allowed is not None and not allowed.size:
+    def _nothing_to_rank(self, query: Query, allowed: Allowed | None) -> str:
+        if allowed is not None and not allowed.count:
             return "No region passes the filters."
         if text_ranking.is_alone(query):
             if not self._catalog.pictures_read():
@@ -167,7 +172,7 @@ class SearchEngine:
             return "No caption holds enough of these words."
         return "The library holds no segments yet."
 
-    def _allowed(self, recipe: Active, query: Query) -> Ids | None:
+    def _allowed(self, recipe: Active, query: Query) -> Allowed | None:
         """`allowed` by the query's filters, without pictures that show what must not stand there;
         where nothing else is looked for, those are left out with the rest."""
         unwanted = text_ranking.unwanted_text(query)
@@ -176,8 +181,7 @@ class SearchEngine:
         ids = self._catalog.segments_with_text(unwanted)
         if not ids.size:
             return self.allowed(recipe, query.filters)
-        passing = self._passing.ids(recipe, query.filters)
-        return passing[~is_among(passing, ids)]
+        return self._passing.allowed(recipe, query.filters).without(ids)
 
     def asked(self, recipe: Active, terms: Sequence[Term]) -> Vector:
         """What terms without judged segments look for (w,), as the index takes it."""
@@ -188,7 +192,7 @@ class SearchEngine:
         self,
         recipe: Active,
         vector: Vector,
-        allowed: Ids | None,
+        allowed: Allowed | None,
         words: tuple[Vector, float] | None,
     ) -> Candidates:
         """How the segments that pass score for a query (w,), by whichever way is faster; both give
@@ -199,7 +203,7 @@ class SearchEngine:
         alike.
         """
         rows, count = self._index.sample(recipe)
-        count = count if allowed is None else int(allowed.size)
+        count = count if allowed is None else allowed.count
 
         @cache
         def judge() -> Background | None:
@@ -213,8 +217,8 @@ class SearchEngine:
             others = self._calibration.relevances(recipe, rows, words, count)
             if others is None and not np.array_equal(words[0], vector):
                 others = self._calibration.by_themselves(recipe, rows, words[0], count)
-        if allowed is not None and allowed.size <= EXACT_IDS:
-            scores, ids = self._index.scores(recipe, vector, allowed)
+        if allowed is not None and allowed.count <= EXACT_IDS:
+            scores, ids = self._index.scores(recipe, vector, allowed.ids)
             return Candidates(lambda k: (scores[:k], ids[:k]), judge, measure, others)
 
         def nearest(k: int) -> tuple[list[float], list[int]]:
@@ -242,14 +246,14 @@ class SearchEngine:
         return self._catalog.captions(ids), self._catalog.lines_by_segment(ids)
 
     def _scored(
-        self, recipe: Active, vector: Vector, allowed: Ids | None, image_ids: Sequence[int]
+        self, recipe: Active, vector: Vector, allowed: Allowed | None, image_ids: Sequence[int]
     ) -> list[Ranked]:
         """Every segment of some images that passes, best first."""
         by_image = self._catalog.segments_by_image(image_ids)
         segments = {segment.id: segment for some in by_image.values() for segment in some}
         ids = np.array(sorted(segments), dtype=np.int64)
         if allowed is not None:
-            ids = ids[is_among(ids, allowed)]
+            ids = ids[allowed.has(ids)]
         scores, held = self._index.scores(recipe, vector, ids)
         return [(score, segments[number]) for score, number in zip(scores, held, strict=True)]
 

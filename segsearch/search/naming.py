@@ -20,7 +20,7 @@ from segsearch.core.query import MIN_RELEVANCE
 from segsearch.search.calibration import WORDS
 from segsearch.search.relevance import LEAST_SPREAD, LOWER, MIN_SPREAD_SAMPLE, background
 from segsearch.search.vectors import Active, QueryVectors
-from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.index.library_index import LibraryIndex
 
 # Beside `calibration.WORDS`: what people photograph, draw and own. Benchmarks do not choose them.
 _MORE = """
@@ -101,7 +101,7 @@ class Naming:
     """Names regions of one library. The words are embedded once for each model, and compared with
     the library again when its sample changes."""
 
-    def __init__(self, index: SyncedIndex, vectors: QueryVectors) -> None:
+    def __init__(self, index: LibraryIndex, vectors: QueryVectors) -> None:
         self._index = index
         self._vectors = vectors
         self._kept: tuple[str, _Usual] | None = None

@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import replace
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import partial
 
 from segsearch.core.arrays import Ids
 from segsearch.core.filters import Filters
@@ -15,6 +13,7 @@ from segsearch.search.region_map.maps import RegionMaps, ids_within
 from segsearch.search.vectors import Active
 from segsearch.storage.catalog.backend import Version
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.index.allowed import Allowed, is_among
 
 KEPT_FILTERS = 16
 KEPT_IDS = 4_000_000  # of all filters together: 32 MB
@@ -33,6 +32,14 @@ class Passing:
         self._kept: OrderedDict[tuple[int, Filters, str], Ids] = OrderedDict()
         self._version: Version | None = None
         self._lock = threading.Lock()
+
+    def allowed(self, recipe: Active, filters: Filters) -> Allowed:
+        """The regions of a recipe that pass; QueryError as for `ids`."""
+        if not filters.asks_map:
+            return Allowed((filters,), partial(self.ids, recipe, filters))
+        on_map = ids_within(self._maps.asked(recipe, filters), filters)
+        others = replace(filters, map_area=None, map_cluster=None)
+        return Allowed((others,), partial(self.ids, recipe, others), only=on_map)
 
     def ids(self, recipe: Active, filters: Filters) -> Ids:
         """Ids (n,) of a recipe's segments that pass, ascending; not to be written to. QueryError
@@ -67,12 +74,3 @@ class Passing:
             len(self._kept) > 1 and sum(ids.size for ids in self._kept.values()) > KEPT_IDS
         ):
             self._kept.popitem(last=False)
-
-
-def is_among(ids: Ids, allowed: Ids) -> NDArray[np.bool_]:
-    """Which ids (n,) are among some (m,) ascending; takes no look at all of these."""
-    if allowed.size == 0:
-        return np.zeros(ids.size, dtype=bool)
-    places = np.minimum(np.searchsorted(allowed, ids), allowed.size - 1)
-    found: NDArray[np.bool_] = allowed[places] == ids
-    return found

@@ -9,7 +9,8 @@ import numpy as np
 
 from segsearch.core.arrays import Vector, Vectors
 from segsearch.search.vectors import Active
-from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.index.allowed import Allowed
+from segsearch.storage.index.library_index import LibraryIndex
 
 BEST = 10
 REGIONS = 100  # that are looked for again, evenly from all
@@ -28,7 +29,7 @@ class Recall:
     worst: float
 
 
-def measured(index: SyncedIndex, recipe: Active, words: Vectors) -> tuple[Recall, ...]:
+def measured(index: LibraryIndex, recipe: Active, words: Vectors) -> tuple[Recall, ...]:
     """For queries by some words (m, d), by regions of the library, and by words where a filter
     takes away the tenth of the regions that is nearest; nothing where there are no regions."""
     mix = index.mix(recipe[1])
@@ -42,7 +43,7 @@ def measured(index: SyncedIndex, recipe: Active, words: Vectors) -> tuple[Recall
     return (*found, _recall_beyond(index, recipe, asked["words"][:: -(-len(words) // BEYOND)]))
 
 
-def _recall(index: SyncedIndex, recipe: Active, asked: str, queries: Vectors) -> Recall:
+def _recall(index: LibraryIndex, recipe: Active, asked: str, queries: Vectors) -> Recall:
     shares = []
     for query, (scores, _) in zip(queries, index.exact(recipe, queries, BEST), strict=True):
         found, _ = index.search(recipe, query, BEST)
@@ -50,7 +51,7 @@ def _recall(index: SyncedIndex, recipe: Active, asked: str, queries: Vectors) ->
     return Recall(asked, len(shares), float(np.mean(shares)), float(np.min(shares)))
 
 
-def _recall_beyond(index: SyncedIndex, recipe: Active, queries: Vectors) -> Recall:
+def _recall_beyond(index: LibraryIndex, recipe: Active, queries: Vectors) -> Recall:
     ids = index.ids(recipe)
     nearest = ids.size // 10
     shares = []
@@ -58,7 +59,7 @@ def _recall_beyond(index: SyncedIndex, recipe: Active, queries: Vectors) -> Reca
         queries, index.exact(recipe, queries, nearest + BEST), strict=True
     ):
         allowed = np.setdiff1d(ids, best[:nearest], assume_unique=True)
-        found, _ = index.search(recipe, query, BEST, allowed)
+        found, _ = index.search(recipe, query, BEST, Allowed.of_ids(allowed))
         shares.append(_share(found, scores[nearest:]))
     asked = "words without the nearest tenth"
     return Recall(asked, len(shares), float(np.mean(shares)), float(np.min(shares)))

@@ -43,9 +43,9 @@ def page_of(  # noqa: PLR0913  a place in a list
         total = catalog.segment_tally(recipe[0])[0]
         ids = catalog.segment_ids_after(recipe[0], after, limit + 1)
     else:
-        total = int(allowed.size)
-        start = int(np.searchsorted(allowed, after, side="right"))
-        ids = allowed[start : start + limit + 1].tolist()
+        total = allowed.count
+        start = int(np.searchsorted(allowed.ids, after, side="right"))
+        ids = allowed.ids[start : start + limit + 1].tolist()
     page = ids[:limit]
     segments = engine.fetch(page)
     images = engine.images_of(list(segments.values()))

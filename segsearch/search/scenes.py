@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-import numpy as np
-
-from segsearch.core.arrays import Ids
 from segsearch.core.errors import QueryError
 from segsearch.core.query import SceneAnswer, SceneHit, SceneQuery, Slot
 from segsearch.core.types import Hit
@@ -16,6 +13,7 @@ from segsearch.search.engine import SearchEngine, are_words, things_asked
 from segsearch.search.relevance import rounded
 from segsearch.search.scene_assignment import SceneProblem, SlotCandidate, assign, check_scene
 from segsearch.search.vectors import Active
+from segsearch.storage.index.allowed import Allowed
 
 # In lower spreads of a slot's scores. Measured on benchmarks/regions: from 2 on stand 92 to 94 %
 # of the pictures that show a thing; from 3 on 74 to 79 % of those, and 14 to 15 % of the others.
@@ -70,14 +68,14 @@ def _nothing_matches(name: str, relevance: float, query: SceneQuery) -> str:
 
 
 def _slot_candidates(
-    engine: SearchEngine, recipe: Active, slot: Slot, scene_allowed: Ids | None
+    engine: SearchEngine, recipe: Active, slot: Slot, scene_allowed: Allowed | None
 ) -> SlotCandidates:
     vector = engine.asked(recipe, slot.terms)
     allowed = engine.allowed(recipe, slot.filters)
     if allowed is None or scene_allowed is None:
         allowed = scene_allowed if allowed is None else allowed
     else:
-        allowed = np.intersect1d(allowed, scene_allowed, assume_unique=True)
+        allowed = allowed & scene_allowed
     words = (vector, things_asked(slot.terms)) if are_words(slot.terms) else None
     candidates = engine.candidates(recipe, vector, allowed, words)
     scores, ids = _from(candidates, _least_score(slot, candidates))

@@ -37,7 +37,7 @@ from segsearch.search.click import stored_region_at
 from segsearch.search.regions import point, region_vector
 from segsearch.search.shown_pictures import QueryPicture, ShownPictures
 from segsearch.storage.catalog.sql_catalog import Catalog
-from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.index.library_index import LibraryIndex
 from segsearch.storage.kept_pictures import KeptPictures
 from segsearch.storage.pictures import StoredPictures
 
@@ -59,7 +59,7 @@ class QueryVectors:
     def __init__(
         self,
         catalog: Catalog,
-        index: SyncedIndex,
+        index: LibraryIndex,
         pictures: StoredPictures,
         models_of: ModelsOf,
         settings: Settings,

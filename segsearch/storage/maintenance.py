@@ -13,7 +13,7 @@ from segsearch.media.sources.paths import folder_of, normal
 from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
-from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.index.library_index import LibraryIndex
 from segsearch.storage.owners import is_gone, is_lost, is_running
 
 PIECE = 500  # images looked up at once
@@ -23,7 +23,7 @@ class Maintenance:
     """The housekeeping of one library; `SegSearch.maintenance` holds it."""
 
     def __init__(
-        self, catalog: Catalog, index: SyncedIndex, sources: Sources, settings: Settings
+        self, catalog: Catalog, index: LibraryIndex, sources: Sources, settings: Settings
     ) -> None:
         self._catalog = catalog
         self._index = index

@@ -21,7 +21,6 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
-import segsearch.library
 import segsearch_api.server
 from segsearch.cli.app import app
 from segsearch.cli.running_server import ask_running_server, document_of
@@ -215,7 +214,7 @@ def test_serve_opens_its_library_once(tmp_path: Path, monkeypatch: pytest.Monkey
     def end_at_once(library: SegSearch, *_: object, **__: object) -> None:
         served.append(library)
 
-    monkeypatch.setattr(segsearch.library, "SyncedIndex", CountedIndex)
+    monkeypatch.setattr("segsearch.storage.indexes.SyncedIndex", CountedIndex)
     monkeypatch.setattr(segsearch_api.server, "serve", end_at_once)
     done = CliRunner().invoke(app, ["--library", str(tmp_path), "serve"], catch_exceptions=False)
     assert (done.exit_code, len(opened), len(served)) == (0, 1, 1)

@@ -34,7 +34,7 @@ from segsearch.search.region_map.making import MapTask, Say, keep_map, map_name,
 from segsearch.search.vectors import Active, QueryVectors
 from segsearch.storage.catalog.backend import Version
 from segsearch.storage.catalog.sql_catalog import Catalog
-from segsearch.storage.index.synced import MixOf
+from segsearch.storage.index.library_index import MixOf
 from segsearch.storage.region_maps import MapFolder, MapOrigin, RegionMap
 
 LOG = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import cast
@@ -17,33 +17,21 @@ from typing import cast
 import numpy as np
 
 from segsearch.core.arrays import Ids, Vector, VectorRows, Vectors
-from segsearch.core.errors import BusyError, DamageError, DiskFullError, NotFoundError
-from segsearch.core.mix import Mix, row_of
+from segsearch.core.errors import BusyError, DamageError, DiskFullError
+from segsearch.core.mix import Mix
 from segsearch.core.status import IndexGlance, RowLayout
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.backend import Version
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
+from segsearch.storage.index.allowed import Allowed, ids_of
+from segsearch.storage.index.library_index import ROWS_AT_ONCE, IndexReport, LibraryIndex, MixOf
 from segsearch.storage.index.protocol import IndexFactory, VectorIndex
 from segsearch.storage.index.sample import Sample, sampled
 from segsearch.storage.index.snapshots import Binding
 
 LOG = logging.getLogger(__name__)
-ROWS_AT_ONCE = 65_536
 LOOKS = 100  # for a moment in which nobody writes
-
-
-MixOf = Callable[[Recipe], Mix]
-
-
-@dataclass(frozen=True, slots=True)
-class IndexReport:
-    """How many rows an index holds, whether it compares with each, and whether they lie as
-    searches want them."""
-
-    rows: int
-    is_flat: bool
-    is_settled: bool
 
 
 @dataclass(slots=True)
@@ -69,7 +57,7 @@ class IndexState:
             self.sample = None
 
 
-class SyncedIndex:
+class SyncedIndex(LibraryIndex):
     """The index of one library's active recipe, brought up to date before each use. Thread-safe:
     searches run side by side, and beside a change that has not been made yet they wait for it.
     Locks are taken in one order: `_saving`, the folder's, `_changing`.
@@ -81,24 +69,19 @@ class SyncedIndex:
     def __init__(
         self, catalog: Catalog, factory: IndexFactory, folder: Path, mix_of: MixOf
     ) -> None:
-        self._catalog = catalog
+        super().__init__(catalog, mix_of)
         self._factory = factory
         self._folder = folder
-        self._mix_of = mix_of
         self._changing = threading.RLock()
         self._saving = threading.Lock()
         self._state: IndexState | None = None
         self._saved_seq = -1
 
-    def mix(self, recipe: Recipe) -> Mix:
-        """How much each of a segment's vectors, and what else is known of it, counts."""
-        return self._mix_of(recipe)
-
     def search(
-        self, recipe: tuple[int, Recipe], query: Vector, k: int, allowed: Ids | None = None
+        self, recipe: tuple[int, Recipe], query: Vector, k: int, allowed: Allowed | None = None
     ) -> tuple[list[float], list[int]]:
         """Scores and segment ids of the best `k` rows for a query (w,), best first."""
-        scores, ids = self._current(recipe).index.search(query, k, allowed=allowed)
+        scores, ids = self._current(recipe).index.search(query, k, allowed=ids_of(allowed))
         return scores.tolist(), ids.tolist()
 
     def scores(
@@ -129,23 +112,6 @@ class SyncedIndex:
                 chosen = sampled(state.index.ids())
                 state.sample = chosen, state.index.rows(chosen.ids)[1]
             return state.sample[1], len(state.index)
-
-    def vector(self, recipe: tuple[int, Recipe], segment_id: int) -> Vector:
-        """What to look for to find a stored segment's like: its mixed row (d,) at unit length.
-
-        NotFoundError when the recipe has no such segment.
-        """
-        for rows in self._catalog.vectors(recipe[0], np.array([segment_id], dtype=np.int64)):
-            return row_of(self._mix_of(recipe[1]), rows)
-        raise NotFoundError(f"There is no segment {segment_id} in the library.")
-
-    def picture_vector(self, recipe: tuple[int, Recipe], image_id: int) -> Vector:
-        """What describes an image as a whole (d,), at unit length; NotFoundError when there is no
-        such image, or it has not been described yet."""
-        vector = self._catalog.picture_vector(recipe[0], image_id)
-        if vector is None:
-            raise NotFoundError(f"There is no described image {image_id} in the library.")
-        return vector
 
     def ids(self, recipe: tuple[int, Recipe]) -> Ids:
         """Every segment id the index holds, once it is up to date, ascending."""
