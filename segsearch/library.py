@@ -312,6 +312,11 @@ class SegSearch:
         """How the index stands; it is loaded for that. LibraryMissingError for an empty library."""
         return self._index.open(self._recipe_in_use())
 
+    @property
+    def engine(self) -> str:
+        """What holds the rows of the index, as SEGSEARCH_INDEX names it."""
+        return self._index.name
+
     def recall(self) -> tuple[Recall, ...]:
         """How much of what comparing with every region finds the index finds: asked by everyday
         words, and by regions of the library. LibraryMissingError for an empty library."""

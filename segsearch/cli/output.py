@@ -25,7 +25,7 @@ from segsearch.core.plain import plain_text
 
 if TYPE_CHECKING:
     from segsearch.core.query import SceneAnswer
-    from segsearch.core.status import IndexGlance, Status
+    from segsearch.core.status import IndexGlance, RowLayout, Status
     from segsearch.core.types import IngestReport, Job
     from segsearch.export.captioning import CaptionReport
     from segsearch.ingest.run import Report
@@ -270,8 +270,14 @@ def _job_line(job: Job) -> str:
 def _index_line(index: IndexGlance) -> str:
     if index.layout is None:
         return "not written yet"
-    way = "comparing with each" if index.layout.value == "flat" else "by lists of alike ones"
-    return f"{index.regions:,} regions, {way}, {index.behind:,} changes behind"
+    how = f"{way_of(index.layout)} ({index.engine})"
+    return f"{index.regions:,} regions, {how}, {index.behind:,} changes behind"
+
+
+def way_of(layout: RowLayout) -> str:
+    """How an index that lies like this is searched."""
+    ways = {"flat": "comparing with each", "lists": "by lists of alike ones"}
+    return ways.get(layout.value, "along a graph of neighbours")
 
 
 def _short(path: str) -> str:

@@ -68,6 +68,11 @@ class Settings(BaseSettings):
         description="Address of a PostgreSQL database that holds the catalog instead of the "
         "folder, such as postgresql://user@host/photos; `library` may be one, too.",
     )
+    index: str | None = Field(
+        default=None,
+        description="What searches for vectors: `faiss` in this process, or `pgvector` in the "
+        "catalog's PostgreSQL database; without it what the library keeps rows for, else faiss.",
+    )
     preset: str | None = Field(
         default=None,
         description="Models and settings for a new library; without it the best present one.",
@@ -253,6 +258,13 @@ class Settings(BaseSettings):
         if address is not None and not SERVER.match(address.get_secret_value()):
             raise ValueError("expected an address such as postgresql://user@host:5432/database")
         return address
+
+    @field_validator("index")
+    @classmethod
+    def _is_engine(cls, index: str | None) -> str | None:
+        if index not in (None, "faiss", "pgvector"):
+            raise ValueError("expected faiss or pgvector")
+        return index
 
     @model_validator(mode="after")
     def _weights_add_up(self) -> Settings:

@@ -19,10 +19,12 @@ class Severity(StrEnum):
 
 
 class RowLayout(StrEnum):
-    """How an index lies: every row is compared with, or those of a few lists."""
+    """How an index lies: every row is compared with, or those of a few lists, or those that are
+    met on a walk along a graph of neighbours."""
 
     FLAT = "flat"
     LISTS = "lists"
+    GRAPH = "graph"
 
 
 @validated(frozen=True, slots=True)
@@ -63,16 +65,18 @@ class IndexGlance:
 
     regions: Annotated[int, Field(description="How many it holds.")]
     generation: Annotated[
-        int | None, Field(description="Of the newest snapshot on disk; null when there is none.")
+        int | None,
+        Field(description="Of the newest snapshot, or of the rows; null when there is none."),
     ]
     behind: Annotated[
         int, Field(description="Changes of the catalog that the next search takes up, at most.")
     ]
     layout: Annotated[
         RowLayout | None,
-        Field(description="`lists`: a search looks at a part; null when no snapshot is there."),
+        Field(description="`lists`, `graph`: a search looks at a part; null when none is there."),
     ]
     loaded: Annotated[bool, Field(description="Whether this process has it in memory.")]
+    engine: Annotated[str, Field(description="What holds the rows, such as `faiss`.")] = "faiss"
 
 
 @validated(frozen=True, slots=True)

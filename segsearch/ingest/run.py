@@ -229,6 +229,7 @@ class Ingest:
                 "picture through the present ones."
             )
         recipe_id = self._catalog.register_recipe(models.recipe)
+        self._index.begin((recipe_id, models.recipe))
         active = self._catalog.active_recipe()
         takes_over = active is not None and active[0] != recipe_id
         if takes_over:

@@ -57,7 +57,7 @@ class SearchEngine:
         self._index = index
         self._vectors = vectors
         self._calibration = Calibration(index, vectors)
-        self._passing = Passing(catalog, maps)
+        self._passing = Passing(catalog, maps, counted=index.takes_filters)
 
     def search(self, recipe: Active, query: Query) -> SearchAnswer:
         """One page of regions; `SegSearch.search` says which errors are raised."""
@@ -115,7 +115,7 @@ class SearchEngine:
         if query.captions == "only":
             return Candidates(fusion.by_captions(query, captions), by_rank=True), Siblings(), ()
         if text is not None and text_ranking.is_alone(query):
-            find = partial(self._catalog.search_text, text, allowed=ids_of(allowed))
+            find = partial(self._catalog.search_text, text, allowed=allowed)
             return text_ranking.by_text(find), Siblings(partial(self._with_text, find)), ()
         vector, pointed = self.query_vector(recipe, query.terms, query.like, query.unlike)
         things = things_asked(query.terms) if query.prefer in (Prefer.THING, Prefer.WHOLE) else 0.0
@@ -129,7 +129,7 @@ class SearchEngine:
         found = TextRanking()
         if text is not None:
             depth = text_ranking.depth_of(text)
-            found = self._catalog.search_text(text, depth, allowed=ids_of(allowed))
+            found = self._catalog.search_text(text, depth, allowed=allowed)
         if query.captions == "join":
             nearest = fusion.joined(query, candidates.nearest, captions, found.ids)
             candidates = Candidates(nearest, by_rank=True, lines=found.lines)

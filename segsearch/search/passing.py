@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+
+from cachetools import LRUCache
 
 from segsearch.core.arrays import Ids
 from segsearch.core.filters import Filters
@@ -19,27 +22,64 @@ KEPT_FILTERS = 16
 KEPT_IDS = 4_000_000  # of all filters together: 32 MB
 
 
+@dataclass(frozen=True, slots=True)
+class _OfRecipe:
+    """`allowed.PassingSegments` over a catalog; numbers are kept until a commit."""
+
+    catalog: Catalog
+    recipe_id: int
+    kept: LRUCache[Hashable, int]
+
+    def count(self, filters: Sequence[Filters], only: Ids | None, never: Ids | None) -> int:
+        version = self.catalog.version()
+        if version is None or only is not None or never is not None:
+            return self.catalog.count_segments(self.recipe_id, filters, only, never)
+        key = (version, self.recipe_id, tuple(filters))
+        known = self.kept.get(key)
+        if known is None:  # two threads may both count: that is no harm
+            known = self.kept[key] = self.catalog.count_segments(self.recipe_id, filters)
+        return known
+
+    def page(
+        self,
+        filters: Sequence[Filters],
+        only: Ids | None,
+        never: Ids | None,
+        after: int,
+        limit: int | None,
+    ) -> Ids:
+        return self.catalog.segments_passing(
+            self.recipe_id, filters, only, never, after=after, limit=limit
+        )
+
+
 class Passing:
     """The ids that pass filters. Thread-safe.
+
+    With `counted`, for an index that looks at filters itself, none are fetched where their number
+    will do.
 
     Finding them takes as long as reading the part of the catalog that a filter asks for; the same
     filter again takes nothing until something is committed.
     """
 
-    def __init__(self, catalog: Catalog, maps: RegionMaps) -> None:
+    def __init__(self, catalog: Catalog, maps: RegionMaps, *, counted: bool = False) -> None:
         self._catalog = catalog
         self._maps = maps
+        self._counts: LRUCache[Hashable, int] | None = LRUCache(KEPT_FILTERS) if counted else None
         self._kept: OrderedDict[tuple[int, Filters, str], Ids] = OrderedDict()
         self._version: Version | None = None
         self._lock = threading.Lock()
 
     def allowed(self, recipe: Active, filters: Filters) -> Allowed:
         """The regions of a recipe that pass; QueryError as for `ids`."""
+        counts = self._counts
+        asks = None if counts is None else _OfRecipe(self._catalog, recipe[0], counts)
         if not filters.asks_map:
-            return Allowed((filters,), partial(self.ids, recipe, filters))
+            return Allowed((filters,), partial(self.ids, recipe, filters), asks=asks)
         on_map = ids_within(self._maps.asked(recipe, filters), filters)
         others = replace(filters, map_area=None, map_cluster=None)
-        return Allowed((others,), partial(self.ids, recipe, others), only=on_map)
+        return Allowed((others,), partial(self.ids, recipe, others), only=on_map, asks=asks)
 
     def ids(self, recipe: Active, filters: Filters) -> Ids:
         """Ids (n,) of a recipe's segments that pass, ascending; not to be written to. QueryError

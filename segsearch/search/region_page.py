@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from segsearch.core.errors import QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.query import MAX_LIMIT
@@ -44,8 +42,7 @@ def page_of(  # noqa: PLR0913  a place in a list
         ids = catalog.segment_ids_after(recipe[0], after, limit + 1)
     else:
         total = allowed.count
-        start = int(np.searchsorted(allowed.ids, after, side="right"))
-        ids = allowed.ids[start : start + limit + 1].tolist()
+        ids = allowed.page(after, limit + 1).tolist()
     page = ids[:limit]
     segments = engine.fetch(page)
     images = engine.images_of(list(segments.values()))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from segsearch.core.errors import DamageError, PathError
+from segsearch.core.errors import DamageError, InputError, PathError
 from segsearch.core.settings import Settings
 from segsearch.core.types import PruneReport, RepairReport
 from segsearch.media.sources.paths import folder_of, normal
@@ -14,6 +14,7 @@ from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
 from segsearch.storage.index.library_index import LibraryIndex
+from segsearch.storage.indexes import PGVECTOR, drop_rows
 from segsearch.storage.owners import is_gone, is_lost, is_running
 
 PIECE = 500  # images looked up at once
@@ -30,6 +31,7 @@ class Maintenance:
         self._sources = sources
         self._library = settings.library
         self._max_pixels = settings.max_pixels
+        self._asks_rows = settings.index == PGVECTOR
 
     def verify(self) -> list[str]:
         """What is wrong with catalog, vectors, index and files, a sentence each."""
@@ -88,6 +90,15 @@ class Maintenance:
             fixed.append("The index was built again from the catalog.")
         self._index.settle(active)
         return RepairReport(tuple(fixed), tuple(self.verify()))
+
+    def drop_rows(self) -> bool:
+        """Keep no rows in pgvector any more: nodes that are started from here on search by FAISS.
+        False where the library kept none; InputError while the settings ask for them."""
+        if self._asks_rows:
+            raise InputError(
+                "SEGSEARCH_INDEX says pgvector: leave it away, or say faiss, on every node first."
+            )
+        return drop_rows(self._catalog)
 
     def prune(self, *, dry_run: bool = False, excluded: bool = False) -> PruneReport:
         """Forget paths whose files are gone, and images that no path leads to any more.

@@ -105,6 +105,7 @@ def test_the_status_is_the_command_s(client: TestClient, service: SegSearch) -> 
         "generation": service.catalog.newest_change(),
         "behind": 0,
         "layout": "flat",
+        "engine": "faiss",
         "loaded": True,
     }
     assert status["workers"] == []

@@ -29,13 +29,13 @@ from segsearch.search import engine as asking
 from segsearch.search.engine import SearchEngine
 from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.vectors import QueryVectors
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.sql_catalog import Catalog
-from segsearch.storage.index.faiss import FaissIndexFactory
-from segsearch.storage.index.protocol import IndexFactory
-from segsearch.storage.index.synced import SyncedIndex
+from segsearch.storage.index.library_index import LibraryIndex
 from segsearch.storage.pictures import StoredPictures
 from tests.support.described import RECIPE
-from tests.support.exact_index import ExactIndexFactory
+from tests.support.empty_databases import EmptyDatabases
+from tests.support.index_engines import ENGINES
 from tests.support.random_library import (
     Picture,
     RandomRegion,
@@ -48,7 +48,7 @@ from tests.support.random_library import (
 
 ACTIVE = (1, RECIPE)
 MIX = Mix(0.5, 0.5, 0.0)
-FACTORIES: list[IndexFactory] = [ExactIndexFactory(), FaissIndexFactory()]
+NAMES = ("exact", "faiss", "pgvector")
 
 
 def no_model(_: str | None) -> Models:
@@ -60,7 +60,7 @@ class Library:
     """A stored library, asked as the service asks it."""
 
     catalog: Catalog
-    projection: SyncedIndex
+    projection: LibraryIndex
     engine: SearchEngine
 
     def ask(self, query: Query) -> SearchAnswer:
@@ -76,11 +76,26 @@ class Library:
         return found
 
 
+@pytest.fixture(scope="module")
+def databases() -> Iterator[EmptyDatabases]:
+    """Empty libraries on a PostgreSQL server, one after another; it starts with the first."""
+    with EmptyDatabases() as made:
+        yield made
+
+
 @contextmanager
-def opened(library: list[Picture], factory: IndexFactory) -> Iterator[Library]:
-    with tempfile.TemporaryDirectory() as folder:
-        catalog, _ = filled(Path(folder), library)
-        projection = SyncedIndex(catalog, factory, Path(folder) / "index", lambda _: MIX)
+def opened(
+    library: list[Picture], name: str = "exact", databases: EmptyDatabases | None = None
+) -> Iterator[Library]:
+    engine = ENGINES[name]
+    with tempfile.TemporaryDirectory() as kept:
+        folder = Path(kept)
+        place: Place = folder / "catalog.sqlite"
+        if engine.on_server:
+            assert databases is not None
+            place = databases.another(folder)
+        catalog, _ = filled(place, library)
+        projection = engine.open(catalog, folder, lambda _: MIX)
         pictures = StoredPictures(catalog, Sources(Settings()), Limits())
         vectors = QueryVectors(
             catalog, projection, pictures, no_model, Settings(prompt_cache_bytes=0)
@@ -127,7 +142,7 @@ def ids(answer: SearchAnswer) -> list[int]:
     per_image=st.integers(1, 3),
     prefer=st.sampled_from((Prefer.THING, Prefer.ANY)),
     exact_ids=st.sampled_from((0, 3, 256)),
-    factory=st.sampled_from(FACTORIES),
+    engine=st.sampled_from(NAMES),
 )
 def test_an_answer_is_what_a_naive_ranking_gives(
     library: list[Picture],
@@ -136,11 +151,12 @@ def test_an_answer_is_what_a_naive_ranking_gives(
     per_image: int,
     prefer: Prefer,
     exact_ids: int,
-    factory: IndexFactory,
+    engine: str,
+    databases: EmptyDatabases,
 ) -> None:
     filters = Filters(min_area=least)
     query = Query((term(wanted),), limit=40, per_image=per_image, filters=filters, prefer=prefer)
-    with opened(library, factory) as made, patch.object(asking, "EXACT_IDS", exact_ids):
+    with opened(library, engine, databases) as made, patch.object(asking, "EXACT_IDS", exact_ids):
         answer = made.ask(query)
         scores = made.scores(wanted)
         passing = [
@@ -163,7 +179,7 @@ def test_an_answer_is_what_a_naive_ranking_gives(
     per_image=st.integers(1, 3),
     by_picture=st.booleans(),
     events=st.lists(st.none() | st.integers(0, 5) | pictures(90), max_size=4),
-    factory=st.sampled_from(FACTORIES),
+    engine=st.sampled_from(NAMES),
 )
 def test_pages_give_each_hit_once_while_segments_come_and_go(
     library: list[Picture],
@@ -172,11 +188,12 @@ def test_pages_give_each_hit_once_while_segments_come_and_go(
     per_image: int,
     by_picture: bool,
     events: list[int | Picture | None],
-    factory: IndexFactory,
+    engine: str,
+    databases: EmptyDatabases,
 ) -> None:
     """An event before each further page: a picture goes (its number), one comes, or nothing."""
     query = Query((term(wanted),), limit=limit, per_image=per_image, by_picture=by_picture)
-    with opened(library, factory) as made:
+    with opened(library, engine, databases) as made:
         scores = made.scores(wanted)
         at_first = {one.id: one for one in made.catalog.segments()}
         alone = greedy([(scores[n], one) for n, one in at_first.items()], per_image)
@@ -218,7 +235,7 @@ def test_wholes_and_parts_give_way_as_the_masks_say(
     library: list[Picture], wanted: Vector, prefer: str
 ) -> None:
     query = Query((term(wanted),), limit=100, per_image=100, prefer=Prefer(prefer))
-    with opened(library, FACTORIES[0]) as made:
+    with opened(library) as made:
         scores = made.scores(wanted)
         segments = made.catalog.segments()
         slack = slack_of(np.array(list(scores.values()), dtype=np.float32))
@@ -252,7 +269,7 @@ def nested(inner: Segment, outer: Segment) -> bool:
 def test_judgements_move_the_query_as_rocchio_says(
     library: list[Picture], wanted: Vector, data: st.DataObject
 ) -> None:
-    with opened(library, FACTORIES[1]) as made:
+    with opened(library, "faiss") as made:
         known = [one.id for one in made.catalog.segments()]
         if len(known) < 3:
             return
@@ -279,7 +296,7 @@ def test_judgements_move_the_query_as_rocchio_says(
 
 def test_a_cursor_of_another_query_is_refused() -> None:
     regions = tuple(RandomRegion((n, 0, n + 1, 9), 0.5, 0.5) for n in range(9))
-    with opened([Picture((9, 9), regions, "/a.jpg")], FACTORIES[0]) as made:
+    with opened([Picture((9, 9), regions, "/a.jpg")]) as made:
         query = Query((SegmentTerm(1),), limit=2, per_image=9)
         cursor = made.ask(query).next_cursor
         assert cursor is not None

@@ -16,7 +16,6 @@ from segsearch.core.query import Link, Prefer, SceneQuery, Slot
 from segsearch.core.types import Segment
 from segsearch.search.scene_assignment import holds
 from segsearch.search.scenes import answer_scene
-from segsearch.storage.index.faiss import FaissIndexFactory
 from tests.search.test_engine_contract import ACTIVE, Library, opened, same, term
 from tests.support.described import unit
 from tests.support.random_library import Picture, RandomRegion, libraries, vectors
@@ -119,7 +118,7 @@ def check(
         ),
         () if relation is None else (Link("one", relation, "other"),),
     )
-    with opened(library, FaissIndexFactory()) as made:
+    with opened(library, "faiss") as made:
         answer = answer_scene(made.engine, ACTIVE, query)
         expected = naive(made, [first, second], least, third, relation)
         assert [hit.image.id for hit in answer.hits] == [image_id for _, image_id, _ in expected]
@@ -139,7 +138,7 @@ def grid(pictures: int = 40) -> list[Picture]:
 def test_a_scene_is_as_relevant_as_its_least_relevant_region(pictures: int) -> None:
     rng = np.random.default_rng(1)
     slots = tuple(Slot(name, (term(unit(rng)),), min_score=-1.0) for name in "ab")
-    with opened(grid(pictures), FaissIndexFactory()) as made:
+    with opened(grid(pictures), "faiss") as made:
         query = SceneQuery(slots, limit=pictures, min_relevance=0)
         hits = answer_scene(made.engine, ACTIVE, query).hits
         both = [[hit.regions[name].relevance for name in "ab"] for hit in hits]
@@ -155,7 +154,7 @@ def test_a_scene_is_as_relevant_as_its_least_relevant_region(pictures: int) -> N
 def test_filters_of_slots_and_of_the_scene_hold() -> None:
     vector = np.ones(8, dtype=np.float32)
     large = Filters(min_area=0.5)
-    with opened(grid(), FaissIndexFactory()) as made:
+    with opened(grid(), "faiss") as made:
         one = Slot("a", (term(vector),), min_score=-1.0)
         both = SceneQuery(
             (one, Slot("b", (term(vector),), filters=large, min_score=-1.0)),
@@ -179,7 +178,7 @@ def test_a_small_library_cannot_tell_what_is_not_there_without_a_score() -> None
     vector = np.ones(8, dtype=np.float32)
     scene = SceneQuery((Slot("a", (term(vector),)), Slot("b", (term(vector),), absent=True)))
     with (
-        opened(grid()[:3], FaissIndexFactory()) as made,
+        opened(grid()[:3], "faiss") as made,
         pytest.raises(QueryError, match="min_score"),
     ):
         answer_scene(made.engine, ACTIVE, scene)

@@ -22,6 +22,7 @@ from segsearch.storage.catalog import copying
 from segsearch.storage.catalog.backend import Place, Server
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, describe
+from tests.support.index_engines import ENGINES
 from tests.support.ingest_processes import paint_many
 from tests.support.small_models import ReadingModels, open_small_service
 from tests.support.written import write
@@ -72,23 +73,26 @@ def assert_alike(one: list[list[tuple[int, float]]], other: list[list[tuple[int,
             assert first == second or dict(theirs)[first] == pytest.approx(score, abs=1e-3)
 
 
+@pytest.mark.parametrize("engine", ["exact", "pgvector", "pgvector small"])
 def test_the_twin_on_a_server_and_the_twin_of_the_twin_find_the_same(
-    painted: Path, server: Server, tmp_path: Path
+    engine: str, painted: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_small_service(painted) as service:
+    ENGINES[engine].set_limits(monkeypatch)
+    with open_small_service(painted, engine="faiss") as service:
         expected, counts = answers(service), service.catalog.counts()
         known = service.catalog.facets(1)
         assert len(expected) == 50
         assert sum(map(bool, expected)) > 40
-        with open_small_service(server.folder, address=server.address) as twin:
+        with open_small_service(server.folder, address=server.address, engine=engine) as twin:
             tables = twin.catalog.copy_from(service.catalog)
+            twin.settle()
             assert twin.catalog.counts() == counts
             assert twin.catalog.facets(1) == known
             assert twin.maintenance.verify() == []
             assert_alike(answers(twin), expected)
             found = twin.catalog.search_captions("cosy pictures", 10)
             assert found == service.catalog.search_captions("cosy pictures", 10)
-            with open_small_service(tmp_path / "back") as back:
+            with open_small_service(tmp_path / "back", engine="faiss") as back:
                 assert back.catalog.copy_from(twin.catalog) == tables
                 assert back.catalog.counts() == counts
                 assert back.maintenance.verify() == []

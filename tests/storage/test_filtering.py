@@ -83,7 +83,7 @@ def test_filters_pass_what_a_naive_look_passes(
     library: list[Picture], some_filters: list[Filters]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        catalog, pictures = filled(Path(folder), library)
+        catalog, pictures = filled(Path(folder) / "catalog.sqlite", library)
         chosen = {"odd": slice(0, None, 2), "third": slice(2, None, 3), "none": slice(0)}
         for name, step in chosen.items():
             catalog.create_collection(name)

@@ -24,12 +24,14 @@ from segsearch.export.documents import write_json_lines
 from segsearch.storage.catalog import captions, change_log, files
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.index.allowed import Allowed
 from tests.support.described import DIMENSION, RECIPE, describe, read_lines
 from tests.support.large_catalog import fill
 from tests.support.query_plans import machine_steps, scans, statements
 from tests.support.written import write
 
 ORIGIN = Origin("model", "host", "0" * 64)
+SOME = np.array([7, 8], np.int64)
 OTHER = Recipe("other", "s@2", "e@1", DIMENSION, {}, {}, {})
 
 
@@ -132,9 +134,11 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "version": lambda c: c.version(),
     "mark": lambda c: c.mark(),
     "remove_segments": lambda c: c.remove_segments([9]),
-    "vectors": lambda c: [*c.vectors(1), *c.vectors(1, np.array([7, 8], np.int64))],
+    "vectors": lambda c: [*c.vectors(1), *c.vectors(1, SOME)],
     "picture_vector": lambda c: c.picture_vector(1, 3),
     "select_segments": lambda c: c.select_segments(1, Filters(image_ids=(3, 4))),
+    "count_segments": lambda c: c.count_segments(1, [Filters(image_ids=(3, 4))], only=SOME),
+    "segments_passing": lambda c: c.segments_passing(1, [Filters(image_ids=(3,))], never=SOME),
     "collections": lambda c: c.collections(),
     "create_collection": lambda c: c.create_collection("new"),
     "collection": lambda c: c.collection("kept"),
@@ -154,7 +158,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "search_text": lambda c: [
         c.search_text(TextQuery(("hours 24", '"hours"'), ("no",), whole), 3, allowed=allowed)
         for whole in (False, True)
-        for allowed in (None, np.array([7, 8], np.int64))
+        for allowed in (None, Allowed.of_ids(SOME))
     ],
     "segments_with_text": lambda c: c.segments_with_text(["hours"]),
     "reader_of": lambda c: c.reader_of(3),

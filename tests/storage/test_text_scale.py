@@ -14,6 +14,7 @@ from segsearch.core.text import LineText
 from segsearch.core.text_query import Phrase, TextQuery, shares
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.catalog.text_search import FEW_ALLOWED
+from segsearch.storage.index.allowed import Allowed
 from tests.support.large_catalog import fill
 from tests.support.query_plans import machine_steps
 
@@ -55,7 +56,9 @@ ASKED: dict[str, Callable[[Catalog], object]] = {
     "all words": lambda c: c.search_text(TextQuery(("to zanzibar",), whole=True), 9).ids,
     "without": lambda c: c.search_text(TextQuery(("zanzibar",), ("nowhere",)), 9).ids,
     "some": lambda c: (
-        c.search_text(TextQuery(("zanzibar",)), 9, allowed=np.arange(1, 9, dtype=np.int64)).ids
+        c.search_text(
+            TextQuery(("zanzibar",)), 9, allowed=Allowed.of_ids(np.arange(1, 9, dtype=np.int64))
+        ).ids
     ),
     "theirs": lambda c: c.segments_with_text(["zanzibar"]).tolist()[1::2],
     "lines": lambda c: sorted(c.lines_by_segment([2, 4, 6, 8])),
@@ -83,9 +86,9 @@ def test_regions_without_text_let_no_lines_be_read(catalogs: tuple[Catalog, Cata
     other = np.arange(ids[-1] + 1, ids[-1] + 2 + FEW_ALLOWED, dtype=np.int64)
     query = TextQuery(("line",))
     with machine_steps(1) as steps:
-        assert large.search_text(query, 9, allowed=other).ids == []
+        assert large.search_text(query, 9, allowed=Allowed.of_ids(other)).ids == []
     with machine_steps(1) as whole:
-        assert large.search_text(query, 4_000, allowed=ids).ids
+        assert large.search_text(query, 4_000, allowed=Allowed.of_ids(ids)).ids
     assert steps[0] < whole[0]
 
 

@@ -16,6 +16,7 @@ from segsearch.core.types import FileStamp, Recipe
 from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.captions import weight_of
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.index.allowed import Allowed
 from tests.support.described import DIMENSION, RECIPE, describe
 from tests.support.written import Placed, write
 
@@ -215,7 +216,7 @@ def test_an_element_answers_for_words_that_are_spread_over_its_lines(
 def test_an_element_answers_where_the_smaller_regions_may_not(catalog: Catalog) -> None:
     fill(catalog, PAGE)
     allowed = np.array([3], np.int64)
-    assert catalog.search_text(TextQuery(("exit",)), 9, allowed=allowed).ids == [3]
+    assert catalog.search_text(TextQuery(("exit",)), 9, allowed=Allowed.of_ids(allowed)).ids == [3]
     catalog.remove_segments([1])
     assert catalog.search_text(TextQuery(("exit",)), 9).ids == [3]
     assert catalog.lines_of(1)[0].regions == (3,)
@@ -259,13 +260,13 @@ def test_of_what_is_allowed_the_best_answers(
         monkeypatch.setattr("segsearch.storage.catalog.text_search.PAGE_PICTURES", 2)
         allowed = np.array([1, 2, 3, 5, 8, 25, 27], np.int64)
         query = TextQuery(("red kite",))
-        every = catalog.search_text(query, 99, allowed=allowed)
+        every = catalog.search_text(query, 99, allowed=Allowed.of_ids(allowed))
         assert every.ids == [2, 5, 25]
         for k in range(6):
-            some = catalog.search_text(query, k, allowed=allowed)
+            some = catalog.search_text(query, k, allowed=Allowed.of_ids(allowed))
             assert (some.ids, some.scores) == (every.ids[:k], every.scores[:k])
             assert some.lines.keys() == {*some.ids}
-        assert catalog.search_text(query, 9, allowed=allowed[:0]) == TextRanking()
+        assert catalog.search_text(query, 9, allowed=Allowed.of_ids(allowed[:0])) == TextRanking()
     assert catalog.search_text(query, 9, image_ids=[3, 5]).ids == [7, 15]
 
 

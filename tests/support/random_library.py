@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from segsearch.core.arrays import DescribedPicture, DescribedSegment
 from segsearch.core.types import Box, FileStamp, PictureInfo, Proposal
 from segsearch.masks.rle import encode
+from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, unit
 
@@ -113,10 +114,11 @@ def store(catalog: Catalog, number: int, picture: Picture) -> int:
     return claim.image_id
 
 
-def filled(folder: Path, library: list[Picture]) -> tuple[Catalog, dict[int, Picture]]:
-    """A catalog with these pictures, by the ids of their images."""
-    folder.mkdir(parents=True, exist_ok=True)
-    catalog = Catalog(folder / "catalog.sqlite")
+def filled(place: Place, library: list[Picture]) -> tuple[Catalog, dict[int, Picture]]:
+    """A catalog with these pictures, by the ids of their images; made where there is none."""
+    if isinstance(place, Path):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    catalog = Catalog(place)
     catalog.register_recipe(RECIPE)
     return catalog, {
         store(catalog, number, picture): picture for number, picture in enumerate(library)

@@ -257,23 +257,24 @@ def open_small_service(
     others: Sequence[SmallModels] = (),
     mix: Mix | None = None,
     address: str | None = None,
+    engine: str = "exact",
     **settings: Any,
 ) -> SegSearch:
     """A whole service over the library in `folder`, made when needed, with the small models; its
-    catalog is in the PostgreSQL database at an address, where one is given."""
+    catalog is in the PostgreSQL database at an address, where one is given, its index on one of
+    `index_engines.ENGINES`."""
     # Here, so that a model process need not load them.
     from segsearch.core.settings import USUAL_MIX, Settings
     from segsearch.library import SegSearch
     from segsearch.storage.catalog.backend import Server
     from segsearch.storage.catalog.sql_catalog import Catalog
-    from segsearch.storage.index.synced import SyncedIndex
-    from tests.support.exact_index import ExactIndexFactory
+    from tests.support.index_engines import ENGINES
 
     folder.mkdir(parents=True, exist_ok=True)
     chosen = Settings(library=folder, **settings)
     catalog = Catalog(Server(address, folder) if address else folder / "catalog.sqlite")
     made = mix or Mix(*(chosen.mix or USUAL_MIX))
-    projection = SyncedIndex(catalog, ExactIndexFactory(), folder / "index", lambda _: made)
+    projection = ENGINES[engine].open(catalog, folder, lambda _: made)
     present = {one.recipe.preset: one for one in (*others, models or SmallModels())}
     usual = (models or SmallModels()).recipe.preset
 

@@ -70,7 +70,7 @@ function Counts({ status }) {
 function IndexState({ index }) {
   if (!index) return html`<p>There is none yet: it begins with the first picture.</p>`;
   const { regions, layout, behind, loaded } = index;
-  const how = layout === "lists" ? "looks at a part of them" : "compares with each of them";
+  const how = layout === "flat" ? "compares with each of them" : "looks at a part of them";
   const late = `${count(behind, "change")} behind: the next search takes them up`;
   return html`<p>${count(regions, "region")}; a search ${how}. ${
     loaded ? "In memory" : "Loaded with the first search"

@@ -79,6 +79,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
 
 
 def _library(settings: Settings, *, with_recall: bool) -> dict[str, Any]:
+    from segsearch.cli.output import way_of
     from segsearch.core.errors import LibraryMissingError
     from segsearch.library import open_library
 
@@ -94,8 +95,8 @@ def _library(settings: Settings, *, with_recall: bool) -> dict[str, Any]:
         if not status.segments:
             return report
         index = library.index_state()
-        way = "comparing with each" if index.is_flat else "by lists of alike ones"
-        report["index"] = f"{index.rows:,} regions, {way}" + (
+        how = f"{way_of(index.layout)} ({library.engine})"
+        report["index"] = f"{index.rows:,} regions, {how}" + (
             "" if index.is_settled else "; the next `segsearch index` or `serve` puts it in order"
         )
         if with_recall:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +46,18 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
         raise typer.Exit(DamageError.exit_code)
 
 
-def repair(context: typer.Context, as_json: AsJson = False) -> None:
+def repair(
+    context: typer.Context,
+    drop_rows: Annotated[
+        bool,
+        typer.Option(
+            "--drop-rows",
+            help="First let a PostgreSQL library keep no rows in pgvector any more; nodes search "
+            "by FAISS when they are started again.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Repair what `verify` finds.
 
     It lists what was repaired and what could not be; the exit code is 0 when nothing is left.
@@ -54,8 +65,14 @@ def repair(context: typer.Context, as_json: AsJson = False) -> None:
     """
     from segsearch.library import open_library
 
+    dropped: tuple[str, ...] = ()
+    if drop_rows:
+        with open_library(context.obj) as library:
+            if library.maintenance.drop_rows():
+                dropped = ("The rows in pgvector were dropped.",)
     with open_library(context.obj) as library:
         report = library.maintenance.repair()
+    report = replace(report, fixed=dropped + report.fixed)
     if as_json:
         print(json.dumps(asdict(report)))
     else:

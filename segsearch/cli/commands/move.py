@@ -30,6 +30,7 @@ def migrate_store(
     from rich.table import Table
 
     from segsearch.cli.app import settings_of
+    from segsearch.library import open_library
     from segsearch.storage.catalogs import move_library
 
     console = Console(stderr=True)
@@ -40,9 +41,12 @@ def migrate_store(
             copied[table] += rows
             shown.update(f"Copying {table}: {copied[table]:,} rows ...")
 
-        report = move_library(
-            settings_of({"library": source}), settings_of({"library": target}), progress
-        )
+        after = settings_of({"library": target})
+        report = move_library(settings_of({"library": source}), after, progress)
+        with open_library(after) as library:
+            if library.engine == "pgvector":  # others make theirs at the first search
+                shown.update("Making the rows of the index ...")
+                library.settle()
     if as_json:
         uploads = None if report.uploads is None else str(report.uploads)
         print(json.dumps({**asdict(report), "uploads": uploads}))

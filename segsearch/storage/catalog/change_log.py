@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from segsearch.core.arrays import Ids
 from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.portable import insert
+from segsearch.storage.catalog.postgres.row_tables import add_rows
 from segsearch.storage.catalog.tables import CHANGE_LOG, LOG_START, SEGMENT
 
 # An index that lies further behind takes as long to replay them as to compare all ids.
@@ -27,7 +28,10 @@ class Changes:
 
 
 def log_change(db: sa.Connection, op: str, segment_ids: sa.Select[int]) -> None:
-    """Append to the change log what the same transaction does to these segments."""
+    """Append to the change log what the same transaction does to these segments; those that are
+    added, with their vectors, get their rows where a library keeps rows in the same database."""
+    if op == "add":  # first: which they are may be told by what the log lacks
+        add_rows(db, segment_ids)
     changes = segment_ids.with_only_columns(
         SEGMENT.c.recipe_id, sa.literal(op), SEGMENT.c.id
     ).order_by(SEGMENT.c.id)

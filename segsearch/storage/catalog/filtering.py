@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,14 @@ from segsearch.core.filters import ACROSS, DOWN, Filters, parse_place
 from segsearch.core.names import folded
 from segsearch.storage.catalog.collections import refuse_unknown
 from segsearch.storage.catalog.database import Database
-from segsearch.storage.catalog.portable import AMONG_IDS, glob, joined_ids, larger, smaller
+from segsearch.storage.catalog.portable import (
+    AMONG_IDS,
+    glob,
+    joined_ids,
+    larger,
+    smaller,
+    values_of,
+)
 from segsearch.storage.catalog.rows import without_number
 from segsearch.storage.catalog.tables import (
     COLLECTION,
@@ -41,19 +49,75 @@ class FilterMixin(Database):
     def select_segments(self, recipe_id: int, filters: Filters) -> Ids:
         """Ids (n,) of a recipe's segments that pass the filters, ascending; NotFoundError when
         they name a collection that does not exist."""
-        of_region = list(_of_region(filters))
         # As one text: a row for each id would take three times as long as finding them.
-        query = sa.select(joined_ids(SEGMENT.c.id)).select_from(SEGMENT)
-        if any(_names_image(condition) for condition in of_region):
-            query = query.join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
-        query = query.where(SEGMENT.c.recipe_id == recipe_id, *of_region)
-        # Pictures first, then their segments by an index that holds the ids: no row is read.
-        if of_image := list(_of_image(filters)):
-            query = query.where(SEGMENT.c.image_id.in_(_images().where(*of_image)))
+        query = sa.select(joined_ids(SEGMENT.c.id))
+        query = of_segments(query.where(SEGMENT.c.recipe_id == recipe_id), (filters,))
         with self._reading() as db:
             get_ready(db, filters)
             text = db.execute(query).scalar() or ""
             return np.sort(np.fromstring(text, np.int64, sep=","))
+
+    def count_segments(
+        self,
+        recipe_id: int,
+        filters: Sequence[Filters],
+        only: Ids | None = None,
+        never: Ids | None = None,
+    ) -> int:
+        """How many of a recipe's segments pass all of some filters: of `only`, where ids (m,) are
+        given, and without those of `never`. NotFoundError as for `select_segments`."""
+        query = sa.select(sa.func.count()).where(SEGMENT.c.recipe_id == recipe_id)
+        query = of_segments(query, filters).where(*among(SEGMENT.c.id, only, never))
+        with self._reading() as db:
+            for one in filters:
+                get_ready(db, one)
+            return int(db.execute(query).scalar_one())
+
+    def segments_passing(  # noqa: PLR0913  a place in a list
+        self,
+        recipe_id: int,
+        filters: Sequence[Filters],
+        only: Ids | None = None,
+        never: Ids | None = None,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> Ids:
+        """Ids (n,) of those that `count_segments` counts, ascending: the first `limit` beyond an
+        id. NotFoundError as for `select_segments`."""
+        query = sa.select(SEGMENT.c.id).where(SEGMENT.c.recipe_id == recipe_id)
+        query = of_segments(query, filters).where(*among(SEGMENT.c.id, only, never))
+        query = query.where(SEGMENT.c.id > after).order_by(SEGMENT.c.id).limit(limit)
+        with self._reading() as db:
+            for one in filters:
+                get_ready(db, one)
+            return np.array(db.execute(query).scalars().all(), np.int64)
+
+
+def of_segments(query: sa.Select[Any], filters: Sequence[Filters]) -> sa.Select[Any]:
+    """A query over SEGMENT, for those segments that pass all of some filters; none may ask for a
+    map. `get_ready` comes before it is sent."""
+    of_region = [condition for one in filters for condition in _of_region(one)]
+    query = query.select_from(SEGMENT)
+    if any(_names_image(condition) for condition in of_region):
+        query = query.join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
+    # Pictures first, then their segments by an index that holds the ids: no row is read.
+    of_image = [condition for one in filters for condition in _of_image(one)]
+    if of_image:
+        query = query.where(SEGMENT.c.image_id.in_(_images().where(*of_image)))
+    return query.where(*of_region)
+
+
+def among(column: sa.Column[Any], only: Ids | None, never: Ids | None) -> Iterator[Condition]:
+    """Conditions: an id is one of some (m,), and none of others; as one parameter each."""
+    if only is not None:
+        yield column.in_(_listed(only))
+    if never is not None:
+        yield column.not_in(_listed(never))
+
+
+def _listed(ids: Ids) -> sa.Select[Any]:
+    return values_of(json.dumps(ids.tolist()))
 
 
 def get_ready(db: sa.Connection, filters: Filters) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.sql.operators import custom_op
 __all__ = [
     "AMONG_IDS", "AMONG_PATHS", "NOW", "TEXT", "WIDE", "glob", "ids_parameter", "insert",
     "joined_ids", "larger", "number_of", "page_digits", "paths_parameter", "regex_of_glob",
-    "smaller", "utc_text",
+    "smaller", "utc_text", "values_of",
 ]  # fmt: skip
 
 # Whole numbers beyond 2**31, such as ids. SQLite, whose INTEGER holds them, counts up a primary key
@@ -202,6 +202,12 @@ NOW: sa.ColumnElement[float] = _Now()
 def _values(name: str, kind: Any) -> sa.Select[Any]:
     listed = _Listed(sa.bindparam(name, type_=sa.Text)).table_valued(sa.column("value", sa.Text))
     return sa.select(sa.cast(listed.c.value, kind))
+
+
+def values_of(ids: str) -> sa.Select[Any]:
+    """The ids of a JSON list as a subquery; for several lists in one statement."""
+    listed = _Listed(sa.literal(ids, sa.Text)).table_valued(sa.column("value", sa.Text))
+    return sa.select(sa.cast(listed.c.value, sa.BigInteger))
 
 
 # Ids and paths that a statement takes as one parameter, whatever their number: its text stays the

@@ -12,6 +12,7 @@ from segsearch.storage.catalog.captions import carry_captions
 from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.portable import insert
+from segsearch.storage.catalog.postgres.row_tables import drop_others
 from segsearch.storage.catalog.queue import queue_new, unfinished
 from segsearch.storage.catalog.reading import queue_unread
 from segsearch.storage.catalog.rows import recipe_from
@@ -85,6 +86,7 @@ class RecipeMixin(Database):
             if keep_old:
                 db.execute(sa.update(RECIPE).values(active=RECIPE.c.id == recipe_id))
                 return True
+            drop_others(db, recipe_id)
             # Not in the change log: a recipe's id is given out once, so no index asks for them.
             db.execute(sa.delete(RECIPE).where(RECIPE.c.id != recipe_id))
             db.execute(sa.update(RECIPE).values(active=True))

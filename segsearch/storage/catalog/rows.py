@@ -16,7 +16,7 @@ from segsearch.core.errors import DamageError
 from segsearch.core.types import Box, Image, Mask, PictureInfo, Recipe, Segment, State
 from segsearch.masks.traits import traits
 from segsearch.media.sources.paths import is_upload
-from segsearch.storage.catalog.tables import IMAGE, SEGMENT
+from segsearch.storage.catalog.tables import IMAGE, INGEST, SEGMENT, SEGMENT_VECTOR
 
 QUALITY = ("predicted_iou", "stability")  # what regions are told from parts by
 PLACES = ("x0", "y0", "x1", "y1", "area", "width", "height")
@@ -140,6 +140,26 @@ def image_from(
         info=info if info.width else None,
         tags=tuple(sorted(tags)),
         near_duplicates=tuple(near_duplicates),
+    )
+
+
+def of_vectors(recipe_id: int) -> sa.Select[Any]:
+    """The columns that `vectors_from` takes, of all segments of a recipe by ascending id."""
+    own = [SEGMENT.c[name] for name in (*QUALITY, *PLACES[:-2])]
+    nested = [SEGMENT.c[name] for name in NESTED]
+    vectors = (SEGMENT_VECTOR.c.context_vector, SEGMENT_VECTOR.c.masked_vector)
+    return (
+        sa.select(SEGMENT.c.id, *vectors, INGEST.c.picture_vector, *own)
+        .add_columns(IMAGE.c.width, IMAGE.c.height, *nested)
+        .select_from(SEGMENT)
+        .outerjoin(SEGMENT_VECTOR, SEGMENT_VECTOR.c.segment_id == SEGMENT.c.id)
+        .join(
+            INGEST,
+            (INGEST.c.image_id == SEGMENT.c.image_id) & (INGEST.c.recipe_id == SEGMENT.c.recipe_id),
+        )
+        .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
+        .where(SEGMENT.c.recipe_id == recipe_id)
+        .order_by(SEGMENT.c.id)
     )
 
 

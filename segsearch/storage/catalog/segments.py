@@ -17,10 +17,8 @@ from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter
 from segsearch.storage.catalog.rows import (
-    NESTED,
     OF_SEGMENT,
-    PLACES,
-    QUALITY,
+    of_vectors,
     segment_from,
     unpack,
     vectors_from,
@@ -32,7 +30,6 @@ from segsearch.storage.catalog.tables import (
     INGEST,
     RECIPE,
     SEGMENT,
-    SEGMENT_VECTOR,
 )  # fmt: skip
 
 BATCH_ROWS = 2_000
@@ -146,23 +143,7 @@ class SegmentMixin(Database):
 
     def vectors(self, recipe_id: int, ids: Ids | None = None) -> Iterator[VectorRows]:
         """Vectors of all segments of a recipe, or of some, in batches by ascending id."""
-        own = [SEGMENT.c[name] for name in (*QUALITY, *PLACES[:-2])]
-        nested = [SEGMENT.c[name] for name in NESTED]
-        vectors = (SEGMENT_VECTOR.c.context_vector, SEGMENT_VECTOR.c.masked_vector)
-        query = (
-            sa.select(SEGMENT.c.id, *vectors, INGEST.c.picture_vector, *own)
-            .add_columns(IMAGE.c.width, IMAGE.c.height, *nested)
-            .select_from(SEGMENT)
-            .outerjoin(SEGMENT_VECTOR, SEGMENT_VECTOR.c.segment_id == SEGMENT.c.id)
-            .join(
-                INGEST,
-                (INGEST.c.image_id == SEGMENT.c.image_id)
-                & (INGEST.c.recipe_id == SEGMENT.c.recipe_id),
-            )
-            .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
-            .where(SEGMENT.c.recipe_id == recipe_id)
-            .order_by(SEGMENT.c.id)
-        )
+        query = of_vectors(recipe_id)
         with self._reading() as db:
             if ids is None:
                 yield from _batches(db, query)

@@ -241,6 +241,23 @@ LOG_START = sa.Table(
     sa.Column("value", WIDE, nullable=False),
 )
 
+# Where the rows of an index lie in PostgreSQL (pgvector): a table of its own for each, see
+# `postgres/vector_rows.py`. A library in a file has none.
+VECTOR_GENERATION = sa.Table(
+    "vector_generation",
+    METADATA,
+    sa.Column("id", WIDE, primary_key=True),
+    sa.Column(
+        "recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sa.Column("mix", TEXT, nullable=False),  # JSON: what rows are made of, as `core.mix.Mix` has it
+    sa.Column("dimension", sa.Integer, nullable=False),  # of the vectors
+    sa.Column("width", sa.Integer, nullable=False),  # of the rows
+    # Whether every segment of before has its row; those that come have it from the start.
+    sa.Column("filled", sa.Boolean, nullable=False, server_default="0"),
+    sqlite_autoincrement=True,
+)
+
 JOB = sa.Table(
     "job",
     METADATA,

@@ -8,7 +8,7 @@ regions were removed is found no more.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter, joined_
 from segsearch.storage.catalog.reading import ReadingMixin, TextsOf, texts_of_lines
 from segsearch.storage.catalog.tables import ACTIVE_RECIPE, PICTURE_TEXT, SEGMENT, TEXT_LINE
 from segsearch.storage.catalog.words import Matches, WordIndex
+from segsearch.storage.index.allowed import Allowed
 
 FIRST_PICTURES, PAGE_PICTURES = 25, 200  # of an answer, whose lines are looked at together
 FEW_ALLOWED = 5_000  # so few regions name their pictures first
@@ -50,11 +51,11 @@ class TextSearchMixin(ReadingMixin):
         query: TextQuery,
         k: int,
         *,
-        allowed: Ids | None = None,
+        allowed: Allowed | None = None,
         image_ids: Sequence[int] | None = None,
     ) -> TextRanking:
-        """The `k` regions whose lines answer best, best first; of the `allowed` ids (n,),
-        ascending, and of some images, where these are given.
+        """The `k` regions whose lines answer best, best first; of those that are `allowed`, and of
+        some images, where these are given.
 
         A score, in (0, 1], is the share of the weight of what is wanted that the picture holds:
         rare words weigh more, a part of a word counts half; from 0.3 on it is an answer. Of equal
@@ -67,6 +68,7 @@ class TextSearchMixin(ReadingMixin):
         found = TextRanking()
         if not phrases or not line_count or k < 1:
             return found
+        few = None if allowed is None or allowed.count > FEW_ALLOWED else allowed.ids
         with self._reading() as db:
             index = self._words
             weights = _weights(db, index, phrases, pictures_read)
@@ -76,7 +78,7 @@ class TextSearchMixin(ReadingMixin):
                     others = _weights(db, index, unwanted, pictures_read)
                     ids = sa.select(_matching(index, (text,), others, whole=query.whole).c.id)
                     holding = holding.where(PICTURE_TEXT.c.id.not_in(ids))
-            statement, given = _of_some(_ranked(index, holding), allowed, image_ids)
+            statement, given = _of_some(_ranked(index, holding), few, image_ids)
             texts_of = texts_of_lines(db, line_filter(tuple(weights)))
             cursor: Any = db.execute(statement, given).cursor  # the driver's own: rows as they come
             count = min(k, FIRST_PICTURES)
@@ -200,15 +202,15 @@ def _ranked(index: WordIndex, holding: sa.Select[Any]) -> sa.Select[Any]:
 
 
 def _of_some(
-    pictures: sa.Select[Any], allowed: Ids | None, image_ids: Sequence[int] | None
+    pictures: sa.Select[Any], few: Ids | None, image_ids: Sequence[int] | None
 ) -> tuple[sa.Select[Any], dict[str, str]]:
     """Texts of these images alone, or of those in which a few regions lie; and the parameters."""
     if image_ids is not None:
         return pictures.where(PICTURE_TEXT.c.image_id.in_(AMONG_IDS)), ids_parameter(image_ids)
-    if allowed is None or allowed.size > FEW_ALLOWED:
+    if few is None:
         return pictures, {}
     theirs = sa.select(SEGMENT.c.image_id).where(SEGMENT.c.id.in_(AMONG_IDS))
-    return pictures.where(PICTURE_TEXT.c.image_id.in_(theirs)), ids_parameter(allowed.tolist())
+    return pictures.where(PICTURE_TEXT.c.image_id.in_(theirs)), ids_parameter(few.tolist())
 
 
 def _answers(
@@ -216,19 +218,21 @@ def _answers(
     texts_of: TextsOf,
     page: Sequence[tuple[int, float]],
     weights: dict[Phrase, float],
-    allowed: Ids | None,
+    allowed: Allowed | None,
 ) -> Iterator[tuple[float, int, tuple[int, ...]]]:
     """Score, region and the ids of its lines that answer, for pictures by id and score."""
     if allowed is not None:
         page = _with_allowed(db, page, allowed)
     lines = texts_of([image_id for image_id, _ in page])
+    theirs = {region for some in lines.values() for line in some for region in line.regions}
+    may_answer = _passing(theirs, allowed)
     for image_id, score in page:
-        for region, line_ids in _regions(lines.get(image_id, ()), weights, allowed):
+        for region, line_ids in _regions(lines.get(image_id, ()), weights, may_answer):
             yield min(1.0, score), region, line_ids
 
 
 def _with_allowed(
-    db: sa.Connection, page: Sequence[tuple[int, float]], allowed: Ids
+    db: sa.Connection, page: Sequence[tuple[int, float]], allowed: Allowed
 ) -> list[tuple[int, float]]:
     """Those pictures in which a line belongs to an allowed region; no line is read for it."""
     regions = (TEXT_LINE.c.segment_id, TEXT_LINE.c.element_id)
@@ -236,16 +240,15 @@ def _with_allowed(
         TEXT_LINE.c.recipe_id == ACTIVE_RECIPE, TEXT_LINE.c.image_id.in_(AMONG_IDS)
     )
     found = db.execute(pairs.distinct(), ids_parameter([image_id for image_id, _ in page]))
-    held = {
-        image_id
-        for image_id, *some in found
-        if any(region is not None and _may_answer(region, allowed) for region in some)
-    }
+    pairs_found = [(image_id, some) for image_id, *some in found]
+    theirs = {region for _, some in pairs_found for region in some if region is not None}
+    may_answer = _passing(theirs, allowed)
+    held = {image_id for image_id, some in pairs_found if not may_answer.isdisjoint(some)}
     return [pair for pair in page if pair[0] in held]
 
 
 def _regions(
-    lines: Sequence[LineText], weights: dict[Phrase, float], allowed: Ids | None
+    lines: Sequence[LineText], weights: dict[Phrase, float], may_answer: Container[int]
 ) -> list[tuple[int, tuple[int, ...]]]:
     """The regions of a picture that may answer and whose lines hold as much as those of any, as
     they are read; each with the ids of these lines. An element is none beside regions of its lines
@@ -257,7 +260,7 @@ def _regions(
         if line.id not in held:
             continue
         for region in line.regions:
-            if _may_answer(region, allowed):
+            if region in may_answer:
                 theirs[region].append(line.id)
                 best = by_region[region]
                 for number, share in held[line.id].items():
@@ -278,8 +281,9 @@ def _regions(
     return [(region, tuple(theirs[region])) for region in worth if region in answering - around]
 
 
-def _may_answer(region: int, allowed: Ids | None) -> bool:
+def _passing(regions: set[int], allowed: Allowed | None) -> set[int]:
+    """Those of some regions that may answer."""
     if allowed is None:
-        return True
-    place = int(np.searchsorted(allowed, region))
-    return place < allowed.size and int(allowed[place]) == region
+        return regions
+    ids = np.array(sorted(regions), np.int64)
+    return set(ids[allowed.has(ids)].tolist())

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsearch.core.arrays import Ids
 from segsearch.core.filters import Filters
+
+
+class PassingSegments(Protocol):
+    """Asks a catalog which of a recipe's segments pass, as `FilterMixin` has it."""
+
+    def count(self, filters: Sequence[Filters], only: Ids | None, never: Ids | None) -> int:
+        """How many pass."""
+        ...
+
+    def page(
+        self,
+        filters: Sequence[Filters],
+        only: Ids | None,
+        never: Ids | None,
+        after: int,
+        limit: int | None,
+    ) -> Ids:
+        """Ids (n,) of those that pass beyond an id, ascending, `limit` at most."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -20,13 +40,14 @@ class Allowed:
     `filters` ask for no map: what a map says is `only`, ids (m,) ascending that alone may answer.
     `find` gives the ids that pass `filters`, ascending; it is called when they are first needed.
     An index that looks at filters while it searches takes `filters`, `only` and `never`, and asks
-    for no `ids`.
+    for no `ids`; with `asks`, what else is asked here fetches no more ids than it gives either.
     """
 
     filters: tuple[Filters, ...]
     find: Callable[[], Ids]
     only: Ids | None = None
     never: Ids | None = None
+    asks: PassingSegments | None = None
 
     @classmethod
     def of_ids(cls, ids: Ids) -> Allowed:
@@ -41,14 +62,28 @@ class Allowed:
             ids = self.only[is_among(self.only, ids)]
         return ids if self.never is None else ids[~is_among(ids, self.never)]
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many regions may answer."""
-        return int(self.ids.size)
+        if self.asks is None or "ids" in self.__dict__:
+            return int(self.ids.size)
+        return self.asks.count(self.filters, self.only, self.never)
 
     def has(self, ids: Ids) -> NDArray[np.bool_]:
         """Which of some ids (m,) may answer."""
-        return is_among(ids, self.ids)
+        if self.asks is None or "ids" in self.__dict__:
+            return is_among(ids, self.ids)
+        some = np.unique(ids)
+        if self.only is not None:
+            some = some[is_among(some, self.only)]
+        return is_among(ids, self.asks.page(self.filters, some, self.never, 0, None))
+
+    def page(self, after: int, limit: int) -> Ids:
+        """Ids (n,) of those that may answer beyond an id, ascending, `limit` at most."""
+        if self.asks is None or "ids" in self.__dict__:
+            start = int(np.searchsorted(self.ids, after, side="right"))
+            return self.ids[start : start + limit]
+        return self.asks.page(self.filters, self.only, self.never, after, limit)
 
     def without(self, ids: Ids) -> Allowed:
         """The same, but for some ids (m,) ascending."""
@@ -68,6 +103,7 @@ class Allowed:
             find,
             given[0][is_among(given[0], given[-1])] if given else None,
             np.unique(np.concatenate(barred)) if barred else None,
+            self.asks or other.asks,
         )
 
 

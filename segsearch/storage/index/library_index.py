@@ -11,7 +11,7 @@ import numpy as np
 from segsearch.core.arrays import Ids, Vector, Vectors
 from segsearch.core.errors import NotFoundError
 from segsearch.core.mix import Mix, row_of
-from segsearch.core.status import IndexGlance
+from segsearch.core.status import IndexGlance, RowLayout
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.allowed import Allowed
@@ -26,16 +26,20 @@ class IndexReport:
     searches want them."""
 
     rows: int
-    is_flat: bool
+    layout: RowLayout
     is_settled: bool
 
 
 class LibraryIndex(ABC):
     """The rows of one library's active recipe, equal to its catalog before each use. Thread-safe.
 
-    `mix_of` says what a recipe's rows are made of. Queries here have the rows' length w: what
+    `mix_of` says what a recipe's rows are to be made of. Queries here have the rows' length w: what
     `Mix.asked` makes of a vector (d,). A recipe comes with its id.
     """
+
+    name = "faiss"  # of the engine, as SEGSEARCH_INDEX has it
+    # Whether it looks at filters while it searches: then nobody fetches the ids that pass.
+    takes_filters = False
 
     def __init__(self, catalog: Catalog, mix_of: MixOf) -> None:
         self._catalog = catalog
@@ -51,7 +55,7 @@ class LibraryIndex(ABC):
         NotFoundError when the recipe has no such segment.
         """
         for rows in self._catalog.vectors(recipe[0], np.array([segment_id], dtype=np.int64)):
-            return row_of(self._mix_of(recipe[1]), rows)
+            return row_of(self.mix(recipe[1]), rows)
         raise NotFoundError(f"There is no segment {segment_id} in the library.")
 
     def picture_vector(self, recipe: tuple[int, Recipe], image_id: int) -> Vector:
@@ -61,6 +65,11 @@ class LibraryIndex(ABC):
         if vector is None:
             raise NotFoundError(f"There is no described image {image_id} in the library.")
         return vector
+
+    def begin(self, recipe: tuple[int, Recipe]) -> None:
+        """Get ready for the rows of a recipe that is about to be filled, where its segments get
+        them as they are stored."""
+        del recipe  # whatever follows the catalog has nothing to do
 
     @abstractmethod
     def search(

@@ -68,6 +68,16 @@ def is_milestone(ids: Ids, apart: int) -> NDArray[np.bool_]:
     return chosen
 
 
+def columns_of(ids: Ids) -> tuple[Ids, NDArray[np.int16]]:
+    """What a table keeps of ids (n,), to find a sample without reading all of them: numbers in the
+    order of their hashes, and levels. Milestones `apart` are those of level log2(apart) or more."""
+    hashes = (_hash(ids) ^ np.uint64(1 << 63)).view(np.int64)
+    salted = _hash(ids ^ SALT)
+    lowest = salted & (~salted + np.uint64(1))  # its lowest bit that is set
+    levels = np.where(salted == 0, 64, np.log2(np.maximum(lowest, 1).astype(np.float64)))
+    return hashes, levels.astype(np.int16)
+
+
 def _hash(ids: Ids) -> NDArray[np.uint64]:
     """The finalizer of SplitMix64 (Steele, Lea, Flood 2014), which spreads neighbours apart."""
     x = ids.astype(np.uint64)

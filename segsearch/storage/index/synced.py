@@ -120,7 +120,7 @@ class SyncedIndex(LibraryIndex):
     def open(self, recipe: tuple[int, Recipe]) -> IndexReport:
         """Have the index in memory and up to date; how it stands."""
         index = self._current(recipe).index
-        return IndexReport(len(index), index.is_exact, index.is_settled)
+        return IndexReport(len(index), _layout(index), index.is_settled)
 
     def glance(self, recipe: tuple[int, Recipe]) -> tuple[IndexGlance, str | None]:
         """How the index stands, without loading it, and what is wrong with it on disk."""
@@ -128,14 +128,16 @@ class SyncedIndex(LibraryIndex):
         manifest, damage = snapshots.glance(self._folder, self._binding(recipe, identity))
         newest, generation = self._catalog.newest_change(), manifest.seq if manifest else None
         if state is not None and (state.recipe_id, state.identity) == (recipe[0], identity):
-            layout = RowLayout.FLAT if state.index.is_exact else RowLayout.LISTS
             behind = max(0, newest - state.seq)
-            return IndexGlance(len(state.index), generation, behind, layout, True), damage
+            layout = _layout(state.index)
+            here = IndexGlance(len(state.index), generation, behind, layout, True, self.name)
+            return here, damage
         if manifest is None:
-            return IndexGlance(0, None, newest, None, False), damage
+            return IndexGlance(0, None, newest, None, False, self.name), damage
         layout = RowLayout.LISTS if snapshots.has_lists(manifest) else RowLayout.FLAT
         behind = max(0, newest - manifest.seq)
-        return IndexGlance(manifest.count, generation, behind, layout, False), damage
+        there = IndexGlance(manifest.count, generation, behind, layout, False, self.name)
+        return there, damage
 
     def save(self, recipe: tuple[int, Recipe]) -> None:
         """Write a snapshot of what is new, unless the newest one says the same.
@@ -330,6 +332,10 @@ class SyncedIndex(LibraryIndex):
             state.seq = changes.seq
             state.forget_sample(changes.added, changes.removed)
         return True
+
+
+def _layout(index: VectorIndex) -> RowLayout:
+    return RowLayout.FLAT if index.is_exact else RowLayout.LISTS
 
 
 def _add(index: VectorIndex, mix: Mix, batches: Iterable[VectorRows]) -> None:
