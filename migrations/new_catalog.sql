@@ -287,4 +287,9 @@ CREATE TRIGGER count_lines_insert AFTER INSERT ON text_line BEGIN INSERT INTO co
 CREATE TRIGGER count_lines_delete AFTER DELETE ON text_line BEGIN INSERT INTO counter (kind, recipe_id, key, count) SELECT 'lines', OLD.recipe_id, '', -1 WHERE true ON CONFLICT DO UPDATE SET count = count + excluded.count; END;
 CREATE TRIGGER list_page AFTER INSERT ON listing WHEN rtrim(NEW.name, '0123456789') GLOB '*.pdf#page=' AND NEW.name <> rtrim(NEW.name, '0123456789') || printf('%07d', CAST(substr(NEW.name, length(rtrim(NEW.name, '0123456789')) + 1) AS INTEGER)) BEGIN UPDATE listing SET name = rtrim(NEW.name, '0123456789') || printf('%07d', CAST(substr(NEW.name, length(rtrim(NEW.name, '0123456789')) + 1) AS INTEGER)) WHERE recipe_id = NEW.recipe_id AND image_id = NEW.image_id; END;
 CREATE TRIGGER list_page_again AFTER UPDATE OF name ON listing WHEN rtrim(NEW.name, '0123456789') GLOB '*.pdf#page=' AND NEW.name <> rtrim(NEW.name, '0123456789') || printf('%07d', CAST(substr(NEW.name, length(rtrim(NEW.name, '0123456789')) + 1) AS INTEGER)) BEGIN UPDATE listing SET name = rtrim(NEW.name, '0123456789') || printf('%07d', CAST(substr(NEW.name, length(rtrim(NEW.name, '0123456789')) + 1) AS INTEGER)) WHERE recipe_id = NEW.recipe_id AND image_id = NEW.image_id; END;
-INSERT INTO "alembic_version" VALUES ('0014');
+CREATE TABLE vector_follower (
+	name TEXT NOT NULL, 
+	seq INTEGER NOT NULL, 
+	PRIMARY KEY (name)
+);
+INSERT INTO "alembic_version" VALUES ('0018');

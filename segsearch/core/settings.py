@@ -42,7 +42,20 @@ def _is_prefix(path: str) -> str:
     return path
 
 
+def _is_index(kind: SecretStr) -> SecretStr:
+    """A name of an index, or where a Milvus is; the words say nothing of what was given: there may
+    be a password in it."""
+    text = kind.get_secret_value()
+    if text != "faiss" and not MILVUS.fullmatch(text):
+        raise ValueError(
+            "expected faiss, an address such as milvus+https://host:19530/database, or "
+            "milvus:FILE.db for Milvus Lite"
+        )
+    return kind
+
+
 SERVER = re.compile(r"postgres(ql)?://", re.IGNORECASE)
+MILVUS = re.compile(r"milvus(\+https?://[^/\s]+(/[A-Za-z0-9_]*)?|:.+\.db)")
 CREDENTIALS = re.compile(r"//[^@/]*@")
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 USUAL_MIX = (0.5, 0.5, 0.0)  # of context, masked and picture vector, where none was learnt
@@ -67,6 +80,17 @@ class Settings(BaseSettings):
         default=None,
         description="Address of a PostgreSQL database that holds the catalog instead of the "
         "folder, such as postgresql://user@host/photos; `library` may be one, too.",
+    )
+    index: Annotated[SecretStr, AfterValidator(_is_index)] = Field(
+        default=SecretStr("faiss"),
+        description="What finds the nearest vectors: `faiss`, files on each machine; or a Milvus "
+        "that all share, such as milvus+http://host:19530/database, or milvus:FILE.db for Milvus "
+        "Lite in one process; `MILVUS_TOKEN` may hold its token.",
+    )
+    consistency: Literal["bounded", "strong"] = Field(
+        default="bounded",
+        description="Whether a search of Milvus may miss what others have written in the last "
+        "seconds, or waits for it.",
     )
     preset: str | None = Field(
         default=None,

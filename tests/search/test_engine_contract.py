@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,9 +31,11 @@ from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.vectors import QueryVectors
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.faiss import FaissIndexFactory
+from segsearch.storage.index.library_index import LibraryIndex, MixOf
 from segsearch.storage.index.protocol import IndexFactory
 from segsearch.storage.index.synced import SyncedIndex
 from segsearch.storage.pictures import StoredPictures
+from tests.support import in_milvus
 from tests.support.described import RECIPE
 from tests.support.exact_index import ExactIndexFactory
 from tests.support.random_library import (
@@ -48,7 +50,19 @@ from tests.support.random_library import (
 
 ACTIVE = (1, RECIPE)
 MIX = Mix(0.5, 0.5, 0.0)
-FACTORIES: list[IndexFactory] = [ExactIndexFactory(), FaissIndexFactory()]
+MakeIndex = Callable[[Catalog, Path, MixOf], LibraryIndex]
+
+
+def followed_by(factory: IndexFactory) -> MakeIndex:
+    """The index whose files one factory makes."""
+    return lambda catalog, folder, mix_of: SyncedIndex(catalog, factory, folder / "index", mix_of)
+
+
+INDEXES = [followed_by(ExactIndexFactory()), followed_by(FaissIndexFactory())]
+# A collection takes a second to make: fewer of the examples are in one.
+INDEXES = [in_milvus.index_of] * 2 if in_milvus.ON_SERVER else [*INDEXES, *INDEXES]
+INDEXES.append(in_milvus.index_of)
+SHARE = 8 if in_milvus.ON_SERVER else 1
 
 
 def no_model(_: str | None) -> Models:
@@ -60,7 +74,7 @@ class Library:
     """A stored library, asked as the service asks it."""
 
     catalog: Catalog
-    projection: SyncedIndex
+    projection: LibraryIndex
     engine: SearchEngine
 
     def ask(self, query: Query) -> SearchAnswer:
@@ -77,10 +91,10 @@ class Library:
 
 
 @contextmanager
-def opened(library: list[Picture], factory: IndexFactory) -> Iterator[Library]:
+def opened(library: list[Picture], make_index: MakeIndex) -> Iterator[Library]:
     with tempfile.TemporaryDirectory() as folder:
         catalog, _ = filled(Path(folder), library)
-        projection = SyncedIndex(catalog, factory, Path(folder) / "index", lambda _: MIX)
+        projection = make_index(catalog, Path(folder), lambda _: MIX)
         pictures = StoredPictures(catalog, Sources(Settings()), Limits())
         vectors = QueryVectors(
             catalog, projection, pictures, no_model, Settings(prompt_cache_bytes=0)
@@ -119,7 +133,7 @@ def ids(answer: SearchAnswer) -> list[int]:
     return [hit.segment.id for hit in answer.hits]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40 // SHARE, deadline=None)
 @given(
     library=libraries(),
     wanted=vectors,
@@ -127,7 +141,7 @@ def ids(answer: SearchAnswer) -> list[int]:
     per_image=st.integers(1, 3),
     prefer=st.sampled_from((Prefer.THING, Prefer.ANY)),
     exact_ids=st.sampled_from((0, 3, 256)),
-    factory=st.sampled_from(FACTORIES),
+    make_index=st.sampled_from(INDEXES),
 )
 def test_an_answer_is_what_a_naive_ranking_gives(
     library: list[Picture],
@@ -136,11 +150,11 @@ def test_an_answer_is_what_a_naive_ranking_gives(
     per_image: int,
     prefer: Prefer,
     exact_ids: int,
-    factory: IndexFactory,
+    make_index: MakeIndex,
 ) -> None:
     filters = Filters(min_area=least)
     query = Query((term(wanted),), limit=40, per_image=per_image, filters=filters, prefer=prefer)
-    with opened(library, factory) as made, patch.object(asking, "EXACT_IDS", exact_ids):
+    with opened(library, make_index) as made, patch.object(asking, "EXACT_IDS", exact_ids):
         answer = made.ask(query)
         scores = made.scores(wanted)
         passing = [
@@ -155,7 +169,7 @@ def test_an_answer_is_what_a_naive_ranking_gives(
         assert (answer.message is None) == bool(passing)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30 // SHARE, deadline=None)
 @given(
     library=libraries(4),
     wanted=vectors,
@@ -163,7 +177,7 @@ def test_an_answer_is_what_a_naive_ranking_gives(
     per_image=st.integers(1, 3),
     by_picture=st.booleans(),
     events=st.lists(st.none() | st.integers(0, 5) | pictures(90), max_size=4),
-    factory=st.sampled_from(FACTORIES),
+    make_index=st.sampled_from(INDEXES),
 )
 def test_pages_give_each_hit_once_while_segments_come_and_go(
     library: list[Picture],
@@ -172,11 +186,11 @@ def test_pages_give_each_hit_once_while_segments_come_and_go(
     per_image: int,
     by_picture: bool,
     events: list[int | Picture | None],
-    factory: IndexFactory,
+    make_index: MakeIndex,
 ) -> None:
     """An event before each further page: a picture goes (its number), one comes, or nothing."""
     query = Query((term(wanted),), limit=limit, per_image=per_image, by_picture=by_picture)
-    with opened(library, factory) as made:
+    with opened(library, make_index) as made:
         scores = made.scores(wanted)
         at_first = {one.id: one for one in made.catalog.segments()}
         alone = greedy([(scores[n], one) for n, one in at_first.items()], per_image)
@@ -212,13 +226,13 @@ def apply(made: Library, event: int | Picture | None, number: int) -> None:
         made.catalog.remove_images([event])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30 // SHARE, deadline=None)
 @given(library=libraries(), wanted=vectors, prefer=st.sampled_from(("whole", "part")))
 def test_wholes_and_parts_give_way_as_the_masks_say(
     library: list[Picture], wanted: Vector, prefer: str
 ) -> None:
     query = Query((term(wanted),), limit=100, per_image=100, prefer=Prefer(prefer))
-    with opened(library, FACTORIES[0]) as made:
+    with opened(library, INDEXES[0]) as made:
         scores = made.scores(wanted)
         segments = made.catalog.segments()
         slack = slack_of(np.array(list(scores.values()), dtype=np.float32))
@@ -247,12 +261,12 @@ def nested(inner: Segment, outer: Segment) -> bool:
     return bool(a.sum() < b.sum() and (a & b).sum() >= 0.9 * a.sum())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20 // SHARE, deadline=None)
 @given(library=libraries(), wanted=vectors, data=st.data())
 def test_judgements_move_the_query_as_rocchio_says(
     library: list[Picture], wanted: Vector, data: st.DataObject
 ) -> None:
-    with opened(library, FACTORIES[1]) as made:
+    with opened(library, INDEXES[1]) as made:
         known = [one.id for one in made.catalog.segments()]
         if len(known) < 3:
             return
@@ -279,7 +293,7 @@ def test_judgements_move_the_query_as_rocchio_says(
 
 def test_a_cursor_of_another_query_is_refused() -> None:
     regions = tuple(RandomRegion((n, 0, n + 1, 9), 0.5, 0.5) for n in range(9))
-    with opened([Picture((9, 9), regions, "/a.jpg")], FACTORIES[0]) as made:
+    with opened([Picture((9, 9), regions, "/a.jpg")], INDEXES[0]) as made:
         query = Query((SegmentTerm(1),), limit=2, per_image=9)
         cursor = made.ask(query).next_cursor
         assert cursor is not None

@@ -28,6 +28,8 @@ from segsearch.models.protocols import Embedder
 
 if TYPE_CHECKING:
     from segsearch.library import SegSearch
+    from segsearch.storage.catalog.sql_catalog import Catalog
+    from segsearch.storage.index.library_index import LibraryIndex, MixOf
 
 COLOURS = {
     "red": (220, 20, 20),
@@ -257,10 +259,12 @@ def open_small_service(
     others: Sequence[SmallModels] = (),
     mix: Mix | None = None,
     address: str | None = None,
+    make_index: Callable[[Catalog, Path, MixOf], LibraryIndex] | None = None,
     **settings: Any,
 ) -> SegSearch:
     """A whole service over the library in `folder`, made when needed, with the small models; its
-    catalog is in the PostgreSQL database at an address, where one is given."""
+    catalog is in the PostgreSQL database at an address, where one is given, and its index what
+    `make_index` gives."""
     # Here, so that a model process need not load them.
     from segsearch.core.settings import USUAL_MIX, Settings
     from segsearch.library import SegSearch
@@ -273,7 +277,11 @@ def open_small_service(
     chosen = Settings(library=folder, **settings)
     catalog = Catalog(Server(address, folder) if address else folder / "catalog.sqlite")
     made = mix or Mix(*(chosen.mix or USUAL_MIX))
-    projection = SyncedIndex(catalog, ExactIndexFactory(), folder / "index", lambda _: made)
+    projection: LibraryIndex
+    if make_index is not None:
+        projection = make_index(catalog, folder, lambda _: made)
+    else:
+        projection = SyncedIndex(catalog, ExactIndexFactory(), folder / "index", lambda _: made)
     present = {one.recipe.preset: one for one in (*others, models or SmallModels())}
     usual = (models or SmallModels()).recipe.preset
 

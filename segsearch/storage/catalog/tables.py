@@ -241,6 +241,15 @@ LOG_START = sa.Table(
     sa.Column("value", WIDE, nullable=False),
 )
 
+# How far an index outside of the library has followed the change log, by the name of what holds
+# its rows; -1 while it is being filled.
+VECTOR_FOLLOWER = sa.Table(
+    "vector_follower",
+    METADATA,
+    sa.Column("name", TEXT, primary_key=True),
+    sa.Column("seq", WIDE, nullable=False),
+)
+
 JOB = sa.Table(
     "job",
     METADATA,

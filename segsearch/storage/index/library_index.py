@@ -37,6 +37,8 @@ class LibraryIndex(ABC):
     `Mix.asked` makes of a vector (d,). A recipe comes with its id.
     """
 
+    is_elsewhere = False  # kept by a server: without it no search is answered
+
     def __init__(self, catalog: Catalog, mix_of: MixOf) -> None:
         self._catalog = catalog
         self._mix_of = mix_of
