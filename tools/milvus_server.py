@@ -17,13 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 PORT, HEALTH_PORT = 19530, 9091
 STARTED_SECONDS = 180.0
+SESSION_SECONDS = 10
 GET_FLAGS, SET_FLAGS, UP = 0x8913, 0x8914, 0x1  # of an interface: linux/sockios.h, linux/if.h
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG: linux/prctl.h
 
@@ -51,6 +51,7 @@ class MilvusServer:
             raise RuntimeError("A Milvus starts only in a network namespace with loopback alone.")
         self.folder = Path(tempfile.mkdtemp(prefix="segsearch-milvus-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._config: Any = None
 
     @property
     def address(self) -> str:
@@ -62,11 +63,15 @@ class MilvusServer:
         root:Milvus."""
         from milvus import MilvusServerConfig, _initialize_data_files
 
-        config = MilvusServerConfig(data_dir=str(self.folder))
-        config.set("proxy_port", PORT)
-        config.set("authorization_enabled", asks_for_token)
-        config.resolve()
-        _initialize_data_files(str(self.folder))
+        if self._config is None:
+            self._config = MilvusServerConfig(data_dir=str(self.folder))
+            self._config.set("proxy_port", PORT)
+            # As long a server that comes back waits for what is left of the one that was killed.
+            self._config.set("common.session.ttl", SESSION_SECONDS)
+            self._config.resolve()  # once: it would pass by ports that were in use just now
+            _initialize_data_files(str(self.folder))
+        self._config.set("authorization_enabled", asks_for_token)
+        self._config.write_config()
         programs = self.folder / "bin"
         environment = {
             **os.environ,
@@ -87,11 +92,18 @@ class MilvusServer:
             time.sleep(0.1)
 
     def _answers(self) -> bool:
+        from pymilvus import MilvusClient, MilvusException
+
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{HEALTH_PORT}/healthz", timeout=5) as it:
-                return b"OK" in it.read()
-        except (urllib.error.URLError, OSError):
+            uri = f"http://127.0.0.1:{PORT}"
+            client = MilvusClient(uri, token="root:Milvus", timeout=2)  # noqa: S106 - as it is made
+            try:
+                client.list_collections(timeout=2)
+            finally:
+                client.close()
+        except MilvusException:
             return False
+        return True
 
     def kill(self) -> None:
         """End it as a crash would."""

@@ -14,7 +14,10 @@ from tests.support.in_milvus import INSIDE, ON_SERVER
 from tools.milvus_server import MilvusServer, namespace
 
 ROOT = Path(__file__).parents[2]
-FILES = ("tests/storage/test_milvus.py", "tests/search/test_engine_contract.py")
+FILES = (
+    "tests/storage/test_milvus.py", "tests/storage/test_milvus_answers.py",
+    "tests/storage/test_milvus_faults.py", "tests/search/test_engine_contract.py",
+)  # fmt: skip
 LEAST = 30  # tests that have passed there
 
 

@@ -1,22 +1,15 @@
 """The rows of a library in a Milvus: one collection a generation, which follows the change log.
 
-How far a collection has followed stands in the catalog, where all who share it see it; one process
-at a time brings it up to date. What it does is upserts and deletions by ids that are never given
-out twice, so that doing it again does no harm: killed anywhere, on either side, the next one goes
-on. Whatever a collection gives is held against the catalog: what was removed never comes back.
+Whatever a collection gives is held against the catalog, so that what was removed never comes back,
+and more are asked for until there are enough. Scores are computed here, from the rows.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -24,8 +17,6 @@ from segsearch.core.arrays import Ids, Vector, Vectors
 from segsearch.core.errors import BusyError, EngineError
 from segsearch.core.status import IndexGlance, RowLayout
 from segsearch.core.types import Recipe
-from segsearch.storage.catalog.backend import Version
-from segsearch.storage.catalog.change_log import Changes
 from segsearch.storage.catalog.followers import FILLING
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.allowed import Allowed, is_among
@@ -36,41 +27,22 @@ from segsearch.storage.index.milvus.conditions import (
     Condition,
     among,
     condition_of,
-    scalars_of,
 )
+from segsearch.storage.index.milvus.follower import CollectionFollower, Consistency
 from segsearch.storage.index.milvus.store import (
     BOUNDED,
     EVERY,
-    SESSION,
-    STRONG,
     Asked,
     CollectionMissingError,
     MilvusStore,
 )
 from segsearch.storage.index.sample import Sample, sampled
-from segsearch.storage.index.synced import flat
 
 LOG = logging.getLogger(__name__)
-LAYOUT = 1  # of a collection: another one, and all are made anew
-PORTION = 5_000  # segments read from the catalog and written at once
+PORTION = 5_000  # rows compared one by one at once
 FEW_IDS = 1_024  # that are compared one by one
 TIES = 16  # rows asked for beyond those wanted: of equals the smaller ids count
-# So long after its own last write a process asks for what it has written; by then all see it.
-OWN_SECONDS = 30.0
-WAITED_SECONDS = {"bounded": 0.5, "strong": 60.0}  # for who brings a collection up to date
-FILLED_SECONDS = 5.0  # for who fills a new one
 LOOKS = 100  # for a moment in which nobody writes
-Answer = TypeVar("Answer")
-
-
-@dataclass(slots=True)
-class Followed:
-    """A collection, of which recipe it is, and the catalog's version when it was last known to be
-    up to date; None where it was not then."""
-
-    name: str
-    recipe_id: int
-    version: Version | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +69,13 @@ class MilvusIndex(LibraryIndex):
         address: MilvusAddress,
         mix_of: MixOf,
         *,
-        consistency: Literal["bounded", "strong"] = "bounded",
+        consistency: Consistency = "bounded",
     ) -> None:
         super().__init__(catalog, mix_of)
         self._store = MilvusStore(address)
-        self._consistency = consistency
-        self._changing = threading.RLock()
-        self._state: Followed | None = None
+        self._follower = CollectionFollower(catalog, self._store, mix_of, consistency)
+        self._sampling = threading.Lock()
         self._sample: tuple[str, int, Sample, Vectors] | None = None
-        self._written = -math.inf  # when this process last wrote
 
     def close(self) -> None:
         """Let go of the Milvus."""
@@ -119,7 +89,7 @@ class MilvusIndex(LibraryIndex):
         def find(name: str) -> tuple[Vector, Ids]:
             return self._search(recipe, name, Wanted(query.astype(np.float32), k, allowed))
 
-        scores, ids = self._on_current(recipe, find)
+        scores, ids = self._follower.on_current(recipe, find)
         return scores.tolist(), ids.tolist()
 
     def scores(
@@ -133,7 +103,7 @@ class MilvusIndex(LibraryIndex):
     def rows(self, recipe: tuple[int, Recipe], ids: Ids) -> tuple[Ids, Vectors]:
         """The rows (n, w) of segments that a search has just found, beside their ids; those
         that are gone are left out."""
-        return self._on_current(recipe, lambda name: self._rows(recipe, name, ids))
+        return self._follower.on_current(recipe, lambda name: self._rows(recipe, name, ids))
 
     def sample(self, recipe: tuple[int, Recipe]) -> tuple[Vectors, int]:
         """Rows (m, w) of a fixed sample of the segments, and how many segments there are; of the
@@ -141,8 +111,8 @@ class MilvusIndex(LibraryIndex):
 
         The rows are the same object while the sample is.
         """
-        with self._changing:
-            name, kept = self._name(recipe), self._sample
+        with self._sampling:
+            name, kept = self._follower.name(recipe), self._sample
             seq = self._catalog.newest_change()
             count, _, _ = self._catalog.segment_tally(recipe[0])
             if kept is not None and kept[0] == name:
@@ -164,7 +134,7 @@ class MilvusIndex(LibraryIndex):
 
     def ids(self, recipe: tuple[int, Recipe]) -> Ids:
         """Every segment id the index holds, once it is up to date, ascending."""
-        return self._on_current(recipe, self._store.ids, must_wait=True)
+        return self._follower.on_current(recipe, self._store.ids, must_wait=True)
 
     def exact(
         self, recipe: tuple[int, Recipe], queries: Vectors, k: int
@@ -184,15 +154,16 @@ class MilvusIndex(LibraryIndex):
 
     def open(self, recipe: tuple[int, Recipe]) -> IndexReport:
         """Have the collection there and up to date; how it stands."""
-        count = self._on_current(recipe, lambda name: self._store.count(name, level=self._level()))
+        count = self._follower.on_current(
+            recipe, lambda name: self._store.count(name, level=self._follower.level())
+        )
         return IndexReport(count, self._store.is_lite, is_settled=True)
 
     def glance(self, recipe: tuple[int, Recipe]) -> tuple[IndexGlance, str | None]:
         """How the collection stands, without bringing it up to date, and what is wrong with it."""
-        name = self._name(recipe)
+        name = self._follower.name(recipe)
         seq, newest = self._catalog.follower(name), self._catalog.newest_change()
-        state = self._state
-        is_loaded = state is not None and state.name == name
+        is_loaded = self._follower.is_known(name)
         is_filled = seq is not None and seq != FILLING
         layout = None
         if is_filled:
@@ -213,7 +184,7 @@ class MilvusIndex(LibraryIndex):
         """Bring the collection up to date, which its Milvus keeps. Where that is away or another
         process does it, nothing is lost: the catalog has the vectors, and the log what is new."""
         try:
-            self._current(recipe)
+            self._follower.current(recipe)
         except (EngineError, BusyError) as problem:
             extra = {"action": "index.behind"}
             LOG.warning("The index is brought up to date later: %s", problem, extra=extra)
@@ -228,9 +199,7 @@ class MilvusIndex(LibraryIndex):
         held, known = self._at_one_point(recipe)
         if np.array_equal(held, known):
             return False
-        name = self._name(recipe)
-        with self._changing, self._catalog.following(name, WAITED_SECONDS["strong"]) as still:
-            self._take_over(recipe, name, still, from_rows=True)
+        self._follower.put_right(recipe)
         return True
 
     def problems(self, recipe: tuple[int, Recipe]) -> list[str]:
@@ -263,7 +232,7 @@ class MilvusIndex(LibraryIndex):
                 return scores[:k], held[:k]
             if allowed.count <= MOST_IDS:
                 condition = Condition(among(allowed.ids), is_whole=True)
-        asked = Asked(condition, self._level(), self._catalog.newest_segment())
+        asked = Asked(condition, self._follower.level(), self._catalog.newest_segment())
         count = k + TIES
         if allowed is not None and not condition.is_whole:  # as many more as do not pass
             share = self._catalog.segment_tally(recipe[0])[0] / max(1, allowed.count)
@@ -299,167 +268,9 @@ class MilvusIndex(LibraryIndex):
 
     def _rows(self, recipe: tuple[int, Recipe], name: str, ids: Ids) -> tuple[Ids, Vectors]:
         width = self._mix_of(recipe[1]).width(recipe[1].dimension)
-        held, rows = self._store.rows(name, width, np.unique(ids), level=self._level())
+        held, rows = self._store.rows(name, width, np.unique(ids), level=self._follower.level())
         there = is_among(held, self._catalog.existing(recipe[0], held))
         return held[there], rows[there]
-
-    def _level(self) -> str:
-        if self._consistency == "strong":
-            return STRONG
-        return SESSION if time.monotonic() - self._written < OWN_SECONDS else BOUNDED
-
-    def _on_current(
-        self, recipe: tuple[int, Recipe], use: Callable[[str], Answer], *, must_wait: bool = False
-    ) -> Answer:
-        """What is asked of the collection, once it is up to date. Once more where it has gone
-        meanwhile, as at a change of generation, or when somebody deleted it."""
-        try:
-            return use(self._current(recipe, must_wait=must_wait))
-        except CollectionMissingError as problem:
-            LOG.info("The collection is looked for again: %s", problem)
-            with self._changing:
-                self._state = None
-            return use(self._current(recipe, must_wait=must_wait))
-
-    def _current(self, recipe: tuple[int, Recipe], *, must_wait: bool = False) -> str:
-        """The collection of a recipe, up to date; or as it is, where another process is at it and
-        nobody must see the last write."""
-        if current := _name_at(self._state, self._catalog.version(), recipe[0]):
-            return current
-        with self._changing:
-            version, state = self._catalog.version(), self._state
-            if current := _name_at(state, version, recipe[0]):
-                return current  # another thread has seen to it
-            name = self._name(recipe)
-            seq = self._catalog.follower(name)
-            is_known = state is not None and state.name == name
-            if not is_known and seq is not None and self._is_there(name):
-                is_known = True
-            if is_known and seq == self._catalog.newest_change():
-                self._state = Followed(name, recipe[0], version)
-                return name
-            can_wait = is_known and seq not in (None, FILLING) and not must_wait
-            if can_wait and self._catalog.read_only:
-                return name
-            seconds = FILLED_SECONDS if not can_wait else WAITED_SECONDS[self._consistency]
-            try:
-                with self._catalog.following(name, seconds) as still:
-                    self._take_over(recipe, name, still)
-            except BusyError:
-                if not can_wait or self._consistency == "strong":
-                    raise
-                return name
-            # The point was written behind this version: the next look costs two numbers.
-            self._state = Followed(name, recipe[0], version)
-            return name
-
-    def _is_there(self, name: str) -> bool:
-        """Whether a collection is there; it is in its Milvus's memory then."""
-        if not self._store.has(name):
-            return False
-        self._store.load(name)
-        return True
-
-    def _take_over(
-        self,
-        recipe: tuple[int, Recipe],
-        name: str,
-        still: Callable[[], None],
-        *,
-        from_rows: bool = False,
-    ) -> None:
-        """Bring a collection up to date, by who has the turn; a new one is made, filled, and only
-        then the one that the library's name leads to."""
-        seq = self._catalog.follower(name)
-        if seq is not None and seq > self._catalog.newest_change():
-            self._store.drop(name)  # of a later state of a catalog that was taken back
-            seq = None
-        if not self._is_there(name):
-            width = self._mix_of(recipe[1]).width(recipe[1].dimension)
-            self._store.create(name, width)
-            seq = None
-        if seq is None:
-            seq = FILLING
-            self._catalog.note_follower(name, seq)
-        is_new = seq == FILLING
-        changes = None if is_new or from_rows else self._catalog.changes(recipe[0], seq)
-        if changes is None:  # the ids alone say what is to be done
-            changes = self._catalog.difference(recipe[0], self._store.ids(name))
-        if changes.seq == seq and not from_rows:
-            return
-        started = time.monotonic()
-        self._apply(recipe, name, changes, still)
-        still()
-        self._catalog.note_follower(name, changes.seq)
-        if is_new:
-            extra = {"action": "index.rebuild", "rows": int(changes.added.size)}
-            extra["seconds"] = time.monotonic() - started
-            LOG.info("Filled the index with %d segments.", changes.added.size, extra=extra)
-        self._publish(name)
-
-    def _apply(
-        self,
-        recipe: tuple[int, Recipe],
-        name: str,
-        changes: Changes,
-        still: Callable[[], None],
-    ) -> None:
-        mix = self._mix_of(recipe[1])
-        for start in range(0, changes.added.size, PORTION):
-            ids = changes.added[start : start + PORTION]
-            facts = self._catalog.facts(ids)
-            scalars = scalars_of(facts)
-            for batch in self._catalog.vectors(recipe[0], ids):
-                chosen = is_among(facts.ids, batch.ids)
-                kept = is_among(batch.ids, facts.ids)  # removed between the two
-                own = {
-                    field: [value for value, here in zip(values, chosen, strict=True) if here]
-                    for field, values in scalars.items()
-                }
-                still()
-                self._store.upsert(name, batch.ids[kept], mix.rows(batch)[kept], own)
-            self._written = time.monotonic()
-        # What was removed while it was written, or written by who had lost the turn, goes again.
-        left = self._catalog.existing(recipe[0], changes.added)
-        gone = np.setdiff1d(changes.added, left)
-        removed = np.union1d(changes.removed, gone)
-        if removed.size:
-            still()
-            self._store.delete(name, removed)
-            self._written = time.monotonic()
-
-    def _publish(self, name: str) -> None:
-        """Let the library's name lead to a collection, and drop those of before."""
-        alias, _, _ = name.rpartition("_")
-        if self._store.target(alias) != name:
-            self._store.point(alias, name)
-        for other in self._catalog.followers(f"{alias}_"):
-            if other != name:
-                self._store.drop(other)
-                self._catalog.forget_follower(other)
-
-    def _name(self, recipe: tuple[int, Recipe]) -> str:
-        """Of the library, as long as its catalog is the same one at the same place, and of what its
-        rows are made of."""
-        identity = self._catalog.identity()
-        generation = (
-            LAYOUT, identity, recipe[0], recipe[1].fingerprint, flat(self._mix_of(recipe[1]))
-        )  # fmt: skip
-        place = self._catalog.place  # a copied folder has the same identity, a database has not
-        where = str(place.resolve()) if isinstance(place, Path) else ""
-        library = (identity.partition("/")[0], where)
-        return f"segsearch_{_digest(library)}_{_digest(generation)}"
-
-
-def _digest(parts: tuple[object, ...]) -> str:
-    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
-
-
-def _name_at(state: Followed | None, version: Version | None, recipe_id: int) -> str | None:
-    """The collection, where it is up to date with a catalog of this version."""
-    if state is None or version is None:
-        return None
-    return state.name if (state.version, state.recipe_id) == (version, recipe_id) else None
 
 
 def _scored(ids: Ids, rows: Vectors, query: Vector) -> tuple[Vector, Ids]:
