@@ -297,4 +297,9 @@ CREATE TABLE vector_generation (
 	FOREIGN KEY(recipe_id) REFERENCES recipe (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_vector_generation_recipe_id ON vector_generation (recipe_id);
-INSERT INTO "alembic_version" VALUES ('0015');
+CREATE TABLE vector_follower (
+	name TEXT NOT NULL, 
+	seq INTEGER NOT NULL, 
+	PRIMARY KEY (name)
+);
+INSERT INTO "alembic_version" VALUES ('0018');

@@ -35,6 +35,7 @@ FAR_RED = Shape("red", (70, 5, 100, 35), "disc")
 # What takes longest begins first, so that no process is left with it alone at the end: one makes
 # the demo's library, which takes as long as a few of the others, before a second one needs it.
 FIRST = (
+    "storage/test_milvus_server.py",
     "search/test_regions.py", "browser/test_robust.py", "browser/test_large.py",
     "docs/test_demo_server.py", "browser/test_map_view.py", "ingest/test_interrupted.py",
     "ingest/test_server_workers.py", "browser/test_views_accessible.py",

@@ -42,7 +42,20 @@ def _is_prefix(path: str) -> str:
     return path
 
 
+def _is_index(kind: SecretStr) -> SecretStr:
+    """A name of an index, or where a Milvus is; the words say nothing of what was given: there may
+    be a password in it."""
+    text = kind.get_secret_value()
+    if text not in {"faiss", "pgvector"} and not MILVUS.fullmatch(text):
+        raise ValueError(
+            "expected faiss, pgvector, an address such as milvus+https://host:19530/database, or "
+            "milvus:FILE.db for Milvus Lite"
+        )
+    return kind
+
+
 SERVER = re.compile(r"postgres(ql)?://", re.IGNORECASE)
+MILVUS = re.compile(r"milvus(\+https?://[^/\s]+(/[A-Za-z0-9_]*)?|:.+\.db)")
 CREDENTIALS = re.compile(r"//[^@/]*@")
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 USUAL_MIX = (0.5, 0.5, 0.0)  # of context, masked and picture vector, where none was learnt
@@ -68,10 +81,18 @@ class Settings(BaseSettings):
         description="Address of a PostgreSQL database that holds the catalog instead of the "
         "folder, such as postgresql://user@host/photos; `library` may be one, too.",
     )
-    index: str | None = Field(
+    index: Annotated[SecretStr, AfterValidator(_is_index)] | None = Field(
         default=None,
-        description="What searches for vectors: `faiss` in this process, or `pgvector` in the "
-        "catalog's PostgreSQL database; without it what the library keeps rows for, else faiss.",
+        description="What searches for vectors: `faiss`, files on each machine; `pgvector`, tables "
+        "in the catalog's PostgreSQL database; or a Milvus that all share, such as "
+        "milvus+http://host:19530/database, or milvus:FILE.db for Milvus Lite in one process "
+        "(`MILVUS_TOKEN` may hold its token). Without it pgvector where the library keeps rows "
+        "there, else faiss.",
+    )
+    consistency: Literal["bounded", "strong"] = Field(
+        default="bounded",
+        description="Whether a search of Milvus may miss what others have written in the last "
+        "seconds, or waits for it.",
     )
     preset: str | None = Field(
         default=None,
@@ -258,13 +279,6 @@ class Settings(BaseSettings):
         if address is not None and not SERVER.match(address.get_secret_value()):
             raise ValueError("expected an address such as postgresql://user@host:5432/database")
         return address
-
-    @field_validator("index")
-    @classmethod
-    def _is_engine(cls, index: str | None) -> str | None:
-        if index not in (None, "faiss", "pgvector"):
-            raise ValueError("expected faiss or pgvector")
-        return index
 
     @model_validator(mode="after")
     def _weights_add_up(self) -> Settings:

@@ -129,7 +129,15 @@ class Overview:
     def _of_index(
         self, glance: IndexGlance | None, damage: str | None, *, is_busy: bool
     ) -> Iterator[LibraryProblem]:
-        if damage is not None:
+        if damage is not None and self._index.is_elsewhere:
+            yield LibraryProblem(
+                "index_away",
+                Severity.ERROR,
+                f"Searches fail: {damage}",
+                "Nothing is lost, pictures can be indexed meanwhile; start it, or look at "
+                "SEGSEARCH_INDEX.",
+            )
+        elif damage is not None:
             yield LibraryProblem(
                 "index_damaged",
                 Severity.WARNING,

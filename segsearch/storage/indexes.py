@@ -17,13 +17,26 @@ def open_index(settings: Settings, catalog: Catalog, mix_of: MixOf) -> LibraryIn
     Without a setting it is what the library keeps rows for, else FAISS. InputError where a library
     in a file is to keep rows in pgvector; EngineError, ReadOnlyError where a server's cannot.
     """
-    if settings.index == PGVECTOR or (settings.index is None and _keeps_rows(catalog)):
+    kind = _kind(settings)
+    if kind == PGVECTOR or (kind is None and _keeps_rows(catalog)):
         return _pgvector(catalog, mix_of)
+    if kind is not None and kind.startswith("milvus"):
+        # Its client is no part of what a library in a folder needs.
+        from segsearch.storage.index.milvus.address import MilvusAddress
+        from segsearch.storage.index.milvus.index import MilvusIndex
+
+        address = MilvusAddress.of(kind)
+        return MilvusIndex(catalog, address, mix_of, consistency=settings.consistency)
     # FAISS takes a while to load.
     from segsearch.storage.index.faiss import FaissIndexFactory
     from segsearch.storage.index.synced import SyncedIndex
 
     return SyncedIndex(catalog, FaissIndexFactory(), settings.library / "index", mix_of)
+
+
+def asks_rows(settings: Settings) -> bool:
+    """Whether rows are to be kept in pgvector, whatever the library does now."""
+    return _kind(settings) == PGVECTOR
 
 
 def drop_rows(catalog: Catalog) -> bool:
@@ -34,6 +47,10 @@ def drop_rows(catalog: Catalog) -> bool:
     from segsearch.storage.catalog.postgres.kept_rows import KeptRows
 
     return KeptRows(catalog).turn_off()
+
+
+def _kind(settings: Settings) -> str | None:
+    return None if settings.index is None else settings.index.get_secret_value()
 
 
 def _keeps_rows(catalog: Catalog) -> bool:

@@ -14,7 +14,7 @@ from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
 from segsearch.storage.index.library_index import LibraryIndex
-from segsearch.storage.indexes import PGVECTOR, drop_rows
+from segsearch.storage.indexes import asks_rows, drop_rows
 from segsearch.storage.owners import is_gone, is_lost, is_running
 
 PIECE = 500  # images looked up at once
@@ -31,7 +31,7 @@ class Maintenance:
         self._sources = sources
         self._library = settings.library
         self._max_pixels = settings.max_pixels
-        self._asks_rows = settings.index == PGVECTOR
+        self._asks_rows = asks_rows(settings)
 
     def verify(self) -> list[str]:
         """What is wrong with catalog, vectors, index and files, a sentence each."""

@@ -33,6 +33,7 @@ from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.library_index import LibraryIndex
 from segsearch.storage.pictures import StoredPictures
+from tests.support import in_milvus
 from tests.support.described import RECIPE
 from tests.support.empty_databases import EmptyDatabases
 from tests.support.index_engines import ENGINES
@@ -48,7 +49,8 @@ from tests.support.random_library import (
 
 ACTIVE = (1, RECIPE)
 MIX = Mix(0.5, 0.5, 0.0)
-NAMES = ("exact", "faiss", "pgvector")
+NAMES = ("milvus",) if in_milvus.ON_SERVER else ("exact", "faiss", "pgvector", "milvus")
+SHARE = 8 if in_milvus.ON_SERVER else 1  # a collection takes a second to make
 
 
 def no_model(_: str | None) -> Models:
@@ -134,7 +136,7 @@ def ids(answer: SearchAnswer) -> list[int]:
     return [hit.segment.id for hit in answer.hits]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40 // SHARE, deadline=None)
 @given(
     library=libraries(),
     wanted=vectors,
@@ -171,7 +173,7 @@ def test_an_answer_is_what_a_naive_ranking_gives(
         assert (answer.message is None) == bool(passing)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30 // SHARE, deadline=None)
 @given(
     library=libraries(4),
     wanted=vectors,
@@ -229,7 +231,7 @@ def apply(made: Library, event: int | Picture | None, number: int) -> None:
         made.catalog.remove_images([event])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30 // SHARE, deadline=None)
 @given(library=libraries(), wanted=vectors, prefer=st.sampled_from(("whole", "part")))
 def test_wholes_and_parts_give_way_as_the_masks_say(
     library: list[Picture], wanted: Vector, prefer: str
@@ -264,7 +266,7 @@ def nested(inner: Segment, outer: Segment) -> bool:
     return bool(a.sum() < b.sum() and (a & b).sum() >= 0.9 * a.sum())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20 // SHARE, deadline=None)
 @given(library=libraries(), wanted=vectors, data=st.data())
 def test_judgements_move_the_query_as_rocchio_says(
     library: list[Picture], wanted: Vector, data: st.DataObject

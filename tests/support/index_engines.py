@@ -55,6 +55,12 @@ def _pgvector(catalog: Catalog, folder: Path, mix_of: MixOf) -> LibraryIndex:
     return PgvectorIndex(catalog, mix_of)
 
 
+def _milvus(catalog: Catalog, folder: Path, mix_of: MixOf) -> LibraryIndex:
+    from tests.support.in_milvus import index_of  # late: it stands on tests
+
+    return index_of(catalog, folder, mix_of)
+
+
 LISTS: Limits = (
     (faiss, "SETTLED_FROM", 1),
     (faiss, "BESIDE_ROWS", 0),
@@ -74,5 +80,6 @@ ENGINES = {
     "faiss small": IndexEngine(_faiss, limits=LISTS),
     "faiss on a server": IndexEngine(_faiss, on_server=True),
     "pgvector": IndexEngine(_pgvector, on_server=True),
+    "milvus": IndexEngine(_milvus),
     "pgvector small": IndexEngine(_pgvector, on_server=True, limits=GRAPH),
 }

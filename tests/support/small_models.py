@@ -28,6 +28,8 @@ from segsearch.models.protocols import Embedder
 
 if TYPE_CHECKING:
     from segsearch.library import SegSearch
+    from segsearch.storage.catalog.sql_catalog import Catalog
+    from segsearch.storage.index.library_index import LibraryIndex, MixOf
 
 COLOURS = {
     "red": (220, 20, 20),
@@ -258,11 +260,12 @@ def open_small_service(
     mix: Mix | None = None,
     address: str | None = None,
     engine: str = "exact",
+    make_index: Callable[[Catalog, Path, MixOf], LibraryIndex] | None = None,
     **settings: Any,
 ) -> SegSearch:
     """A whole service over the library in `folder`, made when needed, with the small models; its
     catalog is in the PostgreSQL database at an address, where one is given, its index on one of
-    `index_engines.ENGINES`."""
+    `index_engines.ENGINES`, or what `make_index` gives."""
     # Here, so that a model process need not load them.
     from segsearch.core.settings import USUAL_MIX, Settings
     from segsearch.library import SegSearch
@@ -274,7 +277,7 @@ def open_small_service(
     chosen = Settings(library=folder, **settings)
     catalog = Catalog(Server(address, folder) if address else folder / "catalog.sqlite")
     made = mix or Mix(*(chosen.mix or USUAL_MIX))
-    projection = ENGINES[engine].open(catalog, folder, lambda _: made)
+    projection = (make_index or ENGINES[engine].open)(catalog, folder, lambda _: made)
     present = {one.recipe.preset: one for one in (*others, models or SmallModels())}
     usual = (models or SmallModels()).recipe.preset
 

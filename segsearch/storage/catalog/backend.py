@@ -65,6 +65,12 @@ class Backend(Protocol):
         """Let a transaction that writes wait for its turn: one at a time does."""
         ...
 
+    def turn(self, name: str, seconds: float) -> AbstractContextManager[Callable[[], None]]:
+        """Something that one process does at a time, whatever is written meanwhile; another one
+        waits, and gets a BusyError after so many seconds. It ends with the process. What it gives
+        raises EngineError where the turn was lost."""
+        ...
+
     def incarnation(self, connection: sa.Connection, /) -> str:
         """Another text for a copy of the tables that goes on by itself, such as one that was taken
         back from a dump; empty where whoever takes a copy back says so in the tables."""

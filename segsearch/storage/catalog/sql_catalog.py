@@ -24,6 +24,7 @@ from segsearch.storage.catalog.copying import CopyMixin
 from segsearch.storage.catalog.facets import FacetMixin
 from segsearch.storage.catalog.files import FileMixin
 from segsearch.storage.catalog.filtering import FilterMixin
+from segsearch.storage.catalog.followers import FollowerMixin
 from segsearch.storage.catalog.images import ImageMixin
 from segsearch.storage.catalog.integrity import IntegrityMixin
 from segsearch.storage.catalog.jobs import JobMixin
@@ -46,7 +47,7 @@ class Catalog(
     RecipeMixin, FileMixin, QueueMixin, ImageMixin, SegmentMixin, FilterMixin, CollectionMixin,
     TagMixin, CaptionMixin, JobMixin, ChangeLogMixin, IntegrityMixin, BackupMixin,
     NearDuplicateMixin, ListingMixin, FacetMixin, SavedSearchMixin, TextSearchMixin,
-    CopyMixin,
+    CopyMixin, FollowerMixin,
 ):  # fmt: skip
     """A library's catalog; made, or brought to this schema, on opening.
 

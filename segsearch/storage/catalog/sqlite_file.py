@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
+from filelock import FileLock, Timeout
 
 from segsearch.core.errors import (
     BusyError,
@@ -69,6 +70,21 @@ class SqliteFile:
 
     def queue_up(self, connection: sa.Connection) -> None:
         """Nothing: BEGIN IMMEDIATE has waited."""
+
+    @contextmanager
+    def turn(self, name: str, seconds: float) -> Iterator[Callable[[], None]]:
+        """As `Backend.turn`, by a lock on a file beside the catalog."""
+        lock = FileLock(self.folder / f"{name}.lock")
+        try:
+            lock.acquire(timeout=seconds)
+        except Timeout as problem:
+            raise BusyError(f"Another process brings {name!r} up to date.") from problem
+        except OSError as problem:
+            raise ReadOnlyError(read_only_sentence(self.name)) from problem
+        try:
+            yield lambda: None
+        finally:
+            lock.release()
 
     def incarnation(self, _connection: sa.Connection) -> str:
         """As `Backend.incarnation`: `restore` begins a new timeline."""

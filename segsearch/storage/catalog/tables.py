@@ -258,6 +258,15 @@ VECTOR_GENERATION = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# How far an index outside of the library has followed the change log, by the name of what holds
+# its rows; -1 while it is being filled.
+VECTOR_FOLLOWER = sa.Table(
+    "vector_follower",
+    METADATA,
+    sa.Column("name", TEXT, primary_key=True),
+    sa.Column("seq", WIDE, nullable=False),
+)
+
 JOB = sa.Table(
     "job",
     METADATA,

@@ -40,6 +40,7 @@ class LibraryIndex(ABC):
     name = "faiss"  # of the engine, as SEGSEARCH_INDEX has it
     # Whether it looks at filters while it searches: then nobody fetches the ids that pass.
     takes_filters = False
+    is_elsewhere = False  # kept by a server: without it no search is answered
 
     def __init__(self, catalog: Catalog, mix_of: MixOf) -> None:
         self._catalog = catalog

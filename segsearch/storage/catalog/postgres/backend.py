@@ -6,7 +6,9 @@ before it writes was written for that. Claims and heartbeats do not (`Database._
 
 from __future__ import annotations
 
+import hashlib
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -44,6 +46,7 @@ SESSION = {
 }
 WRITERS = 0x5E65EA  # the lock that writers wait for, of each database its own
 MAKING = 0x5E65EB  # that of those who make or upgrade the tables
+TURN_SECONDS = 0.05  # between two looks whether it is one's turn
 COMPACTED_WRITES = 500  # transactions of a process, at each of which counters are added up
 COMPACT = (
     "WITH gone AS (DELETE FROM counter RETURNING kind, recipe_id, key, count) "
@@ -122,6 +125,24 @@ class PostgresDatabase:
         if self._writes % COMPACTED_WRITES == 0:
             connection.exec_driver_sql(COMPACT)
         self._writes += 1
+
+    @contextmanager
+    def turn(self, name: str, seconds: float) -> Iterator[Callable[[], None]]:
+        """As `Backend.turn`, by an advisory lock. It belongs to a transaction that does nothing
+        else: of a process that has stopped, the server ends it (`SESSION`)."""
+        digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+        lock = sa.select(sa.func.pg_try_advisory_xact_lock(int.from_bytes(digest, signed=True)))
+        end = time.monotonic() + seconds
+        with self.errors(), self.engine.begin() as db:
+            while not db.execute(lock).scalar():
+                if time.monotonic() >= end:
+                    raise BusyError(f"Another process brings {name!r} up to date.")
+                time.sleep(TURN_SECONDS)
+            yield lambda: self._still_there(db)
+
+    def _still_there(self, connection: sa.Connection) -> None:
+        with self.errors():
+            connection.exec_driver_sql("SELECT 1")
 
     def incarnation(self, connection: sa.Connection) -> str:
         """As `Backend.incarnation`: which table of which database, and which transaction wrote

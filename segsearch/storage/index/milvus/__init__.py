@@ -1,0 +1,1 @@
+"""An index of a library in Milvus, which all machines share."""
