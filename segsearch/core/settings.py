@@ -145,6 +145,19 @@ class Settings(BaseSettings):
         le=A_DAY_SECONDS,
         description="How long fetching one address may take, in all.",
     )
+    store_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=A_DAY_SECONDS,
+        description="How long a store such as S3 may take for one object, or a page of a listing, "
+        "tries included.",
+    )
+    store_cache_bytes: int = Field(
+        default=1_000_000_000,
+        ge=0,
+        description="Disk for pictures of stores that were looked at; the least recently used go "
+        "first.",
+    )
     lease_seconds: float = Field(
         default=60.0,
         gt=0,
