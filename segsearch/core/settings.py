@@ -35,6 +35,13 @@ def _is_text(path: Path) -> Path:
     return path
 
 
+def _is_place(place: str) -> str:
+    """Nothing can be put at a web address."""
+    if WEB.match(place) or "::" in place:
+        raise ValueError("expected a folder, or a URL such as s3://bucket/prefix")
+    return place
+
+
 def _is_prefix(path: str) -> str:
     """Paths come with a proxy's prefix and without it: it must be none of our own."""
     if not PREFIX.fullmatch(path) or path.split("/")[1] in {"v1", "static"}:
@@ -43,6 +50,7 @@ def _is_prefix(path: str) -> str:
 
 
 SERVER = re.compile(r"postgres(ql)?://", re.IGNORECASE)
+WEB = re.compile(r"https?://", re.IGNORECASE)
 CREDENTIALS = re.compile(r"//[^@/]*@")
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 USUAL_MIX = (0.5, 0.5, 0.0)  # of context, masked and picture vector, where none was learnt
@@ -67,6 +75,11 @@ class Settings(BaseSettings):
         default=None,
         description="Address of a PostgreSQL database that holds the catalog instead of the "
         "folder, such as postgresql://user@host/photos; `library` may be one, too.",
+    )
+    uploads: Annotated[str, AfterValidator(_is_place)] | None = Field(
+        default=None,
+        description="Folder, or URL of a store such as s3://bucket/prefix, that uploads and "
+        "pictures of queries are kept in instead of the library's folder, for all of its nodes.",
     )
     preset: str | None = Field(
         default=None,

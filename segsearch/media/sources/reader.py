@@ -31,6 +31,7 @@ from segsearch.media.sources.http import Web, WebRules
 from segsearch.media.sources.kept_objects import KeptObjects
 from segsearch.media.sources.local import Folders
 from segsearch.media.sources.paths import (
+    UPLOAD,
     WEB,
     folder_of,
     is_upload,
@@ -52,7 +53,10 @@ class Sources:
     def __init__(self, settings: Settings) -> None:
         self._max_bytes = settings.max_bytes
         self._selection = FileSelection(settings.include or (), settings.exclude or ())
-        self._folders = Folders(settings.library)
+        place = settings.uploads
+        in_store = place is not None and scheme_of(place) not in {None, "file"}
+        self._uploads = place.rstrip("/") if place and in_store else None
+        self._folders = Folders(settings.library, None if in_store or not place else _folder(place))
         self._stores = Stores(settings.store_seconds)
         self._kept = KeptObjects(settings.library, settings.store_cache_bytes)
         self._web = Web(
@@ -95,7 +99,7 @@ class Sources:
     def holds(self, name: str) -> bool:
         """Whether a file is still there; True when that cannot be told. A page is there with its
         PDF: those that a changed one no longer has go when it is entered."""
-        name = file_of(name)
+        name = self._now(file_of(name))
         scheme = scheme_of(name)
         if scheme in WEB:
             return True
@@ -115,11 +119,12 @@ class Sources:
         unknown: list[str] = []
         stored: dict[tuple[str, bool], list[tuple[str, str]]] = defaultdict(list)
         for name in names:
-            scheme = scheme_of(name)
+            now = self._now(file_of(name))
+            scheme = scheme_of(now)
             if scheme is None:
                 gone += [] if self.holds(name) else [name]
             elif scheme not in WEB:
-                place = file_of((split_shard(name) or (name,))[0])
+                place = (split_shard(now) or (now,))[0]
                 is_own = is_upload(place)
                 folder = uploads_of(place) if is_own else folder_of(place)
                 stored[folder, is_own].append((place, name))
@@ -141,6 +146,7 @@ class Sources:
         limit, before more than that is in memory. Of a page, see `pdf.page_bytes`. StoreError
         where a store lists an object with `size_bytes` and gives another number of them."""
         file, page = split_page(name) or (name, None)
+        file = self._now(file)
         data = self._read(file)
         self._check_listed(file, len(data), size_bytes)
         if page and _is_stored(file):
@@ -154,6 +160,7 @@ class Sources:
         bound; pages of PDFs always are. Half an object is asked for once more.
         """
         file, page = split_page(name) or (name, None)
+        file = self._now(file)
         is_stored = _is_stored(file)
         if is_stored and (data := self._kept.get(file)) is not None:
             data = page_bytes(data, page) if page else data
@@ -171,6 +178,7 @@ class Sources:
         """sha256 as hex and size in bytes of a file, read in pieces; raises what `read` raises. Of
         a page, the sha256 of its bytes, and the size of its file. Of `size_bytes` as `read`."""
         file, page = split_page(name) or (name, None)
+        file = self._now(file)
         sha256 = hashlib.sha256()
         size = 0
         for piece in self._pieces(file):
@@ -179,6 +187,13 @@ class Sources:
             sha256.update(piece)
         self._check_listed(file, size, size_bytes)
         return page_sha256(sha256, page) if page else sha256.hexdigest(), size
+
+    def _now(self, name: str) -> str:
+        """Where a file lies: what was uploaded to a folder may be in a store by now."""
+        upload = UPLOAD.search(name) if self._uploads and scheme_of(name) is None else None
+        if upload is None or self._folders.holds(name):
+            return name
+        return f"{self._uploads}{upload[0]}"
 
     def _read(self, file: str) -> bytes:
         if _is_object(file):
@@ -260,6 +275,10 @@ class Sources:
                 yield file
         except (OSError, io.UnsupportedOperation) as problem:
             raise PictureError(_unreadable(problem)) from problem
+
+
+def _folder(place: str) -> Path:
+    return Path(normal(place))
 
 
 def _is_stored(name: str) -> bool:

@@ -65,6 +65,10 @@ class Backend(Protocol):
         """Let a transaction that writes wait for its turn: one at a time does."""
         ...
 
+    def holding(self, sha256: str) -> AbstractContextManager[None]:
+        """Be the only one who deals with files of these bytes."""
+        ...
+
     def incarnation(self, connection: sa.Connection, /) -> str:
         """Another text for a copy of the tables that goes on by itself, such as one that was taken
         back from a dump; empty where whoever takes a copy back says so in the tables."""

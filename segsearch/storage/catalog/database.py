@@ -58,6 +58,14 @@ class Database:
         with self._backend.errors(), self._engine.connect() as connection:
             yield self._backend.reading(connection)
 
+    @contextmanager
+    def holding(self, sha256: str) -> Iterator[None]:
+        """Be the only one, of all processes on this library, who deals with files of these bytes.
+        BusyError after 30 seconds in which another one does; EngineError where the lock was lost
+        meanwhile."""
+        with self._backend.errors(), self._backend.holding(sha256):
+            yield
+
     @property
     def folder(self) -> Path:
         """What this machine keeps for the library: the folder of a SQLite file."""

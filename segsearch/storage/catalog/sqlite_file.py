@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
+from filelock import FileLock, Timeout
 
 from segsearch.core.errors import (
     BusyError,
@@ -32,6 +33,8 @@ from segsearch.storage.catalog.words import Fts5Words, WordIndex
 # SQLite's names for a write that came to nothing, whatever the reason; `-shm` is its log's index.
 FAILED_WRITES = frozenset({"SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE", "SQLITE_CANTOPEN"})
 LOG_INDEX_BYTES = 65_536  # twice what a new one takes
+LOCKS = "locks"  # a folder of empty files
+HOLDING_SECONDS = 30
 Value = TypeVar("Value")
 
 
@@ -69,6 +72,20 @@ class SqliteFile:
 
     def queue_up(self, connection: sa.Connection) -> None:
         """Nothing: BEGIN IMMEDIATE has waited."""
+
+    @contextmanager
+    def holding(self, sha256: str) -> Iterator[None]:
+        """As `Backend.holding`: the lock of a file, which a process that ends lets go."""
+        folder = self.folder / LOCKS
+        folder.mkdir(exist_ok=True)
+        try:
+            with FileLock(folder / sha256[:2], timeout=HOLDING_SECONDS):
+                yield
+        except Timeout as problem:
+            raise BusyError(
+                f"Another process has been dealing with the same file in {self.name!r} for over "
+                f"{HOLDING_SECONDS} seconds; try again."
+            ) from problem
 
     def incarnation(self, _connection: sa.Connection) -> str:
         """As `Backend.incarnation`: `restore` begins a new timeline."""

@@ -43,6 +43,7 @@ SESSION = {
     "datestyle": "ISO, YMD",
 }
 WRITERS = 0x5E65EA  # the lock that writers wait for, of each database its own
+HOLDING = 0x5E65EC  # the locks of those who deal with a file's bytes
 MAKING = 0x5E65EB  # that of those who make or upgrade the tables
 COMPACTED_WRITES = 500  # transactions of a process, at each of which counters are added up
 COMPACT = (
@@ -123,6 +124,19 @@ class PostgresDatabase:
             connection.exec_driver_sql(COMPACT)
         self._writes += 1
 
+    @contextmanager
+    def holding(self, sha256: str) -> Iterator[None]:
+        """As `Backend.holding`: a lock of a session, which is in no transaction meanwhile."""
+        key = {"kind": HOLDING, "of": int.from_bytes(bytes.fromhex(sha256[:8]), signed=True)}
+        with self.engine.connect() as opened:
+            db = opened.execution_options(isolation_level="AUTOCOMMIT")
+            db.execute(sa.text("SELECT pg_advisory_lock(:kind, :of)"), key)
+            try:
+                yield
+            finally:
+                with _lost_lock(self.name):
+                    db.execute(sa.text("SELECT pg_advisory_unlock(:kind, :of)"), key)
+
     def incarnation(self, connection: sa.Connection) -> str:
         """As `Backend.incarnation`: which table of which database, and which transaction wrote
         it. A dump that is taken back gives out ids again that were given out after it."""
@@ -154,6 +168,18 @@ class PostgresDatabase:
             raise _ours(self.name, problem) from problem
         except (sa.exc.TimeoutError, sa.exc.InvalidRequestError) as problem:
             raise BusyError(f"The library {self.name!r} is busy: {problem}.") from problem
+
+
+@contextmanager
+def _lost_lock(name: str) -> Iterator[None]:
+    """EngineError where a session is gone, and its locks with it."""
+    try:
+        yield
+    except sa.exc.DBAPIError as problem:
+        raise EngineError(
+            f"The library {name!r} was away for a moment, in which another process may have "
+            "changed the same files; try again."
+        ) from problem
 
 
 @contextmanager
