@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
 
+from segsearch.storage.api_keys import ApiKeys
 from segsearch.storage.catalog.words import WordIndex
 
 Value = TypeVar("Value")
@@ -42,6 +43,7 @@ class Backend(Protocol):
     engine: sa.Engine
     read_only: bool
     words: WordIndex
+    keys: ApiKeys
     longest_path: int | None  # bytes that a path may have; None for any number
 
     def prepare(self) -> None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from segsearch.core.errors import ReadOnlyError
+from segsearch.storage.api_keys import ApiKeys
 from segsearch.storage.catalog.backend import Backend, Place, Version, read_only_sentence
 from segsearch.storage.catalog.recent import Mark
 
@@ -65,6 +66,11 @@ class Database:
         meanwhile."""
         with self._backend.errors(), self._backend.holding(sha256):
             yield
+
+    @property
+    def keys(self) -> ApiKeys:
+        """The API keys of the library."""
+        return self._backend.keys
 
     @property
     def folder(self) -> Path:

@@ -19,6 +19,7 @@ from segsearch.core.errors import (
     ReadOnlyError,
     tells_of_full_disk,
 )
+from segsearch.storage.api_keys import ApiKeys, KeyRing
 from segsearch.storage.catalog.backend import Place, read_only_sentence
 from segsearch.storage.catalog.engine import (
     check_schema,
@@ -49,6 +50,7 @@ class SqliteFile:
         self.read_only = not is_writable(file)
         self.engine = create_engine(file, read_only=self.read_only)
         self.words: WordIndex = Fts5Words()
+        self.keys: ApiKeys = KeyRing(file.parent)
         self.longest_path: int | None = None
         self._version = FileVersion(file)
         self._unchanged = Unchanged(self._version)

@@ -25,9 +25,11 @@ from segsearch.core.errors import (
     ReadOnlyError,
     SegSearchError,
 )
+from segsearch.storage.api_keys import ApiKeys
 from segsearch.storage.catalog.backend import Place, Server, read_only_sentence
 from segsearch.storage.catalog.engine import SCHEMA, refuse_later, upgrade_tables
 from segsearch.storage.catalog.postgres import schema
+from segsearch.storage.catalog.postgres.keys import INCARNATION, DatabaseKeys
 from segsearch.storage.catalog.postgres.words import PostgresWords
 from segsearch.storage.catalog.unchanged import Unchanged
 from segsearch.storage.catalog.words import WordIndex
@@ -53,10 +55,6 @@ COMPACT = (
 )
 NOT_ALLOWED = "42501"  # insufficient_privilege
 LONGEST_PATH = 2_600  # bytes; a row of an index has 2,704
-INCARNATION = (
-    "SELECT concat_ws('.', (SELECT oid FROM pg_database WHERE datname = current_database()), "
-    "'library'::regclass::oid, (SELECT xmin FROM library WHERE key = 'catalog_id'))"
-)
 Value = TypeVar("Value")
 
 
@@ -70,6 +68,7 @@ class PostgresDatabase:
         self.engine = _engine(server.address)
         event.listen(self.engine, "connect", _configure)
         self.words: WordIndex = PostgresWords()
+        self.keys: ApiKeys = DatabaseKeys(self.engine, self.errors)
         self.longest_path: int | None = LONGEST_PATH
         self.read_only = False
         self._create = server.create
