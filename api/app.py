@@ -21,7 +21,6 @@ from segsearch.core.settings import Settings
 from segsearch.core.version import __version__
 from segsearch.library import SegSearch
 from segsearch.storage.announcement import Announcement
-from segsearch.storage.api_keys import KeyRing
 from segsearch_api import errors, openapi
 from segsearch_api.deps import Shared
 from segsearch_api.middleware.auth import Access, AuthMiddleware, LocalKeys
@@ -91,7 +90,7 @@ def create_app(
         docs_url=None,  # those load scripts from elsewhere; ours is static/docs.html
         redoc_url=None,
     )
-    ring = KeyRing(library.settings.library)
+    ring = library.catalog.keys
     shared = Shared(library, ring, announcement)
     app.state.shared, app.state.metrics = shared, Metrics(shared)
     app.state.access = Access(

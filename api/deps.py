@@ -24,7 +24,7 @@ from segsearch.core.errors import ModelError, OverloadError, SegSearchError
 from segsearch.library import SegSearch
 from segsearch.search.schema import SceneRequest, SearchRequest
 from segsearch.storage.announcement import Announcement
-from segsearch.storage.api_keys import KeyRing
+from segsearch.storage.api_keys import ApiKeys
 
 LOG = logging.getLogger(__name__)
 SEARCHES_AT_ONCE = max(2, min(8, os.cpu_count() or 1))  # one waits for a disk, another computes
@@ -138,7 +138,7 @@ class Shared:
     """What all requests of one application share: its library, and what bounds its use."""
 
     library: SegSearch
-    keys: KeyRing
+    keys: ApiKeys
     announcement: Announcement | None = None  # how commands of this machine know this server
     readiness: Readiness = field(default_factory=Readiness)
     streams: Streams = field(default_factory=Streams)

@@ -44,6 +44,7 @@ class Code:
 KINDS: tuple[type[SegSearchError], ...] = (
     errors.InputError,
     errors.PictureError,
+    errors.StoreError,
     errors.PictureTooLargeError,
     errors.QueryError,
     errors.NotFoundError,

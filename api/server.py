@@ -17,7 +17,7 @@ from segsearch.core.errors import OpenAddressError, PortBusyError, ServerError
 from segsearch.core.settings import Settings
 from segsearch.library import SegSearch
 from segsearch.storage.announcement import announced, make_announcement
-from segsearch.storage.api_keys import KeyRing
+from segsearch.storage.api_keys import ApiKeys
 from segsearch_api.app import create_app
 from segsearch_api.connection import TimedProtocol
 from segsearch_api.deps import Shared
@@ -46,7 +46,7 @@ def serve(
     settings = library.settings
     need_key = settings.require_key or not (is_loopback(host) or insecure)
     if need_key:
-        _check_keys(settings, host)
+        _check_keys(library.catalog.keys, settings, host)
     with bind(host, port) as listening:
         if not is_loopback(host) and not need_key:
             LOG.warning(
@@ -81,11 +81,22 @@ def make_server(app: FastAPI) -> uvicorn.Server:
     return server
 
 
-def _check_keys(settings: Settings, host: str) -> None:
-    """OpenAddressError when the library has no API key."""
-    if KeyRing(settings.library).any_valid():
+def _check_keys(keys: ApiKeys, settings: Settings, host: str) -> None:
+    """OpenAddressError when the library has no API key that opens anything."""
+    known = keys.all()
+    restored = sum(key.revoked_at is None and not key.trusted for key in known)
+    if restored:
+        LOG.warning(
+            "API keys came back with a dump of the database, and open nothing (%d): `segsearch "
+            "keys list` shows them, `segsearch keys trust ID` lets one open again.",
+            restored,
+            extra={"action": "api.keys"},
+        )
+    if any(key.opens for key in known):
         return
     hint = "make one with `segsearch keys create NAME`"
+    if restored:
+        hint += ", or say that one which came with a dump is good: `segsearch keys trust ID`"
     if settings.require_key:
         raise OpenAddressError(
             f"SEGSEARCH_REQUIRE_KEY asks for an API key, and the library has none: {hint}."

@@ -59,6 +59,7 @@ from segsearch.storage.index.library_index import IndexReport, LibraryIndex
 from segsearch.storage.indexes import open_index
 from segsearch.storage.maintenance import Maintenance
 from segsearch.storage.pictures import StoredPictures
+from segsearch.storage.upload_files import upload_files
 
 USUAL_LIMIT = 100  # regions that answer words, when nobody says how many
 
@@ -83,10 +84,9 @@ class SegSearch:
         self.settings = settings
         self.catalog = catalog
         self.pictures = StoredPictures(catalog, sources, limits)
-        self.uploads = Uploads(
-            catalog, settings.library, limits, lambda: models_of(settings.preset).recipe
-        )
-        self.maintenance = Maintenance(catalog, index, sources, settings)
+        files = upload_files(settings)
+        self.uploads = Uploads(catalog, files, limits, lambda: models_of(settings.preset).recipe)
+        self.maintenance = Maintenance(catalog, index, sources, files, settings)
         self._index = index
         self.ingest = Ingest(settings, catalog, sources, index, models_of)
         self._vectors = QueryVectors(catalog, index, self.pictures, models_of, settings)

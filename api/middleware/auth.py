@@ -11,10 +11,12 @@ import binascii
 import ipaddress
 import re
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
 from cachetools import LRUCache
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -106,6 +108,12 @@ class Keys(Protocol):
     def check(self, text: str) -> Key:
         """The key behind a text; KeyMissingError when there is none that works."""
 
+    def is_at_hand(self, text: str) -> bool:
+        """Whether `check` answers without waiting for another machine."""
+
+    def look_up(self, text: str) -> None:
+        """Wait for what `check` needs."""
+
 
 class LocalKeys:
     """The keys of a library, and the token by which commands of this machine may read."""
@@ -119,6 +127,14 @@ class LocalKeys:
         if self._announcement.allows(text):
             return Key("local", "commands of this machine", KeyScope.READ, "", "")
         return self._keys.check(text)
+
+    def is_at_hand(self, text: str) -> bool:
+        """As `Keys.is_at_hand`."""
+        return self._announcement.allows(text) or self._keys.is_at_hand(text)
+
+    def look_up(self, text: str) -> None:
+        """As `Keys.look_up`."""
+        self._keys.look_up(text)
 
 
 class Access:
@@ -138,23 +154,20 @@ class Access:
 
         A browser sends its cookie unasked: where no key is needed, a wrong one there is as none.
         """
-        kind, _, rest = Headers(scope=scope).get("authorization", "").partition(" ")
-        if kind:
-            text = rest.strip()
-            if kind.lower() == "basic":
-                text = _password(text)
-            elif kind.lower() != "bearer":
-                raise KeyMissingError(f"Expected 'Authorization: Bearer KEY', not {kind[:20]!r}.")
-            return self._keys.check(text)
-        kept = key_in_cookie(scope)
-        if kept is None:
+        text, is_cookie = _shown(scope)
+        if text is None:
             return None
         try:
-            return self._keys.check(kept)
+            return self._keys.check(text)
         except KeyMissingError:
-            if self.need_key:
+            if self.need_key or not is_cookie:
                 raise
             return None
+
+    async def look_up(self, text: str | None) -> None:
+        """Wait, beside the event loop, for what another machine knows of a key."""
+        if text is not None and not self._keys.is_at_hand(text):
+            await run_in_threadpool(self._keys.look_up, text)
 
     def try_key(self, text: str, scope: Scope) -> Key:
         """The key behind a text that somebody at the request's address typed.
@@ -179,6 +192,8 @@ class AuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            with suppress(KeyMissingError):  # said below, where one is needed
+                await self._access.look_up(_shown(scope)[0])
             refusal = self._refusal(scope)
             if refusal is not None:
                 await refusal(scope, receive, send)
@@ -217,6 +232,20 @@ class AuthMiddleware:
         if key and needed:
             return key.scope.allows(needed)
         return needed is None or not self._access.need_key
+
+
+def _shown(scope: Scope) -> tuple[str | None, bool]:
+    """The text of a key that a request shows, and whether a browser's cookie has it;
+    KeyMissingError for a header that is of another kind."""
+    kind, _, rest = Headers(scope=scope).get("authorization", "").partition(" ")
+    if not kind:
+        return key_in_cookie(scope), True
+    text = rest.strip()
+    if kind.lower() == "basic":
+        return _password(text), False
+    if kind.lower() != "bearer":
+        raise KeyMissingError(f"Expected 'Authorization: Bearer KEY', not {kind[:20]!r}.")
+    return text, False
 
 
 def _network(scope: Scope) -> str:

@@ -74,6 +74,7 @@ async def sign_in(
     """
     if is_foreign(request.headers):
         return FOREIGN
+    await access.look_up(body.key.strip())
     key = access.try_key(body.key, request.scope)
     document = await _document(access, library, key)
     response.headers.update(NO_STORE)

@@ -23,7 +23,7 @@ COLLECTION: dict[str, Any] = {
 }  # fmt: skip
 KEY: dict[str, Any] = {
     "id": "5f0c21ab", "name": "laptop", "scope": "read",
-    "created_at": "2026-01-31T12:00:00+00:00", "revoked_at": None,
+    "created_at": "2026-01-31T12:00:00+00:00", "revoked_at": None, "trusted": True,
 }  # fmt: skip
 PROMPT: dict[str, Any] = {"image_id": 31, "points": [[120.5, 200]], "labels": [1]}
 RING = [[37, 60], [211, 60], [211, 302], [37, 302]]
@@ -272,6 +272,7 @@ class KeyDocument(BaseModel):
     scope: Scope
     created_at: str
     revoked_at: str | None
+    trusted: bool = Field(description="Not for one that came back with a dump: it opens nothing.")
 
 
 class MadeKey(KeyDocument):

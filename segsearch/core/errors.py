@@ -6,6 +6,7 @@ SegSearchError
     PictureError
       PictureTooLargeError
       FileGoneError
+      StoreError
     QueryError
     NotFoundError
     ConflictError
@@ -89,6 +90,12 @@ class PictureTooLargeError(PictureError):
 
 class FileGoneError(PictureError):
     """A picture whose file is gone, unreadable, or changed since it was found."""
+
+
+class StoreError(PictureError):
+    """A store of pictures that does not answer, or gives half of one; it is tried again."""
+
+    exit_code, status = 9, 503
 
 
 class QueryError(InputError):

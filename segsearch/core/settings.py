@@ -35,6 +35,13 @@ def _is_text(path: Path) -> Path:
     return path
 
 
+def _is_place(place: str) -> str:
+    """Nothing can be put at a web address."""
+    if WEB.match(place) or "::" in place:
+        raise ValueError("expected a folder, or a URL such as s3://bucket/prefix")
+    return place
+
+
 def _is_prefix(path: str) -> str:
     """Paths come with a proxy's prefix and without it: it must be none of our own."""
     if not PREFIX.fullmatch(path) or path.split("/")[1] in {"v1", "static"}:
@@ -56,6 +63,7 @@ def _is_index(kind: SecretStr) -> SecretStr:
 
 SERVER = re.compile(r"postgres(ql)?://", re.IGNORECASE)
 MILVUS = re.compile(r"milvus(\+https?://[^/\s]+(/[A-Za-z0-9_]*)?|:.+\.db)")
+WEB = re.compile(r"https?://", re.IGNORECASE)
 CREDENTIALS = re.compile(r"//[^@/]*@")
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 USUAL_MIX = (0.5, 0.5, 0.0)  # of context, masked and picture vector, where none was learnt
@@ -93,6 +101,11 @@ class Settings(BaseSettings):
         default="bounded",
         description="Whether a search of Milvus may miss what others have written in the last "
         "seconds, or waits for it.",
+    )
+    uploads: Annotated[str, AfterValidator(_is_place)] | None = Field(
+        default=None,
+        description="Folder, or URL of a store such as s3://bucket/prefix, that uploads and "
+        "pictures of queries are kept in instead of the library's folder, for all of its nodes.",
     )
     preset: str | None = Field(
         default=None,
@@ -170,6 +183,19 @@ class Settings(BaseSettings):
         gt=0,
         le=A_DAY_SECONDS,
         description="How long fetching one address may take, in all.",
+    )
+    store_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=A_DAY_SECONDS,
+        description="How long a store such as S3 may take for one object, or a page of a listing, "
+        "tries included.",
+    )
+    store_cache_bytes: int = Field(
+        default=1_000_000_000,
+        ge=0,
+        description="Disk for pictures of stores that were looked at; the least recently used go "
+        "first.",
     )
     lease_seconds: float = Field(
         default=60.0,

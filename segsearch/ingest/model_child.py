@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from segsearch.core.arrays import PictureResult, Pixels
-from segsearch.core.errors import FileGoneError, PictureError, SegSearchError
+from segsearch.core.errors import FileGoneError, PictureError, SegSearchError, StoreError
 from segsearch.core.heap import LARGE_PIXELS, collect_less_often, give_back
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim, Mask, PictureInfo
@@ -36,7 +36,7 @@ MOST_THREADS = 64  # made as they are needed
 TRIAL = Claim(0, 0, 0, "", "", (), crashes=1)
 LOADING = 0  # the number under which loading the models is answered
 Kind = Literal[
-    "ready", "unloadable", "done", "gone", "refused", "memory", "accelerator", "error"
+    "ready", "unloadable", "done", "gone", "away", "refused", "memory", "accelerator", "error"
 ]  # fmt: skip
 
 
@@ -99,6 +99,8 @@ def _answer(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> tuple[Kind
         return "done", answered(pipeline, claim, reader)
     except FileGoneError as problem:
         return "gone", str(problem)
+    except StoreError as problem:
+        return "away", str(problem)
     except PictureError as problem:
         return "refused", str(problem)
     except Exception as problem:  # noqa: BLE001  the outermost loop of the child

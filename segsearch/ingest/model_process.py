@@ -23,7 +23,13 @@ from pathlib import Path
 from typing import Self
 
 from segsearch.core.arrays import PictureResult
-from segsearch.core.errors import FileGoneError, ModelCrashError, ModelError, PictureError
+from segsearch.core.errors import (
+    FileGoneError,
+    ModelCrashError,
+    ModelError,
+    PictureError,
+    StoreError,
+)
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim
 from segsearch.ingest.model_child import LOADING, Answer, serve
@@ -336,6 +342,8 @@ def _picture(answer: Answer) -> PictureResult:
         return picture
     if answer.kind == "gone":
         raise FileGoneError(answer.content)
+    if answer.kind == "away":
+        raise StoreError(answer.content)
     if answer.kind == "refused":
         raise PictureError(answer.content)
     raise RuntimeError(answer.content)

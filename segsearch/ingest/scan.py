@@ -138,7 +138,8 @@ class Scan:
                     flush()
                     queued(self._enter_document(path, stamp, recipe_id, entered))
                     continue
-                sha256, size = self._sources.digest(path)
+                listed = stamp.size_bytes if stamp.is_known else None
+                sha256, size = self._sources.digest(path, listed)
             except PictureError as problem:
                 entered.unreadable.append(Skipped(path, str(problem)))
             else:
@@ -151,7 +152,8 @@ class Scan:
     def _enter_document(self, path: str, stamp: FileStamp, recipe_id: int, entered: Entered) -> int:
         """Enter all pages of a PDF in one transaction; how many images were queued. What it no
         longer has is forgotten, as what any changed file held before is."""
-        files = pages_of(path, stamp, self._sources.read(path))
+        listed = stamp.size_bytes if stamp.is_known else None
+        files = pages_of(path, stamp, self._sources.read(path, listed))
         known = self._catalog.stamps_below([path])
         count = self._catalog.record_files(files, recipe_id)
         gone = left_of(path, known, files)

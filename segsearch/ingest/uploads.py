@@ -1,10 +1,10 @@
-"""Stores uploaded pictures in the library's folder, and deletes them again.
+"""Takes pictures that come as bytes into a library, and deletes them again.
 
-A picture lies at `uploads/ab/<sha256>/its name.jpg`, one that came with a folder at
-`uploads/ab/<sha256>/its folder/its name.jpg`: uploaded twice, it is there once, under each name it
-came with. Of a PDF each page is a picture, and the file stays as long as one of them. It is looked
-at before it is kept (format, size by its header, pages), and described later by whoever works for
-the library.
+Where they lie, and under which names, `storage/upload_files.py` says: uploaded twice, a picture is
+there once, under each name it came with. Of a PDF each page is a picture, and the file stays as
+long as one of them. It is looked at before it is kept (format, size by its header, pages), and
+described later by whoever works for the library. Whoever adds or deletes files of some bytes does
+so alone, among all nodes: the catalog has a lock for that.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 from unicodedata import category
 
 from segsearch.core.errors import NotFoundError, PictureError
 from segsearch.core.names import composed, split_page
-from segsearch.core.types import FileStamp, Image, Recipe
+from segsearch.core.types import Image, Recipe
 from segsearch.ingest.pdf_pages import seen_pages
 from segsearch.media.decode import (
     RAW_SUFFIXES,
@@ -35,20 +35,19 @@ from segsearch.media.decode import (
     too_large,
 )
 from segsearch.media.pdf import PDF, PDF_SUFFIXES, START, START_WITHIN, count_pages, is_pdf
-from segsearch.media.sources.paths import folder_of_upload, is_upload, normal
+from segsearch.media.sources.paths import folder_of_upload, is_upload
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.disk_errors import disk_errors_as_ours
+from segsearch.storage.upload_files import UploadFiles
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-FOLDER = "uploads"
 PIECE_BYTES = 1_048_576
 STALE_SECONDS = 86_400  # after which an upload that has not ended was killed
 MOST_NAMES = 20  # of one picture; a further one changes nothing
 MOST_NAME_BYTES = 200  # of the 255 that file systems take
-DIGEST = re.compile("[0-9a-f]{64}")
 WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\")  # old browsers send the whole path
 ENDINGS = {
     "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif",
@@ -72,13 +71,13 @@ class Uploads:
     """Pictures that came as bytes. They wait under the library's recipe, or its first `recipe`."""
 
     def __init__(
-        self, catalog: Catalog, library: Path, limits: Limits, recipe: Callable[[], Recipe]
+        self, catalog: Catalog, files: UploadFiles, limits: Limits, recipe: Callable[[], Recipe]
     ) -> None:
         self._catalog = catalog
-        self._folder = Path(normal(library)) / FOLDER
+        self._files = files
+        self._desk = files.desk
         self._limits = limits
         self._recipe = recipe
-        self._lock = threading.Lock()  # nobody deletes a file that is being uploaded again
         # One file of each kind is in memory at a time; PDFium may take a minute, pictures do not.
         self._measuring, self._counting = threading.Lock(), threading.Lock()
         self._swept = False
@@ -97,21 +96,21 @@ class Uploads:
 
         The last part of `folder`, where it came from, becomes its album. What leads elsewhere in
         `name` and `folder` is dropped. Raises PictureError for what is no picture,
-        PictureTooLargeError past the limits, NotFoundError for an unknown collection, DiskFullError
-        and ReadOnlyError when it cannot be kept.
+        PictureTooLargeError past the limits, NotFoundError for an unknown collection;
+        DiskFullError, ReadOnlyError, StoreError when it cannot be kept, BusyError, EngineError.
         """
         if collection is not None:
             self._catalog.collection(collection)
-        with disk_errors_as_ours(self._folder):
-            self._folder.mkdir(exist_ok=True)
+        with disk_errors_as_ours(self._desk):
+            self._desk.mkdir(parents=True, exist_ok=True)
             self._sweep()
-            with _partial(self._folder) as partial:
+            with _partial(self._desk) as partial:
                 of_file = self._copy(file, partial)
                 partial.flush()
                 os.fsync(partial.fileno())
                 path = Path(partial.name)
                 looked_at = self._looked_at(path)
-                with self._lock:
+                with self._catalog.holding(of_file.hexdigest()):
                     kept, known = self._keep(path, of_file, looked_at, (folder, name))
         ids = self._catalog.images_with([seen.sha256 for seen in kept])
         if len(ids) < len({seen.sha256 for seen in kept}):
@@ -134,27 +133,17 @@ class Uploads:
             raise NotFoundError(f"There is no image {image_id} in the library.")
 
     def remove_images(self, image_ids: Sequence[int]) -> int:
-        """Forget images; how many there were. Files that were uploaded go too, no others."""
-        with self._lock, disk_errors_as_ours(self._folder):
-            digests = self._catalog.digests(image_ids)
-            pages = filter(is_upload, self._catalog.page_paths(image_ids))
-            folders = {folder_of_upload(page) for page in pages}
-            removed = self._catalog.remove_images(image_ids)
-            # Of a PDF the file goes with the last of its pages.
-            digests += [
-                digest
-                for digest in sorted({PurePath(folder).name for folder in folders})
-                if not self._catalog.find_paths(
-                    [str(self._place(digest)), *(f for f in folders if PurePath(f).name == digest)]
-                )
-            ]
-            for digest in filter(DIGEST.fullmatch, digests):
-                place = self._place(digest)
-                for path in self._kept(digest):
-                    path.unlink(missing_ok=True)
-                with suppress(FileNotFoundError):
-                    for folder in (*place.glob("*/"), place):
-                        folder.rmdir()
+        """Forget images; how many there were. Files that were uploaded go too, no others: of a PDF
+        the file goes with the last of its pages."""
+        uploaded = filter(is_upload, self._catalog.paths_of(image_ids))
+        folders = sorted({folder_of_upload(path) for path in uploaded})
+        removed = self._catalog.remove_images(image_ids)
+        for folder in folders:
+            sha256 = PurePath(folder).name.partition(".")[0]
+            with self._catalog.holding(sha256):
+                own = folder_of_upload(self._files.path(sha256, "name"))
+                if not self._catalog.find_paths([folder, own]):
+                    self._files.delete(sha256)
         return removed
 
     def remove_segment(self, segment_id: int) -> None:
@@ -177,7 +166,7 @@ class Uploads:
         if self._swept:
             return
         self._swept = True
-        for partial in self._folder.glob("*.partial"):
+        for partial in self._desk.glob("*.partial"):
             with suppress(OSError):  # another process's, just done; or not ours to delete
                 if time.time() - partial.stat().st_mtime > STALE_SECONDS:
                     partial.unlink()
@@ -204,30 +193,18 @@ class Uploads:
         that it had before."""
         sha256 = of_file.hexdigest()
         picture_format, pages = looked_at
-        path = self._place(sha256) / kept_folder(name[0]) / kept_name(name[1], picture_format)
-        kept = self._kept(sha256)
-        if path not in kept and len(kept) >= MOST_NAMES:
-            path = kept[0]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # uploaded before, or by another process just now
-            kept = self._kept(sha256)
-            os.link(kept[0] if kept else partial, path)  # whole or not at all
-        stat = path.stat()
-        files = seen_pages(str(path), FileStamp(stat.st_size, stat.st_mtime_ns), of_file, pages)
+        place = PurePosixPath(kept_folder(name[0]), kept_name(name[1], picture_format))
+        path = self._files.path(sha256, str(place))
+        there = self._files.of(sha256)
+        if path not in there and len(there) >= MOST_NAMES:
+            path = next(iter(there))
+        stamp = there.get(path) or self._files.put(path, partial)
+        files = seen_pages(path, stamp, of_file, pages)
         known = self._catalog.images_with([seen.sha256 for seen in files])
         active = self._catalog.active_recipe()
         recipe_id = active[0] if active else self._catalog.register_recipe(self._recipe())
         self._catalog.record_files(files, recipe_id)
         return files, known
-
-    def _place(self, sha256: str) -> Path:
-        return self._folder / sha256[:2] / sha256
-
-    def _kept(self, sha256: str) -> list[Path]:
-        """The places of a picture, sorted."""
-        place = self._place(sha256)
-        old = place.parent.glob(f"{sha256}.*")  # before uploads kept their names
-        return [*sorted(path for path in place.rglob("*") if path.is_file()), *sorted(old)]
 
 
 def kept_name(name: str, picture_format: str) -> str:

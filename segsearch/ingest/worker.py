@@ -23,6 +23,7 @@ from segsearch.core.errors import (
     ModelError,
     PictureError,
     SegSearchError,
+    StoreError,
 )
 from segsearch.core.settings import Settings
 from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback, Task
@@ -221,6 +222,8 @@ class Worker:
         self._since.pop(claim.image_id, None)
         try:
             result = future.result()
+        except StoreError as problem:
+            return self._away(claim, path, str(problem))
         except PictureError as problem:
             self._catalog.fail(claim, str(problem), gone=isinstance(problem, FileGoneError))
             return Step(path, 0, str(problem))
@@ -301,6 +304,13 @@ class Worker:
         reason = f"The models failed on it: {problem.rstrip('.')}."
         self._catalog.fail(claim, reason)
         return Step(path, 0, reason)
+
+    def _away(self, claim: Claim, path: str, problem: str) -> Step:
+        """Ask a store again later, twice; then it counts as gone until it is listed again."""
+        if claim.errors + 1 < TRIES:
+            return self._put_back(claim, path, problem, claim.errors, "errors")
+        self._catalog.fail(claim, problem, gone=True)
+        return Step(path, 0, problem)
 
     def _put_back(self, claim: Claim, path: str, reason: str, tries: int, counts: Setback) -> Step:
         """Put a picture back for a pause that doubles with each try."""

@@ -22,7 +22,7 @@ from segsearch.masks.crops import MAX_SIDE_PX
 from segsearch.media.decode import Limits, decode_small, inspect
 from segsearch.media.phash import perceptual_hash
 from segsearch.storage.catalog.sql_catalog import Catalog
-from segsearch.storage.kept_pictures import KeptPictures
+from segsearch.storage.shared_pictures import QueryPictures
 
 VECTORS_KEPT = 1_024  # 2 MB of vectors of 512 numbers
 REGIONS_KEPT = 256  # with their masks
@@ -66,7 +66,7 @@ class ShownPictures:
     """Pictures that queries bring along or name. Of a file at most `max_pixels` are decoded."""
 
     def __init__(
-        self, catalog: Catalog, kept: KeptPictures, limits: Limits, max_pixels: int
+        self, catalog: Catalog, kept: QueryPictures, limits: Limits, max_pixels: int
     ) -> None:
         self._catalog = catalog
         self._kept = kept

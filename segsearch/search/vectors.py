@@ -38,8 +38,8 @@ from segsearch.search.regions import point, region_vector
 from segsearch.search.shown_pictures import QueryPicture, ShownPictures
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.library_index import LibraryIndex
-from segsearch.storage.kept_pictures import KeptPictures
 from segsearch.storage.pictures import StoredPictures
+from segsearch.storage.shared_pictures import query_pictures
 
 Active = tuple[int, Recipe]
 # Rocchio's feedback with the usual weights (Manning et al., Introduction to Information
@@ -72,9 +72,7 @@ class QueryVectors:
         self._pixels = PixelCache(kept_bytes // 4)
         self._encodings = EncodingCache(kept_bytes - kept_bytes // 4)
         self._max_pixels = settings.max_query_pixels
-        kept = KeptPictures(
-            settings.library, settings.query_picture_bytes, read_only=catalog.read_only
-        )
+        kept = query_pictures(settings, read_only=catalog.read_only)
         self.shown = ShownPictures(catalog, kept, pictures.limits, self._max_pixels)
 
     def vector(self, recipe: Active, term: SeenTerm) -> tuple[Vector, Pointed | None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from segsearch.core.errors import ConflictError, LibraryMissingError
 from segsearch.core.settings import Settings
-from segsearch.storage.api_keys import FILE as KEYS
+from segsearch.storage.api_keys import ApiKeys, KeyRing
 from segsearch.storage.catalog.backend import Place, Server
 from segsearch.storage.catalog.copying import CopiedTable, Progress
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -48,6 +49,17 @@ def open_catalog(settings: Settings, *, create: bool = False) -> Catalog:
     return Catalog(place)
 
 
+@contextmanager
+def open_keys(settings: Settings, *, create: bool = False) -> Iterator[ApiKeys]:
+    """The API keys of a library; those of a folder are there before its catalog is, and so are
+    those of a database with `create`, which makes its tables. Errors as `open_catalog`."""
+    if settings.catalog is None:
+        yield KeyRing(settings.library)
+        return
+    with closing(open_catalog(settings, create=create)) as catalog:
+        yield catalog.keys
+
+
 def move_library(
     source: Settings, target: Settings, progress: Progress = lambda _table, _rows: None
 ) -> MoveReport:
@@ -59,19 +71,14 @@ def move_library(
     """
     if (source.catalog, source.library) == (target.catalog, target.library):
         raise ConflictError("A library cannot be moved to where it is.")
-    before = open_catalog(source)
-    try:
-        after = open_catalog(target, create=True)
-        try:
-            tables = after.copy_from(before, progress)
-        finally:
-            after.close()
-    finally:
-        before.close()
-    own, other = source.library / KEYS, target.library / KEYS
-    has_keys = own.is_file() and not other.exists()
-    if has_keys:
-        shutil.copy2(own, other)
+    with ExitStack() as opened:
+        before = opened.enter_context(closing(open_catalog(source)))
+        after = opened.enter_context(closing(open_catalog(target, create=True)))
+        tables = after.copy_from(before, progress)
+        keys = [key for key in before.keys.all() if key.trusted]
+        has_keys = bool(keys) and not after.keys.all()
+        if has_keys:
+            after.keys.take(keys)
     uploads = source.library / "uploads"
     return MoveReport(tables, has_keys, uploads if uploads.is_dir() else None)
 

@@ -65,7 +65,7 @@ class KeptPictures:
         path = self._path(picture_id)
         with disk_errors_as_ours(self._folder):
             if not _touched(path):
-                raise _gone()
+                raise gone()
 
     def read(self, picture_id: str) -> bytes:
         """A picture's bytes; NotFoundError when it is gone, or its file is damaged."""
@@ -74,16 +74,20 @@ class KeptPictures:
             try:
                 data = path.read_bytes()
             except FileNotFoundError as problem:
-                raise _gone() from problem
+                raise gone() from problem
         if hashlib.sha256(data).hexdigest() != picture_id:
             with suppress(OSError):
                 path.unlink()
-            raise _gone()
+            raise gone()
         return data
 
-    def _path(self, picture_id: str) -> Path:
+    def check(self, picture_id: str) -> None:
+        """NotFoundError for what names no picture."""
         if not DIGEST.fullmatch(picture_id):
-            raise _gone()
+            raise gone()
+
+    def _path(self, picture_id: str) -> Path:
+        self.check(picture_id)
         return self._folder / picture_id
 
     def _make_room(self, picture_id: str, needed: int) -> None:
@@ -130,5 +134,6 @@ def _counted(size: int) -> int:
     return max(size, LEAST_BYTES)
 
 
-def _gone() -> NotFoundError:
+def gone() -> NotFoundError:
+    """The error for a picture that is not kept any more."""
     return NotFoundError("The picture of this query is no longer kept: choose it again.")

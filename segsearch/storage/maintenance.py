@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from segsearch.core.errors import DamageError, InputError, PathError
+from segsearch.core.errors import DamageError, InputError, PathError, ReadOnlyError, StoreError
 from segsearch.core.settings import Settings
 from segsearch.core.types import PruneReport, RepairReport
-from segsearch.media.sources.paths import folder_of, normal
+from segsearch.media.sources.paths import (
+    folder_of,
+    folder_of_upload,
+    is_upload,
+    name_of,
+    normal,
+)
 from segsearch.media.sources.reader import Sources
+from segsearch.storage.catalog.backend import read_only_sentence
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
 from segsearch.storage.index.library_index import LibraryIndex
 from segsearch.storage.indexes import asks_rows, drop_rows
 from segsearch.storage.owners import is_gone, is_lost, is_running
+from segsearch.storage.upload_files import UploadFiles
 
 PIECE = 500  # images looked up at once
+ON_THE_WAY_SECONDS = 3_600  # from a file's place to its image
 
 
 class Maintenance:
     """The housekeeping of one library; `SegSearch.maintenance` holds it."""
 
     def __init__(
-        self, catalog: Catalog, index: LibraryIndex, sources: Sources, settings: Settings
+        self,
+        catalog: Catalog,
+        index: LibraryIndex,
+        sources: Sources,
+        uploads: UploadFiles,
+        settings: Settings,
     ) -> None:
         self._catalog = catalog
         self._index = index
         self._sources = sources
+        self._uploads = uploads
         self._library = settings.library
         self._max_pixels = settings.max_pixels
         self._asks_rows = asks_rows(settings)
@@ -43,6 +59,7 @@ class Maintenance:
             *self._index.problems(active),
             *(f"The file {path.name} is of an interrupted restore." for path in self._leftovers()),
             *self._missing_files(),
+            *self._unknown_uploads(),
         ]
 
     def _missing_files(self) -> list[str]:
@@ -61,6 +78,35 @@ class Maintenance:
             f"{folder!r} cannot be listed: its known files ({count}) were not looked for."
             for folder, count in sorted(Counter(map(folder_of, unknown)).items())
         ]
+
+    def _unknown_uploads(self) -> list[str]:
+        """A sentence where uploaded files belong to no image, or cannot be listed."""
+        try:
+            count = sum(1 for _ in self.unknown_uploads())
+        except StoreError as problem:
+            return [f"The uploads cannot be listed: {problem}"]
+        if not count:
+            return []
+        files = "1 file belongs" if count == 1 else f"{count:,} files belong"
+        return [
+            f"{files} to no image in {self._uploads.place!r}, as after an upload that was killed, "
+            "or in a library that was taken back: `segsearch prune --uploads` deletes what no "
+            "other library keeps there."
+        ]
+
+    def unknown_uploads(self) -> Iterator[str]:
+        """The uploaded files that no path of the catalog leads to, but for those of the last hour:
+        they may be on their way into it. StoreError."""
+        known = {
+            bytes.fromhex(_digest_of(path))
+            for path, _ in self._catalog.known_files()
+            if is_upload(path)
+        }
+        latest = (time.time() - ON_THE_WAY_SECONDS) * 1e9
+        for path, stamp in self._uploads.all():
+            is_old = stamp.mtime_ns < latest and is_upload(path)
+            if is_old and bytes.fromhex(_digest_of(path)) not in known:
+                yield path
 
     def _leftovers(self) -> list[Path]:
         """What a `restore` whose process died has left beside the catalog."""
@@ -119,6 +165,19 @@ class Maintenance:
             self._index.save(active)
         return PruneReport(tuple(gone), images)
 
+    def prune_uploads(self, *, dry_run: bool = False) -> PruneReport:
+        """Delete uploaded files that belong to no image; the paths of the report are those files.
+        StoreError, ReadOnlyError."""
+        if self._catalog.read_only:
+            raise ReadOnlyError(read_only_sentence(self._catalog.name))
+        files = tuple(sorted(self.unknown_uploads()))
+        for sha256 in () if dry_run else sorted(set(map(_digest_of, files))):
+            with self._catalog.holding(sha256):  # unless it was uploaded again just now
+                own = folder_of_upload(self._uploads.path(sha256, "name"))
+                if not self._catalog.find_paths([own]):
+                    self._uploads.delete(sha256)
+        return PruneReport(files, 0)
+
     def _images_at_only(self, paths: Sequence[str]) -> int:
         """How many images no other path than these leads to."""
         ids, only = self._catalog.find_images(paths), set(paths)
@@ -165,3 +224,8 @@ class Maintenance:
         active = self._catalog.active_recipe()
         if active:
             self._index.save(active)
+
+
+def _digest_of(upload: str) -> str:
+    """The sha256 of an uploaded file, by its path."""
+    return name_of(folder_of_upload(upload))

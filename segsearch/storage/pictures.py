@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from segsearch.core.arrays import Pixels
 from segsearch.media.decode import Limits, decode, decode_small
 from segsearch.media.pdf import split_page_bytes
@@ -28,8 +30,10 @@ class StoredPictures:
 
     def original(self, image_id: int) -> bytes:
         """The bytes of an image's file, of a page as `pdf.page_bytes`; NotFoundError when it is
-        gone or was changed since."""
-        return read_original(self._catalog.image(image_id), self._sources.read)
+        gone or was changed since, StoreError when its store is away."""
+        return read_original(
+            self._catalog.image(image_id), partial(self._sources.read_as, keep=True)
+        )
 
     def file(self, image_id: int) -> bytes:
         """As `original`, but of a page all of its PDF."""

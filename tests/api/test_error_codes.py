@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from fastapi.testclient import TestClient
+from fsspec.spec import AbstractFileSystem
 from sqlalchemy import event
 
 from segsearch.core.errors import ModelMissingError
@@ -18,6 +20,7 @@ from segsearch.core.types import Recipe
 from segsearch.library import SegSearch
 from segsearch.models.protocols import Embedder
 from segsearch.storage.api_keys import KeyRing, Scope
+from segsearch.storage.upload_files import UploadStore
 from segsearch_api.app import create_app
 from segsearch_api.deps import Lane
 from segsearch_api.errors import CODES, Code
@@ -128,6 +131,21 @@ def full_disk(place: ServedLibrary) -> Answer:
         if not answer.is_success:
             break
     return answer
+
+
+class AwayFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A store that never answers."""
+
+    protocol = "away"
+
+    def find(self, *_: Any, **__: Any) -> Any:
+        raise TimeoutError("nobody answers")
+
+
+def store_away(place: ServedLibrary) -> Answer:
+    fsspec.register_implementation("away", AwayFiles, clobber=True)
+    place.service.uploads._files = UploadStore("away://box", place.library / "uploads", 1)
+    return upload(place, picture(place))
 
 
 def server_away(place: ServedLibrary) -> Answer:
@@ -249,6 +267,7 @@ CASES: dict[str, Case] = {
     "service_unavailable": not_ready,
     "disk_full_error": full_disk,
     "engine_error": server_away,
+    "store_error": store_away,
 }
 
 

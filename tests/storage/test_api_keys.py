@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.event import listen
 
 from segsearch.core.errors import (
     ConflictError,
     DamageError,
     InputError,
     KeyMissingError,
+    LibraryError,
     NotFoundError,
 )
-from segsearch.storage.api_keys import FILE, KeyRing, Scope
+from segsearch.core.settings import Settings
+from segsearch.storage.api_keys import FILE, ApiKeys, KeyRing, Scope
+from segsearch.storage.catalog.backend import Server
+from segsearch.storage.catalog.engine import SCHEMA
+from segsearch.storage.catalog.postgres.keys import FRESH_SECONDS, DatabaseKeys
+from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.catalogs import move_library, open_catalog, open_keys
+from tests.storage.test_postgres import connected
+from tests.support.described import RECIPE
+from tools.postgres_server import PostgresServer
 
 
 @pytest.fixture
 def ring(tmp_path: Path) -> KeyRing:
     return KeyRing(tmp_path / "library")
+
+
+@pytest.fixture(params=["file", "database"])
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], ApiKeys]]:
+    """A way to the keys of one library, as each of its processes has its own."""
+    if request.param == "file":
+        yield lambda: KeyRing(tmp_path / "library")
+        return
+    server: Server = request.getfixturevalue("server")
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(closing(Catalog(server))).keys
 
 
 def test_a_key_opens_and_only_its_hash_is_kept(ring: KeyRing, tmp_path: Path) -> None:
@@ -35,7 +62,8 @@ def test_a_key_opens_and_only_its_hash_is_kept(ring: KeyRing, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("change", ["", "x", "segsearch_", "flip", "other id", "case"])
-def test_nothing_else_opens(ring: KeyRing, change: str) -> None:
+def test_nothing_else_opens(node: Callable[[], ApiKeys], change: str) -> None:
+    ring = node()
     key, text = ring.create("laptop", Scope.READ)
     changed = {
         "flip": text[:-1] + ("A" if text[-1] != "A" else "B"),
@@ -46,11 +74,16 @@ def test_nothing_else_opens(ring: KeyRing, change: str) -> None:
         ring.check(changed)
 
 
-def test_a_revoked_key_ends_at_once_for_others_who_read_the_file(ring: KeyRing) -> None:
+def test_a_revoked_key_ends_at_once_for_others(node: Callable[[], ApiKeys]) -> None:
+    ring, other = node(), node()
     key, text = ring.create("laptop", Scope.READ)
-    other = KeyRing(ring._file.parent)
-    assert other.check(text).id == key.id
+    assert other.check(text) == key
+    assert other.is_at_hand(text)
     ring.revoke(key.id)
+    with pytest.raises(KeyMissingError):
+        ring.check(text)
+    if isinstance(other, DatabaseKeys):
+        time.sleep(FRESH_SECONDS)
     with pytest.raises(KeyMissingError):
         other.check(text)
     assert [key.id for key in other.all()] == [key.id]
@@ -61,7 +94,8 @@ def test_a_revoked_key_ends_at_once_for_others_who_read_the_file(ring: KeyRing) 
     assert again.id != key.id
 
 
-def test_a_name_is_given_to_one_valid_key(ring: KeyRing) -> None:
+def test_a_name_is_given_to_one_valid_key(node: Callable[[], ApiKeys]) -> None:
+    ring = node()
     ring.create("laptop", Scope.READ)
     with pytest.raises(ConflictError):
         ring.create("laptop", Scope.ADMIN)
@@ -104,3 +138,135 @@ def test_keys_made_by_processes_at_once_are_all_kept(tmp_path: Path) -> None:
     ]
     assert [process.wait(timeout=60) for process in running] == [0, 0, 0]
     assert len({key.name for key in KeyRing(tmp_path).all()}) == 30
+
+
+def test_keys_that_nodes_make_at_once_are_all_kept_and_a_name_is_given_once(
+    server: Server,
+) -> None:
+    with ExitStack() as opened:
+        rings = [opened.enter_context(closing(Catalog(server))).keys for _ in range(3)]
+        refused: list[ConflictError] = []
+
+        def make(ring: ApiKeys, number: int) -> None:
+            for turn in range(5):
+                ring.create(f"{number}-{turn}", Scope.READ)
+                try:
+                    ring.create(f"same {turn}", Scope.READ)
+                except ConflictError as problem:
+                    refused.append(problem)
+
+        threads = [
+            threading.Thread(target=make, args=(ring, number)) for number, ring in enumerate(rings)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        names = [key.name for key in rings[0].all()]
+    assert (len(names), len(set(names)), len(refused)) == (20, 20, 10)
+
+
+def test_a_check_is_one_statement_and_none_for_a_second(server: Server) -> None:
+    with closing(Catalog(server)) as catalog:
+        made = [catalog.keys.create(str(number), Scope.READ)[1] for number in range(30)]
+        asked: list[str] = []
+        listen(catalog._engine, "before_cursor_execute", lambda *given: asked.append(str(given[2])))
+        for _ in range(50):
+            catalog.keys.check(made[7])
+        assert [text.count("SELECT api_key") for text in asked] == [1]
+        for bad in ("", "segsearch_", "x" * 100_000, made[7] + "x"):
+            with pytest.raises(KeyMissingError):
+                catalog.keys.check(bad)
+        assert len(asked) == 1, "what is no key by its form is not asked for"
+        with connected(server) as db:
+            db.execute("SET enable_seqscan = off")
+            query = re.sub(r"%\(\w+\)s", "'x'", asked[0])
+            plan = db.execute(f"EXPLAIN {query}".encode())
+            assert "api_key_pkey" in str(plan.fetchall())
+
+
+def test_keys_of_a_database_that_was_taken_back_open_nothing_until_somebody_says_so(
+    postgres: PostgresServer, server: Server, tmp_path: Path
+) -> None:
+    """A dump from before a key was revoked would let it in again."""
+    with closing(Catalog(server)) as catalog:
+        catalog.register_recipe(RECIPE)
+        revoked, text = catalog.keys.create("revoked after the dump", Scope.ADMIN)
+        kept, good = catalog.keys.create("laptop", Scope.READ)
+        address = postgres.copy_database(server.address, "taken_back")
+        catalog.keys.revoke(revoked.id)
+    with closing(Catalog(Server(address, tmp_path / "other"))) as restored:
+        ring = restored.keys
+        assert [(key.name, key.revoked_at, key.trusted, key.opens) for key in ring.all()] == [
+            ("revoked after the dump", None, False, False),
+            ("laptop", None, False, False),
+        ]
+        assert not ring.any_valid()
+        for shown in (text, good):
+            with pytest.raises(KeyMissingError, match="came back with a dump"):
+                ring.check(shown)
+        with pytest.raises(KeyMissingError, match="not known here"):
+            ring.check(text[:-1] + ("A" if text[-1] != "A" else "B"))
+        with pytest.raises(ConflictError):
+            ring.create("laptop", Scope.READ)
+        assert ring.trust(kept.id).opens
+        assert ring.check(good).id == kept.id
+        for unknown in (kept.id, "00000000"):
+            with pytest.raises(NotFoundError):
+                ring.trust(unknown)
+        ring.revoke(revoked.id)
+        _, new = ring.create("desk", Scope.READ)
+        assert ring.check(new).scope is Scope.READ
+        restored.resume()  # what else is written changes nothing of that
+        assert [key.name for key in ring.all() if key.opens] == ["laptop", "desk"]
+    postgres.drop_database("taken_back")
+
+
+def test_keys_stay_good_where_the_database_only_moves_on(server: Server) -> None:
+    with closing(Catalog(server)) as catalog:
+        _, text = catalog.keys.create("laptop", Scope.READ)
+    with connected(server) as db:
+        db.autocommit = True
+        db.execute("VACUUM (FULL, FREEZE) library")
+        db.execute("VACUUM (FULL, FREEZE) api_key")
+    with closing(Catalog(server)) as catalog:
+        assert catalog.keys.check(text).name == "laptop"
+
+
+def test_a_database_that_is_away_lets_nobody_in(server: Server) -> None:
+    with closing(Catalog(server)) as catalog:
+        _, text = catalog.keys.create("laptop", Scope.READ)
+        with connected(server) as db:
+            db.execute("ALTER TABLE api_key RENAME TO hidden")
+            db.commit()
+        with pytest.raises(LibraryError):
+            catalog.keys.check(text)
+
+
+def test_a_database_of_the_version_before_gets_the_table(server: Server) -> None:
+    with connected(server) as db:
+        db.execute("DROP TABLE api_key")
+        db.execute("UPDATE alembic_version SET version_num = '0014'")
+    with closing(Catalog(server)) as catalog:
+        assert catalog.schema() == SCHEMA
+        _, text = catalog.keys.create("laptop", Scope.READ)
+        assert catalog.keys.check(text).name == "laptop"
+
+
+def test_keys_move_with_a_library_in_both_directions(server: Server, tmp_path: Path) -> None:
+    folder, back = Settings(library=tmp_path / "a"), Settings(library=tmp_path / "b")
+    database = Settings(library=tmp_path / "node", catalog=server.address)
+    with closing(open_catalog(folder, create=True)) as catalog:
+        catalog.register_recipe(RECIPE)
+        ended, old = catalog.keys.create("old", Scope.READ)
+        _, text = catalog.keys.create("laptop", Scope.WRITE)
+        catalog.keys.revoke(ended.id)
+        before = catalog.keys.all()
+    assert move_library(folder, database).keys
+    assert move_library(database, back).keys
+    for settings in (database, back):
+        with open_keys(settings) as keys:
+            assert keys.all() == before
+            assert keys.check(text).scope is Scope.WRITE
+            with pytest.raises(KeyMissingError):
+                keys.check(old)

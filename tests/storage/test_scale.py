@@ -88,6 +88,11 @@ def test_the_near_duplicates_of_an_answer_are_looked_up(catalog: Catalog) -> Non
 
 
 # What each public call of the catalog is tried with; every one is here, or the test fails.
+def hold(catalog: Catalog) -> None:
+    with catalog.holding("0" * 64):
+        pass
+
+
 CALLS: dict[str, Callable[[Catalog], object]] = {
     "active_recipe": lambda c: c.active_recipe(),
     "register_recipe": lambda c: c.register_recipe(OTHER),
@@ -118,8 +123,8 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "image": lambda c: c.image(3),
     "image_with": lambda c: c.image_with("sha-3"),
     "images_with": lambda c: c.images_with(["sha-3", "sha-4"]),
-    "page_paths": lambda c: c.page_paths([3, 4]),
-    "digests": lambda c: c.digests([1, 2]),
+    "holding": hold,
+    "paths_of": lambda c: c.paths_of([3, 4]),
     "remove_images": lambda c: c.remove_images([2]),
     "counts": lambda c: c.counts(),
     "statistics": lambda c: c.statistics(),

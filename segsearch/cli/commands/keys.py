@@ -29,9 +29,11 @@ def create(
     """Make a key and print it: this is the only time it can be seen."""
     from rich.console import Console
 
-    from segsearch.storage.api_keys import KeyRing, Scope
+    from segsearch.storage.api_keys import Scope
+    from segsearch.storage.catalogs import open_keys
 
-    key, text = KeyRing(context.obj.library).create(name, Scope(scope))
+    with open_keys(context.obj, create=True) as keys:
+        key, text = keys.create(name, Scope(scope))
     if as_json:
         print(json.dumps({**key.document, "key": text}))
         return
@@ -49,22 +51,38 @@ def list_keys(context: typer.Context, as_json: AsJson = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from segsearch.storage.api_keys import KeyRing
+    from segsearch.storage.catalogs import open_keys
 
-    keys = KeyRing(context.obj.library).all()
+    with open_keys(context.obj) as ring:
+        keys = ring.all()
     if as_json:
         print(json.dumps([key.document for key in keys]))
         return
     table = Table(*("id", "name", "scope", "made", "revoked"))
     for key in keys:
-        table.add_row(key.id, key.name, key.scope, key.created_at, key.revoked_at or "")
+        restored = "" if key.trusted else "came with a dump: see `keys trust`"
+        table.add_row(key.id, key.name, key.scope, key.created_at, key.revoked_at or restored)
     Console().print(table)
 
 
 @app.command()
 def revoke(context: typer.Context, key_id: str, as_json: AsJson = False) -> None:
     """End a key at once, also for servers that run."""
-    from segsearch.storage.api_keys import KeyRing
+    from segsearch.storage.catalogs import open_keys
 
-    key = KeyRing(context.obj.library).revoke(key_id)
+    with open_keys(context.obj) as keys:
+        key = keys.revoke(key_id)
     print(json.dumps(key.document) if as_json else f"Key {key.id} ({key.name}) is revoked.")
+
+
+@app.command()
+def trust(context: typer.Context, key_id: str, as_json: AsJson = False) -> None:
+    """Let a key open again that came back with a dump of a PostgreSQL database.
+
+    Until then it opens nothing: it may have been revoked after the dump was made.
+    """
+    from segsearch.storage.catalogs import open_keys
+
+    with open_keys(context.obj) as keys:
+        key = keys.trust(key_id)
+    print(json.dumps(key.document) if as_json else f"Key {key.id} ({key.name}) opens again.")

@@ -95,23 +95,33 @@ def prune(
             "--excluded", help="Instead, those that the globs of the last `index` left out."
         ),
     ] = False,
+    uploads: Annotated[
+        bool, typer.Option("--uploads", help="Instead, delete uploaded files of no picture.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Forget pictures whose files are gone.
 
     What is gone is what the last `index` of its folder did not find any more. A share that is not
-    mounted looks like files that are gone: look at --dry-run first.
+    mounted looks like files that are gone: look at --dry-run first. --uploads deletes files that
+    uploads left which were killed; in a place that another library uses, too, those of that one.
     """
     from segsearch.library import open_library
 
     with open_library(context.obj) as library:
-        report = library.maintenance.prune(dry_run=dry_run, excluded=excluded)
+        if uploads:
+            report = library.maintenance.prune_uploads(dry_run=dry_run)
+        else:
+            report = library.maintenance.prune(dry_run=dry_run, excluded=excluded)
     if as_json:
         print(json.dumps(asdict(report)))
         return
     for path in report.paths:
-        state = "left out" if excluded else "gone"
-        print(f"{state if dry_run else 'forgotten'}: {path}")
+        state = "of no picture" if uploads else "left out" if excluded else "gone"
+        print(f"{state if dry_run else 'deleted' if uploads else 'forgotten'}: {path}")
+    if uploads:
+        print(f"{len(report.paths)} uploaded files {'would be' if dry_run else 'were'} deleted.")
+        return
     done = "would be removed" if dry_run else "removed"
     print(f"{len(report.paths)} paths, {report.images} images {done}.")
 

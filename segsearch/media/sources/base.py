@@ -14,15 +14,14 @@ from segsearch.core.names import folded
 from segsearch.core.types import FileStamp, Skipped
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.pdf import NO_PDF, PDF_SUFFIXES
-from segsearch.media.sources.paths import scheme_of, shown, suffix_of
+from segsearch.media.sources.paths import WEB, scheme_of, shown, suffix_of
 
 NO_PICTURE = "Not a picture file by its ending."
 BAD_NAME = "The file's name is not valid UTF-8: rename it."
 COMPANION = "Camera RAW beside a picture of the same name: that one is indexed instead."
 NO_RAW = 'Camera RAW needs an extra package: `pip install "segsearch[raw]"`.'
 REMOTE_PDF = (
-    "A PDF in an object store or at a web address is not read, as each page would fetch all of it: "
-    "copy it to a folder."
+    "A PDF at a web address is not read, as each page would fetch all of it: copy it to a folder."
 )
 PAGE_NAME = "The file is called as a page of a PDF is: rename it."
 NO_FILE = "Not a regular file."
@@ -188,7 +187,7 @@ def _refusal(entry: SourceEntry, *, raw: bool, pdf: bool) -> str | None:
     if suffix in RAW_SUFFIXES and not raw:
         return NO_RAW
     if suffix in PDF_SUFFIXES:
-        return (REMOTE_PDF if scheme_of(entry.name) else None) if pdf else NO_PDF
+        return (REMOTE_PDF if scheme_of(entry.name) in WEB else None) if pdf else NO_PDF
     if entry.below and suffix not in SUFFIXES and suffix not in RAW_SUFFIXES:
         return NO_PICTURE
     return None

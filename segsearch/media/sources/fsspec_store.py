@@ -6,107 +6,115 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
-from segsearch.core.errors import PathError, PictureError
+from segsearch.core.errors import PathError, SegSearchError, StoreError
 from segsearch.core.types import UNKNOWN_MTIME_NS, FileStamp
 from segsearch.media.sources.base import SourceEntry, stamped
+from segsearch.media.sources.object_store import BufferedObject, ObjectStore, gone
 from segsearch.media.sources.passed_by import reason_of_name
 
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 CHECKSUMS = ("ETag", "etag", "md5Hash", "checksum", "sha256")
+PIECE_BYTES = 16 << 20  # of an object that is read in pieces: one request each
+SECOND_NS = 1_000_000_000
 
 
 class Stores:
-    """URLs of fsspec, read with the credentials that the file system finds by itself."""
+    """URLs of fsspec, read with the credentials that the file system finds by itself; no request
+    takes longer than `seconds`, tries included."""
+
+    def __init__(self, seconds: float) -> None:
+        self._store = ObjectStore(seconds)
 
     def entries(self, name: str) -> Iterator[SourceEntry]:
         """An object, or everything below a prefix."""
-        system, path = _connect(name)
         try:
-            files = system.find(path, detail=True)
-        except Exception as problem:  # each file system has errors of its own
-            raise PathError(f"{name!r} cannot be listed: {_sentence(problem)}.") from problem
-        if not files:
-            raise PathError(f"There is nothing at {name!r}.")
-        for file, info in files.items():
-            below = str(file)[len(path) :].strip("/")
-            place, passed_by = system.unstrip_protocol(file), reason_of_name(below.split("/"))
+            yield from self._entries(name)
+        except FileNotFoundError as problem:
+            raise PathError(f"There is nothing at {name!r}.") from problem
+        except StoreError as problem:
+            raise PathError(f"{name!r} cannot be listed: {problem}") from problem
+
+    def _entries(self, name: str) -> Iterator[SourceEntry]:
+        bare, is_empty = name.rstrip("/"), True
+        for place, info in self._store.below(name):
+            is_empty = False
+            below = _below(place, bare)
+            passed_by = reason_of_name(below.split("/"))
             yield SourceEntry(place, below, stamp_of(info), passed_by=passed_by)
+        if is_empty:
+            yield SourceEntry(bare, "", stamp_of(self._store.info(bare)))
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
         """An object's bytes; PictureError when it cannot be had."""
-        system, path = _connect(name)
         try:
-            with system.open(path, "rb") as file:
-                yield file
-        except PictureError:
-            raise
-        except Exception as problem:
-            raise PictureError(f"{name!r} cannot be read: {_sentence(problem)}.") from problem
+            with BufferedObject(self._store, name) as file:
+                yield cast(BinaryIO, file)
+        except FileNotFoundError as problem:
+            raise gone(name) from problem
+
+    def read(self, name: str, most_bytes: int) -> bytes:
+        """An object's first bytes, up to so many, in one request; raises as `open`."""
+        try:
+            return self._store.read(name, 0, most_bytes)
+        except FileNotFoundError as problem:
+            raise gone(name) from problem
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """An object's bytes, some at a time; raises as `open`."""
+        start, piece = 0, b""
+        while start == 0 or len(piece) == PIECE_BYTES:
+            try:
+                piece = self._store.read(name, start, start + PIECE_BYTES)
+            except FileNotFoundError as problem:
+                raise gone(name) from problem
+            yield piece
+            start += len(piece) or PIECE_BYTES
 
     def holds(self, name: str) -> bool:
         """Whether an object is there; True when the store does not say."""
-        system, path = _connect(name)
         try:
-            system.info(path)
+            self._store.info(name)
         except FileNotFoundError:
             return False
-        except Exception:  # noqa: BLE001  an outage is no proof that a picture is gone
+        except SegSearchError:  # an outage is no proof that a picture is gone
             return True
         return True
 
-    def names_in(self, folder: str) -> frozenset[str] | None:
-        """The objects right in a folder, by name; None when the store does not say."""
+    def names_in(self, folder: str, *, deep: bool = False) -> frozenset[str] | None:
+        """The objects right in a folder, or `deep` all below it, by name; None when the store does
+        not say."""
         try:
-            system, path = _connect(folder)
-            system.invalidate_cache(path)
-            names = system.ls(path, detail=False)
+            if deep:
+                return frozenset(name for name, _ in self._store.below(folder))
+            return self._store.names_in(folder)
         except FileNotFoundError:
             return frozenset()
-        except Exception:  # noqa: BLE001  an outage is no proof that a picture is gone
+        except SegSearchError:  # an outage is no proof that a picture is gone
             return None
-        return frozenset(system.unstrip_protocol(name) for name in names)
+
+
+def _below(place: str, name: str) -> str:
+    """A URL's path below another one's, however that spells its scheme."""
+    bare, whole = (text.partition("://")[2].lstrip("/") for text in (name, place))
+    return whole[len(bare) :].strip("/")
 
 
 def stamp_of(info: dict[str, Any]) -> FileStamp:
-    """Size, and the time or, without one, the store's checksum, of one object."""
+    """Size and time of one object. A store's checksum counts as a part of the second, since its
+    times may have no such parts; where there is no time, it stands for one."""
     size = int(info.get("size") or 0)
+    checksum = next((str(info[key]) for key in CHECKSUMS if info.get(key)), None)
+    digest = hashlib.sha256((checksum or "").strip('"').encode()).digest()
+    number = int.from_bytes(digest[:7], "big")
     for key in TIMES:
         value = info.get(key)
         if isinstance(value, datetime):
-            aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-            return stamped(size, int(aware.timestamp() * 1_000_000) * 1_000)
+            value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
         if isinstance(value, int | float):
-            return stamped(size, int(value * 1_000_000) * 1_000)
-    for key in CHECKSUMS:
-        if info.get(key):
-            digest = hashlib.sha256(str(info[key]).encode()).digest()
-            return FileStamp(size, int.from_bytes(digest[:7], "big"))
-    return FileStamp(size, UNKNOWN_MTIME_NS)
-
-
-def _connect(name: str) -> tuple[Any, str]:
-    """The file system and path behind a URL; PathError when nothing here can reach it.
-
-    Chains (`a::b`) are refused: they would reach web addresses past the rules for those.
-    """
-    if "::" in name:
-        raise PathError(f"{name!r} is a chain of file systems, expected one URL.")
-    try:
-        import fsspec
-    except ImportError as problem:
-        raise PathError(
-            f'{name!r} needs another package: `pip install "segsearch[s3]"`, or fsspec and the '
-            "file system's own."
-        ) from problem
-    try:
-        system, path = fsspec.core.url_to_fs(name)
-    except (ImportError, ValueError) as problem:
-        raise PathError(f"{name!r} cannot be reached: {_sentence(problem)}.") from problem
-    return system, str(path)
-
-
-def _sentence(problem: Exception) -> str:
-    return (str(problem) or type(problem).__name__).strip().rstrip(".")
+            exact = int(value * 1_000_000) * 1_000
+            second = exact - exact % SECOND_NS
+            return stamped(size, second + number % SECOND_NS if checksum else exact)
+    return FileStamp(size, number if checksum else UNKNOWN_MTIME_NS)

@@ -20,10 +20,12 @@ PICTURE_SUFFIXES = SUFFIXES | RAW_SUFFIXES
 
 
 class Folders:
-    """Absolute paths. A library's own folder is no place for pictures of others."""
+    """Absolute paths. A library's own folder is no place for pictures of others; its uploads may
+    lie in another one."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, uploads: Path | None = None) -> None:
         self._library = os.path.abspath(library)
+        self._uploads = os.path.abspath(uploads or library)
 
     def entries(self, name: str) -> Iterator[SourceEntry]:
         """A file, or everything below a folder.
@@ -115,11 +117,14 @@ class Folders:
         return file
 
     def _now(self, name: str) -> str:
-        """Where a file lies: what was uploaded to a library moves, and is copied, with its
-        folder."""
+        """Where a file lies: what was uploaded to a library moves, and is copied, with its folder,
+        or with that for uploads; each machine may call it otherwise."""
         upload = UPLOAD.search(name)
-        moved = f"{self._library}{upload[0]}" if upload else name
-        return moved if Path(moved).is_file() else name
+        for folder in (self._uploads, self._library) if upload else ():
+            moved = f"{folder}{upload[0] if upload else ''}"
+            if Path(moved).is_file():
+                return moved
+        return name
 
 
 def _open_at_once(path: str, flags: int) -> int:

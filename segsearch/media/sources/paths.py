@@ -133,6 +133,11 @@ def folder_of_upload(name: str) -> str:
     return found[0] if found else name
 
 
+def uploads_of(name: str) -> str:
+    """The folder of all uploads that an uploaded file lies in."""
+    return folder_of_upload(name).rsplit("/", 2)[0]
+
+
 def familiar(name: str) -> str:
     """A file as a person knows it: an upload by the name it came with, any other by its path."""
     return name_of(name) if is_upload(name) else name

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
-from segsearch.core.errors import PathError, PictureError
+from segsearch.core.errors import PathError, PictureError, StoreError
 from segsearch.core.names import file_of, split_page
 from segsearch.core.settings import Settings
 from segsearch.core.types import UNKNOWN_MTIME_NS, FileStamp
@@ -28,8 +28,19 @@ from segsearch.media.sources.base import (
 )
 from segsearch.media.sources.fsspec_store import Stores
 from segsearch.media.sources.http import Web, WebRules
+from segsearch.media.sources.kept_objects import KeptObjects
 from segsearch.media.sources.local import Folders
-from segsearch.media.sources.paths import WEB, folder_of, normal, page_meant, scheme_of, split_shard
+from segsearch.media.sources.paths import (
+    UPLOAD,
+    WEB,
+    folder_of,
+    is_upload,
+    normal,
+    page_meant,
+    scheme_of,
+    split_shard,
+    uploads_of,
+)
 from segsearch.media.sources.tar import NO_SEEKING, Shards
 from segsearch.media.sources.tar_members import ARCHIVE, COMPRESSED
 
@@ -42,8 +53,12 @@ class Sources:
     def __init__(self, settings: Settings) -> None:
         self._max_bytes = settings.max_bytes
         self._selection = FileSelection(settings.include or (), settings.exclude or ())
-        self._folders = Folders(settings.library)
-        self._stores = Stores()
+        place = settings.uploads
+        in_store = place is not None and scheme_of(place) not in {None, "file"}
+        self._uploads = place.rstrip("/") if place and in_store else None
+        self._folders = Folders(settings.library, None if in_store or not place else _folder(place))
+        self._stores = Stores(settings.store_seconds)
+        self._kept = KeptObjects(settings.library, settings.store_cache_bytes)
         self._web = Web(
             WebRules(
                 allowed=settings.allow_urls,
@@ -84,7 +99,7 @@ class Sources:
     def holds(self, name: str) -> bool:
         """Whether a file is still there; True when that cannot be told. A page is there with its
         PDF: those that a changed one no longer has go when it is entered."""
-        name = file_of(name)
+        name = self._now(file_of(name))
         scheme = scheme_of(name)
         if scheme in WEB:
             return True
@@ -96,21 +111,25 @@ class Sources:
     def missing(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
         """Of these files those that are gone, and those of which that cannot be told.
 
-        A folder of a store is listed once for all files in it; of archives there only whether
-        they are there themselves counts. Web addresses are not asked.
+        A folder of a store is listed once for all files in it, and one of uploads with all below;
+        of archives there only whether they are there themselves counts. Web addresses are not
+        asked.
         """
         gone: list[str] = []
         unknown: list[str] = []
-        stored: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        stored: dict[tuple[str, bool], list[tuple[str, str]]] = defaultdict(list)
         for name in names:
-            scheme = scheme_of(name)
+            now = self._now(file_of(name))
+            scheme = scheme_of(now)
             if scheme is None:
                 gone += [] if self.holds(name) else [name]
             elif scheme not in WEB:
-                place = (split_shard(name) or (name,))[0]
-                stored[folder_of(place)].append((place, name))
-        for folder, files in stored.items():
-            there = self._stores.names_in(folder)
+                place = (split_shard(now) or (now,))[0]
+                is_own = is_upload(place)
+                folder = uploads_of(place) if is_own else folder_of(place)
+                stored[folder, is_own].append((place, name))
+        for (folder, deep), files in stored.items():
+            there = self._stores.names_in(folder, deep=deep)
             if there is None:
                 unknown += [name for _, name in files]
             else:
@@ -122,27 +141,83 @@ class Sources:
         if size_bytes > self._max_bytes:
             raise too_large(self._max_bytes)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, size_bytes: int | None = None) -> bytes:
         """A file's bytes; PictureError when they cannot be had, PictureTooLargeError past the
-        limit, before more than that is in memory. Of a page, see `pdf.page_bytes`."""
-        page = split_page(name)
-        with self._reading(page[0] if page else name) as file:
-            data = file.read(self._max_bytes + 1)
-        self.check_size(len(data))
-        return page_bytes(data, page[1]) if page else data
+        limit, before more than that is in memory. Of a page, see `pdf.page_bytes`. StoreError
+        where a store lists an object with `size_bytes` and gives another number of them."""
+        file, page = split_page(name) or (name, None)
+        file = self._now(file)
+        data = self._read(file)
+        self._check_listed(file, len(data), size_bytes)
+        if page and _is_stored(file):
+            self._kept.keep(file, data)  # its other pages are read next
+        return page_bytes(data, page) if page else data
 
-    def digest(self, name: str) -> tuple[str, int]:
+    def read_as(self, name: str, sha256: str, *, keep: bool = False) -> bytes | None:
+        """The bytes that have this sha256; None where others are there by now, errors as `read`.
+
+        What `keep` says lies in a store is then read from this machine's disk, within the settings'
+        bound; pages of PDFs always are. Half an object is asked for once more.
+        """
+        file, page = split_page(name) or (name, None)
+        file = self._now(file)
+        is_stored = _is_stored(file)
+        if is_stored and (data := self._kept.get(file)) is not None:
+            data = page_bytes(data, page) if page else data
+            if hashlib.sha256(data).hexdigest() == sha256:
+                return data
+        for _ in range(2 if is_stored else 1):
+            data = self.read(name)
+            if hashlib.sha256(data).hexdigest() == sha256:
+                if keep and is_stored and not page:
+                    self._kept.keep(file, data)
+                return data
+        return None
+
+    def digest(self, name: str, size_bytes: int | None = None) -> tuple[str, int]:
         """sha256 as hex and size in bytes of a file, read in pieces; raises what `read` raises. Of
-        a page, the sha256 of its bytes, and the size of its file."""
-        page = split_page(name)
+        a page, the sha256 of its bytes, and the size of its file. Of `size_bytes` as `read`."""
+        file, page = split_page(name) or (name, None)
+        file = self._now(file)
         sha256 = hashlib.sha256()
         size = 0
-        with self._reading(page[0] if page else name) as file:
-            while piece := file.read(PIECE_BYTES):
-                size += len(piece)
-                self.check_size(size)
-                sha256.update(piece)
-        return page_sha256(sha256, page[1]) if page else sha256.hexdigest(), size
+        for piece in self._pieces(file):
+            size += len(piece)
+            self.check_size(size)
+            sha256.update(piece)
+        self._check_listed(file, size, size_bytes)
+        return page_sha256(sha256, page) if page else sha256.hexdigest(), size
+
+    def _now(self, name: str) -> str:
+        """Where a file lies: what was uploaded to a folder may be in a store by now."""
+        upload = UPLOAD.search(name) if self._uploads and scheme_of(name) is None else None
+        if upload is None or self._folders.holds(name):
+            return name
+        return f"{self._uploads}{upload[0]}"
+
+    def _read(self, file: str) -> bytes:
+        if _is_object(file):
+            data = self._stores.read(file, self._max_bytes + 1)
+        else:
+            with self._reading(file) as opened:
+                data = opened.read(self._max_bytes + 1)
+        self.check_size(len(data))
+        return data
+
+    def _pieces(self, file: str) -> Iterator[bytes]:
+        if _is_object(file):
+            yield from self._stores.pieces(file)
+            return
+        with self._reading(file) as opened:
+            while piece := opened.read(PIECE_BYTES):
+                yield piece
+
+    def _check_listed(self, file: str, size: int, listed: int | None) -> None:
+        if listed is not None and size != listed and _is_object(file):
+            raise StoreError(
+                f"{file!r} gave {size:,} bytes where its store lists {listed:,}: it is being "
+                "written, or the store gives half of it."
+            )
 
     def _entries(self, name: str, roots: Sequence[str]) -> Iterator[SourceEntry]:
         page = page_meant(name)
@@ -200,6 +275,21 @@ class Sources:
                 yield file
         except (OSError, io.UnsupportedOperation) as problem:
             raise PictureError(_unreadable(problem)) from problem
+
+
+def _folder(place: str) -> Path:
+    return Path(normal(place))
+
+
+def _is_stored(name: str) -> bool:
+    """Whether a file lies in a store, perhaps in an archive there."""
+    scheme = scheme_of(name)
+    return scheme is not None and scheme not in WEB
+
+
+def _is_object(name: str) -> bool:
+    """Whether a file is one object of a store, and no part of one."""
+    return _is_stored(name) and split_shard(name) is None
 
 
 def _unreadable(problem: Exception) -> str:

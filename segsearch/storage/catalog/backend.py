@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
 
+from segsearch.storage.api_keys import ApiKeys
 from segsearch.storage.catalog.words import WordIndex
 
 Value = TypeVar("Value")
@@ -42,6 +43,7 @@ class Backend(Protocol):
     engine: sa.Engine
     read_only: bool
     words: WordIndex
+    keys: ApiKeys
     longest_path: int | None  # bytes that a path may have; None for any number
 
     def prepare(self) -> None:
@@ -69,6 +71,9 @@ class Backend(Protocol):
         """Something that one process does at a time, whatever is written meanwhile; another one
         waits, and gets a BusyError after so many seconds. It ends with the process. What it gives
         raises EngineError where the turn was lost."""
+
+    def holding(self, sha256: str) -> AbstractContextManager[None]:
+        """Be the only one who deals with files of these bytes."""
         ...
 
     def incarnation(self, connection: sa.Connection, /) -> str:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from segsearch.core.errors import ReadOnlyError
+from segsearch.storage.api_keys import ApiKeys
 from segsearch.storage.catalog.backend import Backend, Place, Version, read_only_sentence
 from segsearch.storage.catalog.recent import Mark
 
@@ -57,6 +58,19 @@ class Database:
         """A transaction that sees one moment of the database, whatever is written meanwhile."""
         with self._backend.errors(), self._engine.connect() as connection:
             yield self._backend.reading(connection)
+
+    @contextmanager
+    def holding(self, sha256: str) -> Iterator[None]:
+        """Be the only one, of all processes on this library, who deals with files of these bytes.
+        BusyError after 30 seconds in which another one does; EngineError where the lock was lost
+        meanwhile."""
+        with self._backend.errors(), self._backend.holding(sha256):
+            yield
+
+    @property
+    def keys(self) -> ApiKeys:
+        """The API keys of the library."""
+        return self._backend.keys
 
     @property
     def folder(self) -> Path:

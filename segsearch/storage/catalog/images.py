@@ -14,8 +14,8 @@ from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.collections import members_of, refuse_unknown
 from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import Database, portions
-from segsearch.storage.catalog.portable import AMONG_IDS, TEXT, WIDE, glob, ids_parameter
-from segsearch.storage.catalog.rows import IMAGE_COLUMNS, TENTHS, image_from, without_number
+from segsearch.storage.catalog.portable import AMONG_IDS, TEXT, WIDE, ids_parameter
+from segsearch.storage.catalog.rows import IMAGE_COLUMNS, TENTHS, image_from
 from segsearch.storage.catalog.tables import (
     ACTIVE_RECIPE,
     IMAGE,
@@ -94,25 +94,15 @@ class ImageMixin(Database):
                 for sha256, image_id in db.execute(query.where(IMAGE.c.sha256.in_(portion)))
             }
 
-    def page_paths(self, image_ids: Sequence[int]) -> list[str]:
-        """The paths of those of these images that are pages of PDFs."""
-        is_page = glob(without_number(SOURCE.c.folded), "*.pdf#page=")
-        query = sa.select(SOURCE.c.path).where(is_page)
+    def paths_of(self, image_ids: Sequence[int]) -> list[str]:
+        """The paths of these images; unknown ids are passed by."""
+        query = sa.select(SOURCE.c.path)
         with self._reading() as db:
             return [
                 path
                 for portion in portions(image_ids)
                 for path in db.execute(query.where(SOURCE.c.image_id.in_(portion))).scalars()
             ]
-
-    def digests(self, image_ids: Sequence[int]) -> list[str]:
-        """The sha256 of these images' bytes as hex, sorted; unknown ids are passed by."""
-        digests: list[str] = []
-        with self._reading() as db:
-            for portion in portions(image_ids):
-                query = sa.select(IMAGE.c.sha256).where(IMAGE.c.id.in_(portion))
-                digests += db.execute(query).scalars()
-        return sorted(digests)
 
     def remove_images(self, image_ids: Sequence[int]) -> int:
         """Forget images with their paths, segments and vectors; how many there were."""

@@ -19,6 +19,7 @@ from segsearch.core.errors import (
     ReadOnlyError,
     tells_of_full_disk,
 )
+from segsearch.storage.api_keys import ApiKeys, KeyRing
 from segsearch.storage.catalog.backend import Place, read_only_sentence
 from segsearch.storage.catalog.engine import (
     check_schema,
@@ -33,6 +34,8 @@ from segsearch.storage.catalog.words import Fts5Words, WordIndex
 # SQLite's names for a write that came to nothing, whatever the reason; `-shm` is its log's index.
 FAILED_WRITES = frozenset({"SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE", "SQLITE_CANTOPEN"})
 LOG_INDEX_BYTES = 65_536  # twice what a new one takes
+LOCKS = "locks"  # a folder of empty files
+HOLDING_SECONDS = 30
 Value = TypeVar("Value")
 
 
@@ -47,6 +50,7 @@ class SqliteFile:
         self.read_only = not is_writable(file)
         self.engine = create_engine(file, read_only=self.read_only)
         self.words: WordIndex = Fts5Words()
+        self.keys: ApiKeys = KeyRing(file.parent)
         self.longest_path: int | None = None
         self._version = FileVersion(file)
         self._unchanged = Unchanged(self._version)
@@ -85,6 +89,20 @@ class SqliteFile:
             yield lambda: None
         finally:
             lock.release()
+
+    @contextmanager
+    def holding(self, sha256: str) -> Iterator[None]:
+        """As `Backend.holding`: the lock of a file, which a process that ends lets go."""
+        folder = self.folder / LOCKS
+        folder.mkdir(exist_ok=True)
+        try:
+            with FileLock(folder / sha256[:2], timeout=HOLDING_SECONDS):
+                yield
+        except Timeout as problem:
+            raise BusyError(
+                f"Another process has been dealing with the same file in {self.name!r} for over "
+                f"{HOLDING_SECONDS} seconds; try again."
+            ) from problem
 
     def incarnation(self, _connection: sa.Connection) -> str:
         """As `Backend.incarnation`: `restore` begins a new timeline."""

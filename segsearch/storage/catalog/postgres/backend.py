@@ -27,9 +27,11 @@ from segsearch.core.errors import (
     ReadOnlyError,
     SegSearchError,
 )
+from segsearch.storage.api_keys import ApiKeys
 from segsearch.storage.catalog.backend import Place, Server, read_only_sentence
 from segsearch.storage.catalog.engine import SCHEMA, refuse_later, upgrade_tables
 from segsearch.storage.catalog.postgres import schema
+from segsearch.storage.catalog.postgres.keys import INCARNATION, DatabaseKeys
 from segsearch.storage.catalog.postgres.words import PostgresWords
 from segsearch.storage.catalog.unchanged import Unchanged
 from segsearch.storage.catalog.words import WordIndex
@@ -45,6 +47,7 @@ SESSION = {
     "datestyle": "ISO, YMD",
 }
 WRITERS = 0x5E65EA  # the lock that writers wait for, of each database its own
+HOLDING = 0x5E65EC  # the locks of those who deal with a file's bytes
 MAKING = 0x5E65EB  # that of those who make or upgrade the tables
 TURN_SECONDS = 0.05  # between two looks whether it is one's turn
 COMPACTED_WRITES = 500  # transactions of a process, at each of which counters are added up
@@ -55,10 +58,6 @@ COMPACT = (
 )
 NOT_ALLOWED = "42501"  # insufficient_privilege
 LONGEST_PATH = 2_600  # bytes; a row of an index has 2,704
-INCARNATION = (
-    "SELECT concat_ws('.', (SELECT oid FROM pg_database WHERE datname = current_database()), "
-    "'library'::regclass::oid, (SELECT xmin FROM library WHERE key = 'catalog_id'))"
-)
 Value = TypeVar("Value")
 
 
@@ -72,6 +71,7 @@ class PostgresDatabase:
         self.engine = _engine(server.address)
         event.listen(self.engine, "connect", _configure)
         self.words: WordIndex = PostgresWords()
+        self.keys: ApiKeys = DatabaseKeys(self.engine, self.errors)
         self.longest_path: int | None = LONGEST_PATH
         self.read_only = False
         self._create = server.create
@@ -144,6 +144,19 @@ class PostgresDatabase:
         with self.errors():
             connection.exec_driver_sql("SELECT 1")
 
+    @contextmanager
+    def holding(self, sha256: str) -> Iterator[None]:
+        """As `Backend.holding`: a lock of a session, which is in no transaction meanwhile."""
+        key = {"kind": HOLDING, "of": int.from_bytes(bytes.fromhex(sha256[:8]), signed=True)}
+        with self.engine.connect() as opened:
+            db = opened.execution_options(isolation_level="AUTOCOMMIT")
+            db.execute(sa.text("SELECT pg_advisory_lock(:kind, :of)"), key)
+            try:
+                yield
+            finally:
+                with _lost_lock(self.name):
+                    db.execute(sa.text("SELECT pg_advisory_unlock(:kind, :of)"), key)
+
     def incarnation(self, connection: sa.Connection) -> str:
         """As `Backend.incarnation`: which table of which database, and which transaction wrote
         it. A dump that is taken back gives out ids again that were given out after it."""
@@ -175,6 +188,18 @@ class PostgresDatabase:
             raise _ours(self.name, problem) from problem
         except (sa.exc.TimeoutError, sa.exc.InvalidRequestError) as problem:
             raise BusyError(f"The library {self.name!r} is busy: {problem}.") from problem
+
+
+@contextmanager
+def _lost_lock(name: str) -> Iterator[None]:
+    """EngineError where a session is gone, and its locks with it."""
+    try:
+        yield
+    except sa.exc.DBAPIError as problem:
+        raise EngineError(
+            f"The library {name!r} was away for a moment, in which another process may have "
+            "changed the same files; try again."
+        ) from problem
 
 
 @contextmanager
