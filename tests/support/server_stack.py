@@ -149,7 +149,7 @@ class ServerStack:
         """The system's nginx with the template, filled in as the image does."""
         nodes = {f"NODE_{n}": f"{HERE}:{self.ports[f'api-{n}']}" for n in (1, 2)}
         given = {**nodes, "LISTEN": f"{HERE}:{self.ports['nginx']}", "RESOLVER": HERE}
-        assert set(given) < set(self.services["nginx"]["environment"])
+        assert set(given) == set(self.services["nginx"]["environment"])
         template = (DEPLOY / "nginx.conf.template").read_text("utf-8")
         block = re.sub(r"\$\{(\w+)\}", lambda name: given[name[1]], template)
         folder = self.folder / "nginx"
