@@ -1,4 +1,5 @@
 # One image for the API and the worker; docker-compose.yml says which is which.
+# `--build-arg PROCESSOR=gpu` makes the one for NVIDIA GPUs; its libraries of CUDA come as wheels.
 FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1
@@ -9,10 +10,12 @@ RUN useradd --create-home --uid 10001 segsearch \
 
 WORKDIR /src
 
+ARG PROCESSOR=cpu
+
 # Dependencies change less often than the source: a layer of their own.
 COPY pyproject.toml constraints.txt ./
 RUN pip install --constraint constraints.txt uv \
-    && uv pip install --system --constraint constraints.txt --requirements pyproject.toml --extra cpu --extra map --extra server
+    && uv pip install --system --constraint constraints.txt --requirements pyproject.toml --extra ${PROCESSOR} --extra map --extra server --extra s3
 
 COPY README.md LICENSE NOTICE ./
 COPY segsearch segsearch

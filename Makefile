@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo demo-server test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text soak vendor clean
+.PHONY: setup demo demo-server test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text capacity sizing soak vendor clean
 
 setup: .venv/.installed
 
@@ -115,6 +115,17 @@ bench-regions: setup
 # Needs fonts of Debian, and says which. PHOTOGRAPHS is a folder of JPEG files to lay signs into.
 bench-text: setup
 	$(BIN)/python -m benchmarks.text $(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS))
+
+# A day of ingest and searches in a simulation: where queues form. TIMES is a file that
+# `python -m benchmarks.capacity measure` wrote; DAY says what comes and what serves.
+TIMES ?= benchmarks/service_times.json
+DAY ?= --pictures 20000 --searches 100000 --processes 2 --nodes 2 --slots 2
+capacity: setup
+	$(BIN)/python -m benchmarks.capacity replay --times $(TIMES) $(DAY)
+
+# The tables of docs/sizing.md.
+sizing: setup
+	$(BIN)/python -m benchmarks.sizing
 
 # Tools that read what is exported want other versions than those here: each in a folder of its own.
 soak: setup
