@@ -100,6 +100,6 @@ class S3Server:
         self._process.kill()
         self._process.wait(timeout=STARTED_SECONDS)
         shutil.rmtree(self.folder, ignore_errors=True)
-        for service in ("s3", "filer"):  # sockets that no setting puts elsewhere
+        for service in SERVICES:  # sockets that no setting puts elsewhere
             port = self._ports[f"{service}.port.grpc"]
             Path(f"/tmp/seaweedfs-{service}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108
