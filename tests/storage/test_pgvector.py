@@ -231,6 +231,22 @@ def test_a_second_recipe_has_rows_of_its_own_until_the_first_one_goes(
     assert index.ids((second, coming)).tolist() == catalog.segment_ids(second).tolist()
 
 
+def test_a_copy_by_pg_dump_has_rows_and_keeps_them(
+    postgres: PostgresServer, server: Server, catalog: Catalog, index: LibraryIndex
+) -> None:
+    found = index.search(ACTIVE, QUERY, 9)
+    copy = Catalog(Server(postgres.copy_database(server.address, "dumped_rows"), server.folder))
+    theirs = opened(copy, index=None)
+    assert theirs.search(ACTIVE, QUERY, 9) == found
+    store(copy, 30)
+    copy.remove_images([2])
+    assert theirs.problems(ACTIVE) == []
+    assert theirs.ids(ACTIVE).tolist() == copy.segment_ids(1).tolist()
+    assert theirs.ids(ACTIVE).tolist() != catalog.segment_ids(1).tolist()
+    copy.close()
+    postgres.drop_database("dumped_rows")
+
+
 # Whatever is killed, dropped or damaged
 
 

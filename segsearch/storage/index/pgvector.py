@@ -22,7 +22,7 @@ from segsearch.core.status import IndexGlance, RowLayout
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.postgres import row_tables
 from segsearch.storage.catalog.postgres.kept_rows import KeptRows
-from segsearch.storage.catalog.postgres.row_graphs import GRAPH_FROM
+from segsearch.storage.catalog.postgres.row_graphs import GRAPH_FROM, MOST_NUMBERS
 from segsearch.storage.catalog.postgres.row_tables import RowGeneration
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.allowed import Allowed
@@ -136,7 +136,7 @@ class PgvectorIndex(LibraryIndex):
     def open(self, recipe: tuple[int, Recipe]) -> IndexReport:
         """Have the rows ready; how they lie."""
         generation, count = self._current(recipe), self._count(recipe)
-        is_settled = self._layout(generation) is RowLayout.GRAPH or count < GRAPH_FROM
+        is_settled = not self._lacks_graph(generation, count)
         return IndexReport(count, self._layout(generation), is_settled)
 
     def glance(self, recipe: tuple[int, Recipe]) -> tuple[IndexGlance, str | None]:
@@ -154,15 +154,24 @@ class PgvectorIndex(LibraryIndex):
 
     def settle(self, recipe: tuple[int, Recipe]) -> None:
         """Build the graph, where there are many rows and none is there or its build broke off."""
-        generation, count = self._current(recipe), self._count(recipe)
-        has_graph = self._rows.has_graph(generation)
-        if has_graph or (has_graph is False and count < GRAPH_FROM):
+        self._build_graph(self._current(recipe))
+
+    def _build_graph(self, generation: RowGeneration) -> None:
+        count = self._rows.count(generation.recipe_id)
+        if not self._lacks_graph(generation, count):
             return
         try:
             self._rows.build_graph(generation, count)
         except DiskFullError as problem:  # searches compare with each row meanwhile
             extra = {"action": "index.settle"}
             LOG.warning("The index stays without a graph: %s", problem, extra=extra)
+
+    def _lacks_graph(self, generation: RowGeneration, count: int) -> bool:
+        """Whether one is to be built: there are many rows, or a build broke off."""
+        has_graph = self._rows.has_graph(generation)
+        if has_graph or generation.width > MOST_NUMBERS:
+            return False
+        return has_graph is None or count >= GRAPH_FROM
 
     def rebuild_if_needed(self, recipe: tuple[int, Recipe]) -> bool:
         """Make the rows anew when they are not the catalog's, or are made of another mix than this
@@ -173,8 +182,15 @@ class PgvectorIndex(LibraryIndex):
             if not wrong and not self._rows.is_filling(recipe[0]):
                 return False  # a graph is built by `settle`
         with self._making:
-            self._rows.fill(self._rows.begin(recipe, self._mix_of(recipe[1]), anew=True))
+            self._make(recipe, anew=True)
         return True
+
+    def _make(self, recipe: tuple[int, Recipe], *, anew: bool) -> None:
+        made = self._rows.begin(recipe, self._mix_of(recipe[1]), anew=anew)
+        self._rows.fill(made)
+        if self._rows.generation(recipe[0]) is not None:
+            self._build_graph(made)  # searches walk along that of the one before until then
+        self._rows.finish(made)
 
     def problems(self, recipe: tuple[int, Recipe]) -> list[str]:
         """What is wrong with the rows: held against the catalog's segments, and a part of them
@@ -250,7 +266,7 @@ class PgvectorIndex(LibraryIndex):
             known = self._rows.generation(recipe[0])
             if known is not None:
                 return known
-            self._rows.fill(self._rows.begin(recipe, self._mix_of(recipe[1])))
+            self._make(recipe, anew=False)
         made = self._rows.generation(recipe[0])
         if made is None:
             raise ConflictError("The rows of the index were dropped while they were made.")

@@ -171,25 +171,24 @@ class KeptRows(Database):
 
     def fill(self, generation: RowGeneration) -> None:
         """Give every segment its row, some in each transaction: killed, the next one goes on, and
-        two at once share the work. Then the generation counts, and older ones of the recipe go."""
-        started, after = time.monotonic(), 0
-        while True:
+        two at once share the work."""
+        started = time.monotonic()
+        last: int | None = 0
+        while last is not None:
             with self._writing() as db:
-                last = row_tables.fill(db, generation, after, FILLED_ROWS)
-                if last is None:
-                    self._finish(db, generation)
-                    break
-            after = last
+                last = row_tables.fill(db, generation, last, FILLED_ROWS)
         seconds = time.monotonic() - started
         extra = {"action": "index.fill", "generation": generation.id, "seconds": seconds}
         LOG.info("Filled the rows of generation %d from the catalog.", generation.id, extra=extra)
 
-    def _finish(self, db: sa.Connection, generation: RowGeneration) -> None:
+    def finish(self, generation: RowGeneration) -> None:
+        """Let a generation that was filled count; older ones of its recipe go."""
         this = VECTOR_GENERATION.c.id == generation.id
-        db.execute(sa.update(VECTOR_GENERATION).where(this).values(filled=True))
-        for one in row_tables.generations(db, generation.recipe_id):
-            if one.id < generation.id:
-                row_tables.drop(db, one)
+        with self._writing() as db:
+            db.execute(sa.update(VECTOR_GENERATION).where(this).values(filled=True))
+            for one in row_tables.generations(db, generation.recipe_id):
+                if one.id < generation.id:
+                    row_tables.drop(db, one)
 
     # The graph
 

@@ -11,6 +11,7 @@ from segsearch.storage.catalog.postgres.row_tables import RowGeneration
 
 LOG = logging.getLogger(__name__)
 GRAPH_FROM = 20_000  # rows; fewer are compared with one by one, in a few ms
+MOST_NUMBERS = 4_000  # of a row: pgvector builds no graph over longer ones
 # Neighbours of a row, and how many are looked at to find them. pgvector's own defaults are 16 and
 # 64; twice the looking costs half as much time again, and finds more later.
 SHAPE = "m = 16, ef_construction = 128"
