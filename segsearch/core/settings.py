@@ -81,11 +81,11 @@ class Settings(BaseSettings):
         description="Address of a PostgreSQL database that holds the catalog instead of the "
         "folder, such as postgresql://user@host/photos; `library` may be one, too.",
     )
-    index: Annotated[SecretStr, AfterValidator(_is_index)] = Field(
-        default=SecretStr("faiss"),
-        description="What finds the nearest vectors: `faiss`, files on each machine; or a Milvus "
-        "that all share, such as milvus+http://host:19530/database, or milvus:FILE.db for Milvus "
-        "Lite in one process; `MILVUS_TOKEN` may hold its token.",
+    index: Annotated[SecretStr, AfterValidator(_is_index)] | None = Field(
+        default=None,
+        description="What finds the nearest vectors: without it `faiss`, files on each machine; or "
+        "a Milvus that all share, such as milvus+http://host:19530/database, or milvus:FILE.db for "
+        "Milvus Lite in one process; `MILVUS_TOKEN` may hold its token.",
     )
     consistency: Literal["bounded", "strong"] = Field(
         default="bounded",

@@ -11,7 +11,7 @@ from segsearch.storage.index.synced import SyncedIndex
 
 def open_index(settings: Settings, catalog: Catalog, mix_of: MixOf) -> LibraryIndex:
     """The index that follows a catalog; `mix_of` says what a recipe's rows are made of."""
-    kind = settings.index.get_secret_value()
+    kind = settings.index.get_secret_value() if settings.index else "faiss"
     if kind.startswith("milvus"):
         # Its client is no part of what a library in a folder needs.
         from segsearch.storage.index.milvus.address import MilvusAddress

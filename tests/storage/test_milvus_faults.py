@@ -123,6 +123,12 @@ def test_a_server_that_is_killed_has_what_it_was_told_and_takes_the_rest(alone: 
     """Killed in the middle of a picture's rows; ingest goes on, a search says what is wrong, and
     once the server is back the rest is replayed. It then asks for a token, too."""
     assert alone.agrees()
+    with (
+        patch.object(store, "CALL_SECONDS", 1.0),
+        server().stopped(),  # it takes calls, and is silent
+        pytest.raises(EngineError, match="cannot be used"),
+    ):
+        alone.index.search(ACTIVE, QUERY, 3)
     alone.store(70)
     upsert = alone.collections.upsert
 
@@ -234,7 +240,9 @@ def test_an_address_is_read(
     text: str, uri: str, database: str, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MILVUS_TOKEN", "from-env")
-    address = MilvusAddress.of(Settings(index=SecretStr(text)).index.get_secret_value())
+    given = Settings(index=SecretStr(text)).index
+    assert given is not None
+    address = MilvusAddress.of(given.get_secret_value())
     assert (address.uri, address.database) == (uri, database)
     assert address.token is not None
     assert address.token.get_secret_value() == token
