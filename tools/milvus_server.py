@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,17 @@ class MilvusServer:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let it stand still meanwhile."""
+        if self._process is None:
+            raise RuntimeError("The server does not run.")
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def remove(self) -> None:
         """End it and delete what it wrote."""

@@ -21,7 +21,7 @@ from segsearch.storage.index.milvus import index as milvus_index
 from segsearch.storage.index.milvus import store
 from segsearch.storage.index.milvus.conditions import condition_of
 from segsearch.storage.index.milvus.index import MilvusIndex
-from segsearch.storage.index.milvus.store import STRONG, Asked
+from segsearch.storage.index.milvus.store import STRONG, RowSearch
 from tests.storage import test_copying, test_filtering
 from tests.storage.test_copying import painted as painted  # a fixture
 from tests.storage.test_synced import ACTIVE
@@ -131,7 +131,7 @@ def test_filters_pass_what_the_catalog_says(
             expected = every[np.isin(every, passing)].tolist()
             allowed = allowed_by(catalog, filters)
             condition = condition_of(allowed)
-            asked = Asked(condition, STRONG if number == 0 else "Bounded", 1_000)
+            asked = RowSearch(condition, STRONG if number == 0 else "Bounded", 1_000)
             _, seen = index._store.nearest(name, query, 1_000, asked)
             assert set(seen.tolist()) >= set(expected)
             if condition.is_whole:

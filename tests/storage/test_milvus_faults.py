@@ -123,6 +123,12 @@ def test_a_server_that_is_killed_has_what_it_was_told_and_takes_the_rest(alone: 
     """Killed in the middle of a picture's rows; ingest goes on, a search says what is wrong, and
     once the server is back the rest is replayed. It then asks for a token, too."""
     assert alone.agrees()
+    with (
+        patch.object(store, "CALL_SECONDS", 1.0),
+        server().stopped(),  # it takes calls, and is silent
+        pytest.raises(EngineError, match="cannot be used"),
+    ):
+        alone.index.search(ACTIVE, QUERY, 3)
     alone.store(70)
     upsert = alone.collections.upsert
 

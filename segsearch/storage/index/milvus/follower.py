@@ -12,14 +12,15 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 
-from segsearch.core.errors import BusyError
+from segsearch.core.errors import BusyError, EngineError
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.backend import Version
 from segsearch.storage.catalog.change_log import Changes
@@ -81,7 +82,8 @@ class CollectionFollower:
         """Compare a collection's ids with the catalog's, write what it lacks and delete the
         rest."""
         name = self.name(recipe)
-        with self._changing, self._catalog.following(name, WAITED_SECONDS["strong"]) as still:
+        seconds = WAITED_SECONDS["strong"]
+        with _told(), self._changing, self._catalog.following(name, seconds) as still:
             self._take_over(recipe, name, still, from_rows=True)
 
     def level(self) -> str:
@@ -101,7 +103,8 @@ class CollectionFollower:
             LOG.info("The collection is looked for again: %s", problem)
             with self._changing:
                 self._state = None
-            return use(self.current(recipe, must_wait=must_wait))
+            with _told():
+                return use(self.current(recipe, must_wait=must_wait))
 
     def current(self, recipe: tuple[int, Recipe], *, must_wait: bool = False) -> str:
         """The collection of a recipe, up to date; or as it is, where another process is at it and
@@ -231,6 +234,15 @@ class CollectionFollower:
         where = str(place.resolve()) if isinstance(place, Path) else ""
         library = (identity.partition("/")[0], where)
         return f"segsearch_{_digest(library)}_{_digest(generation)}"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """EngineError where a collection is gone once more."""
+    try:
+        yield
+    except CollectionMissingError as problem:
+        raise EngineError(str(problem)) from problem
 
 
 def _digest(parts: tuple[object, ...]) -> str:

@@ -32,9 +32,9 @@ from segsearch.storage.index.milvus.follower import CollectionFollower, Consiste
 from segsearch.storage.index.milvus.store import (
     BOUNDED,
     EVERY,
-    Asked,
     CollectionMissingError,
     MilvusStore,
+    RowSearch,
 )
 from segsearch.storage.index.sample import Sample, sampled
 
@@ -186,7 +186,7 @@ class MilvusIndex(LibraryIndex):
         """Bring the collection up to date, which its Milvus keeps. Where that is away or another
         process does it, nothing is lost: the catalog has the vectors, and the log what is new."""
         try:
-            self._follower.current(recipe)
+            self._follower.on_current(recipe, lambda _: None)
         except (EngineError, BusyError) as problem:
             extra = {"action": "index.behind"}
             LOG.warning("The index is brought up to date later: %s", problem, extra=extra)
@@ -234,7 +234,7 @@ class MilvusIndex(LibraryIndex):
                 return scores[:k], held[:k]
             if allowed.count <= MOST_IDS:
                 condition = Condition(among(allowed.ids), is_whole=True)
-        asked = Asked(condition, self._follower.level(), self._catalog.newest_segment())
+        asked = RowSearch(condition, self._follower.level(), self._catalog.newest_segment())
         count = k + TIES
         if allowed is not None and not condition.is_whole:  # as many more as do not pass
             share = self._catalog.segment_tally(recipe[0])[0] / max(1, allowed.count)

@@ -43,7 +43,7 @@ EVERY = Condition("", is_whole=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RowSearch:
     """What a search asks of rows: a condition, how new they must be, and the highest id that there
     can be."""
 
@@ -52,8 +52,9 @@ class Asked:
     newest: int
 
 
-class CollectionMissingError(EngineError):
-    """A collection that was there is gone, or out of memory: it is to be looked for again."""
+class CollectionMissingError(Exception):
+    """A collection that was there is gone, or out of memory: it is to be looked for again. Leaves
+    this folder as an EngineError only."""
 
 
 class MilvusStore:
@@ -178,7 +179,7 @@ class MilvusStore:
                     name, ids=ids[start : start + MOST_HITS].tolist(), timeout=WRITE_SECONDS
                 )
 
-    def nearest(self, name: str, query: Vector, k: int, asked: Asked) -> tuple[Vector, Ids]:
+    def nearest(self, name: str, query: Vector, k: int, asked: RowSearch) -> tuple[Vector, Ids]:
         """Scores and ids of at most `k` rows that pass, nearest to a query (w,), best first, ties
         by the smaller id; scores are ours, of the rows that came back. Beyond what one answer
         holds, every row that passes is looked at: spans of ids, halved until one answer does."""
@@ -190,7 +191,7 @@ class MilvusStore:
         order = np.lexsort((ids, -scores))[:k]
         return scores[order], ids[order]
 
-    def _spans(self, name: str, query: Vector, asked: Asked) -> tuple[Vector, Ids]:
+    def _spans(self, name: str, query: Vector, asked: RowSearch) -> tuple[Vector, Ids]:
         low, high = 0, asked.newest + 1
         scores, ids = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
         most = self._most(query.size)
@@ -252,7 +253,7 @@ class MilvusStore:
         found: list[int] = []
         low, size = 0, MOST_HITS
         with self._calls() as client:
-            left = self._count(client, name, "", STRONG)
+            left = self._count(client, name, STRONG)
             while left > 0 and low < 2**62:
                 text = EVERY.within(low, low + size)
                 inside = client.query(
@@ -275,16 +276,11 @@ class MilvusStore:
     def count(self, name: str, *, level: str) -> int:
         """How many rows a collection holds."""
         with self._calls() as client:
-            return self._count(client, name, "", level)
+            return self._count(client, name, level)
 
-    def _count(self, client: MilvusClient, name: str, text: str, level: str) -> int:
-        (row,) = client.query(
-            name,
-            filter=text,
-            output_fields=["count(*)"],
-            consistency_level=level,
-            timeout=CALL_SECONDS,
-        )
+    def _count(self, client: MilvusClient, name: str, level: str) -> int:
+        how = {"consistency_level": level, "timeout": CALL_SECONDS}
+        (row,) = client.query(name, filter="", output_fields=["count(*)"], **how)
         return int(row["count(*)"])
 
     def _most(self, width: int) -> int:
@@ -296,20 +292,15 @@ class MilvusStore:
         """The client, and its errors as ours: CollectionMissingError where a collection is gone or
         not in the server's memory, EngineError for the rest."""
         client = self._client()
-        from pymilvus import MilvusException
-
+        foreign = _foreign()
         try:
             yield client
-        except MilvusException as problem:
-            said = " ".join(str(problem.message).split()).rstrip(".")
-            text = f"{self.name[0].upper()}{self.name[1:]} cannot be used: {said:.300}."
-            if problem.code in GONE | NOT_LOADED or "not loaded" in said:
+        except foreign as problem:
+            text = f"{_subject(self._address)} cannot be used: {_said(problem)}."
+            code = getattr(problem, "code", None)  # of gRPC's own errors a method
+            if code in GONE | NOT_LOADED or "not loaded" in text:
                 raise CollectionMissingError(text) from problem
             raise EngineError(text) from problem
-        except ValueError as problem:  # of a closed channel
-            raise EngineError(
-                f"{self.name[0].upper()}{self.name[1:]} cannot be used: {problem}."
-            ) from problem
 
     def _client(self) -> MilvusClient:
         with self._lock:
@@ -333,8 +324,6 @@ def _connected(address: MilvusAddress) -> MilvusClient:
         raise EngineError(
             "An index in Milvus needs the package pymilvus: install segsearch[milvus]."
         ) from problem
-    from pymilvus import MilvusException
-
     try:
         client = client_class(
             address.uri,
@@ -343,28 +332,48 @@ def _connected(address: MilvusAddress) -> MilvusClient:
             timeout=CONNECT_SECONDS,
         )
         version = str(client.get_server_version(timeout=CONNECT_SECONDS))
-    except ModuleNotFoundError as problem:
-        raise _without_lite() from problem
-    except MilvusException as problem:
-        if "milvus-lite is required" in str(problem.message):
-            raise _without_lite() from problem
-        if address.is_lite:
-            raise EngineError(
-                f"{address.name[0].upper()}{address.name[1:]} cannot be opened: its folder is "
-                "missing, or another process has it open; one process at a time can."
-            ) from problem
-        said = " ".join(str(problem.message).split()).rstrip(".")
-        raise EngineError(
-            f"{address.name[0].upper()}{address.name[1:]} cannot be reached, or does not let us "
-            f"in: {said:.300}."
-        ) from problem
+    except _foreign() as problem:
+        said = _said(problem)
+        if "milvus-lite is required" in said:
+            text = (
+                "An index in a file of Milvus Lite needs the package milvus-lite: install it, or "
+                "name a server."
+            )
+        elif address.is_lite:
+            text = (
+                f"{_subject(address)} cannot be opened: its folder is missing, or another process "
+                "has it open; one process at a time can."
+            )
+        else:
+            text = f"{_subject(address)} cannot be reached, or does not let us in: {said}."
+        raise EngineError(text) from problem
     if not address.is_lite and _version(version) < OLDEST:
         client.close()
         raise EngineError(
-            f"{address.name[0].upper()}{address.name[1:]} is version {version}, segsearch needs "
+            f"{_subject(address)} is version {version}, segsearch needs "
             f"{'.'.join(map(str, OLDEST))} or later."
         )
     return client
+
+
+def _foreign() -> tuple[type[Exception], ...]:
+    """What a client raises: its own errors, those of gRPC that it hands on (a wrong token, a server
+    that does not answer in time), and what a closed channel says."""
+    import grpc
+    from pymilvus import MilvusException
+
+    return (MilvusException, grpc.RpcError, ValueError)
+
+
+def _said(problem: Exception) -> str:
+    """What a client's error says, as a part of a sentence."""
+    details = getattr(problem, "details", None)
+    text = details() if callable(details) else getattr(problem, "message", problem)
+    return " ".join(str(text).split()).rstrip(".")[:300]
+
+
+def _subject(address: MilvusAddress) -> str:
+    return f"{address.name[0].upper()}{address.name[1:]}"
 
 
 def _pymilvus() -> type[MilvusClient]:
@@ -379,13 +388,6 @@ def _pymilvus() -> type[MilvusClient]:
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     client: type[MilvusClient] = MilvusClient
     return client
-
-
-def _without_lite() -> EngineError:
-    return EngineError(
-        "An index in a file of Milvus Lite needs the package milvus-lite: install it, or name a "
-        "server."
-    )
 
 
 def _version(text: str) -> tuple[int, ...]:
