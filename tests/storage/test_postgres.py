@@ -26,7 +26,7 @@ from segsearch.storage.catalog.filtering import kilometres
 from segsearch.storage.catalog.portable import regex_of_glob
 from segsearch.storage.catalog.postgres import backend, schema
 from segsearch.storage.catalog.sql_catalog import Catalog
-from tests.storage.test_scale import CALLS
+from tests.support.catalog_calls import CALLS
 from tests.support.described import RECIPE, describe
 from tests.support.query_plans import LARGE, SMALL
 from tools.postgres_server import PostgresServer
