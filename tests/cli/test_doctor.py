@@ -46,7 +46,7 @@ def test_an_index_that_misses_much_is_told_from_one_that_does_not(
     library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = json.loads(doctor(library, "--recall", "--json"))
-    assert report["index"] == "2,000 regions, comparing with each"
+    assert report["index"] == "2,000 regions, comparing with each (faiss)"
     assert [found["mean"] for found in report["recall"]] == [1.0, 1.0, 1.0]
     assert not any("miss" in advice for advice in report["advice"])
     monkeypatch.setattr(faiss, "SETTLED_FROM", 100)
@@ -59,7 +59,7 @@ def test_an_index_that_misses_much_is_told_from_one_that_does_not(
     with open_library(Settings(library=library)) as opened:
         opened.settle()
     report = json.loads(doctor(library, "--recall", "--json"))
-    assert report["index"] == "2,000 regions, by lists of alike ones"
+    assert report["index"] == "2,000 regions, by lists of alike ones (faiss)"
     words, regions, filtered = report["recall"]
     assert words["mean"] < 0.9
     assert words["worst"] <= words["mean"]
