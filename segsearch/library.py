@@ -312,6 +312,12 @@ class SegSearch:
         """How the index stands; it is loaded for that. LibraryMissingError for an empty library."""
         return self._index.open(self._recipe_in_use())
 
+    def behind(self) -> int:
+        """Changes of the catalog that the index in memory has not taken up, at most; the next
+        search does. 0 for an empty library."""
+        active = self.catalog.active_recipe()
+        return self._index.glance(active)[0].behind if active else 0
+
     def recall(self) -> tuple[Recall, ...]:
         """How much of what comparing with every region finds the index finds: asked by everyday
         words, and by regions of the library. LibraryMissingError for an empty library."""

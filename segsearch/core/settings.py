@@ -196,6 +196,12 @@ class Settings(BaseSettings):
     rate_per_minute: int = Field(
         default=1200, ge=0, description="Requests a minute with one API key; 0 for any number."
     )
+    ready_behind: int = Field(
+        default=100_000,
+        ge=0,
+        description="Changes of the catalog that a server's index may lack for `/readyz` to call "
+        "it ready; 0 for any number.",
+    )
     host_names: str | None = Field(
         default=None,
         description="Names the server answers to, separated by commas; without it loopback's own "

@@ -200,6 +200,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "pictures_read": lambda c: c.pictures_read(),
     "lines_by_image": lambda c: c.lines_by_image([3, 4]),
     "lines_by_segment": lambda c: c.lines_by_segment([7, 8]),
+    "settle_requests": lambda c: c.settle_requests({"key a": 1}, per_second=1.0, most=5.0),
 }
 # Those that may read everything, and why.
 WHOLE = {
