@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo demo-server test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text soak vendor clean
+.PHONY: setup demo demo-server test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-fleet bench-click bench-large bench-load bench-page bench-start bench-regions bench-text soak vendor clean
 
 setup: .venv/.installed
 
@@ -87,6 +87,10 @@ bench-generator: setup
 
 bench-ingest: setup
 	$(BIN)/python -m benchmarks.ingest
+
+# Whether 2 and 4 workers on one PostgreSQL get 2 and 4 times as many pictures done.
+bench-fleet: setup
+	$(BIN)/python -m benchmarks.fleet
 
 bench-click: setup
 	$(BIN)/python -m benchmarks.click
