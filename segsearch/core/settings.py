@@ -50,6 +50,12 @@ A_DAY_SECONDS = 86_400.0  # a lease that ends later stems from a clock that was 
 Globs = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)]
 
 
+def folder_of(address: str) -> Path:
+    """What a machine keeps for a library that is named by its address alone."""
+    digest = hashlib.sha256(CREDENTIALS.sub("//", address).encode()).hexdigest()
+    return Path("~/.cache/segsearch/libraries").expanduser() / digest[:16]
+
+
 class Settings(BaseSettings):
     """Everything a user can set once for all commands; each field is SEGSEARCH_<NAME>."""
 
@@ -249,9 +255,7 @@ class Settings(BaseSettings):
                 "The library is a folder, or an address such as "
                 "postgresql://user@host:5432/database."
             )
-        digest = hashlib.sha256(CREDENTIALS.sub("//", library).encode()).hexdigest()
-        folder = Path("~/.cache/segsearch/libraries").expanduser() / digest[:16]
-        return {**values, "catalog": library, "library": folder}
+        return {**values, "catalog": library, "library": folder_of(library)}
 
     @field_validator("catalog")
     @classmethod
