@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo demo-server test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text capacity sizing soak vendor clean
+.PHONY: setup demo demo-server test test-fast check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text bench-fleet bench-engines capacity sizing soak vendor clean
 
 setup: .venv/.installed
 
@@ -77,6 +77,12 @@ bench-search: setup
 	$(BIN)/python -m benchmarks.search --library $(LARGE) \
 		--beside numpy --beside faiss-flat --beside hnswlib --beside usearch
 
+# FAISS, pgvector and Milvus over one catalog. REGIONS=1000000 takes hours on 2 cores.
+bench-engines: setup
+	test -d .benchmarks/like || $(BIN)/segsearch --library .benchmarks/like index $(DEMO_PICTURES)
+	$(BIN)/python -m benchmarks.large_library --like .benchmarks/like --library $(LARGE) --regions $(REGIONS)
+	$(BIN)/python -m benchmarks.engines --library $(LARGE)
+
 bench-decoder: setup
 	$(BIN)/python -m benchmarks.decoder --shape vit_b --shape sam2.1
 
@@ -87,6 +93,10 @@ bench-generator: setup
 
 bench-ingest: setup
 	$(BIN)/python -m benchmarks.ingest
+
+# Whether 2 and 4 workers on one PostgreSQL get 2 and 4 times as many pictures done.
+bench-fleet: setup
+	$(BIN)/python -m benchmarks.fleet
 
 bench-click: setup
 	$(BIN)/python -m benchmarks.click

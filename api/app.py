@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Set
@@ -33,6 +34,7 @@ from segsearch_api.middleware.metrics import (
     Metrics,
     MetricsMiddleware,
 )
+from segsearch_api.middleware.rates import SharedRates
 from segsearch_api.middleware.root_path import RootPathMiddleware
 from segsearch_api.routers import ROUTERS
 
@@ -130,7 +132,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     thread = threading.Thread(target=shared.readiness.load, args=[shared.library], name="warm")
     thread.start()
     threading.Thread(target=_settle, args=[shared], name="settle", daemon=True).start()
+    access: Access = app.state.access
+    limiters = {"key": access.rates, "address": access.tries}
+    sharing = asyncio.create_task(SharedRates(shared.library.catalog, limiters).run())
     yield
+    sharing.cancel()
     shared.library.questions.let_go()  # nobody waits for them any more
     await to_thread.run_sync(thread.join)
 

@@ -109,6 +109,19 @@ class Readiness:
             finally:
                 self._loading.release()
 
+    def catch_up(self, library: SegSearch) -> None:
+        """Bring the index up to date beside the requests, unless that is under way."""
+        if not self._loading.acquire(blocking=False):
+            return
+
+        def work() -> None:
+            try:
+                self._load(library)
+            finally:
+                self._loading.release()
+
+        threading.Thread(target=work, name="catch-up", daemon=True).start()
+
     def _load(self, library: SegSearch) -> None:
         try:
             library.warm()

@@ -317,6 +317,12 @@ class SegSearch:
         """What holds the rows of the index, as SEGSEARCH_INDEX names it."""
         return self._index.name
 
+    def behind(self) -> int:
+        """Changes of the catalog that the index in memory has not taken up, at most; the next
+        search does. 0 for an empty library."""
+        active = self.catalog.active_recipe()
+        return self._index.glance(active)[0].behind if active else 0
+
     def recall(self) -> tuple[Recall, ...]:
         """How much of what comparing with every region finds the index finds: asked by everyday
         words, and by regions of the library. LibraryMissingError for an empty library."""

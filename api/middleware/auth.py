@@ -15,7 +15,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from cachetools import LRUCache
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,6 +26,7 @@ from segsearch.storage.api_keys import Scope as KeyScope
 from segsearch_api.errors import ProblemResponse, problem_of
 from segsearch_api.middleware.cookie import key_in_cookie
 from segsearch_api.middleware.guards import SAFE_METHODS
+from segsearch_api.middleware.rates import RateLimiter
 from segsearch_api.middleware.root_path import route_path
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v1/session"})
@@ -43,9 +43,7 @@ QUERY_PATHS = (
     "/v1/regions",
 )  # fmt: skip
 BILLED_PATHS = frozenset({"/v1/search/rerank"})  # a query, but one that may cost money
-CALLERS_KEPT = 10_000
 STILL_ALLOWED = "segsearch.still_allowed"  # where a request's scope keeps what endless answers ask
-BURST_SECONDS = 10.0  # so much of a minute's requests may come at once
 
 
 def scope_for(method: str, path: str) -> KeyScope | None:
@@ -66,40 +64,6 @@ def scope_for(method: str, path: str) -> KeyScope | None:
 def is_drawn(method: str, path: str) -> bool:
     """Whether a request is for a picture that does not count among those a minute."""
     return method in SAFE_METHODS and DRAWN.fullmatch(path) is not None
-
-
-class RateLimiter:
-    """A bucket for each caller of what may come so often, filled `per_minute`; 0 is no limit.
-
-    `what` names that in the sentence of a refusal.
-    """
-
-    def __init__(self, per_minute: int, what: str = "requests") -> None:
-        self._per_second = per_minute / 60
-        self._what = what
-        self._most = max(1.0, self._per_second * BURST_SECONDS)
-        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(CALLERS_KEPT)
-
-    def take(self, caller: str, now: float) -> None:
-        """Note that it came once; RateError when the caller's bucket is empty."""
-        if not self._per_second:
-            return
-        left = self._left(caller, now)
-        self._buckets[caller] = (left - 1 if left >= 1 else left, now)
-        self._check(left)
-
-    def _left(self, caller: str, now: float) -> float:
-        left, since = self._buckets.get(caller, (self._most, now))
-        return min(self._most, left + (now - since) * self._per_second)
-
-    def _check(self, left: float) -> None:
-        if left < 1:
-            seconds = (1 - left) / self._per_second
-            raise RateError(
-                f"More than {self._per_second * 60:.0f} {self._what} a minute, allowed by "
-                f"SEGSEARCH_RATE_PER_MINUTE: the next one in {seconds:.1f} seconds.",
-                seconds=seconds,
-            )
 
 
 class Keys(Protocol):
@@ -147,7 +111,7 @@ class Access:
         self.need_key = need_key
         self.rates = RateLimiter(per_minute)
         self._keys = keys
-        self._tries = RateLimiter(per_minute, "wrong keys from one address")
+        self.tries = RateLimiter(per_minute, "wrong keys from one address")
 
     def key_of(self, scope: Scope) -> Key | None:
         """The key that a request shows, None when it shows none; KeyMissingError for a wrong one.
@@ -179,7 +143,7 @@ class Access:
         try:
             return self._keys.check(text.strip())
         except KeyMissingError:
-            self._tries.take(_network(scope), time.monotonic())
+            self.tries.take(_network(scope), time.monotonic())
             raise
 
 

@@ -12,7 +12,7 @@ from segsearch.storage.announcement import CHALLENGE, PROOF
 from segsearch_api.deps import SharedDep
 from segsearch_api.errors import problem_of, refusal
 from segsearch_api.openapi import refusals
-from segsearch_api.schemas.library import Health
+from segsearch_api.schemas.library import Health, ReadyDocument
 
 router = APIRouter()
 METRICS = {
@@ -20,6 +20,9 @@ METRICS = {
     "content": {"text/plain": {"schema": {"type": "string", "format": "prometheus"}}},
 }
 LOADING = refusal(503, "The index and the models are being loaded: try again shortly.")
+BEHIND = refusal(
+    503, "The index lacks 250,000 changes of the catalog, and takes them up: try again shortly."
+)
 UNLOADABLE = problem_of(ModelError("The file clip-lite.safetensors is missing: install again."))
 
 
@@ -32,16 +35,18 @@ async def healthz() -> dict[str, str]:
 @router.get(
     "/readyz",
     tags=["health"],
-    responses=refusals(LOADING, UNLOADABLE, library=False),
-    response_model=Health,
+    responses=refusals(LOADING, BEHIND, UNLOADABLE, library=False, busy=True),
+    response_model=ReadyDocument,
 )
 async def readyz(
     request: Request, response: Response, shared: SharedDep
-) -> Response | dict[str, str]:
+) -> Response | dict[str, str | int]:
     """503 until the index and what takes words are in memory; then words are answered at once.
 
-    The segmenter, and what takes pictures, are loaded when first needed. What could not be loaded
-    is tried again, at most every ten seconds.
+    503, too, while the catalog cannot be reached, and while the index lacks more of its changes
+    than SEGSEARCH_READY_BEHIND; those it then takes up, though nobody searches. The segmenter, and
+    what takes pictures, are loaded when first needed. What could not be loaded is tried again, at
+    most every ten seconds.
     """
     readiness = shared.readiness
     if readiness.error is not None:
@@ -50,10 +55,19 @@ async def readyz(
         raise readiness.error
     if not readiness.done:
         return LOADING
+    behind = await run_in_threadpool(shared.library.behind)
+    most = shared.library.settings.ready_behind
+    if most and behind > most:
+        readiness.catch_up(shared.library)
+        return refusal(
+            503,
+            f"The index lacks {behind:,} changes of the catalog, and takes them up: try again "
+            "shortly.",
+        )
     challenge = request.headers.get(CHALLENGE)
     if challenge and shared.announcement:
         response.headers[PROOF] = shared.announcement.proof(challenge)
-    return {"status": "ok"}
+    return {"status": "ok", "behind": behind}
 
 
 @router.get(

@@ -37,6 +37,19 @@ class Health(BaseModel):
     status: str
 
 
+class ReadyDocument(BaseModel):
+    """The process answers searches."""
+
+    model_config = strict({"status": "ok", "behind": 0})
+
+    status: str
+    behind: int = Field(
+        ge=0,
+        description="Changes of the catalog that its index has not taken up yet; the next search "
+        "does, before it answers.",
+    )
+
+
 class FieldError(BaseModel):
     """One wrong field of a request."""
 

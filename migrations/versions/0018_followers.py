@@ -8,7 +8,7 @@ from alembic import op
 from segsearch.storage.catalog.portable import TEXT, WIDE
 
 revision = "0018"
-down_revision = "0016"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

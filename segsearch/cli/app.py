@@ -28,6 +28,7 @@ from segsearch.cli.commands.move import migrate_store
 from segsearch.cli.commands.picture_text import show_text
 from segsearch.cli.commands.pictures import remove, tag
 from segsearch.cli.commands.presets import presets
+from segsearch.cli.commands.ray_workers import ray_workers
 from segsearch.cli.commands.region_map import make_map
 from segsearch.cli.commands.scene import scene
 from segsearch.cli.commands.search import search
@@ -190,6 +191,7 @@ for command in (
 app.command("eval")(evaluate)
 app.command("map")(make_map)
 app.command("text")(show_text)
+app.command("ray")(ray_workers)
 app.command("migrate-store")(migrate_store)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")

@@ -71,6 +71,12 @@ A_DAY_SECONDS = 86_400.0  # a lease that ends later stems from a clock that was 
 Globs = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)]
 
 
+def folder_of(address: str) -> Path:
+    """What a machine keeps for a library that is named by its address alone."""
+    digest = hashlib.sha256(CREDENTIALS.sub("//", address).encode()).hexdigest()
+    return Path("~/.cache/segsearch/libraries").expanduser() / digest[:16]
+
+
 class Settings(BaseSettings):
     """Everything a user can set once for all commands; each field is SEGSEARCH_<NAME>."""
 
@@ -248,6 +254,12 @@ class Settings(BaseSettings):
     rate_per_minute: int = Field(
         default=1200, ge=0, description="Requests a minute with one API key; 0 for any number."
     )
+    ready_behind: int = Field(
+        default=100_000,
+        ge=0,
+        description="Changes of the catalog that a server's index may lack for `/readyz` to call "
+        "it ready; 0 for any number.",
+    )
     host_names: str | None = Field(
         default=None,
         description="Names the server answers to, separated by commas; without it loopback's own "
@@ -295,9 +307,7 @@ class Settings(BaseSettings):
                 "The library is a folder, or an address such as "
                 "postgresql://user@host:5432/database."
             )
-        digest = hashlib.sha256(CREDENTIALS.sub("//", library).encode()).hexdigest()
-        folder = Path("~/.cache/segsearch/libraries").expanduser() / digest[:16]
-        return {**values, "catalog": library, "library": folder}
+        return {**values, "catalog": library, "library": folder_of(library)}
 
     @field_validator("catalog")
     @classmethod

@@ -237,6 +237,8 @@ class Worker:
             LOG.exception("The models failed on %s.", path, extra={"action": "picture.error"})
             return self._failed(claim, path, str(problem))
         if not self._commit(claim, result):
+            extra = {"action": "picture.late", "image_id": claim.image_id}
+            LOG.info("%s: another worker has taken it over; nothing is stored.", path, extra=extra)
             return Step(path, 0, "Another worker has taken this picture over.", again=True)
         self._device_faults.clear()
         text = result if isinstance(result, PictureText) else result.text

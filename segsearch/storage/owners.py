@@ -1,4 +1,9 @@
-"""Who holds a claim or runs a job: `host:process:start`, and whether that process still runs."""
+"""Who holds a claim or runs a job: `host:process:mark`, and whether that process still runs.
+
+The mark says which boot of which kernel and which of its PID namespaces (proc_pid_ns(5)) gave the
+number out, and when the process began. Containers may have one host name and the same numbers: only
+a process of the very same namespace is judged, all others are waited for.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import os
 import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from segsearch.core.types import Job, JobState
@@ -14,8 +20,8 @@ LONGEST_SILENCE = timedelta(days=1)
 
 
 def owner_of_this_process() -> str:
-    """`host:process:start`, unique for as long as the machine runs."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+    """`host:process:mark`, which no other process ever has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_namespace()}-{_started(os.getpid())}"
 
 
 def host_and_process(owner: str) -> tuple[str, int] | None:
@@ -25,14 +31,16 @@ def host_and_process(owner: str) -> tuple[str, int] | None:
 
 
 def is_gone(owner: str) -> bool:
-    """Whether an owner was a process of this machine that no longer runs."""
-    _, number, started = owner.rsplit(":", 2)
-    return not is_elsewhere(owner) and _started(int(number)) != started
+    """Whether an owner was a process of this machine, and of this container of it, that no longer
+    runs."""
+    _, number, mark = owner.rsplit(":", 2)
+    return not is_elsewhere(owner) and _started(int(number)) != mark.rpartition("-")[2]
 
 
 def is_elsewhere(owner: str) -> bool:
     """Whether an owner is a process of another machine, or of another container on this one."""
-    return owner.rsplit(":", 2)[0] != socket.gethostname()
+    host, _, mark = owner.rsplit(":", 2)
+    return host != socket.gethostname() or mark.rpartition("-")[0] != _namespace()
 
 
 def is_running(process: str) -> bool:
@@ -52,6 +60,16 @@ def is_lost(job: Job) -> bool:
     another, such as a container that was made anew, that has said nothing for a day."""
     silent = datetime.now(UTC) - datetime.fromisoformat(job.updated_at)
     return is_gone(job.owner) or (is_elsewhere(job.owner) and silent > LONGEST_SILENCE)
+
+
+@cache
+def _namespace() -> str:
+    """What gives out the process numbers that are seen here; empty on systems without /proc."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot.replace('-', '')}-{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""
 
 
 def _started(process: int) -> str:

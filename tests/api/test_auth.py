@@ -16,7 +16,8 @@ from segsearch.core.errors import OverloadError, RateError
 from segsearch.storage.api_keys import FILE, KeyRing, Scope
 from segsearch_api.app import create_app
 from segsearch_api.errors import problem_of, refusal
-from segsearch_api.middleware.auth import RateLimiter, scope_for
+from segsearch_api.middleware.auth import scope_for
+from segsearch_api.middleware.rates import RateLimiter
 from tests.support.small_models import Shape, open_small_service, paint
 
 Make = Callable[..., TestClient]

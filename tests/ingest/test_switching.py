@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from segsearch.ingest.background import index_changes
 from segsearch.ingest.run import one_pass
 from segsearch.ingest.watch import Watch, WatchTimes
 from segsearch.library import SegSearch
+from segsearch.storage.owners import owner_of_this_process
 from tests.support.ingest_processes import ask, content, paint_many, until
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 
@@ -77,7 +77,7 @@ def test_a_worker_goes_on_with_the_models_that_are_to_take_over(
 
 
 ELSEWHERE = "elsewhere:1:1"  # a worker of another machine: nobody here can tell that it is gone
-DEAD = f"{socket.gethostname()}:999999999:1"
+DEAD = ":999999999:".join(owner_of_this_process().split(":")[::2])
 
 
 def holding(

@@ -6,12 +6,14 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import Connection, Table
 
 from segsearch.core.errors import BusyError, ConflictError, LibraryMissingError
 from segsearch.core.filters import Filters
@@ -20,6 +22,8 @@ from segsearch.core.types import FileStamp, Origin, Recipe
 from segsearch.library import SegSearch
 from segsearch.storage.catalog import copying
 from segsearch.storage.catalog.backend import Place, Server
+from segsearch.storage.catalog.copying import CopiedTable
+from segsearch.storage.catalog.postgres import backend
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, describe
 from tests.support.index_engines import ENGINES
@@ -215,3 +219,35 @@ def test_vectors_and_masks_come_bit_by_bit(pair: tuple[Catalog, Catalog]) -> Non
     np.testing.assert_array_equal(mine.picture, theirs.picture)
     assert other.identity().split("/")[0] == one.identity().split("/")[0]
     assert other.identity() != one.identity(), "from here on they part"
+
+
+def test_a_library_that_takes_long_to_read_is_copied_to_and_from_a_server(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes may stand still for ten seconds and no longer, but for this."""
+    monkeypatch.setattr(backend, "QUEUE_UP", backend.QUEUE_UP.replace("'10s'", "'1s'"))
+    made = Catalog(tmp_path / "first.sqlite")
+    made.register_recipe(RECIPE)
+    made.record_file("/a.jpg", FileStamp(1, 1), "0" * 64, 1)
+    waits: list[str] = []
+    summed = copying._summed
+
+    def slowly(table: str, _rows: int) -> None:
+        if len(waits) < 2:
+            waits.append(table)
+            time.sleep(1.2)
+
+    def slowly_summed(db: Connection, table: Table) -> CopiedTable:
+        slowly(table.name, 0)
+        return summed(db, table)
+
+    monkeypatch.setattr(copying, "_summed", slowly_summed)
+    there, back = Catalog(server), Catalog(tmp_path / "second.sqlite")
+    there.copy_from(made)
+    assert len(waits) == 2
+    waits.clear()
+    back.copy_from(there, slowly)
+    assert len(waits) == 2
+    assert back.images()[0].paths == ("/a.jpg",)
+    for catalog in (made, there, back):
+        catalog.close()

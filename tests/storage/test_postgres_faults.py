@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from segsearch.core.errors import (
     BusyError,
@@ -248,3 +249,33 @@ def test_a_copy_by_pg_dump_is_a_library(postgres: PostgresServer, server: Server
     assert list(again.problems((1, RECIPE))) == []
     again.close()
     postgres.drop_database("copied")
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_who_stands_still_within_a_transaction_is_put_out_and_goes_on(
+    reads: bool, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(backend.SESSION, backend.IDLE, "1s" if reads else "60s")
+    queue_up = backend.QUEUE_UP.replace("'10s'", "'1s'")
+    monkeypatch.setattr(backend, "QUEUE_UP", queue_up)
+    monkeypatch.setattr(segments, "BATCH_ROWS", 2)
+    catalog = Catalog(server)
+    catalog.register_recipe(RECIPE)
+    store(catalog, 1)
+    with pytest.raises(EngineError, match="This process stood still while it read"):
+        stand_still(catalog, reads=reads)
+    assert sum(batch.ids.size for batch in catalog.vectors(1)) == 3
+    store(catalog, 2)
+    assert list(catalog.problems((1, RECIPE))) == []
+    catalog.close()
+
+
+def stand_still(catalog: Catalog, *, reads: bool) -> None:
+    """Read a batch of vectors, or hold the lock of writers, and do nothing for a while."""
+    if reads:
+        for _ in catalog.vectors(1):
+            time.sleep(1.5)
+        return
+    with catalog._writing() as db:
+        time.sleep(1.5)
+        db.execute(select(1))

@@ -165,6 +165,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "has_waiting": lambda c: c.has_waiting(1),
     "lines_of": lambda c: c.lines_of(3),
     "pictures_read": lambda c: c.pictures_read(),
+    "settle_requests": lambda c: c.settle_requests({"key a": 1}, per_second=1.0, most=5.0),
     "lines_by_image": lambda c: c.lines_by_image([3, 4]),
     "lines_by_segment": lambda c: c.lines_by_segment([7, 8]),
 }

@@ -25,13 +25,13 @@ Content = dict[str, list[tuple[str, str, float]]]
 
 
 def paint_many(folder: Path, count: int) -> Path:
-    """So many different pictures of two things each."""
+    """So many different pictures of two things each; beyond 150 they grow wider."""
     colours = ("red", "green", "blue", "yellow")
     for number in range(count):
-        x, y = number % 10 * 4, number // 10 * 4
+        x, y = number % 10 * 4, number // 10 % 15 * 4
         first = Shape(colours[number % 4], (x, y, x + 30, y + 30))
         second = Shape(colours[(number + 1) % 4], (80, y, 110, y + 40), "disc")
-        paint(folder / f"{number:03}.png", [first, second])
+        paint(folder / f"{number:03}.png", [first, second], size=(120 + number // 150, 90))
     return folder
 
 

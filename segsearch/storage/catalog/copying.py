@@ -89,6 +89,7 @@ class CopyMixin(Database):
         the copy has to begin anew, in an empty place.
         """
         with source._writing() as held:
+            _take_time(held)
             origin = _catalog_id(held)
             position = self._begin_copy(held, origin)
             for table in _from(position.table):
@@ -125,6 +126,7 @@ class CopyMixin(Database):
 
     def _finish_copy(self, held: sa.Connection, origin: str) -> tuple[CopiedTable, ...]:
         with self._writing() as db:
+            _take_time(db)
             compared = [(_summed(held, table), _summed(db, table)) for table in COPIED]
             if wrong := [there.name for there, here in compared if there != here]:
                 raise _changed(wrong[0])
@@ -133,6 +135,12 @@ class CopyMixin(Database):
             db.execute(sa.update(LIBRARY).where(own).values(value=origin))
             db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == COPYING))
         return tuple(here for _, here in compared)
+
+
+def _take_time(db: sa.Connection) -> None:
+    """Let a transaction stand still while the other library is read; PostgreSQL would end it."""
+    if db.dialect.name == "postgresql":
+        db.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 def _changed(table: str) -> BusyError:

@@ -33,6 +33,7 @@ from segsearch.storage.catalog.near_duplicates import NearDuplicateMixin
 from segsearch.storage.catalog.portable import insert
 from segsearch.storage.catalog.queue import QueueMixin
 from segsearch.storage.catalog.recipes import RecipeMixin
+from segsearch.storage.catalog.request_limits import RequestLimitMixin
 from segsearch.storage.catalog.saved_searches import SavedSearchMixin
 from segsearch.storage.catalog.segments import SegmentMixin
 from segsearch.storage.catalog.sqlite_file import SqliteFile
@@ -47,7 +48,7 @@ class Catalog(
     RecipeMixin, FileMixin, QueueMixin, ImageMixin, SegmentMixin, FilterMixin, CollectionMixin,
     TagMixin, CaptionMixin, JobMixin, ChangeLogMixin, IntegrityMixin, BackupMixin,
     NearDuplicateMixin, ListingMixin, FacetMixin, SavedSearchMixin, TextSearchMixin,
-    CopyMixin, FollowerMixin,
+    CopyMixin, FollowerMixin, RequestLimitMixin,
 ):  # fmt: skip
     """A library's catalog; made, or brought to this schema, on opening.
 

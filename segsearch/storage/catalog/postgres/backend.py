@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -37,17 +38,33 @@ from segsearch.storage.catalog.unchanged import Unchanged
 from segsearch.storage.catalog.words import WordIndex
 
 CONNECT_SECONDS = 10
+IDLE = "idle_in_transaction_session_timeout"
 # Of a session. A worker that stopped in the middle of a transaction, or whose link is cut, holds
 # its locks no longer than this: its transaction is rolled back, and what it held is lent anew.
 SESSION = {
     "lock_timeout": "30s",
-    "idle_in_transaction_session_timeout": "60s",
+    IDLE: "60s",
     "statement_timeout": "0",
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
+    # The server's side of a link that is cut, as `LINK` is ours; nothing to a Unix socket.
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+# Of a connection, so that a cut link is noticed within a minute: by silence where we wait for an
+# answer, by what is not acknowledged where we have sent something. The kernel's own is two hours.
+LINK = {
+    "keepalives_idle": 20,  # seconds
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,  # milliseconds
 }
 WRITERS = 0x5E65EA  # the lock that writers wait for, of each database its own
 HOLDING = 0x5E65EC  # the locks of those who deal with a file's bytes
+# All others wait for who holds it, so he may be silent for less long than a reader.
+WRITER_IDLE = "10s"
+QUEUE_UP = f"SELECT set_config('{IDLE}', '{WRITER_IDLE}', true), pg_advisory_xact_lock({WRITERS})"
 MAKING = 0x5E65EB  # that of those who make or upgrade the tables
 TURN_SECONDS = 0.05  # between two looks whether it is one's turn
 COMPACTED_WRITES = 500  # transactions of a process, at each of which counters are added up
@@ -120,7 +137,7 @@ class PostgresDatabase:
 
     def queue_up(self, connection: sa.Connection) -> None:
         """As `Backend.queue_up`. What each statement sees from here on was committed before."""
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITERS)))
+        connection.exec_driver_sql(QUEUE_UP)
         # At the first, too: many a process ends before it has written so often.
         if self._writes % COMPACTED_WRITES == 0:
             connection.exec_driver_sql(COMPACT)
@@ -222,7 +239,11 @@ def _engine(address: str) -> sa.Engine:
         engine = sa.create_engine(
             _url(address).set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,  # a server that was restarted has dropped all that is kept open
-            connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "segsearch"},
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS,
+                "application_name": "segsearch",
+                **LINK,
+            },
         )
         # Many rows as one statement: what follows a table by triggers hears of them together.
         engine.dialect.use_insertmanyvalues_wo_returning = True
@@ -281,9 +302,9 @@ def without_password(address: str) -> str:
 
 
 def _configure(connection: Any, _record: Any) -> None:
+    calls = ", ".join(["set_config(%s, %s, false)"] * len(SESSION))
     with connection.cursor() as cursor:
-        for name, value in SESSION.items():
-            cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
+        cursor.execute(f"SELECT {calls}", list(chain.from_iterable(SESSION.items())))
     connection.commit()
 
 
@@ -328,7 +349,13 @@ def _ours(name: str, problem: sa.exc.DBAPIError) -> SegSearchError:
         )
     if code[:2] == "22" or isinstance(problem, sa.exc.DataError):
         return InputError(f"The catalog takes no such value: {said}.")
-    if not code or code[:2] in {"08", "28", "57", "3D", "53"} or code == "25P03":
+    if code == "25P03":
+        return EngineError(
+            f"This process stood still while it read from the library {name!r} (for over "
+            f"{SESSION[IDLE]}) or wrote to it (for over {WRITER_IDLE}): the server has ended its "
+            "transaction. Try again."
+        )
+    if not code or code[:2] in {"08", "28", "57", "3D", "53"}:
         return EngineError(f"The library {name!r} cannot be reached: {said}.")
     if code in {"0A000", "58P01"}:
         return DamageError(f"The server of {name!r} lacks what segsearch needs: {said}.")

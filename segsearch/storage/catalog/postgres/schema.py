@@ -14,6 +14,7 @@ from segsearch.core.errors import DamageError
 from segsearch.media.sources.paths import UPLOAD
 from segsearch.storage.catalog.listing import right_rows
 from segsearch.storage.catalog.postgres.keys import API_KEY
+from segsearch.storage.catalog.request_limits import REQUEST_COUNT
 from segsearch.storage.catalog.tables import INGEST, METADATA
 
 OLDEST_SERVER = 150_000  # as PostgreSQL counts its versions: 15.0
@@ -57,7 +58,8 @@ def create(db: sa.Connection) -> None:
     encoding = db.exec_driver_sql("SHOW server_encoding").scalar_one()
     if encoding != "UTF8":
         raise DamageError(f"The database's encoding is {encoding}, expected UTF8.")
-    taken = sorted(set(sa.inspect(db).get_table_names()) & {*METADATA.tables, API_KEY.name})
+    ours = {*METADATA.tables, API_KEY.name, REQUEST_COUNT.name}
+    taken = sorted(set(sa.inspect(db).get_table_names()) & ours)
     if taken:
         raise DamageError(
             f"The database holds a table {taken[0]!r} that is not segsearch's: name an empty one."
@@ -67,6 +69,7 @@ def create(db: sa.Connection) -> None:
         db.exec_driver_sql(statement)
     METADATA.create_all(db)
     API_KEY.create(db)
+    REQUEST_COUNT.create(db)
     for statement in (*_indexes_of_words(), *_counters(), *_listing(db.dialect)):
         db.exec_driver_sql(statement)
 
