@@ -118,7 +118,7 @@ def test_filters_pass_what_the_catalog_says(
     """As a condition, and where some of it is left to the catalog, whichever way it goes."""
     query = unit(np.random.default_rng(seed))
     with tempfile.TemporaryDirectory() as folder:
-        catalog, pictures = filled(Path(folder), library)
+        catalog, pictures = filled(Path(folder) / "catalog.sqlite", library)
         for name, step in (("odd", 2), ("third", 3), ("none", 100)):
             catalog.create_collection(name)
             catalog.add_to_collection(name, sorted(pictures)[1::step])
