@@ -32,6 +32,7 @@ from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.catalogs import move_library, open_catalog, open_keys
 from tests.storage.test_postgres import connected
 from tests.support.described import RECIPE
+from tests.support.older_server import make_older
 from tools.postgres_server import PostgresServer
 
 
@@ -244,9 +245,7 @@ def test_a_database_that_is_away_lets_nobody_in(server: Server) -> None:
 
 
 def test_a_database_of_the_version_before_gets_the_table(server: Server) -> None:
-    with connected(server) as db:
-        db.execute("DROP TABLE api_key")
-        db.execute("UPDATE alembic_version SET version_num = '0014'")
+    make_older(server.address)
     with closing(Catalog(server)) as catalog:
         assert catalog.schema() == SCHEMA
         _, text = catalog.keys.create("laptop", Scope.READ)

@@ -29,6 +29,7 @@ from segsearch.storage.index.pgvector import PgvectorIndex
 from segsearch.storage.index.synced import SyncedIndex
 from segsearch.storage.indexes import drop_rows, open_index
 from tests.support.described import DIMENSION, RECIPE, describe
+from tests.support.older_server import make_older
 from tools.postgres_server import PostgresServer
 
 MIX = Mix(0.4, 0.4, 0.2)
@@ -70,9 +71,7 @@ def tables(server: Server) -> list[str]:
 def test_a_library_of_the_version_before_can_have_them(server: Server, catalog: Catalog) -> None:
     store(catalog, 1)
     catalog.close()
-    with psycopg.connect(server.address) as db:
-        db.execute("DROP TABLE vector_generation")
-        db.execute("UPDATE alembic_version SET version_num = '0014'")
+    make_older(server.address)
     upgraded = Catalog(server)
     index = opened(upgraded)
     store(upgraded, 2)

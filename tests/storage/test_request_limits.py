@@ -13,7 +13,9 @@ import pytest
 from segsearch.core.errors import LibraryError
 from segsearch.storage.catalog import request_limits
 from segsearch.storage.catalog.backend import Server
+from segsearch.storage.catalog.engine import SCHEMA
 from segsearch.storage.catalog.sql_catalog import Catalog
+from tests.support.older_server import make_older
 from tests.support.query_plans import statements
 
 
@@ -107,11 +109,9 @@ def test_a_file_shares_nothing(tmp_path: Path) -> None:
 
 
 def test_a_library_of_the_version_before_gets_the_table(server: Server) -> None:
-    with psycopg.connect(server.address) as db:
-        db.execute("DROP TABLE request_count")
-        db.execute("UPDATE alembic_version SET version_num = '0014'")
+    make_older(server.address)
     catalog = Catalog(server)
-    assert catalog.schema() == "0017"
+    assert catalog.schema() == SCHEMA
     assert catalog.settle_requests({"a": 1}, per_second=0.0, most=5.0) == {"a": 4.0}
     with psycopg.connect(server.address) as db:
         kind = db.execute("SELECT relpersistence FROM pg_class WHERE relname = 'request_count'")

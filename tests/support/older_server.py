@@ -1,0 +1,16 @@
+"""A library on PostgreSQL as the first version of them made it: revision 0014."""
+
+from __future__ import annotations
+
+import psycopg
+
+# What has come since.
+TABLES = ("vector_generation", "api_key", "request_count", "vector_follower")
+
+
+def make_older(address: str) -> None:
+    """Take away from an empty or filled library what later revisions have brought."""
+    with psycopg.connect(address) as db:
+        for table in TABLES:
+            db.execute(f"DROP TABLE {table}".encode())
+        db.execute("UPDATE alembic_version SET version_num = '0014'")
