@@ -132,7 +132,7 @@ def test_what_cannot_be_is_one_sentence(
         opened(folder)
     assert not drop_rows(folder)
     folder.close()
-    with pytest.raises(ValueError, match="faiss or pgvector"):
+    with pytest.raises(ValueError, match="faiss, pgvector"):
         Settings(index="lucene")
     with psycopg.connect(server.address) as db:
         db.execute("DROP ROLE IF EXISTS writer")
