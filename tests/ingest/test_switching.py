@@ -136,7 +136,9 @@ def test_a_watch_in_which_nothing_changes_switches_once_the_last_worker_is_done(
         assert changed.maintenance.verify() == []
 
 
-@pytest.mark.parametrize(("owner", "lease_seconds"), [(ELSEWHERE, 1.0), (DEAD, 600.0)])
+@pytest.mark.parametrize(
+    ("owner", "lease_seconds"), [(ELSEWHERE, 1.0), (DEAD, 600.0)], ids=["elsewhere", "dead"]
+)
 def test_an_index_takes_over_what_a_worker_leaves_and_switches(
     service: SegSearch, pictures: Path, tmp_path: Path, owner: str, lease_seconds: float
 ) -> None:
