@@ -32,6 +32,7 @@ from segsearch.storage.index.milvus.follower import CollectionFollower, Consiste
 from segsearch.storage.index.milvus.store import (
     BOUNDED,
     EVERY,
+    STRONG,
     CollectionMissingError,
     MilvusStore,
     RowSearch,
@@ -155,8 +156,9 @@ class MilvusIndex(LibraryIndex):
 
     def open(self, recipe: tuple[int, Recipe]) -> IndexReport:
         """Have the collection there and up to date; how it stands."""
+        # Under Session a server still counts what it was just told to delete.
         count = self._follower.on_current(
-            recipe, lambda name: self._store.count(name, level=self._follower.level())
+            recipe, lambda name: self._store.count(name, level=STRONG)
         )
         return IndexReport(count, self._layout, is_settled=True)
 
