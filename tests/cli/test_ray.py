@@ -23,7 +23,7 @@ from tests.support.ingest_processes import ROOT, content, paint_many, until
 from tests.support.small_models import open_small_service
 from tools.postgres_server import PostgresServer
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.engines, pytest.mark.process, pytest.mark.slow]
 PICTURES, SECONDS = 60, 0.5
 PASSWORD = "dont-show-me"  # noqa: S105
 STORE_BYTES = 80_000_000

@@ -12,7 +12,7 @@ import pytest
 from segsearch.cli.demo.run import PICTURES
 from tests.support.documents import ROOT
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.engines, pytest.mark.process, pytest.mark.slow]
 
 
 def test_two_workers_fill_it_and_two_nodes_find_the_same(tmp_path: Path) -> None:

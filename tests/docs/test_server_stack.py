@@ -18,7 +18,7 @@ from segsearch.core.settings import Settings
 from tests.support.deployments import BASE, Document, arguments, containers, manifests, settings_of
 from tests.support.server_stack import ServerStack, answers, until
 
-pytestmark = [pytest.mark.process, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.engines, pytest.mark.process, pytest.mark.server, pytest.mark.slow]
 
 COFFEE, CAT = "photo-coffee.jpg", "photo-cat.jpg"
 SEARCH = {"text": "a cup of coffee", "limit": 1}

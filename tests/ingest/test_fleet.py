@@ -13,7 +13,7 @@ from benchmarks import fleet
 from tests.support.fleet import Trial, faults_leave_no_trace
 from tests.support.two_networks import apart, what_is_missing
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.engines, pytest.mark.process, pytest.mark.slow]
 
 
 def test_faults_of_workers_link_and_server_leave_no_trace(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tests.support.ingest_processes import content, finish, paint_many, start, u
 from tests.support.small_models import open_small_service
 from tools.postgres_server import PostgresServer
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.engines, pytest.mark.process]
 
 PICTURES, WORKERS, KILLS, STOPS = 60, 3, 5, 2
 LEASE_SECONDS = 2.0  # the driver's

@@ -21,6 +21,7 @@ FILES = (
 LEAST = 30  # tests that have passed there
 
 
+@pytest.mark.engines
 @pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.skipif(ON_SERVER, reason="it is what runs these tests there")
