@@ -214,7 +214,7 @@ def test_serve_opens_its_library_once(tmp_path: Path, monkeypatch: pytest.Monkey
     def end_at_once(library: SegSearch, *_: object, **__: object) -> None:
         served.append(library)
 
-    monkeypatch.setattr("segsearch.storage.indexes.SyncedIndex", CountedIndex)
+    monkeypatch.setattr("segsearch.storage.index.synced.SyncedIndex", CountedIndex)
     monkeypatch.setattr(segsearch_api.server, "serve", end_at_once)
     done = CliRunner().invoke(app, ["--library", str(tmp_path), "serve"], catch_exceptions=False)
     assert (done.exit_code, len(opened), len(served)) == (0, 1, 1)

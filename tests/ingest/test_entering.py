@@ -112,11 +112,11 @@ def test_models_start_on_the_first_batch(tmp_path: Path, monkeypatch: pytest.Mon
     first_done, read = threading.Event(), []
     digest = Sources.digest
 
-    def late(self: Sources, path: str) -> tuple[str, int]:
+    def late(self: Sources, path: str, *given: Any) -> tuple[str, int]:
         read.append(path)
         if len(read) > 20:  # the others come once a picture is done
             assert first_done.wait(PATIENCE_SECONDS)
-        return digest(self, path)
+        return digest(self, path, *given)
 
     monkeypatch.setattr(Sources, "digest", late)
     totals: list[int] = []
@@ -145,11 +145,11 @@ def test_what_ends_entering_costs_the_last_batch_only(
     read: list[str] = []
     digest = Sources.digest
 
-    def ended(self: Sources, path: str) -> tuple[str, int]:
+    def ended(self: Sources, path: str, *given: Any) -> tuple[str, int]:
         read.append(path)
         if len(read) == 13:
             raise problem
-        return digest(self, path)
+        return digest(self, path, *given)
 
     with open_small_service(library) as service:
         monkeypatch.setattr(Sources, "digest", ended)
@@ -170,11 +170,11 @@ def test_a_stop_leaves_what_is_not_entered(tmp_path: Path, monkeypatch: pytest.M
     stop, read = threading.Event(), []
     digest = Sources.digest
 
-    def stopping(self: Sources, path: str) -> tuple[str, int]:
+    def stopping(self: Sources, path: str, *given: Any) -> tuple[str, int]:
         read.append(path)
         if len(read) == 12:
             stop.set()
-        return digest(self, path)
+        return digest(self, path, *given)
 
     with open_small_service(tmp_path / "library") as service:
         with monkeypatch.context() as patch:

@@ -240,4 +240,5 @@ def test_nothing_is_asked_again_of_a_library_that_nobody_has_written_to(
         library.index.search(ACTIVE, query, 5)
         library.index.sample(ACTIVE)
     reads = [one for one in sent if "segment_row" in one or "FROM segment" in one]
-    assert len(reads) <= 1, "the search itself"
+    most = 2 if library.index.is_elsewhere else 1  # hits from elsewhere are held against segments
+    assert len(reads) <= most, "the search itself"

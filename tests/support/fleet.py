@@ -23,7 +23,7 @@ from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.fleet_workers import AGAIN
 from tests.support.ingest_processes import ROOT, content, paint_many
 from tests.support.small_models import open_small_service
-from tests.support.two_networks import NEAR, Link, linked
+from tests.support.two_networks import NEAR, NetworkLink, linked
 from tools.postgres_server import PostgresServer
 
 SLOWER = 6.0  # times: of the worker that is stopped in the middle of a picture
@@ -62,10 +62,10 @@ class Workers:
         os.kill(self.running[number], what)
 
 
-class Fleet:
+class WorkerFleet:
     """One trial under way."""
 
-    def __init__(self, trial: Trial, folder: Path, server: PostgresServer, link: Link) -> None:
+    def __init__(self, trial: Trial, folder: Path, server: PostgresServer, link: NetworkLink) -> None:
         self.trial = trial
         self.folder = folder
         self.server = server
@@ -124,7 +124,7 @@ class Fleet:
 
     @contextmanager
     def workers(
-        self, first: int, count: int, there: Link | None = None, slowly: float = 1.0
+        self, first: int, count: int, there: NetworkLink | None = None, slowly: float = 1.0
     ) -> Iterator[Workers]:
         """So many workers of this network or the other."""
         address = self.address.replace("127.0.0.1", NEAR) if there else self.address
@@ -204,7 +204,7 @@ def faults_leave_no_trace(trial: Trial, folder: Path) -> None:
     with ExitStack() as stack:
         link = stack.enter_context(linked())
         server = stack.enter_context(PostgresServer(beside=NEAR))
-        fleet = Fleet(trial, folder, server, link)
+        fleet = WorkerFleet(trial, folder, server, link)
         half = trial.workers // 2
         near = stack.enter_context(fleet.workers(1, half - 1))
         slow = stack.enter_context(fleet.workers(0, 1, slowly=SLOWER))
@@ -219,7 +219,7 @@ def faults_leave_no_trace(trial: Trial, folder: Path) -> None:
         check(fleet)
 
 
-def check(fleet: Fleet) -> None:
+def check(fleet: WorkerFleet) -> None:
     """Everything is there once, as of a calm run, and nobody holds anything."""
     count = fleet.trial.pictures
     assert content(Server(fleet.address, fleet.folder / "last")) == content(fleet.folder / "calm")
