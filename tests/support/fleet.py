@@ -65,7 +65,9 @@ class Workers:
 class WorkerFleet:
     """One trial under way."""
 
-    def __init__(self, trial: Trial, folder: Path, server: PostgresServer, link: NetworkLink) -> None:
+    def __init__(
+        self, trial: Trial, folder: Path, server: PostgresServer, link: NetworkLink
+    ) -> None:
         self.trial = trial
         self.folder = folder
         self.server = server

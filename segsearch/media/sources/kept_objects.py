@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segsearch.core.atomic import whole
@@ -30,6 +32,23 @@ class KeptObjects:
         self._folder = library / FOLDER
         self._most_bytes = most_bytes
         self._unchecked_bytes = most_bytes  # written since there was made room; all at first
+        self._guard = threading.Lock()
+        self._asked: dict[str, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Be the only one of this process that asks for an object: who waits finds it kept."""
+        with self._guard:
+            lock, askers = self._asked.get(name, (threading.Lock(), 0))
+            self._asked[name] = lock, askers + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, askers = self._asked.pop(name)
+                if askers > 1:
+                    self._asked[name] = lock, askers - 1
 
     def get(self, name: str) -> bytes | None:
         """The bytes that an object had; None where they are not kept."""

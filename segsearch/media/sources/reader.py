@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -161,17 +161,20 @@ class Sources:
         """
         file, page = split_page(name) or (name, None)
         file = self._now(file)
-        is_stored = _is_stored(file)
-        if is_stored and (data := self._kept.get(file)) is not None:
-            data = page_bytes(data, page) if page else data
-            if hashlib.sha256(data).hexdigest() == sha256:
-                return data
-        for _ in range(2 if is_stored else 1):
+        if not _is_stored(file):
             data = self.read(name)
-            if hashlib.sha256(data).hexdigest() == sha256:
-                if keep and is_stored and not page:
-                    self._kept.keep(file, data)
-                return data
+            return data if hashlib.sha256(data).hexdigest() == sha256 else None
+        with self._kept.alone(file) if keep or page else nullcontext():
+            if (kept := self._kept.get(file)) is not None:
+                data = page_bytes(kept, page) if page else kept
+                if hashlib.sha256(data).hexdigest() == sha256:
+                    return data
+            for _ in range(2):
+                data = self.read(name)
+                if hashlib.sha256(data).hexdigest() == sha256:
+                    if keep and not page:
+                        self._kept.keep(file, data)
+                    return data
         return None
 
     def digest(self, name: str, size_bytes: int | None = None) -> tuple[str, int]:
