@@ -46,7 +46,7 @@ def apart(work: Callable[[], None]) -> None:
         raise raised[0]
 
 
-class Link:
+class NetworkLink:
     """The other network: what runs there reaches this one's `NEAR` unless the link is cut."""
 
     def __init__(self, process: int) -> None:
@@ -67,7 +67,7 @@ class Link:
 
 
 @contextmanager
-def linked() -> Iterator[Link]:
+def linked() -> Iterator[NetworkLink]:
     """A second network beside that of the calling thread, which has one of its own."""
     waiting = ["sh", "-c", "echo; exec sleep infinity"]
     with subprocess.Popen(
@@ -76,7 +76,7 @@ def linked() -> Iterator[Link]:
         try:
             assert holder.stdout is not None
             holder.stdout.readline()
-            far = Link(holder.pid)
+            far = NetworkLink(holder.pid)
             _ip("link", "add", "near", "type", "veth", "peer", "name", "far", "netns", holder.pid)
             _ip("address", "add", f"{NEAR}/24", "dev", "near")
             _ip("link", "set", "near", "up")
@@ -98,6 +98,6 @@ def _check(status: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _ip(*words: str | int, there: Link | None = None) -> None:
+def _ip(*words: str | int, there: NetworkLink | None = None) -> None:
     command = ["ip", *map(str, words)]
     subprocess.run(command, check=True, preexec_fn=there.enter if there else None)
