@@ -15,7 +15,7 @@ MOST_NUMBERS = 4_000  # of a row: pgvector builds no graph over longer ones
 # Neighbours of a row, and how many are looked at to find them. pgvector's own defaults are 16 and
 # 64; twice the looking costs half as much time again, and finds more later.
 SHAPE = "m = 16, ef_construction = 128"
-BUILDING = 0x5E65EC  # first half of the lock of who builds a graph
+BUILDING = 0x5E65ED  # first half of the lock of who builds a graph
 BUILD_BYTES = (64_000_000, 1_000_000_000)  # what a build may take of the server's memory
 BYTES_BESIDE = 600  # of a row in a graph that is being built: its neighbours, and what holds them
 _MEMORY = sa.text(
