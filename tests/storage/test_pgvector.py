@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -367,6 +368,27 @@ def test_no_rows_are_made_by_who_has_not_heard_that_there_are_to_be_none(
     monkeypatch.setattr(kept_rows.KeptRows, "is_on", lambda _: True)  # as it was a moment ago
     with pytest.raises(ConflictError, match="start this process again"):
         index.search(ACTIVE, QUERY, 1)
+    assert tables(server) == []
+
+
+def test_a_build_that_is_called_off_is_no_error(
+    server: Server, catalog: Catalog, index: LibraryIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.search(ACTIVE, QUERY, 1)
+    monkeypatch.setattr("segsearch.storage.index.pgvector.GRAPH_FROM", 1)
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONC%'"
+    waits += " AND wait_event_type = 'Lock' AND datname = current_database()"
+    with ThreadPoolExecutor(2) as threads:
+        with psycopg.connect(server.address) as writer:
+            writer.execute("LOCK TABLE segment_row_1 IN ROW EXCLUSIVE MODE")  # a build waits for it
+            building = threads.submit(index.settle, ACTIVE)
+            with psycopg.connect(server.address, autocommit=True) as db:
+                while db.execute(waits.encode()).fetchone() != (1,):
+                    assert not building.done()
+                    time.sleep(0.05)
+            dropping = threads.submit(drop_rows, catalog)
+            building.result(20)
+        assert dropping.result(60)
     assert tables(server) == []
 
 
