@@ -21,8 +21,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import psycopg
@@ -38,6 +39,8 @@ from segsearch.search.vectors import Active
 from segsearch.storage.catalogs import move_library
 from segsearch.storage.index.allowed import Allowed
 from segsearch.storage.index.library_index import LibraryIndex
+from segsearch.storage.index.milvus.address import MilvusAddress
+from segsearch.storage.index.milvus.index import MilvusIndex
 from segsearch.storage.indexes import open_index
 from tools.milvus_server import MilvusServer, is_alone, namespace
 from tools.postgres_server import PostgresServer
@@ -47,6 +50,7 @@ WARM = 5
 QUERIES = 200
 SLACK = 1e-5  # two ways to work out one product differ by rounding
 ALL = "all"
+MOST_SECONDS = 3_600.0  # for a Milvus to build its graphs
 
 
 @dataclass
@@ -57,6 +61,7 @@ class Engine:
     name: str
     index: LibraryIndex
     bytes_on_disk: Callable[[], int]
+    built: Callable[[Active], object] = lambda _: None  # waits for what is built by itself
     fill_seconds: float = 0.0
     build_seconds: float = 0.0
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
@@ -69,6 +74,7 @@ class Engine:
         self.fill_seconds = time.perf_counter() - moment
         moment = time.perf_counter()
         self.index.settle(active)
+        self.built(active)
         self.build_seconds = time.perf_counter() - moment
 
     def ask(
@@ -114,7 +120,22 @@ def engines(
     if milvus is not None:
         data = milvus.folder
         before = folder_bytes(data)
-        yield Engine("Milvus", opened(milvus.address), lambda: folder_bytes(data) - before)
+        there = MilvusIndex(catalog, MilvusAddress.of(milvus.address), mix)
+        yield Engine(
+            "Milvus", there, lambda: folder_bytes(data) - before, partial(wait_for_graphs, there)
+        )
+
+
+def wait_for_graphs(index: MilvusIndex, active: Active) -> None:
+    """Have a Milvus seal what it was given, and wait until graphs lead through all of it."""
+    name = index._follower.name(active)
+    with index._store._calls() as client:
+        client.flush(name, timeout=MOST_SECONDS)
+        end = time.monotonic() + MOST_SECONDS
+        while int(client.describe_index(name, "row")["pending_index_rows"]):
+            if time.monotonic() > end:
+                raise SystemExit("The Milvus does not get done with its graphs.")
+            time.sleep(0.2)
 
 
 def questions(library: SegSearch, active: Active) -> Iterator[tuple[str, Allowed | None]]:
@@ -144,9 +165,11 @@ def best_scores(
     return best
 
 
-def measure(folder: Path, queries: int, milvus: MilvusServer | None, postgres: str) -> None:
-    """Fill, ask and print."""
-    settings = Settings(library=Path(mkdtemp(prefix="segsearch-engines-")))
+def measure(
+    folder: Path, node: Path, queries: int, milvus: MilvusServer | None, postgres: str
+) -> None:
+    """Fill, ask and print; `node` is what a machine keeps for the library."""
+    settings = Settings(library=node)
     moment = time.perf_counter()
     on_server = settings.model_copy(update={"catalog": SecretStr(postgres)})
     move_library(Settings(library=folder), on_server)
@@ -210,7 +233,9 @@ def main() -> None:
             milvus = MilvusServer()
             stack.callback(milvus.remove)
             milvus.start()
-        measure(chosen.library, chosen.queries, milvus, server.create_database("engines"))
+        node = Path(stack.enter_context(TemporaryDirectory(prefix="segsearch-engines-")))
+        postgres = server.create_database("engines")
+        measure(chosen.library, node, chosen.queries, milvus, postgres)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,8 @@ class Measured:
         return float(self.found["pgvector"][str(preset.width)]["hnsw"])
 
     def milvus(self, preset: PresetWork) -> float:
-        return float(2 * preset.width + MILVUS_LINKS_BYTES)
+        """Bytes of a row that a search may read: float32 (`FLOAT_VECTOR`), and its links."""
+        return float(4 * preset.width + MILVUS_LINKS_BYTES)
 
     def pages(self, rows: float) -> float:
         """Pages that a search of an HNSW graph reads: a line over the logarithm of the rows."""
@@ -154,7 +155,7 @@ def by_region(measured: Measured) -> Iterator[str]:
         "FAISS, lists: beside that on disk": measured.flat,
         "pgvector: the rows": measured.table,
         "pgvector: the HNSW graph": measured.graph,
-        "Milvus, HNSW, float16: memory": measured.milvus,
+        "Milvus, HNSW, float32: memory": measured.milvus,
     }
     lines = [
         (kind, *(f"{size(one):,.0f}" for one in PRESETS.values())) for kind, size in kinds.items()

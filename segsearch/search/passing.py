@@ -29,15 +29,19 @@ class _OfRecipe:
     catalog: Catalog
     recipe_id: int
     kept: LRUCache[Hashable, int]
+    lock: threading.Lock
 
     def count(self, filters: Sequence[Filters], only: Ids | None, never: Ids | None) -> int:
         version = self.catalog.version()
         if version is None or only is not None or never is not None:
             return self.catalog.count_segments(self.recipe_id, filters, only, never)
         key = (version, self.recipe_id, tuple(filters))
-        known = self.kept.get(key)
+        with self.lock:  # even a look changes the order in which they go
+            known = self.kept.get(key)
         if known is None:  # two threads may both count: that is no harm
-            known = self.kept[key] = self.catalog.count_segments(self.recipe_id, filters)
+            known = self.catalog.count_segments(self.recipe_id, filters)
+            with self.lock:
+                self.kept[key] = known
         return known
 
     def page(
@@ -74,7 +78,7 @@ class Passing:
     def allowed(self, recipe: Active, filters: Filters) -> Allowed:
         """The regions of a recipe that pass; QueryError as for `ids`."""
         counts = self._counts
-        asks = None if counts is None else _OfRecipe(self._catalog, recipe[0], counts)
+        asks = None if counts is None else _OfRecipe(self._catalog, recipe[0], counts, self._lock)
         if not filters.asks_map:
             return Allowed((filters,), partial(self.ids, recipe, filters), asks=asks)
         on_map = ids_within(self._maps.asked(recipe, filters), filters)

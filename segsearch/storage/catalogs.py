@@ -74,11 +74,15 @@ def move_library(
     with ExitStack() as opened:
         before = opened.enter_context(closing(open_catalog(source)))
         after = opened.enter_context(closing(open_catalog(target, create=True)))
-        tables = after.copy_from(before, progress)
         keys = [key for key in before.keys.all() if key.trusted]
-        has_keys = bool(keys) and not after.keys.all()
-        if has_keys:
-            after.keys.take(keys)
+
+        def take_keys() -> None:
+            if keys and not after.keys.all():
+                after.keys.take(keys)
+
+        tables = after.copy_from(before, progress, take_keys)
+        there = {key.id for key in after.keys.all()}
+        has_keys = bool(keys) and there.issuperset(key.id for key in keys)
     uploads = source.library / "uploads"
     return MoveReport(tables, has_keys, uploads if uploads.is_dir() else None)
 

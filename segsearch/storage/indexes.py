@@ -34,6 +34,12 @@ def open_index(settings: Settings, catalog: Catalog, mix_of: MixOf) -> LibraryIn
     return SyncedIndex(catalog, FaissIndexFactory(), settings.library / "index", mix_of)
 
 
+def check_index(settings: Settings) -> None:
+    """InputError where a library in a folder is to keep rows in pgvector."""
+    if asks_rows(settings) and settings.catalog is None:
+        raise _in_a_folder(str(settings.library))
+
+
 def asks_rows(settings: Settings) -> bool:
     """Whether rows are to be kept in pgvector, whatever the library does now."""
     return _kind(settings) == PGVECTOR
@@ -61,11 +67,15 @@ def _keeps_rows(catalog: Catalog) -> bool:
     return KeptRows(catalog).is_on()
 
 
+def _in_a_folder(name: str) -> InputError:
+    return InputError(
+        f"SEGSEARCH_INDEX=pgvector needs a library on PostgreSQL, {name!r} is a folder."
+    )
+
+
 def _pgvector(catalog: Catalog, mix_of: MixOf) -> LibraryIndex:
     if not isinstance(catalog.place, Server):
-        raise InputError(
-            f"SEGSEARCH_INDEX=pgvector needs a library on PostgreSQL, {catalog.name!r} is a folder."
-        )
+        raise _in_a_folder(catalog.name)
     from segsearch.storage.catalog.postgres.kept_rows import KeptRows
     from segsearch.storage.index.pgvector import PgvectorIndex
 

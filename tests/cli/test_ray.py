@@ -158,11 +158,13 @@ def test_what_workers_are_told_of_a_library(
 ) -> None:
     monkeypatch.setenv("SEGSEARCH_LANES", "3")
     monkeypatch.setenv("OTHER", "no")
+    monkeypatch.setenv("MILVUS_TOKEN", PASSWORD)
     monkeypatch.chdir(tmp_path)
     told = environment_of(settings_of({"library": "mine", "preset": "demo-fast"}))
     assert told["SEGSEARCH_LIBRARY"] == str(tmp_path / "mine")
     assert (told["SEGSEARCH_LANES"], told["SEGSEARCH_PRESET"]) == ("3", "demo-fast")
     assert "OTHER" not in told
+    assert told["MILVUS_TOKEN"] == PASSWORD
     address = f"postgresql://me:{PASSWORD}@db/photos"
     told = environment_of(settings_of({"library": address}))
     assert told["SEGSEARCH_LIBRARY"] == address, "each machine has a folder of its own for it"

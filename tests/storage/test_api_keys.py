@@ -269,3 +269,26 @@ def test_keys_move_with_a_library_in_both_directions(server: Server, tmp_path: P
             assert keys.check(text).scope is Scope.WRITE
             with pytest.raises(KeyMissingError):
                 keys.check(old)
+
+
+def test_a_move_that_is_killed_before_the_keys_goes_on(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Settings(library=tmp_path / "a")
+    database = Settings(library=tmp_path / "node", catalog=server.address)
+    with closing(open_catalog(folder, create=True)) as catalog:
+        catalog.register_recipe(RECIPE)
+        _, text = catalog.keys.create("laptop", Scope.WRITE)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as only:
+        only.setattr(DatabaseKeys, "take", die)
+        with pytest.raises(KeyboardInterrupt):
+            move_library(folder, database)
+    assert move_library(folder, database).keys
+    with open_keys(database) as keys:
+        assert keys.check(text).scope is Scope.WRITE
+    with pytest.raises(ConflictError, match="holds pictures"):
+        move_library(folder, database)

@@ -9,6 +9,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -241,3 +242,63 @@ def test_how_it_stands_is_told_without_a_search(alone: InMilvus) -> None:
     assert (glance.generation, glance.behind, glance.loaded, damage) == (12, 1, True, None)
     assert alone.another().glance(ACTIVE)[0].loaded is False
     assert alone.index.open(ACTIVE).rows == 11
+
+
+def test_other_threads_do_not_wait_long_for_the_one_that_is_at_it(
+    library: InMilvus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert library.agrees()
+    library.store(33)
+    found = library.index.search(ACTIVE, QUERY, 100)
+    image = library.store(34)
+    upsert, begun, ended = library.collections.upsert, threading.Event(), threading.Event()
+
+    def slowly(*given: Any) -> None:
+        begun.set()
+        assert ended.wait(60)
+        upsert(*given)
+
+    monkeypatch.setattr(library.collections, "upsert", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        at_it = threads.submit(library.index.search, ACTIVE, QUERY, 100)
+        try:
+            assert begun.wait(60)
+            beside = threads.submit(library.index.search, ACTIVE, QUERY, 100).result(30)
+        finally:
+            ended.set()
+        assert beside == found
+        assert library.catalog.segments_of(image)[0].id in at_it.result(60)[1]
+    assert library.agrees()
+
+
+def test_who_writes_after_the_turn_was_lost_takes_it_back(
+    library: InMilvus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert library.agrees()
+    upsert, going = library.collections.upsert, [library.store(35)]
+    other = library.another()
+    lost = threading.Event()
+
+    def after_a_pause(*given: Any) -> None:
+        """Another process has taken over meanwhile, and the picture is gone."""
+        library.catalog.remove_images([going.pop()])
+        monkeypatch.setattr(library.collections, "upsert", upsert)
+        lost.set()
+        other._follower._take_over(ACTIVE, library.name, lambda: None)
+        upsert(*given)
+
+    def check() -> None:
+        if lost.is_set():
+            raise EngineError("The turn was lost.")
+
+    @contextmanager
+    def turn(*_: object) -> Iterator[Callable[[], None]]:
+        yield check
+
+    monkeypatch.setattr(library.collections, "upsert", after_a_pause)
+    with monkeypatch.context() as only:
+        only.setattr(library.catalog, "following", turn)
+        with pytest.raises(EngineError, match="was lost"):
+            library.index.open(ACTIVE)
+    assert library.held() == library.known()
+    assert library.agrees()

@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -341,6 +342,54 @@ def test_what_is_wrong_is_said_and_put_right(
     assert index.problems(ACTIVE) == []
     assert index.search(ACTIVE, QUERY, 18) == found
     assert len(tables(server)) == 1
+
+
+def test_a_row_that_was_rounded_the_other_way_is_no_damage(
+    server: Server, index: LibraryIndex
+) -> None:
+    """Sums of traits differ in their last digit by how many rows are summed up at once."""
+    _, rows = index.rows(ACTIVE, index.ids(ACTIVE))
+    with psycopg.connect(server.address) as db:
+        for number, row in enumerate(rows.astype(np.float16), 1):
+            row[number % DIMENSION] = np.nextafter(row[number % DIMENSION], np.float16(1))
+            given = (str(row.astype(np.float32).tolist()), number)
+            db.execute("UPDATE segment_row_1 SET mixed = %s::halfvec WHERE segment_id = %s", given)
+    assert index.problems(ACTIVE) == []
+    assert not index.rebuild_if_needed(ACTIVE)
+
+
+def test_no_rows_are_made_by_who_has_not_heard_that_there_are_to_be_none(
+    server: Server, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        store(catalog, number)
+    index = opened(catalog)
+    assert drop_rows(catalog)
+    monkeypatch.setattr(kept_rows.KeptRows, "is_on", lambda _: True)  # as it was a moment ago
+    with pytest.raises(ConflictError, match="start this process again"):
+        index.search(ACTIVE, QUERY, 1)
+    assert tables(server) == []
+
+
+def test_a_build_that_is_called_off_is_no_error(
+    server: Server, catalog: Catalog, index: LibraryIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.search(ACTIVE, QUERY, 1)
+    monkeypatch.setattr("segsearch.storage.index.pgvector.GRAPH_FROM", 1)
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONC%'"
+    waits += " AND wait_event_type = 'Lock' AND datname = current_database()"
+    with ThreadPoolExecutor(2) as threads:
+        with psycopg.connect(server.address) as writer:
+            writer.execute("LOCK TABLE segment_row_1 IN ROW EXCLUSIVE MODE")  # a build waits for it
+            building = threads.submit(index.settle, ACTIVE)
+            with psycopg.connect(server.address, autocommit=True) as db:
+                while db.execute(waits.encode()).fetchone() != (1,):
+                    assert not building.done()
+                    time.sleep(0.05)
+            dropping = threads.submit(drop_rows, catalog)
+            building.result(20)
+        assert dropping.result(60)
+    assert tables(server) == []
 
 
 def test_a_segment_with_damaged_vectors_costs_the_others_nothing(

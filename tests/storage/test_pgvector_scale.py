@@ -68,7 +68,7 @@ def passing(catalog: Catalog, *filters: Filters, **more: Any) -> Allowed:
     def find() -> Any:
         return catalog.segments_passing(1, filters)
 
-    return Allowed(filters, find, asks=_OfRecipe(catalog, 1, LRUCache(9)), **more)
+    return Allowed(filters, find, asks=_OfRecipe(catalog, 1, LRUCache(9), threading.Lock()), **more)
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,17 @@ def test_a_library_that_is_moved_has_its_rows_when_the_command_ends(
         assert db.execute("SELECT count(*) FROM segment_row_1").fetchone() == (count,)
 
 
+def test_a_library_is_not_copied_into_a_folder_that_cannot_keep_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_small_service(tmp_path / "own") as own:
+        assert own.index([paint_many(tmp_path / "pictures", 2)]).indexed == 2
+    monkeypatch.setenv("SEGSEARCH_INDEX", "pgvector")
+    with pytest.raises(InputError, match=r"'[^']*/twin' is a folder"):
+        migrate_store(str(tmp_path / "own"), str(tmp_path / "twin"))
+    assert not (tmp_path / "twin").exists()
+
+
 def test_the_commands_say_how_the_rows_lie_and_take_them_away(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

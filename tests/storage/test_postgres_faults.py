@@ -279,3 +279,30 @@ def stand_still(catalog: Catalog, *, reads: bool) -> None:
     with catalog._writing() as db:
         time.sleep(1.5)
         db.execute(select(1))
+
+
+def test_a_turn_is_kept_by_who_takes_long_and_lost_by_who_is_cut_off(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(backend.SESSION, backend.IDLE, "1s")
+    monkeypatch.setattr(backend, "AWAKE_SECONDS", 0.2)
+    catalog, other = Catalog(server), Catalog(server)
+    with catalog.following("there", 1.0) as still:
+        time.sleep(2.5)  # a single step, such as a Milvus that loads a collection
+        still()
+        with pytest.raises(BusyError), other.following("there", 0.1):
+            pass
+    with other.following("there", 1.0):
+        pass
+
+    def cut_off() -> None:
+        with catalog.following("there", 1.0) as still, psycopg.connect(server.address) as db:
+            cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            assert len(db.execute(cut).fetchall()) == 1
+            time.sleep(0.5)
+            still()
+
+    with pytest.raises(EngineError, match="cannot be reached"):
+        cut_off()
+    for one in (catalog, other):
+        one.close()

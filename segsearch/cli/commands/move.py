@@ -32,7 +32,10 @@ def migrate_store(
     from segsearch.cli.app import settings_of
     from segsearch.library import open_library
     from segsearch.storage.catalogs import move_library
+    from segsearch.storage.indexes import check_index
 
+    after = settings_of({"library": target})
+    check_index(after)  # before anything is copied
     console = Console(stderr=True)
     copied: Counter[str] = Counter()
     with console.status("Copying ...") as shown:
@@ -41,7 +44,6 @@ def migrate_store(
             copied[table] += rows
             shown.update(f"Copying {table}: {copied[table]:,} rows ...")
 
-        after = settings_of({"library": target})
         report = move_library(settings_of({"library": source}), after, progress)
         with open_library(after) as library:
             if library.engine == "pgvector":  # others make theirs at the first search

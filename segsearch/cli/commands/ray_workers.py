@@ -14,7 +14,8 @@ from segsearch.core.errors import InputError
 if TYPE_CHECKING:
     from segsearch.core.settings import Settings
 
-HANDED_ON = ("SEGSEARCH_", "PG")  # variables of ours, and of PostgreSQL's programs
+# Variables of ours, of PostgreSQL's programs, and what opens a Milvus.
+HANDED_ON = ("SEGSEARCH_", "PG", "MILVUS_TOKEN")
 
 
 def ray_workers(

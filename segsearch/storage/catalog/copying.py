@@ -79,9 +79,14 @@ class CopyMixin(Database):
     """The part of the catalog that takes in all of another one."""
 
     def copy_from(
-        self, source: CopyMixin, progress: Progress = lambda _table, _rows: None
+        self,
+        source: CopyMixin,
+        progress: Progress = lambda _table, _rows: None,
+        beside: Callable[[], object] = lambda: None,
     ) -> tuple[CopiedTable, ...]:
-        """Take in everything that another catalog holds, and compare row by row.
+        """Take in everything that another catalog holds, and compare row by row. `beside` copies
+        what does not lie in these tables, once they are the same; until it has, too, a copy is not
+        whole and can be gone on with.
 
         Nobody may write to the source meanwhile. Killed halfway, the next call goes on where this
         one was. LibraryMissingError where the source is empty, ConflictError where this catalog
@@ -97,7 +102,11 @@ class CopyMixin(Database):
                 for rows, last in _pages(held, table, after):
                     self._take(table, rows, _Position(origin, table.name, last))
                     progress(table.name, len(rows))
-            return self._finish_copy(held, origin)
+            copied = self._compared(held, origin)
+            beside()
+            with self._writing() as db:
+                db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == COPYING))
+            return copied
 
     def _begin_copy(self, held: sa.Connection, origin: str) -> _Position:
         if not held.execute(sa.select(RECIPE.c.id).limit(1)).first():
@@ -124,7 +133,7 @@ class CopyMixin(Database):
                 raise _changed(table.name) from problem
             _note(db, position)
 
-    def _finish_copy(self, held: sa.Connection, origin: str) -> tuple[CopiedTable, ...]:
+    def _compared(self, held: sa.Connection, origin: str) -> tuple[CopiedTable, ...]:
         with self._writing() as db:
             _take_time(db)
             compared = [(_summed(held, table), _summed(db, table)) for table in COPIED]
@@ -133,7 +142,6 @@ class CopyMixin(Database):
             _give_out_after(db, _given_out(held))
             own = LIBRARY.c.key == "catalog_id"
             db.execute(sa.update(LIBRARY).where(own).values(value=origin))
-            db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == COPYING))
         return tuple(here for _, here in compared)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from segsearch.core.arrays import Ids
-from segsearch.storage.catalog.database import Database, portions
+from segsearch.storage.catalog.database import IDS_PER_STATEMENT, Database, portions
 from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter, insert
 from segsearch.storage.catalog.tables import IMAGE, SEGMENT, VECTOR_FOLLOWER
 
@@ -78,11 +78,12 @@ class FollowerMixin(Database):
         """Those of some ids (n,) that are segments of a recipe now, ascending."""
         known = sa.select(SEGMENT.c.id).where(SEGMENT.c.id.in_(AMONG_IDS))
         known = known.where(SEGMENT.c.recipe_id == recipe_id)
-        found: list[int] = []
+        found = [np.empty(0, np.int64)]
         with self._reading() as db:
-            for portion in portions(ids.tolist()):
-                found += db.execute(known, ids_parameter(portion)).scalars()
-        return np.array(sorted(found), np.int64)
+            for start in range(0, ids.size, IDS_PER_STATEMENT):
+                given = ids_parameter(ids[start : start + IDS_PER_STATEMENT].tolist())
+                found.append(np.array(db.execute(known, given).scalars().all(), np.int64))
+        return np.sort(np.concatenate(found))
 
     def facts(self, ids: Ids) -> SegmentFacts:
         """What filters ask of these segments (n,); those that are gone are left out."""

@@ -10,7 +10,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -67,6 +67,7 @@ WRITER_IDLE = "10s"
 QUEUE_UP = f"SELECT set_config('{IDLE}', '{WRITER_IDLE}', true), pg_advisory_xact_lock({WRITERS})"
 MAKING = 0x5E65EB  # that of those who make or upgrade the tables
 TURN_SECONDS = 0.05  # between two looks whether it is one's turn
+AWAKE_SECONDS = 15.0  # between two statements of who has it
 COMPACTED_WRITES = 500  # transactions of a process, at each of which counters are added up
 COMPACT = (
     "WITH gone AS (DELETE FROM counter RETURNING kind, recipe_id, key, count) "
@@ -146,7 +147,8 @@ class PostgresDatabase:
     @contextmanager
     def turn(self, name: str, seconds: float) -> Iterator[Callable[[], None]]:
         """As `Backend.turn`, by an advisory lock. It belongs to a transaction that does nothing
-        else: of a process that has stopped, the server ends it (`SESSION`)."""
+        else: of a process that has stopped, the server ends it (`SESSION`); who goes on keeps it,
+        however long a single step takes."""
         digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
         lock = sa.select(sa.func.pg_try_advisory_xact_lock(int.from_bytes(digest, signed=True)))
         end = time.monotonic() + seconds
@@ -155,11 +157,12 @@ class PostgresDatabase:
                 if time.monotonic() >= end:
                     raise BusyError(f"Another process brings {name!r} up to date.")
                 time.sleep(TURN_SECONDS)
-            yield lambda: self._still_there(db)
+            with closing(_Turn(db)) as held:
+                yield lambda: self._still_there(held)
 
-    def _still_there(self, connection: sa.Connection) -> None:
+    def _still_there(self, held: _Turn) -> None:
         with self.errors():
-            connection.exec_driver_sql("SELECT 1")
+            held.look()
 
     @contextmanager
     def holding(self, sha256: str) -> Iterator[None]:
@@ -261,6 +264,40 @@ def _url(address: str) -> sa.URL:
         raise InputError(
             "The address of the library is none: expected postgresql://user@host:5432/database."
         ) from problem
+
+
+class _Turn:
+    """A transaction that holds a lock, and is asked for something now and then, so that the server
+    does not end it while its process runs. Thread-safe."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._lost: sa.exc.DBAPIError | None = None
+        self._keeper = threading.Thread(target=self._keep, name="turn", daemon=True)
+        self._keeper.start()
+
+    def look(self) -> None:
+        """DBAPIError where the transaction has ended."""
+        with self._lock:
+            if self._lost is not None:
+                raise self._lost
+            try:
+                self._connection.exec_driver_sql("SELECT 1")
+            except sa.exc.DBAPIError as problem:
+                self._lost = problem
+                raise
+
+    def close(self) -> None:
+        """Leave the transaction to its owner again."""
+        self._ended.set()
+        self._keeper.join()
+
+    def _keep(self) -> None:
+        with suppress(sa.exc.DBAPIError):  # its owner hears of it by `look`
+            while not self._ended.wait(AWAKE_SECONDS):
+                self.look()
 
 
 class _Looks:

@@ -17,7 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from segsearch.core.arrays import Ids, Vector, Vectors
-from segsearch.core.errors import DamageError, EngineError, ReadOnlyError
+from segsearch.core.errors import ConflictError, DamageError, EngineError, ReadOnlyError
 from segsearch.core.mix import Mix
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.counters import tallies
@@ -43,6 +43,7 @@ BREADTH = (100, 1_000)  # of a walk along the graph; pgvector takes no more, and
 WALK_SHARE = 10  # of all rows a tenth is walked along at most, then each is compared with
 DEEPEST = 200_000  # rows of a walk
 NO_TABLE, NOT_ALLOWED = "42P01", "42501"
+_NOTED = sa.select(LIBRARY.c.value).where(LIBRARY.c.key == KEPT)
 USUAL = {"jit": "off", "plan_cache_mode": "force_custom_plan"}
 # Along the graph or not at all: a plan that sorts would compare with every row. A walk ends where
 # we say: what ends it by itself fills up with rows that are not the nearest.
@@ -69,9 +70,15 @@ class KeptRows(Database):
         return self._since_written(KEPT, self._is_on)
 
     def _is_on(self) -> bool:
-        query = sa.select(LIBRARY.c.value).where(LIBRARY.c.key == KEPT)
         with self._reading() as db:
-            return bool(db.execute(query).scalar() == PGVECTOR)
+            return bool(db.execute(_NOTED).scalar() == PGVECTOR)
+
+    def off(self) -> ConflictError:
+        """What to tell who still looks for rows here when there are to be none."""
+        return ConflictError(
+            f"The library {self.name!r} no longer keeps its rows in pgvector: start this process "
+            "again."
+        )
 
     def turn_on(self) -> None:
         """Note that this library keeps its rows here. EngineError where the server has no pgvector,
@@ -154,8 +161,10 @@ class KeptRows(Database):
     def begin(self, recipe: tuple[int, Recipe], mix: Mix, *, anew: bool = False) -> RowGeneration:
         """A generation of a recipe, of this mix: one that is whole, unless it is to be made
         `anew`, or one that is being filled, or else a new one. New segments get their rows in it
-        from here on."""
+        from here on. ConflictError where the library keeps its rows here no longer."""
         with self._writing() as db, self._rights():
+            if db.execute(_NOTED).scalar() != PGVECTOR:
+                raise self.off()
             row_tables.forget_lost(db)
             for one in row_tables.generations(db, recipe[0]):
                 if row_tables.has_mix(one.mix, mix) and not (anew and one.filled):

@@ -7,7 +7,7 @@ import time
 
 import sqlalchemy as sa
 
-from segsearch.storage.catalog.postgres.row_tables import RowGeneration
+from segsearch.storage.catalog.postgres.row_tables import BUILDING, RowGeneration
 
 LOG = logging.getLogger(__name__)
 GRAPH_FROM = 20_000  # rows; fewer are compared with one by one, in a few ms
@@ -15,12 +15,12 @@ MOST_NUMBERS = 4_000  # of a row: pgvector builds no graph over longer ones
 # Neighbours of a row, and how many are looked at to find them. pgvector's own defaults are 16 and
 # 64; twice the looking costs half as much time again, and finds more later.
 SHAPE = "m = 16, ef_construction = 128"
-BUILDING = 0x5E65EC  # first half of the lock of who builds a graph
 BUILD_BYTES = (64_000_000, 1_000_000_000)  # what a build may take of the server's memory
 BYTES_BESIDE = 600  # of a row in a graph that is being built: its neighbours, and what holds them
 _MEMORY = sa.text(
     "SELECT setting::bigint * 1024 FROM pg_settings WHERE name = 'maintenance_work_mem'"
 )
+CALLED_OFF = "57014"  # by `row_tables.drop`
 _LOCK = sa.text("SELECT pg_try_advisory_lock(:first, :second)")
 
 
@@ -56,6 +56,11 @@ def build(connection: sa.Connection, generation: RowGeneration, rows: int) -> bo
             f"CREATE INDEX CONCURRENTLY {generation.graph} ON {generation.name} "
             f"USING hnsw (mixed halfvec_ip_ops) WITH ({SHAPE})"
         )
+    except sa.exc.DBAPIError as problem:
+        if getattr(problem.orig, "sqlstate", None) != CALLED_OFF:
+            raise
+        LOG.info("The graph is not built: its rows are dropped.", extra={"action": "index.settle"})
+        return False
     finally:
         connection.invalidate()  # with its lock, and with what was set
     extra = {"action": "index.settle", "rows": rows, "seconds": time.monotonic() - started}

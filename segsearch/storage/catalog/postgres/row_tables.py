@@ -37,6 +37,12 @@ FORGET = (
     "CREATE OR REPLACE TRIGGER forget_rows AFTER DELETE ON segment "
     "REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION forget_rows()",
 )
+BUILDING = 0x5E65ED  # first half of the lock of who builds a graph
+_CALL_OFF = sa.text(
+    "SELECT pg_cancel_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+    "WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid::bigint = :first "
+    "AND objid::bigint = :second AND datname = current_database() AND usename = current_user"
+)
 _HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TAIL = b"\xff\xff"
 
@@ -149,7 +155,9 @@ def make(db: sa.Connection, recipe_id: int, mix: Mix, dimension: int) -> None:
 
 
 def drop(db: sa.Connection, generation: RowGeneration) -> None:
-    """Drop a generation with its table."""
+    """Drop a generation with its table; a graph that is being built over it is called off: all
+    writers, and all who search these rows, would wait for it with us."""
+    db.execute(_CALL_OFF, {"first": BUILDING, "second": generation.id % 2**31})
     db.exec_driver_sql(f"DROP TABLE IF EXISTS {generation.name}")
     db.execute(sa.delete(VECTOR_GENERATION).where(VECTOR_GENERATION.c.id == generation.id))
 

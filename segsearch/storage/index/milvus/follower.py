@@ -20,6 +20,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+from segsearch.core.arrays import Ids
 from segsearch.core.errors import BusyError, EngineError
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.backend import Version
@@ -107,36 +108,47 @@ class CollectionFollower:
                 return use(self.current(recipe, must_wait=must_wait))
 
     def current(self, recipe: tuple[int, Recipe], *, must_wait: bool = False) -> str:
-        """The collection of a recipe, up to date; or as it is, where another process is at it and
-        nobody must see the last write."""
+        """The collection of a recipe, up to date; or as it is, where another process or thread is
+        at it and nobody must see the last write."""
         if current := _name_at(self._state, self._catalog.version(), recipe[0]):
             return current
-        with self._changing:
-            version, state = self._catalog.version(), self._state
-            if current := _name_at(state, version, recipe[0]):
-                return current  # another thread has seen to it
-            name = self.name(recipe)
-            seq = self._catalog.follower(name)
-            is_known = state is not None and state.name == name
-            if not is_known and seq is not None and self._is_there(name):
-                is_known = True
-            if is_known and seq == self._catalog.newest_change():
-                self._state = Followed(name, recipe[0], version)
-                return name
-            can_wait = is_known and seq not in (None, FILLING) and not must_wait
-            if can_wait and self._catalog.read_only:
-                return name
-            seconds = FILLED_SECONDS if not can_wait else WAITED_SECONDS[self._consistency]
-            try:
-                with self._catalog.following(name, seconds) as still:
-                    self._take_over(recipe, name, still)
-            except BusyError:
-                if not can_wait or self._consistency == "strong":
-                    raise
-                return name
-            # The point was written behind this version: the next look costs two numbers.
+        name, state = self.name(recipe), self._state
+        can_wait = state is not None and state.name == name and not must_wait
+        is_patient = not can_wait or self._consistency == "strong"
+        seconds = -1 if is_patient else WAITED_SECONDS["bounded"]
+        if not self._changing.acquire(timeout=seconds):  # another thread brings it up to date
+            return name
+        try:
+            return self._brought(recipe, must_wait=must_wait)
+        finally:
+            self._changing.release()
+
+    def _brought(self, recipe: tuple[int, Recipe], *, must_wait: bool) -> str:
+        version, state = self._catalog.version(), self._state
+        if current := _name_at(state, version, recipe[0]):
+            return current  # another thread has seen to it
+        name = self.name(recipe)
+        seq = self._catalog.follower(name)
+        is_known = state is not None and state.name == name
+        if not is_known and seq is not None and self._is_there(name):
+            is_known = True
+        if is_known and seq == self._catalog.newest_change():
             self._state = Followed(name, recipe[0], version)
             return name
+        can_wait = is_known and seq not in (None, FILLING) and not must_wait
+        if can_wait and self._catalog.read_only:
+            return name
+        seconds = FILLED_SECONDS if not can_wait else WAITED_SECONDS[self._consistency]
+        try:
+            with self._catalog.following(name, seconds) as still:
+                self._take_over(recipe, name, still)
+        except BusyError:
+            if not can_wait or self._consistency == "strong":
+                raise
+            return name
+        # The point was written behind this version: the next look costs two numbers.
+        self._state = Followed(name, recipe[0], version)
+        return name
 
     def _is_there(self, name: str) -> bool:
         """Whether a collection is there; it is in its Milvus's memory then."""
@@ -204,13 +216,19 @@ class CollectionFollower:
                 still()
                 self._store.upsert(name, batch.ids[kept], mix.rows(batch)[kept], own)
             self._written = time.monotonic()
-        # What was removed while it was written, or written by who had lost the turn, goes again.
-        left = self._catalog.existing(recipe[0], changes.added)
-        gone = np.setdiff1d(changes.added, left)
-        removed = np.union1d(changes.removed, gone)
-        if removed.size:
-            still()
-            self._store.delete(name, removed)
+            # What another process has removed while this one stood still before it wrote goes at
+            # once, though the turn is lost: an id that is gone never comes back.
+            self._forget(name, self._gone(recipe, ids))
+        for start in range(0, changes.added.size, PORTION):  # removed while the others were written
+            self._forget(name, self._gone(recipe, changes.added[start : start + PORTION]))
+        self._forget(name, changes.removed)
+
+    def _gone(self, recipe: tuple[int, Recipe], ids: Ids) -> Ids:
+        return np.setdiff1d(ids, self._catalog.existing(recipe[0], ids))
+
+    def _forget(self, name: str, ids: Ids) -> None:
+        if ids.size:
+            self._store.delete(name, ids)
             self._written = time.monotonic()
 
     def _publish(self, name: str) -> None:

@@ -250,7 +250,7 @@ class MilvusStore:
     def ids(self, name: str) -> Ids:
         """Every id of a collection, ascending, as it is now: span by span, each as wide as one
         answer holds."""
-        found: list[int] = []
+        found = [np.empty(0, np.int64)]
         low, size = 0, MOST_HITS
         with self._calls() as client:
             left = self._count(client, name, STRONG)
@@ -267,11 +267,11 @@ class MilvusStore:
                 if len(inside) >= MOST_HITS and size > MOST_HITS:
                     size //= 2
                     continue
-                found += [row["id"] for row in inside]
+                found.append(np.array([row["id"] for row in inside], np.int64))
                 left -= len(inside)
                 low += size
                 size *= 2
-        return np.unique(np.array(found, np.int64))
+        return np.unique(np.concatenate(found))
 
     def count(self, name: str, *, level: str) -> int:
         """How many rows a collection holds."""
