@@ -230,12 +230,11 @@ class MilvusIndex(LibraryIndex):
     def _search(self, recipe: tuple[int, Recipe], name: str, wanted: Wanted) -> tuple[Vector, Ids]:
         query, k, allowed = wanted.query, wanted.k, wanted.allowed
         condition = EVERY if allowed is None else condition_of(allowed)
-        if allowed is not None and not condition.is_whole:
-            if allowed.count <= FEW_IDS:
-                scores, held = _scored(*self._rows(recipe, name, allowed.ids), query)
-                return scores[:k], held[:k]
-            if allowed.count <= MOST_IDS:
-                condition = Condition(among(allowed.ids), is_whole=True)
+        if allowed is not None and allowed.count <= FEW_IDS:  # a graph misses some of few
+            scores, held = _scored(*self._rows(recipe, name, allowed.ids), query)
+            return scores[:k], held[:k]
+        if allowed is not None and not condition.is_whole and allowed.count <= MOST_IDS:
+            condition = Condition(among(allowed.ids), is_whole=True)
         asked = RowSearch(condition, self._follower.level(), self._catalog.newest_segment())
         count = k + TIES
         if allowed is not None and not condition.is_whole:  # as many more as do not pass
