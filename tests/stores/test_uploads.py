@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,21 @@ def test_what_one_node_takes_in_another_searches_shows_and_deletes(
     with pytest.raises(NotFoundError):
         one.pictures.original(image.id)
     assert [*one.maintenance.verify(), *two.maintenance.verify()] == []
+
+
+def test_many_who_delete_at_once_do_not_wait_for_each_other(node: Node, tmp_path: Path) -> None:
+    one = node("one")
+    count = 24  # more than there are connections
+    added = [one.uploads.add(io.BytesIO(red(tmp_path, at)), "a.png") for at in range(1, count + 1)]
+    together = threading.Barrier(count)
+
+    def remove(image_id: int) -> int:
+        together.wait()
+        return one.uploads.remove_images([image_id])
+
+    with ThreadPoolExecutor(count) as threads:
+        assert list(threads.map(remove, [each.image.id for each in added])) == [1] * count
+    assert objects(one) == []
 
 
 def test_the_same_bytes_under_more_names_go_together(node: Node, tmp_path: Path) -> None:

@@ -62,6 +62,9 @@ LINK = {
 }
 WRITERS = 0x5E65EA  # the lock that writers wait for, of each database its own
 HOLDING = 0x5E65EC  # the locks of those who deal with a file's bytes
+# Each has a connection of the pool (15) while it asks for others: all of them would wait in a ring.
+HOLDERS = 4
+HOLDING_SECONDS = 30.0  # as `lock_timeout`
 # All others wait for who holds it, so he may be silent for less long than a reader.
 WRITER_IDLE = "10s"
 QUEUE_UP = f"SELECT set_config('{IDLE}', '{WRITER_IDLE}', true), pg_advisory_xact_lock({WRITERS})"
@@ -95,6 +98,7 @@ class PostgresDatabase:
         self._looks = _Looks(self.engine)
         self._unchanged = Unchanged(self.version)
         self._writes = 0
+        self._holders = threading.BoundedSemaphore(HOLDERS)
 
     def prepare(self) -> None:
         """As `Backend.prepare`; LibraryMissingError for an empty database that is to stay so."""
@@ -165,7 +169,7 @@ class PostgresDatabase:
     def holding(self, sha256: str) -> Iterator[None]:
         """As `Backend.holding`: a lock of a session, which is in no transaction meanwhile."""
         key = {"kind": HOLDING, "of": int.from_bytes(bytes.fromhex(sha256[:8]), signed=True)}
-        with self.engine.connect() as opened:
+        with self._among_holders(), self.engine.connect() as opened:
             db = opened.execution_options(isolation_level="AUTOCOMMIT")
             db.execute(sa.text("SELECT pg_advisory_lock(:kind, :of)"), key)
             try:
@@ -173,6 +177,19 @@ class PostgresDatabase:
             finally:
                 with _lost_lock(self.name):
                     db.execute(sa.text("SELECT pg_advisory_unlock(:kind, :of)"), key)
+
+    @contextmanager
+    def _among_holders(self) -> Iterator[None]:
+        """Be one of the few of this process who hold such a lock."""
+        if not self._holders.acquire(timeout=HOLDING_SECONDS):
+            raise BusyError(
+                f"Too many files of the library {self.name!r} are added or deleted at once; try "
+                "again."
+            )
+        try:
+            yield
+        finally:
+            self._holders.release()
 
     def incarnation(self, connection: sa.Connection) -> str:
         """As `Backend.incarnation`: which table of which database, and which transaction wrote
