@@ -96,6 +96,25 @@ def test_what_one_node_takes_in_another_searches_shows_and_deletes(
     assert [*one.maintenance.verify(), *two.maintenance.verify()] == []
 
 
+def test_whatever_an_upload_is_called_it_is_indexed_and_deleted(node: Node, tmp_path: Path) -> None:
+    one = node("one")
+    names = {
+        ("", "a::b.png"): "a:b.png",
+        ("c:::d", "a.png"): "c:d/a.png",
+        ("", "a?versionId=1.png"): "aversionId=1.png",
+        ("", "a?#%25 *[b].png"): "a?#%25 *[b].png",
+        ("Photos.tar", "a.png"): "Photos.tar/a.png",
+    }
+    for at, ((folder, name), kept) in enumerate(names.items(), 1):
+        image = one.uploads.add(io.BytesIO(red(tmp_path, at)), name, folder=folder).image
+        assert image.paths[0].endswith(f"/{image.sha256}/{kept}")
+        one.index(())
+        assert one.catalog.image(image.id).state is State.DONE
+        assert one.maintenance.verify() == []
+        one.uploads.remove_image(image.id)
+        assert objects(one) == []
+
+
 def test_many_who_delete_at_once_do_not_wait_for_each_other(node: Node, tmp_path: Path) -> None:
     one = node("one")
     count = 24  # more than there are connections
