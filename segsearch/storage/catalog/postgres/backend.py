@@ -32,7 +32,7 @@ from segsearch.storage.api_keys import ApiKeys
 from segsearch.storage.catalog.backend import Place, Server, read_only_sentence
 from segsearch.storage.catalog.engine import SCHEMA, refuse_later, upgrade_tables
 from segsearch.storage.catalog.postgres import schema
-from segsearch.storage.catalog.postgres.keys import INCARNATION, DatabaseKeys
+from segsearch.storage.catalog.postgres.keys import INCARNATION, DatabaseKeys, take_those_of
 from segsearch.storage.catalog.postgres.words import PostgresWords
 from segsearch.storage.catalog.unchanged import Unchanged
 from segsearch.storage.catalog.words import WordIndex
@@ -68,6 +68,7 @@ HOLDING_SECONDS = 30.0  # as `lock_timeout`
 # All others wait for who holds it, so he may be silent for less long than a reader.
 WRITER_IDLE = "10s"
 QUEUE_UP = f"SELECT set_config('{IDLE}', '{WRITER_IDLE}', true), pg_advisory_xact_lock({WRITERS})"
+WITH_KEYS = "0016"  # the revision from which on API keys are in the database
 MAKING = 0x5E65EB  # that of those who make or upgrade the tables
 TURN_SECONDS = 0.05  # between two looks whether it is one's turn
 COMPACTED_WRITES = 500  # transactions of a process, at each of which counters are added up
@@ -127,6 +128,8 @@ class PostgresDatabase:
                     upgrade_tables(db, made=True)
                 elif revision != SCHEMA:
                     upgrade_tables(db)
+                    if revision < WITH_KEYS:
+                        take_those_of(self.folder, db)
 
     def revision(self) -> str | None:
         """As `Backend.revision`."""
