@@ -19,8 +19,10 @@ from fastapi.testclient import TestClient
 
 from segsearch.core.errors import BusyError, NotFoundError, SegSearchError, StoreError
 from segsearch.core.types import State
+from segsearch.ingest import scan
 from segsearch.ingest.uploads import Uploads
 from segsearch.library import SegSearch
+from segsearch.media.sources.object_store import ObjectStore
 from segsearch.storage import maintenance
 from segsearch.storage.catalog.postgres import backend
 from segsearch.storage.upload_files import UploadStore
@@ -294,6 +296,29 @@ def test_a_worker_asks_a_store_that_was_away_again(
     one.index([again.paths[0]])
     assert one.catalog.image(again.id).state is State.DONE, "it is listed again"
     assert one.catalog.image(image.id).state is State.DONE
+
+
+def test_an_upload_that_failed_because_its_store_was_away_is_indexed_once_it_is_back(
+    node: Node, tmp_path: Path, proxy: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = node("one", store_seconds=0.6), node("two")
+    gone = two.uploads.add(io.BytesIO(red(tmp_path, 50)), "gone.png").image
+    ObjectStore(10).delete(gone.paths[0])
+    image = two.uploads.add(io.BytesIO(red(tmp_path)), "a.png").image
+    never = threading.Event()
+    proxy.fail("slow", 1000)
+    assert not one.ingest.run_waiting(never)
+    proxy.mend()
+    assert not one.ingest.run_waiting(never), "it was not missing for long"
+    assert one.catalog.image(image.id).state is State.FAILED
+    monkeypatch.setattr(scan, "UPLOADS_SECONDS", 0.0)
+    proxy.fail("slow", 1000)
+    assert not one.ingest.run_waiting(never), "nobody knows that it is back"
+    proxy.mend()
+    assert two.ingest.run_waiting(never)
+    states = [two.catalog.image(each.id).state for each in (gone, image)]
+    assert states == [State.FAILED, State.DONE]
+    assert two.catalog.missing_paths() == list(gone.paths)
 
 
 def test_two_workers_index_a_prefix_once(

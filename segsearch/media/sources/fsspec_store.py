@@ -85,14 +85,14 @@ class Stores:
             yield piece
             start += len(piece) or PIECE_BYTES
 
-    def holds(self, name: str) -> bool:
-        """Whether an object is there; True when the store does not say."""
+    def holds(self, name: str, *, unsure: bool = True) -> bool:
+        """Whether an object is there; `unsure` when the store does not say."""
         try:
             self._store.info(name)
         except FileNotFoundError:
             return False
         except SegSearchError:  # an outage is no proof that a picture is gone
-            return True
+            return unsure
         return True
 
     def names_in(self, folder: str, *, deep: bool = False) -> frozenset[str] | None:
