@@ -1,6 +1,6 @@
 """Replays a day of ingest and searches against measured service times: where do queues form?
 
-    python -m benchmarks.capacity measure --library LARGE --write times.json
+    python -m benchmarks.capacity measure --library LARGE --pictures DIR --write times.json
     python -m benchmarks.capacity replay --times times.json --pictures 40000 --searches 200000
 
 A simulation of discrete events (SimPy). Pictures come in batches (an album, a card of a camera):
@@ -85,14 +85,20 @@ class Station:
     def arrive(self) -> simpy.resources.resource.Request:
         """A turn to wait for; used as a context manager."""
         turn = self.resource.request()
+        self._note()
+        return turn
+
+    def _note(self) -> None:
+        """Note how many wait: when one comes, and when one is done, since nobody may come while
+        others wait."""
         hour = int(self.clock.now // HOUR_SECONDS)
         self.queues[hour] = max(self.queues.get(hour, 0), len(self.resource.queue))
-        return turn
 
     def served(self, arrived: float, began: float, ended: float) -> None:
         self.arrivals.append(arrived)
         self.waits.append(began - arrived)
         self.busy_seconds += ended - began
+        self._note()
 
     @property
     def fullness(self) -> int:

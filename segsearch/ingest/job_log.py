@@ -26,6 +26,7 @@ from segsearch.storage.owners import is_lost, owner_of_this_process
 
 LOG = logging.getLogger(__name__)
 UPDATE_SECONDS = 1.0  # each update is a transaction that reaches the disk
+BEAT_SECONDS = 20.0  # after which a run says that it goes on, though nothing is to be noted
 REPORTS_KEPT = 200
 STAGES = tuple(JobStage)  # in the order in which a run goes through them
 
@@ -64,7 +65,8 @@ class JobLog:
     """One job's row in the catalog and its report. A `lazy` one begins when a picture waits.
 
     `stop` is set when somebody cancels the job. While it runs, its row is looked at once a second:
-    with each update, and by a thread where nothing is to be noted.
+    with each update, and by a thread where nothing is to be noted. That says every 20 seconds that
+    the run goes on: elsewhere one counts as lost that is silent for long.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class JobLog:
         self.counts: dict[str, int] = {"total": 0, "done": 0, "segments": 0, "skipped": 0}
 
     def __enter__(self) -> Self:
-        self._catalog.close_lost_jobs(is_lost)
+        self._catalog.close_lost_jobs(lambda job: is_lost(job, self._catalog.clock))
         if not self._lazy:
             self._begin()
         return self
@@ -125,9 +127,15 @@ class JobLog:
 
     def _look(self) -> None:
         """Hear that it is cancelled where nothing is noted for a while: a large picture, models
-        that load, a long scan."""
+        that load, a long scan. Say meanwhile that it goes on."""
+        beaten = time.monotonic()
         while not self._has_ended.wait(UPDATE_SECONDS):
-            if self._id is not None and time.monotonic() - self._updated >= UPDATE_SECONDS:
+            now = time.monotonic()
+            if now - max(self._updated, beaten) >= BEAT_SECONDS:
+                beaten = now
+                with self._lock:
+                    self._store(stage=self._stage)
+            elif self._id is not None and now - self._updated >= UPDATE_SECONDS:
                 with contextlib.suppress(LibraryError):  # busy for a moment
                     if self._catalog.is_to_stop(self._id):
                         self._stop.set()
@@ -186,7 +194,9 @@ class JobLog:
 
     def _update(self, current: str | None) -> None:
         self._updated = time.monotonic()
-        self._store(current=None if current is None else familiar(current), **self.counts)
+        name = None if current is None else familiar(current)
+        with self._lock:
+            self._store(current=name, stage=self._stage, **self.counts)
 
     def _store(self, **values: Any) -> None:
         """Write what is known into the catalog, once the job has begun, and hear whether it is

@@ -58,7 +58,7 @@ class Jobs:
         if not 1 <= limit <= MAX_LIMIT:
             raise QueryError(f"The limit is {limit}, expected 1 to {MAX_LIMIT}.")
         found = self._catalog.jobs(before=before, limit=limit, running=running)
-        jobs = map(with_real_state, found)
+        jobs = [with_real_state(job, self._catalog.clock) for job in found]
         return [job for job in jobs if not running or job.state is JobState.RUNNING]
 
     def get(self, job_id: int) -> Job:
@@ -66,7 +66,7 @@ class Jobs:
         jobs = self._catalog.jobs(job_id=job_id)
         if not jobs:
             raise NotFoundError(f"There is no job {job_id} in the library.")
-        return with_real_state(jobs[0])
+        return with_real_state(jobs[0], self._catalog.clock)
 
     def cancel(self, job_id: int) -> Job:
         """Ask a run to stop between two pictures, in whichever process it is, and workers to pause

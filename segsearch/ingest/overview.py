@@ -81,9 +81,11 @@ class Overview:
 
     def _jobs(self) -> tuple[list[Job], Job | None]:
         """The running jobs, newest first, and the newest of all."""
+        clock = self._catalog.clock
         found = self._catalog.jobs(running=True, limit=MOST_RUNNING)
-        running = [job for job in map(with_real_state, found) if job.state is JobState.RUNNING]
-        newest = [with_real_state(job) for job in self._catalog.jobs(limit=1)]
+        jobs = [with_real_state(job, clock) for job in found]
+        running = [job for job in jobs if job.state is JobState.RUNNING]
+        newest = [with_real_state(job, clock) for job in self._catalog.jobs(limit=1)]
         return running, newest[0] if newest else None
 
     def _holders(self, running: Sequence[Job]) -> Iterator[PictureHolder]:

@@ -191,6 +191,7 @@ class Ingest:
         active = self._catalog.active_recipe()
         if active is None or self._catalog.is_paused():
             return False
+        self._scan.take_up_uploads()
         mode = one_pass("worker")
         if self._catalog.waiting(active[0]) or self._waits_for_reading(active):
             options = IndexOptions(stop=stop, preset=active[1].preset, mode=mode)

@@ -7,6 +7,8 @@ batches, one transaction each: a transaction waits for the disk, 12 ms on a lapt
 
 from __future__ import annotations
 
+import math
+import random
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from segsearch.core.types import FileStamp, Skipped, State
 from segsearch.ingest.pdf_pages import is_document, left_of, pages_of, with_pages
 from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.passed_by import SYSTEM_S
-from segsearch.media.sources.paths import normal
+from segsearch.media.sources.paths import is_upload, normal
 from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -26,6 +28,8 @@ from segsearch.storage.catalog.sql_catalog import Catalog
 PAGE = 500  # images looked up at once
 BATCH_FILES = 256  # entered in one transaction
 BATCH_SECONDS = 0.5  # after which a smaller batch is entered: models wait for the first
+UPLOADS_SECONDS = 600.0  # between two looks for uploads whose store was away, and of each at least
+UPLOADS_ASKED = 200  # at one look; a request each
 GAVE_NOTHING = frozenset({State.FAILED, State.QUARANTINED})
 
 
@@ -79,6 +83,7 @@ class Scan:
     def __init__(self, catalog: Catalog, sources: Sources) -> None:
         self._catalog = catalog
         self._sources = sources
+        self._uploads_looked_at = -math.inf
 
     def find(self, paths: Sequence[Path | str], within: Sequence[Path] = ()) -> SourceListing:
         """The picture files at or below these paths, as `Sources.find` has them; without paths
@@ -197,6 +202,18 @@ class Scan:
         self.enter(new, recipe_id, entered, stopped)
         skipped, unread = entered.unreadable, entered.unread
         return StandIns(needed, tuple(skipped), unread, len(new) - len(skipped) - unread)
+
+    def take_up_uploads(self) -> None:
+        """Let uploads wait again that failed because their file was away, and is back: no look at
+        a folder finds them. Every few minutes, some of them."""
+        if time.monotonic() < self._uploads_looked_at + UPLOADS_SECONDS:
+            return
+        self._uploads_looked_at = time.monotonic()
+        missing = self._catalog.missing_paths(for_seconds=UPLOADS_SECONDS)
+        away = [path for path in missing if is_upload(path)]
+        asked = random.sample(away, min(len(away), UPLOADS_ASKED))
+        if back := [path for path in asked if self._sources.holds_upload(path)]:
+            self._catalog.mark_found(back)
 
     def _mark_vanished(self, look: Look) -> None:
         """Mark known files at or below the paths of a look that are gone, and unmark those that

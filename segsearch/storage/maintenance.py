@@ -119,7 +119,7 @@ class Maintenance:
         active = self._catalog.active_recipe()
         if active is None:
             return RepairReport((), ())
-        self._catalog.close_lost_jobs(is_lost)
+        self._catalog.close_lost_jobs(lambda job: is_lost(job, self._catalog.clock))
         back = self._catalog.release(active[0], is_gone, interrupted=True)
         if back:
             fixed.append(f"{back} pictures held by processes that died wait again.")

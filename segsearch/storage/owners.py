@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 from segsearch.core.types import Job, JobState
 
-LONGEST_SILENCE = timedelta(days=1)
+LONGEST_SILENCE = timedelta(minutes=5)  # of a job, which says every 20 seconds that it runs
 
 
 def owner_of_this_process() -> str:
@@ -48,18 +49,20 @@ def is_running(process: str) -> bool:
     return process.isdecimal() and bool(_started(int(process)))
 
 
-def with_real_state(job: Job) -> Job:
+def with_real_state(job: Job, clock: Callable[[], datetime]) -> Job:
     """The job, as lost when it runs by the catalog but its process does not."""
-    if job.state is JobState.RUNNING and is_lost(job):
+    if job.state is JobState.RUNNING and is_lost(job, clock):
         return replace(job, state=JobState.LOST, stage=None, stopping=False)
     return job
 
 
-def is_lost(job: Job) -> bool:
+def is_lost(job: Job, clock: Callable[[], datetime]) -> bool:
     """Whether a running job's process is gone: one of this machine that does not run, or one of
-    another, such as a container that was made anew, that has said nothing for a day."""
-    silent = datetime.now(UTC) - datetime.fromisoformat(job.updated_at)
-    return is_gone(job.owner) or (is_elsewhere(job.owner) and silent > LONGEST_SILENCE)
+    another, such as a container that was killed, that has said nothing for five minutes by the
+    catalog's `clock`."""
+    if not is_elsewhere(job.owner):
+        return is_gone(job.owner)
+    return clock() - datetime.fromisoformat(job.updated_at) > LONGEST_SILENCE
 
 
 @cache

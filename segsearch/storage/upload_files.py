@@ -8,6 +8,7 @@ the callers' business, and so is who may delete while another adds.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from segsearch.media.sources.paths import folder_of_upload, name_of, normal, sch
 from segsearch.storage.disk_errors import disk_errors_as_ours
 
 FOLDER = "uploads"
+# In a URL these say more than a name: a chain of file systems, and a version of an object.
+NOT_IN_URLS = re.compile(r":(?=:)|\?(?=versionId=)")
 
 
 class UploadFiles(Protocol):
@@ -118,7 +121,7 @@ class UploadStore:
 
     def path(self, sha256: str, name: str) -> str:
         """As `UploadFiles.path`."""
-        return f"{self.place}/{sha256[:2]}/{sha256}/{name}"
+        return f"{self.place}/{sha256[:2]}/{sha256}/{NOT_IN_URLS.sub('', name)}"
 
     def of(self, sha256: str) -> dict[str, FileStamp]:
         """As `UploadFiles.of`."""

@@ -165,6 +165,13 @@ def test_what_workers_are_told_of_a_library(
     assert (told["SEGSEARCH_LANES"], told["SEGSEARCH_PRESET"]) == ("3", "demo-fast")
     assert "OTHER" not in told
     assert told["MILVUS_TOKEN"] == PASSWORD
+    opens = ("PGPASSWORD", "MILVUS_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3")
+    for name in opens:
+        monkeypatch.setenv(name, "word")
+    monkeypatch.setenv("AWS_PROFILE", "of this machine alone")
+    told = environment_of(settings_of({"library": "mine"}))
+    assert [told[name] for name in opens] == ["word"] * len(opens)
+    assert "AWS_PROFILE" not in told
     address = f"postgresql://me:{PASSWORD}@db/photos"
     told = environment_of(settings_of({"library": address}))
     assert told["SEGSEARCH_LIBRARY"] == address, "each machine has a folder of its own for it"

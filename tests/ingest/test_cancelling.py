@@ -15,6 +15,7 @@ import pytest
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import BusyError, ConflictError, NotFoundError
 from segsearch.core.types import Job, JobStage, JobState, Proposal
+from segsearch.ingest import job_log
 from segsearch.ingest.background import index_changes, index_in_turn, working
 from segsearch.ingest.job_log import JobLog, RunStop
 from segsearch.ingest.run import BY_HAND, one_pass
@@ -196,6 +197,45 @@ def test_a_cancel_that_comes_too_late_pauses_nobody(tmp_path: Path) -> None:
         assert catalog.is_paused() is pauses
     catalog.finish_job(catalog.begin_job("index", "me", None, []), JobState.DONE)
     assert catalog.is_paused()  # somebody stopped the one before
+    catalog.close()
+
+
+def test_a_run_with_nothing_to_note_says_that_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_log, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(job_log, "UPDATE_SECONDS", 0.05)
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    with JobLog(catalog, "index", [], RunStop(threading.Event())) as log:
+        log.enter(JobStage.INDEXING)
+        (before,) = catalog.jobs()
+        until(lambda: catalog.jobs()[0].updated_at > before.updated_at)
+        catalog.close_lost_jobs(lambda _: True)  # as after minutes in which it stood still
+
+        def goes_on() -> bool:
+            (job,) = catalog.jobs()
+            return (job.state, job.stage, job.finished_at) == ("running", "indexing", None)
+
+        until(goes_on)
+    assert [job.state for job in catalog.jobs()] == [JobState.DONE]
+    catalog.close()
+
+
+def test_a_run_that_is_heard_of_meanwhile_is_not_closed_as_lost(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    ended, alive, silent = (catalog.begin_job("index", "me", None, []) for _ in range(3))
+
+    def looks_lost(job: Job) -> bool:
+        if job.id == ended:
+            catalog.finish_job(ended, JobState.DONE)
+        if job.id == alive:
+            time.sleep(0.01)
+            catalog.update_job(alive, done=1)
+        return True
+
+    catalog.close_lost_jobs(looks_lost)
+    states = {job.id: job.state for job in catalog.jobs()}
+    assert states == {ended: JobState.DONE, alive: JobState.RUNNING, silent: JobState.LOST}
     catalog.close()
 
 

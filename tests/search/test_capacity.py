@@ -105,6 +105,14 @@ def test_the_table_names_each_station_and_hour() -> None:
     assert sum(line[:4].strip().isdigit() for line in lines) == 24
 
 
+def test_who_waits_on_when_nobody_comes_is_counted_in_those_hours() -> None:
+    day = Day(400, 0, batch=100, hours=(1.0,))
+    replay = simulate(day, Fleet(processes=1), times(describe=(60.0,)))
+    assert replay.seconds > 3 * 3600
+    queues = replay.processes.queues
+    assert queues[0] > queues[1] > queues[2] > 50, "some 60 are described in an hour"
+
+
 def test_the_same_seed_gives_the_same_day() -> None:
     day, steps = Day(500, 500), times(describe=exponential(1.0), search=exponential(0.01))
     once, again = (simulate(day, Fleet(), steps, seed=7) for _ in range(2))

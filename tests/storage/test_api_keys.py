@@ -244,12 +244,29 @@ def test_a_database_that_is_away_lets_nobody_in(server: Server) -> None:
             catalog.keys.check(text)
 
 
-def test_a_database_of_the_version_before_gets_the_table(server: Server) -> None:
+def test_a_database_of_the_version_before_gets_the_table_and_its_keys(server: Server) -> None:
+    Catalog(server).close()  # it has a name of its own
     make_older(server.address)
+    ring = KeyRing(server.folder)  # where they were
+    (ended, _), (_, old) = ring.create("gone", Scope.READ), ring.create("phone", Scope.WRITE)
+    ring.revoke(ended.id)
+    before = ring.all()
+    for _ in range(2):
+        with closing(Catalog(server)) as catalog:
+            assert catalog.schema() == SCHEMA
+            assert catalog.keys.all() == before
+            assert catalog.keys.check(old).scope is Scope.WRITE
     with closing(Catalog(server)) as catalog:
-        assert catalog.schema() == SCHEMA
         _, text = catalog.keys.create("laptop", Scope.READ)
         assert catalog.keys.check(text).name == "laptop"
+
+
+def test_a_library_whose_keys_cannot_be_read_is_upgraded_all_the_same(server: Server) -> None:
+    make_older(server.address)
+    server.folder.mkdir(exist_ok=True)
+    (server.folder / FILE).write_text("half of")
+    with closing(Catalog(server)) as catalog:
+        assert (catalog.schema(), catalog.keys.all()) == (SCHEMA, [])
 
 
 def test_keys_move_with_a_library_in_both_directions(server: Server, tmp_path: Path) -> None:

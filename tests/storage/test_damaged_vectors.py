@@ -7,9 +7,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from segsearch.core.errors import DamageError
+from segsearch.storage.catalog.backend import Server
+from segsearch.storage.catalog.sql_catalog import Catalog
+from tests.storage.test_pgvector import ACTIVE, opened, store
 from tests.support.ingest_processes import paint_many
 from tests.support.small_models import open_small_service
 
@@ -39,3 +43,19 @@ def test_vectors_that_no_index_can_be_built_of_are_told_and_repaired(
         assert again.maintenance.repair().left == ()
         again.index([pictures])
         assert again.maintenance.verify() == []
+
+
+def test_a_segment_with_damaged_vectors_costs_the_others_nothing(
+    server: Server, catalog: Catalog
+) -> None:
+    for number in range(4):
+        store(catalog, number)
+    with psycopg.connect(server.address) as db:
+        db.execute("UPDATE segment_vector SET masked_vector = '\\x0011' WHERE segment_id = 5")
+    index = opened(catalog)
+    assert 5 not in index.ids(ACTIVE)
+    assert index.ids(ACTIVE).size == 11
+    assert index.problems(ACTIVE) == ["The index misses 1 segments and holds 0 unknown ones."]
+    catalog.repair(ACTIVE)
+    assert index.problems(ACTIVE) == []
+    assert index.ids(ACTIVE).size == 9

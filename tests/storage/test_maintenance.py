@@ -303,7 +303,7 @@ def test_what_failed_in_an_earlier_run_is_skipped_and_not_unchanged(tmp_path: Pa
             assert (report.unchanged, len(report.skipped)) == (0, 2)
 
 
-def test_a_run_elsewhere_that_is_silent_for_a_day_counts_as_lost(tmp_path: Path) -> None:
+def test_a_run_elsewhere_that_is_silent_for_minutes_counts_as_lost(tmp_path: Path) -> None:
     library = tmp_path / "library"
     with open_small_service(library) as service:
         service.index([paint_many(tmp_path / "pictures", 1)])
@@ -311,7 +311,7 @@ def test_a_run_elsewhere_that_is_silent_for_a_day_counts_as_lost(tmp_path: Path)
         with closing(sqlite3.connect(library / "catalog.sqlite")) as db, db:
             put = "INSERT INTO job (kind, owner, paths, state, started_at, updated_at) VALUES "
             row = "('worker', '{}', '[]', 'running', unixepoch() - {}, unixepoch() - {})"
-            for owner, silent in (("other:7:1", 3600), ("other:7:2", 90_000), (own.owner, 90_000)):
+            for owner, silent in (("other:7:1", 240), ("other:7:2", 360), (own.owner, 90_000)):
                 db.execute(put + row.format(owner, silent, silent))
         states = [job.state.value for job in service.jobs()]
         assert states == ["running", "lost", "running", "done"]

@@ -390,19 +390,3 @@ def test_a_build_that_is_called_off_is_no_error(
             building.result(20)
         assert dropping.result(60)
     assert tables(server) == []
-
-
-def test_a_segment_with_damaged_vectors_costs_the_others_nothing(
-    server: Server, catalog: Catalog
-) -> None:
-    for number in range(4):
-        store(catalog, number)
-    with psycopg.connect(server.address) as db:
-        db.execute("UPDATE segment_vector SET masked_vector = '\\x0011' WHERE segment_id = 5")
-    index = opened(catalog)
-    assert 5 not in index.ids(ACTIVE)
-    assert index.ids(ACTIVE).size == 11
-    assert index.problems(ACTIVE) == ["The index misses 1 segments and holds 0 unknown ones."]
-    catalog.repair(ACTIVE)
-    assert index.problems(ACTIVE) == []
-    assert index.ids(ACTIVE).size == 9

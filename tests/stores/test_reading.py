@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import s3fs
 
 from segsearch.core.errors import (
     FileGoneError,
@@ -50,6 +51,18 @@ def test_a_picture_is_one_request(put: Put, proxy: FaultyStore, settings: Settin
     assert list(sources.find([name]).files) == [name]
     assert sources.read(put("empty.jpg", b"")) == b""
     assert sources.digest(put("empty.jpg", b"")) == (sha256(b""), 0)
+
+
+def test_an_object_whose_name_would_be_a_chain_stops_nobody(
+    put: Put, bucket: str, settings: Settings
+) -> None:
+    good, odd = put("a.jpg", DATA), f"{bucket}/b::c.jpg"
+    s3fs.S3FileSystem().pipe_file(odd.removeprefix("s3://"), DATA)
+    listing = Sources(settings).find([bucket])
+    assert list(listing.files) == [good]
+    assert [(file.path, "::" in file.reason) for file in listing.skipped] == [(odd, True)]
+    with pytest.raises(FileGoneError, match="chain"):  # an upload that was copied into a store
+        ClaimReader(settings).read(claim_of(odd, DATA))
 
 
 def test_no_more_is_read_than_the_limit(put: Put) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from fastapi.testclient import TestClient
 
 from segsearch.core.errors import BusyError, NotFoundError, SegSearchError, StoreError
 from segsearch.core.types import State
+from segsearch.ingest import scan
 from segsearch.ingest.uploads import Uploads
 from segsearch.library import SegSearch
+from segsearch.media.sources.object_store import ObjectStore
 from segsearch.storage import maintenance
 from segsearch.storage.catalog.postgres import backend
 from segsearch.storage.upload_files import UploadStore
@@ -93,6 +96,40 @@ def test_what_one_node_takes_in_another_searches_shows_and_deletes(
     with pytest.raises(NotFoundError):
         one.pictures.original(image.id)
     assert [*one.maintenance.verify(), *two.maintenance.verify()] == []
+
+
+def test_whatever_an_upload_is_called_it_is_indexed_and_deleted(node: Node, tmp_path: Path) -> None:
+    one = node("one")
+    names = {
+        ("", "a::b.png"): "a:b.png",
+        ("c:::d", "a.png"): "c:d/a.png",
+        ("", "a?versionId=1.png"): "aversionId=1.png",
+        ("", "a?#%25 *[b].png"): "a?#%25 *[b].png",
+        ("Photos.tar", "a.png"): "Photos.tar/a.png",
+    }
+    for at, ((folder, name), kept) in enumerate(names.items(), 1):
+        image = one.uploads.add(io.BytesIO(red(tmp_path, at)), name, folder=folder).image
+        assert image.paths[0].endswith(f"/{image.sha256}/{kept}")
+        one.index(())
+        assert one.catalog.image(image.id).state is State.DONE
+        assert one.maintenance.verify() == []
+        one.uploads.remove_image(image.id)
+        assert objects(one) == []
+
+
+def test_many_who_delete_at_once_do_not_wait_for_each_other(node: Node, tmp_path: Path) -> None:
+    one = node("one")
+    count = 24  # more than there are connections
+    added = [one.uploads.add(io.BytesIO(red(tmp_path, at)), "a.png") for at in range(1, count + 1)]
+    together = threading.Barrier(count)
+
+    def remove(image_id: int) -> int:
+        together.wait()
+        return one.uploads.remove_images([image_id])
+
+    with ThreadPoolExecutor(count) as threads:
+        assert list(threads.map(remove, [each.image.id for each in added])) == [1] * count
+    assert objects(one) == []
 
 
 def test_the_same_bytes_under_more_names_go_together(node: Node, tmp_path: Path) -> None:
@@ -259,6 +296,29 @@ def test_a_worker_asks_a_store_that_was_away_again(
     one.index([again.paths[0]])
     assert one.catalog.image(again.id).state is State.DONE, "it is listed again"
     assert one.catalog.image(image.id).state is State.DONE
+
+
+def test_an_upload_that_failed_because_its_store_was_away_is_indexed_once_it_is_back(
+    node: Node, tmp_path: Path, proxy: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = node("one", store_seconds=0.6), node("two")
+    gone = two.uploads.add(io.BytesIO(red(tmp_path, 50)), "gone.png").image
+    ObjectStore(10).delete(gone.paths[0])
+    image = two.uploads.add(io.BytesIO(red(tmp_path)), "a.png").image
+    never = threading.Event()
+    proxy.fail("slow", 1000)
+    assert not one.ingest.run_waiting(never)
+    proxy.mend()
+    assert not one.ingest.run_waiting(never), "it was not missing for long"
+    assert one.catalog.image(image.id).state is State.FAILED
+    monkeypatch.setattr(scan, "UPLOADS_SECONDS", 0.0)
+    proxy.fail("slow", 1000)
+    assert not one.ingest.run_waiting(never), "nobody knows that it is back"
+    proxy.mend()
+    assert two.ingest.run_waiting(never)
+    states = [two.catalog.image(each.id).state for each in (gone, image)]
+    assert states == [State.FAILED, State.DONE]
+    assert two.catalog.missing_paths() == list(gone.paths)
 
 
 def test_two_workers_index_a_prefix_once(

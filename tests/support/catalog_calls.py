@@ -129,6 +129,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "holders": lambda c: c.holders(),
     "image_ids_at": lambda c: c.image_ids_at(["/pictures/1.jpg"]),
     "finish_job": lambda c: c.finish_job(1, JobState.DONE),
+    "clock": lambda c: c.clock(),
     "close_lost_jobs": lambda c: c.close_lost_jobs(lambda _: True),
     "jobs": lambda c: c.jobs(),
     "changes": lambda c: c.changes(1, 3),

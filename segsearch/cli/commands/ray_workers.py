@@ -14,8 +14,12 @@ from segsearch.core.errors import InputError
 if TYPE_CHECKING:
     from segsearch.core.settings import Settings
 
-# Variables of ours, of PostgreSQL's programs, and what opens a Milvus.
-HANDED_ON = ("SEGSEARCH_", "PG", "MILVUS_TOKEN")
+# Variables of ours, of PostgreSQL's programs, and what opens a Milvus and S3. Names of files and
+# profiles stay: other machines have their own.
+HANDED_ON = (
+    "SEGSEARCH_", "PG", "MILVUS_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION",
+)  # fmt: skip
 
 
 def ray_workers(
@@ -76,7 +80,8 @@ def ray_workers(
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """What workers are told of a library, its password among it: by their environment alone."""
+    """What workers are told of a library, passwords and keys among it: by their environment
+    alone."""
     from segsearch.core.settings import folder_of
 
     given = {name: value for name, value in os.environ.items() if name.startswith(HANDED_ON)}

@@ -11,10 +11,17 @@ from typing import Any, BinaryIO, cast
 from segsearch.core.errors import PathError, SegSearchError, StoreError
 from segsearch.core.types import UNKNOWN_MTIME_NS, FileStamp
 from segsearch.media.sources.base import SourceEntry, stamped
-from segsearch.media.sources.object_store import BufferedObject, ObjectStore, gone
+from segsearch.media.sources.object_store import (
+    CHAIN,
+    BufferedObject,
+    ObjectStore,
+    gone,
+    is_chain,
+)
 from segsearch.media.sources.passed_by import reason_of_name
 
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+NO_NAME = "Its name has `::`, which would make it a chain of file systems: rename it."
 CHECKSUMS = ("ETag", "etag", "md5Hash", "checksum", "sha256")
 PIECE_BYTES = 16 << 20  # of an object that is read in pieces: one request each
 SECOND_NS = 1_000_000_000
@@ -29,6 +36,8 @@ class Stores:
 
     def entries(self, name: str) -> Iterator[SourceEntry]:
         """An object, or everything below a prefix."""
+        if is_chain(name):
+            raise PathError(f"{name!r} {CHAIN}")
         try:
             yield from self._entries(name)
         except FileNotFoundError as problem:
@@ -42,7 +51,10 @@ class Stores:
             is_empty = False
             below = _below(place, bare)
             passed_by = reason_of_name(below.split("/"))
-            yield SourceEntry(place, below, stamp_of(info), passed_by=passed_by)
+            stamp, reason = stamp_of(info), NO_NAME if is_chain(place) else None
+            yield SourceEntry(
+                place, below, None if reason else stamp, reason=reason, passed_by=passed_by
+            )
         if is_empty:
             yield SourceEntry(bare, "", stamp_of(self._store.info(bare)))
 
@@ -73,14 +85,14 @@ class Stores:
             yield piece
             start += len(piece) or PIECE_BYTES
 
-    def holds(self, name: str) -> bool:
-        """Whether an object is there; True when the store does not say."""
+    def holds(self, name: str, *, unsure: bool = True) -> bool:
+        """Whether an object is there; `unsure` when the store does not say."""
         try:
             self._store.info(name)
         except FileNotFoundError:
             return False
         except SegSearchError:  # an outage is no proof that a picture is gone
-            return True
+            return unsure
         return True
 
     def names_in(self, folder: str, *, deep: bool = False) -> frozenset[str] | None:

@@ -16,13 +16,15 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0  # without a byte, of one try
 TRIES = 4
 S3 = frozenset({"s3", "s3a"})
+CHAIN = "is a chain of file systems (`::`), expected one URL."
 BUFFER_BYTES = 1 << 20  # read ahead where somebody seeks in an object
 
 
 class ObjectStore:
     """Objects by their URLs, with the credentials that the client finds by itself.
 
-    PathError for an address that nothing here can reach; StoreError for a store that does not
+    PathError for an address that nothing here can reach, PictureError for one that would be a chain
+    of file systems (`is_chain`); StoreError for a store that does not
     answer, or not as it should; FileNotFoundError where there is no such object. Thread-safe.
     """
 
@@ -91,12 +93,9 @@ class ObjectStore:
             return
 
     def _connect(self, name: str) -> tuple[Any, str]:
-        """The file system and path behind a URL.
-
-        Chains (`a::b`) are refused: they would reach web addresses past the rules for those.
-        """
-        if "::" in name:
-            raise PathError(f"{name!r} is a chain of file systems, expected one URL.")
+        """The file system and path behind a URL."""
+        if is_chain(name):
+            raise PictureError(f"{name!r} {CHAIN}")
         try:
             import fsspec
         except ImportError as problem:
@@ -187,6 +186,12 @@ class BufferedObject(io.BufferedReader):
         raw = ObjectFile(store, name)
         super().__init__(raw, BUFFER_BYTES)
         self.details = raw.details
+
+
+def is_chain(name: str) -> bool:
+    """Whether fsspec would take a URL for a chain (`a::b`): that would reach web addresses past the
+    rules for those."""
+    return "::" in name
 
 
 def sentence(problem: BaseException) -> str:

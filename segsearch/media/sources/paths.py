@@ -95,9 +95,11 @@ def shown(name: str) -> str:
 def split_shard(name: str) -> tuple[str, str] | None:
     """Archive and member of a name; None when it names no member.
 
-    For paths the archive has to be a file: a folder may be called `a.tar` too.
+    For paths the archive has to be a file: a folder may be called `a.tar` too, also the one that an
+    upload came from.
     """
-    for shard in SHARD.finditer(name):
+    upload = UPLOAD.search(name)
+    for shard in SHARD.finditer(name, 0, upload.start() + 1 if upload else len(name)):
         archive, member = name[: shard.end() - 1], name[shard.end() :]
         if member and (scheme_of(name) or Path(archive).is_file()):
             return archive, member

@@ -108,6 +108,13 @@ class Sources:
         there = self._folders.holds(place) if scheme is None else self._stores.holds(place)
         return there and (shard is None or self._shards.holds(*shard))
 
+    def holds_upload(self, name: str) -> bool:
+        """Whether a file that was uploaded is there; False when that cannot be told."""
+        name = self._now(file_of(name))
+        if scheme_of(name) is None:
+            return self._folders.holds(name)
+        return self._stores.holds(name, unsure=False)
+
     def missing(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
         """Of these files those that are gone, and those of which that cannot be told.
 

@@ -153,10 +153,12 @@ class FileMixin(Database):
             db.execute(sa.delete(SOURCE).where(SOURCE.c.path == path))
             drop_images(db, without_path().where(IMAGE.c.id == old))
 
-    def missing_paths(self) -> list[str]:
-        """Paths marked as missing, sorted."""
+    def missing_paths(self, *, for_seconds: float | None = None) -> list[str]:
+        """Paths marked as missing, for so long at least, sorted."""
         with self._reading() as db:
             missing = sa.select(SOURCE.c.path).where(IS_MISSING).order_by(SOURCE.c.path)
+            if for_seconds is not None:
+                missing = missing.where(SOURCE.c.missing_since <= NOW - for_seconds)
             return list(db.execute(missing).scalars())
 
     def mark_missing(self, paths: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -16,6 +17,11 @@ from segsearch.storage.catalog.tables import JOB, LIBRARY
 
 PAUSED = "paused"  # a key of `library`, there while workers pause
 ENDED: dict[str, Any] = {"current": None, "stage": None, "stopping": False}
+WAS_LOST = JOB.c.state == JobState.LOST
+AGAIN: dict[str, Any] = {
+    "state": sa.case((WAS_LOST, JobState.RUNNING.value), else_=JOB.c.state),
+    "finished_at": sa.case((WAS_LOST, sa.null()), else_=JOB.c.finished_at),
+}
 
 
 class JobMixin(Database):
@@ -37,10 +43,11 @@ class JobMixin(Database):
 
     def update_job(self, job_id: int, **values: Any) -> bool:
         """Note how far a run is: `total`, `done`, `segments`, `skipped`, `current`, `report`,
-        `stage`, `device`; whether it is to stop."""
-        changed = sa.update(JOB).where(JOB.c.id == job_id)
+        `stage`, `device`; whether it is to stop. One that counted as lost was only silent: it runs
+        again."""
+        changed = sa.update(JOB).where(JOB.c.id == job_id).values(updated_at=NOW, **AGAIN)
         with self._claiming() as db:
-            noted = db.execute(changed.values(updated_at=NOW, **values).returning(JOB.c.stopping))
+            noted = db.execute(changed.values(**values).returning(JOB.c.stopping))
             return bool(noted.scalar())
 
     def is_to_stop(self, job_id: int) -> bool:
@@ -74,12 +81,22 @@ class JobMixin(Database):
                 db.execute(sa.delete(LIBRARY).where(LIBRARY.c.key == PAUSED))
 
     def close_lost_jobs(self, is_lost: Callable[[Job], bool]) -> None:
-        """Mark those running jobs as lost that are."""
+        """Mark those running jobs as lost that are, but for those that were heard of meanwhile."""
         running = sa.select(JOB).where(JOB.c.state == JobState.RUNNING)
         with self._reading() as db:
-            lost = [job.id for job in map(_job, db.execute(running)) if is_lost(job)]
-        for job_id in lost:
-            self.update_job(job_id, state=JobState.LOST, finished_at=NOW, **ENDED)
+            rows = db.execute(running).all()
+        lost = {"state": JobState.LOST, "updated_at": NOW, "finished_at": NOW, **ENDED}
+        for row in rows:
+            if is_lost(_job(row)):
+                same = (JOB.c.id == row.id) & (JOB.c.updated_at == row.updated_at)
+                same &= JOB.c.state == JobState.RUNNING
+                with self._claiming() as db:
+                    db.execute(sa.update(JOB).where(same).values(lost))
+
+    def clock(self) -> datetime:
+        """The time by the catalog's clock, which jobs are noted by."""
+        with self._reading() as db:
+            return datetime.fromtimestamp(db.execute(sa.select(NOW)).scalar_one(), UTC)
 
     def is_paused(self) -> bool:
         """Whether workers wait, since a job was cancelled, until they are told to go on."""

@@ -20,19 +20,23 @@ from sqlalchemy import event
 from segsearch.core.errors import (
     BusyError,
     DamageError,
-    DiskFullError,
     EngineError,
     InputError,
     LibraryMissingError,
     LibraryVersionError,
-    ReadOnlyError,
-    SegSearchError,
 )
 from segsearch.storage.api_keys import ApiKeys
-from segsearch.storage.catalog.backend import Place, Server, read_only_sentence
+from segsearch.storage.catalog.backend import Place, Server
 from segsearch.storage.catalog.engine import SCHEMA, refuse_later, upgrade_tables
 from segsearch.storage.catalog.postgres import schema
-from segsearch.storage.catalog.postgres.keys import INCARNATION, DatabaseKeys
+from segsearch.storage.catalog.postgres.keys import INCARNATION, DatabaseKeys, take_those_of
+from segsearch.storage.catalog.postgres.server_errors import (
+    READER_IDLE,
+    WRITER_IDLE,
+    lost_lock,
+    ours,
+    rights_to_make,
+)
 from segsearch.storage.catalog.postgres.words import PostgresWords
 from segsearch.storage.catalog.unchanged import Unchanged
 from segsearch.storage.catalog.words import WordIndex
@@ -43,7 +47,7 @@ IDLE = "idle_in_transaction_session_timeout"
 # its locks no longer than this: its transaction is rolled back, and what it held is lent anew.
 SESSION = {
     "lock_timeout": "30s",
-    IDLE: "60s",
+    IDLE: READER_IDLE,
     "statement_timeout": "0",
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
@@ -62,9 +66,11 @@ LINK = {
 }
 WRITERS = 0x5E65EA  # the lock that writers wait for, of each database its own
 HOLDING = 0x5E65EC  # the locks of those who deal with a file's bytes
-# All others wait for who holds it, so he may be silent for less long than a reader.
-WRITER_IDLE = "10s"
+# Each has a connection of the pool (15) while it asks for others: all of them would wait in a ring.
+HOLDERS = 4
+HOLDING_SECONDS = 30.0  # as `lock_timeout`
 QUEUE_UP = f"SELECT set_config('{IDLE}', '{WRITER_IDLE}', true), pg_advisory_xact_lock({WRITERS})"
+WITH_KEYS = "0016"  # the revision from which on API keys are in the database
 MAKING = 0x5E65EB  # that of those who make or upgrade the tables
 TURN_SECONDS = 0.05  # between two looks whether it is one's turn
 AWAKE_SECONDS = 15.0  # between two statements of who has it
@@ -74,7 +80,6 @@ COMPACT = (
     "INSERT INTO counter SELECT kind, recipe_id, key, sum(count) FROM gone "
     "GROUP BY kind, recipe_id, key HAVING sum(count) <> 0"
 )
-NOT_ALLOWED = "42501"  # insufficient_privilege
 LONGEST_PATH = 2_600  # bytes; a row of an index has 2,704
 Value = TypeVar("Value")
 
@@ -96,6 +101,7 @@ class PostgresDatabase:
         self._looks = _Looks(self.engine)
         self._unchanged = Unchanged(self.version)
         self._writes = 0
+        self._holders = threading.BoundedSemaphore(HOLDERS)
 
     def prepare(self) -> None:
         """As `Backend.prepare`; LibraryMissingError for an empty database that is to stay so."""
@@ -116,7 +122,7 @@ class PostgresDatabase:
                     f"The library is read-only and has schema {revision!r}, this segsearch reads "
                     f"{SCHEMA!r}: open it once where it can be written."
                 )
-            with _rights_to_make(self.name), self.engine.begin() as db:
+            with rights_to_make(self.name), self.engine.begin() as db:
                 db.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING)))
                 # Another process may have been faster.
                 if (revision := _revision(db)) is None:
@@ -124,6 +130,8 @@ class PostgresDatabase:
                     upgrade_tables(db, made=True)
                 elif revision != SCHEMA:
                     upgrade_tables(db)
+                    if revision < WITH_KEYS:
+                        take_those_of(self.folder, db)
 
     def revision(self) -> str | None:
         """As `Backend.revision`."""
@@ -168,14 +176,27 @@ class PostgresDatabase:
     def holding(self, sha256: str) -> Iterator[None]:
         """As `Backend.holding`: a lock of a session, which is in no transaction meanwhile."""
         key = {"kind": HOLDING, "of": int.from_bytes(bytes.fromhex(sha256[:8]), signed=True)}
-        with self.engine.connect() as opened:
+        with self._among_holders(), self.engine.connect() as opened:
             db = opened.execution_options(isolation_level="AUTOCOMMIT")
             db.execute(sa.text("SELECT pg_advisory_lock(:kind, :of)"), key)
             try:
                 yield
             finally:
-                with _lost_lock(self.name):
+                with lost_lock(self.name):
                     db.execute(sa.text("SELECT pg_advisory_unlock(:kind, :of)"), key)
+
+    @contextmanager
+    def _among_holders(self) -> Iterator[None]:
+        """Be one of the few of this process who hold such a lock."""
+        if not self._holders.acquire(timeout=HOLDING_SECONDS):
+            raise BusyError(
+                f"Too many files of the library {self.name!r} are added or deleted at once; try "
+                "again."
+            )
+        try:
+            yield
+        finally:
+            self._holders.release()
 
     def incarnation(self, connection: sa.Connection) -> str:
         """As `Backend.incarnation`: which table of which database, and which transaction wrote
@@ -205,36 +226,9 @@ class PostgresDatabase:
         except UnicodeEncodeError as problem:
             raise InputError(f"{problem.object!r} is not valid UTF-8.") from problem
         except sa.exc.DBAPIError as problem:
-            raise _ours(self.name, problem) from problem
+            raise ours(self.name, problem) from problem
         except (sa.exc.TimeoutError, sa.exc.InvalidRequestError) as problem:
             raise BusyError(f"The library {self.name!r} is busy: {problem}.") from problem
-
-
-@contextmanager
-def _lost_lock(name: str) -> Iterator[None]:
-    """EngineError where a session is gone, and its locks with it."""
-    try:
-        yield
-    except sa.exc.DBAPIError as problem:
-        raise EngineError(
-            f"The library {name!r} was away for a moment, in which another process may have "
-            "changed the same files; try again."
-        ) from problem
-
-
-@contextmanager
-def _rights_to_make(name: str) -> Iterator[None]:
-    """ReadOnlyError that says so where a role may not make or change the tables."""
-    try:
-        yield
-    except sa.exc.DBAPIError as problem:
-        if getattr(problem.orig, "sqlstate", None) != NOT_ALLOWED:
-            raise
-        said = str(problem.orig).partition("\n")[0]
-        raise ReadOnlyError(
-            f"The tables of the library {name!r} cannot be made or upgraded by this role: {said}. "
-            "Let the database's owner do it once, or make the role its owner."
-        ) from problem
 
 
 def _engine(address: str) -> sa.Engine:
@@ -363,37 +357,3 @@ def _is_read_only(db: sa.Connection) -> bool:
     if db.exec_driver_sql("SELECT to_regclass('library')").scalar() is None:
         return False
     return not db.exec_driver_sql("SELECT has_table_privilege('library', 'INSERT')").scalar()
-
-
-def _ours(name: str, problem: sa.exc.DBAPIError) -> SegSearchError:
-    """The server's error as ours, by its SQLSTATE
-    (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
-    code = getattr(problem.orig, "sqlstate", None) or ""
-    said = " ".join(str(problem.orig).split()).rstrip(".")
-    if code in {"55P03", "40001", "40P01", "57014"}:
-        return BusyError(
-            f"Another process has been writing to the library {name!r} for over 30 seconds; try "
-            "again."
-        )
-    if code in {"25006", NOT_ALLOWED}:
-        return ReadOnlyError(read_only_sentence(name))
-    if code.startswith("53") and code != "53300":
-        return DiskFullError(f"The server of {name!r} has no room: {said}.")
-    if code == "23503":
-        # A run holds on to its recipe's id; what else rows point to is looked up while writing.
-        return BusyError(
-            "Another process has switched the library to other models meanwhile; try again."
-        )
-    if code[:2] == "22" or isinstance(problem, sa.exc.DataError):
-        return InputError(f"The catalog takes no such value: {said}.")
-    if code == "25P03":
-        return EngineError(
-            f"This process stood still while it read from the library {name!r} (for over "
-            f"{SESSION[IDLE]}) or wrote to it (for over {WRITER_IDLE}): the server has ended its "
-            "transaction. Try again."
-        )
-    if not code or code[:2] in {"08", "28", "57", "3D", "53"}:
-        return EngineError(f"The library {name!r} cannot be reached: {said}.")
-    if code in {"0A000", "58P01"}:
-        return DamageError(f"The server of {name!r} lacks what segsearch needs: {said}.")
-    return DamageError(f"The catalog {name!r} cannot be used: {said}.")

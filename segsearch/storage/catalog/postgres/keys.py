@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from cachetools import TTLCache
 
-from segsearch.core.errors import ConflictError, LibraryError, NotFoundError
-from segsearch.storage.api_keys import Key, Scope, check_name, id_in, new_key, now, opened_by
+from segsearch.core.errors import ConflictError, DamageError, LibraryError, NotFoundError
+from segsearch.storage.api_keys import (
+    Key,
+    KeyRing,
+    Scope,
+    check_name,
+    id_in,
+    new_key,
+    now,
+    opened_by,
+)
 from segsearch.storage.catalog.portable import TEXT
 
 INCARNATION = (
@@ -143,6 +153,13 @@ class DatabaseKeys:
             yield db
         with self._lock:
             self._fresh.clear()
+
+
+def take_those_of(folder: Path, db: sa.Connection) -> None:
+    """Take in the keys that a version before kept in this machine's folder, while its library is
+    upgraded; those that cannot be read open nothing, as before."""
+    with suppress(DamageError):
+        _insert(db, KeyRing(folder).all())
 
 
 def _here(db: sa.Connection) -> str:
