@@ -65,6 +65,21 @@ def test_an_object_whose_name_would_be_a_chain_stops_nobody(
         ClaimReader(settings).read(claim_of(odd, DATA))
 
 
+def test_a_large_object_is_written_in_one_request(bucket: str, proxy: FaultyStore) -> None:
+    data, store = bytes(101 << 20), ObjectStore(60)
+    for content in (b"", data):
+        proxy.mend()
+        store.write(f"{bucket}/large", content)
+        assert [method for method, _ in proxy.requests] == ["PUT"]
+    assert store.info(f"{bucket}/large")["size"] == len(data)
+
+
+def test_a_bucket_that_is_not_there_is_a_sentence(bucket: str, proxy: FaultyStore) -> None:
+    proxy.fail("no bucket", 10, method="PUT")
+    with pytest.raises(StoreError, match="no such bucket"):
+        ObjectStore(10).write(f"{bucket}/a.jpg", DATA)
+
+
 def test_no_more_is_read_than_the_limit(put: Put) -> None:
     name = put("a.jpg", DATA)
     sources = Sources(Settings(max_bytes=10_000, store_seconds=10))

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-Fault = Literal["slow", "trickle", "503", "reset", "half", "short"]
+Fault = Literal["slow", "trickle", "503", "no bucket", "reset", "half", "short"]
+NO_BUCKET = b"<Error><Code>NoSuchBucket</Code><Message>none</Message></Error>"
 PASSED_ON = ("content-length", "transfer-encoding", "connection", "date", "server")
 
 
@@ -87,6 +88,12 @@ class FaultyStore:
             asked.send_response(503)
             asked.send_header("Content-Length", "0")
             asked.end_headers()
+            return
+        if fault == "no bucket":
+            asked.send_response(404)
+            asked.send_header("Content-Length", str(len(NO_BUCKET)))
+            asked.end_headers()
+            asked.wfile.write(NO_BUCKET)
             return
         upstream = http.client.HTTPConnection("127.0.0.1", self._upstream, timeout=30)
         upstream.putrequest(asked.command, asked.path, skip_host=True, skip_accept_encoding=True)

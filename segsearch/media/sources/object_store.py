@@ -82,7 +82,15 @@ class ObjectStore:
     def write(self, name: str, data: bytes) -> None:
         """Put an object, whole or not at all."""
         system, path = self._connect(name)
-        self._ask(name, system, "pipe_file", path, data)
+        # In one request to S3: of an upload in parts that is killed or takes too long, the parts
+        # would stay, and nobody sees them.
+        options = {"chunksize": max(1, len(data))} if hasattr(system, "call_s3") else {}
+        try:
+            self._ask(name, system, "pipe_file", path, data, **options)
+        except FileNotFoundError as problem:
+            raise StoreError(
+                f"{name!r} cannot be put into its store: there is no such bucket."
+            ) from problem
 
     def delete(self, name: str) -> None:
         """Delete an object; nothing happens where there is none."""
