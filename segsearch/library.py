@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from segsearch.core.errors import LibraryMissingError, NotFoundError, QueryError
+from segsearch.core.errors import EngineError, LibraryMissingError, NotFoundError, QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.mix import Mix
 from segsearch.core.names import check_tag
@@ -319,9 +319,15 @@ class SegSearch:
 
     def behind(self) -> int:
         """Changes of the catalog that the index in memory has not taken up, at most; the next
-        search does. 0 for an empty library."""
+        search does. 0 for an empty library; EngineError where a server holds the index and is
+        away."""
         active = self.catalog.active_recipe()
-        return self._index.glance(active)[0].behind if active else 0
+        if active is None:
+            return 0
+        glance, damage = self._index.glance(active)
+        if damage is not None and self._index.is_elsewhere:
+            raise EngineError(damage)
+        return glance.behind
 
     def recall(self) -> tuple[Recall, ...]:
         """How much of what comparing with every region finds the index finds: asked by everyday

@@ -43,10 +43,10 @@ async def readyz(
 ) -> Response | dict[str, str | int]:
     """503 until the index and what takes words are in memory; then words are answered at once.
 
-    503, too, while the catalog cannot be reached, and while the index lacks more of its changes
-    than SEGSEARCH_READY_BEHIND; those it then takes up, though nobody searches. The segmenter, and
-    what takes pictures, are loaded when first needed. What could not be loaded is tried again, at
-    most every ten seconds.
+    503, too, while the catalog or a Milvus cannot be reached, and while the index lacks more of
+    the catalog's changes than SEGSEARCH_READY_BEHIND; those it then takes up, though nobody
+    searches. The segmenter, and what takes pictures, are loaded when first needed. What could not
+    be loaded is tried again, at most every ten seconds.
     """
     readiness = shared.readiness
     if readiness.error is not None:

@@ -186,6 +186,9 @@ def test_without_it_ingest_goes_on_and_searches_say_so(
             assert answer.status_code == 503
             assert "the Milvus at 127.0.0.1:9" in answer.text.replace("The", "the")
             assert client.get("/v1/status").status_code == 200
+            with pytest.raises(EngineError, match=r"127\.0\.0\.1:9"):
+                service.behind()
+            assert client.get("/readyz").status_code == 503
         (problem,) = [one for one in service.status().problems if one.code == "index_away"]
         assert "127.0.0.1:9" in problem.what
         said = caplog.text + answer.text + repr(away) + problem.what
