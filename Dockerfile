@@ -15,7 +15,7 @@ ARG PROCESSOR=cpu
 # Dependencies change less often than the source: a layer of their own.
 COPY pyproject.toml constraints.txt ./
 RUN pip install --constraint constraints.txt uv \
-    && uv pip install --system --constraint constraints.txt --requirements pyproject.toml --extra ${PROCESSOR} --extra map --extra server --extra s3
+    && uv pip install --system --constraint constraints.txt --requirements pyproject.toml --extra ${PROCESSOR} --extra map --extra server --extra s3 --extra milvus
 
 COPY README.md LICENSE NOTICE ./
 COPY segsearch segsearch

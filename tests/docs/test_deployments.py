@@ -275,7 +275,7 @@ def test_only_workers_get_a_gpu_and_the_image_for_it() -> None:
             assert one["build"].get("args", {}) == ({"PROCESSOR": "gpu"} if is_gpu else {})
             assert ("devices" in str(one.get("deploy", {}))) == is_gpu
     extras = set(re.findall(r"--extra (\S+)", (ROOT / "Dockerfile").read_text("utf-8")))
-    assert {"${PROCESSOR}", "server", "s3"} <= extras
+    assert {"${PROCESSOR}", "server", "s3", "milvus"} <= extras
 
 
 def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:
