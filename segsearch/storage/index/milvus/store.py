@@ -34,6 +34,9 @@ WRITTEN_ROWS = 1_000  # upserted in one call
 # Of the graph (HNSW): links of a row, and how many candidates are looked at for it.
 LINKS, LINKED = 16, 200
 WIDEST = 32_768  # candidates that a search may look at
+# The client asks every ten seconds whether a server is there; Lite's, which is one of gRPC as it
+# comes, ends a connection that does so more often than every five minutes.
+NO_PINGS = {"grpc.keepalive_time_ms": 2**31 - 1, "grpc.keepalive_permit_without_calls": False}
 LOOKED_AT = 384  # at least; of 25,000 rows 128 gave 88 % of the ten best
 OLDEST = (2, 3)
 BOUNDED, SESSION, STRONG = "Bounded", "Session", "Strong"
@@ -330,6 +333,7 @@ def _connected(address: MilvusAddress) -> MilvusClient:
             token=address.token.get_secret_value() if address.token else "",
             db_name=address.database,
             timeout=CONNECT_SECONDS,
+            grpc_options=NO_PINGS if address.is_lite else {},
         )
         version = str(client.get_server_version(timeout=CONNECT_SECONDS))
     except _foreign() as problem:
