@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,3 +133,18 @@ class LibraryIndex(ABC):
     @abstractmethod
     def problems(self, recipe: tuple[int, Recipe]) -> list[str]:
         """What is wrong with what is kept, and ids that differ from the catalog's."""
+
+
+def best_rows(
+    batches: Iterable[tuple[Ids, Vectors]], queries: Vectors, k: int
+) -> list[tuple[Vector, Ids]]:
+    """Scores and ids of the best `k` of some rows (n, w), in batches with their ids (n,), for each
+    of some queries (m, w); ties by the smaller id."""
+    best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
+    for held, rows in batches:
+        for number, products in enumerate((rows @ queries.T).T):
+            scores = np.concatenate((best[number][0], products))
+            ids = np.concatenate((best[number][1], held))
+            order = np.lexsort((ids, -scores))[:k]
+            best[number] = scores[order], ids[order]
+    return best

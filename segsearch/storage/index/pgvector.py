@@ -26,7 +26,7 @@ from segsearch.storage.catalog.postgres.row_graphs import GRAPH_FROM, MOST_NUMBE
 from segsearch.storage.catalog.postgres.row_tables import RowGeneration
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.allowed import Allowed
-from segsearch.storage.index.library_index import IndexReport, LibraryIndex, MixOf
+from segsearch.storage.index.library_index import IndexReport, LibraryIndex, MixOf, best_rows
 from segsearch.storage.index.sample import Sample
 
 LOG = logging.getLogger(__name__)
@@ -127,14 +127,7 @@ class PgvectorIndex(LibraryIndex):
     ) -> list[tuple[Vector, Ids]]:
         """Scores and segment ids of the best `k` rows for each of some queries (m, w), each row
         compared with each, and none of it by the database."""
-        best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
-        for held, rows in self._rows.batches(self._current(recipe)):
-            for number, products in enumerate((rows @ queries.T).T):
-                scores = np.concatenate((best[number][0], products))
-                some = np.concatenate((best[number][1], held))
-                order = np.lexsort((some, -scores))[:k]
-                best[number] = scores[order], some[order]
-        return best
+        return best_rows(self._rows.batches(self._current(recipe)), queries, k)
 
     def open(self, recipe: tuple[int, Recipe]) -> IndexReport:
         """Have the rows ready; how they lie."""

@@ -25,7 +25,13 @@ from segsearch.storage.catalog.backend import Version
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index import snapshots
 from segsearch.storage.index.allowed import Allowed, ids_of
-from segsearch.storage.index.library_index import ROWS_AT_ONCE, IndexReport, LibraryIndex, MixOf
+from segsearch.storage.index.library_index import (
+    ROWS_AT_ONCE,
+    IndexReport,
+    LibraryIndex,
+    MixOf,
+    best_rows,
+)
 from segsearch.storage.index.protocol import IndexFactory, VectorIndex
 from segsearch.storage.index.sample import Sample, sampled
 from segsearch.storage.index.snapshots import Binding
@@ -219,15 +225,8 @@ class SyncedIndex(LibraryIndex):
         compared with each: what `search` is held against."""
         index = self._current(recipe).index
         ids = index.ids()
-        best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
-        for start in range(0, ids.size, ROWS_AT_ONCE):
-            held, rows = index.rows(ids[start : start + ROWS_AT_ONCE])
-            for number, products in enumerate((rows @ queries.T).T):
-                scores = np.concatenate((best[number][0], products))
-                some = np.concatenate((best[number][1], held))
-                order = np.lexsort((some, -scores))[:k]
-                best[number] = scores[order], some[order]
-        return best
+        starts = range(0, ids.size, ROWS_AT_ONCE)
+        return best_rows((index.rows(ids[one : one + ROWS_AT_ONCE]) for one in starts), queries, k)
 
     def rebuild_if_needed(self, recipe: tuple[int, Recipe]) -> bool:
         """Build the index anew when its ids are not the catalog's; whether that was needed."""

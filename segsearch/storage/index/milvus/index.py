@@ -20,7 +20,7 @@ from segsearch.core.types import Recipe
 from segsearch.storage.catalog.followers import FILLING
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.allowed import Allowed, is_among
-from segsearch.storage.index.library_index import IndexReport, LibraryIndex, MixOf
+from segsearch.storage.index.library_index import IndexReport, LibraryIndex, MixOf, best_rows
 from segsearch.storage.index.milvus.address import MilvusAddress
 from segsearch.storage.index.milvus.conditions import (
     MOST_IDS,
@@ -143,16 +143,10 @@ class MilvusIndex(LibraryIndex):
     ) -> list[tuple[Vector, Ids]]:
         """Scores and segment ids of the best `k` rows for each of some queries (m, w), each row
         compared with each: what `search` is held against."""
-        best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
         known = self._catalog.segment_ids(recipe[0])
-        for start in range(0, known.size, PORTION):
-            held, rows = self.rows(recipe, known[start : start + PORTION])
-            for number, products in enumerate((rows @ queries.T).T):
-                scores = np.concatenate((best[number][0], products))
-                ids = np.concatenate((best[number][1], held))
-                order = np.lexsort((ids, -scores))[:k]
-                best[number] = scores[order], ids[order]
-        return best
+        starts = range(0, known.size, PORTION)
+        portions = (self.rows(recipe, known[one : one + PORTION]) for one in starts)
+        return best_rows(portions, queries, k)
 
     def open(self, recipe: tuple[int, Recipe]) -> IndexReport:
         """Have the collection there and up to date; how it stands."""

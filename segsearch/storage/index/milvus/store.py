@@ -34,8 +34,7 @@ WRITTEN_ROWS = 1_000  # upserted in one call
 # Of the graph (HNSW): links of a row, and how many candidates are looked at for it.
 LINKS, LINKED = 16, 200
 WIDEST = 32_768  # candidates that a search may look at
-# The client asks every ten seconds whether a server is there; Lite's, which is one of gRPC as it
-# comes, ends a connection that does so more often than every five minutes.
+# The client asks every ten seconds whether a server is there. Lite's ends a connection that does.
 NO_PINGS = {"grpc.keepalive_time_ms": 2**31 - 1, "grpc.keepalive_permit_without_calls": False}
 LOOKED_AT = 384  # at least; of 25,000 rows 128 gave 88 % of the ten best
 OLDEST = (2, 3)
@@ -339,10 +338,7 @@ def _connected(address: MilvusAddress) -> MilvusClient:
     except _foreign() as problem:
         said = _said(problem)
         if "milvus-lite is required" in said:
-            text = (
-                "An index in a file of Milvus Lite needs the package milvus-lite: install it, or "
-                "name a server."
-            )
+            text = "Milvus Lite needs the package milvus-lite: install it, or name a server."
         elif address.is_lite:
             text = (
                 f"{_subject(address)} cannot be opened: its folder is missing, or another process "
