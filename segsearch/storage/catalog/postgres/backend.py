@@ -35,7 +35,7 @@ from segsearch.storage.catalog.postgres.server_errors import (
     WRITER_IDLE,
     lost_lock,
     ours,
-    rights_to_make,
+    rights_to,
 )
 from segsearch.storage.catalog.postgres.words import PostgresWords
 from segsearch.storage.catalog.unchanged import Unchanged
@@ -122,7 +122,9 @@ class PostgresDatabase:
                     f"The library is read-only and has schema {revision!r}, this segsearch reads "
                     f"{SCHEMA!r}: open it once where it can be written."
                 )
-            with rights_to_make(self.name), self.engine.begin() as db:
+            refused = f"The tables of the library {self.name!r} cannot be made or upgraded"
+            remedy = "Let the database's owner do it once, or make the role its owner."
+            with rights_to(refused, remedy), self.engine.begin() as db:
                 db.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING)))
                 # Another process may have been faster.
                 if (revision := _revision(db)) is None:

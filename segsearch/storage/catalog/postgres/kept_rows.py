@@ -10,14 +10,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from segsearch.core.arrays import Ids, Vector, Vectors
-from segsearch.core.errors import ConflictError, DamageError, EngineError, ReadOnlyError
+from segsearch.core.errors import ConflictError, DamageError, EngineError
 from segsearch.core.mix import Mix
 from segsearch.core.types import Recipe
 from segsearch.storage.catalog.counters import tallies
@@ -27,6 +27,7 @@ from segsearch.storage.catalog.portable import insert
 from segsearch.storage.catalog.postgres import row_graphs, row_tables
 from segsearch.storage.catalog.postgres.row_graphs import set_for
 from segsearch.storage.catalog.postgres.row_tables import RowGeneration
+from segsearch.storage.catalog.postgres.server_errors import rights_to
 from segsearch.storage.catalog.tables import LIBRARY, RECIPE, SEGMENT, VECTOR_GENERATION
 from segsearch.storage.index.allowed import Allowed
 from segsearch.storage.index.sample import SAMPLE, Sample, spacing
@@ -42,7 +43,7 @@ SPARE_ROWS = 32  # beyond those asked for: the graph is asked in float16
 BREADTH = (100, 1_000)  # of a walk along the graph; pgvector takes no more, and then goes on
 WALK_SHARE = 10  # of all rows a tenth is walked along at most, then each is compared with
 DEEPEST = 200_000  # rows of a walk
-NO_TABLE, NOT_ALLOWED = "42P01", "42501"
+NO_TABLE = "42P01"
 _NOTED = sa.select(LIBRARY.c.value).where(LIBRARY.c.key == KEPT)
 USUAL = {"jit": "off", "plan_cache_mode": "force_custom_plan"}
 # Along the graph or not at all: a plan that sorts would compare with every row. A walk ends where
@@ -113,18 +114,9 @@ class KeptRows(Database):
             with self._rights():
                 db.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
 
-    @contextmanager
-    def _rights(self) -> Iterator[None]:
-        try:
-            yield
-        except sa.exc.DBAPIError as problem:
-            if getattr(problem.orig, "sqlstate", None) != NOT_ALLOWED:
-                raise
-            said = str(problem.orig).partition("\n")[0]
-            raise ReadOnlyError(
-                f"The rows of the library {self.name!r} cannot be kept in pgvector by this role: "
-                f"{said}. Let the database's owner do it once."
-            ) from problem
+    def _rights(self) -> AbstractContextManager[None]:
+        refused = f"The rows of the library {self.name!r} cannot be kept in pgvector"
+        return rights_to(refused, "Let the database's owner do it once.")
 
     # Generations
 

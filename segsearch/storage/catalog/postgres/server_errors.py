@@ -37,18 +37,16 @@ def lost_lock(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def rights_to_make(name: str) -> Iterator[None]:
-    """ReadOnlyError that says so where a role may not make or change the tables."""
+def rights_to(refused: str, remedy: str) -> Iterator[None]:
+    """ReadOnlyError where a role may not do what a block does: what was `refused`, why, and a
+    sentence that says what helps."""
     try:
         yield
     except sa.exc.DBAPIError as problem:
         if getattr(problem.orig, "sqlstate", None) != NOT_ALLOWED:
             raise
         said = str(problem.orig).partition("\n")[0]
-        raise ReadOnlyError(
-            f"The tables of the library {name!r} cannot be made or upgraded by this role: {said}. "
-            "Let the database's owner do it once, or make the role its owner."
-        ) from problem
+        raise ReadOnlyError(f"{refused} by this role: {said}. {remedy}") from problem
 
 
 def ours(name: str, problem: sa.exc.DBAPIError) -> SegSearchError:
