@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from segsearch.core.text import Line, RegionKind
 from segsearch.core.types import PictureInfo, Proposal
+from segsearch.core.video import DescribedTrack
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) upright RGB
 BoolArray = NDArray[np.bool_]  # (H, W)
@@ -59,13 +60,17 @@ class PictureText:
 @dataclass(frozen=True, slots=True)
 class DescribedPicture:
     """All that the models say of one picture; `vector` (d,) describes it as a whole. `text` is
-    None where it was not read; `is_unread` where that failed, or was put off."""
+    None where it was not read; `is_unread` where that failed, or was put off. Of a shot of a video
+    `seconds` is the moment of the frame that stands for it, and `tracks` say how its segments live,
+    one for each, whose masks are those of their `best_seconds`; None and () for a picture."""
 
     info: PictureInfo
     vector: Vector
     segments: tuple[DescribedSegment, ...]
     text: PictureText | None = None
     is_unread: bool = False
+    seconds: float | None = None
+    tracks: tuple[DescribedTrack, ...] = ()
 
 
 PictureResult = DescribedPicture | PictureText  # of a claim to describe, or to read

@@ -15,6 +15,13 @@ MAX_TAG_CHARACTERS = 100
 # The fragment that PDF viewers understand (RFC 8118); pages count from 1.
 PAGE = re.compile(r"(.*\.pdf)#page=([1-9][0-9]{0,6})", re.IGNORECASE | re.DOTALL)
 
+# The fragment that browsers understand (Media Fragments URI 1.0), in seconds.
+MOMENT = r"([0-9]{1,6}(?:\.[0-9]{1,3})?)"
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mts", ".ts", ".webm"})
+ANIMATED_SUFFIXES = frozenset({".avif", ".gif", ".webp"})  # videos only when asked
+_MOVING = "|".join(suffix[1:] for suffix in sorted(VIDEO_SUFFIXES | ANIMATED_SUFFIXES))
+SHOT = re.compile(rf"(.*\.(?:{_MOVING}))#t={MOMENT},{MOMENT}", re.IGNORECASE | re.DOTALL)
+
 
 def composed(text: str) -> str:
     """Text in the one form that is stored (NFC): macOS and some keyboards part a letter from its
@@ -65,7 +72,21 @@ def split_page(name: str) -> tuple[str, int] | None:
     return (match[1], int(match[2])) if match else None
 
 
+def shot_name(file: str, t_start: float, t_end: float) -> str:
+    """What a shot of a video is called: `clip.mp4#t=12.48,18.2` is that from 12.48 to 18.2 s."""
+    start, end = (f"{seconds:.3f}".rstrip("0").rstrip(".") for seconds in (t_start, t_end))
+    return f"{file}#t={start},{end}"
+
+
+def split_shot(name: str) -> tuple[str, float, float] | None:
+    """The video, and from when to when, in seconds, that a name means; None when it names no
+    shot."""
+    match = SHOT.fullmatch(name)
+    return (match[1], float(match[2]), float(match[3])) if match else None
+
+
 def file_of(name: str) -> str:
-    """The file that holds a picture: the PDF of a page, of anything else the name itself."""
-    page = split_page(name)
-    return page[0] if page else name
+    """The file that holds a picture: the PDF of a page, the video of a shot, of anything else the
+    name itself."""
+    part = split_page(name) or split_shot(name)
+    return part[0] if part else name

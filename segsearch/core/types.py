@@ -79,7 +79,7 @@ class Proposal:
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A stored region. Ids are given out once and never reused. `reading_order` numbers the
-    elements of a page, from 1."""
+    elements of a page, from 1. `life` is None for a picture's."""
 
     id: int
     image_id: int
@@ -88,6 +88,28 @@ class Segment:
     stability: float
     kind: RegionKind = "thing"
     reading_order: int | None = None
+    life: Life | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """When a region of a video is there, in seconds of the video: from `t_start` to `t_end`. Its
+    mask is that of `best_seconds`, where it is seen best."""
+
+    t_start: float
+    t_end: float
+    best_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """The part of a video that an image stands for, in seconds of the video; `seconds` is the
+    moment of the frame that is shown for it."""
+
+    video_id: int
+    t_start: float
+    t_end: float
+    seconds: float
 
 
 LONGEST_PAUSE_SECONDS = 3600.0  # before a picture is tried again
@@ -164,6 +186,7 @@ class Image:
     info: PictureInfo | None = None
     tags: tuple[str, ...] = ()
     near_duplicates: tuple[int, ...] = ()
+    shot: Shot | None = None
 
 
 @dataclass(frozen=True, slots=True)

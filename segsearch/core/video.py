@@ -1,0 +1,64 @@
+"""What is known of videos: the file, its shots, and how things live through them.
+
+A video is to a library what a PDF is: a file of several pictures. Each of its shots is an image,
+called `clip.mp4#t=12.48,18.2` (Media Fragments URI 1.0), and queued, claimed and committed as one.
+A region of a shot is a thing that lives for a while, with masks at the keyframes that show it.
+Times are seconds from the video's first frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from segsearch.core.types import Mask
+
+RULE = 1  # by which videos become shots and frames; another one makes other pictures of all shots
+KEYFRAME_SECONDS = 3.0  # between two, at most
+LONGEST_SHOT_SECONDS = 120.0  # a longer one is cut, so that a claim stays small
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a first look at a video says: sizes are of upright frames as they are indexed, `seconds`
+    from the first frame to the end of the last, `frame_rate` in frames a second on average, 0 where
+    that is not known. `shots` follow each other without a gap. `lost` says in a sentence what of
+    the file could not be read; None for nothing."""
+
+    width: int
+    height: int
+    seconds: float
+    frame_rate: float
+    codec: str
+    container: str
+    shots: tuple[tuple[float, float], ...]
+    made_at: datetime | None = None
+    has_sound: bool = False
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMask:
+    """The mask of a thing at one moment of its video."""
+
+    seconds: float
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedTrack:
+    """How a thing lives in a shot: from `t_start` to `t_end`, seen best at `best_seconds`; its
+    masks at its keyframes, in order of time."""
+
+    t_start: float
+    t_end: float
+    best_seconds: float
+    masks: tuple[KeyMask, ...]
+
+
+def keyframes(t_start: float, t_end: float, spacing: float = KEYFRAME_SECONDS) -> list[float]:
+    """The moments at which a shot is looked at: the middles of equal parts, none longer than
+    `spacing` seconds; at least one, and two where it lasts a second."""
+    length = max(0.0, t_end - t_start)
+    count = max(1 if length < 1 else 2, -int(-length // spacing))
+    return [round(t_start + (number + 0.5) * length / count, 3) for number in range(count)]
