@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo demo-server test test-fast test-engines check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text bench-fleet bench-engines capacity sizing soak vendor clean
+.PHONY: setup demo demo-server test test-again test-fast test-engines check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text bench-fleet bench-engines capacity sizing soak vendor clean
 
 setup: .venv/.installed
 
@@ -23,12 +23,16 @@ demo-server: setup
 
 # Tests start hundreds of processes. With PYTHONDONTWRITEBYTECODE in the environment, as many
 # containers have it, each would compile PyTorch's modules and ours anew: ten seconds of it.
-test test-fast test-engines soak: export PYTHONDONTWRITEBYTECODE :=
+test test-again test-fast test-engines soak: export PYTHONDONTWRITEBYTECODE :=
 
 # A file's tests stay in one process: they share its fixtures. tests/conftest.py puts the longest
 # files first.
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not engines"
+
+# The tests that failed before, one after the other with nothing beside them.
+test-again: setup
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --verbosity 1
 
 # Whole servers of other makers, fleets of workers over them: ten minutes more.
 test-engines: setup

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.support.page_server import BLUE, GREEN, HOSTILE, RED
+from tests.support.page_server import BLUE, GREEN, HOSTILE, PATIENCE_MS, RED
 from tests.support.painted_library import PaintedLibrary, paint_library
 from tests.support.small_models import Shape, open_small_service, paint
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def chromium() -> str:

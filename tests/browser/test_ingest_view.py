@@ -13,7 +13,7 @@ from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.pdf import PDF_SUFFIXES
 from tests.support.gated_models import Gate, GatedModels
 from tests.support.page_modules import call
-from tests.support.page_server import BLUE, GREEN, HOSTILE, RED, working_server
+from tests.support.page_server import BLUE, GREEN, HOSTILE, PATIENCE_MS, RED, working_server
 from tests.support.small_models import Shape, paint
 
 pytestmark = pytest.mark.browser
@@ -33,7 +33,7 @@ def patience() -> Iterator[None]:
     """Model processes begin slowly where others compute."""
     expect.set_options(timeout=40_000)
     yield
-    expect.set_options(timeout=5_000)
+    expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture
@@ -86,18 +86,24 @@ def drop(page: Page, path: Path, at: str) -> None:
         place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
         devtools.send("Input.dispatchDragEvent", {"type": kind, "data": data, **place})
 
-    drag("dragEnter", "main")
-    for _ in range(DRAGS):  # a person, too, holds it until the page shows that it takes it
-        drag("dragOver", "main")
-        if page.locator("body.dropping").count():
-            break
-        page.wait_for_timeout(100)
-    for _ in range(DRAGS):  # the browser may hear late that it may be dropped here
+    page.evaluate("() => addEventListener('drop', () => { globalThis.dropped = true; }, true)")
+    for _ in range(DRAGS):
+        drag("dragEnter", "main")
+        for _ in range(DRAGS):  # a person, too, holds it until the page shows that it takes it
+            drag("dragOver", "main")
+            if page.locator("body.dropping").count():
+                break
+            page.wait_for_timeout(100)
         drag("dragOver", at)
         page.wait_for_timeout(100)
         drag("drop", at)
-        if not page.locator("body.dropping").count():
-            break
+        # The browser may hear late that it may be dropped here: then the page hears of no drop, but
+        # that it was taken away again.
+        for _ in range(10):
+            page.wait_for_timeout(100)
+            if page.evaluate("() => globalThis.dropped === true"):
+                return
+    raise AssertionError("The browser has not let it be dropped.")
 
 
 def stored(page: Page, query: str = "") -> list[str]:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Response, Route, expect
 
 from segsearch.storage.api_keys import KeyRing, Scope
 from tests.support.page_process import PageProcess
-from tests.support.page_server import GREEN, names, ready, search, served_library
+from tests.support.page_server import GREEN, PATIENCE_MS, names, ready, search, served_library
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 
 pytestmark = [pytest.mark.browser, pytest.mark.process]
@@ -24,7 +24,7 @@ def patience() -> Iterator[None]:
     """A server that comes back is seen at the next look, seconds later."""
     expect.set_options(timeout=30_000)
     yield
-    expect.set_options(timeout=5_000)
+    expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")

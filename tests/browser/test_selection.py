@@ -148,8 +148,8 @@ def test_pictures_are_taken_out_of_the_collection_that_is_shown(page: Page, url:
 def test_removed_pictures_go_at_once_and_undo_puts_them_where_they_were(
     page: Page, url: str
 ) -> None:
-    page.clock.install()
     open_grid(page, url)
+    page.clock.install()
     before = names(page, 8)
     # The heading of a month passes on from its first picture to the next.
     select(page, before[0], "house.png")

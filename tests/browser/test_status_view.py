@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, ViewportSize, expect
 
 from tests.support.gated_models import BROKEN, Gate, GatedModels
-from tests.support.page_server import BLUE, GREEN, HOSTILE, RED, working_server
+from tests.support.page_server import BLUE, GREEN, HOSTILE, PATIENCE_MS, RED, working_server
 from tests.support.small_models import open_small_service, paint
 
 pytestmark = pytest.mark.browser
@@ -25,7 +25,7 @@ def patience() -> Iterator[None]:
     """Model processes begin slowly where others compute."""
     expect.set_options(timeout=40_000)
     yield
-    expect.set_options(timeout=5_000)
+    expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")

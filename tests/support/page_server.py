@@ -19,6 +19,7 @@ from tests.support.small_models import Shape, SmallModels, open_small_service
 RED = Shape("red", (20, 20, 120, 90))
 BLUE = Shape("blue", (180, 60, 260, 140), "disc")
 GREEN = Shape("green", (40, 100, 160, 180))
+PATIENCE_MS = 20_000  # with what a page shows, on a machine that does much else
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 0.05  # before a picture that failed is tried again
 HOSTILE = "c <img src=x onerror=alert(1)> & c.png"

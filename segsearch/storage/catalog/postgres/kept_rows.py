@@ -30,6 +30,7 @@ from segsearch.storage.catalog.postgres.row_tables import RowGeneration
 from segsearch.storage.catalog.postgres.server_errors import rights_to
 from segsearch.storage.catalog.tables import LIBRARY, RECIPE, SEGMENT, VECTOR_GENERATION
 from segsearch.storage.index.allowed import Allowed
+from segsearch.storage.index.graph_rows import asked_of
 from segsearch.storage.index.sample import SAMPLE, Sample, spacing
 
 LOG = logging.getLogger(__name__)
@@ -337,6 +338,7 @@ def best_rows(
     """The statement of a search: ids and scores of the best `k` rows that pass; of the nearest
     `depth` along the graph, where that is given."""
     row = generation.table.c
+    query = asked_of(query, generation.dimension)
     score = row_tables.product(row.mixed, generation.width, query).label("score")
     found = sa.select(row.segment_id, score)
     if depth is not None:
@@ -364,4 +366,4 @@ def _whole(generation: RowGeneration) -> sa.Select[Any]:
 
 def _rows_of(rows: Sequence[Any], generation: RowGeneration) -> tuple[Ids, Vectors]:
     ids = np.array([number for number, _ in rows], np.int64)
-    return ids, row_tables.rows_from([bytes(sent) for _, sent in rows], generation.width)
+    return ids, row_tables.rows_from([bytes(sent) for _, sent in rows], generation)

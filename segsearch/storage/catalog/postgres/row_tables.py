@@ -21,6 +21,7 @@ from segsearch.core.arrays import Ids, Vector, Vectors
 from segsearch.core.mix import Mix
 from segsearch.storage.catalog.rows import of_vectors, vectors_from
 from segsearch.storage.catalog.tables import INGEST, SEGMENT, SEGMENT_VECTOR, VECTOR_GENERATION
+from segsearch.storage.index.graph_rows import as_mixed, laid_out
 from segsearch.storage.index.sample import columns_of
 
 _ID = VECTOR_GENERATION.c.id
@@ -206,7 +207,8 @@ def _write(db: sa.Connection, generation: RowGeneration, query: sa.Select[Any]) 
     rows = db.execute(query).all()
     for start in range(0, len(rows), BATCH_ROWS):
         batch = vectors_from([tuple(row) for row in rows[start : start + BATCH_ROWS]])
-        _copy(db, generation, batch.ids, generation.mix.rows(batch))
+        laid = laid_out(generation.mix.rows(batch), generation.dimension)
+        _copy(db, generation, batch.ids, laid)
         last = int(batch.ids[-1])
     return last
 
@@ -250,8 +252,8 @@ def among(generation: RowGeneration, only: Ids | None, never: Ids | None) -> Ite
 
 
 def product(row: Any, width: int, query: Vector) -> sa.ColumnElement[float]:
-    """The product of a row with a query (w,), in float32: half a query's digits would be lost in
-    `halfvec`."""
+    """The product of a row with a query (w,) of `graph_rows.asked_of`, in float32: half a query's
+    digits would be lost in `halfvec`."""
     given = sa.cast(sa.literal(text_of(query), sa.Text), FullVector(width))
     whole = sa.cast(row, FullVector(width))
     return -whole.op("<#>", return_type=sa.Float())(given)
@@ -269,10 +271,11 @@ def text_of(query: Vector) -> str:
     return str(query.tolist())
 
 
-def rows_from(blobs: list[bytes], width: int) -> Vectors:
-    """(n, w) float32 rows from what `halfvec_send` gives: two numbers of 16 bits before them."""
-    numbers = np.frombuffer(b"".join(blobs), ">f2").reshape(len(blobs), 2 + width)
-    return numbers[:, 2:].astype(np.float32)
+def rows_from(blobs: list[bytes], generation: RowGeneration) -> Vectors:
+    """(n, w) float32 rows, as they are mixed, from what `halfvec_send` gives: two numbers of 16
+    bits before them."""
+    numbers = np.frombuffer(b"".join(blobs), ">f2").reshape(len(blobs), 2 + generation.width)
+    return as_mixed(numbers[:, 2:].astype(np.float32), generation.dimension)
 
 
 def has_mix(mix: Mix, other: Mix) -> bool:

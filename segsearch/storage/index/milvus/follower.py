@@ -28,6 +28,7 @@ from segsearch.storage.catalog.change_log import Changes
 from segsearch.storage.catalog.followers import FILLING
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.allowed import is_among
+from segsearch.storage.index.graph_rows import laid_out
 from segsearch.storage.index.library_index import MixOf
 from segsearch.storage.index.milvus.conditions import scalars_of
 from segsearch.storage.index.milvus.store import (
@@ -214,7 +215,8 @@ class CollectionFollower:
                     for field, values in scalars.items()
                 }
                 still()
-                self._store.upsert(name, batch.ids[kept], mix.rows(batch)[kept], own)
+                rows = laid_out(mix.rows(batch)[kept], recipe[1].dimension)
+                self._store.upsert(name, batch.ids[kept], rows, own)
             self._written = time.monotonic()
             # What another process has removed while this one stood still before it wrote goes at
             # once, though the turn is lost: an id that is gone never comes back.

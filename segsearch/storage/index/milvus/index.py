@@ -20,6 +20,7 @@ from segsearch.core.types import Recipe
 from segsearch.storage.catalog.followers import FILLING
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.allowed import Allowed, is_among
+from segsearch.storage.index.graph_rows import as_mixed, asked_of
 from segsearch.storage.index.library_index import IndexReport, LibraryIndex, MixOf, best_rows
 from segsearch.storage.index.milvus.address import MilvusAddress
 from segsearch.storage.index.milvus.conditions import (
@@ -230,12 +231,13 @@ class MilvusIndex(LibraryIndex):
         if allowed is not None and not condition.is_whole and allowed.count <= MOST_IDS:
             condition = Condition(among(allowed.ids), is_whole=True)
         asked = RowSearch(condition, self._follower.level(), self._catalog.newest_segment())
+        laid = asked_of(query, recipe[1].dimension)
         count = k + TIES
         if allowed is not None and not condition.is_whole:  # as many more as do not pass
             share = self._catalog.segment_tally(recipe[0])[0] / max(1, allowed.count)
             count = math.ceil(1.2 * share * count)
         while True:
-            scores, ids = self._store.nearest(name, query, count, asked)
+            scores, ids = self._store.nearest(name, laid, count, asked)
             passes = is_among(ids, self._catalog.existing(recipe[0], ids))
             if allowed is not None and not condition.is_whole:
                 passes &= allowed.has(ids)
@@ -267,7 +269,7 @@ class MilvusIndex(LibraryIndex):
         width = self._mix_of(recipe[1]).width(recipe[1].dimension)
         held, rows = self._store.rows(name, width, np.unique(ids), level=self._follower.level())
         there = is_among(held, self._catalog.existing(recipe[0], held))
-        return held[there], rows[there]
+        return held[there], as_mixed(rows[there], recipe[1].dimension)
 
 
 def _scored(ids: Ids, rows: Vectors, query: Vector) -> tuple[Vector, Ids]:
