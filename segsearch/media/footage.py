@@ -23,8 +23,8 @@ from segsearch.media.bounded import RefusedError
 from segsearch.media.video_clock import Clock, is_steady, usual_seconds
 
 # Playlists and lists of files (HLS, DASH, concat, image2) are not among them: they name others.
-DEMUXERS = "mov,matroska,mpegts,avi,gif,mpeg,mpegvideo,webp,webp_anim,apng"
-NEVER_SOUGHT = ("gif", "webp", "apng")  # short, and without an index
+DEMUXERS = "mov,matroska,mpegts,avi,gif,mpeg,mpegvideo,apng"
+NEVER_SOUGHT = ("gif", "apng")  # short, and without an index
 MOST_STREAMS = 64
 MOST_ERRORS = 100  # of the container, one after another
 LOCKED = ("encv", "encr", "drmi")  # codec tags of ISO 23001-7 and its like
@@ -43,7 +43,6 @@ class Footage:
     """An open video: its stream, its clock, and its frames. RefusedError where it is none."""
 
     def __init__(self, path: Path, bounds: Bounds) -> None:
-        _check_bytes(path, bounds)
         self.container = _opened(path, bounds)
         try:
             self.stream = _stream(self.container)
@@ -56,7 +55,7 @@ class Footage:
         context.thread_count = 1  # each further one holds frames
         self.width, self.height = context.width, context.height
         self.usual_seconds = usual_seconds(self.stream.average_rate or self.stream.guessed_rate)
-        self.damaged = 0
+        self.damaged = self.decoded = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -68,6 +67,31 @@ class Footage:
         if self.stream.duration and self.stream.duration > 0:
             return float(self.stream.duration * self.time_base)
         return max(0, self.container.duration or 0) / av.time_base
+
+    @property
+    def aspect(self) -> Fraction | None:
+        """How wide a coded pixel is, of its height."""
+        return self.stream.sample_aspect_ratio
+
+    @property
+    def codec(self) -> str:
+        """The codec of the pictures, as FFmpeg calls it."""
+        return self.stream.codec_context.codec.canonical_name
+
+    @property
+    def kind(self) -> str:
+        """The first of the names that FFmpeg has for the container."""
+        return self.container.format.name.split(",")[0]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the file says of itself."""
+        return {**self.stream.metadata, **self.container.metadata}
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is any."""
+        return any(one.type == "audio" for one in self.container.streams)
 
     def clock(self, origin: int | None = None) -> Clock:
         """A clock that begins with the next frame, or at a stamp."""
@@ -96,6 +120,7 @@ class Footage:
             except av.FFmpegError:
                 self.damaged += 1
                 continue
+            self.decoded += len(decoded)
             yield from decoded
 
     def seek(self, stamp: int) -> bool:
@@ -121,7 +146,7 @@ class Footage:
         if "mov" in self.container.format.name:
             stamps: Iterator[int | None] = (entry.timestamp for entry in self.stream.index_entries)
             return is_steady(stamps, self.time_base)
-        other = Footage(path, bounds)
+        other = Footage(path, bounds)  # the demuxer of this one stays where it is
         try:
             return is_steady(other.stamps(), self.time_base)
         finally:
@@ -138,12 +163,7 @@ class Footage:
             return
 
     def _check(self, bounds: Bounds) -> None:
-        context = self.stream.codec_context
-        if context.width * context.height > bounds.max_pixels:
-            raise RefusedError(
-                f"The frames of the video have {context.width:,} × {context.height:,} pixels, more "
-                f"than the {bounds.max_pixels:,} that are taken: raise SEGSEARCH_MAX_PIXELS."
-            )
+        check_pixels(self.stream.codec_context.width, self.stream.codec_context.height, bounds)
         if self.header_seconds > bounds.max_seconds:
             raise too_long(self.header_seconds, bounds)
 
@@ -156,12 +176,22 @@ def too_long(seconds: float, bounds: Bounds) -> RefusedError:
     )
 
 
+def check_pixels(width: int, height: int, bounds: Bounds) -> None:
+    """RefusedError where a coded frame has too many pixels."""
+    if width * height > bounds.max_pixels:
+        raise RefusedError(
+            f"The frames of the video have {width:,} × {height:,} pixels, more than the "
+            f"{bounds.max_pixels:,} that are taken: raise SEGSEARCH_MAX_PIXELS."
+        )
+
+
 def stamp_of(frame: VideoFrame) -> int | None:
     """The time stamp of a frame; None where it has none."""
     return frame.pts if frame.pts is not None else frame.dts
 
 
-def _check_bytes(path: Path, bounds: Bounds) -> None:
+def check_bytes(path: Path, bounds: Bounds) -> None:
+    """RefusedError where a file cannot be read, or has too many bytes."""
     try:
         size = path.stat().st_size
     except OSError as problem:
@@ -194,7 +224,8 @@ def _stream(container: InputContainer) -> VideoStream:
         has_sound = any(one.type == "audio" for one in container.streams)
         what = "only sound" if has_sound else "no moving pictures"
         raise RefusedError(f"The file holds {what}: there is nothing to index.")
-    stream = next((one for one in found if one.disposition & Disposition.default), found[0])
+    # An AVIF that moves has a still first; both are defaults.
+    stream = max(found, key=lambda one: (bool(one.disposition & Disposition.default), one.frames))
     if str(stream.codec_tag).lower() in LOCKED:
         raise RefusedError("The video is encrypted: save it without protection to have it indexed.")
     if stream.codec_context is None:

@@ -18,6 +18,7 @@ import av
 from av.video.frame import VideoFrame
 
 from segsearch.core.video import LONGEST_SHOT_SECONDS
+from segsearch.media.animation import opened
 from segsearch.media.bounded import Answer, RefusedError, bounds, serve
 from segsearch.media.footage import Bounds, Footage, stamp_of, too_long
 from segsearch.media.video_clock import LONGEST_FRAME_SECONDS
@@ -31,7 +32,8 @@ MISSING_SECONDS, MISSING_SHARE = 1.0, 0.05  # what an end may lack of what the f
 SOUGHT_SECONDS = (0.0, 2.0, 10.0)  # before a moment: where keyframes are not where they should be
 NEAR_SECONDS = 10.0  # decoded on rather than sought, where no index names keyframes
 OPEN_FILES = 2
-NAMES = {"mov": "mp4", "matroska": "matroska", "mpegvideo": "mpeg"}
+NAMES = {"mov": "mp4", "mpegvideo": "mpeg"}
+MADE = ("com.apple.quicktime.creationdate", "creation_time", "DATE", "date")
 
 
 def look(question: dict[str, Any]) -> Iterator[Answer]:
@@ -40,7 +42,7 @@ def look(question: dict[str, Any]) -> Iterator[Answer]:
 
     limits = _bounds(question)
     path = Path(question["path"])
-    footage = Footage(path, limits)
+    footage = opened(path, limits)
     finder, clock = ShotFinder(), footage.clock()
     drawer: FrameDrawer | None = None
     head: dict[str, Any] = {}
@@ -69,11 +71,11 @@ def look(question: dict[str, Any]) -> Iterator[Answer]:
     head |= {
         "seconds": round(end, 3),
         "frame_rate": round(frames / end, 3) if end > 0 else 0.0,
-        "codec": footage.stream.codec_context.name,
+        "codec": footage.codec,
         "container": _container(footage, path),
         "shots": shots,
         "made": _made(footage),
-        "has_sound": any(one.type == "audio" for one in footage.container.streams),
+        "has_sound": footage.has_sound,
         "lost": _lost(footage, corrupt, end),
     }
     footage.close()
@@ -89,7 +91,7 @@ def _size(footage: Footage, frame: VideoFrame, side_px: int) -> dict[str, Any]:
 def _stored(footage: Footage, frame: VideoFrame, side_px: int) -> tuple[int, int]:
     """Columns and rows of all frames of a video, also of those that have another size."""
     width, height = footage.width or frame.width, footage.height or frame.height
-    return stored_size(width, height, footage.stream.sample_aspect_ratio, side_px)
+    return stored_size(width, height, footage.aspect, side_px)
 
 
 def _lasts(footage: Footage, frame: VideoFrame) -> float:
@@ -99,22 +101,17 @@ def _lasts(footage: Footage, frame: VideoFrame) -> float:
 
 
 def _container(footage: Footage, path: Path) -> str:
-    name = footage.container.format.name.split(",")[0]
-    if name == "mov" and footage.container.metadata.get("major_brand", "").strip() == "qt":
+    if footage.kind == "mov" and footage.tags.get("major_brand", "").strip() == "qt":
         return "mov"
-    if name == "matroska":
+    if footage.kind == "matroska":
         with path.open("rb") as file:
-            return "webm" if b"webm" in file.read(64) else name
-    return NAMES.get(name, name)
+            return "webm" if b"webm" in file.read(64) else "matroska"
+    return NAMES.get(footage.kind, footage.kind)
 
 
 def _made(footage: Footage) -> str:
     """When the video was recorded, as a camera's clock showed it where it says so."""
-    said = {**footage.stream.metadata, **footage.container.metadata}
-    for key in ("com.apple.quicktime.creationdate", "creation_time", "DATE", "date"):
-        if said.get(key):
-            return str(said[key])
-    return ""
+    return next((footage.tags[key] for key in MADE if footage.tags.get(key)), "")
 
 
 def _lost(footage: Footage, corrupt: int, end: float) -> str | None:
@@ -137,7 +134,7 @@ class Reel:
 
     def __init__(self, path: Path, limits: Bounds) -> None:
         self._path, self._limits = path, limits
-        self._footage = Footage(path, limits)
+        self._footage = opened(path, limits)
         self._is_sought: bool | None = None
         self._origin: int | None = None
         self._start()
@@ -220,7 +217,7 @@ class Reel:
 
     def _reopen(self) -> None:
         self._footage.close()
-        self._footage = Footage(self._path, self._limits)
+        self._footage = opened(self._path, self._limits)
         self._start()
 
     def draw(self, frame: VideoFrame, side_px: int) -> Any:

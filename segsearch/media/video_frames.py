@@ -16,7 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from av.filter import Graph
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import (
+    ColorPrimaries,
+    Colorspace,
+    ColorTrc,
+    Interpolation,
+    VideoReformatter,
+)
 
 from segsearch.media import tone_mapping
 
@@ -26,6 +32,7 @@ MOST_ASPECT = 16  # of a pixel; more is a broken header
 HD_PX = 720  # lines from which on colours that say nothing are those of BT.709
 UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 RGB = 0  # AVCOL_SPC_RGB
+EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 MATRIX = struct.Struct("=9i")
 WIDE = {
     ColorPrimaries.BT2020.value: tone_mapping.FROM_BT2020,
@@ -108,13 +115,14 @@ class FrameDrawer:
 
     def _scaled(self, frame: VideoFrame, layout: str) -> Any:
         width, height = self._size
+        scaling = Interpolation.AREA if width * 2 <= frame.width else Interpolation.BICUBIC
         scaled = self._scaler.reformat(
             frame,
             width,
             height,
             layout,
             src_colorspace=_matrix(frame),
-            interpolation="AREA" if width * 2 <= frame.width else "BICUBIC",
+            interpolation=int(scaling | EXACT),
             threads=1,
         )
         return scaled.to_ndarray()
