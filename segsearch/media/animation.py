@@ -46,7 +46,7 @@ class Animation(Footage):
         self._bounds = bounds
         self.time_base = MILLISECONDS
         self.usual_seconds = 0.1
-        self.damaged = 0
+        self.damaged = self.decoded = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -63,6 +63,7 @@ class Animation(Footage):
                 at += frame.duration
                 if at > self._bounds.max_seconds * 1000:
                     raise too_long(at / 1000, self._bounds)
+                self.decoded += 1
                 yield frame
         except (OSError, ValueError, EOFError):
             self.damaged += 1

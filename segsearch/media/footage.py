@@ -24,7 +24,8 @@ from segsearch.media.video_clock import Clock, is_steady, usual_seconds
 
 # Playlists and lists of files (HLS, DASH, concat, image2) are not among them: they name others.
 DEMUXERS = "mov,matroska,mpegts,avi,gif,mpeg,mpegvideo,apng"
-NEVER_SOUGHT = ("gif", "apng")  # short, and without an index
+# Animations are short and have no index; packets of MPEG program streams have no times of their own.
+NEVER_SOUGHT = ("gif", "apng", "mpeg", "mpegvideo")
 MOST_STREAMS = 64
 MOST_ERRORS = 100  # of the container, one after another
 LOCKED = ("encv", "encr", "drmi")  # codec tags of ISO 23001-7 and its like
@@ -141,9 +142,9 @@ class Footage:
     def can_seek(self, path: Path, bounds: Bounds) -> bool:
         """Whether a time stamp finds its frame. Reads all packets where the file has no index of
         them."""
-        if any(name in self.container.format.name for name in NEVER_SOUGHT):
+        if self.kind in NEVER_SOUGHT:
             return False
-        if "mov" in self.container.format.name:
+        if self.kind == "mov":
             stamps: Iterator[int | None] = (entry.timestamp for entry in self.stream.index_entries)
             return is_steady(stamps, self.time_base)
         other = Footage(path, bounds)  # the demuxer of this one stays where it is

@@ -32,7 +32,8 @@ MISSING_SECONDS, MISSING_SHARE = 1.0, 0.05  # what an end may lack of what the f
 SOUGHT_SECONDS = (0.0, 2.0, 10.0)  # before a moment: where keyframes are not where they should be
 NEAR_SECONDS = 10.0  # decoded on rather than sought, where no index names keyframes
 OPEN_FILES = 2
-NAMES = {"mov": "mp4", "mpegvideo": "mpeg"}
+NAMES = {"mpegvideo": "mpeg"}
+BRANDS = {"qt": "mov", "avis": "avif", "avif": "avif"}
 MADE = ("com.apple.quicktime.creationdate", "creation_time", "DATE", "date")
 
 
@@ -101,8 +102,8 @@ def _lasts(footage: Footage, frame: VideoFrame) -> float:
 
 
 def _container(footage: Footage, path: Path) -> str:
-    if footage.kind == "mov" and footage.tags.get("major_brand", "").strip() == "qt":
-        return "mov"
+    if footage.kind == "mov":
+        return BRANDS.get(footage.tags.get("major_brand", "").strip(), "mp4")
     if footage.kind == "matroska":
         with path.open("rb") as file:
             return "webm" if b"webm" in file.read(64) else "matroska"
@@ -138,6 +139,11 @@ class Reel:
         self._is_sought: bool | None = None
         self._origin: int | None = None
         self._start()
+
+    @property
+    def decoded(self) -> int:
+        """How many frames were decoded since the file was opened."""
+        return self._footage.decoded
 
     def close(self) -> None:
         """Close the file."""
