@@ -15,6 +15,7 @@ from typing import TypeGuard
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -24,9 +25,10 @@ from segsearch.media.video_clock import Clock, is_steady, usual_seconds
 
 # Playlists and lists of files (HLS, DASH, concat, image2) are not among them: they name others.
 DEMUXERS = "mov,matroska,mpegts,avi,gif,mpeg,mpegvideo,apng"
-# Animations are short and have no index; packets of MPEG program streams have no times of their own.
+# Animations are short and have no index; few packets of MPEG program streams have times.
 NEVER_SOUGHT = ("gif", "apng", "mpeg", "mpegvideo")
 MOST_STREAMS = 64
+PROBED_PIXELS = 4  # times as many as are taken may a header say, to be refused by its own numbers
 MOST_ERRORS = 100  # of the container, one after another
 LOCKED = ("encv", "encr", "drmi")  # codec tags of ISO 23001-7 and its like
 
@@ -54,6 +56,7 @@ class Footage:
             raise
         context = self.stream.codec_context
         context.thread_count = 1  # each further one holds frames
+        context.options = {"max_pixels": str(bounds.max_pixels)}
         self.width, self.height = context.width, context.height
         self.usual_seconds = usual_seconds(self.stream.average_rate or self.stream.guessed_rate)
         self.damaged = self.decoded = 0
@@ -101,19 +104,7 @@ class Footage:
     def frames(self) -> Iterator[VideoFrame]:
         """The frames from here on, in the order in which they are shown; what cannot be decoded is
         left out and counted in `damaged`."""
-        packets = self.container.demux(self.stream)
-        errors = 0
-        while errors <= MOST_ERRORS:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.EOFError):
-                return
-            except av.FFmpegError:
-                errors += 1
-                self.damaged += 1
-                packets = self.container.demux(self.stream)
-                continue
-            errors = 0
+        for packet in self._packets():
             try:
                 decoded = self.stream.codec_context.decode(packet if packet.size else None)
             except av.EOFError:
@@ -123,6 +114,24 @@ class Footage:
                 continue
             self.decoded += len(decoded)
             yield from decoded
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        """The packets from here on, in the order in which they are decoded, and an empty one."""
+        packets = self.container.demux(self.stream)
+        errors = 0
+        while errors <= MOST_ERRORS:
+            try:
+                yield next(packets)
+                errors = 0
+                continue
+            except (StopIteration, av.EOFError):
+                return
+            except IndexError:  # of a stream that PyAV does not know: it began later
+                pass
+            except av.FFmpegError:
+                errors += 1
+                self.damaged += 1
+            packets = self.container.demux(self.stream)
 
     def seek(self, stamp: int) -> bool:
         """Go to the keyframe at a time stamp, or before it; whether that was done."""
@@ -155,13 +164,7 @@ class Footage:
 
     def stamps(self) -> Iterator[int | None]:
         """The time stamps of all packets, in the order in which they are decoded."""
-        packets = self.container.demux(self.stream)
-        try:
-            for packet in packets:
-                if packet.size:
-                    yield packet.dts
-        except av.FFmpegError:
-            return
+        return (packet.dts for packet in self._packets() if packet.size)
 
     def _check(self, bounds: Bounds) -> None:
         check_pixels(self.stream.codec_context.width, self.stream.codec_context.height, bounds)
@@ -197,6 +200,8 @@ def check_bytes(path: Path, bounds: Bounds) -> None:
         size = path.stat().st_size
     except OSError as problem:
         raise RefusedError(f"The video cannot be read: {problem.strerror}.") from problem
+    if not path.is_file():
+        raise RefusedError("The video cannot be read: it is no file.")
     if size > bounds.max_bytes:
         raise RefusedError(
             f"The video has {size:,} bytes, more than the {bounds.max_bytes:,} that are taken: "
@@ -209,7 +214,7 @@ def _opened(path: Path, bounds: Bounds) -> InputContainer:
         "format_whitelist": DEMUXERS,
         "protocol_whitelist": "file",
         "max_streams": str(MOST_STREAMS),
-        "max_pixels": str(bounds.max_pixels),
+        "max_pixels": str(bounds.max_pixels * PROBED_PIXELS),
         "threads": "1",
     }
     try:
@@ -227,10 +232,12 @@ def _stream(container: InputContainer) -> VideoStream:
         raise RefusedError(f"The file holds {what}: there is nothing to index.")
     # An AVIF that moves has a still first; both are defaults.
     stream = max(found, key=lambda one: (bool(one.disposition & Disposition.default), one.frames))
-    if str(stream.codec_tag).lower() in LOCKED:
-        raise RefusedError("The video is encrypted: save it without protection to have it indexed.")
     if stream.codec_context is None:
-        raise RefusedError("The video has a codec that FFmpeg does not know: convert it.")
+        raise RefusedError(
+            "The video is encrypted, or has a codec that FFmpeg does not know: save it in another."
+        )
+    if str(stream.codec_context.codec_tag).lower() in LOCKED:
+        raise RefusedError("The video is encrypted: save it without protection to have it indexed.")
     for other in container.streams:
         other.discard = Discard.default if other is stream else Discard.all
     return stream

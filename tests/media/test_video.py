@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
+from numpy.typing import ArrayLike, NDArray
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.video import LONGEST_SHOT_SECONDS, VideoInfo
@@ -214,11 +215,12 @@ def test_colours_are_those_that_were_meant(
     assert np.abs(np.subtract(found, expected)).max() <= LEVELS
 
 
-def pq(light: Pixels | float) -> np.ndarray:  # type: ignore[type-arg]  # of any shape
+def pq(light: ArrayLike) -> NDArray[np.float64]:
     """Signals of light in units of diffuse white (SMPTE ST 2084, the inverse)."""
     power = (np.asarray(light, float) * 203 / 10_000) ** tone_mapping.M1
     upper = tone_mapping.C1 + tone_mapping.C2 * power
-    return (upper / (1 + tone_mapping.C3 * power)) ** tone_mapping.M2
+    signal: NDArray[np.float64] = (upper / (1 + tone_mapping.C3 * power)) ** tone_mapping.M2
+    return signal
 
 
 def high_range(path: Path, signal: list[float], transfer: int) -> Path:
