@@ -42,7 +42,11 @@ class Animation(Footage):
         except (OSError, ValueError, Image.DecompressionBombError) as problem:
             raise RefusedError("The animation is damaged: it cannot be opened.") from problem
         self.width, self.height = self._picture.size
-        check_pixels(self.width, self.height, bounds)
+        try:
+            check_pixels(self.width, self.height, bounds)
+        except RefusedError:
+            self.close()
+            raise
         self._bounds = bounds
         self.time_base = MILLISECONDS
         self.usual_seconds = 0.1
@@ -68,7 +72,7 @@ class Animation(Footage):
         except (OSError, ValueError, EOFError):
             self.damaged += 1
 
-    def can_seek(self, path: Path, bounds: Bounds) -> bool:  # noqa: ARG002  as of all footage
+    def can_seek(self, *_: object) -> bool:
         """Never: a frame is drawn over the one before it."""
         return False
 

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -31,6 +31,7 @@ KILLS = 4  # by nobody knows whom: what runs out of memory is not always to blam
 POLL_SECONDS = 0.25  # between two looks at whether an answer is still wanted
 END_SECONDS = 1.0  # for the child to end by itself
 IDLE_SECONDS = 60
+PROGRESS_SECONDS = 0.5  # between two words of a child that is at work
 PARENT_SECONDS = 0.5  # between two looks at whether the parent is there
 OOM_PREFERENCE = "500"  # which process the kernel ends when memory runs out: rather this one
 
@@ -210,38 +211,57 @@ def read_bytes(pipe: Any, size: int) -> bytes:
     return bytes(data[: size - missing])
 
 
+class Progress:
+    """Tells the parent that a question is worked at, and gives that as much time again; called
+    often, it speaks twice a second. RefusedError once all of it took `most_seconds` of a
+    processor."""
+
+    def __init__(self, answers: BinaryIO, seconds: float, most_seconds: float) -> None:
+        self._answers, self._seconds = answers, seconds
+        self._until = time.process_time() + most_seconds
+        self._said = time.monotonic()
+
+    def __call__(self) -> None:
+        if time.monotonic() < self._said + PROGRESS_SECONDS:
+            return
+        if time.process_time() > self._until:
+            raise RefusedError("The file takes longer to read than the longest one that is taken.")
+        signal.setitimer(signal.ITIMER_PROF, self._seconds)
+        _say(self._answers, {"goes_on": True})
+        self._said = time.monotonic()
+
+
 def serve(
     questions: BinaryIO,
     answers: BinaryIO,
-    answer: Callable[[dict[str, Any], bytes], Answer | Iterator[Answer]],
+    answer: Callable[[dict[str, Any], bytes, Callable[[], None]], Answer],
     *,
     seconds: float,
     foreign: Callable[[Exception], str | None],
 ) -> None:
-    """Answer until nobody asks any more. A question gets `seconds` of a processor, anew with each
-    piece of an answer that comes in pieces; `foreign` makes sentences of the library's errors,
-    None of those that end the process."""
+    """Answer until nobody asks any more. A question gets `seconds` of a processor, or as many as
+    it says, anew whenever the third argument of `answer` is called; `foreign` makes sentences of
+    the library's errors, None of those that end the process."""
     while select.select([questions], [], [], IDLE_SECONDS)[0]:
         line = questions.readline()
         if not line:
             return
         question = json.loads(line)
         limit = question.get("seconds", seconds)
+        progress = Progress(answers, limit, question.get("most_seconds", limit))
         # Ends the process: nothing else gets C out of a loop.
         signal.setitimer(signal.ITIMER_PROF, limit)
+        data = b""
         try:
-            said = answer(question, read_bytes(questions, question["size"]))
-            for head, data in [said] if isinstance(said, tuple) else said:
-                signal.setitimer(signal.ITIMER_PROF, limit if "goes_on" in head else 0)
-                _say(answers, head, data)
-                del data
-            del said
+            head, data = answer(question, read_bytes(questions, question["size"]), progress)
         except Exception as problem:  # of the library's own kinds
             sentence = str(problem) if isinstance(problem, RefusedError) else foreign(problem)
             if sentence is None:
                 raise
-            _say(answers, {"refused": sentence})
+            head = {"refused": sentence}
         signal.setitimer(signal.ITIMER_PROF, 0)
+        _say(answers, head, data)
+        del data
         gc.collect()
 
 

@@ -6,7 +6,7 @@ Runs in the process of `video_child` alone: FFmpeg is C over hostile bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -148,7 +148,7 @@ class Footage:
         number = entries.search_timestamp(stamp)
         return entries[number].timestamp if number >= 0 else None
 
-    def can_seek(self, path: Path, bounds: Bounds) -> bool:
+    def can_seek(self, path: Path, bounds: Bounds, going_on: Callable[[], None]) -> bool:
         """Whether a time stamp finds its frame. Reads all packets where the file has no index of
         them."""
         if self.kind in NEVER_SOUGHT:
@@ -158,13 +158,16 @@ class Footage:
             return is_steady(stamps, self.time_base)
         other = Footage(path, bounds)  # the demuxer of this one stays where it is
         try:
-            return is_steady(other.stamps(), self.time_base)
+            return is_steady(other.stamps(going_on), self.time_base)
         finally:
             other.close()
 
-    def stamps(self) -> Iterator[int | None]:
+    def stamps(self, going_on: Callable[[], None]) -> Iterator[int | None]:
         """The time stamps of all packets, in the order in which they are decoded."""
-        return (packet.dts for packet in self._packets() if packet.size)
+        for packet in self._packets():
+            going_on()
+            if packet.size:
+                yield packet.dts
 
     def _check(self, bounds: Bounds) -> None:
         check_pixels(self.stream.codec_context.width, self.stream.codec_context.height, bounds)
@@ -218,9 +221,17 @@ def _opened(path: Path, bounds: Bounds) -> InputContainer:
         "threads": "1",
     }
     try:
-        return av.open(f"file:{path.resolve()}", options=options)
+        return _of_name(path, options)
     except av.FFmpegError as problem:
         raise RefusedError("The video is damaged, or none: it cannot be opened.") from problem
+
+
+def _of_name(path: Path, options: dict[str, str]) -> InputContainer:
+    try:
+        return av.open(f"file:{path}", options=options)
+    except UnicodeEncodeError:  # a name of other bytes than UTF-8
+        with path.open("rb") as file:
+            return av.open(f"file:/proc/self/fd/{file.fileno()}", options=options)
 
 
 def _stream(container: InputContainer) -> VideoStream:

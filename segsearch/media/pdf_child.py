@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pypdfium2
 import pypdfium2.raw
 
-from segsearch.media.bounded import RefusedError, bounds, serve
+from segsearch.media.bounded import Answer, RefusedError, bounds, serve
 
 QUESTION_SECONDS = 60  # of a processor, for one question
 MEMORY_BYTES = 4 << 30  # of addresses
@@ -41,7 +42,7 @@ def size_px(width: float, height: float, most_side_px: int, most_pixels: int) ->
     return across, min(down, most_pixels // across)
 
 
-def answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+def answer(question: dict[str, Any], data: bytes, _: Callable[[], None]) -> Answer:
     """The answer's head, and its pixels if they were asked for: (H, W, 3) u8, RGB."""
     try:
         document = pypdfium2.PdfDocument(data)

@@ -174,6 +174,7 @@ def _question(path: Path, limits: VideoLimits, side_px: int) -> dict[str, Any]:
         "max_seconds": limits.max_seconds,
         "max_pixels": limits.max_pixels,
         "seconds": limits.deadline_seconds,
+        "most_seconds": limits.max_seconds + limits.deadline_seconds,
     }
 
 

@@ -9,8 +9,8 @@ connection. It ends with its parent, and after a while without a question.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from segsearch.media.video_frames import FrameDrawer, stored_size, turn_of
 
 QUESTION_SECONDS = 60  # of a processor, for a frame, or a piece of a look
 MEMORY_BYTES = 6 << 30  # of addresses: 16 frames of 8K and 10 bits are 1.6 GB
-PROGRESS_SECONDS = 0.5
 LOOK_PX = 256  # longer side of frames in which cuts are looked for
 MISSING_SECONDS, MISSING_SHARE = 1.0, 0.05  # what an end may lack of what the file says
 SOUGHT_SECONDS = (0.0, 2.0, 10.0)  # before a moment: where keyframes are not where they should be
@@ -37,18 +36,27 @@ BRANDS = {"qt": "mov", "avis": "avif", "avif": "avif"}
 MADE = ("com.apple.quicktime.creationdate", "creation_time", "DATE", "date")
 
 
-def look(question: dict[str, Any]) -> Iterator[Answer]:
-    """What there is to know of a video, at the end; until then, how far the look is."""
+Going = Callable[[], None]  # is called all the while, so that the parent knows
+
+
+def look(question: dict[str, Any], going_on: Going) -> Answer:
+    """What there is to know of a video after a pass through it."""
+    path, limits = Path(question["path"]), _bounds(question)
+    with closing(opened(path, limits)) as footage:
+        return _looked(footage, path, question, going_on), b""
+
+
+def _looked(
+    footage: Footage, path: Path, question: dict[str, Any], going_on: Going
+) -> dict[str, Any]:
     from segsearch.media.video_shots import ShotFinder  # a second, which frames do not need
 
-    limits = _bounds(question)
-    path = Path(question["path"])
-    footage = opened(path, limits)
     finder, clock = ShotFinder(), footage.clock()
     drawer: FrameDrawer | None = None
     head: dict[str, Any] = {}
-    frames, corrupt, end, said = 0, 0, 0.0, time.monotonic()
+    frames, corrupt, end = 0, 0, 0.0
     for frame in footage.frames():
+        going_on()
         seconds = clock.seconds(stamp_of(frame))
         if drawer is None:
             drawer = FrameDrawer(
@@ -61,15 +69,12 @@ def look(question: dict[str, Any]) -> Iterator[Answer]:
         end = seconds + _lasts(footage, frame)
         frames += 1
         corrupt += frame.is_corrupt
-        if end > limits.max_seconds:
-            raise too_long(end, limits)
-        if time.monotonic() > said + PROGRESS_SECONDS:
-            yield {"goes_on": True, "seconds": seconds}, b""
-            said = time.monotonic()
+        if end > question["max_seconds"]:
+            raise too_long(end, _bounds(question))
     if not frames:
         raise RefusedError("None of the video's frames can be decoded: it is damaged or encrypted.")
     shots = finder.shots(end, LONGEST_SHOT_SECONDS)
-    head |= {
+    return head | {
         "seconds": round(end, 3),
         "frame_rate": round(frames / end, 3) if end > 0 else 0.0,
         "codec": footage.codec,
@@ -79,8 +84,6 @@ def look(question: dict[str, Any]) -> Iterator[Answer]:
         "has_sound": footage.has_sound,
         "lost": _lost(footage, corrupt, end),
     }
-    footage.close()
-    yield head, b""
 
 
 def _size(footage: Footage, frame: VideoFrame, side_px: int) -> dict[str, Any]:
@@ -133,8 +136,8 @@ def _lost(footage: Footage, corrupt: int, end: float) -> str | None:
 class Reel:
     """An open video that is asked for frames in order of time, and decodes no part twice."""
 
-    def __init__(self, path: Path, limits: Bounds) -> None:
-        self._path, self._limits = path, limits
+    def __init__(self, path: Path, limits: Bounds, going_on: Going) -> None:
+        self._path, self._limits, self.going_on = path, limits, going_on
         self._footage = opened(path, limits)
         self._is_sought: bool | None = None
         self._origin: int | None = None
@@ -162,6 +165,7 @@ class Reel:
         self._origin = stamp_of(self._ahead[1])
 
     def _next(self) -> tuple[float, VideoFrame] | None:
+        self.going_on()
         frame = next(self._frames, None)
         return None if frame is None else (self._clock.seconds(stamp_of(frame)), frame)
 
@@ -185,7 +189,7 @@ class Reel:
     def _can_seek(self) -> bool:
         if self._is_sought is None:
             self._is_sought = self._origin is not None and self._footage.can_seek(
-                self._path, self._limits
+                self._path, self._limits, self.going_on
             )
         return self._is_sought
 
@@ -237,10 +241,10 @@ class Reels:
     def __init__(self) -> None:
         self._open: dict[tuple[Any, ...], Reel] = {}
 
-    def frame(self, question: dict[str, Any]) -> Answer:
+    def frame(self, question: dict[str, Any], going_on: Going) -> Answer:
         """The frame shown at a moment: its own one, its size, and its pixels; `damaged` instead of
         pixels where it could not be decoded whole."""
-        reel = self._reel(question)
+        reel = self._reel(question, going_on)
         seconds, frame = reel.frame(question["at"])
         if frame.is_corrupt:
             return {"damaged": f"The frame at {seconds:,.2f} s of the video is damaged."}, b""
@@ -248,14 +252,20 @@ class Reels:
         height, width, _ = pixels.shape
         return {"seconds": seconds, "width": width, "height": height}, pixels.tobytes()
 
-    def _reel(self, question: dict[str, Any]) -> Reel:
+    def close(self) -> None:
+        """Close all of them."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def _reel(self, question: dict[str, Any], going_on: Going) -> Reel:
         path, limits = Path(question["path"]), _bounds(question)
         try:
             status = path.stat()
         except OSError as problem:
             raise RefusedError(f"The video cannot be read: {problem.strerror}.") from problem
         key = (path, status.st_ino, status.st_size, status.st_mtime_ns, limits)
-        reel = self._open.pop(key, None) or Reel(path, limits)
+        reel = self._open.pop(key, None) or Reel(path, limits, going_on)
+        reel.going_on = going_on
         self._open[key] = reel
         while len(self._open) > OPEN_FILES:
             self._open.pop(next(iter(self._open))).close()
@@ -279,8 +289,9 @@ def main() -> None:
     questions, answers = bounds(MEMORY_BYTES)
     reels = Reels()
 
-    def answer(question: dict[str, Any], _: bytes) -> Answer | Iterator[Answer]:
-        return look(question) if question["ask"] == "look" else reels.frame(question)
+    def answer(question: dict[str, Any], _: bytes, going_on: Going) -> Answer:
+        asked = look if question["ask"] == "look" else reels.frame
+        return asked(question, going_on)
 
     serve(questions, answers, answer, seconds=QUESTION_SECONDS, foreign=_sentence)
 

@@ -34,7 +34,7 @@ from tests.support.clips import (
     write,
     write_frames,
 )
-from tests.support.footage_calls import looked, shown
+from tests.support.footage_calls import going_on, looked, shown
 
 LEVELS = 4  # of 255, that a lossy codec may change plain ground
 CUTS = [(0.0, 1.6), (1.6, 2.8), (2.8, 4.0)]
@@ -151,7 +151,7 @@ def test_frames_come_at_the_times_that_the_file_gives(tmp_path: Path) -> None:
 def test_no_part_is_decoded_twice_on_the_way(name: str, tmp_path: Path) -> None:
     limits = VideoLimits()
     bounds = Bounds(limits.max_bytes, limits.max_seconds, limits.max_pixels)
-    reel = Reel(clip(tmp_path, name), bounds)
+    reel = Reel(clip(tmp_path, name), bounds, going_on)
     for number in range(0, 100, 5):
         assert reel.frame(number / 25 + 0.001)[0] == number / 25
     assert reel.decoded <= 100

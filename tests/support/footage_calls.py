@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from segsearch.media import video_child
 from segsearch.media.video import VideoLimits
 
 LIMITS = VideoLimits()
+
+
+def going_on() -> None:
+    """Nobody waits."""
 
 
 def _question(path: Path, limits: VideoLimits) -> dict[str, Any]:
@@ -26,20 +31,19 @@ def _question(path: Path, limits: VideoLimits) -> dict[str, Any]:
 
 
 def looked(path: Path, limits: VideoLimits = LIMITS) -> dict[str, Any]:
-    """The last answer of a look."""
-    *_, (head, _) = video_child.look(_question(path, limits))
-    return head
+    """The answer of a look."""
+    return video_child.look(_question(path, limits), going_on)[0]
 
 
 def shown(
     path: Path, times: Sequence[float], limits: VideoLimits = LIMITS
 ) -> list[tuple[float, Pixels]]:
     """When the frames at some moments begin to be shown, and their pixels; of damaged ones none."""
-    reels = video_child.Reels()
     answers = []
-    for at in times:
-        head, data = reels.frame({**_question(path, limits), "at": at})
-        if "damaged" not in head:
-            shape = (head["height"], head["width"], 3)
-            answers.append((head["seconds"], np.frombuffer(data, np.uint8).reshape(shape)))
+    with closing(video_child.Reels()) as reels:
+        for at in times:
+            head, data = reels.frame({**_question(path, limits), "at": at}, going_on)
+            if "damaged" not in head:
+                shape = (head["height"], head["width"], 3)
+                answers.append((head["seconds"], np.frombuffer(data, np.uint8).reshape(shape)))
     return answers
