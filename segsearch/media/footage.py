@@ -133,6 +133,13 @@ class Footage:
                 self.damaged += 1
             packets = self.container.demux(self.stream)
 
+    def stamp(self, frame: VideoFrame) -> int | None:
+        """The time stamp of a frame; None where it has none. AVI knows the order of decoding alone,
+        which is that of showing but for a delay that stays the same."""
+        if self.kind == "avi":
+            return frame.dts
+        return frame.pts if frame.pts is not None else frame.dts
+
     def seek(self, stamp: int) -> bool:
         """Go to the keyframe at a time stamp, or before it; whether that was done."""
         try:
@@ -190,11 +197,6 @@ def check_pixels(width: int, height: int, bounds: Bounds) -> None:
             f"The frames of the video have {width:,} × {height:,} pixels, more than the "
             f"{bounds.max_pixels:,} that are taken: raise SEGSEARCH_MAX_PIXELS."
         )
-
-
-def stamp_of(frame: VideoFrame) -> int | None:
-    """The time stamp of a frame; None where it has none."""
-    return frame.pts if frame.pts is not None else frame.dts
 
 
 def check_bytes(path: Path, bounds: Bounds) -> None:

@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from segsearch.core.video import LONGEST_SHOT_SECONDS
 from segsearch.media.animation import opened
 from segsearch.media.bounded import Answer, RefusedError, bounds, serve
-from segsearch.media.footage import Bounds, Footage, stamp_of, too_long
+from segsearch.media.footage import Bounds, Footage, too_long
 from segsearch.media.video_clock import LONGEST_FRAME_SECONDS
 from segsearch.media.video_frames import FrameDrawer, stored_size, turn_of
 
@@ -57,7 +57,7 @@ def _looked(
     frames, corrupt, end = 0, 0, 0.0
     for frame in footage.frames():
         going_on()
-        seconds = clock.seconds(stamp_of(frame))
+        seconds = clock.seconds(footage.stamp(frame))
         if drawer is None:
             drawer = FrameDrawer(
                 stored_size(
@@ -162,12 +162,12 @@ class Reel:
             raise RefusedError(
                 "None of the video's frames can be decoded: it is damaged or encrypted."
             )
-        self._origin = stamp_of(self._ahead[1])
+        self._origin = self._footage.stamp(self._ahead[1])
 
     def _next(self) -> tuple[float, VideoFrame] | None:
         self.going_on()
         frame = next(self._frames, None)
-        return None if frame is None else (self._clock.seconds(stamp_of(frame)), frame)
+        return None if frame is None else (self._clock.seconds(self._footage.stamp(frame)), frame)
 
     def frame(self, seconds: float) -> tuple[float, VideoFrame]:
         """The frame that is shown at a moment, and its own one; the first or the last where the
