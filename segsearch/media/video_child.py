@@ -230,9 +230,15 @@ class Reel:
         self._footage = opened(self._path, self._limits)
         self._start()
 
-    def draw(self, frame: VideoFrame, side_px: int) -> Any:
-        """A frame of this video, upright: (H, W, 3) u8."""
-        return FrameDrawer(_stored(self._footage, frame, side_px)).draw(frame)
+    def answer(self, seconds: float, side_px: int) -> Answer:
+        """The frame that is shown at a moment: its own one, its size, and its pixels, (H, W, 3) u8;
+        `damaged` instead where it could not be decoded whole."""
+        seconds, frame = self.frame(seconds)
+        if frame.is_corrupt:
+            return {"damaged": f"The frame at {seconds:,.2f} s of the video is damaged."}, b""
+        pixels = FrameDrawer(_stored(self._footage, frame, side_px)).draw(frame)
+        height, width, _ = pixels.shape
+        return {"seconds": seconds, "width": width, "height": height}, pixels.tobytes()
 
 
 class Reels:
@@ -242,15 +248,12 @@ class Reels:
         self._open: dict[tuple[Any, ...], Reel] = {}
 
     def frame(self, question: dict[str, Any], going_on: Going) -> Answer:
-        """The frame shown at a moment: its own one, its size, and its pixels; `damaged` instead of
-        pixels where it could not be decoded whole."""
-        reel = self._reel(question, going_on)
-        seconds, frame = reel.frame(question["at"])
-        if frame.is_corrupt:
-            return {"damaged": f"The frame at {seconds:,.2f} s of the video is damaged."}, b""
-        pixels = reel.draw(frame, question["side_px"])
-        height, width, _ = pixels.shape
-        return {"seconds": seconds, "width": width, "height": height}, pixels.tobytes()
+        """The frame of a video that is shown at a moment."""
+        try:
+            return self._reel(question, going_on).answer(question["at"], question["side_px"])
+        except BaseException:
+            self.close()  # one that broke off does not know where it is
+            raise
 
     def close(self) -> None:
         """Close all of them."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import os
 import random
 import signal
@@ -20,7 +22,7 @@ import pytest
 
 from segsearch.core.errors import PictureError
 from segsearch.core.settings import Settings
-from segsearch.media import video
+from segsearch.media import bounded, video
 from segsearch.media.bounded import RefusedError
 from segsearch.media.video import VideoLimits, VideoProcess, frames_at, look
 from segsearch.media.video_clock import Clock, usual_seconds
@@ -297,6 +299,16 @@ def test_a_question_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(PictureError, match="takes FFmpeg too long"):
         process.ask({}, silent_seconds=0.1)
     process.close()
+
+
+def test_all_pieces_of_a_question_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "PROGRESS_SECONDS", 0)
+    said = io.BytesIO()
+    bounded.Progress(said, 60, 600)()
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    assert json.loads(said.getvalue()) == {"goes_on": True, "size": 0}
+    with pytest.raises(RefusedError, match="longer to read"):
+        bounded.Progress(said, 60, -1)()
 
 
 def test_what_ends_ffmpeg_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

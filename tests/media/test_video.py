@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +20,6 @@ from segsearch.media import tone_mapping
 from segsearch.media.footage import Bounds
 from segsearch.media.video import VideoLimits, frames_at, is_video, look, shot_sha256
 from segsearch.media.video_child import Reel
-from segsearch.media.video_frames import Turn
 from segsearch.media.video_shots import ShotFinder
 from tests.support.clips import (
     COLOURS,
@@ -178,11 +177,29 @@ def test_frames_are_upright(degrees: int, tmp_path: Path) -> None:
     assert (info["height"], info["width"]) == expected.shape[:2]
 
 
-def test_frames_are_mirrored_as_the_file_says() -> None:
-    stored = np.arange(6, dtype=np.uint8).reshape(2, 3, 1).repeat(3, axis=2)
-    assert Turn(mirrors_x=True).of(stored)[..., 0].tolist() == [[2, 1, 0], [5, 4, 3]]
-    assert Turn(mirrors_y=True).of(stored)[..., 0].tolist() == [[3, 4, 5], [0, 1, 2]]
-    assert Turn(is_transposed=True).of(stored)[..., 0].tolist() == [[0, 3], [1, 4], [2, 5]]
+@pytest.mark.parametrize(
+    ("matrix", "turned"),
+    [
+        ((-1, 0, 0, 1), lambda stored: stored[:, ::-1]),
+        ((1, 0, 0, -1), lambda stored: stored[::-1]),
+        ((0, 1, 1, 0), lambda stored: stored.transpose(1, 0, 2)),
+        ((0, -1, -1, 0), lambda stored: stored.transpose(1, 0, 2)[::-1, ::-1]),
+    ],
+    ids=["across", "down", "diagonal", "other-diagonal"],
+)
+def test_frames_are_mirrored_as_the_file_says(
+    matrix: tuple[int, ...], turned: Callable[[Pixels], Pixels], tmp_path: Path
+) -> None:
+    """The matrix is that of the QuickTime file format: x' = a x + c y, y' = b x + d y."""
+    stored = np.zeros((96, 160, 3), np.uint8)
+    stored[:24, :40], stored[:24, 120:] = COLOURS["red"], COLOURS["blue"]
+    a, b, c, d = (value << 16 for value in matrix)
+    coding = Coding(options=(), matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30))
+    frames = (VideoFrame.from_ndarray(stored, "rgb24") for _ in range(3))
+    pixels = shown(write_frames(tmp_path / "a.mp4", frames, coding), [0])[0][1]
+    expected = turned(stored)
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels.astype(int) - expected).mean() <= LEVELS
 
 
 def test_pixels_become_square_and_frames_no_larger_than_they_are_indexed(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class Coding:
     tags: tuple[tuple[str, Any], ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
     rotation: float | None = None
-    mirrors: bool = False
+    matrix: tuple[int, ...] = ()  # of display, nine numbers
     has_sound: bool = False
 
 
@@ -140,7 +140,9 @@ def _stream(container: Any, coding: Coding) -> VideoStream:
     for name, value in coding.tags:
         setattr(stream.codec_context, name, value)
     if coding.rotation is not None:
-        stream.set_display_rotation(coding.rotation, hflip=coding.mirrors)
+        stream.set_display_rotation(coding.rotation)
+    if coding.matrix:
+        stream.set_display_matrix(coding.matrix)
     return stream
 
 
