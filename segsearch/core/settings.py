@@ -164,6 +164,12 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         default=200_000_000, ge=1, description="Largest picture that is decoded, in pixels."
     )
+    max_video_bytes: int = Field(
+        default=20 << 30, ge=1, description="Largest video file that is read, in bytes."
+    )
+    max_video_seconds: float = Field(
+        default=21_600, gt=0, description="Longest video that is read, in seconds."
+    )
     max_query_pixels: int = Field(
         default=64_000_000,
         ge=1,

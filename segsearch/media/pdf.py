@@ -8,14 +8,9 @@ page wherever the file lies, and no other when PDFium is. The last line is a com
 from __future__ import annotations
 
 import atexit
-import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -25,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from segsearch.core.errors import PictureError
+from segsearch.media.bounded import Answer, BoundedProcess, Sentences, started
 from segsearch.media.exif import moment_of
 
 if TYPE_CHECKING:
@@ -41,8 +37,12 @@ LAST_LINE = b"\n%%segsearch page=%d rule=%d\n"
 LAST_LINE_AGAIN = re.compile(rb"\n%segsearch page=([1-9][0-9]{0,6}) rule=([0-9]{1,3})\n$")
 LONGEST_LINE = 64
 FIRST_YEAR = 1993  # PDF's own
-TRIES = 2
-KILLS = 4  # by nobody knows whom: what runs out of memory is not always to blame
+SENTENCES = Sentences(
+    "PDFium",
+    "the PDF",
+    "The PDF takes PDFium more than a minute: it is not drawn.",
+    "The program ends: the PDF is not drawn.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,106 +140,22 @@ def _info(head: dict[str, Any]) -> PageInfo:
     return PageInfo(head["pages"], made, head.get("width", 0), head.get("height", 0))
 
 
-class PdfProcess:
-    """The process that holds PDFium (`pdf_child`), started when it is first asked, and anew when it
-    has ended. One question at a time: PDFium knows no threads."""
+class PdfProcess(BoundedProcess):
+    """The process that holds PDFium (`pdf_child`). One question at a time: PDFium knows no
+    threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._is_closed = False
+        super().__init__(lambda: _started(), SENTENCES)
 
-    @property
-    def pid(self) -> int | None:
-        """Its number; None while there is none."""
-        return self._process.pid if self._process and self._process.poll() is None else None
-
-    def ask(self, question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-        """The answer about a PDF: its head, and pixels. PictureError where it has none, and where
-        PDFium ends over it again and again."""
+    def ask(self, question: dict[str, Any], data: bytes = b"", **options: Any) -> Answer:
+        """The answer about a PDF: its head, and pixels."""
         if find_spec("pypdfium2") is None:
             raise PictureError(NO_PDF)
-        line = json.dumps({**question, "size": len(data)}).encode() + b"\n"
-        ends: list[int] = []
-        with self._lock:
-            head, pixels = self._answer(line, data)
-            while head is None:
-                ends.append(self._end())
-                if self._is_closed:
-                    raise PictureError("The program ends: the PDF is not drawn.")
-                if ends[-1] == -signal.SIGPROF:
-                    raise PictureError("The PDF takes PDFium more than a minute: it is not drawn.")
-                kills = ends.count(-signal.SIGKILL)
-                if kills == KILLS or len(ends) - kills == TRIES:
-                    cause = _cause(ends[-1])
-                    raise PictureError(f"PDFium ended over the PDF {len(ends)} times: {cause}.")
-                head, pixels = self._answer(line, data)
-        if "refused" in head:
-            raise PictureError(head["refused"])
-        return head, pixels
-
-    def close(self) -> None:
-        """End the process, also in the middle of a question, which is not asked again."""
-        self._is_closed = True
-        if (process := self._process) is not None:
-            process.kill()
-        with self._lock:
-            self._end()
-
-    def _answer(self, line: bytes, data: bytes) -> tuple[dict[str, Any] | None, bytes]:
-        """What the process says; None when it ended instead."""
-        if self._process is None or self._process.poll() is not None:
-            self._end()
-            self._process = _started()
-        asked, said = self._process.stdin, self._process.stdout
-        if asked is None or said is None:
-            return None, b""
-        with suppress(OSError, ValueError):
-            asked.write(line)
-            asked.write(data)
-            asked.flush()
-            head: dict[str, Any] = json.loads(said.readline())
-            pixels = said.read(head["size"])
-            if len(pixels) == head["size"]:
-                return head, pixels
-        return None, b""
-
-    def _end(self) -> int:
-        """End the process; how it ended."""
-        process, self._process = self._process, None
-        if process is None:
-            return 0
-        if process.stdout:
-            process.stdout.close()
-        with suppress(OSError):  # of what it did not read
-            if process.stdin:
-                process.stdin.close()
-        try:
-            return process.wait(timeout=1.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        return super().ask(question, data, **options)
 
 
 def _started() -> subprocess.Popen[bytes]:
-    """A process that finds what this one finds, and nothing in the current folder."""
-    paths = os.pathsep.join(path for path in sys.path if path)
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "segsearch.media.pdf_child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": paths},
-        start_new_session=True,  # Ctrl-C is for its parent
-    )
-
-
-def _cause(status: int) -> str:
-    if status >= 0:
-        return f"exit status {status}"
-    with suppress(ValueError):
-        return signal.Signals(-status).name
-    return f"signal {-status}"
+    return started("segsearch.media.pdf_child")
 
 
 @cache

@@ -4,43 +4,29 @@ PDFium is C++ over hostile bytes, and knows no threads: here it may crash, hang 
 amount of memory, and costs one page. It opens no file but fonts, and no connection; it was built
 without JavaScript, and links, attachments and actions are never followed.
 
-Asked on standard input, it answers on standard output: a line of JSON, then as many bytes as its
-`size` says. It ends with its parent, and after a while without a question.
+It ends with its parent, and after a while without a question.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import json
 import math
-import os
-import resource
-import select
-import signal
 import sys
-import threading
-import time
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from typing import Any
 
 import pypdfium2
 import pypdfium2.raw
 
-IDLE_SECONDS = 60
-PARENT_SECONDS = 0.5  # between two looks at whether the parent is there
+from segsearch.media.bounded import Answer, RefusedError, bounds, serve
+
 QUESTION_SECONDS = 60  # of a processor, for one question
 MEMORY_BYTES = 4 << 30  # of addresses
-OOM_PREFERENCE = "500"  # which process the kernel ends when memory runs out: rather this one
 PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 LOOKED_AT_PAGES = 10_001  # one more than are taken (`pdf.MOST_PAGES`); each may cost 70 us
 MOST_MISSING_PAGES = 100  # among those that are there, where these are fewer
 # The rule by which a page becomes pixels. Another rule gives other pictures: `pdf.RULE` counts.
 DOTS_A_POINT = 200 / 72  # 200 dpi: print of 6 points is 17 px high
 LEAST_SIDE_PX, MOST_SIDE_PX = 1024, 5000  # of the longer side
-
-
-class RefusedError(Exception):
-    """A sentence why a PDF gives nothing."""
 
 
 def size_px(width: float, height: float, most_side_px: int, most_pixels: int) -> tuple[int, int]:
@@ -56,7 +42,7 @@ def size_px(width: float, height: float, most_side_px: int, most_pixels: int) ->
     return across, min(down, most_pixels // across)
 
 
-def answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+def answer(question: dict[str, Any], data: bytes, _: Callable[[], None]) -> Answer:
     """The answer's head, and its pixels if they were asked for: (H, W, 3) u8, RGB."""
     try:
         document = pypdfium2.PdfDocument(data)
@@ -155,59 +141,16 @@ def _drawn(page: Any, width: int, height: int) -> bytes:
     return pixels
 
 
-def serve(questions: BinaryIO, answers: BinaryIO) -> None:
-    """Answer until nobody asks any more."""
-    while select.select([questions], [], [], IDLE_SECONDS)[0]:
-        line = questions.readline()
-        if not line:
-            return
-        question = json.loads(line)
-        # Ends the process: nothing else gets PDFium out of a loop.
-        signal.setitimer(signal.ITIMER_PROF, QUESTION_SECONDS)
-        pixels = b""
-        try:
-            head, pixels = answer(question, _read(questions, question["size"]))
-        except RefusedError as problem:
-            head = {"refused": str(problem)}
-        except (MemoryError, pypdfium2.PdfiumError) as problem:
-            head = {"refused": f"PDFium cannot draw the PDF: {problem or 'it needs more memory'}."}
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        answers.write(json.dumps({**head, "size": len(pixels)}).encode() + b"\n")
-        answers.write(pixels)
-        answers.flush()
-        del pixels
-        gc.collect()
-
-
-def _read(questions: BinaryIO, size: int) -> bytes:
-    """So many bytes of a pipe, which gives them piece by piece."""
-    data = bytearray(size)
-    rest = memoryview(data)
-    while rest and (read := questions.readinto(rest)):  # type: ignore[attr-defined]  # a FileIO
-        rest = rest[read:]
-    rest.release()
-    return bytes(data)
-
-
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent, whatever PDFium is at: it works without the GIL."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_SECONDS)
-    os._exit(0)
+def _sentence(problem: Exception) -> str | None:
+    if isinstance(problem, MemoryError | pypdfium2.PdfiumError):
+        return f"PDFium cannot draw the PDF: {problem or 'it needs more memory'}."
+    return None
 
 
 def main() -> None:
     """Bound what the process may take, and serve."""
-    for which, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, MEMORY_BYTES)):
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(which, (most, most))
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
-        file.write(OOM_PREFERENCE)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for the parent, whose end is the end of this one
-    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints does not answer
-    serve(open(0, "rb", buffering=0), answers)  # noqa: SIM115  until the end
+    questions, answers = bounds(MEMORY_BYTES)
+    serve(questions, answers, answer, seconds=QUESTION_SECONDS, foreign=_sentence)
 
 
 if __name__ == "__main__":
