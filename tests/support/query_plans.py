@@ -14,6 +14,7 @@ import sqlalchemy as sa
 LARGE = (
     "image", "source", "ingest", "segment", "segment_vector", "hash_band", "near_duplicate",
     "change_log", "caption", "listing", "reading", "text_line", "picture_text",
+    "shot", "track", "track_mask",
 )  # fmt: skip
 SMALL = {"source_missing", "source_excluded"}  # indexes of the few rows that are asked for
 
