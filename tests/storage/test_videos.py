@@ -265,6 +265,7 @@ def test_a_library_of_pictures_is_asked_no_statement_more(catalog: Catalog) -> N
         catalog.commit_text(claim, read_lines(["Open"], 3))
         catalog.key_masks([1, 2, 3])
         catalog.videos()
+        catalog.near_duplicates({1, 2})
         catalog.forget_paths(["/1.jpg"])
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
