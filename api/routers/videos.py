@@ -39,11 +39,11 @@ BYTES = {"schema": {"type": "string", "format": "binary"}}
 FILE: dict[int | str, Any] = {
     200: {
         "description": "All of the file.",
-        "content": {kind: BYTES for kind in sorted({*SHOWN.values(), OTHER_FILE})},
+        "content": dict.fromkeys(sorted({*SHOWN.values(), OTHER_FILE}), BYTES),
     },
     206: {
         "description": "The part that the header Range asks for.",
-        "content": {kind: BYTES for kind in sorted({*SHOWN.values(), OTHER_FILE})},
+        "content": dict.fromkeys(sorted({*SHOWN.values(), OTHER_FILE}), BYTES),
     },
     416: {"description": "The file has no such part.", "content": {"text/plain": {}}},
 }
