@@ -55,6 +55,7 @@ TAGS = [
     {"name": "search", "description": "Regions for words, pictures and stored segments."},
     {"name": "maps", "description": "All regions in two dimensions, and regions without a query."},
     {"name": "images", "description": "The pictures of the library."},
+    {"name": "videos", "description": "Videos, whose shots are images of the library."},
     {"name": "segments", "description": "Their regions, as documents and as PNG."},
     {"name": "collections", "description": "Named sets of images."},
     {"name": "jobs", "description": "What fills the library, now and before."},

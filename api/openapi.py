@@ -46,6 +46,10 @@ Responses = dict[int | str, dict[str, Any]]
 NOT_FOUND = problem_of(NotFoundError("There is no segment 9000 in the library."))
 INVALID = refusal(422, "query.limit: Input should be less than or equal to 1000.")
 BAD_QUERY = problem_of(QueryError("The query is empty: give words to look for."))
+BAD_MOMENT = problem_of(
+    QueryError("The video 4 lasts 18.20 seconds, there is no second 60.00 in it.")
+)
+NO_LIFE = problem_of(NotFoundError("The segment 812 is a picture's: only those of videos live."))
 BAD_FOLDER = problem_of(PathError("The picture '/p/a.jpg' does not lie below '/q/'."))
 BAD_TAG = problem_of(QueryError("The tag '' has to have 1 to 100 printable characters."))
 BAD_PICTURE = problem_of(PictureError("The file is empty (0 bytes)."))

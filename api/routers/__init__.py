@@ -21,13 +21,15 @@ from segsearch_api.routers import (
     segments,
     session,
     uploads,
+    videos,
     words,
 )
 
 ROUTERS = tuple(
     module.router
     for module in (
-        search, scene, click, pictures, saved, maps, browse, images, uploads, segments, words,
+        search, scene, click, pictures, saved, maps, browse, images, videos, uploads, segments,
+        words,
         questions, collections, export, jobs, library, keys, session, health,
     )
 )  # fmt: skip

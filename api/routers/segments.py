@@ -15,10 +15,12 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from segsearch.core.arrays import Pixels
+from segsearch.core.errors import NotFoundError
 from segsearch.core.types import MAX_ID, Mask
 from segsearch.export import render
 from segsearch.export.cutouts import region_file
 from segsearch.export.documents import EXAMPLE_MASK, SegmentDocument
+from segsearch.export.video_documents import TrackDocument
 from segsearch.library import SegSearch
 from segsearch.masks.polygons import polygons, svg_document
 from segsearch.masks.rle import to_coco
@@ -26,6 +28,7 @@ from segsearch_api.deps import LibraryDep
 from segsearch_api.drawings import Drawer, DrawerDep, tag_of
 from segsearch_api.openapi import (
     INVALID,
+    NO_LIFE,
     NOT_ACCEPTABLE,
     NOT_FOUND,
     READ_ONLY,
@@ -130,6 +133,19 @@ def read_segment(segment_id: SegmentId, library: LibraryDep) -> SegmentDocument:
     """One segment with its mask, and its captions."""
     said = library.catalog.captions([segment_id])
     return SegmentDocument.of(library.catalog.segment(segment_id), said.get(segment_id, ()))
+
+
+@router.get(
+    "/{segment_id}/track", response_model=TrackDocument, responses=refusals(NO_LIFE, INVALID)
+)
+def read_track(segment_id: SegmentId, library: LibraryDep) -> TrackDocument:
+    """Of a region of a video, when it is there, and its masks at keyframes."""
+    segment = library.catalog.segment(segment_id)
+    shot = library.catalog.image(segment.image_id).shot
+    if shot is None:
+        raise NotFoundError(f"The segment {segment_id} is a picture's: only those of videos live.")
+    masks = library.catalog.key_masks([segment_id]).get(segment_id, ())
+    return TrackDocument.of_segment(segment, shot, masks)
 
 
 @router.delete(

@@ -33,6 +33,7 @@ from segsearch.cli.commands.region_map import make_map
 from segsearch.cli.commands.scene import scene
 from segsearch.cli.commands.search import search
 from segsearch.cli.commands.serve import demo, serve
+from segsearch.cli.commands.video_facts import show_video
 from segsearch.cli.signals import INTERRUPTED
 from segsearch.core.errors import DiskFullError, InputError, PathError, SegSearchError
 from segsearch.core.version import __version__
@@ -191,6 +192,7 @@ for command in (
 app.command("eval")(evaluate)
 app.command("map")(make_map)
 app.command("text")(show_text)
+app.command("video")(show_video)
 app.command("ray")(ray_workers)
 app.command("migrate-store")(migrate_store)
 app.add_typer(models.app, name="models")

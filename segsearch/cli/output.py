@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from segsearch.cli.options import LISTED
+from segsearch.core.names import file_of
 from segsearch.core.plain import plain_text
 
 if TYPE_CHECKING:
@@ -211,7 +212,22 @@ def _hit_cells(hit: Mapping[str, Any], *, is_wide: bool) -> list[str]:
     if is_wide:
         share = hit["area"] / (hit["height"] * hit["width"])
         cells += [", ".join(map(str, hit["box"])), f"{share:.1%}"]
-    return [*cells, escape(_short(hit["path"] or ""))]
+    return [*cells, escape(_place(hit))]
+
+
+def _place(hit: Mapping[str, Any]) -> str:
+    """Where a hit's picture lies; of one in a video, also when it is there."""
+    path, life = hit["path"] or "", hit["life"]
+    if life is None:
+        return _short(path)
+    return f"{_short(file_of(path))} at {clock(life['t_start'])}-{clock(life['t_end'])}"
+
+
+def clock(seconds: float) -> str:
+    """A moment of a video as players show it: 0:07, 1:02:03."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def _text_cell(lines: Sequence[Mapping[str, Any]]) -> str:

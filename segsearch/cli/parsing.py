@@ -32,7 +32,7 @@ WEIGHT = re.compile(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.DOTA
 TYPES: dict[str, type] = {"string": str, "integer": int, "number": float, "boolean": bool}
 FORMS = {
     "gps_box": "SOUTH,WEST,NORTH,EAST", "near": "LATITUDE,LONGITUDE,KILOMETRES",
-    "box": "X0,Y0,X1,Y1",
+    "box": "X0,Y0,X1,Y1", "between": "FROM,TO",
 }  # fmt: skip
 Command = TypeVar("Command", bound=Callable[..., Any])
 Read = Callable[[str], bytes]  # the bytes of a file or URL, within the limits

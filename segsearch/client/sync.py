@@ -33,6 +33,7 @@ from segsearch.client.transport import (
     forms,
     name_of,
 )
+from segsearch.client.videos import VideoCalls
 from segsearch.core.atomic import whole
 from segsearch.core.errors import ApiError, InputError
 
@@ -43,7 +44,7 @@ TIMEOUT_SECONDS = 120.0  # the first search of a server waits for its models
 POLL_SECONDS = 0.5
 
 
-class Client(BrowseCalls, QueryCalls, MapCalls):
+class Client(BrowseCalls, QueryCalls, MapCalls, VideoCalls):
     """The library of one server. Use as a context manager, or call `close`. Thread-safe.
 
     `key` is an API key; InputError for characters that no key has. A server that is too busy (429)

@@ -17,6 +17,7 @@ from segsearch.core.query import MaskCandidate, Pointed
 from segsearch.core.text import RegionKind
 from segsearch.core.types import Caption, Hit, Image, IngestReport, Mask, Segment
 from segsearch.export.text_documents import EXAMPLE_HIT_LINE, HitLineDocument, hit_lines
+from segsearch.export.video_documents import LifeDocument, ShotDocument
 from segsearch.masks.rle import CocoMask, to_coco
 from segsearch.media.sources.paths import album_of
 
@@ -28,6 +29,7 @@ EXAMPLE_MASK: dict[str, Any] = {
 }
 EXAMPLE_REGION: dict[str, Any] = {
     **EXAMPLE_MASK, "stability": 0.97, "kind": "thing", "reading_order": None,
+    "life": None,
 }  # fmt: skip
 EXAMPLE_CAPTION: dict[str, Any] = {
     "text": "A red umbrella stuck in the sand beside a towel.",
@@ -38,6 +40,7 @@ EXAMPLE_CAPTION: dict[str, Any] = {
 }
 EXAMPLE_PLACE: dict[str, Any] = {
     "image_id": 31, "path": "/pictures/beach/umbrella.jpg", "width": 640, "height": 480,
+    "shot": None,
 }  # fmt: skip
 EXAMPLE_FOLDED: dict[str, Any] = {"parts": 2, "near_duplicates": 0}
 EXAMPLE_HIT: dict[str, Any] = {
@@ -76,6 +79,7 @@ EXAMPLE_IMAGE: dict[str, Any] = {
     "perceptual_hash": "0f3c6e1a88d4b2970f1e3c78f0e1c387",
     "near_duplicates": [44],
     "tags": ["holiday"],
+    "shot": None,
 }
 
 
@@ -118,6 +122,7 @@ class RegionDocument(MaskDocument):
     reading_order: int | None = Field(
         description="Among the elements of a page as they are read, from 1; null for what is none."
     )
+    life: LifeDocument | None = Field(description="Of a region of a video: when it is there.")
 
 
 class PointedDocument(BaseModel):
@@ -153,6 +158,7 @@ class PictureFields(BaseModel):
     path: str | None = Field(description="Where the picture lies on the server.")
     width: int = Field(description="Of the upright image, in pixels.")
     height: int = Field(description="Of the upright image, in pixels.")
+    shot: ShotDocument | None = Field(description="The part of a video that the picture is.")
 
 
 class ListedRegionDocument(RegionDocument, PictureFields, _SegmentField):
@@ -299,6 +305,7 @@ class ImageDocument(BaseModel):
         description="Images that look almost the same (at most 7 bits apart), the nearest first."
     )
     tags: list[str] = Field(description="What users said, sorted.")
+    shot: ShotDocument | None = Field(description="The part of a video that the image stands for.")
 
     @classmethod
     def of(cls, image: Image) -> Self:
@@ -310,6 +317,7 @@ class ImageDocument(BaseModel):
             albums=sorted(albums),
             state=image.state.value,
             taken_at=taken_at.isoformat() if taken_at else None,
+            shot=ShotDocument.of(image.shot),
             **{name: getattr(image, name) for name in OF_IMAGE},
             **{name: getattr(image.info, name, None) for name in OF_INFO},
         )
@@ -361,7 +369,7 @@ def region_fields(segment: Segment) -> dict[str, Any]:
     fields = _mask_fields(segment.mask, segment.predicted_iou)
     stability = round(segment.stability, 4)
     kind = {"kind": segment.kind, "reading_order": segment.reading_order}
-    return {**fields, "stability": stability, **kind}
+    return {**fields, "stability": stability, **kind, "life": LifeDocument.of(segment.life)}
 
 
 def score_fields(hit: Hit) -> dict[str, Any]:
@@ -379,4 +387,5 @@ def picture_fields(image: Image) -> dict[str, Any]:
         "path": image.paths[0] if image.paths else None,
         "width": image.width,
         "height": image.height,
+        "shot": ShotDocument.of(image.shot),
     }

@@ -62,7 +62,7 @@ def test_an_images_segments_are_those_of_the_search(
     same = next(one for one in segments if one["segment_id"] == blue["segment_id"])
     assert list(same) == [
         "segment_id", "image_id", "box", "area", "mask", "predicted_iou", "stability",
-        "kind", "reading_order", "captions",
+        "kind", "reading_order", "life", "captions",
     ]  # fmt: skip
     assert all(same[name] == blue[name] for name in same)
     assert client.get(f"/v1/segments/{blue['segment_id']}").json() == same

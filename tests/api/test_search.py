@@ -22,9 +22,9 @@ from tests.conftest import BLUE, FAR_RED, GREEN, RED
 from tests.support.small_models import COLOURS, Shape
 
 FIELDS = [
-    "rank", "score", "relevance", "segment_id", "image_id", "path", "width", "height", "box",
-    "area", "mask", "predicted_iou", "stability", "kind", "reading_order", "captions", "folded",
-    "lines",
+    "rank", "score", "relevance", "segment_id", "image_id", "path", "width", "height", "shot",
+    "box", "area", "mask", "predicted_iou", "stability", "kind", "reading_order", "life",
+    "captions", "folded", "lines",
 ]  # fmt: skip
 
 # A cursor's document, packed, in which a number is Infinity

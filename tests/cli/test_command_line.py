@@ -73,9 +73,9 @@ def test_hits_are_json_lines_of_the_agreed_shape(library: Path) -> None:
     hits = [json.loads(line) for line in done.stdout.splitlines()]
     assert [hit["rank"] for hit in hits] == list(range(1, len(hits) + 1))
     assert list(hits[0]) == [
-        "rank", "score", "relevance", "segment_id", "image_id", "path", "width", "height", "box",
-        "area", "mask", "predicted_iou", "stability", "kind", "reading_order", "captions",
-        "folded", "lines",
+        "rank", "score", "relevance", "segment_id", "image_id", "path", "width", "height", "shot",
+        "box", "area", "mask", "predicted_iou", "stability", "kind", "reading_order", "life",
+        "captions", "folded", "lines",
     ]  # fmt: skip
     assert hits[0]["mask"]["size"] == [hits[0]["height"], hits[0]["width"]] == [90, 120]
 

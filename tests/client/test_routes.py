@@ -44,6 +44,12 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.near_duplicates(1),
     lambda at: list(at.duplicates()),
     lambda at: at.segment_of(1),
+    lambda at: at.track(1),
+    lambda at: list(at.videos()),
+    lambda at: at.video(1),
+    lambda at: at.video_segments(1, 1.0),
+    lambda at: at.frame(1, 1.0),
+    lambda at: at.video_file(1, Path(os.devnull)),
     lambda at: at.delete_segment(1),
     lambda at: at.mask(1),
     lambda at: at.mask_picture(1),
@@ -99,7 +105,7 @@ def test_the_client_covers_every_route(tmp_path: Path) -> None:
             return httpx.Response(200, content=b"SSM1" + bytes(20))  # no points
         lists = (
             "hits", "images", "refused", "segments", "collections", "jobs", "keys", "skipped",
-            "groups",
+            "groups", "videos",
             "regions", "searches", "words",
         )  # fmt: skip
         ends = {"next_after": None, "next_cursor": None, "changed": 0, "removed": 0, "state": ""}

@@ -32,7 +32,9 @@ FILTERS = {
     "min_width": "--min-width", "min_height": "--min-height", "places": "--in", "box": "--in-box",
     "min_area": "--min-area", "max_area": "--max-area", "min_predicted_iou": "--min-iou",
     "min_stability": "--min-stability", "map_cluster": "--map-cluster",
-    "has_text": "--has-text / --no-text", "kinds": "--kind",
+    "has_text": "--has-text / --no-text", "kinds": "--kind", "is_video": "--video / --picture",
+    "videos": "--of-video", "between": "--between", "min_duration": "--min-duration",
+    "max_duration": "--max-duration",
 }  # fmt: skip
 OPTIONS = {
     "limit": "--limit", "per_image": "--per-image", "by_picture": "--by-picture",
@@ -139,7 +141,8 @@ def _search_here(
 def _write_overlay(library: SegSearch, best: Hit, overlay: Path) -> None:
     from segsearch.export.render import overlay_png
 
-    pixels = library.pictures.pixels(best.image.id)
+    moment = best.segment.life.best_seconds if best.segment.life else None
+    pixels = library.pictures.pixels(best.image.id, moment)
     drawn = overlay_png(pixels, [best.segment.mask], [f"{best.score:.2f}"])
     try:
         overlay.write_bytes(drawn)
