@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from segsearch.core.query import Prefer
 from segsearch.core.types import Segment
 from segsearch.masks import rle
 from segsearch.masks.relations import INSIDE_SHARE
+from segsearch.search.footage import Footage, VideosShown
 
 SAME_THING_IOU = 0.7  # two regions of one picture that overlap more are one answer
 SAME_THING_INSIDE = 0.92  # ... or where the smaller lies in the larger and is not much smaller
@@ -35,6 +36,9 @@ class Rules:
     it, is shown. A region that follows another of its picture scores at most `behind` below the
     best there, if that is given: another thing of the kind does, what merely stands beside it does
     not. `alike` gives the near-duplicates of images, of which one alone is shown.
+
+    Of one video at most `per_video` regions, and with `once` none whose thing goes on in a shown
+    one; regions of a video never that are among `own` or of an image in `away`.
     """
 
     per_image: int
@@ -47,6 +51,11 @@ class Rules:
     whole_things: bool = False
     behind: float | None = None
     alike: Alike | None = None
+    per_video: int | None = None
+    once: bool = False
+    own: AbstractSet[int] = frozenset()
+    away: AbstractSet[int] = frozenset()
+    footage: Footage = field(default_factory=Footage)
 
 
 def rank(
@@ -89,6 +98,7 @@ def choose(pairs: Sequence[Ranked], limit: int, rules: Rules) -> list[Ranked]:
     alike = rules.alike({*pictures, *(one.image_id for _, one in pairs)}) if rules.alike else {}
     best: dict[int, float] = {}  # by image, of all that are given: what is barred counts too
     hidden = {other for image_id in pictures for other in alike.get(image_id, ())} - pictures
+    videos = _videos(pairs, rules)
     for score, segment in pairs:
         others = by_image[segment.image_id]
         top = best.setdefault(segment.image_id, score)
@@ -98,12 +108,13 @@ def choose(pairs: Sequence[Ranked], limit: int, rules: Rules) -> list[Ranked]:
             or segment.image_id in hidden
             or len(others) >= rules.per_image
             or (rules.behind is not None and others and score < top - rules.behind)
-            or any(same_thing(segment, other) for other in others)
-            or (rules.whole_things and any(nested(segment, other) for other in others))
+            or any(_repeats(segment, other, rules) for other in others)
+            or not videos.lets_by(segment)
             or not (rules.accepts is None or rules.accepts(score, segment))
         ):
             continue
         others.append(segment)
+        videos.add(segment)
         pictures.add(segment.image_id)
         hidden |= alike.get(segment.image_id, frozenset()) - pictures
         kept.append((score, segment))
@@ -117,31 +128,53 @@ def _is_out(score: float, segment: Segment, rules: Rules) -> bool:
         (rules.below is not None and score > rules.below + SAME_SCORE)
         or (rules.newest is not None and segment.id > rules.newest)
         or segment.image_id in rules.closed
+        or (
+            segment.life is not None and (segment.id in rules.own or segment.image_id in rules.away)
+        )
     )
+
+
+def _videos(pairs: Sequence[Ranked], rules: Rules) -> VideosShown:
+    """What the answer shows of videos before any of these."""
+    rules.footage.look_up([*rules.shown, *(one for _, one in pairs)], rules.closed)
+    videos = VideosShown(rules.footage, rules.per_video, once=rules.once)
+    for segment in rules.shown:
+        videos.add(segment)
+    for image_id in rules.closed:
+        videos.close(image_id)
+    return videos
+
+
+def _repeats(segment: Segment, other: Segment, rules: Rules) -> bool:
+    is_same, is_nested = overlaps(segment, other, rules.footage)
+    return is_same or (rules.whole_things and is_nested)
 
 
 def same_thing(first: Segment, second: Segment) -> bool:
     """Whether two regions of one picture would look like one answer given twice."""
-    return overlaps(first, second)[0]
+    return overlaps(first, second, Footage())[0]
 
 
-def nested(first: Segment, second: Segment) -> bool:
-    """Whether one of two regions of a picture lies in the other."""
-    return overlaps(first, second)[1]
-
-
-def overlaps(first: Segment, second: Segment) -> tuple[bool, bool]:
-    """Whether two regions of one picture are the same thing, and whether one lies in the other."""
-    small, large = sorted((first.mask, second.mask), key=lambda mask: mask.area)
-    shared = rle.intersection(small, large)
-    is_same = shared >= SAME_THING_IOU * (small.area + large.area - shared) or (
-        shared >= SAME_THING_INSIDE * small.area and small.area >= SAME_THING_SIZE * large.area
+def overlaps(first: Segment, second: Segment, footage: Footage) -> tuple[bool, bool]:
+    """Whether two regions of one image are the same thing, and whether one lies in the other; of a
+    video, over all moments that both have masks of, and neither where there are none."""
+    pairs = footage.together(first, second)
+    if not pairs:
+        return False, False
+    areas = sum(mask.area for mask, _ in pairs), sum(mask.area for _, mask in pairs)
+    small, large = sorted(areas)
+    shared = sum(rle.intersection(mask, other) for mask, other in pairs)
+    is_same = shared >= SAME_THING_IOU * (small + large - shared) or (
+        shared >= SAME_THING_INSIDE * small and small >= SAME_THING_SIZE * large
     )
-    return is_same, shared >= INSIDE_SHARE * small.area
+    return is_same, shared >= INSIDE_SHARE * small
 
 
 def preferred(
-    prefer: Prefer, slack: float, siblings: Callable[[int], Sequence[Ranked]]
+    prefer: Prefer,
+    slack: float,
+    siblings: Callable[[int], Sequence[Ranked]],
+    footage: Footage,
 ) -> Callable[[float, Segment], bool]:
     """Whether a region may stand for its picture, given the regions it lies in or holds.
 
@@ -150,17 +183,22 @@ def preferred(
     scored region of an image.
     """
 
+    def gives_way(segment: Segment, other: Segment) -> bool:
+        inner, outer = (segment, other) if prefer is Prefer.WHOLE else (other, segment)
+        pairs = footage.together(inner, outer)
+        inner_area = sum(mask.area for mask, _ in pairs)
+        if inner_area >= sum(mask.area for _, mask in pairs):
+            return False
+        shared = sum(rle.intersection(mask, other) for mask, other in pairs)
+        return shared >= INSIDE_SHARE * inner_area
+
     def accepts(score: float, segment: Segment) -> bool:
-        return not any(
-            other_score >= score - slack and _gives_way(prefer, segment, other)
+        rivals = [
+            other
             for other_score, other in siblings(segment.image_id)
-        )
+            if other_score >= score - slack
+        ]
+        footage.look_up_masks([segment, *rivals])
+        return not any(gives_way(segment, other) for other in rivals)
 
     return accepts
-
-
-def _gives_way(prefer: Prefer, segment: Segment, other: Segment) -> bool:
-    inner, outer = (segment, other) if prefer is Prefer.WHOLE else (other, segment)
-    if inner.mask.area >= outer.mask.area:
-        return False
-    return rle.intersection(inner.mask, outer.mask) >= INSIDE_SHARE * inner.mask.area
