@@ -302,4 +302,55 @@ CREATE TABLE vector_follower (
 	seq INTEGER NOT NULL, 
 	PRIMARY KEY (name)
 );
-INSERT INTO "alembic_version" VALUES ('0018');
+CREATE TABLE video (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	sha256 TEXT NOT NULL, 
+	width INTEGER NOT NULL, 
+	height INTEGER NOT NULL, 
+	seconds FLOAT NOT NULL, 
+	frame_rate FLOAT NOT NULL, 
+	codec TEXT NOT NULL, 
+	container TEXT NOT NULL, 
+	made_at DATETIME, 
+	has_sound BOOLEAN DEFAULT '0' NOT NULL, 
+	lost TEXT, 
+	added_at FLOAT NOT NULL, 
+	UNIQUE (sha256)
+);
+CREATE TABLE shot (
+	image_id INTEGER NOT NULL, 
+	video_id INTEGER NOT NULL, 
+	t_start FLOAT NOT NULL, 
+	t_end FLOAT NOT NULL, 
+	seconds FLOAT, 
+	PRIMARY KEY (image_id), 
+	FOREIGN KEY(image_id) REFERENCES image (id) ON DELETE CASCADE, 
+	FOREIGN KEY(video_id) REFERENCES video (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_shot_video_id ON shot (video_id);
+CREATE TABLE track (
+	segment_id INTEGER NOT NULL, 
+	t_start FLOAT NOT NULL, 
+	t_end FLOAT NOT NULL, 
+	best_seconds FLOAT NOT NULL, 
+	PRIMARY KEY (segment_id), 
+	FOREIGN KEY(segment_id) REFERENCES segment (id) ON DELETE CASCADE
+);
+CREATE TABLE track_mask (
+	segment_id INTEGER NOT NULL, 
+	seconds FLOAT NOT NULL, 
+	x0 INTEGER NOT NULL, 
+	y0 INTEGER NOT NULL, 
+	x1 INTEGER NOT NULL, 
+	y1 INTEGER NOT NULL, 
+	area INTEGER NOT NULL, 
+	counts BLOB NOT NULL, 
+	PRIMARY KEY (segment_id, seconds), 
+	FOREIGN KEY(segment_id) REFERENCES segment (id) ON DELETE CASCADE
+);
+CREATE TRIGGER video_gone AFTER DELETE ON shot WHEN NOT EXISTS (SELECT 1 FROM shot WHERE video_id = OLD.video_id) BEGIN DELETE FROM video WHERE id = OLD.video_id; END;
+CREATE TRIGGER count_videos_up AFTER INSERT ON video BEGIN INSERT INTO counter VALUES ('videos', 0, '', 1) ON CONFLICT (kind, recipe_id, key) DO UPDATE SET count = count + (1); END;
+CREATE TRIGGER count_videos_down AFTER DELETE ON video BEGIN INSERT INTO counter VALUES ('videos', 0, '', -1) ON CONFLICT (kind, recipe_id, key) DO UPDATE SET count = count + (-1); END;
+CREATE TRIGGER list_shot AFTER INSERT ON listing WHEN rtrim(NEW.name, '0123456789.,') GLOB '*#t=' AND substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1) GLOB '[0-9]*,[0-9]*' AND substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1) NOT GLOB '*,*,*' AND NEW.name <> rtrim(NEW.name, '0123456789.,') || printf('%010.3f', CAST(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1) AS REAL)) || substr(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1), instr(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1), ',')) BEGIN UPDATE listing SET name = rtrim(NEW.name, '0123456789.,') || printf('%010.3f', CAST(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1) AS REAL)) || substr(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1), instr(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1), ',')) WHERE recipe_id = NEW.recipe_id AND image_id = NEW.image_id; END;
+CREATE TRIGGER list_shot_again AFTER UPDATE OF name ON listing WHEN rtrim(NEW.name, '0123456789.,') GLOB '*#t=' AND substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1) GLOB '[0-9]*,[0-9]*' AND substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1) NOT GLOB '*,*,*' AND NEW.name <> rtrim(NEW.name, '0123456789.,') || printf('%010.3f', CAST(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1) AS REAL)) || substr(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1), instr(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1), ',')) BEGIN UPDATE listing SET name = rtrim(NEW.name, '0123456789.,') || printf('%010.3f', CAST(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1) AS REAL)) || substr(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1), instr(substr(NEW.name, length(rtrim(NEW.name, '0123456789.,')) + 1), ',')) WHERE recipe_id = NEW.recipe_id AND image_id = NEW.image_id; END;
+INSERT INTO "alembic_version" VALUES ('0019');

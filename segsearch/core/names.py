@@ -20,6 +20,7 @@ MOMENT = r"([0-9]{1,6}(?:\.[0-9]{1,3})?)"
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mts", ".ts", ".webm"})
 ANIMATED_SUFFIXES = frozenset({".avif", ".gif", ".webp"})  # videos only when asked
 _MOVING = "|".join(suffix[1:] for suffix in sorted(VIDEO_SUFFIXES | ANIMATED_SUFFIXES))
+VIDEO_FILE = re.compile(rf"\.(?:{_MOVING})$", re.IGNORECASE)
 SHOT = re.compile(rf"(.*\.(?:{_MOVING}))#t={MOMENT},{MOMENT}", re.IGNORECASE | re.DOTALL)
 
 

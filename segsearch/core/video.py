@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from segsearch.core.types import Mask
+from segsearch.core.types import Mask, Shot
 
+FORMAT = "VIDEO"  # of an image that is a shot
 RULE = 1  # by which videos become shots and frames; another one makes other pictures of all shots
 KEYFRAME_SECONDS = 3.0  # between two, at most
 MOMENT_GAP_SECONDS = 2.0  # what lies no further apart is one moment
@@ -33,6 +34,27 @@ class VideoInfo:
     codec: str
     container: str
     shots: tuple[tuple[float, float], ...]
+    made_at: datetime | None = None
+    has_sound: bool = False
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video known to the catalog: identified by the sha256 of its file, which lies at `paths`,
+    uploads last. `shots` are the ids of its images with their times, in order of time; the rest is
+    what `VideoInfo` says."""
+
+    id: int
+    sha256: str
+    width: int
+    height: int
+    seconds: float
+    frame_rate: float
+    codec: str
+    container: str
+    paths: tuple[str, ...]
+    shots: tuple[tuple[int, Shot], ...]
     made_at: datetime | None = None
     has_sound: bool = False
     lost: str | None = None

@@ -32,7 +32,7 @@ STAMP = FileStamp(10, 20)
 STATES = ("pending", "failed", "quarantined")
 TEXT = ("read", "to_read", "unreadable", "lines")
 NONE = dict.fromkeys(
-    ("images", "segments", *STATES, *TEXT, "near_duplicates", "missing", "excluded"), 0
+    ("images", "segments", *STATES, *TEXT, "near_duplicates", "missing", "excluded", "videos"), 0
 )
 
 
@@ -321,7 +321,7 @@ def test_a_library_of_the_first_schema_is_brought_up_with_all_it_holds(tmp_path:
     assert schema_revision(engine) == "0001"
     engine.dispose()
     again = Catalog(file)
-    assert again.schema() == "0018"
+    assert again.schema() == "0019"
     assert again.counts() == {**NONE, "images": 1, "segments": 3}
     assert list(again.problems((1, RECIPE))) == []
     again.close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +16,13 @@ from segsearch.core.arrays import (
     PlacedLine,
     Vector,
 )
+from segsearch.core.names import shot_name
 from segsearch.core.text import Corners, Line, RegionKind
-from segsearch.core.types import Box, PictureInfo, Proposal, Recipe
+from segsearch.core.types import Box, FileStamp, PictureInfo, Proposal, Recipe
+from segsearch.core.video import DescribedTrack, KeyMask, VideoInfo
 from segsearch.masks.rle import encode
+from segsearch.storage.catalog.files import SeenFile
+from segsearch.storage.catalog.shots import SeenShot
 
 DIMENSION = 8
 RECIPE = Recipe(
@@ -57,3 +64,40 @@ def read_lines(lines: Sequence[str], things: int = 0) -> PictureText:
 
 def _corners(box: Box) -> Corners:
     return ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
+
+
+def seen_shots(file: str, sha256: str, cuts: Sequence[float], **info: Any) -> list[SeenFile]:
+    """The shots of a video between the `cuts`, in seconds, as a first look finds them."""
+    shots = tuple(itertools.pairwise(cuts))
+    looked = VideoInfo(30, 20, cuts[-1], 25.0, "h264", "mp4", shots)
+    seen = replace(looked, **info)
+    return [
+        SeenFile(
+            shot_name(file, *times),
+            FileStamp(1_000, 10),
+            f"{sha256} {times}",
+            SeenShot(sha256, seen, *times),
+        )
+        for times in shots
+    ]
+
+
+def describe_shot(seed: int, t_start: float, t_end: float, segments: int = 3) -> DescribedPicture:
+    """A shot of 30 x 20 pixels whose segments move to the right by a pixel from one keyframe to the
+    next of three; each lives from a tenth of a second after the one before it."""
+    made = describe(seed, segments)
+    length = t_end - t_start
+    times = [t_start + part * length for part in (0.25, 0.5, 0.75)]
+    tracks = []
+    for number, segment in enumerate(made.segments):
+        mask = segment.proposal.mask
+        masks = [replace(mask, box=_moved(mask.box, step - 1)) for step in range(3)]
+        keys = tuple(KeyMask(at, mask) for at, mask in zip(times, masks, strict=True))
+        tracks.append(DescribedTrack(t_start + number / 10, t_end, times[1], keys))
+    info = replace(made.info, format="MP4")
+    return replace(made, info=info, seconds=times[1], tracks=tuple(tracks))
+
+
+def _moved(box: Box, pixels: int) -> Box:
+    pixels = max(pixels, -box.x0)
+    return Box(box.x0 + pixels, box.y0, box.x1 + pixels, box.y1)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import psycopg
 
+from segsearch.storage.catalog.postgres.schema import VIDEO_FUNCTIONS
+
 # What has come since.
-TABLES = ("vector_generation", "api_key", "request_count", "vector_follower")
+TABLES = (
+    "vector_generation", "api_key", "request_count", "vector_follower", "track_mask", "track",
+    "shot", "video",
+)  # fmt: skip
 
 
 def make_older(address: str) -> None:
@@ -13,4 +18,6 @@ def make_older(address: str) -> None:
     with psycopg.connect(address) as db:
         for table in TABLES:
             db.execute(f"DROP TABLE {table}".encode())
+        for function in VIDEO_FUNCTIONS:
+            db.execute(f"DROP FUNCTION {function}()".encode())
         db.execute("UPDATE alembic_version SET version_num = '0014'")

@@ -36,15 +36,19 @@ from segsearch.storage.catalog.tables import (
     SAVED_SEARCH,
     SEGMENT,
     SEGMENT_VECTOR,
+    SHOT,
     SOURCE,
     TEXT_LINE,
+    TRACK,
+    TRACK_MASK,
+    VIDEO,
 )
 
 # What hangs on a row comes behind it.
 COPIED = (
-    RECIPE, IMAGE, SOURCE, SEGMENT, SEGMENT_VECTOR, INGEST, READING, TEXT_LINE, PICTURE_TEXT,
-    CAPTION, IMAGE_TAG, HASH_BAND, NEAR_DUPLICATE, COLLECTION, COLLECTION_IMAGE, SAVED_SEARCH, JOB,
-    CHANGE_LOG, LOG_START,
+    RECIPE, IMAGE, VIDEO, SHOT, SOURCE, SEGMENT, SEGMENT_VECTOR, TRACK, TRACK_MASK, INGEST, READING,
+    TEXT_LINE, PICTURE_TEXT, CAPTION, IMAGE_TAG, HASH_BAND, NEAR_DUPLICATE, COLLECTION,
+    COLLECTION_IMAGE, SAVED_SEARCH, JOB, CHANGE_LOG, LOG_START,
 )  # fmt: skip
 PAGE_ROWS = 2_000  # read and written at once: one transaction of the target
 COPYING = "copying"  # a key of `library`, there until a copy is whole

@@ -18,6 +18,7 @@ from segsearch.storage.catalog.tables import (
     SEGMENT,
     SOURCE,
     TEXT_LINE,
+    VIDEO,
 )  # fmt: skip
 
 Key = tuple[str, int, str]  # kind, recipe (0 where none has a say), key
@@ -96,6 +97,7 @@ def _counted(db: sa.Connection) -> dict[Key, int]:
         "lines": sa.select(TEXT_LINE.c.recipe_id, no_key, all_rows),
         "segments": sa.select(SEGMENT.c.recipe_id, tenth, all_rows),
         "near_duplicates": sa.select(no_recipe, no_key, alike),
+        "videos": sa.select(no_recipe, no_key, all_rows).select_from(VIDEO),
     }
     return {
         (kind, recipe_id, key): count

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 LOG = logging.getLogger(__name__)
-SCHEMA = "0018"  # the newest of the migrations' revisions
+SCHEMA = "0019"  # the newest of the migrations' revisions
 BUSY_TIMEOUT_MS = 30_000
 LOG_RETRY_SECONDS = 0.01
 # Seven segments' pairs of 512-dimensional vectors fill a page; at 4,096 bytes half of it is empty.

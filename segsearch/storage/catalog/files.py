@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from segsearch.core.errors import PictureError
-from segsearch.core.names import composed, file_of, folded
+from segsearch.core.names import VIDEO_FILE, composed, file_of, folded
 from segsearch.core.types import FileStamp, State
+from segsearch.core.video import FORMAT
 from segsearch.media.sources.paths import shown
 from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.images import drop_images, without_path
 from segsearch.storage.catalog.portable import AMONG_PATHS, NOW, insert, paths_parameter
 from segsearch.storage.catalog.queue import QUEUES
 from segsearch.storage.catalog.rows import FRESH, without_number
+from segsearch.storage.catalog.shots import SeenShot, enter_shots, shots_at
 from segsearch.storage.catalog.tables import COLLECTION_IMAGE, IMAGE, IMAGE_TAG, INGEST, SOURCE
 
 IS_MISSING = SOURCE.c.missing_since.is_not(None)
@@ -31,11 +33,13 @@ _STAMPS_OF = _STAMPS.where(SOURCE.c.path.in_(AMONG_PATHS))
 
 
 class SeenFile(NamedTuple):
-    """A path, what the file there looked like, and what it held."""
+    """A path, what the file there looked like, and what it held; of a shot of a video, what part
+    of which."""
 
     path: str
     stamp: FileStamp
     sha256: str
+    shot: SeenShot | None = None
 
 
 class FileMixin(Database):
@@ -83,7 +87,8 @@ class FileMixin(Database):
 
     def record_files(self, files: Sequence[SeenFile], recipe_id: int) -> int:
         """Note what paths hold now, and queue what is not known yet: all of it, or nothing. How
-        many images were queued comes back; no path may come twice.
+        many images were queued comes back; no path may come twice. Shots are entered with their
+        videos.
 
         When a path held other bytes before, the image takes over the tags and collections of
         that one, which goes when it is left without any path. An image that had failed waits
@@ -213,7 +218,8 @@ def _lies_at(path: str, place: str) -> bool:
 
 
 def _at_or_below(column: sa.Column[Any], place: str) -> sa.ColumnElement[bool]:
-    """Whether a file lies at a path, or anywhere below it as a folder; of a PDF its pages, too.
+    """Whether a file lies at a path, or anywhere below it as a folder; of a PDF its pages,
+    and of a video its shots, too.
 
     A span of the paths' order, from `/` up to the character behind it: SQLite's LIKE takes upper
     and lower case for the same, and other folders with it.
@@ -223,6 +229,8 @@ def _at_or_below(column: sa.Column[Any], place: str) -> sa.ColumnElement[bool]:
     if bare.lower().endswith(".pdf"):
         pages = f"{bare}#page="
         there |= (column > pages) & (column < f"{bare}#page>") & (without_number(column) == pages)
+    if VIDEO_FILE.search(bare):
+        there |= shots_at(column, bare)
     return there
 
 
@@ -230,11 +238,13 @@ def _record(db: sa.Connection, files: Sequence[SeenFile], recipe_id: int) -> int
     """See `FileMixin.record_files`; the same few statements for any number of files."""
     if not files:
         return 0
-    images = [{"sha256": sha256} for sha256 in dict.fromkeys(file.sha256 for file in files)]
+    formats = {file.sha256: FORMAT if file.shot else "" for file in files}
+    images = [{"sha256": sha256, "format": known} for sha256, known in formats.items()]
     db.execute(insert(IMAGE).values(added_at=NOW).on_conflict_do_nothing(), images)
     same = sa.select(IMAGE.c.sha256, IMAGE.c.id)
     same = same.where(IMAGE.c.sha256.in_([image["sha256"] for image in images]))
     ids: dict[str, int] = {row.sha256: row.id for row in db.execute(same)}
+    enter_shots(db, ((ids[file.sha256], file.shot) for file in files if file.shot))
     there = sa.select(SOURCE.c.path, SOURCE.c.image_id, SOURCE.c.missing_since)
     there = there.where(SOURCE.c.path.in_([file.path for file in files]))
     known = {path: (image_id, missing) for path, image_id, missing in db.execute(there)}

@@ -10,12 +10,14 @@ import sqlalchemy as sa
 
 from segsearch.core.errors import NotFoundError
 from segsearch.core.types import Image, State
+from segsearch.core.video import FORMAT
 from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.collections import members_of, refuse_unknown
 from segsearch.storage.catalog.counters import tallies
 from segsearch.storage.catalog.database import Database, portions
 from segsearch.storage.catalog.portable import AMONG_IDS, TEXT, WIDE, ids_parameter
 from segsearch.storage.catalog.rows import IMAGE_COLUMNS, TENTHS, image_from
+from segsearch.storage.catalog.shots import shots_of
 from segsearch.storage.catalog.tables import (
     ACTIVE_RECIPE,
     IMAGE,
@@ -39,7 +41,7 @@ _IMAGES = (
     .limit(sa.bindparam("most"))
 )
 _IMAGES_OF_IDS = _IMAGES.where(IMAGE.c.id.in_(AMONG_IDS))
-OF_ALL = ("near_duplicates", "missing", "excluded")  # counted whatever the recipe
+OF_ALL = ("near_duplicates", "missing", "excluded", "videos")  # counted whatever the recipe
 
 
 class ImageMixin(Database):
@@ -69,7 +71,11 @@ class ImageMixin(Database):
             rows = db.execute(query, page).all()
             shown = [row.id for row in rows]
             said = _said_of(db, shown)
-        return [image_from(row, *(said[kind, row.id] for kind in KINDS)) for row in rows]
+            shots = shots_of(db, [row.id for row in rows if row.format == FORMAT])
+        return [
+            image_from(row, *(said[kind, row.id] for kind in KINDS), shot=shots.get(row.id))
+            for row in rows
+        ]
 
     def image(self, image_id: int) -> Image:
         """One image; NotFoundError when there is none of this id."""
@@ -115,7 +121,8 @@ class ImageMixin(Database):
     def counts(self) -> dict[str, int]:
         """`images`, `segments`, `pending` (with running ones), `failed` and `quarantined` of the
         active recipe; images whose text was `read`, is `to_read` or was `unreadable`, and the
-        `lines` found there; images with `near_duplicates`, and `missing` and `excluded` paths."""
+        `lines` found there; images with `near_duplicates`, `missing` and `excluded` paths, and
+        `videos`."""
         with self._reading() as db:
             kept = tallies(db, db.execute(sa.select(ACTIVE_RECIPE)).scalar())
         by_state, reading = kept.get("state", Counter()), kept.get("reading", Counter())

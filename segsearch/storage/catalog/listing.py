@@ -24,10 +24,11 @@ from segsearch.storage.catalog.portable import (
     AMONG_IDS,
     glob,
     ids_parameter,
+    padded_times,
     page_digits,
     utc_text,
 )
-from segsearch.storage.catalog.rows import without_number
+from segsearch.storage.catalog.rows import without_number, without_times
 from segsearch.storage.catalog.tables import IMAGE, INGEST, LISTING, SEGMENT, SOURCE
 
 Place = tuple[str, int]  # what a picture is sorted by, and its id
@@ -150,10 +151,17 @@ def _is_upload() -> sa.ColumnElement[bool]:
 
 def _padded(name: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """A name as names are sorted: of a page of a PDF the number has seven digits, so that page 10
-    comes behind page 2. `migrations/` has it as text."""
+    comes behind page 2; of a shot of a video the time at which it begins has ten characters.
+    `migrations/` has it as text."""
     bare = without_number(name)
     number = page_digits(sa.func.substr(name, sa.func.length(bare) + 1))
-    return sa.case((glob(bare, "*.pdf#page="), bare.op("||")(number)), else_=name)
+    video = without_times(name)
+    times = padded_times(sa.func.substr(name, sa.func.length(video) + 1))
+    return sa.case(
+        (glob(bare, "*.pdf#page="), bare.op("||")(number)),
+        (glob(video, "*#t="), video.op("||")(times)),
+        else_=name,
+    )
 
 
 def right_rows() -> sa.Select[Any]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from segsearch.media.phash import NEAR_BITS, bands, distance
 from segsearch.storage.catalog.counters import CounterMixin
 from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter
-from segsearch.storage.catalog.tables import HASH_BAND, IMAGE, NEAR_DUPLICATE
+from segsearch.storage.catalog.tables import HASH_BAND, IMAGE, NEAR_DUPLICATE, SHOT
 
 CANDIDATES = 1_000  # of a series of hundreds of equal frames the first stand for all
 LINKS = 50  # near-duplicates noted for one image
@@ -47,8 +47,11 @@ def candidates_of(same_band: sa.ColumnElement[bool]) -> sa.Select[tuple[int, str
     )
 
 
-def link_near_duplicates(db: sa.Connection, image_id: int, value: str | None) -> None:
-    """Note an image's perceptual hash, and link it with the images whose hash is near.
+def link_near_duplicates(
+    db: sa.Connection, image_id: int, value: str | None, *, is_shot: bool = False
+) -> None:
+    """Note an image's perceptual hash, and link it with the images whose hash is near; a shot with
+    none of its own video, whose shots are bound to look alike.
 
     Hashes that differ in at most 7 of 128 bits agree in one of eight bands at least, so candidates
     come from an index. A band of flat sky is common to thousands, so those that agree in the most
@@ -61,7 +64,7 @@ def link_near_duplicates(db: sa.Connection, image_id: int, value: str | None) ->
         return
     links = [
         {"image_id": first, "other_id": second, "bits": bits}
-        for bits, other_id in _near(db, value)
+        for bits, other_id in _near(db, value, image_id if is_shot else None)
         for first, second in ((image_id, other_id), (other_id, image_id))
     ]
     db.execute(
@@ -75,8 +78,9 @@ def link_near_duplicates(db: sa.Connection, image_id: int, value: str | None) ->
         db.execute(sa.insert(NEAR_DUPLICATE), links)
 
 
-def _near(db: sa.Connection, value: str) -> list[tuple[int, int]]:
-    """Bits and ids of the images whose hash is near, the nearest first; 50 at most."""
+def _near(db: sa.Connection, value: str, shot: int | None = None) -> list[tuple[int, int]]:
+    """Bits and ids of the images whose hash is near, the nearest first; 50 at most. None of the
+    video that an image is a `shot` of."""
     # Spelt out: SQLite uses the index for each of these, and reads every image for a tuple IN ().
     same_band = sa.or_(
         *(
@@ -84,6 +88,10 @@ def _near(db: sa.Connection, value: str) -> list[tuple[int, int]]:
             for band, part in enumerate(bands(value))
         )
     )
+    if shot is not None:
+        of_video = sa.select(SHOT.c.video_id).where(SHOT.c.image_id == shot).scalar_subquery()
+        own = sa.select(SHOT.c.image_id).where(SHOT.c.video_id == of_video)
+        same_band &= HASH_BAND.c.image_id.not_in(own)
     near = sorted(
         (bits, row.id)
         for row in db.execute(candidates_of(same_band))

@@ -19,8 +19,8 @@ from sqlalchemy.sql.operators import custom_op
 
 __all__ = [
     "AMONG_IDS", "AMONG_PATHS", "NOW", "TEXT", "WIDE", "glob", "ids_parameter", "insert",
-    "joined_ids", "larger", "number_of", "page_digits", "paths_parameter", "regex_of_glob",
-    "smaller", "utc_text", "values_of",
+    "joined_ids", "larger", "number_of", "padded_times", "page_digits", "paths_parameter",
+    "regex_of_glob", "smaller", "utc_text", "values_of",
 ]  # fmt: skip
 
 # Whole numbers beyond 2**31, such as ids. SQLite, whose INTEGER holds them, counts up a primary key
@@ -139,6 +139,11 @@ class _PageDigits(FunctionElement[str]):
     type = sa.Text()
 
 
+class _PaddedTimes(FunctionElement[str]):
+    inherit_cache = True
+    type = sa.Text()
+
+
 class _NumberOf(FunctionElement[int]):
     inherit_cache = True
     type = sa.Integer()
@@ -191,6 +196,12 @@ def page_digits(number: Any) -> sa.ColumnElement[str]:
     return _PageDigits(number)
 
 
+def padded_times(times: Any) -> sa.ColumnElement[str]:
+    """The times of a shot, given as text `12.48,18.2`, of which the first has six digits before the
+    point and three behind it: in the order of text that of times. What is none stays as it is."""
+    return _PaddedTimes(times)
+
+
 def number_of(document: Any, key: str) -> sa.ColumnElement[int]:
     """A whole number that a JSON document, stored as text, holds under a key."""
     return _NumberOf(document, sa.literal(key, sa.Text))
@@ -241,6 +252,15 @@ SPELT: dict[type[FunctionElement[Any]], tuple[str, str]] = {
     _PageDigits: (
         "printf('%07d', CAST({0} AS INTEGER))",
         "CASE WHEN length({0}) < 7 THEN lpad({0}, 7, '0') ELSE {0} END",
+    ),
+    _PaddedTimes: (
+        "CASE WHEN {0} GLOB '[0-9]*,[0-9]*' AND {0} NOT GLOB '*,*,*' "
+        "AND {0} NOT GLOB '*[^0-9.,]*' "
+        "THEN printf('%010.3f', CAST({0} AS REAL)) || substr({0}, instr({0}, ',')) ELSE {0} END",
+        "CASE WHEN {0} ~ '^[0-9][0-9.]*,[0-9][0-9.]*$' THEN "
+        "regexp_replace(to_char(substring({0} from '^[0-9]+\\.?[0-9]*')::numeric, "
+        "'FM000000.000'), '^#.*', split_part({0}, ',', 1)) || substr({0}, strpos({0}, ',')) "
+        "ELSE {0} END",
     ),
     _NumberOf: ("json_extract({0}, '$.' || {1})", "(({0})::json ->> {1})::integer"),
     _Listed: ("json_each({0})", "json_array_elements_text(({0})::json)"),

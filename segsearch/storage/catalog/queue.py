@@ -29,6 +29,7 @@ from segsearch.storage.catalog.reading import (
     store_text,
 )
 from segsearch.storage.catalog.rows import FRESH
+from segsearch.storage.catalog.shots import settle_shot, store_tracks
 from segsearch.storage.catalog.tables import (
     IMAGE,
     INGEST,
@@ -170,7 +171,8 @@ class QueueMixin(Database):
             return db.execute(back.values(**free, interruptions=tried)).rowcount
 
     def commit(self, claim: Claim, picture: DescribedPicture) -> bool:
-        """Store a picture's segments, vectors and change log, and mark it done.
+        """Store a picture's segments, vectors and change log, of a shot how they live, too, and
+        mark it done.
 
         False, with nothing stored, when the claim has passed to another worker.
         """
@@ -183,10 +185,14 @@ class QueueMixin(Database):
         with self._writing() as db:
             if not _settle(db, claim, done):
                 return False
+            is_shot = picture.seconds is not None
+            info = settle_shot(db, claim.image_id, picture) if is_shot else picture.info
             image = sa.update(IMAGE).where(IMAGE.c.id == claim.image_id)
-            db.execute(image.values(rows.info_values(picture.info)))
-            link_near_duplicates(db, claim.image_id, picture.info.perceptual_hash)
+            db.execute(image.values(rows.info_values(info)))
+            link_near_duplicates(db, claim.image_id, info.perceptual_hash, is_shot=is_shot)
             ids = store_segments(db, claim, picture.segments)
+            if is_shot:
+                store_tracks(db, ids, picture.tracks)
             if picture.text is not None:
                 store_text(db, claim, picture.text, ids)
                 mark_read(db, claim, picture.text.reader)

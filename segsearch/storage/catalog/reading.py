@@ -18,7 +18,13 @@ from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.change_log import log_change
 from segsearch.storage.catalog.counters import CounterMixin, tallies
 from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter, insert
-from segsearch.storage.catalog.rows import FRESH, OF_SEGMENT, segment_from
+from segsearch.storage.catalog.rows import FRESH, OF_SEGMENT
+from segsearch.storage.catalog.shots import (
+    segments_from,
+    shot_of_claim,
+    store_tracks,
+    whole_tracks,
+)
 from segsearch.storage.catalog.tables import (
     ACTIVE_RECIPE,
     IMAGE,
@@ -168,7 +174,7 @@ def regions_to_read(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[S
     things = sa.select(*OF_SEGMENT).join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
     things = things.where(SEGMENT.c.image_id == image_id, SEGMENT.c.recipe_id == recipe_id)
     things = things.where(~SEGMENT.c.of_text).order_by(SEGMENT.c.id)
-    return tuple(map(segment_from, db.execute(things)))
+    return tuple(segments_from(db, db.execute(things).all()))
 
 
 def store_segments(
@@ -209,7 +215,11 @@ def store_text(
     )
     held = set(db.execute(there).scalars())
     new = [region for place, region in enumerate(text.regions) if place not in kept]
-    stored = iter(store_segments(db, claim, new, of_text=True))
+    new_ids = store_segments(db, claim, new, of_text=True)
+    shot = shot_of_claim(db, claim) if new else None
+    if shot:
+        store_tracks(db, new_ids, whole_tracks(shot, new))
+    stored = iter(new_ids)
     added = [kept.get(place) or next(stored) for place in range(len(text.regions))]
     ids = [number if number in held else None for number in region_ids] + added
     for number, kind, order in zip(ids, text.kinds, text.order, strict=True):

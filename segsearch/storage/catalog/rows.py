@@ -13,7 +13,17 @@ import sqlalchemy as sa
 
 from segsearch.core.arrays import DescribedSegment, Vector, VectorRows, Vectors
 from segsearch.core.errors import DamageError
-from segsearch.core.types import Box, Image, Mask, PictureInfo, Recipe, Segment, State
+from segsearch.core.types import (
+    Box,
+    Image,
+    Life,
+    Mask,
+    PictureInfo,
+    Recipe,
+    Segment,
+    Shot,
+    State,
+)
 from segsearch.masks.traits import traits
 from segsearch.media.sources.paths import is_upload
 from segsearch.storage.catalog.tables import IMAGE, INGEST, SEGMENT, SEGMENT_VECTOR
@@ -101,15 +111,16 @@ OF_SEGMENT = (
     IMAGE.c.height,
     IMAGE.c.width,
     *(SEGMENT.c[name] for name in ("kind", "reading_order")),
+    IMAGE.c.format,
 )
 
 
-def segment_from(row: Sequence[Any]) -> Segment:
-    """A segment from its row of `OF_SEGMENT`."""
+def segment_from(row: Sequence[Any], life: Life | None = None) -> Segment:
+    """A segment from its row of `OF_SEGMENT`; `shots.segments_from` sees to how it lives."""
     number, image_id, x0, y0, x1, y1, counts, area, iou, stability, *rest = row
-    height, width, kind, order = rest
+    height, width, kind, order, _ = rest
     mask = Mask(height, width, Box(x0, y0, x1, y1), counts, area)
-    return Segment(number, image_id, mask, iou, stability, kind, order)
+    return Segment(number, image_id, mask, iou, stability, kind, order, life)
 
 
 INFO_COLUMNS = tuple(field.name for field in fields(PictureInfo))  # the table calls them the same
@@ -122,7 +133,12 @@ def info_values(info: PictureInfo) -> dict[str, Any]:
 
 
 def image_from(
-    row: Sequence[Any], paths: Iterable[str], tags: Iterable[str], near_duplicates: Iterable[int]
+    row: Sequence[Any],
+    paths: Iterable[str],
+    tags: Iterable[str],
+    near_duplicates: Iterable[int],
+    *,
+    shot: Shot | None = None,
 ) -> Image:
     """An image from its row of `IMAGE_COLUMNS`, state and reason, and what other tables say."""
     number, sha256, *known, state, reason = row
@@ -133,14 +149,19 @@ def image_from(
         width=info.width,
         height=info.height,
         format=info.format,
-        # The first one is shown: where a person keeps the file, rather than the library.
-        paths=tuple(sorted(paths, key=lambda path: (is_upload(path), path))),
+        paths=in_order(paths),
         state=State(state or State.PENDING),
         reason=reason,
         info=info if info.width else None,
         tags=tuple(sorted(tags)),
         near_duplicates=tuple(near_duplicates),
+        shot=shot,
     )
+
+
+def in_order(paths: Iterable[str]) -> tuple[str, ...]:
+    """The first one is shown: where a person keeps the file, rather than the library."""
+    return tuple(sorted(paths, key=lambda path: (is_upload(path), path)))
 
 
 def of_vectors(recipe_id: int) -> sa.Select[Any]:
@@ -186,3 +207,9 @@ def without_number(path: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """A path up to the digits it ends with: of a page of a PDF what all of its pages begin with,
     which no picture called `report.pdf#page=3.png` does."""
     return sa.func.rtrim(path, "0123456789")
+
+
+def without_times(path: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """A path up to the times it ends with: of a shot what all of its video's begin with,
+    `clip.mp4#t=`."""
+    return sa.func.rtrim(path, "0123456789.,")

@@ -19,10 +19,10 @@ from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter
 from segsearch.storage.catalog.rows import (
     OF_SEGMENT,
     of_vectors,
-    segment_from,
     unpack,
     vectors_from,
 )
+from segsearch.storage.catalog.shots import segments_from
 from segsearch.storage.catalog.tables import (
     ACTIVE_RECIPE,
     COLLECTION_IMAGE,
@@ -74,7 +74,7 @@ class SegmentMixin(Database):
 
     def _segments(self, query: sa.Select[Any], ids: Sequence[int] = ()) -> list[Segment]:
         with self._reading() as db:
-            return [segment_from(row) for row in db.execute(query, ids_parameter(ids)).all()]
+            return segments_from(db, db.execute(query, ids_parameter(ids)).all())
 
     def images_of(self, segment_ids: Sequence[int]) -> list[int]:
         """Ids of the images that these segments of the active recipe are of, ascending."""

@@ -36,6 +36,7 @@ from segsearch.storage.catalog.recipes import RecipeMixin
 from segsearch.storage.catalog.request_limits import RequestLimitMixin
 from segsearch.storage.catalog.saved_searches import SavedSearchMixin
 from segsearch.storage.catalog.segments import SegmentMixin
+from segsearch.storage.catalog.shots import ShotMixin
 from segsearch.storage.catalog.sqlite_file import SqliteFile
 from segsearch.storage.catalog.tables import LIBRARY
 from segsearch.storage.catalog.tags import TagMixin
@@ -48,7 +49,7 @@ class Catalog(
     RecipeMixin, FileMixin, QueueMixin, ImageMixin, SegmentMixin, FilterMixin, CollectionMixin,
     TagMixin, CaptionMixin, JobMixin, ChangeLogMixin, IntegrityMixin, BackupMixin,
     NearDuplicateMixin, ListingMixin, FacetMixin, SavedSearchMixin, TextSearchMixin,
-    CopyMixin, FollowerMixin, RequestLimitMixin,
+    CopyMixin, FollowerMixin, RequestLimitMixin, ShotMixin,
 ):  # fmt: skip
     """A library's catalog; made, or brought to this schema, on opening.
 

@@ -17,6 +17,21 @@ def _marked(name: str, column: str) -> sa.Index:
     return sa.Index(name, "path", sqlite_where=where, postgresql_where=where)
 
 
+def _hangs_on(table: str) -> sa.Column[Any]:
+    """The key of a row that goes with one of another table."""
+    gone = sa.ForeignKey(f"{table}.id", ondelete="CASCADE")
+    return sa.Column(f"{table}_id", WIDE, gone, primary_key=True)
+
+
+def _given(kind: Any, *names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=False) for name in names]
+
+
+def _mask() -> list[sa.Column[Any]]:
+    corners = _given(sa.Integer, "x0", "y0", "x1", "y1")
+    return [*corners, *_given(WIDE, "area"), *_given(sa.LargeBinary, "counts")]
+
+
 LIBRARY = sa.Table(
     "library",
     METADATA,
@@ -111,12 +126,7 @@ SEGMENT = sa.Table(
     sa.Column("id", WIDE, primary_key=True),
     sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
     sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("x0", sa.Integer, nullable=False),
-    sa.Column("y0", sa.Integer, nullable=False),
-    sa.Column("x1", sa.Integer, nullable=False),
-    sa.Column("y1", sa.Integer, nullable=False),
-    sa.Column("area", WIDE, nullable=False),
-    sa.Column("counts", sa.LargeBinary, nullable=False),
+    *_mask(),
     sa.Column("predicted_iou", sa.Float, nullable=False),
     sa.Column("stability", sa.Float, nullable=False),
     # Regions of the same picture that lie in it, and those it lies in.
@@ -135,11 +145,54 @@ SEGMENT = sa.Table(
 SEGMENT_VECTOR = sa.Table(
     "segment_vector",
     METADATA,
-    sa.Column(
-        "segment_id", WIDE, sa.ForeignKey("segment.id", ondelete="CASCADE"), primary_key=True
-    ),
+    _hangs_on("segment"),
     sa.Column("context_vector", sa.LargeBinary, nullable=False),
     sa.Column("masked_vector", sa.LargeBinary, nullable=False),
+)
+
+# What a first look says of a file, as `core.video.VideoInfo` has it; it goes with its last shot.
+VIDEO = sa.Table(
+    "video",
+    METADATA,
+    sa.Column("id", WIDE, primary_key=True),
+    sa.Column("sha256", TEXT, nullable=False, unique=True),  # of the file
+    *_given(WIDE, "width", "height"),
+    *_given(sa.Float, "seconds", "frame_rate"),
+    *_given(TEXT, "codec", "container"),
+    sa.Column("made_at", sa.DateTime),
+    sa.Column("has_sound", sa.Boolean, nullable=False, server_default="0"),
+    sa.Column("lost", TEXT),
+    sa.Column("added_at", sa.Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# The part of a video that an image stands for; all times are seconds of the video.
+SHOT = sa.Table(
+    "shot",
+    METADATA,
+    _hangs_on("image"),
+    sa.Column(
+        "video_id", sa.ForeignKey("video.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    *_given(sa.Float, "t_start", "t_end"),
+    sa.Column("seconds", sa.Float),  # of the frame that is shown for it, once it is described
+)
+
+# When a segment of a shot is there.
+TRACK = sa.Table(
+    "track",
+    METADATA,
+    _hangs_on("segment"),
+    *_given(sa.Float, "t_start", "t_end", "best_seconds"),
+)
+
+# Its masks at the keyframes that show it.
+TRACK_MASK = sa.Table(
+    "track_mask",
+    METADATA,
+    _hangs_on("segment"),
+    sa.Column("seconds", sa.Float, primary_key=True),
+    *_mask(),
 )
 
 # Numbers that would take a whole table to find out: kept by triggers, see 0009 and `counters.py`.

@@ -39,6 +39,11 @@ COUNTED = (
     ("reading", "reading", "it.recipe_id", "it.state", "true"),
     ("lines", "text_line", "it.recipe_id", "''", "true"),
 )
+VIDEOS = ("videos", "video", "0", "''", "true")
+VIDEO_FUNCTIONS = (
+    "video_gone_delete",
+    *(f"count_videos_{event}" for event in ("insert", "delete", "update")),
+)
 EVENTS = {
     "INSERT": "NEW TABLE AS new_rows",
     "DELETE": "OLD TABLE AS old_rows",
@@ -70,8 +75,24 @@ def create(db: sa.Connection) -> None:
     METADATA.create_all(db)
     API_KEY.create(db)
     REQUEST_COUNT.create(db)
-    for statement in (*_indexes_of_words(), *_counters(), *_listing(db.dialect)):
+    for statement in (*_indexes_of_words(), *_counters(), *_listing(db.dialect), *_videos()):
         db.exec_driver_sql(statement)
+
+
+def for_videos(dialect: sa.Dialect) -> Iterator[str]:
+    """What a database of before 0019 lacks beside the tables of videos."""
+    yield _list_picture(dialect)
+    yield from _videos()
+
+
+def _videos() -> Iterator[str]:
+    kind, table, recipe, key, condition = VIDEOS
+    yield from _triggers(table, f"count_{kind}", _of_rows(kind, recipe, key, condition))
+    gone = (
+        "DELETE FROM video WHERE id IN (SELECT video_id FROM old_rows) "
+        "AND NOT EXISTS (SELECT 1 FROM shot WHERE shot.video_id = video.id)"
+    )
+    yield from _triggers("shot", "video_gone", {"DELETE": gone})
 
 
 def _collation(db: sa.Connection) -> str:
@@ -217,14 +238,7 @@ def _triggers(table: str, name: str, bodies: dict[str, str]) -> Iterator[str]:
 
 def _listing(dialect: sa.Dialect) -> Iterator[str]:
     """What a library is browsed by, found out again for each picture that changes."""
-    rows = right_rows().where(INGEST.c.image_id == sa.literal_column("chosen"))
-    compiled = rows.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-    found = str(compiled).replace("%%", "%")
-    yield (
-        "CREATE FUNCTION list_picture(chosen bigint) RETURNS void LANGUAGE plpgsql AS $$ BEGIN "
-        "DELETE FROM listing WHERE image_id = chosen AND recipe_id IN (SELECT id FROM recipe); "
-        f"INSERT INTO listing (recipe_id, image_id, date, date_from, name) {found}; END $$"
-    )
+    yield _list_picture(dialect)
     for name, (table, event, condition, calls) in LISTED.items():
         body = "; ".join(f"PERFORM list_picture({call})" for call in calls)
         yield (
@@ -243,6 +257,18 @@ def _listing(dialect: sa.Dialect) -> Iterator[str]:
     yield (
         "CREATE TRIGGER list_gone AFTER DELETE ON ingest FOR EACH ROW WHEN (OLD.state = 'done') "
         "EXECUTE FUNCTION list_gone()"
+    )
+
+
+def _list_picture(dialect: sa.Dialect) -> str:
+    rows = right_rows().where(INGEST.c.image_id == sa.literal_column("chosen"))
+    compiled = rows.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    found = str(compiled).replace("%%", "%")
+    return (
+        "CREATE OR REPLACE FUNCTION list_picture(chosen bigint) RETURNS void "
+        "LANGUAGE plpgsql AS $$ BEGIN "
+        "DELETE FROM listing WHERE image_id = chosen AND recipe_id IN (SELECT id FROM recipe); "
+        f"INSERT INTO listing (recipe_id, image_id, date, date_from, name) {found}; END $$"
     )
 
 
