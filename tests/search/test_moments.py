@@ -19,10 +19,12 @@ from segsearch.core.query import (
     Slot,
     TextTerm,
 )
-from segsearch.core.types import Life
+from segsearch.core.types import Life, Shot
 from segsearch.core.video import Moment
 from segsearch.library import SegSearch
-from segsearch.search.moments import Appearance, moments_of
+from segsearch.search.footage import Footage
+from segsearch.search.moments import Appearance, in_order, moments_of
+from tests.search.test_ranking import segment
 from tests.support.filmed import Filmed, film, still
 from tests.support.query_plans import statements
 from tests.support.small_models import Shape, open_small_service, paint
@@ -183,9 +185,31 @@ def test_an_answer_by_video_keeps_the_regions_of_a_video_together(
         replace(query, by_picture=True)
 
 
-def test_an_answer_can_be_put_in_the_order_of_time(service: SegSearch, tmp_path: Path) -> None:
-    paint(tmp_path / "pictures" / "c.png", [Shape("red", (0, 0, 120, 90))])
-    service.index([tmp_path / "pictures"])
+def test_what_is_of_pictures_stands_behind_what_has_a_time() -> None:
+    whole = (0, 0, 40, 40)
+    picture, other = segment(1, 1, whole), segment(2, 2, whole)
+    late, early, in_second = (
+        replace(segment(number, image_id, whole), life=life)
+        for number, image_id, life in (
+            (3, 3, Life(8, 9, 8.5)),
+            (4, 4, Life(1, 3, 2)),
+            (5, 5, Life(0, 7, 2)),
+        )
+    )
+    videos = {3: Shot(1, 5, 10, 7), 4: Shot(1, 0, 5, 2), 5: Shot(2, 0, 9, 4)}
+    footage = Footage(lambda ids: {number: videos[number] for number in ids})
+    footage.look_up([late, early, in_second])
+    ranked = [(0.9, picture), (0.8, late), (0.7, in_second), (0.6, early), (0.5, other)]
+
+    def ids(order: AnswerOrder) -> list[int]:
+        return [one.id for _, one in in_order(order, ranked, footage)]
+
+    assert ids(AnswerOrder.RELEVANCE) == [1, 3, 5, 4, 2]
+    assert ids(AnswerOrder.FIRST) == [4, 3, 5, 1, 2]
+    assert ids(AnswerOrder.LONGEST) == [5, 4, 3, 1, 2]
+
+
+def test_an_answer_can_be_put_in_the_order_of_time(service: SegSearch) -> None:
     film(
         service,
         "/v/a.mp4",
@@ -201,11 +225,9 @@ def test_an_answer_can_be_put_in_the_order_of_time(service: SegSearch, tmp_path:
     film(service, "/v/b.mp4", (0, 10), [[still("red", 2, 8)]])
     first = service.search(replace(RED, order=AnswerOrder.FIRST))
     assert times(first) == [(14, 16), (22, 29), (44, 45), (2, 8)]  # 30.5 goes on from 22
-    assert [hit.rank for hit in first.hits] == [1, 2, 3, 4, 5]
-    assert first.hits[-1].image.shot is None
+    assert [hit.rank for hit in first.hits] == [1, 2, 3, 4]
     longest = service.search(replace(RED, order=AnswerOrder.LONGEST))
     assert times(longest) == [(22, 29), (2, 8), (14, 16), (44, 45)]
-    assert longest.hits[-1].image.shot is None
     few = service.search(replace(RED, order=AnswerOrder.FIRST, limit=1))
     assert (times(few), few.next_cursor) == ([(14, 16)], None)
 
