@@ -43,6 +43,7 @@ Area = Annotated[
     tuple[tuple[FiniteFloat, FiniteFloat], ...], Field(min_length=3, max_length=MAX_CORNERS)
 ]
 Cluster = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[FiniteFloat, Field(ge=0)]
 Names = Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES)]
 
 
@@ -101,12 +102,22 @@ class Filters:
             max_length=len(REGION_KINDS),
         ),
     ] = ()
+    is_video: Annotated[bool | None, about("Whether it is seen in a video, or in a picture.")] = (
+        None
+    )
+    videos: Annotated[Ids | None, about("Of videos.")] = None
+    min_duration: Annotated[Seconds | None, about("Least length of the video, seconds.")] = None
+    max_duration: Annotated[Seconds | None, about("Largest length of the video, seconds.")] = None
+    between: Annotated[
+        tuple[Seconds, Seconds] | None,
+        about("From and to, seconds of the video: the region is there at some moment of these."),
+    ] = None
     min_predicted_iou: Annotated[FiniteFloat | None, about("Least predicted IoU.")] = None
     min_stability: Annotated[FiniteFloat | None, about("Least stability.")] = None
 
     def __post_init__(self) -> None:
         """QueryError for fields that contradict each other."""
-        for name in ("area", "width", "height"):
+        for name in ("area", "width", "height", "duration"):
             least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if least is not None and most is not None and least > most:
                 raise QueryError(
@@ -114,6 +125,9 @@ class Filters:
                 )
         for place in self.places:
             parse_place(place)
+        start, end = self.between or (0, 0)
+        if start > end:
+            raise QueryError(f"The filter between is {self.between}, expected from <= to, seconds.")
         x0, y0, x1, y1 = self.box or (0, 0, 1, 1)
         if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
             raise QueryError(f"The filter box is {self.box}, expected shares x0 < x1, y0 < y1.")

@@ -92,7 +92,8 @@ def test_every_filter_is_empty_by_default_and_counts_when_given() -> None:
             "max_area": 1.0, "box": (0.0, 0.0, 1.0, 1.0), "places": ("left",),
             "min_predicted_iou": 0.0, "min_stability": 0.0,
             "map_area": ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)), "map_cluster": 0,
-            "has_text": False, "kinds": ("text",),
+            "has_text": False, "kinds": ("text",), "is_video": False, "videos": (1,),
+            "min_duration": 0.0, "max_duration": 9.0, "between": (0.0, 0.0),
     }  # fmt: skip
     assert {*given, "min_box_overlap"} == {condition.name for condition in fields(Filters)}
     for name, value in given.items():

@@ -12,10 +12,17 @@ from segsearch.core.browsing import BrowseOrder
 from segsearch.core.filters import Filters
 from segsearch.core.text_query import TextQuery
 from segsearch.core.types import FileStamp, JobState, Origin, Recipe
+from segsearch.core.video import Video
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.allowed import Allowed
-from tests.support.described import DIMENSION, describe, read_lines
+from tests.support.described import (
+    DIMENSION,
+    describe,
+    describe_shot,
+    read_lines,
+    seen_shots,
+)
 
 ORIGIN = Origin("model", "host", "0" * 64)
 SOME = np.array([7, 8], np.int64)
@@ -31,6 +38,19 @@ def store(catalog: Catalog, number: int, segments: int = 3, lines: Sequence[str]
     text = read_lines(lines, segments) if lines else None
     assert catalog.commit(claim, replace(made, info=info, text=text))
     return claim.image_id
+
+
+def film(catalog: Catalog) -> Video:
+    """A video of two shots, of which one is described."""
+    file = "/films/film.mp4"
+    if catalog.video_of_path(file) is None:
+        catalog.record_files(seen_shots(file, "film", (0.0, 2.0, 4.0)), 1)
+        claim = catalog.claim(1, "me", 60)
+        assert claim is not None
+        assert catalog.commit(claim, describe_shot(1, 0.0, 2.0))
+    number = catalog.video_of_path(file)
+    assert number is not None
+    return catalog.video(number)
 
 
 # What each public call of the catalog is tried with; every one is here, or the test fails.
@@ -167,6 +187,11 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "lines_of": lambda c: c.lines_of(3),
     "pictures_read": lambda c: c.pictures_read(),
     "settle_requests": lambda c: c.settle_requests({"key a": 1}, per_second=1.0, most=5.0),
+    "video": film,
+    "videos": lambda c: [film(c), c.videos(), c.videos(after=1, limit=1)],
+    "video_of_path": lambda c: [film(c), c.video_of_path("/film.mp4")],
+    "key_masks": lambda c: [film(c), c.key_masks([7, c.newest_segment()])],
+    "segments_at": lambda c: c.segments_at(film(c).id, 1.0),
     "lines_by_image": lambda c: c.lines_by_image([3, 4]),
     "lines_by_segment": lambda c: c.lines_by_segment([7, 8]),
 }

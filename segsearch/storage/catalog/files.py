@@ -283,7 +283,8 @@ def _queue(db: sa.Connection, image_ids: Iterable[int], recipe_id: int) -> int:
     """Queue those images that have no state under a recipe; how many there were."""
     state = {"recipe_id": recipe_id, "state": State.PENDING}
     rows = [{"image_id": image_id, **state} for image_id in image_ids]
-    return db.execute(insert(INGEST).on_conflict_do_nothing(), rows).rowcount
+    queue = insert(INGEST).on_conflict_do_nothing().returning(INGEST.c.image_id)
+    return len(db.execute(queue, rows).all())  # of many rows PostgreSQL's driver tells no number
 
 
 def _try_vanished_again(db: sa.Connection, image_ids: Sequence[int]) -> int:

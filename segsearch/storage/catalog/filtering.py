@@ -14,7 +14,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from segsearch.core.arrays import Ids
 from segsearch.core.filters import ACROSS, DOWN, Filters, parse_place
-from segsearch.core.names import folded
+from segsearch.core.names import VIDEO_FILE, folded
 from segsearch.storage.catalog.collections import refuse_unknown
 from segsearch.storage.catalog.database import Database
 from segsearch.storage.catalog.portable import (
@@ -25,15 +25,18 @@ from segsearch.storage.catalog.portable import (
     smaller,
     values_of,
 )
-from segsearch.storage.catalog.rows import without_number
+from segsearch.storage.catalog.rows import without_number, without_times
 from segsearch.storage.catalog.tables import (
     COLLECTION,
     COLLECTION_IMAGE,
     IMAGE,
     IMAGE_TAG,
     SEGMENT,
+    SHOT,
     SOURCE,
     TEXT_LINE,
+    TRACK,
+    VIDEO,
 )  # fmt: skip
 
 HEX = "[0-9a-f]"
@@ -176,8 +179,10 @@ def sqlite_glob(pattern: str) -> str:
 
 
 def _matches(pattern: str) -> Condition:
-    """Whether a path, or the path of a page's PDF, matches a glob."""
+    """Whether a path, or the path of a page's PDF or of a shot's video, matches a glob."""
     there = glob(SOURCE.c.folded, pattern)
+    if VIDEO_FILE.search(pattern):
+        return sa.or_(there, glob(without_times(SOURCE.c.folded), f"{pattern}#t="))
     if not pattern.endswith(".pdf"):
         return there
     return sa.or_(there, glob(without_number(SOURCE.c.folded), f"{pattern}#page="))
@@ -204,6 +209,28 @@ def _of_image(filters: Filters) -> Iterator[Condition]:
         yield _among(IMAGE.c.camera, filters.cameras)
     yield from _of_tags(filters)
     yield from _of_place(filters)
+    yield from _of_video(filters)
+
+
+def _of_video(filters: Filters) -> Iterator[Condition]:
+    """Which shots; a picture passes none but that it is no shot."""
+    if filters.is_video is not None:
+        is_shot = IMAGE.c.id.in_(sa.select(SHOT.c.image_id))
+        yield is_shot if filters.is_video else ~is_shot
+    shots = sa.select(SHOT.c.image_id)
+    if filters.videos is not None:
+        yield IMAGE.c.id.in_(shots.where(SHOT.c.video_id.in_(filters.videos)))
+    lasts = list(_between(VIDEO.c.seconds, filters.min_duration, filters.max_duration))
+    if lasts:
+        yield IMAGE.c.id.in_(shots.join(VIDEO, VIDEO.c.id == SHOT.c.video_id).where(*lasts))
+    if filters.between is not None:  # few shots are, and each track then looked up
+        yield IMAGE.c.id.in_(shots.where(*_meets(SHOT, filters.between)))
+
+
+def _meets(table: sa.Table, span: tuple[float, float]) -> tuple[Condition, Condition]:
+    """Whether what lasts a while is there at a moment of a span, its ends among it."""
+    start, end = span
+    return table.c.t_start <= end, table.c.t_end >= start
 
 
 def _of_tags(filters: Filters) -> Iterator[Condition]:
@@ -287,6 +314,9 @@ def _of_region(filters: Filters) -> Iterator[Condition]:
         yield lines if filters.has_text else ~lines
     if filters.kinds:
         yield segment.kind.in_(filters.kinds)
+    if filters.between is not None:
+        alive = sa.and_(TRACK.c.segment_id == segment.id, *_meets(TRACK, filters.between))
+        yield sa.exists().where(alive).correlate(SEGMENT)
     yield from _between(segment.predicted_iou, filters.min_predicted_iou, None)
     yield from _between(segment.stability, filters.min_stability, None)
 

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from segsearch.core.errors import InputError
-from segsearch.core.types import Recipe, Segment, State
-from segsearch.masks import rle
+from segsearch.core.types import Recipe, State
 from segsearch.storage.catalog import rows
 from segsearch.storage.catalog.change_log import PRUNED_SEGMENT, log_change
 from segsearch.storage.catalog.counters import count_again, counter_problems
@@ -32,6 +30,12 @@ from segsearch.storage.catalog.tables import (
     SEGMENT,
     SEGMENT_VECTOR,
     TEXT_LINE,
+)
+from segsearch.storage.catalog.track_check import (
+    mask_problem,
+    mend_videos,
+    track_problems,
+    video_problems,
 )
 from segsearch.storage.catalog.words import WordIndex
 
@@ -56,6 +60,7 @@ class IntegrityMixin(Database):
             yield from text_problems(db)
             for _, problem in _segment_problems(db, recipe_id, document.dimension):
                 yield problem
+            yield from video_problems(db, recipe_id)
             for segment_id in db.execute(_of_wrong_tenth()).scalars():
                 yield f"Segment {segment_id} is counted as of another size than it has."
             yield from counter_problems(db)
@@ -107,6 +112,11 @@ def put_right(db: sa.Connection, words: WordIndex, recipe: tuple[int, Recipe]) -
     if unlogged:
         log_change(db, "add", _not_logged())
         fixed.append(f"{unlogged} segments were entered in the change log again.")
+    if strays := mend_videos(db):
+        fixed.append(
+            f"{strays} shots of videos that nothing is known of were forgotten: "
+            "`segsearch index` finds them again."
+        )
     again = _queue_damaged(db, *recipe)
     if again:
         fixed.append(f"{again} damaged pictures wait to be indexed again.")
@@ -139,6 +149,7 @@ def _drop_orphans(db: sa.Connection) -> int:
 def _queue_damaged(db: sa.Connection, recipe_id: int, recipe: Recipe) -> int:
     """Drop the segments of images that are damaged, and queue those; how many there were."""
     broken = {image_id for image_id, _ in _segment_problems(db, recipe_id, recipe.dimension)}
+    broken |= {image_id for image_id, _ in track_problems(db, recipe_id)}
     misfits = {*db.execute(_unfinished()).scalars(), *db.execute(_hollow()).scalars()}
     damaged = sorted(broken | misfits)
     for portion in portions(damaged):
@@ -215,7 +226,7 @@ def _segment_problems(
         .where(SEGMENT.c.recipe_id == recipe_id)
     )
     for row in db.execute(query.execution_options(yield_per=LOOKED_AT_ROWS)):
-        problem = _mask_problem(rows.segment_from(row[: len(rows.OF_SEGMENT)]))
+        problem = mask_problem(rows.segment_from(row[: len(rows.OF_SEGMENT)]).mask)
         if problem:
             yield row.image_id, f"Segment {row.id}: {problem}."
         for name in OF_REGION:
@@ -230,20 +241,3 @@ def _segment_problems(
             vector = np.frombuffer(blob, dtype="<f2").astype(np.float32)
             if not abs(float(np.linalg.norm(vector)) - 1) < UNIT_TOLERANCE:
                 yield row.image_id, f"Segment {row.id}: {name} is not of unit length."
-
-
-def _mask_problem(segment: Segment) -> str | None:
-    mask = segment.mask
-    box = mask.box
-    if not (0 <= box.x0 < box.x1 <= mask.width and 0 <= box.y0 < box.y1 <= mask.height):
-        return f"its box {box.as_tuple()} lies outside the {mask.width} x {mask.height} picture"
-    lengths = {"size": [box.height, box.width], "counts": mask.counts}
-    try:
-        area = rle.from_coco(lengths).area
-    except InputError as problem:
-        return f"its run lengths are damaged ({problem})"
-    return (
-        None
-        if area == mask.area
-        else f"its mask covers {area} pixels, the catalog says {mask.area}"
-    )

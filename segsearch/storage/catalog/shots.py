@@ -39,9 +39,9 @@ _SHOTS_OF_VIDEOS = _SHOT.where(SHOT.c.video_id.in_(AMONG_IDS)).order_by(
     SHOT.c.t_start, SHOT.c.image_id
 )
 _LIVES = sa.select(TRACK).where(TRACK.c.segment_id.in_(AMONG_IDS))
-_MASK = tuple(TRACK_MASK.c[name] for name in ("x0", "y0", "x1", "y1", "counts", "area"))
+MASK = tuple(TRACK_MASK.c[name] for name in ("x0", "y0", "x1", "y1", "counts", "area"))
 _KEY_MASKS = (
-    sa.select(TRACK_MASK.c.segment_id, TRACK_MASK.c.seconds, IMAGE.c.height, IMAGE.c.width, *_MASK)
+    sa.select(TRACK_MASK.c.segment_id, TRACK_MASK.c.seconds, IMAGE.c.height, IMAGE.c.width, *MASK)
     .join(SEGMENT, SEGMENT.c.id == TRACK_MASK.c.segment_id)
     .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
     .where(SEGMENT.c.recipe_id == ACTIVE_RECIPE)

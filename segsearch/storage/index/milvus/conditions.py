@@ -2,7 +2,8 @@
 
 An expression is made of names in this file and of numbers, and of nothing else: what a person wrote
 never becomes part of one. Names of cameras are compared by their hashes; paths, albums, tags,
-collections, text and kinds of regions change while a row stays, and are left to the catalog.
+collections, text and kinds of regions change while a row stays, and are left to the catalog, as
+is what filters ask of videos.
 """
 
 from __future__ import annotations
@@ -88,6 +89,11 @@ def _leaves_to_catalog(filters: Filters) -> bool:
         or filters.has_text is not None
         or filters.near is not None
         or filters.box is not None
+        or filters.is_video is not None
+        or filters.videos is not None
+        or filters.min_duration is not None
+        or filters.max_duration is not None
+        or filters.between is not None
         or filters.asks_map
     )
 
