@@ -21,7 +21,7 @@ from segsearch.core.query import (
 )
 from segsearch.core.text import TextLine
 from segsearch.core.text_query import TextQuery, TextRanking
-from segsearch.core.types import MAX_ID, Caption, Folded, Hit, Image, Segment, Shot
+from segsearch.core.types import MAX_ID, Caption, Folded, Hit, Image, Segment
 from segsearch.search import answer_rules, fusion, ranking, text_ranking
 from segsearch.search import cursor as cursors
 from segsearch.search.answer_rules import are_words, things_asked
@@ -33,7 +33,7 @@ from segsearch.search.moments import appearances, moments_of
 from segsearch.search.omissions import folded
 from segsearch.search.passing import Passing
 from segsearch.search.picture_groups import Siblings, beside, grouped, grouped_by_video
-from segsearch.search.ranking import Ranked, Rules
+from segsearch.search.ranking import Nearest, Ranked, Rules
 from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.relevance import Background, background, rounded, spread_of
 from segsearch.search.vectors import Active, QueryVectors, with_feedback
@@ -89,7 +89,9 @@ class SearchEngine:
             accepts = ranking.preferred(query.prefer, candidates.slack, siblings, rules.footage)
         rules = answer_rules.of_candidates(query, rules, candidates, accepts)
         first_rules, depth = answer_rules.heads_of(query, rules), answer_rules.depth_of(query)
-        ranked, passed = ranking.rank(candidates.nearest, self.fetch, depth, first_rules)
+        ranked, passed = ranking.rank(
+            candidates.nearest, self.fetch, depth, first_rules, without=candidates.without
+        )
         if answer_rules.is_ordered(query):
             ranked = answer_rules.ordered(query, rules, ranked, candidates)
         page = ranked[: query.limit]
@@ -230,7 +232,12 @@ class SearchEngine:
         def nearest(k: int) -> tuple[list[float], list[int]]:
             return self._index.search(recipe, vector, k, allowed)
 
-        return Candidates(remembered(nearest), judge, measure, others)
+        def without(video_ids: Sequence[int]) -> Nearest:
+            there = self._passing.ids(recipe, Filters(videos=tuple(video_ids)))
+            rest = allowed or self._passing.allowed(recipe, Filters())
+            return lambda k: self._index.search(recipe, vector, k, rest.without(there))
+
+        return Candidates(remembered(nearest), judge, measure, others, without=without)
 
     def fetch(self, ids: Sequence[int]) -> dict[int, Segment]:
         """Segments by id; those that are gone are left out."""
@@ -289,10 +296,6 @@ class SearchEngine:
     def footage(self, recipe: Active) -> Footage:
         """What is looked up of regions of videos."""
 
-        def shots(image_ids: Sequence[int]) -> dict[int, Shot]:
-            images = self._catalog.images(ids=sorted(image_ids), limit=len(image_ids))
-            return {image.id: image.shot for image in images if image.shot is not None}
-
         def vectors(segment_ids: Sequence[int]) -> dict[int, Vector]:
             ids = np.array(sorted(segment_ids), dtype=np.int64)
             found: dict[int, Vector] = {}
@@ -300,7 +303,7 @@ class SearchEngine:
                 found |= zip(rows.ids.tolist(), rows.masked, strict=True)
             return found
 
-        return Footage(shots, lambda ids: self._catalog.key_masks(ids), vectors)
+        return Footage(self._catalog.shots, self._catalog.key_masks, vectors)
 
     def _hits(
         self,

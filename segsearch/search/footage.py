@@ -36,13 +36,12 @@ class Footage:
         self._masks: dict[int, dict[float, Mask]] = {}
         self._vectors: dict[int, Vector | None] = {}
 
-    def look_up(self, segments: Iterable[Segment], image_ids: Iterable[int] = ()) -> None:
-        """Look up what comparing these regions with each other takes, and, where one is of a
-        video, the shots that some images are."""
+    def look_up(self, segments: Iterable[Segment]) -> None:
+        """Look up what comparing these regions with each other takes."""
         moving = {one.id: one for one in segments if one.life is not None}
         if not moving:
             return
-        self.look_up_shots(moving.values(), image_ids)
+        self.look_up_shots(moving.values())
         in_shot = Counter(one.image_id for one in moving.values())
         in_video = Counter(self.video(one.image_id) for one in moving.values())
         self.look_up_masks(one for one in moving.values() if in_shot[one.image_id] > 1)
@@ -65,8 +64,10 @@ class Footage:
             }
 
     def look_up_shots(self, segments: Iterable[Segment], image_ids: Iterable[int] = ()) -> None:
-        """Look up which shots those regions are of that are of videos, and some images are."""
-        asked = dict.fromkeys(one.image_id for one in segments if one.life is not None)
+        """Look up which shots regions are of, and, where one is of a video, some images are."""
+        asked = {one.image_id for one in segments if one.life is not None}
+        if not asked:
+            return
         new = [number for number in {*asked, *image_ids} if number not in self._shots]
         if new:
             found = self._find_shots(new)
@@ -131,12 +132,20 @@ class VideosShown:
         if video is not None:
             self._count[video] += 1
 
-    def lets_by(self, segment: Segment) -> bool:
-        """Whether a region may be shown, too."""
+    @property
+    def full(self) -> list[int]:
+        """The videos of which no more may be shown."""
+        most = self._most
+        return [] if most is None else [one for one, count in self._count.items() if count >= most]
+
+    def has_room(self, segment: Segment) -> bool:
+        """Whether one more region of this one's video may be shown."""
         video = None if segment.life is None else self._footage.video(segment.image_id)
-        if video is None:
-            return True
-        if self._most is not None and self._count[video] >= self._most:
+        return video is None or self._most is None or self._count[video] < self._most
+
+    def has_moment(self, segment: Segment) -> bool:
+        """Whether a region shows what goes on in one that is shown."""
+        video = None if segment.life is None else self._footage.video(segment.image_id)
+        if video is None or not self._once:
             return False
-        shown = self._regions[video] if self._once else ()
-        return not any(self._footage.goes_on(segment, other) for other in shown)
+        return any(self._footage.goes_on(segment, other) for other in self._regions[video])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -19,9 +19,15 @@ SAME_THING_SIZE = 0.5
 # One region scored twice by different paths (index, exact) differs by rounding alone.
 SAME_SCORE = 1e-5
 
+# From so many regions on, those of videos that have their share are left out by the index.
+WIDE = 1_000
+LOOKED_UP = 128  # regions at once
+MAX_VIDEOS = 1_000  # that are left out
+
 Ranked = tuple[float, Segment]
 Nearest = Callable[[int], tuple[list[float], list[int]]]  # the best k: scores, ids
 Alike = Callable[[AbstractSet[int]], Mapping[int, AbstractSet[int]]]  # by image id
+Without = Callable[[Sequence[int]], Nearest]  # the best that are in none of some videos
 Fetch = Callable[[list[int]], Mapping[int, Segment]]  # segments by id, without those gone
 
 
@@ -59,13 +65,14 @@ class Rules:
 
 
 def rank(
-    nearest: Nearest, fetch: Fetch, limit: int, rules: Rules
+    nearest: Nearest, fetch: Fetch, limit: int, rules: Rules, *, without: Without | None = None
 ) -> tuple[list[Ranked], list[Ranked]]:
     """The best `limit` regions under the rules, none twice the same thing, best first, and all
     that were looked at for them.
 
     Asks for more candidates until enough are left, so that a picture with many overlapping
-    regions does not shorten the answer.
+    regions does not shorten the answer; nor does a long video, whose regions `without` leaves out
+    once it has its share.
     """
     k = first_candidates(limit) + 4 * (len(rules.shown) + len(rules.closed))
     while True:
@@ -79,7 +86,31 @@ def rank(
         kept = choose(pairs, limit, rules)
         if len(kept) == limit or len(ids) < k:
             return kept, pairs
+        if without is not None and k >= WIDE:
+            full = _full(kept, rules)[:MAX_VIDEOS]
+            nearest = _behind((scores, ids), without(full)) if full else nearest
         k *= 4
+
+
+def _full(kept: Sequence[Ranked], rules: Rules) -> list[int]:
+    """The videos that have their share."""
+    videos = _videos(rules)
+    for _, segment in kept:
+        videos.add(segment)
+    return videos.full
+
+
+def _behind(known: tuple[list[float], list[int]], rest: Nearest) -> Nearest:
+    """What is known already, and the best k of the rest, best first."""
+
+    def nearest(k: int) -> tuple[list[float], list[int]]:
+        scores, ids = rest(k)
+        there = set(known[1])
+        more = [pair for pair in zip(scores, ids, strict=True) if pair[1] not in there]
+        pairs = sorted([*zip(*known, strict=True), *more], key=lambda pair: -pair[0])
+        return [score for score, _ in pairs], [one for _, one in pairs]
+
+    return nearest
 
 
 def first_candidates(limit: int) -> int:
@@ -98,8 +129,11 @@ def choose(pairs: Sequence[Ranked], limit: int, rules: Rules) -> list[Ranked]:
     alike = rules.alike({*pictures, *(one.image_id for _, one in pairs)}) if rules.alike else {}
     best: dict[int, float] = {}  # by image, of all that are given: what is barred counts too
     hidden = {other for image_id in pictures for other in alike.get(image_id, ())} - pictures
-    videos = _videos(pairs, rules)
-    for score, segment in pairs:
+    videos = _videos(rules, (segment for _, segment in pairs))
+    for at, (score, segment) in enumerate(pairs):
+        if at % LOOKED_UP == 0:
+            some = [one for _, one in pairs[at : at + LOOKED_UP] if videos.has_room(one)]
+            rules.footage.look_up([*rules.shown, *(one for _, one in kept), *some])
         others = by_image[segment.image_id]
         top = best.setdefault(segment.image_id, score)
         if (
@@ -108,8 +142,9 @@ def choose(pairs: Sequence[Ranked], limit: int, rules: Rules) -> list[Ranked]:
             or segment.image_id in hidden
             or len(others) >= rules.per_image
             or (rules.behind is not None and others and score < top - rules.behind)
+            or not videos.has_room(segment)
             or any(_repeats(segment, other, rules) for other in others)
-            or not videos.lets_by(segment)
+            or videos.has_moment(segment)
             or not (rules.accepts is None or rules.accepts(score, segment))
         ):
             continue
@@ -134,9 +169,9 @@ def _is_out(score: float, segment: Segment, rules: Rules) -> bool:
     )
 
 
-def _videos(pairs: Sequence[Ranked], rules: Rules) -> VideosShown:
+def _videos(rules: Rules, candidates: Iterable[Segment] = ()) -> VideosShown:
     """What the answer shows of videos before any of these."""
-    rules.footage.look_up([*rules.shown, *(one for _, one in pairs)], rules.closed)
+    rules.footage.look_up_shots([*rules.shown, *candidates], rules.closed)
     videos = VideosShown(rules.footage, rules.per_video, once=rules.once)
     for segment in rules.shown:
         videos.add(segment)
