@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +19,12 @@ from segsearch.core.query import (
     Slot,
     TextTerm,
 )
-from segsearch.core.types import Life, Shot
+from segsearch.core.types import Life, Segment, Shot
 from segsearch.core.video import Moment
 from segsearch.library import SegSearch
 from segsearch.search.footage import Footage
 from segsearch.search.moments import Appearance, in_order, moments_of
+from segsearch.search.ranking import Nearest, Rules, rank
 from tests.search.test_ranking import segment
 from tests.support.filmed import Filmed, film, still
 from tests.support.query_plans import statements
@@ -150,6 +151,34 @@ def test_one_video_gives_at_most_its_share_of_a_page(service: SegSearch, tmp_pat
     assert sorted(pages, key=str) == [1, 1, 1, 2, None], "of all pages together"
     for grouped in (replace(RED, by_picture=True), replace(RED, by_picture=True, limit=2)):
         assert len({hit.image.id for hit in service.search(grouped).hits}) == min(5, grouped.limit)
+
+
+def test_a_long_video_is_passed_by_once_it_has_its_share() -> None:
+    whole = (0, 0, 40, 40)
+    life = Life(0, 9, 5)
+    of_long = [replace(segment(number, number, whole), life=life) for number in range(1, 9_000)]
+    others = [replace(segment(10_000 + at, 10_000 + at, whole), life=life) for at in range(3)]
+    segments = {one.id: one for one in (*of_long, *others)}
+    footage = Footage(lambda ids: {one: Shot(int(one >= 10_000), 0, 9, 5) for one in ids})
+    asked: list[int] = []
+
+    def best(k: int, some: list[Segment]) -> tuple[list[float], list[int]]:
+        asked.append(min(k, len(some)))
+        return [1 - one.id / 20_000 for one in some[:k]], [one.id for one in some[:k]]
+
+    def without(videos: Sequence[int]) -> Nearest:
+        assert list(videos) == [0]
+        return lambda k: best(k, others)
+
+    ranked, _ = rank(
+        lambda k: best(k, [*of_long, *others]),
+        lambda ids: {number: segments[number] for number in ids},
+        5,
+        Rules(3, per_video=3, footage=footage),
+        without=without,
+    )
+    assert [one.id for _, one in ranked] == [1, 2, 3, 10_000, 10_001]
+    assert sum(asked) < len(segments)
 
 
 def test_an_answer_by_video_keeps_the_regions_of_a_video_together(
