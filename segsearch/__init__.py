@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from segsearch.core.errors import SegSearchError
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
+    AnswerOrder,
     ImageTerm,
     KeptPictureTerm,
     PictureTerm,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from segsearch.library import SegSearch, open_library
 
 __all__ = [
+    "AnswerOrder",
     "Box",
     "Filters",
     "Hit",

@@ -14,6 +14,7 @@ from segsearch.core.fields import Id, Name, Quad, Share, about, value
 from segsearch.core.filters import Filters
 from segsearch.core.text_query import taken_apart
 from segsearch.core.types import Hit, Image, Mask
+from segsearch.core.video import Moment
 
 # The best region must be this unlikely to be a chance find. Chosen on benchmarks/regions/choose,
 # measured by benchmarks/absence.py: see docs/lab-notes.md ("Nothing matches").
@@ -159,6 +160,19 @@ class Prefer(StrEnum):
     PART = "part"
 
 
+class AnswerOrder(StrEnum):
+    """In which order regions are shown.
+
+    RELEVANCE: the best first. FIRST: of each video by when they are there first, the video with the
+    best region first. LONGEST: those that are there the longest first. What is of a picture has no
+    time, and stands behind what is of videos, the best first.
+    """
+
+    RELEVANCE = "relevance"
+    FIRST = "first"
+    LONGEST = "longest"
+
+
 def _empty_for_null(filters: Any) -> Any:
     return Filters() if filters is None else filters
 
@@ -177,6 +191,15 @@ class SearchOptions:
     per_image: Annotated[
         int, about("How many regions of one picture at most.", ge=1, le=MAX_LIMIT)
     ] = 3
+    per_video: Annotated[
+        int | None,
+        about(
+            "How many regions of one video at most, of all its shots together; null for any "
+            "number.",
+            ge=1,
+            le=MAX_LIMIT,
+        ),
+    ] = 3
     filters: FiltersOrNull = field(default_factory=Filters)
     prefer: Annotated[
         Prefer,
@@ -189,11 +212,30 @@ class SearchOptions:
         bool,
         about(
             "Show pictures, too, that look almost the same as one already shown; without words "
-            "they always are."
+            "they always are. And regions of a video that show the same thing right before or "
+            "after one already shown."
         ),
     ] = False
     by_picture: Annotated[
         bool, about("Keep the regions of a picture together; rank counts pictures.")
+    ] = False
+    by_video: Annotated[
+        bool,
+        about(
+            "Keep the regions of a video together, and of a picture; rank counts videos and "
+            "pictures."
+        ),
+    ] = False
+    order: Annotated[
+        AnswerOrder,
+        about(
+            "Best first; or, among the regions that are relevant, those of videos by when they are "
+            "there first, or for the longest, before those of pictures, as one page."
+        ),
+    ] = AnswerOrder.RELEVANCE
+    elsewhere: Annotated[
+        bool,
+        about("Leave out the shots of videos that stored segments among the terms are of."),
     ] = False
     like: Annotated[tuple[Id, ...], about("Segments that were right.", max_length=MAX_TERMS)] = ()
     unlike: Annotated[
@@ -231,7 +273,8 @@ class Query(SearchOptions):
     """A weighted sum of terms over the regions that pass the filters.
 
     QueryError for too many terms, with those of `like` and `unlike`, for one that weighs nothing,
-    and where there is nothing to look for but only something to steer away from.
+    where there is nothing to look for but only something to steer away from, and for two ways of
+    grouping at once.
     """
 
     terms: tuple[Term, ...]
@@ -239,6 +282,8 @@ class Query(SearchOptions):
     def __post_init__(self) -> None:
         judged = len(self.like) + len(self.unlike)
         _check_terms(self.terms, judged, liked=bool(self.like))
+        if self.by_picture and self.by_video:
+            raise QueryError("An answer is grouped by picture or by video: ask for one of them.")
 
 
 def _check_terms(terms: tuple[Term, ...], judged: int = 0, *, liked: bool = False) -> None:
@@ -274,7 +319,9 @@ class Pointed:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """One page of hits, best first; with `by_picture` the hits of a picture stand together.
+    """One page of hits, best first; with `by_picture` the hits of a picture stand together, with
+    `by_video` those of a video. `moments` are the parts of videos that they cover, in the order of
+    their best hits.
 
     `relevance` is the best region's, None where the library is too small to tell, or holds
     nothing; it is the same on later pages. `message` says in a sentence why there are no hits.
@@ -286,6 +333,7 @@ class SearchAnswer:
     message: str | None = None
     pointed: tuple[Pointed, ...] = ()
     next_cursor: str | None = None
+    moments: tuple[Moment, ...] = ()
 
 
 @value("slot's")
@@ -339,6 +387,10 @@ class SceneOptions:
     _: KW_ONLY
     filters: FiltersOrNull = field(default_factory=Filters)
     limit: Annotated[int, about("How many pictures at most.", ge=1, le=MAX_LIMIT)] = 10
+    per_video: Annotated[
+        int | None,
+        about("How many shots of one video at most; null for any number.", ge=1, le=MAX_LIMIT),
+    ] = 3
     min_relevance: Annotated[Share, about("Relevance that each slot's best region must reach.")] = (
         MIN_RELEVANCE
     )
@@ -358,12 +410,15 @@ class SceneHit:
 
     `fit` is the mean over the slots of how far the region's score stands above its slot's
     background, in lower spreads; of the cosines where the library is too small for a background.
+    Of a shot of a video `seconds` is the moment at which the regions lie so, and their masks are of
+    that moment.
     """
 
     rank: int
     fit: float
     image: Image
     regions: Mapping[str, Hit]
+    seconds: float | None = None
 
     @property
     def relevance(self) -> float | None:
@@ -376,8 +431,10 @@ class SceneHit:
 @dataclass(frozen=True, slots=True)
 class SceneAnswer:
     """Scenes, best first; `message` says in a sentence why there are none. `relevance` is of each
-    slot's best region in the library, None where it is too small to tell."""
+    slot's best region in the library, None where it is too small to tell. `moments` are the parts
+    of videos in which all things of a scene are there, in the order of their best scenes."""
 
     hits: tuple[SceneHit, ...]
     relevance: Mapping[str, float | None]
     message: str | None = None
+    moments: tuple[Moment, ...] = ()

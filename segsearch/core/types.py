@@ -241,12 +241,14 @@ class Folded:
     """What an answer leaves out behind a region that it shows.
 
     `parts` counts regions of the same picture that score about as well, but are the same thing or
-    lie in or around it; `near_duplicates` counts pictures that look almost like its own. Both count
+    lie in or around it; `near_duplicates` counts pictures that look almost like its own; `moments`
+    counts regions of the same video that show the same thing right before or after. All count
     among what the search looked at, so there may be more.
     """
 
     parts: int = 0
     near_duplicates: int = 0
+    moments: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from segsearch.core.types import Mask, Shot
 FORMAT = "VIDEO"  # of an image that is a shot
 RULE = 1  # by which videos become shots and frames; another one makes other pictures of all shots
 KEYFRAME_SECONDS = 3.0  # between two, at most
+MOMENT_GAP_SECONDS = 2.0  # what lies no further apart is one moment
 LONGEST_SHOT_SECONDS = 120.0  # a longer one is cut, so that a claim stays small
 
 
@@ -76,6 +77,18 @@ class DescribedTrack:
     t_end: float
     best_seconds: float
     masks: tuple[KeyMask, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A part of a video in which things answer a query, from `t_start` to `t_end`: what answers
+    best is seen best at `best_seconds`. `ranks` are those of the hits it covers, rising."""
+
+    video_id: int
+    t_start: float
+    t_end: float
+    best_seconds: float
+    ranks: tuple[int, ...]
 
 
 def keyframes(t_start: float, t_end: float, spacing: float = KEYFRAME_SECONDS) -> list[float]:

@@ -271,7 +271,9 @@ class HitDocument(RegionDocument, PictureFields, ScoreFields, RankField):
             **picture_fields(hit.image),
             **region_fields(hit.segment),
             captions=[CaptionDocument.of(caption) for caption in hit.captions],
-            folded=FoldedDocument(**asdict(hit.folded)),
+            folded=FoldedDocument(
+                parts=hit.folded.parts, near_duplicates=hit.folded.near_duplicates
+            ),
             lines=hit_lines(hit),
         )
 

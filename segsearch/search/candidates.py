@@ -23,7 +23,8 @@ class Candidates:
     `by_rank` scores are no cosines, or no longer those of the regions alone. `found` are regions
     whose text answers, with their `own` cosines, that have not been joined to the others yet;
     `shown` has, once they have, which share of the words asked for each of them shows. `lines` are
-    the ids of those that do, by their region's.
+    the ids of those that do, by their region's. `without` gives the best k that are in none of some
+    videos, where scores are cosines.
     """
 
     nearest: Nearest
@@ -35,6 +36,7 @@ class Candidates:
     own: Mapping[int, float] = field(default_factory=dict)
     shown: Mapping[int, float] = field(default_factory=dict)
     lines: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    without: Callable[[Sequence[int]], Nearest] | None = None
 
     @property
     def background(self) -> Background | None:

@@ -17,21 +17,23 @@ from segsearch.core.query import (
     Query,
     SearchAnswer,
     Term,
-    TextTerm,
     seen_terms,
 )
 from segsearch.core.text import TextLine
 from segsearch.core.text_query import TextQuery, TextRanking
 from segsearch.core.types import MAX_ID, Caption, Folded, Hit, Image, Segment
+from segsearch.search import answer_rules, fusion, ranking, text_ranking
 from segsearch.search import cursor as cursors
-from segsearch.search import fusion, ranking, text_ranking
+from segsearch.search.answer_rules import are_words, things_asked
 from segsearch.search.calibration import Calibration
 from segsearch.search.candidates import Candidates, remembered
 from segsearch.search.cursor import Cursor
-from segsearch.search.omissions import Folding, folded
+from segsearch.search.footage import Footage
+from segsearch.search.moments import appearances, moments_of
+from segsearch.search.omissions import folded
 from segsearch.search.passing import Passing
-from segsearch.search.picture_groups import Siblings, beside, grouped
-from segsearch.search.ranking import Ranked, Rules
+from segsearch.search.picture_groups import Siblings, beside, grouped, grouped_by_video
+from segsearch.search.ranking import Nearest, Ranked, Rules
 from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.relevance import Background, background, rounded, spread_of
 from segsearch.search.vectors import Active, QueryVectors, with_feedback
@@ -81,27 +83,33 @@ class SearchEngine:
             relevance = candidates.best_relevance()
         elif relevance is not None and is_chance and not (cursor or self._is_there(query)):
             return SearchAnswer((), relevance, _nothing_matches(relevance, query), pointed)
+        rules = self._rules(recipe, query, cursor)
         accepts = None
         if query.prefer in (Prefer.WHOLE, Prefer.PART):
-            accepts = ranking.preferred(query.prefer, candidates.slack, siblings)
-        rules = self._rules(query, cursor, accepts, by_rank=candidates.by_rank)
-        follows = query.per_image > 1  # another region of a picture may
-        if follows and query.prefer is Prefer.THING and things_asked(query.terms):
-            rules = replace(rules, behind=candidates.spread)
-        first_rules = replace(rules, per_image=1) if query.by_picture else rules
-        ranked, passed = ranking.rank(candidates.nearest, self.fetch, query.limit + 1, first_rules)
+            accepts = ranking.preferred(query.prefer, candidates.slack, siblings, rules.footage)
+        rules = answer_rules.of_candidates(query, rules, candidates, accepts)
+        first_rules, depth = answer_rules.heads_of(query, rules), answer_rules.depth_of(query)
+        ranked, passed = ranking.rank(
+            candidates.nearest, self.fetch, depth, first_rules, without=candidates.without
+        )
+        if answer_rules.is_ordered(query):
+            ranked = answer_rules.ordered(query, rules, ranked, candidates)
         page = ranked[: query.limit]
         shown = cursor.shown if cursor else ()
         numbered = list(enumerate(page))
-        if query.by_picture:
+        if query.by_video:
+            numbered = grouped_by_video(page, passed, rules, siblings, query.order)
+        elif query.by_picture:
             numbered = grouped(page, rules, siblings)
             passed = beside(page, passed, siblings)
-        fold = partial(folded, passed=passed, folding=_folding(query, rules, candidates))
-        hits = self._hits(numbered, len(shown) + 1, candidates, fold)
+        folding = answer_rules.folding_of(query, rules, candidates)
+        fold = partial(folded, passed=passed, folding=folding)
+        hits = tuple(self._hits(numbered, len(shown) + 1, candidates, fold))
         following = None
         if len(ranked) > query.limit:
             following = _cursor_behind(query, Cursor(question, 0.0, newest, shown), page)
-        return SearchAnswer(tuple(hits), relevance, None, pointed, following)
+        moments = moments_of(appearances(hits))
+        return SearchAnswer(hits, relevance, None, pointed, following, moments)
 
     def _candidates(
         self, recipe: Active, query: Query, allowed: Allowed | None, text: TextQuery | None
@@ -224,7 +232,12 @@ class SearchEngine:
         def nearest(k: int) -> tuple[list[float], list[int]]:
             return self._index.search(recipe, vector, k, allowed)
 
-        return Candidates(remembered(nearest), judge, measure, others)
+        def without(video_ids: Sequence[int]) -> Nearest:
+            there = self._passing.ids(recipe, Filters(videos=tuple(video_ids)))
+            rest = allowed or self._passing.allowed(recipe, Filters())
+            return lambda k: self._index.search(recipe, vector, k, rest.without(there))
+
+        return Candidates(remembered(nearest), judge, measure, others, without=without)
 
     def fetch(self, ids: Sequence[int]) -> dict[int, Segment]:
         """Segments by id; those that are gone are left out."""
@@ -276,30 +289,21 @@ class SearchEngine:
             return False
         return all(self._vectors.is_stored(term) for term in positive)
 
-    def _rules(
-        self,
-        query: Query,
-        cursor: Cursor | None,
-        accepts: Callable[[float, Segment], bool] | None,
-        *,
-        by_rank: bool,
-    ) -> Rules:
-        rules = Rules(
-            query.per_image,
-            unwanted=frozenset(query.unlike),
-            accepts=accepts,
-            whole_things=query.prefer is Prefer.THING,
-            alike=self._catalog.near_duplicates if _hides_duplicates(query) else None,
-        )
-        if cursor is None:
-            return rules
-        # A score made of ranks or shares rises when others go, and would pass `below` for ever.
-        below = None if by_rank else cursor.below
-        rules = replace(rules, below=below, newest=cursor.newest)
-        if query.by_picture:
-            return replace(rules, closed=frozenset(cursor.shown))
-        shown = self.fetch(list(cursor.shown))
-        return replace(rules, shown=tuple(shown.values()))
+    def _rules(self, recipe: Active, query: Query, cursor: Cursor | None) -> Rules:
+        alike, footage = self._catalog.near_duplicates, self.footage(recipe)
+        return answer_rules.rules_of(query, cursor, self.fetch, alike, footage)
+
+    def footage(self, recipe: Active) -> Footage:
+        """What is looked up of regions of videos."""
+
+        def vectors(segment_ids: Sequence[int]) -> dict[int, Vector]:
+            ids = np.array(sorted(segment_ids), dtype=np.int64)
+            found: dict[int, Vector] = {}
+            for rows in self._catalog.vectors(recipe[0], ids):
+                found |= zip(rows.ids.tolist(), rows.masked, strict=True)
+            return found
+
+        return Footage(self._catalog.shots, self._catalog.key_masks, vectors)
 
     def _hits(
         self,
@@ -338,45 +342,10 @@ def _products(rows: Vectors, vector: Vector) -> NDArray[np.float32]:
     return np.asarray(np.einsum("nw,w->n", rows, vector))
 
 
-def are_words(terms: Sequence[Term]) -> bool:
-    """Whether words alone are asked for, but for those that stand in pictures."""
-    return all(isinstance(term, TextTerm) for term in seen_terms(terms))
-
-
-def things_asked(terms: Sequence[Term]) -> float:
-    """How much the traits of regions count: as much as words do among what is looked for."""
-    wanted = [term for term in seen_terms(terms) if term.weight > 0]
-    total = sum(term.weight for term in wanted)
-    said = sum(term.weight for term in wanted if isinstance(term, TextTerm))
-    return said / total if total else 0.0
-
-
-def _hides_duplicates(query: Query) -> bool:
-    """Whether words are asked: who shows a picture may be looking for its copies."""
-    said = any(isinstance(term, TextTerm) and term.weight > 0 for term in query.terms)
-    # Pages that look almost the same may show other words.
-    return said and query.written != "only" and not query.near_duplicates
-
-
-def _folding(query: Query, rules: Rules, candidates: Candidates) -> Folding:
-    """What an answer to a query leaves out behind its regions."""
-
-    @cache
-    def slack() -> float:
-        return candidates.slack if rules.behind is None else rules.behind
-
-    return Folding(
-        slack,
-        nests=query.prefer is not Prefer.ANY,
-        alike=rules.alike is not None,
-        barred=rules.unwanted | {segment.id for segment in rules.shown},
-        newest=rules.newest,
-    )
-
-
 def _cursor_behind(query: Query, cursor: Cursor, page: Sequence[Ranked]) -> str | None:
     """The cursor behind a page; None where it would grow too long."""
-    ids = (segment.image_id if query.by_picture else segment.id for _, segment in page)
+    groups = query.by_picture or query.by_video
+    ids = (segment.image_id if groups else segment.id for _, segment in page)
     shown = (*cursor.shown, *ids)
     if len(shown) > cursors.MAX_SHOWN:
         return None

@@ -30,7 +30,7 @@ DEPTH = 1_000  # of each ranking that is joined, however many regions are asked 
 def check(query: Query) -> None:
     """QueryError where captions cannot take part in what is asked for."""
     if query.captions != "off" and (
-        query.by_picture or query.prefer in (Prefer.WHOLE, Prefer.PART)
+        query.by_picture or query.by_video or query.prefer in (Prefer.WHOLE, Prefer.PART)
     ):
         raise QueryError("Captions say nothing of wholes and parts: leave out grouping and prefer.")
     if query.captions != "only":

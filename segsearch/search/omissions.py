@@ -1,4 +1,4 @@
-"""Counts what an answer leaves out behind each of its regions: fragments and near-duplicates.
+"""Counts what an answer leaves out behind each region: fragments, near-duplicates, moments.
 
 Counted is what the ranking looked at and passed over, so nothing more is asked of the catalog.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from segsearch.core.types import Folded, Image, Segment
+from segsearch.search.footage import Footage
 from segsearch.search.ranking import Ranked, overlaps
 
 
@@ -20,7 +21,8 @@ class Folding:
 
     A region counts where it is the same thing, or with `nests` lies in or around it, and scores at
     most `slack` lower; none of the ids in `barred`, and none newer than `newest`. With `alike`
-    near-duplicates count, too.
+    near-duplicates count, too; with `once`, regions of videos whose thing goes on in it. Regions
+    of videos in `own` count nowhere.
     """
 
     slack: Callable[[], float]
@@ -28,6 +30,9 @@ class Folding:
     alike: bool
     barred: AbstractSet[int] = frozenset()
     newest: int | None = None
+    once: bool = False
+    own: AbstractSet[int] = frozenset()
+    footage: Footage = field(default_factory=Footage)
 
 
 def folded(
@@ -39,13 +44,16 @@ def folded(
     """What is left out behind each of these hits, by its region's id; those without are left out.
 
     `passed` are regions that the ranking looked at. A near-duplicate counts once, behind the first
-    region of the first picture that it looks like, where a region of it was looked at.
+    region of the first picture that it looks like, where a region of it was looked at. A region
+    of a video that goes on counts once, behind the first that it goes on in.
     """
     by_image: dict[int, list[Ranked]] = defaultdict(list)
     for hit in hits:
         by_image[hit[1].image_id].append(hit)
     shown = {segment.id for _, segment in hits}
     parts: dict[int, int] = defaultdict(int)
+    moments: dict[int, int] = defaultdict(int)
+    moving = [hit for _, hit in hits if hit.life is not None] if folding.once else []
     duplicates: dict[int, set[int]] = defaultdict(set)
     heads = _heads(by_image, images) if folding.alike else {}
     for score, segment in passed:
@@ -53,14 +61,19 @@ def folded(
             continue
         if folding.newest is not None and segment.id > folding.newest:
             continue
-        if segment.image_id in by_image:
-            behind = _what_it_lies_behind(score, segment, by_image[segment.image_id], folding)
-            if behind is not None:
-                parts[behind] += 1
-        elif segment.image_id in heads:
+        if segment.life is not None and segment.id in folding.own:
+            continue
+        behind = _what_it_lies_behind(score, segment, by_image.get(segment.image_id, ()), folding)
+        shown_before = _what_it_goes_on_in(segment, moving, folding.footage)
+        if behind is not None:
+            parts[behind] += 1
+        elif shown_before is not None:
+            moments[shown_before] += 1
+        elif segment.image_id in heads and segment.image_id not in by_image:
             duplicates[heads[segment.image_id]].add(segment.image_id)
     return {
-        number: Folded(parts[number], len(duplicates[number])) for number in {*parts, *duplicates}
+        number: Folded(parts[number], len(duplicates[number]), moments[number])
+        for number in {*parts, *duplicates, *moments}
     }
 
 
@@ -74,12 +87,24 @@ def _heads(by_image: Mapping[int, Sequence[Ranked]], images: Mapping[int, Image]
     return heads
 
 
+def _what_it_goes_on_in(
+    segment: Segment, moving: Sequence[Segment], footage: Footage
+) -> int | None:
+    if segment.life is None:
+        return None
+    video = footage.video(segment.image_id)
+    for hit in moving if video is not None else ():
+        if footage.video(hit.image_id) == video and footage.goes_on(segment, hit):
+            return hit.id
+    return None
+
+
 def _what_it_lies_behind(
     score: float, segment: Segment, hits: Sequence[Ranked], folding: Folding
 ) -> int | None:
     for hit_score, hit in hits:
         if score >= hit_score - folding.slack():
-            is_same, is_nested = overlaps(segment, hit)
+            is_same, is_nested = overlaps(segment, hit, folding.footage)
             if is_same or (folding.nests and is_nested):
                 return hit.id
     return None

@@ -1,12 +1,14 @@
 """Assigns one picture's regions to a scene's slots: each where it should lie, others not there.
 
+The things of a shot of a video must be there, and lie so, at one moment.
+
 `scenes.py` finds the regions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 from segsearch.core.errors import QueryError
@@ -44,6 +46,9 @@ class SceneProblem:
     def bound(self) -> float:
         """What the best assignment is worth at most; no problem without regions is made."""
         return sum(options[0].worth for options in self.present)
+
+
+MasksOf = Callable[[Segment], Mapping[float, Mask]]  # over time
 
 
 def check_scene(query: SceneQuery) -> None:
@@ -115,6 +120,60 @@ def assign(problem: SceneProblem) -> tuple[SlotCandidate, ...] | None:
 
     grow((), 0.0)
     return best_regions
+
+
+def assign_over_time(
+    problem: SceneProblem, masks: MasksOf
+) -> tuple[tuple[SlotCandidate, ...], float] | None:
+    """`assign` for a shot of a video, and the moment in seconds at which what it gives is there and
+    lies so: that of the assignment that is worth most, and of equals one near to where the regions
+    are seen best. The masks of what comes back are those of that moment."""
+    moments = {seconds for candidate in problem.present[0] for seconds in masks(candidate.segment)}
+    scenes = [(seconds, made) for seconds in moments if (made := _at(problem, seconds, masks))]
+
+    def place(scene: tuple[float, SceneProblem]) -> tuple[float, float, float]:
+        seconds, made = scene
+        lives = [best[options[0].segment.id] for options in made.present]
+        return -made.bound, sum(abs(seconds - one) for one in lives), seconds
+
+    best = {
+        candidate.segment.id: candidate.segment.life.best_seconds
+        for options in problem.present
+        for candidate in options
+        if candidate.segment.life is not None
+    }
+    found: tuple[tuple[SlotCandidate, ...], float] | None = None
+    worth = float("-inf")
+    for seconds, made in sorted(scenes, key=place):
+        if made.bound <= worth + 1e-9:
+            break
+        regions = assign(made)
+        total = sum(region.worth for region in regions or ())
+        if regions is not None and total > worth + 1e-9:
+            found, worth = (regions, seconds), total
+    return found
+
+
+def _at(problem: SceneProblem, seconds: float, masks: MasksOf) -> SceneProblem | None:
+    """What of a shot is there at a moment, as the picture of that moment; None where nothing
+    fills a slot."""
+
+    def seen(options: Sequence[SlotCandidate]) -> tuple[SlotCandidate, ...]:
+        return tuple(
+            replace(candidate, segment=_frozen(candidate.segment, seconds, mask))
+            for candidate in options
+            if (mask := masks(candidate.segment).get(seconds)) is not None
+        )
+
+    present = tuple(seen(options) for options in problem.present)
+    if not all(present):
+        return None
+    return SceneProblem(present, tuple(seen(options) for options in problem.absent), problem.links)
+
+
+def _frozen(segment: Segment, seconds: float, mask: Mask) -> Segment:
+    life = segment.life
+    return replace(segment, mask=mask, life=life and replace(life, best_seconds=seconds))
 
 
 Linked = Callable[[int, SlotCandidate, Sequence[SlotCandidate]], bool]

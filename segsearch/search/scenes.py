@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segsearch.core.errors import QueryError
 from segsearch.core.query import SceneAnswer, SceneHit, SceneQuery, Slot
-from segsearch.core.types import Hit
+from segsearch.core.types import Hit, Life
+from segsearch.core.video import Moment
+from segsearch.search.answer_rules import are_words, things_asked
 from segsearch.search.candidates import Candidates
-from segsearch.search.engine import SearchEngine, are_words, things_asked
+from segsearch.search.engine import SearchEngine
+from segsearch.search.footage import Footage
+from segsearch.search.moments import Appearance, moments_of
 from segsearch.search.relevance import rounded
-from segsearch.search.scene_assignment import SceneProblem, SlotCandidate, assign, check_scene
+from segsearch.search.scene_assignment import (
+    SceneProblem,
+    SlotCandidate,
+    assign,
+    assign_over_time,
+    check_scene,
+)
 from segsearch.search.vectors import Active
 from segsearch.storage.index.allowed import Allowed
 
@@ -20,6 +31,7 @@ from segsearch.storage.index.allowed import Allowed
 PRESENT_SPREADS = 2.0
 ABSENT_SPREADS = 3.0
 FIRST_CANDIDATES = 256
+LOOKED_UP = 32  # shots of videos at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +49,13 @@ class SlotCandidates:
 
 @dataclass(frozen=True, slots=True)
 class FilledScene:
-    """A picture in which regions fill the present slots, in their order; `worth` is their sum."""
+    """A picture in which regions fill the present slots, in their order; `worth` is their sum, and
+    `seconds` the moment of a video at which they do."""
 
     worth: float
     image_id: int
     regions: tuple[SlotCandidate, ...]
+    seconds: float | None = None
 
 
 def answer_scene(engine: SearchEngine, recipe: Active, query: SceneQuery) -> SceneAnswer:
@@ -55,9 +69,21 @@ def answer_scene(engine: SearchEngine, recipe: Active, query: SceneQuery) -> Sce
     for name, value in relevance.items():
         if value is not None and value < query.min_relevance:
             return SceneAnswer((), relevance, _nothing_matches(name, value, query))
-    hits = _hits(engine, present, _best_scenes(query, present, absent))
+    hits = _hits(engine, present, _best_scenes(query, present, absent, engine.footage(recipe)))
     message = None if hits else "No picture holds all of it as asked for."
-    return SceneAnswer(hits, relevance, message)
+    return SceneAnswer(hits, relevance, message, _moments(hits))
+
+
+def _moments(hits: Sequence[SceneHit]) -> tuple[Moment, ...]:
+    """When all things of scenes in videos are there."""
+    shown: list[Appearance] = []
+    for hit in hits:
+        lives = [one.segment.life for one in hit.regions.values() if one.segment.life is not None]
+        if lives and hit.image.shot is not None and hit.seconds is not None:
+            start, end = max(one.t_start for one in lives), min(one.t_end for one in lives)
+            life = Life(min(start, hit.seconds), max(end, hit.seconds), hit.seconds)
+            shown.append(Appearance(hit.rank, hit.image.shot.video_id, life))
+    return moments_of(shown)
 
 
 def _nothing_matches(name: str, relevance: float, query: SceneQuery) -> str:
@@ -122,7 +148,10 @@ def _from(candidates: Candidates, least: float) -> tuple[list[float], list[int]]
 
 
 def _best_scenes(
-    query: SceneQuery, present: list[SlotCandidates], absent: list[SlotCandidates]
+    query: SceneQuery,
+    present: list[SlotCandidates],
+    absent: list[SlotCandidates],
+    footage: Footage,
 ) -> list[FilledScene]:
     """The best scenes, best first; ties go to the smaller image."""
     numbers = {slot.slot.name: number for number, slot in enumerate((*present, *absent))}
@@ -137,14 +166,55 @@ def _best_scenes(
         for image_id in shared
     }
     best: list[FilledScene] = []
-    for image_id, problem in sorted(problems.items(), key=lambda pair: (-pair[1].bound, pair[0])):
+    order = sorted(problems, key=lambda image_id: (-problems[image_id].bound, image_id))
+    for number, image_id in enumerate(order):
+        problem = problems[image_id]
         if len(best) == query.limit and problem.bound < best[-1].worth - 1e-9:
             break  # nor can any later picture be better
-        regions = assign(problem)
-        if regions is not None:
-            best.append(FilledScene(sum(region.worth for region in regions), image_id, regions))
-            best = sorted(best, key=lambda scene: (-scene.worth, scene.image_id))[: query.limit]
+        if number % LOOKED_UP == 0:
+            some = [problems[other] for other in order[number : number + LOOKED_UP]]
+            _look_up(some, footage)
+        scene = _filled(image_id, problem, footage)
+        if scene is not None:
+            best = _best_of([*best, scene], query, footage)
     return best
+
+
+def _look_up(problems: Sequence[SceneProblem], footage: Footage) -> None:
+    segments = [
+        candidate.segment
+        for problem in problems
+        for options in (*problem.present, *problem.absent)
+        for candidate in options
+    ]
+    footage.look_up_shots(segments)
+    footage.look_up_masks(segments)
+
+
+def _filled(image_id: int, problem: SceneProblem, footage: Footage) -> FilledScene | None:
+    if problem.present[0][0].segment.life is None:
+        found, seconds = assign(problem), None
+    else:
+        found, seconds = assign_over_time(problem, footage.masks) or (None, None)
+    if found is None:
+        return None
+    return FilledScene(sum(region.worth for region in found), image_id, found, seconds)
+
+
+def _best_of(
+    scenes: Sequence[FilledScene], query: SceneQuery, footage: Footage
+) -> list[FilledScene]:
+    """The best scenes, of one video as many as may be."""
+    count: Counter[int] = Counter()
+    best: list[FilledScene] = []
+    for scene in sorted(scenes, key=lambda one: (-one.worth, one.image_id)):
+        video = footage.video(scene.image_id)
+        if video is not None:
+            count[video] += 1
+            if query.per_video is not None and count[video] > query.per_video:
+                continue
+        best.append(scene)
+    return best[: query.limit]
 
 
 def _hits(
@@ -171,5 +241,6 @@ def _hits(
             )
             for slot, region in zip(present, scene.regions, strict=True)
         }
-        hits.append(SceneHit(rank, scene.worth / len(present), image, regions))
+        fit = scene.worth / len(present)
+        hits.append(SceneHit(rank, fit, image, regions, scene.seconds))
     return tuple(hits)

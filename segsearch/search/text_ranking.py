@@ -99,7 +99,7 @@ def joined(
     shown = dict(zip(found.ids, found.scores, strict=True))
     lines = found.lines
     return (
-        replace(candidates, nearest=nearest, by_rank=True, shown=shown, lines=lines),
+        replace(candidates, nearest=nearest, by_rank=True, shown=shown, lines=lines, without=None),
         siblings.rescored(higher),
     )
 

@@ -190,6 +190,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "video": film,
     "videos": lambda c: [film(c), c.videos(), c.videos(after=1, limit=1)],
     "video_of_path": lambda c: [film(c), c.video_of_path("/film.mp4")],
+    "shots": lambda c: [film(c), c.shots([1, 2, 3, 4, 5, 6, 7, 8, 9])],
     "key_masks": lambda c: [film(c), c.key_masks([7, c.newest_segment()])],
     "segments_at": lambda c: c.segments_at(film(c).id, 1.0),
     "lines_by_image": lambda c: c.lines_by_image([3, 4]),

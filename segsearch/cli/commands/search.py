@@ -37,7 +37,9 @@ FILTERS = {
     "max_duration": "--max-duration",
 }  # fmt: skip
 OPTIONS = {
-    "limit": "--limit", "per_image": "--per-image", "by_picture": "--by-picture",
+    "limit": "--limit", "per_image": "--per-image", "per_video": "--per-video",
+    "by_picture": "--by-picture", "by_video": "--by-video", "order": "--order",
+    "elsewhere": "--elsewhere",
     "prefer": "--prefer", "near_duplicates": "--near-duplicates",
     "min_relevance": "--min-relevance", "captions": "--captions", "written": "--written",
     "cursor": "--cursor",

@@ -130,6 +130,14 @@ class ShotMixin(CounterMixin):
         with self._reading() as db:
             return db.execute(query.limit(1)).scalar()
 
+    def shots(self, image_ids: Sequence[int]) -> dict[int, Shot]:
+        """What shots of videos some images stand for, by their ids; those of pictures are left
+        out."""
+        if not self._kept_count("videos"):
+            return {}
+        with self._reading() as db:
+            return shots_of(db, image_ids)
+
     def key_masks(self, segment_ids: Sequence[int]) -> dict[int, tuple[KeyMask, ...]]:
         """The masks of segments of the active recipe at their keyframes, in order of time; those
         of pictures are left out."""
