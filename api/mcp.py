@@ -158,7 +158,7 @@ class Tools:
     def look(self, segment_id: Id) -> list[Any]:
         """Show a region: a crop with its surroundings, then its whole picture with it outlined."""
         segment = self._library.catalog.segment(segment_id)
-        pixels = self._library.pictures.pixels(segment.image_id)
+        pixels = self._library.pictures.pixels(segment.image_id, segment.seen_at)
         crop = _png(crop_png(pixels, segment.mask, CROP_MARGIN))
         return [crop, _jpeg(marked_jpeg(pixels, segment.mask, SHOWN_SIDE_PX))]
 
@@ -166,7 +166,7 @@ class Tools:
         """A region alone, cut to its box, as PNG of at most 1024 pixels a side; what does not
         belong to it is transparent."""
         segment = self._library.catalog.segment(segment_id)
-        pixels = self._library.pictures.pixels(segment.image_id)
+        pixels = self._library.pictures.pixels(segment.image_id, segment.seen_at)
         return _png(cutout_png(pixels, segment.mask, SHOWN_SIDE_PX))
 
     def mask(self, segment_id: Id) -> Image:

@@ -37,6 +37,7 @@ from segsearch.ingest.uploads import Uploads
 from segsearch.media.decode import Limits
 from segsearch.media.sources.paths import normal
 from segsearch.media.sources.reader import Sources
+from segsearch.media.video import VideoLimits
 from segsearch.models.loading import PresetModels, best_here, kind_of
 from segsearch.models.pipeline import ModelsOf
 from segsearch.models.presets import check_kinds, mix_of, preset
@@ -83,7 +84,7 @@ class SegSearch:
         limits = Limits.of(settings)
         self.settings = settings
         self.catalog = catalog
-        self.pictures = StoredPictures(catalog, sources, limits)
+        self.pictures = StoredPictures(catalog, sources, limits, VideoLimits.of(settings))
         files = upload_files(settings)
         self.uploads = Uploads(catalog, files, limits, lambda: models_of(settings.preset).recipe)
         self.maintenance = Maintenance(catalog, index, sources, files, settings)

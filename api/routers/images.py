@@ -17,7 +17,6 @@ from segsearch.export.documents import ImageDocument, SegmentDocument
 from segsearch.export.render import picture_png, thumbnail_jpeg
 from segsearch.export.text_documents import PictureTextDocument
 from segsearch.library import SegSearch
-from segsearch.media.decode import decode_small
 from segsearch_api.deps import LibraryDep
 from segsearch_api.drawings import DrawerDep, tag_of
 from segsearch_api.openapi import (
@@ -173,5 +172,4 @@ async def file(image_id: ImageId, library: LibraryDep, drawer: DrawerDep) -> Res
 
 
 def _small(library: SegSearch, image_id: int, side: int) -> bytes:
-    limits = library.pictures.limits
-    return thumbnail_jpeg(decode_small(library.pictures.original(image_id), side, limits), side)
+    return thumbnail_jpeg(library.pictures.small(image_id, side), side)

@@ -243,7 +243,9 @@ async def overlay_png(
     image = await run_in_threadpool(library.catalog.image, segment.image_id)
 
     def draw() -> bytes:
-        return render.overlay_png(library.pictures.small(image.id, side), [segment.mask])
+        return render.overlay_png(
+            library.pictures.small(image.id, side, segment.seen_at), [segment.mask]
+        )
 
     tag = tag_of(f"overlay {side}", image.sha256, segment.mask)
     name = f"{region_file(image, segment_id)}-overlay.png"
@@ -271,7 +273,10 @@ async def _region(
     tag = tag_of(what, image.sha256, segment.mask)
     name = f"{region_file(image, segment_id)}-{what.partition(' ')[0]}.png"
     return await drawer.answer(
-        tag, PNG, lambda: draw(library.pictures.pixels(image.id), segment.mask), name=name
+        tag,
+        PNG,
+        lambda: draw(library.pictures.pixels(image.id, segment.seen_at), segment.mask),
+        name=name,
     )
 
 
@@ -284,7 +289,7 @@ async def _small_cutout(library: SegSearch, drawer: Drawer, segment_id: int, sid
     picture_side = math.ceil(max(image.width, image.height) * shrink)
 
     def draw() -> bytes:
-        pixels = library.pictures.small(image.id, max(1, picture_side))
+        pixels = library.pictures.small(image.id, max(1, picture_side), segment.seen_at)
         return render.cutout_png(pixels, segment.mask, side)
 
     tag = tag_of("small cutout", side, image.sha256, segment.mask)

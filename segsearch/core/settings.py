@@ -161,6 +161,9 @@ class Settings(BaseSettings):
     max_bytes: int = Field(
         default=200_000_000, ge=1, description="Largest picture file that is read, in bytes."
     )
+    animated: bool = Field(
+        False, description="Whether GIF, WebP and AVIF pictures that move are videos."
+    )
     max_pixels: int = Field(
         default=200_000_000, ge=1, description="Largest picture that is decoded, in pixels."
     )

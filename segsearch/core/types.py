@@ -90,6 +90,11 @@ class Segment:
     reading_order: int | None = None
     life: Life | None = None
 
+    @property
+    def seen_at(self) -> float | None:
+        """The second of its video at which its mask lies; None for a picture's."""
+        return None if self.life is None else self.life.best_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Life:

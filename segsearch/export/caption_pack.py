@@ -45,7 +45,7 @@ class RegionSources:
     """Where a picture's upright pixels (H, W, 3), segments and lines of text are found, by its
     id."""
 
-    pixels: Callable[[int], Pixels]
+    pixels: Callable[[int, float | None], Pixels]
     segments: Callable[[int], Sequence[Segment]]
     lines: Callable[[int], Sequence[TextLine]] = lambda _: ()
 
@@ -149,7 +149,8 @@ def neighbours(segment: Segment, others: Sequence[Segment]) -> list[dict[str, An
 
 def _packed(hit: Hit, sources: RegionSources, put: Callable[[str, bytes], None]) -> bytes:
     """Put a region's files; its document as a line of JSON comes back."""
-    pixels, segment = sources.pixels(hit.image.id), hit.segment
+    segment = hit.segment
+    pixels = sources.pixels(hit.image.id, segment.seen_at)
     files = _files(segment.id)
     pictures = {
         "context": context_jpeg(pixels, segment.mask, CROP_MARGIN),

@@ -54,7 +54,9 @@ def write_cutouts(
     ):
         for hit in itertools.islice(coming, most):
             try:
-                drawn = cutout_png(sources.pixels(hit.image.id), hit.segment.mask)
+                drawn = cutout_png(
+                    sources.pixels(hit.image.id, hit.segment.seen_at), hit.segment.mask
+                )
             except (NotFoundError, PictureError) as problem:
                 skipped[hit.segment.id] = str(problem)
                 continue

@@ -150,7 +150,7 @@ class Questions:
             self._check_writable(origin)
         facts = self._facts.of_region(image, segment)
         with self._drawing:
-            shown = views(self._pictures.pixels(image.id), segment.mask)
+            shown = views(self._pictures.pixels(image.id, segment.seen_at), segment.mask)
         asked = messages(*shown, OF_REGION.format(facts=facts, question=question))
         text = self._answer_to(asked, endpoint)
         kept_for = self._kept_for(segment if keep else None, text, origin)

@@ -13,20 +13,23 @@ from segsearch.export.caption_pack import views
 
 DRAWN_AT_ONCE = 8  # regions of a picture that is decoded; 2 MB of files each, a picture 600 MB
 View = Callable[[], tuple[bytes, bytes]]
+Seen = tuple[int, float | None]  # an image, and the second of its video
 
 
 class RegionViews:
     """The views of some regions, as `caption_pack.views` draws them, of pixels found by a segment's
-    `image_id`. A picture is decoded once for several regions of it, and let go. One thread at a
+    `image_id` and the second of its video. A picture is decoded once for several regions of it, and let go. One thread at a
     time."""
 
-    def __init__(self, segments: Sequence[Segment], pixels: Callable[[int], Pixels]) -> None:
+    def __init__(
+        self, segments: Sequence[Segment], pixels: Callable[[int, float | None], Pixels]
+    ) -> None:
         self._segments = segments
         self._pixels = pixels
-        self._waiting: dict[int, list[int]] = defaultdict(list)  # places of segments, by image
+        self._waiting: dict[Seen, list[int]] = defaultdict(list)  # places of segments
         self._drawn: dict[int, tuple[bytes, bytes]] = {}  # by place
         for place, segment in enumerate(segments):
-            self._waiting[segment.image_id].append(place)
+            self._waiting[segment.image_id, segment.seen_at].append(place)
 
     def all(self) -> list[View]:
         """What draws each region, in their order, to be called once; it raises what `pixels`
@@ -40,10 +43,10 @@ class RegionViews:
 
     def _draw(self, place: int) -> None:
         """Draw a region, and those that wait for the same picture."""
-        image_id = self._segments[place].image_id
-        waiting = self._waiting[image_id]
+        segment = self._segments[place]
+        waiting = self._waiting[segment.image_id, segment.seen_at]
         waiting.remove(place)
-        pixels = self._pixels(image_id)
+        pixels = self._pixels(segment.image_id, segment.seen_at)
         together, waiting[:] = waiting[: DRAWN_AT_ONCE - 1], waiting[DRAWN_AT_ONCE - 1 :]
         for one in (place, *together):
             self._drawn[one] = views(pixels, self._segments[one].mask)

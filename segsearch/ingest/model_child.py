@@ -24,8 +24,10 @@ import numpy as np
 from segsearch.core.arrays import PictureResult, Pixels
 from segsearch.core.errors import FileGoneError, PictureError, SegSearchError, StoreError
 from segsearch.core.heap import LARGE_PIXELS, collect_less_often, give_back
+from segsearch.core.names import split_shot
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim, Mask, PictureInfo
+from segsearch.core.video import FORMAT as VIDEO
 from segsearch.media.sources.verified import ClaimReader
 from segsearch.models.faults import fault_of
 from segsearch.models.pipeline import Pipeline
@@ -35,6 +37,7 @@ MOST_THREADS = 64  # made as they are needed
 # No image has this id, and no file is read for it; by its crash it goes to a process of its own.
 TRIAL = Claim(0, 0, 0, "", "", (), crashes=1)
 LOADING = 0  # the number under which loading the models is answered
+SHOT = PictureInfo(0, 0, VIDEO)  # of any video; its frames say how large they are
 Kind = Literal[
     "ready", "unloadable", "done", "gone", "away", "refused", "memory", "accelerator", "error"
 ]  # fmt: skip
@@ -111,6 +114,8 @@ def _answer(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> tuple[Kind
 def answered(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> PictureResult:
     """What the models say of a claim's picture: all, or its text alone. Memory goes back to the
     system once a large picture is done with."""
+    if any(map(split_shot, claim.paths)):
+        return _answered_shot(pipeline, claim, reader)
     pixels, info = reader.read(claim)
     result: PictureResult
     if claim.task == "read":
@@ -125,6 +130,22 @@ def answered(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> PictureRe
     if info.width * info.height >= LARGE_PIXELS:
         give_back()
     return result
+
+
+def _answered_shot(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> PictureResult:
+    """What the models say of a shot of a video: its tracks, or the text of the frame that stands
+    for it alone."""
+    from segsearch.models.tracking.shot import describe_shot  # late: for who has videos
+
+    with reader.frames(claim) as (span, frames):
+        if claim.task == "describe":
+            is_suspect = claim.crashes or claim.interruptions
+            return describe_shot(pipeline, frames, SHOT, span, reads=not is_suspect)
+        middle = sum(span) / 2
+        _, pixels = min(frames, key=lambda frame: abs(frame[0] - middle))
+    masks = [region.mask for region in claim.regions]
+    _check_size(pixels, masks)
+    return pipeline.read(pixels, masks)
 
 
 def _check_size(pixels: Pixels, masks: Sequence[Mask]) -> None:

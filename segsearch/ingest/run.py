@@ -26,6 +26,7 @@ from segsearch.ingest.scan import Entered, Scan
 from segsearch.ingest.worker import Described, Pace, Step, Worker, WorkQueue
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.verified import ClaimReader
+from segsearch.media.video import VideoLimits
 from segsearch.models.faults import fault_of
 from segsearch.models.pipeline import Models, ModelsOf
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -100,7 +101,7 @@ class Ingest:
     ) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._scan = Scan(catalog, sources)
+        self._scan = Scan(catalog, sources, VideoLimits.of(settings), animated=settings.animated)
         self._index = index
         self._models_of = models_of
         self._pool = ModelPool(settings)

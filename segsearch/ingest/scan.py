@@ -1,7 +1,7 @@
 """Finds the picture files of a run and enters them: new ones, changed ones, those that are gone.
 
-Reads each new file once for its sha256; runs no model, and forgets nothing but pages that a changed
-PDF no longer has. Files are entered in
+Reads each new file once for its sha256, looks through each new video once for its shots; runs no
+model, and forgets nothing but parts that a changed file no longer has. Files are entered in
 batches, one transaction each: a transaction waits for the disk, 12 ms on a laptop's.
 """
 
@@ -15,13 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsearch.core.errors import PictureError
-from segsearch.core.names import file_of, split_page
+from segsearch.core.names import ANIMATED_SUFFIXES, file_of
 from segsearch.core.types import FileStamp, Skipped, State
-from segsearch.ingest.pdf_pages import is_document, left_of, pages_of, with_pages
+from segsearch.ingest.file_parts import (
+    is_document,
+    is_video_file,
+    left_of,
+    pages_of,
+    seen_shots,
+    with_parts,
+)
 from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.passed_by import SYSTEM_S
-from segsearch.media.sources.paths import is_upload, normal
+from segsearch.media.sources.paths import is_upload, normal, suffix_of
 from segsearch.media.sources.reader import Sources
+from segsearch.media.video import VideoLimits, look
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 
@@ -47,8 +55,8 @@ class StandIns:
 @dataclass(slots=True)
 class Entered:
     """What came of entering files: how many images were queued, those files that cannot be read,
-    how many a stop has left unread, how many known ones the globs leave out, and what PDFs are
-    entered as."""
+    how many a stop has left unread, how many known ones the globs leave out, and what PDFs and
+    videos are entered as."""
 
     queued: int = 0
     unreadable: list[Skipped] = field(default_factory=list)
@@ -57,7 +65,7 @@ class Entered:
     documents: dict[str, dict[str, FileStamp]] = field(default_factory=dict)
 
     def files(self, listing: SourceListing) -> dict[str, FileStamp]:
-        """The picture files of a listing, with the pages of the PDFs that were entered."""
+        """The picture files of a listing, with the parts of the PDFs and videos that were entered."""
         files = {p: stamp for p, stamp in listing.files.items() if p not in self.documents}
         for pages in self.documents.values():
             files |= pages
@@ -68,7 +76,7 @@ class Entered:
 class Look:
     """What a run sees of its paths, which are `roots` without a slash at the end: the stamps of
     the `known` files among and below them, and those listed files that the catalog has otherwise,
-    or not at all. In the listing PDFs of which nothing has changed are their pages."""
+    or not at all. In the listing PDFs and videos of which nothing has changed are their parts."""
 
     known: Mapping[str, FileStamp]
     roots: Sequence[str]
@@ -80,9 +88,13 @@ class Look:
 class Scan:
     """Looks at the files of one library; the catalog hears what has changed."""
 
-    def __init__(self, catalog: Catalog, sources: Sources) -> None:
+    def __init__(
+        self, catalog: Catalog, sources: Sources, limits: VideoLimits, *, animated: bool = False
+    ) -> None:
         self._catalog = catalog
         self._sources = sources
+        self._video_limits = limits
+        self._animated = animated  # whether pictures that move are videos
         self._uploads_looked_at = -math.inf
 
     def find(self, paths: Sequence[Path | str], within: Sequence[Path] = ()) -> SourceListing:
@@ -94,21 +106,21 @@ class Scan:
         self, paths: Sequence[Path | str], listing: SourceListing, *, again: bool = False
     ) -> Look:
         """What there is to enter of the listing of these paths; `again`, PDFs too that could not be
-        opened before."""
+        opened before, and videos."""
         roots = [normal(path).rstrip("/") for path in paths]
         known = self._catalog.stamps_below(roots)
         known |= self._catalog.stamps_at(path for path in listing.files if path not in known)
-        paged = with_pages(listing, known, again=again)
+        parted = with_parts(listing, known, again=again, animated=self._animated)
         changed: dict[str, FileStamp] = {}
         new: dict[str, FileStamp] = {}
-        for path, stamp in paged.listing.files.items():
-            if path in paged.changed:
+        for path, stamp in parted.listing.files.items():
+            if path in parted.changed:
                 changed[path] = stamp
-            elif path in paged.new:
+            elif path in parted.new:
                 new[path] = stamp
             elif not stamp.is_known or known.get(path) != stamp:
                 (changed if path in known else new)[path] = stamp
-        return Look(known=known, roots=roots, listing=paged.listing, changed=changed, new=new)
+        return Look(known=known, roots=roots, listing=parted.listing, changed=changed, new=new)
 
     def enter(
         self,
@@ -130,7 +142,10 @@ class Scan:
                 entered.queued += count
                 queued(count)
 
-        for path, stamp in files.items():
+        # Pictures first: a video takes minutes to be looked through.
+        ordered = sorted(files, key=lambda path: is_video_file(path, animated=self._animated))
+        for path in ordered:
+            stamp = files[path]
             if stopped():
                 entered.unread += 1
                 continue
@@ -138,6 +153,10 @@ class Scan:
                 began = time.monotonic()
             try:
                 self._catalog.check_path(path)
+                if is_video_file(path, animated=self._animated):
+                    flush()
+                    queued(self._enter_video(path, stamp, recipe_id, entered, stopped))
+                    continue
                 self._sources.check_size(stamp.size_bytes)
                 if is_document(path):
                     flush()
@@ -159,11 +178,40 @@ class Scan:
         longer has is forgotten, as what any changed file held before is."""
         listed = stamp.size_bytes if stamp.is_known else None
         files = pages_of(path, stamp, self._sources.read(path, listed))
+        return self._enter_parts(path, files, recipe_id, entered)
+
+    def _enter_video(
+        self,
+        path: str,
+        stamp: FileStamp,
+        recipe_id: int,
+        entered: Entered,
+        stopped: Callable[[], bool],
+    ) -> int:
+        """Look through a video and enter its shots, as `_enter_document` does pages. A picture that
+        does not move is entered as such."""
+        with self._sources.videos.file(path) as on_disk:
+            sha256, size = self._sources.videos.sha256(on_disk), on_disk.stat().st_size
+            try:
+                info = look(on_disk, self._video_limits, stopped=stopped)
+            except PictureError:
+                info = None
+        if stopped():
+            entered.unread += 1
+            return 0
+        if info and suffix_of(path) in ANIMATED_SUFFIXES and info.frame_rate * info.seconds < 2:
+            info = None
+        stored = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
+        return self._enter_parts(path, seen_shots(path, stored, sha256, info), recipe_id, entered)
+
+    def _enter_parts(
+        self, path: str, files: list[SeenFile], recipe_id: int, entered: Entered
+    ) -> int:
         known = self._catalog.stamps_below([path])
         count = self._catalog.record_files(files, recipe_id)
         gone = left_of(path, known, files)
-        # What cannot be opened, such as a copy under way, says nothing of its pages.
-        if gone and split_page(files[0].path):
+        # What cannot be opened, such as a copy under way, says nothing of its parts.
+        if gone and file_of(files[0].path) != files[0].path:
             self._catalog.forget_paths(gone)
         entered.documents[path] = {file.path: file.stamp for file in files}
         entered.queued += count

@@ -104,6 +104,18 @@ class Pipeline:
         segments = map(DescribedSegment, added, vectors[1::2], vectors[2::2])
         return self._text(placed, tuple(segments))
 
+    def read_if_able(self, pixels: Pixels, masks: Sequence[Mask]) -> PictureText | None:
+        """As `read`; None without a reader, and where it fails over the picture."""
+        if self.reader is None:
+            return None
+        try:
+            return self.read(pixels, masks)
+        except Exception as problem:
+            if fault_of(problem) != "error":
+                raise
+            LOG.exception("The text of a picture could not be read.")
+            return None
+
     def _placed_if_read(self, pixels: Pixels, masks: Sequence[Mask]) -> Placed | None:
         try:
             return self._placed(pixels, masks)

@@ -143,8 +143,7 @@ def _search_here(
 def _write_overlay(library: SegSearch, best: Hit, overlay: Path) -> None:
     from segsearch.export.render import overlay_png
 
-    moment = best.segment.life.best_seconds if best.segment.life else None
-    pixels = library.pictures.pixels(best.image.id, moment)
+    pixels = library.pictures.pixels(best.image.id, best.segment.seen_at)
     drawn = overlay_png(pixels, [best.segment.mask], [f"{best.score:.2f}"])
     try:
         overlay.write_bytes(drawn)

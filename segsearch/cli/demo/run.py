@@ -39,7 +39,9 @@ def run_demo(library: SegSearch, console: Console, stop: threading.Event) -> Non
         hit_table(console, documents, title=f"segsearch --library {folder} search {text!r}")
     tiles = [
         overlay_png(
-            library.pictures.small(hits[0].image.id, SHOWN_SIDE_PX), [hits[0].segment.mask], [text]
+            library.pictures.small(hits[0].image.id, SHOWN_SIDE_PX, hits[0].segment.seen_at),
+            [hits[0].segment.mask],
+            [text],
         )
         for text, hits in answers.items()
         if hits

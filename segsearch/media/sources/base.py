@@ -10,11 +10,12 @@ from typing import BinaryIO, Protocol
 
 from pathspec import GitIgnoreSpec
 
-from segsearch.core.names import folded
+from segsearch.core.names import VIDEO_SUFFIXES, folded
 from segsearch.core.types import FileStamp, Skipped
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.pdf import NO_PDF, PDF_SUFFIXES
 from segsearch.media.sources.paths import WEB, scheme_of, shown, suffix_of
+from segsearch.media.video import NO_VIDEO
 
 NO_PICTURE = "Not a picture file by its ending."
 BAD_NAME = "The file's name is not valid UTF-8: rename it."
@@ -23,7 +24,8 @@ NO_RAW = 'Camera RAW needs an extra package: `pip install "segsearch[raw]"`.'
 REMOTE_PDF = (
     "A PDF at a web address is not read, as each page would fetch all of it: copy it to a folder."
 )
-PAGE_NAME = "The file is called as a page of a PDF is: rename it."
+REMOTE_VIDEO = "A video at a web address is not read: copy it to a folder."
+PAGE_NAME = "The file is called as a page of a PDF is, or a shot of a video: rename it."
 NO_FILE = "Not a regular file."
 NOWHERE = "The link leads nowhere."
 NOT_INCLUDED = "No glob of --include or SEGSEARCH_INCLUDE matches it."
@@ -133,13 +135,13 @@ def _matchable(text: str) -> str:
 
 
 def choose(
-    entries: Iterable[SourceEntry], selection: FileSelection, *, raw: bool, pdf: bool
+    entries: Iterable[SourceEntry], selection: FileSelection, *, raw: bool, pdf: bool, video: bool
 ) -> SourceListing:
     """The picture files among entries, sorted by name, and the rest with a reason each.
 
     A file that was named outright is taken whatever its ending. Of a camera RAW and a picture of
     the same name beside it, only the picture is taken; without `raw` no RAW is, without `pdf` no
-    PDF.
+    PDF, without `video` no video.
     """
     files: dict[str, FileStamp] = {}
     beside: dict[str, FileStamp] = {}
@@ -157,7 +159,7 @@ def choose(
         if unwanted:
             left_out[entry.name] = unwanted
             continue
-        reason = entry.reason or _refusal(entry, raw=raw, pdf=pdf)
+        reason = entry.reason or _refusal(entry, raw=raw, pdf=pdf, video=video)
         if entry.is_beside:
             if entry.stamp and not reason:
                 beside[entry.name] = entry.stamp
@@ -178,7 +180,7 @@ def choose(
     )
 
 
-def _refusal(entry: SourceEntry, *, raw: bool, pdf: bool) -> str | None:
+def _refusal(entry: SourceEntry, *, raw: bool, pdf: bool, video: bool) -> str | None:
     try:
         entry.name.encode()
     except UnicodeEncodeError:
@@ -188,6 +190,8 @@ def _refusal(entry: SourceEntry, *, raw: bool, pdf: bool) -> str | None:
         return NO_RAW
     if suffix in PDF_SUFFIXES:
         return (REMOTE_PDF if scheme_of(entry.name) in WEB else None) if pdf else NO_PDF
+    if suffix in VIDEO_SUFFIXES:
+        return (REMOTE_VIDEO if scheme_of(entry.name) in WEB else None) if video else NO_VIDEO
     if entry.below and suffix not in SUFFIXES and suffix not in RAW_SUFFIXES:
         return NO_PICTURE
     return None

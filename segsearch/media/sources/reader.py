@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from segsearch.core.errors import PathError, PictureError, StoreError
-from segsearch.core.names import file_of, split_page
+from segsearch.core.names import file_of, split_page, split_shot
 from segsearch.core.settings import Settings
 from segsearch.core.types import UNKNOWN_MTIME_NS, FileStamp
 from segsearch.media.decode import too_large
@@ -43,6 +43,9 @@ from segsearch.media.sources.paths import (
 )
 from segsearch.media.sources.tar import NO_SEEKING, Shards
 from segsearch.media.sources.tar_members import ARCHIVE, COMPRESSED
+from segsearch.media.sources.videos import VideoFiles
+from segsearch.media.video import PACKAGES as VIDEO_PACKAGES
+from segsearch.media.video import shot_sha256
 
 PIECE_BYTES = 1 << 20
 
@@ -68,6 +71,7 @@ class Sources:
             )
         )
         self._shards = Shards(self._open_whole)
+        self.videos = VideoFiles(self, settings.max_video_bytes)
 
     def check(self, names: Sequence[str | Path]) -> None:
         """PathError for a path that does not exist, or an address that may not be fetched."""
@@ -91,10 +95,11 @@ class Sources:
     def look(self, names: Sequence[str | Path], *, within: Sequence[Path] = ()) -> SourceListing:
         """As `find`, but for places where there is nothing to find."""
         raw, pdf = (find_spec(package) is not None for package in ("rawpy", "pypdfium2"))
+        video = all(find_spec(package) is not None for package in VIDEO_PACKAGES)
         roots = [normal(root) for root in within]
         entries = [entry for name in names for entry in self._entries(normal(name), roots)]
         beside = self._folders.beside(entries) if within else ()
-        return choose([*entries, *beside], self._selection, raw=raw, pdf=pdf)
+        return choose([*entries, *beside], self._selection, raw=raw, pdf=pdf, video=video)
 
     def holds(self, name: str) -> bool:
         """Whether a file is still there; True when that cannot be told. A page is there with its
@@ -187,6 +192,8 @@ class Sources:
     def digest(self, name: str, size_bytes: int | None = None) -> tuple[str, int]:
         """sha256 as hex and size in bytes of a file, read in pieces; raises what `read` raises. Of
         a page, the sha256 of its bytes, and the size of its file. Of `size_bytes` as `read`."""
+        if shot := split_shot(name):
+            return self._digest_shot(*shot)
         file, page = split_page(name) or (name, None)
         file = self._now(file)
         sha256 = hashlib.sha256()
@@ -197,6 +204,19 @@ class Sources:
             sha256.update(piece)
         self._check_listed(file, size, size_bytes)
         return page_sha256(sha256, page) if page else sha256.hexdigest(), size
+
+    def _digest_shot(self, file: str, start: float, end: float) -> tuple[str, int]:
+        with self.videos.file(file) as path:
+            return shot_sha256(self.videos.sha256(path), start, end), path.stat().st_size
+
+    def on_disk(self, name: str) -> Path | None:
+        """Where a file lies on this disk as it is; None for one in an archive or a store."""
+        now = self._now(name)
+        return None if scheme_of(now) is not None or split_shard(now) else Path(now)
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """A file's bytes, piece by piece; raises what `read` raises, but for its size."""
+        return self._pieces(self._now(name))
 
     def _now(self, name: str) -> str:
         """Where a file lies: what was uploaded to a folder may be in a store by now."""
@@ -247,8 +267,8 @@ class Sources:
         entries = self._folders.changed(name, root) if root else self._source(name).entries(name)
         for entry in self._unpacked(entries):
             # In the catalog it would be that page.
-            is_page = entry.stamp and split_page(entry.name)
-            yield replace(entry, stamp=None, reason=PAGE_NAME) if is_page else entry
+            is_part = entry.stamp and file_of(entry.name) != entry.name
+            yield replace(entry, stamp=None, reason=PAGE_NAME) if is_part else entry
 
     def _unpacked(self, entries: Iterable[SourceEntry]) -> Iterator[SourceEntry]:
         """Entries, and of archives their members."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import (
@@ -12,12 +13,17 @@ from segsearch.core.errors import (
     PictureTooLargeError,
     StoreError,
 )
+from segsearch.core.names import VIDEO_SUFFIXES, split_shot
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim, Image, PictureInfo
+from segsearch.core.video import keyframes
 from segsearch.media.decode import Limits, decode
+from segsearch.media.sources.paths import suffix_of
 from segsearch.media.sources.reader import Sources
+from segsearch.media.video import VideoLimits, frames_at, look
 
 CHANGED = "The file changed after it was found; index it again."
+AWAY_FIRST = (PictureTooLargeError, StoreError)
 
 
 class ClaimReader:
@@ -26,6 +32,7 @@ class ClaimReader:
     def __init__(self, settings: Settings) -> None:
         self._sources = Sources(settings)
         self._limits = Limits.of(settings)
+        self._video_limits = VideoLimits.of(settings)
 
     def read(self, claim: Claim) -> tuple[Pixels, PictureInfo]:
         """Upright RGB pixels (H, W, 3) u8 of a claim, from the first path with its very bytes.
@@ -34,11 +41,12 @@ class ClaimReader:
         is read gives no half picture. FileGoneError when no path holds them, StoreError when
         one may, in a store that is away; PictureError when they are no picture.
         """
+        self._refuse_videos(claim.paths)
         problems: list[PictureError] = [FileGoneError("The file is gone.")]
         for path in claim.paths:
             try:
                 data = self._sources.read_as(path, claim.sha256)
-            except (PictureTooLargeError, StoreError) as error:
+            except AWAY_FIRST as error:
                 problems.append(error)
             except PictureError as error:
                 problems.append(FileGoneError(str(error)))
@@ -46,8 +54,57 @@ class ClaimReader:
                 if data is not None:
                     return decode(data, self._limits)
                 problems.append(FileGoneError(CHANGED))
-        away = (problem for problem in problems if isinstance(problem, StoreError))
-        raise next(away, problems[-1])
+        raise _worst(problems)
+
+    def _refuse_videos(self, paths: Sequence[str]) -> None:
+        """PictureError for a video that has no shots: why a look through it found none."""
+        for path in paths:
+            if suffix_of(path) not in VIDEO_SUFFIXES:
+                continue
+            with ExitStack() as stack:
+                try:
+                    on_disk = stack.enter_context(self._sources.videos.file(path))
+                except AWAY_FIRST:
+                    raise
+                except PictureError as problem:
+                    raise FileGoneError(str(problem)) from problem
+                look(on_disk, self._video_limits)
+            raise PictureError(CHANGED)
+
+    @contextmanager
+    def frames(
+        self, claim: Claim, seconds: Sequence[float] | None = None
+    ) -> Iterator[tuple[tuple[float, float], Iterator[tuple[float, Pixels]]]]:
+        """Of a claim of a shot: from when to when it lasts, and the frames at its keyframes, or at
+        these seconds, of the first path with its very bytes; errors as `read`."""
+        problems: list[PictureError] = [FileGoneError("The file is gone.")]
+        for path in claim.paths:
+            shot = split_shot(path)
+            if shot is None:
+                continue
+            _, start, end = shot
+            with ExitStack() as stack:
+                try:
+                    found = stack.enter_context(self._sources.videos.of_shot(path, claim.sha256))
+                except AWAY_FIRST as error:
+                    problems.append(error)
+                    continue
+                except PictureError as error:
+                    problems.append(FileGoneError(str(error)))
+                    continue
+                if found is None:
+                    problems.append(FileGoneError(CHANGED))
+                    continue
+                times = keyframes(start, end) if seconds is None else seconds
+                yield (start, end), frames_at(found, times, self._video_limits)
+                return
+        raise _worst(problems)
+
+
+def _worst(problems: Sequence[PictureError]) -> PictureError:
+    """What may be over soon, else the last."""
+    away = (problem for problem in problems if isinstance(problem, StoreError))
+    return next(away, problems[-1])
 
 
 def read_original(image: Image, read_as: Callable[[str, str], bytes | None]) -> bytes:

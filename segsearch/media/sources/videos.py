@@ -1,0 +1,117 @@
+"""Videos as files of this disk, wherever they lie: FFmpeg seeks in them, and no process holds one
+whole in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Protocol
+
+from segsearch.core.errors import PictureError, PictureTooLargeError
+from segsearch.core.names import split_shot
+from segsearch.media.video import shot_sha256
+
+KEPT_HASHES = 10_000
+
+
+class Opens(Protocol):
+    """What reads files wherever they lie (`reader.Sources`)."""
+
+    def on_disk(self, name: str) -> Path | None:
+        """Where a file lies on this disk as it is; None for one in an archive or a store."""
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """A file's bytes, piece by piece."""
+
+
+class Written(Protocol):
+    """A file that is being written."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
+class VideoFiles:
+    """The videos of one library's sources. Thread-safe.
+
+    What a file's bytes amount to is remembered by its size, times and inode: a frame of an hour of
+    video does not cost reading all of it.
+    """
+
+    def __init__(self, sources: Opens, most_bytes: int) -> None:
+        self._sources = sources
+        self._most_bytes = most_bytes
+        self._hashes: OrderedDict[tuple[str, int, int, int], str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[Path]:
+        """A video on this disk, for as long as the block lasts. PictureError where it cannot be
+        had, PictureTooLargeError past the limit, StoreError where its store is away."""
+        path = self._sources.on_disk(name)
+        if path is not None:
+            self._check_size(_size(path))
+            yield path
+            return
+        with NamedTemporaryFile(prefix="segsearch-video-", suffix=Path(name).suffix) as spooled:
+            self._spool(name, spooled)
+            yield Path(spooled.name)
+
+    def sha256(self, path: Path) -> str:
+        """Of a file on this disk, as hex."""
+        try:
+            stat = path.stat()
+            key = (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+            with self._lock:
+                known = self._hashes.get(key)
+            if known is not None:
+                return known
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as problem:
+            raise PictureError(f"The file cannot be read: {problem.strerror}.") from problem
+        with self._lock:
+            self._hashes[key] = found
+            while len(self._hashes) > KEPT_HASHES:
+                self._hashes.popitem(last=False)
+        return found
+
+    @contextmanager
+    def of_shot(self, name: str, sha256: str) -> Iterator[Path | None]:
+        """The video of a shot on this disk; None where the file holds other bytes by now. Errors as
+        `file`."""
+        named = split_shot(name)
+        if named is None:
+            yield None
+            return
+        file, start, end = named
+        with self.file(file) as path:
+            yield path if shot_sha256(self.sha256(path), start, end) == sha256 else None
+
+    def _spool(self, name: str, into: Written) -> None:
+        size = 0
+        for piece in self._sources.pieces(name):
+            size += len(piece)
+            self._check_size(size)
+            into.write(piece)
+        into.flush()
+
+    def _check_size(self, size: int) -> None:
+        if size > self._most_bytes:
+            raise PictureTooLargeError(
+                f"The video has more than the {self._most_bytes:,} bytes allowed by "
+                "SEGSEARCH_MAX_VIDEO_BYTES."
+            )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as problem:
+        raise PictureError(f"The file cannot be read: {problem.strerror}.") from problem

@@ -1,0 +1,1 @@
+"""Keeps the identity of things from keyframe to keyframe of a shot."""
