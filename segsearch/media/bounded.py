@@ -146,7 +146,9 @@ class BoundedProcess:
     def _wait(self, said: Any, stopped: Callable[[], bool], silent_seconds: float) -> None:
         """Until there is something to read, or the end of the process."""
         until = time.monotonic() + silent_seconds
-        while not select.select([said], [], [], POLL_SECONDS)[0]:
+        poll = select.poll()  # select() knows no more than 1,024 open files
+        poll.register(said, select.POLLIN)
+        while not poll.poll(POLL_SECONDS * 1000):
             if stopped():
                 self._kill()
                 raise PictureError(self._sentences.closed)
