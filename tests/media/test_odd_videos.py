@@ -16,7 +16,6 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -240,13 +239,13 @@ def test_rubbish_ends_in_a_sentence_or_in_shots(tmp_path: Path) -> None:
         write(tmp_path / "a.ts").read_bytes(),
         animation(tmp_path / "a.gif").read_bytes(),
     ]
-    for number in range(40):
+    for number in range(100):
         data = bytearray(wholes[number % 4])
         for _ in range(seed.choice((1, 10, 100))):
             data[seed.randrange(len(data))] = seed.randrange(256)
         path = tmp_path / "b.bin"
         path.write_bytes(data)
-        with contextlib.suppress(RefusedError, av.FFmpegError, ValueError):
+        with contextlib.suppress(RefusedError):
             assert looked(path)["shots"]
 
 
