@@ -213,7 +213,7 @@ def read_bytes(pipe: Any, size: int) -> bytes:
     return bytes(data[: size - missing])
 
 
-class Progress:
+class Pulse:
     """Tells the parent that a question is worked at, and gives that as much time again; called
     often, it speaks twice a second. RefusedError once all of it took `most_seconds` of a
     processor."""
@@ -250,7 +250,7 @@ def serve(
             return
         question = json.loads(line)
         limit = question.get("seconds", seconds)
-        progress = Progress(answers, limit, question.get("most_seconds", limit))
+        progress = Pulse(answers, limit, question.get("most_seconds", limit))
         # Ends the process: nothing else gets C out of a loop.
         signal.setitimer(signal.ITIMER_PROF, limit)
         data = b""

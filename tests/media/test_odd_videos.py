@@ -29,7 +29,7 @@ from tests.support.clips import (
     RATE,
     THREE,
     Coding,
-    Scene,
+    Take,
     animation,
     restamped,
     sound_only,
@@ -262,7 +262,7 @@ def test_ffmpeg_dies_and_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_a_look_is_asked_again_when_it_is_killed_in_the_middle(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.mkv", [Scene("red", 500)], Coding("mpeg4"))
+    path = write(tmp_path / "a.mkv", [Take("red", 500)], Coding("mpeg4"))
     killed: list[int] = []
 
     def kill_once() -> bool:
@@ -277,14 +277,14 @@ def test_a_look_is_asked_again_when_it_is_killed_in_the_middle(tmp_path: Path) -
 
 
 def test_a_look_that_is_not_wanted_any_more_ends(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.mkv", [Scene("red", 500)], Coding("mpeg4"))
+    path = write(tmp_path / "a.mkv", [Take("red", 500)], Coding("mpeg4"))
     with pytest.raises(PictureError, match="stopped"):
         look(path, stopped=lambda: True)
 
 
 def test_a_question_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     coding = Coding(size=(640, 480), options=(("g", "1000"), ("preset", "ultrafast")))
-    path = write(tmp_path / "a.mp4", [Scene("red", 400)], coding)
+    path = write(tmp_path / "a.mp4", [Take("red", 400)], coding)
     with pytest.raises(PictureError, match="takes FFmpeg too long"):
         next(frames_at(path, [15], VideoLimits(deadline_seconds=0.02)))
     assert next(frames_at(path, [15]))[0] == 15
@@ -303,11 +303,11 @@ def test_a_question_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_all_pieces_of_a_question_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded, "PROGRESS_SECONDS", 0)
     said = io.BytesIO()
-    bounded.Progress(said, 60, 600)()
+    bounded.Pulse(said, 60, 600)()
     signal.setitimer(signal.ITIMER_PROF, 0)
     assert json.loads(said.getvalue()) == {"goes_on": True, "size": 0}
     with pytest.raises(RefusedError, match="longer to read"):
-        bounded.Progress(said, 60, -1)()
+        bounded.Pulse(said, 60, -1)()
 
 
 def test_what_ends_ffmpeg_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,7 +341,7 @@ def test_memory_stays_flat_over_a_long_video(tmp_path: Path) -> None:
     for frames in (300, 3000):
         path = write(
             tmp_path / f"{frames}.mkv",
-            [Scene("red", frames)],
+            [Take("red", frames)],
             Coding("mpeg4", options=()),
         )
         code = (
