@@ -1,6 +1,6 @@
 """Makes small videos: coloured rectangles that move over plain ground, cut, faded, turned, broken.
 
-A clip is a few `Take`s one after another; `write` encodes it, `grounds` says what lies where.
+A clip is a few `Take`s one after another: `write` encodes them, `pictures` says what was drawn.
 """
 
 from __future__ import annotations
