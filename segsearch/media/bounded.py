@@ -146,7 +146,9 @@ class BoundedProcess:
     def _wait(self, said: Any, stopped: Callable[[], bool], silent_seconds: float) -> None:
         """Until there is something to read, or the end of the process."""
         until = time.monotonic() + silent_seconds
-        while not select.select([said], [], [], POLL_SECONDS)[0]:
+        poll = select.poll()  # select() knows no more than 1,024 open files
+        poll.register(said, select.POLLIN)
+        while not poll.poll(POLL_SECONDS * 1000):
             if stopped():
                 self._kill()
                 raise PictureError(self._sentences.closed)
@@ -211,7 +213,7 @@ def read_bytes(pipe: Any, size: int) -> bytes:
     return bytes(data[: size - missing])
 
 
-class Progress:
+class Pulse:
     """Tells the parent that a question is worked at, and gives that as much time again; called
     often, it speaks twice a second. RefusedError once all of it took `most_seconds` of a
     processor."""
@@ -248,7 +250,7 @@ def serve(
             return
         question = json.loads(line)
         limit = question.get("seconds", seconds)
-        progress = Progress(answers, limit, question.get("most_seconds", limit))
+        progress = Pulse(answers, limit, question.get("most_seconds", limit))
         # Ends the process: nothing else gets C out of a loop.
         signal.setitimer(signal.ITIMER_PROF, limit)
         data = b""

@@ -230,10 +230,11 @@ def _opened(path: Path, bounds: Bounds) -> InputContainer:
 
 def _of_name(path: Path, options: dict[str, str]) -> InputContainer:
     try:
-        return av.open(f"file:{path}", options=options)
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except UnicodeEncodeError:  # a name of other bytes than UTF-8
         with path.open("rb") as file:
-            return av.open(f"file:/proc/self/fd/{file.fileno()}", options=options)
+            name = f"file:/proc/self/fd/{file.fileno()}"
+            return av.open(name, options=options, metadata_errors="replace")
 
 
 def _stream(container: InputContainer) -> VideoStream:

@@ -16,7 +16,6 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -30,7 +29,7 @@ from tests.support.clips import (
     RATE,
     THREE,
     Coding,
-    Scene,
+    Take,
     animation,
     restamped,
     sound_only,
@@ -240,13 +239,13 @@ def test_rubbish_ends_in_a_sentence_or_in_shots(tmp_path: Path) -> None:
         write(tmp_path / "a.ts").read_bytes(),
         animation(tmp_path / "a.gif").read_bytes(),
     ]
-    for number in range(40):
+    for number in range(100):
         data = bytearray(wholes[number % 4])
         for _ in range(seed.choice((1, 10, 100))):
             data[seed.randrange(len(data))] = seed.randrange(256)
         path = tmp_path / "b.bin"
         path.write_bytes(data)
-        with contextlib.suppress(RefusedError, av.FFmpegError, ValueError):
+        with contextlib.suppress(RefusedError):
             assert looked(path)["shots"]
 
 
@@ -263,7 +262,7 @@ def test_ffmpeg_dies_and_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_a_look_is_asked_again_when_it_is_killed_in_the_middle(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.mkv", [Scene("red", 500)], Coding("mpeg4"))
+    path = write(tmp_path / "a.mkv", [Take("red", 500)], Coding("mpeg4"))
     killed: list[int] = []
 
     def kill_once() -> bool:
@@ -278,14 +277,14 @@ def test_a_look_is_asked_again_when_it_is_killed_in_the_middle(tmp_path: Path) -
 
 
 def test_a_look_that_is_not_wanted_any_more_ends(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.mkv", [Scene("red", 500)], Coding("mpeg4"))
+    path = write(tmp_path / "a.mkv", [Take("red", 500)], Coding("mpeg4"))
     with pytest.raises(PictureError, match="stopped"):
         look(path, stopped=lambda: True)
 
 
 def test_a_question_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     coding = Coding(size=(640, 480), options=(("g", "1000"), ("preset", "ultrafast")))
-    path = write(tmp_path / "a.mp4", [Scene("red", 400)], coding)
+    path = write(tmp_path / "a.mp4", [Take("red", 400)], coding)
     with pytest.raises(PictureError, match="takes FFmpeg too long"):
         next(frames_at(path, [15], VideoLimits(deadline_seconds=0.02)))
     assert next(frames_at(path, [15]))[0] == 15
@@ -304,11 +303,11 @@ def test_a_question_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_all_pieces_of_a_question_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded, "PROGRESS_SECONDS", 0)
     said = io.BytesIO()
-    bounded.Progress(said, 60, 600)()
+    bounded.Pulse(said, 60, 600)()
     signal.setitimer(signal.ITIMER_PROF, 0)
     assert json.loads(said.getvalue()) == {"goes_on": True, "size": 0}
     with pytest.raises(RefusedError, match="longer to read"):
-        bounded.Progress(said, 60, -1)()
+        bounded.Pulse(said, 60, -1)()
 
 
 def test_what_ends_ffmpeg_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,7 +341,7 @@ def test_memory_stays_flat_over_a_long_video(tmp_path: Path) -> None:
     for frames in (300, 3000):
         path = write(
             tmp_path / f"{frames}.mkv",
-            [Scene("red", frames)],
+            [Take("red", frames)],
             Coding("mpeg4", options=()),
         )
         code = (

@@ -26,7 +26,7 @@ from tests.support.clips import (
     SIZE,
     THREE,
     Coding,
-    Scene,
+    Take,
     animation,
     pictures,
     sound_only,
@@ -90,18 +90,18 @@ def test_cuts_and_frames_are_exact_whatever_the_container(name: str, tmp_path: P
 @pytest.mark.parametrize(
     ("scenes", "cuts"),
     [
-        ([Scene("red", 40, fade_out=15), Scene("blue", 40, fade_in=15)], [1.6]),
-        ([Scene("red", 40), Scene("black", 40, None), Scene("blue", 40)], [1.6, 3.2]),
-        ([Scene("grey", 60)], []),  # only something moves
-        ([Scene("red", 30), Scene("blue", 6), Scene("green", 30)], [1.2]),  # 0.24 s is no shot
-        ([Scene("red", 8), Scene("blue", 40)], []),
-        ([Scene("red", 40), Scene("blue", 8)], []),
-        ([Scene("red", 3)], []),
+        ([Take("red", 40, fade_out=15), Take("blue", 40, fade_in=15)], [1.6]),
+        ([Take("red", 40), Take("black", 40, None), Take("blue", 40)], [1.6, 3.2]),
+        ([Take("grey", 60)], []),  # only something moves
+        ([Take("red", 30), Take("blue", 6), Take("green", 30)], [1.2]),  # 0.24 s is no shot
+        ([Take("red", 8), Take("blue", 40)], []),
+        ([Take("red", 40), Take("blue", 8)], []),
+        ([Take("red", 3)], []),
     ],
     ids=["fade", "black", "still", "flash", "early", "late", "short"],
 )
 def test_shots_begin_at_cuts_and_in_the_dark_of_fades(
-    scenes: list[Scene], cuts: list[float], tmp_path: Path
+    scenes: list[Take], cuts: list[float], tmp_path: Path
 ) -> None:
     info = looked(write(tmp_path / "a.mp4", scenes))
     edges = [0.0, *cuts, sum(scene.frames for scene in scenes) / 25]
@@ -310,7 +310,7 @@ def test_what_is_transparent_lies_on_white(tmp_path: Path) -> None:
 
 def test_a_frame_of_one_pixel_is_a_frame(tmp_path: Path) -> None:
     path = write(
-        tmp_path / "a.mkv", [Scene("blue", 1)], Coding("ffv1", "yuv444p", (1, 1), options=())
+        tmp_path / "a.mkv", [Take("blue", 1)], Coding("ffv1", "yuv444p", (1, 1), options=())
     )
     assert looked(path)["shots"] == [(0, 0.04)]
     assert shown(path, [0])[0][1].shape == (1, 1, 3)

@@ -1,6 +1,6 @@
 """Makes small videos: coloured rectangles that move over plain ground, cut, faded, turned, broken.
 
-A clip is a few `Scene`s one after another; `write` encodes it, `grounds` says what lies where.
+A clip is a few `Take`s one after another: `write` encodes them, `pictures` says what was drawn.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COLOURS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Take:
     """So many frames of one ground, with a rectangle that crosses it unless `thing` is None. It
     comes out of black over the first `fade_in` frames, and ends in it over the last `fade_out`."""
 
@@ -60,7 +60,7 @@ class Scene:
         return (pixels * max(0.0, light)).astype(np.uint8)
 
 
-THREE = (Scene("red", 40), Scene("blue", 30), Scene("green", 30))
+THREE = (Take("red", 40), Take("blue", 30), Take("green", 30))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Coding:
 DEFAULT = Coding()
 
 
-def pictures(scenes: Sequence[Scene], size: tuple[int, int] = SIZE) -> Iterator[Pixels]:
+def pictures(scenes: Sequence[Take], size: tuple[int, int] = SIZE) -> Iterator[Pixels]:
     """All frames of scenes, (H, W, 3)."""
     for scene in scenes:
         for number in range(scene.frames):
@@ -93,7 +93,7 @@ def pictures(scenes: Sequence[Scene], size: tuple[int, int] = SIZE) -> Iterator[
 
 def write(
     path: Path,
-    scenes: Sequence[Scene] = THREE,
+    scenes: Sequence[Take] = THREE,
     coding: Coding = DEFAULT,
     *,
     stamps: Callable[[int], int] = int,
@@ -173,7 +173,7 @@ def sound_only(path: Path) -> Path:
     return path
 
 
-def animation(path: Path, scenes: Sequence[Scene] = THREE, *, milliseconds: int = 40) -> Path:
+def animation(path: Path, scenes: Sequence[Take] = THREE, *, milliseconds: int = 40) -> Path:
     """A GIF, WebP or AVIF that moves, by the name's suffix."""
     from PIL import Image
 
