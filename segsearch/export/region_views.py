@@ -18,8 +18,8 @@ Seen = tuple[int, float | None]  # an image, and the second of its video
 
 class RegionViews:
     """The views of some regions, as `caption_pack.views` draws them, of pixels found by a segment's
-    `image_id` and the second of its video. A picture is decoded once for several regions of it, and let go. One thread at a
-    time."""
+    `image_id` and the second of its video. A picture is decoded once for several regions of it, and
+    let go. One thread at a time."""
 
     def __init__(
         self, segments: Sequence[Segment], pixels: Callable[[int, float | None], Pixels]

@@ -171,7 +171,10 @@ class BudgetedJudge:
     """
 
     def __init__(
-        self, endpoint: Endpoint, options: RerankOptions, pixels: Callable[[int], Pixels]
+        self,
+        endpoint: Endpoint,
+        options: RerankOptions,
+        pixels: Callable[[int, float | None], Pixels],
     ) -> None:
         self._endpoint = endpoint
         self._options = options
@@ -228,7 +231,10 @@ class _Judgement:
 
 
 def reranked(
-    query: Query, answer: SearchAnswer, judge: RerankJudge, pixels: Callable[[int], Pixels]
+    query: Query,
+    answer: SearchAnswer,
+    judge: RerankJudge,
+    pixels: Callable[[int, float | None], Pixels],
 ) -> Reranked:
     """An answer whose first regions are in the order of a judge, who is shown them in the pixels of
     their images; QueryError without words.

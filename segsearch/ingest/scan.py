@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from segsearch.core.errors import PictureError
@@ -29,7 +30,7 @@ from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.passed_by import SYSTEM_S
 from segsearch.media.sources.paths import is_upload, normal, suffix_of
 from segsearch.media.sources.reader import Sources
-from segsearch.media.video import VideoLimits, look
+from segsearch.media.video import DEFAULT_LIMITS, VideoLimits, look
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 
@@ -39,6 +40,7 @@ BATCH_SECONDS = 0.5  # after which a smaller batch is entered: models wait for t
 UPLOADS_SECONDS = 600.0  # between two looks for uploads whose store was away, and of each at least
 UPLOADS_ASKED = 200  # at one look; a request each
 GAVE_NOTHING = frozenset({State.FAILED, State.QUARANTINED})
+EnterParts = Callable[[str, FileStamp, int, "Entered"], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Entered:
     documents: dict[str, dict[str, FileStamp]] = field(default_factory=dict)
 
     def files(self, listing: SourceListing) -> dict[str, FileStamp]:
-        """The picture files of a listing, with the parts of the PDFs and videos that were entered."""
+        """The picture files of a listing, with the parts of the files that were entered."""
         files = {p: stamp for p, stamp in listing.files.items() if p not in self.documents}
         for pages in self.documents.values():
             files |= pages
@@ -89,7 +91,12 @@ class Scan:
     """Looks at the files of one library; the catalog hears what has changed."""
 
     def __init__(
-        self, catalog: Catalog, sources: Sources, limits: VideoLimits, *, animated: bool = False
+        self,
+        catalog: Catalog,
+        sources: Sources,
+        limits: VideoLimits = DEFAULT_LIMITS,
+        *,
+        animated: bool = False,
     ) -> None:
         self._catalog = catalog
         self._sources = sources
@@ -153,15 +160,12 @@ class Scan:
                 began = time.monotonic()
             try:
                 self._catalog.check_path(path)
-                if is_video_file(path, animated=self._animated):
+                enter = self._way_of(path, stopped)
+                if enter is not None:
                     flush()
-                    queued(self._enter_video(path, stamp, recipe_id, entered, stopped))
+                    queued(enter(path, stamp, recipe_id, entered))
                     continue
                 self._sources.check_size(stamp.size_bytes)
-                if is_document(path):
-                    flush()
-                    queued(self._enter_document(path, stamp, recipe_id, entered))
-                    continue
                 listed = stamp.size_bytes if stamp.is_known else None
                 sha256, size = self._sources.digest(path, listed)
             except PictureError as problem:
@@ -173,20 +177,27 @@ class Scan:
                 flush()
         flush()
 
+    def _way_of(self, path: str, stopped: Callable[[], bool]) -> EnterParts | None:
+        """How a file of several pictures is entered; None for a picture."""
+        if is_video_file(path, animated=self._animated):
+            return partial(self._enter_video, stopped)
+        return self._enter_document if is_document(path) else None
+
     def _enter_document(self, path: str, stamp: FileStamp, recipe_id: int, entered: Entered) -> int:
         """Enter all pages of a PDF in one transaction; how many images were queued. What it no
         longer has is forgotten, as what any changed file held before is."""
+        self._sources.check_size(stamp.size_bytes)
         listed = stamp.size_bytes if stamp.is_known else None
         files = pages_of(path, stamp, self._sources.read(path, listed))
         return self._enter_parts(path, files, recipe_id, entered)
 
     def _enter_video(
         self,
+        stopped: Callable[[], bool],
         path: str,
         stamp: FileStamp,
         recipe_id: int,
         entered: Entered,
-        stopped: Callable[[], bool],
     ) -> int:
         """Look through a video and enter its shots, as `_enter_document` does pages. A picture that
         does not move is entered as such."""

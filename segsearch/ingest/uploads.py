@@ -25,7 +25,7 @@ from unicodedata import category
 from segsearch.core.errors import NotFoundError, PictureError
 from segsearch.core.names import composed, split_page
 from segsearch.core.types import Image, Recipe
-from segsearch.ingest.pdf_pages import seen_pages
+from segsearch.ingest.file_parts import seen_pages
 from segsearch.media.decode import (
     RAW_SUFFIXES,
     SUFFIXES,

@@ -109,6 +109,7 @@ class StoredPictures:
                 raise NotFoundError(
                     f"There is no frame at second {seconds:.2f} of image {image.id}: {problem}"
                 ) from problem
+        pixels = pixels.copy()
         with self._lock:
             if pixels.nbytes <= self._frames.maxsize:
                 self._frames[key] = pixels

@@ -268,8 +268,8 @@ def test_a_picture_that_is_gone_costs_no_request(service: SegSearch, tmp_path: P
 
 
 def test_a_region_removed_meanwhile_is_said(service: SegSearch) -> None:
-    def pixels(image_id: int) -> Any:
-        seen = service.pictures.pixels(image_id)
+    def pixels(image_id: int, seconds: float | None) -> Any:
+        seen = service.pictures.pixels(image_id, seconds)
         if image_id == 1:
             service.remove(image_ids=[1])
         return seen

@@ -346,8 +346,8 @@ def test_a_region_that_goes_while_it_is_asked_about_keeps_nothing(service: SegSe
         to = endpoint(server)
         pixels = service.pictures.pixels
 
-        def remove(image_id: int) -> Any:
-            shown = pixels(image_id)
+        def remove(image_id: int, seconds: float | None = None) -> Any:
+            shown = pixels(image_id, seconds)
             service.uploads.remove_segment(segment.id)
             return shown
 

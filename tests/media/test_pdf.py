@@ -70,7 +70,7 @@ def test_pages_are_drawn_at_200_dpi_within_limits(
         width, height = pdf_child.size_px(*points, MANY, most_pixels)
         assert 1 <= width * height <= most_pixels
     assert max(pdf_child.size_px(*points, 100, MANY)) == 100
-    with pytest.raises(pdf_child.RefusedError):
+    with pytest.raises(RefusedError):
         pdf_child.size_px(float("nan"), 1, MANY, MANY)
 
 

@@ -96,7 +96,9 @@ class ClaimReader:
                     problems.append(FileGoneError(CHANGED))
                     continue
                 times = keyframes(start, end) if seconds is None else seconds
-                yield (start, end), frames_at(found, times, self._video_limits)
+                frames = frames_at(found, times, self._video_limits)
+                # Of their own: models take no arrays that cannot be written.
+                yield (start, end), ((at, pixels.copy()) for at, pixels in frames)
                 return
         raise _worst(problems)
 

@@ -1,5 +1,5 @@
-"""Links the regions of a shot's keyframes to tracks: one-to-one, by what they look like and by where
-and how large they are. A thing may be unseen at one keyframe.
+"""Links the regions of a shot's keyframes to tracks: one-to-one, by what they look like, where they
+are, and how large. A thing may be unseen at one keyframe.
 
 Keyframes lie seconds apart, and a thing may have moved by more than its size: so its look decides,
 and where it was only helps.
