@@ -95,7 +95,7 @@ class Status:
     near_duplicates: Annotated[int, Field(description="Images that look almost like another.")]
     missing: Annotated[int, Field(description="Paths whose files were gone when last looked for.")]
     excluded: Annotated[int, Field(description="Paths that the globs of their last run leave out.")]
-    videos: int
+    videos: Annotated[int, Field(description="Files whose shots are among the images.")]
     preset: Annotated[
         str | None, Field(description="Models and settings of the library; null when empty.")
     ]

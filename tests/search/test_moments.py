@@ -26,7 +26,7 @@ from segsearch.search.footage import Footage
 from segsearch.search.moments import Appearance, in_order, moments_of
 from segsearch.search.ranking import Nearest, Rules, rank
 from tests.search.test_ranking import segment
-from tests.support.filmed import Filmed, film, still
+from tests.support.painted_film import Filmed, film, still
 from tests.support.query_plans import statements
 from tests.support.small_models import Shape, open_small_service, paint
 

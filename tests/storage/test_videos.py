@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
@@ -13,15 +12,11 @@ import sqlalchemy as sa
 from segsearch.core.browsing import BrowseOrder
 from segsearch.core.errors import NotFoundError
 from segsearch.core.filters import Filters
-from segsearch.core.types import Claim, FileStamp, Life, Shot
+from segsearch.core.types import Life, Shot
 from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.sql_catalog import Catalog
-from tests.support.described import RECIPE, describe, describe_shot, read_lines, seen_shots
-
-FILE = "/films/Clip.mp4"
-CUTS = (0.0, 4.0, 12.5, 20.0)
-MADE = datetime(2023, 5, 6, 7, 8, 9)
-STAMP = FileStamp(1, 1)
+from tests.support.described import RECIPE, describe_shot, digest, read_lines, seen_shots
+from tests.support.filmed import CUTS, FILE, MADE, enter, picture, take
 
 
 @pytest.fixture
@@ -30,34 +25,6 @@ def catalog(place: Place) -> Iterator[Catalog]:
     made.register_recipe(RECIPE)
     yield made
     made.close()
-
-
-def take(catalog: Catalog) -> Claim:
-    claim = catalog.claim(1, "me", 60)
-    assert claim is not None
-    return claim
-
-
-def enter(catalog: Catalog, file: str = FILE, sha256: str = "film") -> list[int]:
-    """A video of three shots, described; the ids of its images."""
-    seen = seen_shots(file, sha256, CUTS, made_at=MADE, has_sound=True)
-    assert catalog.record_files(seen, 1) == 3
-    ids = []
-    for number, shot in enumerate(seen):
-        claim = take(catalog)
-        assert claim.paths == (shot.path,)
-        assert shot.shot
-        described = describe_shot(number, shot.shot.t_start, shot.shot.t_end)
-        assert catalog.commit(claim, described)
-        ids.append(claim.image_id)
-    return ids
-
-
-def picture(catalog: Catalog, name: str = "/films/a.jpg") -> int:
-    catalog.record_file(name, STAMP, f"sha of {name}", 1)
-    claim = take(catalog)
-    assert catalog.commit(claim, describe(9))
-    return claim.image_id
 
 
 def sound(catalog: Catalog) -> None:
@@ -89,14 +56,14 @@ def test_a_video_is_told_with_its_shots_in_order_and_the_paths_of_its_file(
     copy = seen_shots("/copies/b.mov", "film", CUTS, made_at=MADE, has_sound=True)
     assert catalog.record_files(copy, 1) == 0, "a copy is further paths of the same images"
     video = catalog.video(1)
-    assert (video.sha256, video.seconds, video.has_sound) == ("film", 20.0, True)
+    assert (video.sha256, video.seconds, video.has_sound) == (digest("film"), 20.0, True)
     assert (video.width, video.height, video.codec, video.made_at) == (30, 20, "h264", MADE)
     assert video.paths == ("/copies/b.mov", FILE)
     assert [number for number, _ in video.shots] == ids
     assert [shot.t_start for _, shot in video.shots] == [0.0, 4.0, 12.5]
     enter(catalog, "/films/other.mkv", "another")
-    assert [one.sha256 for one in catalog.videos()] == ["film", "another"]
-    assert [one.sha256 for one in catalog.videos(after=1)] == ["another"]
+    assert [one.sha256 for one in catalog.videos()] == [digest("film"), digest("another")]
+    assert [one.sha256 for one in catalog.videos(after=1)] == [digest("another")]
     assert [one.id for one in catalog.videos(limit=1)] == [1]
     assert catalog.counts()["videos"] == 2
     with pytest.raises(NotFoundError, match="no video 7"):
@@ -176,8 +143,8 @@ def test_what_is_read_in_a_shot_lives_through_all_of_it(catalog: Catalog) -> Non
 
 
 def test_a_shot_is_near_to_those_of_other_videos_and_to_none_of_its_own(catalog: Catalog) -> None:
-    for sha256 in ("one", "two"):
-        catalog.record_files(seen_shots(f"/{sha256}.mp4", sha256, (0.0, 1.0, 2.0)), 1)
+    for name in ("one", "two"):
+        catalog.record_files(seen_shots(f"/{name}.mp4", name, (0.0, 1.0, 2.0)), 1)
         for start in (0.0, 1.0):
             described = describe_shot(1, start, start + 1)
             info = replace(described.info, perceptual_hash="0f" * 16)
@@ -205,10 +172,10 @@ def test_a_changed_file_gives_up_the_shots_it_had(catalog: Catalog) -> None:
     changed = seen_shots(FILE, "changed", (0.0, 4.0, 20.0))
     catalog.tag_images([1], add=["mine"])
     catalog.record_files(changed, 1)
-    assert {video.sha256 for video in catalog.videos()} == {"film", "changed"}
+    assert {video.sha256 for video in catalog.videos()} == {digest("film"), digest("changed")}
     left = sorted({*catalog.stamps_below([FILE])} - {one.path for one in changed})
     catalog.forget_paths(left)
-    assert [video.sha256 for video in catalog.videos()] == ["changed"]
+    assert [video.sha256 for video in catalog.videos()] == [digest("changed")]
     assert catalog.image(catalog.videos()[0].shots[0][0]).tags == ("mine",)
     sound(catalog)
 
@@ -298,6 +265,7 @@ def test_a_library_of_pictures_is_asked_no_statement_more(catalog: Catalog) -> N
         catalog.commit_text(claim, read_lines(["Open"], 3))
         catalog.key_masks([1, 2, 3])
         catalog.videos()
+        catalog.near_duplicates({1, 2})
         catalog.forget_paths(["/1.jpg"])
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)

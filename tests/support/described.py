@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
@@ -66,8 +67,13 @@ def _corners(box: Box) -> Corners:
     return ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
 
 
-def seen_shots(file: str, sha256: str, cuts: Sequence[float], **info: Any) -> list[SeenFile]:
-    """The shots of a video between the `cuts`, in seconds, as a first look finds them."""
+def digest(name: str) -> str:
+    """The sha256 of what is called so."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def seen_shots(file: str, video: str, cuts: Sequence[float], **info: Any) -> list[SeenFile]:
+    """The shots of a `video` between the `cuts`, in seconds, as a first look finds them."""
     shots = tuple(itertools.pairwise(cuts))
     looked = VideoInfo(30, 20, cuts[-1], 25.0, "h264", "mp4", shots)
     seen = replace(looked, **info)
@@ -75,8 +81,8 @@ def seen_shots(file: str, sha256: str, cuts: Sequence[float], **info: Any) -> li
         SeenFile(
             shot_name(file, *times),
             FileStamp(1_000, 10),
-            f"{sha256} {times}",
-            SeenShot(sha256, seen, *times),
+            digest(f"{video} {times}"),
+            SeenShot(digest(video), seen, *times),
         )
         for times in shots
     ]
@@ -84,7 +90,7 @@ def seen_shots(file: str, sha256: str, cuts: Sequence[float], **info: Any) -> li
 
 def describe_shot(seed: int, t_start: float, t_end: float, segments: int = 3) -> DescribedPicture:
     """A shot of 30 x 20 pixels whose segments move to the right by a pixel from one keyframe to the
-    next of three; each lives from a tenth of a second after the one before it."""
+    next of three; each comes when another fortieth of the shot is over."""
     made = describe(seed, segments)
     length = t_end - t_start
     times = [t_start + part * length for part in (0.25, 0.5, 0.75)]
@@ -93,7 +99,7 @@ def describe_shot(seed: int, t_start: float, t_end: float, segments: int = 3) ->
         mask = segment.proposal.mask
         masks = [replace(mask, box=_moved(mask.box, step - 1)) for step in range(3)]
         keys = tuple(KeyMask(at, mask) for at, mask in zip(times, masks, strict=True))
-        tracks.append(DescribedTrack(t_start + number / 10, t_end, times[1], keys))
+        tracks.append(DescribedTrack(t_start + number * length / 40, t_end, times[1], keys))
     info = replace(made.info, format="MP4")
     return replace(made, info=info, seconds=times[1], tracks=tuple(tracks))
 

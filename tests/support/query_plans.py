@@ -14,6 +14,7 @@ import sqlalchemy as sa
 LARGE = (
     "image", "source", "ingest", "segment", "segment_vector", "hash_band", "near_duplicate",
     "change_log", "caption", "listing", "reading", "text_line", "picture_text",
+    "shot", "track", "track_mask",
 )  # fmt: skip
 SMALL = {"source_missing", "source_excluded"}  # indexes of the few rows that are asked for
 
@@ -26,10 +27,10 @@ def scans() -> Iterator[list[str]]:
     def note(
         connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
     ) -> None:
-        del connection, context
+        del connection, context, many
         if not statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
             return
-        given = parameters[0] if many and parameters else parameters
+        given = parameters[0] if isinstance(parameters, list) and parameters else parameters
         for _, _, _, step in cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", given):
             words = step.split()
             if words[0] == "SCAN" and words[1] in LARGE and not SMALL & {*words}:

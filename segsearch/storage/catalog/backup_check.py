@@ -33,6 +33,7 @@ from segsearch.storage.catalog.tables import (
     RECIPE,
     SAVED_SEARCH,
     SOURCE,
+    VIDEO,
 )
 
 SHA256 = "length({0}) != 64 OR {0} GLOB '*[^0-9a-f]*'"
@@ -70,6 +71,7 @@ def check_values(db: sa.Connection, max_pixels: int) -> None:
     for table, column, problem_of in (
         (SOURCE, SOURCE.c.path, _path_problem),
         (IMAGE, IMAGE.c.taken_at, _time_problem),
+        (VIDEO, VIDEO.c.made_at, _time_problem),
         (RECIPE, RECIPE.c.document, _recipe_problem),
         (JOB, JOB.c.paths, _list_problem),
         (JOB, JOB.c.report, _report_problem),
@@ -146,6 +148,9 @@ def _check_conditions(db: sa.Connection, max_pixels: int) -> None:
     _refuse(db, IMAGE, "orientation NOT BETWEEN 1 AND 8", "an image.orientation that is none")
     hashed = "length(perceptual_hash) != 32 OR perceptual_hash GLOB '*[^0-9a-f]*'"
     _refuse(db, IMAGE, hashed, "an image.perceptual_hash that is none")
+    _refuse(db, VIDEO, SHA256.format("sha256"), "a video.sha256 that is no sha256")
+    lacking = "width < 1 OR height < 1 OR seconds < 0 OR frame_rate < 0"
+    _refuse(db, VIDEO, lacking, "a video of less than no size")
     unlikely = "abs(predicted_iou) > 10 OR abs(stability) > 10 OR holds < 0 OR lies_in < 0"
     _refuse(db, METADATA.tables["segment"], unlikely, "a segment whose quality is none")
     _refuse(

@@ -75,8 +75,7 @@ SOURCE = sa.Table(
     METADATA,
     sa.Column("path", TEXT, primary_key=True),
     sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("mtime_ns", sa.BigInteger, nullable=False),
+    *_given(sa.BigInteger, "size_bytes", "mtime_ns"),
     sa.Column("missing_since", sa.Float),  # when the file was first found to be gone
     # What it is compared by: `core.names.folded`. The path itself stays as the disk has it.
     sa.Column("folded", TEXT, nullable=False, server_default=""),
@@ -127,8 +126,7 @@ SEGMENT = sa.Table(
     sa.Column("image_id", sa.ForeignKey("image.id", ondelete="CASCADE"), nullable=False),
     sa.Column("recipe_id", sa.ForeignKey("recipe.id", ondelete="CASCADE"), nullable=False),
     *_mask(),
-    sa.Column("predicted_iou", sa.Float, nullable=False),
-    sa.Column("stability", sa.Float, nullable=False),
+    *_given(sa.Float, "predicted_iou", "stability"),
     # Regions of the same picture that lie in it, and those it lies in.
     sa.Column("holds", sa.Integer, nullable=False, server_default="0"),
     sa.Column("lies_in", sa.Integer, nullable=False, server_default="0"),
@@ -146,8 +144,7 @@ SEGMENT_VECTOR = sa.Table(
     "segment_vector",
     METADATA,
     _hangs_on("segment"),
-    sa.Column("context_vector", sa.LargeBinary, nullable=False),
-    sa.Column("masked_vector", sa.LargeBinary, nullable=False),
+    *_given(sa.LargeBinary, "context_vector", "masked_vector"),
 )
 
 # What a first look says of a file, as `core.video.VideoInfo` has it; it goes with its last shot.
