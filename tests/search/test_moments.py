@@ -26,9 +26,9 @@ from segsearch.search.footage import Footage
 from segsearch.search.moments import Appearance, in_order, moments_of
 from segsearch.search.ranking import Nearest, Rules, rank
 from tests.search.test_ranking import segment
+from tests.support.painted_film import Filmed, film, still
 from tests.support.query_plans import statements
 from tests.support.small_models import Shape, open_small_service, paint
-from tests.support.staged_films import Filmed, film, still
 
 RED = Query((TextTerm("red"),), min_relevance=0, limit=20)
 LEFT, RIGHT = (2, 10, 12, 20), (40, 10, 50, 20)
