@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass as validated
 
+from segsearch.core.lives import Life, Shot
 from segsearch.core.text import RegionKind, TextLine
 
 MAX_ID = 2**63 - 1  # SQLite's largest integer; beyond it a look-up would fail instead of miss
@@ -94,27 +95,6 @@ class Segment:
     def seen_at(self) -> float | None:
         """The second of its video at which its mask lies; None for a picture's."""
         return None if self.life is None else self.life.best_seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """When a region of a video is there, in seconds of the video: from `t_start` to `t_end`. Its
-    mask is that of `best_seconds`, where it is seen best."""
-
-    t_start: float
-    t_end: float
-    best_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """The part of a video that an image stands for, in seconds of the video; `seconds` is the
-    moment of the frame that is shown for it."""
-
-    video_id: int
-    t_start: float
-    t_end: float
-    seconds: float
 
 
 LONGEST_PAUSE_SECONDS = 3600.0  # before a picture is tried again

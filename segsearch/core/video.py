@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from segsearch.core.types import Mask, Shot
+from segsearch.core.lives import Shot
+from segsearch.core.types import Mask
 
 FORMAT = "VIDEO"  # of an image that is a shot
 RULE = 1  # by which videos become shots and frames; another one makes other pictures of all shots

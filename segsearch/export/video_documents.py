@@ -8,7 +8,8 @@ from typing import Any, Self
 from pydantic import BaseModel, Field
 
 from segsearch.core.fields import strict
-from segsearch.core.types import Life, Segment, Shot
+from segsearch.core.lives import Life, Shot
+from segsearch.core.types import Segment
 from segsearch.core.video import KeyMask, Video
 from segsearch.masks.rle import CocoMask, to_coco
 

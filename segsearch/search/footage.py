@@ -9,7 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from segsearch.core.arrays import Vector
-from segsearch.core.types import Mask, Segment, Shot
+from segsearch.core.lives import Shot
+from segsearch.core.types import Mask, Segment
 from segsearch.core.video import MOMENT_GAP_SECONDS, KeyMask
 
 # Of masked vectors; what two keyframes of a thing in one shot seldom fall below.

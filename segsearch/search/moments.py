@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from segsearch.core.lives import Life
 from segsearch.core.query import AnswerOrder
-from segsearch.core.types import Hit, Life
+from segsearch.core.types import Hit
 from segsearch.core.video import MOMENT_GAP_SECONDS, Moment
 from segsearch.search.footage import Footage
 from segsearch.search.ranking import Ranked

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segsearch.core.errors import QueryError
+from segsearch.core.lives import Life
 from segsearch.core.query import SceneAnswer, SceneHit, SceneQuery, Slot
-from segsearch.core.types import Hit, Life
+from segsearch.core.types import Hit
 from segsearch.core.video import Moment
 from segsearch.search.answer_rules import are_words, things_asked
 from segsearch.search.candidates import Candidates

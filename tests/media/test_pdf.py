@@ -18,6 +18,7 @@ import pytest
 from segsearch.core.errors import PictureError, PictureTooLargeError
 from segsearch.media import pdf as pages
 from segsearch.media import pdf_child
+from segsearch.media.bounded import RefusedError
 from segsearch.media.decode import Limits, decode, decode_small, inspect
 from segsearch.media.pdf import (
     MOST_PAGES,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.core.errors import QueryError
+from segsearch.core.lives import Life, Shot
 from segsearch.core.query import (
     AnswerOrder,
     Link,
@@ -19,7 +20,7 @@ from segsearch.core.query import (
     Slot,
     TextTerm,
 )
-from segsearch.core.types import Life, Segment, Shot
+from segsearch.core.types import Segment
 from segsearch.core.video import Moment
 from segsearch.library import SegSearch
 from segsearch.search.footage import Footage

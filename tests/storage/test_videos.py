@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from segsearch.core.browsing import BrowseOrder
 from segsearch.core.errors import NotFoundError
 from segsearch.core.filters import Filters
-from segsearch.core.types import Life, Shot
+from segsearch.core.lives import Life, Shot
 from segsearch.storage.catalog.backend import Place
 from segsearch.storage.catalog.sql_catalog import Catalog
 from tests.support.described import RECIPE, describe_shot, digest, read_lines, seen_shots

@@ -79,7 +79,7 @@ def _judge(
     from segsearch.export.vision_chat import endpoint_of
     from segsearch.search.evaluation.run import pixels_of
 
-    def pixels(place: int) -> Pixels:
+    def pixels(place: int, _seconds: float | None) -> Pixels:
         return pixels_of(pictures[place], limits)
 
     return BudgetedJudge(endpoint_of(settings), options, pixels)

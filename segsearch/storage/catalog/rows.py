@@ -13,17 +13,8 @@ import sqlalchemy as sa
 
 from segsearch.core.arrays import DescribedSegment, Vector, VectorRows, Vectors
 from segsearch.core.errors import DamageError
-from segsearch.core.types import (
-    Box,
-    Image,
-    Life,
-    Mask,
-    PictureInfo,
-    Recipe,
-    Segment,
-    Shot,
-    State,
-)
+from segsearch.core.lives import Life, Shot
+from segsearch.core.types import Box, Image, Mask, PictureInfo, Recipe, Segment, State
 from segsearch.masks.traits import traits
 from segsearch.media.sources.paths import is_upload
 from segsearch.storage.catalog.tables import IMAGE, INGEST, SEGMENT, SEGMENT_VECTOR

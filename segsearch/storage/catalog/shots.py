@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from segsearch.core.arrays import DescribedPicture, DescribedSegment
 from segsearch.core.errors import NotFoundError
+from segsearch.core.lives import Life, Shot
 from segsearch.core.names import VIDEO_FILE, file_of, split_shot
-from segsearch.core.types import Box, Claim, Life, Mask, PictureInfo, Segment, Shot
+from segsearch.core.types import Box, Claim, Mask, PictureInfo, Segment
 from segsearch.core.video import FORMAT, DescribedTrack, KeyMask, Video, VideoInfo
 from segsearch.storage.catalog.counters import CounterMixin
 from segsearch.storage.catalog.portable import AMONG_IDS, NOW, ids_parameter, insert
