@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from segsearch.core.query import MaskCandidate
+from segsearch.core.answers import MaskCandidate
 from segsearch.core.settings import Settings
 from segsearch.core.types import Mask
 from segsearch.masks.rle import decode, iou

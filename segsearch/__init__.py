@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.errors import SegSearchError
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
@@ -20,7 +21,6 @@ from segsearch.core.query import (
     Prefer,
     Query,
     RegionTerm,
-    SearchAnswer,
     SegmentTerm,
     TextTerm,
     VectorTerm,

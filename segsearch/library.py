@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from segsearch.core.answers import Pointed, SceneAnswer, SearchAnswer
 from segsearch.core.errors import EngineError, LibraryMissingError, NotFoundError, QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.mix import Mix
 from segsearch.core.names import check_tag
 from segsearch.core.picture_text import ReadPicture
 from segsearch.core.query import (
-    Pointed,
     Query,
     RegionTerm,
-    SceneAnswer,
     SceneQuery,
-    SearchAnswer,
     SeenTerm,
     SegmentTerm,
     terms_of_words,

@@ -12,8 +12,9 @@ from fastapi import APIRouter, Request
 from pydantic import TypeAdapter
 from starlette.datastructures import FormData, UploadFile
 
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.errors import QueryError
-from segsearch.core.query import MIN_RELEVANCE, SearchAnswer
+from segsearch.core.query import MIN_RELEVANCE
 from segsearch.export.documents import HitDocument, PointedDocument
 from segsearch.search.schema import SearchRequest
 from segsearch_api.deps import JSON, UPLOAD, Shared, SharedDep, parsed, read_body

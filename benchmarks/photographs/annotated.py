@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.looks import click
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.arrays import VectorRows, Vectors
 from segsearch.core.errors import RecipeError
-from segsearch.core.query import MIN_RELEVANCE, Query, SearchAnswer, TextTerm
+from segsearch.core.query import MIN_RELEVANCE, Query, TextTerm
 from segsearch.core.settings import Settings
 from segsearch.core.types import Hit, Segment
 from segsearch.library import SegSearch, open_library

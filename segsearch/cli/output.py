@@ -25,7 +25,7 @@ from segsearch.core.names import file_of
 from segsearch.core.plain import plain_text
 
 if TYPE_CHECKING:
-    from segsearch.core.query import SceneAnswer
+    from segsearch.core.answers import SceneAnswer
     from segsearch.core.status import IndexGlance, RowLayout, Status
     from segsearch.core.types import IngestReport, Job
     from segsearch.export.captioning import CaptionReport

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
+from segsearch.core.answers import MaskCandidate, Pointed
 from segsearch.core.atomic import whole
 from segsearch.core.fields import strict
-from segsearch.core.query import MaskCandidate, Pointed
 from segsearch.core.text import RegionKind
 from segsearch.core.types import Caption, Hit, Image, IngestReport, Mask, Segment
 from segsearch.export.text_documents import EXAMPLE_HIT_LINE, HitLineDocument, hit_lines

@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.errors import AnswerError, QueryError
 from segsearch.core.fields import strict
 from segsearch.core.plain import plain_text
-from segsearch.core.query import Query, SearchAnswer
+from segsearch.core.query import Query
 from segsearch.core.settings import Settings
 from segsearch.core.types import Image, Origin, Segment
 from segsearch.export.caption_pack import chat, messages, views

@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import QueryError, SegSearchError
 from segsearch.core.judged_order import judged_order
 from segsearch.core.plain import plain_text
-from segsearch.core.query import RERANK_SECONDS, Query, SearchAnswer, TextTerm
+from segsearch.core.query import RERANK_SECONDS, Query, TextTerm
 from segsearch.core.types import Hit, Segment
 from segsearch.export.caption_pack import messages
 from segsearch.export.chat_answer import answer_in

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from segsearch.core.answers import SceneHit
 from segsearch.core.fields import strict
-from segsearch.core.query import SceneHit
 from segsearch.core.types import Hit
 from segsearch.export.documents import (
     EXAMPLE_REGION,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from segsearch.core.answers import Pointed
 from segsearch.core.errors import InputError, ModelError, NotFoundError, QueryError
-from segsearch.core.query import Pointed, RegionTerm
+from segsearch.core.query import RegionTerm
 from segsearch.core.types import Mask, Segment
 from segsearch.masks.rle import decode_crop, iou
 from segsearch.storage.catalog.sql_catalog import Catalog

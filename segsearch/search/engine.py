@@ -9,16 +9,10 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.core.answers import Pointed, SearchAnswer
 from segsearch.core.arrays import Vector, Vectors
 from segsearch.core.filters import Filters
-from segsearch.core.query import (
-    Pointed,
-    Prefer,
-    Query,
-    SearchAnswer,
-    Term,
-    seen_terms,
-)
+from segsearch.core.query import Prefer, Query, Term, seen_terms
 from segsearch.core.text import TextLine
 from segsearch.core.text_query import TextQuery, TextRanking
 from segsearch.core.types import MAX_ID, Caption, Folded, Hit, Image, Segment

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from segsearch.core.answers import MaskCandidate, Pointed
 from segsearch.core.arrays import Pixels, Vector, VectorRows
 from segsearch.core.errors import QueryError
 from segsearch.core.mix import TRAITS, Mix, row_of
-from segsearch.core.query import MaskCandidate, Pointed, RegionTerm
+from segsearch.core.query import RegionTerm
 from segsearch.core.types import Mask
 from segsearch.masks.levels import Levels
 from segsearch.models.pipeline import Pipeline

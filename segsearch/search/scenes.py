@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from segsearch.core.answers import SceneAnswer, SceneHit
 from segsearch.core.errors import QueryError
 from segsearch.core.lives import Life
-from segsearch.core.query import SceneAnswer, SceneHit, SceneQuery, Slot
+from segsearch.core.query import SceneQuery, Slot
 from segsearch.core.types import Hit
 from segsearch.core.video import Moment
 from segsearch.search.answer_rules import are_words, things_asked

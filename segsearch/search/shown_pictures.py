@@ -14,9 +14,9 @@ from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
+from segsearch.core.answers import Pointed
 from segsearch.core.arrays import Pixels, Vector, Vectors
 from segsearch.core.heap import give_back
-from segsearch.core.query import Pointed
 from segsearch.core.types import State
 from segsearch.masks.crops import MAX_SIDE_PX
 from segsearch.media.decode import Limits, decode_small, inspect

@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.core.answers import MaskCandidate, Pointed
 from segsearch.core.arrays import Pixels, Vector, Vectors
 from segsearch.core.errors import QueryError, RecipeError
 from segsearch.core.heap import give_back
@@ -17,9 +18,7 @@ from segsearch.core.query import (
     MAX_TEXT_CHARACTERS,
     ImageTerm,
     KeptPictureTerm,
-    MaskCandidate,
     PictureTerm,
-    Pointed,
     RegionTerm,
     SeenTerm,
     SegmentTerm,

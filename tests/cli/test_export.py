@@ -19,8 +19,9 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner, Result
 
 from segsearch.cli.app import app
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.errors import InputError, NotFoundError, PathError, QueryError
-from segsearch.core.query import Query, SearchAnswer
+from segsearch.core.query import Query
 from segsearch.core.types import Hit, Origin
 from segsearch.export.caption_pack import QUESTION, write_caption_pack
 from segsearch.export.documents import HitDocument

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.errors import EndpointMissingError, QueryError
 from segsearch.core.judged_order import judged_order
-from segsearch.core.query import Query, SearchAnswer, SegmentTerm, TextTerm
+from segsearch.core.query import Query, SegmentTerm, TextTerm
 from segsearch.core.types import Hit
 from segsearch.export.rerank import AT_ONCE, Reranked, RerankOptions, query_words, score_in
 from segsearch.export.vision_chat import Endpoint

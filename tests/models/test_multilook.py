@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from segsearch.core.answers import MaskCandidate
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import InputError
-from segsearch.core.query import MaskCandidate
 from segsearch.core.types import Box, Mask
 from segsearch.masks.rle import encode, full, iou, ious
 from segsearch.models.protocols import PromptedMasks

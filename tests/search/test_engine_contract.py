@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.arrays import Vector
 from segsearch.core.errors import QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.mix import Mix
-from segsearch.core.query import Prefer, Query, SearchAnswer, SegmentTerm, VectorTerm
+from segsearch.core.query import Prefer, Query, SegmentTerm, VectorTerm
 from segsearch.core.settings import Settings
 from segsearch.core.types import Hit, Segment
 from segsearch.masks.rle import decode

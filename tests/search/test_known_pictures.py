@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.filters import Filters
-from segsearch.core.query import KeptPictureTerm, PictureTerm, Query, SearchAnswer, Term, TextTerm
+from segsearch.core.query import KeptPictureTerm, PictureTerm, Query, Term, TextTerm
 from segsearch.library import SegSearch
 from segsearch.media.decode import decode
 from tests.conftest import DEMO

@@ -8,18 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.errors import QueryError
 from segsearch.core.lives import Life, Shot
-from segsearch.core.query import (
-    AnswerOrder,
-    Link,
-    Query,
-    SceneQuery,
-    SearchAnswer,
-    SegmentTerm,
-    Slot,
-    TextTerm,
-)
+from segsearch.core.query import AnswerOrder, Link, Query, SceneQuery, SegmentTerm, Slot, TextTerm
 from segsearch.core.types import Segment
 from segsearch.core.video import Moment
 from segsearch.library import SegSearch

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from segsearch.core.answers import SearchAnswer
 from segsearch.core.mix import TRAITS, Mix
-from segsearch.core.query import Prefer, Query, SearchAnswer, SegmentTerm, TextTerm
+from segsearch.core.query import Prefer, Query, SegmentTerm, TextTerm
 from segsearch.library import SegSearch
 from tests.support.small_models import Shape, open_small_service, paint
 

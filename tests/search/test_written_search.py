@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 
+from segsearch.core.answers import SceneHit, SearchAnswer
 from segsearch.core.errors import QueryError
 from segsearch.core.filters import Filters
 from segsearch.core.query import (
     ImageTerm,
     Prefer,
     Query,
-    SceneHit,
     SceneQuery,
-    SearchAnswer,
     SegmentTerm,
     Slot,
     TextTerm,

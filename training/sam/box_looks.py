@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from segsearch.core.query import MaskCandidate
+from segsearch.core.answers import MaskCandidate
 from segsearch.core.types import Box, Mask
 from segsearch.masks.rle import encode, ious
 from segsearch.models.segment.multilook import drop_specks

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from segsearch.core.names import VIDEO_SUFFIXES
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.pdf import PDF_SUFFIXES
 from segsearch.media.sources.base import NO_FILE, NOWHERE
@@ -214,7 +215,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_picture(name: str) -> bool:
-    return suffix_of(name) in SUFFIXES | RAW_SUFFIXES | PDF_SUFFIXES
+    return suffix_of(name) in SUFFIXES | RAW_SUFFIXES | PDF_SUFFIXES | VIDEO_SUFFIXES
 
 
 def _is_wanted(name: str) -> bool:

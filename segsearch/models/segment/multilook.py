@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from segsearch.core.answers import MaskCandidate
 from segsearch.core.arrays import BoolArray
-from segsearch.core.query import MaskCandidate
 from segsearch.core.types import Box, Mask
 from segsearch.masks.refine import to_edges
 from segsearch.masks.rle import decode_crop, encode, ious
