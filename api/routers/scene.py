@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from segsearch.export.scene_documents import SceneDocument
+from segsearch.export.video_documents import MomentDocument
 from segsearch.search.schema import SceneRequest
 from segsearch_api.deps import SharedDep
 from segsearch_api.openapi import (
@@ -48,5 +49,6 @@ async def scene(body: SceneRequest, shared: SharedDep) -> dict[str, Any]:
             for name, value in answer.relevance.items()
         },
         "message": answer.message,
+        "moments": [MomentDocument.of(moment) for moment in answer.moments],
         "seconds": round(time.monotonic() - started, 4),
     }

@@ -16,6 +16,7 @@ from segsearch.core.answers import SearchAnswer
 from segsearch.core.errors import QueryError
 from segsearch.core.query import MIN_RELEVANCE
 from segsearch.export.documents import HitDocument, PointedDocument
+from segsearch.export.video_documents import MomentDocument
 from segsearch.search.schema import SearchRequest
 from segsearch_api.deps import JSON, UPLOAD, Shared, SharedDep, parsed, read_body
 from segsearch_api.openapi import (
@@ -134,6 +135,7 @@ def answer_document(answer: SearchAnswer, started: float) -> dict[str, Any]:
         "min_relevance": MIN_RELEVANCE,
         "message": answer.message,
         "pointed": [PointedDocument.of(pointed) for pointed in answer.pointed],
+        "moments": [MomentDocument.of(moment) for moment in answer.moments],
         "next_cursor": answer.next_cursor,
         "seconds": round(time.monotonic() - started, 4),
     }

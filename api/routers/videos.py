@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
 
 from segsearch.core.downloads import file_name
 from segsearch.core.errors import NotFoundError, QueryError
@@ -22,7 +24,15 @@ from segsearch.export.render import thumbnail_jpeg
 from segsearch.export.video_documents import KeyMaskDocument, VideoDocument
 from segsearch_api.deps import LibraryDep
 from segsearch_api.drawings import DrawerDep, tag_of
-from segsearch_api.openapi import BAD_MOMENT, INVALID, NOT_FOUND, drawing, picture, refusals
+from segsearch_api.openapi import (
+    BAD_MOMENT,
+    INVALID,
+    NO_RANGE,
+    NOT_FOUND,
+    drawing,
+    picture,
+    refusals,
+)
 from segsearch_api.schemas.videos import SeenSegment, SeenSegments, VideoPage
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
@@ -32,6 +42,7 @@ Moment = Annotated[
     Query(alias="t", ge=0, le=1e6, allow_inf_nan=False, description="Seconds of the video."),
 ]
 Side = Annotated[int, Query(ge=16, le=2048, description="The longer side at most, in pixels.")]
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 KEPT_SIDE_PX = 480  # of frames that are kept among the thumbnails
 SHOWN = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov": "video/quicktime"}
 OTHER_FILE = "application/octet-stream"
@@ -45,7 +56,6 @@ FILE: dict[int | str, Any] = {
         "description": "The part that the header Range asks for.",
         "content": dict.fromkeys(sorted({*SHOWN.values(), OTHER_FILE}), BYTES),
     },
-    416: {"description": "The file has no such part.", "content": {"text/plain": {}}},
 }
 
 
@@ -112,15 +122,20 @@ async def frame(
 @router.get(
     "/{video_id}/file",
     response_class=FileResponse,
-    responses={**refusals(NOT_FOUND, INVALID), **FILE},
+    responses={**refusals(NOT_FOUND, INVALID, NO_RANGE), **FILE},
 )
-async def video_file(video_id: VideoId, library: LibraryDep) -> Response:
+async def video_file(video_id: VideoId, request: Request, library: LibraryDep) -> Response:
     """The file as it was found or uploaded; a part of it where the header Range asks for one."""
     video = await run_in_threadpool(library.catalog.video, video_id)
     stack = ExitStack()
     path = await run_in_threadpool(
         lambda: stack.enter_context(library.pictures.open_file(video.shots[0][0]))
     )
+    try:
+        _check_range(request, (await run_in_threadpool(path.stat)).st_size)
+    except HTTPException:
+        stack.close()
+        raise
     name = file_name(file_of(video.paths[0]) if video.paths else None)
     kind = SHOWN.get(PurePath(name).suffix.lower(), OTHER_FILE)
     return FileResponse(
@@ -131,6 +146,27 @@ async def video_file(video_id: VideoId, library: LibraryDep) -> Response:
         headers={"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"},
         background=BackgroundTask(stack.close),
     )
+
+
+def _check_range(request: Request, size: int) -> None:
+    """416 for a part behind the file's end. What is no single range is forgotten, as RFC 9110 has
+    it: all of the file is sent."""
+    given = request.headers.get("range")
+    if given is None:
+        return
+    match = RANGE.fullmatch(given.strip())
+    first, last = match.groups() if match else ("", "")
+    is_range = bool(first or last) and not (first and last and int(last) < int(first))
+    if not is_range:
+        request.scope["headers"] = [
+            (name, value) for name, value in request.scope["headers"] if name != b"range"
+        ]
+    elif int(first) >= size if first else int(last) == 0:
+        raise HTTPException(
+            416,
+            f"The file has {size:,} bytes: it has no part {given!r}.",
+            {"Content-Range": f"bytes */{size}"},
+        )
 
 
 def image_at(video: Video, seconds: float) -> int:

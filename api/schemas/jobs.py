@@ -46,6 +46,7 @@ STATUS: dict[str, Any] = {
     "near_duplicates": 2,
     "missing": 0,
     "excluded": 0,
+    "videos": 1,
     "preset": "demo",
     "bytes": 4180212,
     "library": "/library",

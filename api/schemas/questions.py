@@ -95,6 +95,7 @@ class RerankResponse(SearchResponse):
             "min_relevance": MIN_RELEVANCE,
             "message": None,
             "pointed": [],
+            "moments": [],
             "next_cursor": None,
             "seconds": 4.2,
             "reranked": EXAMPLE_REPORT,

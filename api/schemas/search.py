@@ -8,6 +8,7 @@ from segsearch.core.fields import strict
 from segsearch.core.query import MIN_RELEVANCE
 from segsearch.export.documents import EXAMPLE_HIT, HitDocument, PointedDocument
 from segsearch.export.scene_documents import EXAMPLE_SCENE, SceneDocument
+from segsearch.export.video_documents import MomentDocument
 
 CURSOR = "eNqLNjTUMdAx0jHTMdAxAVLGOoaxAEC8BQ8="
 
@@ -22,6 +23,7 @@ class SearchResponse(BaseModel):
             "min_relevance": MIN_RELEVANCE,
             "message": None,
             "pointed": [],
+            "moments": [],
             "next_cursor": CURSOR,
             "seconds": 0.031,
         }
@@ -38,6 +40,9 @@ class SearchResponse(BaseModel):
         description="Why there are no hits, such as that nothing in the library matches."
     )
     pointed: list[PointedDocument] = Field(description="One for each region in the query.")
+    moments: list[MomentDocument] = Field(
+        description="The parts of videos that the hits cover, in the order of their best hits."
+    )
     next_cursor: str | None = Field(
         description="Send it as `cursor` with the same query for the next page; null at the end."
     )
@@ -48,7 +53,13 @@ class SceneAnswerDocument(BaseModel):
     """Pictures, best first; without any, a message that says why."""
 
     model_config = strict(
-        {"scenes": [EXAMPLE_SCENE], "relevance": {"dog": 0.97}, "message": None, "seconds": 0.094}
+        {
+            "scenes": [EXAMPLE_SCENE],
+            "relevance": {"dog": 0.97},
+            "message": None,
+            "moments": [],
+            "seconds": 0.094,
+        }
     )
 
     scenes: list[SceneDocument]
@@ -56,4 +67,7 @@ class SceneAnswerDocument(BaseModel):
         description="Of each slot's best region in the whole library."
     )
     message: str | None
+    moments: list[MomentDocument] = Field(
+        description="The parts of videos in which all of a scene is there, best scenes first."
+    )
     seconds: float

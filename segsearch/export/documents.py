@@ -42,7 +42,7 @@ EXAMPLE_PLACE: dict[str, Any] = {
     "image_id": 31, "path": "/pictures/beach/umbrella.jpg", "width": 640, "height": 480,
     "shot": None,
 }  # fmt: skip
-EXAMPLE_FOLDED: dict[str, Any] = {"parts": 2, "near_duplicates": 0}
+EXAMPLE_FOLDED: dict[str, Any] = {"parts": 2, "near_duplicates": 0, "moments": 0}
 EXAMPLE_HIT: dict[str, Any] = {
     "rank": 1,
     "score": 0.412345,
@@ -222,6 +222,10 @@ class FoldedDocument(BaseModel):
         description="Pictures with candidates that look almost like this one; counted behind the "
         "picture's first region: `near_duplicates` shows them."
     )
+    moments: int = Field(
+        description="Regions of the same video that show the same thing right before or after: "
+        "`near_duplicates` shows them, too."
+    )
 
 
 class ScoreFields(BaseModel):
@@ -271,9 +275,7 @@ class HitDocument(RegionDocument, PictureFields, ScoreFields, RankField):
             **picture_fields(hit.image),
             **region_fields(hit.segment),
             captions=[CaptionDocument.of(caption) for caption in hit.captions],
-            folded=FoldedDocument(
-                parts=hit.folded.parts, near_duplicates=hit.folded.near_duplicates
-            ),
+            folded=FoldedDocument(**asdict(hit.folded)),
             lines=hit_lines(hit),
         )
 

@@ -33,6 +33,8 @@ EXAMPLE_SCENE: dict[str, Any] = {
     "path": "/pictures/park/dog.jpg",
     "width": 640,
     "height": 480,
+    "shot": None,
+    "seconds": None,
     "regions": {"dog": EXAMPLE_FILLING},
 }
 
@@ -65,6 +67,9 @@ class SceneDocument(PictureFields, RankField):
         description="That of the least relevant of its regions; null where one has none. It need "
         "not fall with the fit."
     )
+    seconds: float | None = Field(
+        description="Of a video, the moment at which the regions lie so, with their masks then."
+    )
     regions: dict[str, SceneRegion] = Field(description="By the slot's name.")
 
     @classmethod
@@ -75,5 +80,6 @@ class SceneDocument(PictureFields, RankField):
             fit=round(hit.fit, 4),
             relevance=None if hit.relevance is None else round(hit.relevance, 4),
             **picture_fields(hit.image),
+            seconds=None if hit.seconds is None else round(hit.seconds, 3),
             regions={name: SceneRegion.of(region) for name, region in hit.regions.items()},
         )

@@ -10,10 +10,11 @@ from pydantic import BaseModel, Field
 from segsearch.core.fields import strict
 from segsearch.core.lives import Life, Shot
 from segsearch.core.types import Segment
-from segsearch.core.video import KeyMask, Video
+from segsearch.core.video import KeyMask, Moment, Video
 from segsearch.masks.rle import CocoMask, to_coco
 
 EXAMPLE_LIFE: dict[str, Any] = {"t_start": 12.48, "t_end": 18.2, "best_seconds": 15.1}
+EXAMPLE_MOMENT: dict[str, Any] = {"video_id": 4, **EXAMPLE_LIFE, "ranks": [1, 3]}
 EXAMPLE_SHOT: dict[str, Any] = {"video_id": 4, "t_start": 12.48, "t_end": 18.2, "seconds": 15.1}
 EXAMPLE_VIDEO: dict[str, Any] = {
     "video_id": 4,
@@ -78,6 +79,24 @@ class ShotDocument(BaseModel):
             return None
         times = {name: round(getattr(shot, name), 3) for name in ("t_start", "t_end", "seconds")}
         return cls(video_id=shot.video_id, **times)
+
+
+class MomentDocument(BaseModel):
+    """A part of a video in which things answer: hits less than two seconds apart are one."""
+
+    model_config = strict(EXAMPLE_MOMENT)
+
+    video_id: int
+    t_start: float
+    t_end: float
+    best_seconds: float = Field(description="Where what answers best is seen best.")
+    ranks: list[int] = Field(description="Of the hits that it covers.")
+
+    @classmethod
+    def of(cls, moment: Moment) -> Self:
+        """The document of a moment."""
+        times = {name: round(getattr(moment, name), 3) for name in EXAMPLE_LIFE}
+        return cls(video_id=moment.video_id, ranks=list(moment.ranks), **times)
 
 
 class VideoShotDocument(BaseModel):
