@@ -33,9 +33,9 @@ from segsearch.ingest.overview import Overview
 from segsearch.ingest.run import BY_HAND, IndexOptions, Ingest, Report, RunMode
 from segsearch.ingest.uploads import Uploads
 from segsearch.media.decode import Limits
+from segsearch.media.ffmpeg import VideoLimits
 from segsearch.media.sources.paths import normal
 from segsearch.media.sources.reader import Sources
-from segsearch.media.video import VideoLimits
 from segsearch.models.loading import PresetModels, best_here, kind_of
 from segsearch.models.pipeline import ModelsOf
 from segsearch.models.presets import check_kinds, mix_of, preset

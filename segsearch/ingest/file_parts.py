@@ -27,10 +27,10 @@ from segsearch.core.names import (
 )
 from segsearch.core.types import FileStamp
 from segsearch.core.video import VideoInfo
+from segsearch.media.ffmpeg import shot_sha256
 from segsearch.media.pdf import PDF_SUFFIXES, count_pages, is_pdf, page_sha256
 from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.paths import suffix_of
-from segsearch.media.video import shot_sha256
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.shots import SeenShot
 

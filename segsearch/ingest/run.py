@@ -24,9 +24,9 @@ from segsearch.ingest.model_child import answered
 from segsearch.ingest.model_pool import Loan, ModelPool
 from segsearch.ingest.scan import Entered, Scan
 from segsearch.ingest.worker import Described, Pace, Step, Worker, WorkQueue
+from segsearch.media.ffmpeg import VideoLimits
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.verified import ClaimReader
-from segsearch.media.video import VideoLimits
 from segsearch.models.faults import fault_of
 from segsearch.models.pipeline import Models, ModelsOf
 from segsearch.storage.catalog.sql_catalog import Catalog

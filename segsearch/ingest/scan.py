@@ -26,11 +26,11 @@ from segsearch.ingest.file_parts import (
     seen_shots,
     with_parts,
 )
+from segsearch.media.ffmpeg import DEFAULT_LIMITS, VideoLimits, look
 from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.passed_by import SYSTEM_S
 from segsearch.media.sources.paths import is_upload, normal, suffix_of
 from segsearch.media.sources.reader import Sources
-from segsearch.media.video import DEFAULT_LIMITS, VideoLimits, look
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 

@@ -18,10 +18,10 @@ from segsearch.core.query import (
 from segsearch.core.types import Segment
 from segsearch.search.candidates import Candidates
 from segsearch.search.cursor import Cursor
-from segsearch.search.footage import Footage
 from segsearch.search.moments import in_order
 from segsearch.search.omissions import Folding
 from segsearch.search.ranking import Alike, Fetch, Ranked, Rules, choose
+from segsearch.search.shot_facts import ShotFacts
 
 ORDERED = 200  # regions at least that are put in the order of time
 
@@ -44,7 +44,7 @@ def rules_of(
     cursor: Cursor | None,
     fetch: Fetch,
     alike: Alike,
-    footage: Footage,
+    footage: ShotFacts,
 ) -> Rules:
     """What may be in a page of an answer, but for what depends on its candidates."""
     own = stored_terms(query.terms)

@@ -22,7 +22,6 @@ from segsearch.search.answer_rules import are_words, things_asked
 from segsearch.search.calibration import Calibration
 from segsearch.search.candidates import Candidates, remembered
 from segsearch.search.cursor import Cursor
-from segsearch.search.footage import Footage
 from segsearch.search.moments import appearances, moments_of
 from segsearch.search.omissions import folded
 from segsearch.search.passing import Passing
@@ -30,6 +29,7 @@ from segsearch.search.picture_groups import Siblings, beside, grouped, grouped_b
 from segsearch.search.ranking import Nearest, Ranked, Rules
 from segsearch.search.region_map.maps import RegionMaps
 from segsearch.search.relevance import Background, background, rounded, spread_of
+from segsearch.search.shot_facts import ShotFacts
 from segsearch.search.vectors import Active, QueryVectors, with_feedback
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.index.allowed import Allowed, ids_of
@@ -287,7 +287,7 @@ class SearchEngine:
         alike, footage = self._catalog.near_duplicates, self.footage(recipe)
         return answer_rules.rules_of(query, cursor, self.fetch, alike, footage)
 
-    def footage(self, recipe: Active) -> Footage:
+    def footage(self, recipe: Active) -> ShotFacts:
         """What is looked up of regions of videos."""
 
         def vectors(segment_ids: Sequence[int]) -> dict[int, Vector]:
@@ -297,7 +297,7 @@ class SearchEngine:
                 found |= zip(rows.ids.tolist(), rows.masked, strict=True)
             return found
 
-        return Footage(self._catalog.shots, self._catalog.key_masks, vectors)
+        return ShotFacts(self._catalog.shots, self._catalog.key_masks, vectors)
 
     def _hits(
         self,

@@ -10,8 +10,8 @@ from segsearch.core.lives import Life
 from segsearch.core.query import AnswerOrder
 from segsearch.core.types import Hit
 from segsearch.core.video import MOMENT_GAP_SECONDS, Moment
-from segsearch.search.footage import Footage
 from segsearch.search.ranking import Ranked
+from segsearch.search.shot_facts import ShotFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def moments_of(shown: Sequence[Appearance]) -> tuple[Moment, ...]:
     )
 
 
-def in_order(order: AnswerOrder, ranked: Sequence[Ranked], footage: Footage) -> list[Ranked]:
+def in_order(order: AnswerOrder, ranked: Sequence[Ranked], footage: ShotFacts) -> list[Ranked]:
     """Regions, best first, in another order; those of pictures come last, as they are."""
     if order is AnswerOrder.RELEVANCE:
         return list(ranked)

@@ -11,8 +11,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from segsearch.core.types import Folded, Image, Segment
-from segsearch.search.footage import Footage
 from segsearch.search.ranking import Ranked, overlaps
+from segsearch.search.shot_facts import ShotFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Folding:
     newest: int | None = None
     once: bool = False
     own: AbstractSet[int] = frozenset()
-    footage: Footage = field(default_factory=Footage)
+    footage: ShotFacts = field(default_factory=ShotFacts)
 
 
 def folded(
@@ -88,7 +88,7 @@ def _heads(by_image: Mapping[int, Sequence[Ranked]], images: Mapping[int, Image]
 
 
 def _what_it_goes_on_in(
-    segment: Segment, moving: Sequence[Segment], footage: Footage
+    segment: Segment, moving: Sequence[Segment], footage: ShotFacts
 ) -> int | None:
     if segment.life is None:
         return None

@@ -11,7 +11,7 @@ from segsearch.core.query import Prefer
 from segsearch.core.types import Segment
 from segsearch.masks import rle
 from segsearch.masks.relations import INSIDE_SHARE
-from segsearch.search.footage import Footage, VideosShown
+from segsearch.search.shot_facts import ShotFacts, VideosShown
 
 SAME_THING_IOU = 0.7  # two regions of one picture that overlap more are one answer
 SAME_THING_INSIDE = 0.92  # ... or where the smaller lies in the larger and is not much smaller
@@ -61,7 +61,7 @@ class Rules:
     once: bool = False
     own: AbstractSet[int] = frozenset()
     away: AbstractSet[int] = frozenset()
-    footage: Footage = field(default_factory=Footage)
+    footage: ShotFacts = field(default_factory=ShotFacts)
 
 
 def rank(
@@ -187,10 +187,10 @@ def _repeats(segment: Segment, other: Segment, rules: Rules) -> bool:
 
 def same_thing(first: Segment, second: Segment) -> bool:
     """Whether two regions of one picture would look like one answer given twice."""
-    return overlaps(first, second, Footage())[0]
+    return overlaps(first, second, ShotFacts())[0]
 
 
-def overlaps(first: Segment, second: Segment, footage: Footage) -> tuple[bool, bool]:
+def overlaps(first: Segment, second: Segment, footage: ShotFacts) -> tuple[bool, bool]:
     """Whether two regions of one image are the same thing, and whether one lies in the other; of a
     video, over all moments that both have masks of, and neither where there are none."""
     pairs = footage.together(first, second)
@@ -209,7 +209,7 @@ def preferred(
     prefer: Prefer,
     slack: float,
     siblings: Callable[[int], Sequence[Ranked]],
-    footage: Footage,
+    footage: ShotFacts,
 ) -> Callable[[float, Segment], bool]:
     """Whether a region may stand for its picture, given the regions it lies in or holds.
 

@@ -15,7 +15,6 @@ from segsearch.core.video import Moment
 from segsearch.search.answer_rules import are_words, things_asked
 from segsearch.search.candidates import Candidates
 from segsearch.search.engine import SearchEngine
-from segsearch.search.footage import Footage
 from segsearch.search.moments import Appearance, moments_of
 from segsearch.search.relevance import rounded
 from segsearch.search.scene_assignment import (
@@ -25,6 +24,7 @@ from segsearch.search.scene_assignment import (
     assign_over_time,
     check_scene,
 )
+from segsearch.search.shot_facts import ShotFacts
 from segsearch.search.vectors import Active
 from segsearch.storage.index.allowed import Allowed
 
@@ -153,7 +153,7 @@ def _best_scenes(
     query: SceneQuery,
     present: list[SlotCandidates],
     absent: list[SlotCandidates],
-    footage: Footage,
+    footage: ShotFacts,
 ) -> list[FilledScene]:
     """The best scenes, best first; ties go to the smaller image."""
     numbers = {slot.slot.name: number for number, slot in enumerate((*present, *absent))}
@@ -182,7 +182,7 @@ def _best_scenes(
     return best
 
 
-def _look_up(problems: Sequence[SceneProblem], footage: Footage) -> None:
+def _look_up(problems: Sequence[SceneProblem], footage: ShotFacts) -> None:
     segments = [
         candidate.segment
         for problem in problems
@@ -193,7 +193,7 @@ def _look_up(problems: Sequence[SceneProblem], footage: Footage) -> None:
     footage.look_up_masks(segments)
 
 
-def _filled(image_id: int, problem: SceneProblem, footage: Footage) -> FilledScene | None:
+def _filled(image_id: int, problem: SceneProblem, footage: ShotFacts) -> FilledScene | None:
     if problem.present[0][0].segment.life is None:
         found, seconds = assign(problem), None
     else:
@@ -204,7 +204,7 @@ def _filled(image_id: int, problem: SceneProblem, footage: Footage) -> FilledSce
 
 
 def _best_of(
-    scenes: Sequence[FilledScene], query: SceneQuery, footage: Footage
+    scenes: Sequence[FilledScene], query: SceneQuery, footage: ShotFacts
 ) -> list[FilledScene]:
     """The best scenes, of one video as many as may be."""
     count: Counter[int] = Counter()

@@ -14,10 +14,10 @@ from segsearch.core.arrays import Pixels
 from segsearch.core.errors import NotFoundError, PictureError, StoreError
 from segsearch.core.types import Image
 from segsearch.media.decode import Limits, decode, decode_small
+from segsearch.media.ffmpeg import DEFAULT_LIMITS, VideoLimits, frame_png, frames_at
 from segsearch.media.pdf import split_page_bytes
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.verified import read_original
-from segsearch.media.video import DEFAULT_LIMITS, VideoLimits, frame_png, frames_at
 from segsearch.storage.catalog.sql_catalog import Catalog
 
 FRAMES_BYTES = 64_000_000  # of frames that are kept: a cutout follows an overlay

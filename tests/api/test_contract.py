@@ -23,6 +23,8 @@ from segsearch_api.schemas import browse, export, images, jobs, library, maps, q
 from segsearch_api.schemas import session as sessions
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
+VIDEO_ROUTES = ("", *(f"/{{video_id}}{rest}" for rest in ("", "/segments", "/frame.jpg", "/file")))
+
 
 @pytest.fixture(scope="module")
 def described(client: TestClient) -> dict[str, Any]:
@@ -90,27 +92,20 @@ def test_every_route_of_the_issue_is_there(described: dict[str, Any]) -> None:
         "post /v1/session",
         "delete /v1/session",
         "get /metrics",
-        "get /v1/segments/{segment_id}",
-        "get /v1/segments/{segment_id}/track",
-        "get /v1/videos",
-        "get /v1/videos/{video_id}",
-        "get /v1/videos/{video_id}/segments",
-        "get /v1/videos/{video_id}/frame.jpg",
-        "get /v1/videos/{video_id}/file",
+        *("get /v1/segments/{segment_id}", "get /v1/segments/{segment_id}/track"),
+        *(f"get /v1/videos{rest}" for rest in VIDEO_ROUTES),
         "get /v1/segments/{segment_id}/mask.png",
         "get /v1/segments/{segment_id}/cutout.png",
         "get /v1/segments/{segment_id}/crop.png",
         "get /v1/segments/{segment_id}/overlay.png",
-        "get /v1/jobs",
-        "get /v1/jobs/events",
+        *("get /v1/jobs", "get /v1/jobs/events"),
         "get /v1/jobs/{job_id}",
         "get /v1/jobs/{job_id}/skipped",
         "post /v1/jobs/{job_id}/cancel",
         "post /v1/jobs/resume",
         "post /v1/images/retry",
         "get /v1/status",
-        "get /healthz",
-        "get /readyz",
+        *("get /healthz", "get /readyz"),
     }
 
 

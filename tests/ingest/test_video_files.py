@@ -18,8 +18,8 @@ from segsearch.core.query import Query, TextTerm
 from segsearch.core.settings import Settings
 from segsearch.core.types import State
 from segsearch.ingest.scan import Entered, Scan
+from segsearch.media.ffmpeg import NO_VIDEO, look
 from segsearch.media.sources.reader import Sources
-from segsearch.media.video import NO_VIDEO, look
 from tests.support.clips import THREE, Take, animation, sound_only, write
 from tests.support.described import RECIPE
 from tests.support.shelf import Shelf, touch

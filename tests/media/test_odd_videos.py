@@ -21,9 +21,9 @@ import pytest
 
 from segsearch.core.errors import PictureError
 from segsearch.core.settings import Settings
-from segsearch.media import bounded, video
+from segsearch.media import bounded, ffmpeg
 from segsearch.media.bounded import RefusedError
-from segsearch.media.video import VideoLimits, VideoProcess, frames_at, look
+from segsearch.media.ffmpeg import VideoLimits, VideoProcess, frames_at, look
 from segsearch.media.video_clock import Clock, usual_seconds
 from tests.support.clips import (
     RATE,
@@ -254,11 +254,11 @@ def test_ffmpeg_dies_and_is_asked_again(tmp_path: Path) -> None:
     assert [seconds for seconds, _ in frames_at(path, [1])] == [1.0]
     frames = frames_at(path, [0, 1, 2])
     assert next(frames)[0] == 0
-    child = video._process().pid
+    child = ffmpeg._process().pid
     assert child is not None
     os.kill(child, signal.SIGKILL)
     assert [seconds for seconds, _ in frames] == [1.0, 2.0]
-    assert video._process().pid != child
+    assert ffmpeg._process().pid != child
 
 
 def test_a_look_is_asked_again_when_it_is_killed_in_the_middle(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_a_question_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         command = [sys.executable, "-c", "import time; time.sleep(600)"]
         return subprocess.Popen(command, stdin=-1, stdout=-1, bufsize=0)
 
-    monkeypatch.setattr(video, "_started", start)
+    monkeypatch.setattr(ffmpeg, "_started", start)
     process = VideoProcess()
     with pytest.raises(PictureError, match="takes FFmpeg too long"):
         process.ask({}, silent_seconds=0.1)
@@ -315,13 +315,13 @@ def test_what_ends_ffmpeg_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> No
         command = [sys.executable, "-c", "import os; os.abort()"]
         return subprocess.Popen(command, stdin=-1, stdout=-1, bufsize=0)
 
-    monkeypatch.setattr(video, "_started", start)
+    monkeypatch.setattr(ffmpeg, "_started", start)
     with pytest.raises(PictureError, match="FFmpeg ended over the video 2 times: SIGABRT"):
         VideoProcess().ask({}, silent_seconds=60)
 
 
 def test_without_the_packages_a_sentence_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "PACKAGES", ("av", "no_such_package"))
+    monkeypatch.setattr(ffmpeg, "PACKAGES", ("av", "no_such_package"))
     with pytest.raises(PictureError, match=r"segsearch\[video\]"):
         look(Path("a.mp4"))
     with pytest.raises(PictureError, match=r"segsearch\[video\]"):

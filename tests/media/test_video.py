@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from segsearch.core.arrays import Pixels
 from segsearch.core.video import LONGEST_SHOT_SECONDS, VideoInfo
 from segsearch.media import tone_mapping
+from segsearch.media.ffmpeg import VideoLimits, frames_at, is_video, look, shot_sha256
 from segsearch.media.footage import Bounds
-from segsearch.media.video import VideoLimits, frames_at, is_video, look, shot_sha256
 from segsearch.media.video_child import Reel
 from segsearch.media.video_shots import ShotFinder
 from tests.support.clips import (

@@ -15,9 +15,9 @@ from segsearch.core.query import AnswerOrder, Link, Query, SceneQuery, SegmentTe
 from segsearch.core.types import Segment
 from segsearch.core.video import Moment
 from segsearch.library import SegSearch
-from segsearch.search.footage import Footage
 from segsearch.search.moments import Appearance, in_order, moments_of
 from segsearch.search.ranking import Nearest, Rules, rank
+from segsearch.search.shot_facts import ShotFacts
 from tests.search.test_ranking import segment
 from tests.support.painted_film import Filmed, film, still
 from tests.support.query_plans import statements
@@ -152,7 +152,7 @@ def test_a_long_video_is_passed_by_once_it_has_its_share() -> None:
     of_long = [replace(segment(number, number, whole), life=life) for number in range(1, 9_000)]
     others = [replace(segment(10_000 + at, 10_000 + at, whole), life=life) for at in range(3)]
     segments = {one.id: one for one in (*of_long, *others)}
-    footage = Footage(lambda ids: {one: Shot(int(one >= 10_000), 0, 9, 5) for one in ids})
+    footage = ShotFacts(lambda ids: {one: Shot(int(one >= 10_000), 0, 9, 5) for one in ids})
     asked: list[int] = []
 
     def best(k: int, some: list[Segment]) -> tuple[list[float], list[int]]:
@@ -219,7 +219,7 @@ def test_what_is_of_pictures_stands_behind_what_has_a_time() -> None:
         )
     )
     videos = {3: Shot(1, 5, 10, 7), 4: Shot(1, 0, 5, 2), 5: Shot(2, 0, 9, 4)}
-    footage = Footage(lambda ids: {number: videos[number] for number in ids})
+    footage = ShotFacts(lambda ids: {number: videos[number] for number in ids})
     footage.look_up([late, early, in_second])
     ranked = [(0.9, picture), (0.8, late), (0.7, in_second), (0.6, early), (0.5, other)]
 

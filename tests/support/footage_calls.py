@@ -11,7 +11,7 @@ import numpy as np
 
 from segsearch.core.arrays import Pixels
 from segsearch.media import video_child
-from segsearch.media.video import VideoLimits
+from segsearch.media.ffmpeg import VideoLimits
 
 LIMITS = VideoLimits()
 

@@ -13,9 +13,9 @@ from pathspec import GitIgnoreSpec
 from segsearch.core.names import VIDEO_SUFFIXES, folded
 from segsearch.core.types import FileStamp, Skipped
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
+from segsearch.media.ffmpeg import NO_VIDEO
 from segsearch.media.pdf import NO_PDF, PDF_SUFFIXES
 from segsearch.media.sources.paths import WEB, scheme_of, shown, suffix_of
-from segsearch.media.video import NO_VIDEO
 
 NO_PICTURE = "Not a picture file by its ending."
 BAD_NAME = "The file's name is not valid UTF-8: rename it."

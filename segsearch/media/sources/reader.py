@@ -17,6 +17,8 @@ from segsearch.core.names import file_of, split_page, split_shot
 from segsearch.core.settings import Settings
 from segsearch.core.types import UNKNOWN_MTIME_NS, FileStamp
 from segsearch.media.decode import too_large
+from segsearch.media.ffmpeg import PACKAGES as VIDEO_PACKAGES
+from segsearch.media.ffmpeg import shot_sha256
 from segsearch.media.pdf import page_bytes, page_sha256
 from segsearch.media.sources.base import (
     PAGE_NAME,
@@ -44,8 +46,6 @@ from segsearch.media.sources.paths import (
 from segsearch.media.sources.tar import NO_SEEKING, Shards
 from segsearch.media.sources.tar_members import ARCHIVE, COMPRESSED
 from segsearch.media.sources.videos import VideoFiles
-from segsearch.media.video import PACKAGES as VIDEO_PACKAGES
-from segsearch.media.video import shot_sha256
 
 PIECE_BYTES = 1 << 20
 

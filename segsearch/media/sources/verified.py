@@ -18,9 +18,9 @@ from segsearch.core.settings import Settings
 from segsearch.core.types import Claim, Image, PictureInfo
 from segsearch.core.video import keyframes
 from segsearch.media.decode import Limits, decode
+from segsearch.media.ffmpeg import VideoLimits, frames_at, look
 from segsearch.media.sources.paths import suffix_of
 from segsearch.media.sources.reader import Sources
-from segsearch.media.video import VideoLimits, frames_at, look
 
 CHANGED = "The file changed after it was found; index it again."
 AWAY_FIRST = (PictureTooLargeError, StoreError)

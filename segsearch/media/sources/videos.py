@@ -14,7 +14,7 @@ from typing import Protocol
 
 from segsearch.core.errors import PictureError, PictureTooLargeError
 from segsearch.core.names import split_shot
-from segsearch.media.video import shot_sha256
+from segsearch.media.ffmpeg import shot_sha256
 
 KEPT_HASHES = 10_000
 
@@ -29,7 +29,7 @@ class Opens(Protocol):
         """A file's bytes, piece by piece."""
 
 
-class Written(Protocol):
+class SpooledFile(Protocol):
     """A file that is being written."""
 
     def write(self, data: bytes, /) -> int: ...
@@ -94,7 +94,7 @@ class VideoFiles:
         with self.file(file) as path:
             yield path if shot_sha256(self.sha256(path), start, end) == sha256 else None
 
-    def _spool(self, name: str, into: Written) -> None:
+    def _spool(self, name: str, into: SpooledFile) -> None:
         size = 0
         for piece in self._sources.pieces(name):
             size += len(piece)

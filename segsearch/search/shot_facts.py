@@ -21,7 +21,7 @@ KeyMasksOf = Callable[[Sequence[int]], Mapping[int, tuple[KeyMask, ...]]]  # by 
 VectorsOf = Callable[[Sequence[int]], Mapping[int, Vector]]  # by segment id, of unit length
 
 
-class Footage:
+class ShotFacts:
     """The videos of regions that answer one query; each thing is looked up once."""
 
     def __init__(
@@ -111,7 +111,7 @@ class VideosShown:
     """What an answer shows of videos so far: at most `most` regions, or groups of them, of one
     video. With `once` no region whose thing goes on in one that is shown."""
 
-    def __init__(self, footage: Footage, most: int | None, *, once: bool) -> None:
+    def __init__(self, footage: ShotFacts, most: int | None, *, once: bool) -> None:
         self._footage = footage
         self._most = most
         self._once = once
