@@ -100,7 +100,7 @@ class StoredPictures:
         with self._lock:
             kept = self._frames.get(key)
         if kept is not None:
-            return kept
+            return kept.copy()
         with ExitStack() as stack:
             path = self._open(image, stack)
             try:
@@ -112,7 +112,7 @@ class StoredPictures:
         pixels = pixels.copy()
         with self._lock:
             if pixels.nbytes <= self._frames.maxsize:
-                self._frames[key] = pixels
+                self._frames[key] = pixels.copy()
         return pixels
 
     def _open(self, image: Image, stack: ExitStack) -> Path:

@@ -4,12 +4,14 @@ whole in memory."""
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 from typing import Protocol
 
 from segsearch.core.errors import PictureError, PictureTooLargeError
@@ -29,12 +31,14 @@ class Opens(Protocol):
         """A file's bytes, piece by piece."""
 
 
-class SpooledFile(Protocol):
-    """A file that is being written."""
+class SpooledFile:
+    """A new file of this disk, which goes when nobody holds this any more."""
 
-    def write(self, data: bytes, /) -> int: ...
-
-    def flush(self) -> None: ...
+    def __init__(self, suffix: str) -> None:
+        number, name = mkstemp(suffix, "segsearch-video-")
+        os.close(number)
+        self.path = Path(name)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
 
 
 class VideoFiles:
@@ -49,6 +53,8 @@ class VideoFiles:
         self._most_bytes = most_bytes
         self._hashes: OrderedDict[tuple[str, int, int, int], str] = OrderedDict()
         self._lock = threading.Lock()
+        self._latest: tuple[str, SpooledFile] | None = None
+        self._spooling = threading.Lock()
 
     @contextmanager
     def file(self, name: str) -> Iterator[Path]:
@@ -59,9 +65,8 @@ class VideoFiles:
             self._check_size(_size(path))
             yield path
             return
-        with NamedTemporaryFile(prefix="segsearch-video-", suffix=Path(name).suffix) as spooled:
-            self._spool(name, spooled)
-            yield Path(spooled.name)
+        spooled = self._copy_of(name)  # which is there as long as somebody holds it
+        yield spooled.path
 
     def sha256(self, path: Path) -> str:
         """Of a file on this disk, as hex."""
@@ -91,16 +96,34 @@ class VideoFiles:
             yield None
             return
         file, start, end = named
-        with self.file(file) as path:
-            yield path if shot_sha256(self.sha256(path), start, end) == sha256 else None
+        for is_last in (self._sources.on_disk(file) is not None, True):
+            with self.file(file) as path:
+                is_same = shot_sha256(self.sha256(path), start, end) == sha256
+                if is_same or is_last:
+                    yield path if is_same else None
+                    return
+            with self._spooling:  # the copy may be older than what lies there by now
+                self._latest = None
 
-    def _spool(self, name: str, into: SpooledFile) -> None:
+    def _copy_of(self, name: str) -> SpooledFile:
+        """A copy of a file on this disk; the last one is kept: shots and frames of one video follow
+        each other."""
+        with self._spooling:
+            if self._latest is not None and self._latest[0] == name:
+                return self._latest[1]
+            self._latest = None
+            spooled = SpooledFile(Path(name).suffix)
+            self._spool(name, spooled.path)
+            self._latest = name, spooled
+            return spooled
+
+    def _spool(self, name: str, into: Path) -> None:
         size = 0
-        for piece in self._sources.pieces(name):
-            size += len(piece)
-            self._check_size(size)
-            into.write(piece)
-        into.flush()
+        with into.open("wb") as file:
+            for piece in self._sources.pieces(name):
+                size += len(piece)
+                self._check_size(size)
+                file.write(piece)
 
     def _check_size(self, size: int) -> None:
         if size > self._most_bytes:
