@@ -141,8 +141,9 @@ def _answered_shot(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> Pic
         if claim.task == "describe":
             is_suspect = claim.crashes or claim.interruptions
             return describe_shot(pipeline, frames, SHOT, span, reads=not is_suspect)
-        middle = sum(span) / 2
-        _, pixels = min(frames, key=lambda frame: abs(frame[0] - middle))
+        standing = claim.regions[0].seen_at if claim.regions else None
+        moment = sum(span) / 2 if standing is None else standing
+        _, pixels = min(frames, key=lambda frame: abs(frame[0] - moment))
     masks = [region.mask for region in claim.regions]
     _check_size(pixels, masks)
     return pipeline.read(pixels, masks)

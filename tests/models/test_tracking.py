@@ -55,6 +55,15 @@ def test_of_two_that_look_alike_each_is_the_nearer_one() -> None:
     assert places(linker) == [[(0, 0), (1, 1)], [(0, 1), (1, 0)]]
 
 
+def test_what_stays_is_not_given_up_so_that_two_others_find_partners() -> None:
+    """One stands still; beside it another leaves and a third comes, both somewhat like it."""
+    stays, leaves, comes = look_of(1, 0), look_of(0.8, 0.6), look_of(0.8, -0.6)
+    linker = Linker()
+    linker.add(0.0, [seen(stays, 30, 20), seen(leaves, 32, 20)])
+    linker.add(3.0, [seen(comes, 28, 20), seen(stays, 30, 20)])
+    assert places(linker) == [[(0, 0), (1, 1)], [(0, 1)], [(1, 0)]]
+
+
 def test_a_thing_may_be_unseen_at_one_keyframe_and_not_at_two() -> None:
     for unseen, tracks in ((1, 1), (2, 2)):
         linker = Linker()
@@ -138,6 +147,14 @@ def test_the_same_frame_again_counts_once_and_none_lies_outside_its_shot() -> No
     described = describe_shot(pipeline(), frames, INFO, (4.0, 6.0))
     (track,) = described.tracks
     assert [key.seconds for key in track.masks] == [4.0]
+
+
+def test_an_empty_frame_among_others_adds_nothing() -> None:
+    frames = [(1.0, frame(("red", 5, 5))), (3.0, frame()), (5.0, frame(("red", 9, 5)))]
+    described = describe_shot(pipeline(StripeReader()), frames, INFO, (0.0, 6.0))
+    (track,) = described.tracks
+    assert [key.seconds for key in track.masks] == [1.0, 5.0]
+    assert described.seconds == 3.0
 
 
 def test_an_empty_frame_has_one_region_as_a_picture_has() -> None:

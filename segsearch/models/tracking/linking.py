@@ -104,7 +104,8 @@ class Linker:
 def _pairs(
     tracks: Sequence[LinkedTrack], members: Sequence[Member]
 ) -> list[tuple[LinkedTrack, Member]]:
-    """Which of these regions goes on which track: the fits of all pairs together are largest."""
+    """Which of these regions goes on which track: what all pairs fit better than they must is
+    largest together, so that none is made for its own sake."""
     if not tracks or not members:
         return []
     from scipy.optimize import linear_sum_assignment  # late: no search needs SciPy
@@ -117,7 +118,8 @@ def _pairs(
         fit = cosines[row, column] + placed(last[row].proposal.mask, new[column].proposal.mask)
         if fit >= LEAST_FIT:
             fits[row, column] = fit
-    rows, columns = linear_sum_assignment(-np.where(np.isfinite(fits), fits, -1e3))
+    gains = np.where(np.isfinite(fits), fits - LEAST_FIT, 0.0)
+    rows, columns = linear_sum_assignment(gains, maximize=True)
     return [
         (tracks[row], members[column])
         for row, column in zip(rows, columns, strict=True)

@@ -38,7 +38,6 @@ def describe_shot(
     One frame at a time is in memory but for the one in the middle. PictureError without any frame;
     else as `Pipeline.describe`.
     """
-    linker = Linker()
     seconds: list[float] = []
     described: list[DescribedPicture] = []
     middle = sum(span) / 2
@@ -49,7 +48,6 @@ def describe_shot(
             continue  # the same frame again, of a video with few
         height, width = pixels.shape[:2]
         one = pipeline.describe(pixels, replace(info, width=width, height=height), reads=False)
-        linker.add(moment, one.segments)
         seconds.append(moment)
         described.append(one)
         if standing is None or abs(moment - middle) < abs(standing[0] - middle):
@@ -57,8 +55,12 @@ def describe_shot(
     if standing is None:
         raise PictureError("None of the frames of the shot can be decoded.")
     shown = seconds.index(standing[0])
+    regions = _regions(described)
+    linker = Linker()
+    for moment, some in zip(seconds, regions, strict=True):
+        linker.add(moment, some)
     tracks = linker.tracks
-    text = _text(pipeline, standing[1], described[shown], tracks, shown) if reads else None
+    text = _text(pipeline, standing[1], regions[shown], tracks, shown) if reads else None
     mean = np.mean([one.vector for one in described], axis=0)
     is_unread = pipeline.reader is not None and text is None
     return DescribedPicture(
@@ -70,6 +72,16 @@ def describe_shot(
         standing[0],
         tuple(_life(track, seconds, span) for track in tracks),
     )
+
+
+def _regions(described: Sequence[DescribedPicture]) -> list[tuple[DescribedSegment, ...]]:
+    """The regions of each keyframe. A frame in which nothing stands out has one over all of it, of
+    quality 0: that counts only where no frame has another."""
+    real = [
+        tuple(region for region in one.segments if region.proposal.predicted_iou > 0)
+        for one in described
+    ]
+    return real if any(real) else [one.segments for one in described]
 
 
 def _segment(track: LinkedTrack) -> DescribedSegment:
@@ -94,13 +106,13 @@ def _life(
 def _text(
     pipeline: Pipeline,
     pixels: Pixels,
-    described: DescribedPicture,
+    regions: Sequence[DescribedSegment],
     tracks: Sequence[LinkedTrack],
     keyframe: int,
 ) -> PictureText | None:
     """The text of a keyframe, whose regions are numbered as the tracks they belong to; None where
     nothing reads, or that failed."""
-    read = pipeline.read_if_able(pixels, [one.proposal.mask for one in described.segments])
+    read = pipeline.read_if_able(pixels, [one.proposal.mask for one in regions])
     if read is None:
         return None
     places = {
@@ -109,7 +121,7 @@ def _text(
         for member in track.members
         if member.keyframe == keyframe
     }
-    count = len(described.segments)
+    count = len(regions)
 
     def renumbered(region: int | None) -> int | None:
         if region is None:

@@ -41,12 +41,14 @@ _SHOTS_OF_VIDEOS = _SHOT.where(SHOT.c.video_id.in_(AMONG_IDS)).order_by(
 )
 _LIVES = sa.select(TRACK).where(TRACK.c.segment_id.in_(AMONG_IDS))
 MASK = tuple(TRACK_MASK.c[name] for name in ("x0", "y0", "x1", "y1", "counts", "area"))
-_KEY_MASKS = (
+_MASKS = (
     sa.select(TRACK_MASK.c.segment_id, TRACK_MASK.c.seconds, IMAGE.c.height, IMAGE.c.width, *MASK)
     .join(SEGMENT, SEGMENT.c.id == TRACK_MASK.c.segment_id)
     .join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
-    .where(SEGMENT.c.recipe_id == ACTIVE_RECIPE)
-    .order_by(TRACK_MASK.c.segment_id, TRACK_MASK.c.seconds)
+)
+_ALL_MASKS = _MASKS.where(TRACK_MASK.c.segment_id.in_(AMONG_IDS))  # whatever the recipe
+_KEY_MASKS = _MASKS.where(SEGMENT.c.recipe_id == ACTIVE_RECIPE).order_by(
+    TRACK_MASK.c.segment_id, TRACK_MASK.c.seconds
 )
 _OF_SEGMENTS = _KEY_MASKS.where(TRACK_MASK.c.segment_id.in_(AMONG_IDS))
 _OTHER_MASK = TRACK_MASK.alias("other_mask")
@@ -191,6 +193,21 @@ def segments_from(db: sa.Connection, rows: Sequence[Any]) -> list[Segment]:
     found = db.execute(_LIVES, ids_parameter(of_shots))
     lives = {number: Life(*times) for number, *times in found}
     return [segment_from(row, lives.get(row[0])) for row in rows]
+
+
+def as_standing(db: sa.Connection, image_id: int, segments: list[Segment]) -> list[Segment]:
+    """Segments of an image as they are read; of a shot those that are seen on the frame that stands
+    for it, with their masks there."""
+    if not any(segment.life for segment in segments):
+        return segments
+    at = shots_of(db, [image_id])[image_id].seconds
+    found = db.execute(_ALL_MASKS, ids_parameter([segment.id for segment in segments])).all()
+    masks = {number: key_mask_from(row).mask for number, *row in found if row[0] == at}
+    return [
+        replace(segment, mask=masks[segment.id], life=replace(segment.life, best_seconds=at))
+        for segment in segments
+        if segment.life and segment.id in masks
+    ]
 
 
 def shots_of(db: sa.Connection, image_ids: Sequence[int]) -> dict[int, Shot]:
