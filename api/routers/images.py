@@ -49,6 +49,16 @@ FILE: dict[str, Any] = {
         for media_type in sorted({*FILE_TYPES.values(), OTHER_FILE})
     },
 }
+Second = Annotated[
+    float | None,
+    Query(
+        alias="t",
+        ge=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="Of its video; without it, the frame that stands for it.",
+    ),
+]
 Side = Annotated[int, Query(ge=16, le=2048, description="The longer side, in pixels.")]
 
 
@@ -137,13 +147,19 @@ def read_text(image_id: ImageId, library: LibraryDep) -> PictureTextDocument:
     ),
 )
 async def thumbnail(
-    image_id: ImageId, library: LibraryDep, drawer: DrawerDep, side: Side = 480
+    image_id: ImageId,
+    library: LibraryDep,
+    drawer: DrawerDep,
+    side: Side = 480,
+    seconds: Second = None,
 ) -> Response:
-    """A small JPEG of an image."""
+    """A small JPEG of an image, of a shot of a video of the frame that stands for it, or of the one
+    that is asked for."""
     image = await run_in_threadpool(library.catalog.image, image_id)
-    tag = tag_of("thumbnail", image.sha256, side)
+    moment = seconds if image.shot else None
+    tag = tag_of("thumbnail", image.sha256, side, *([] if moment is None else [moment]))
     return await drawer.answer(
-        tag, "image/jpeg", partial(_small, library, image_id, side), keep=True
+        tag, "image/jpeg", partial(_small, library, image_id, side, moment), keep=True
     )
 
 
@@ -171,5 +187,5 @@ async def file(image_id: ImageId, library: LibraryDep, drawer: DrawerDep) -> Res
     return await drawer.answer(f'"{image.sha256}"', media_type, read, name=name)
 
 
-def _small(library: SegSearch, image_id: int, side: int) -> bytes:
-    return thumbnail_jpeg(library.pictures.small(image_id, side), side)
+def _small(library: SegSearch, image_id: int, side: int, seconds: float | None) -> bytes:
+    return thumbnail_jpeg(library.pictures.small(image_id, side, seconds), side)

@@ -200,23 +200,27 @@ export const marked = (path) => (mark ? `${path}${path.includes("?") ? "&" : "?"
 
 // Sides are few, so that what the browser has kept is used again.
 const SIDES = [160, 320, 480, 640, 960, 1280, 2048];
-/** @param {number} image @param {number} side of the longer edge, in pixels */
-export const thumbnail = (image, side) =>
-  marked(`v1/images/${image}/thumbnail?side=${SIDES.find((one) => one >= side) ?? SIDES[SIDES.length - 1]}`);
+/** @param {number} image @param {number} side of the longer edge, in pixels
+ * @param {number} [at] the second of a video */
+export const thumbnail = (image, side, at) =>
+  marked(
+    `v1/images/${image}/thumbnail?side=${SIDES.find((one) => one >= side) ?? SIDES[SIDES.length - 1]}${at === undefined ? "" : `&t=${at}`}`,
+  );
 
 /**
  * The choices of a picture's sizes for `srcset`.
  * @param {number} image
  * @param {number} width
  * @param {number} height
+ * @param {number} [at]
  */
-export function srcset(image, width, height) {
+export function srcset(image, width, height, at) {
   const longer = Math.max(width, height) || 1;
   return SIDES.slice(0, -1)
     .filter((side) => side === SIDES[0] || side < 2 * longer)
     .map(
       (side) =>
-        `${thumbnail(image, side)} ${Math.max(1, Math.round((Math.min(side, longer) * (width || 1)) / longer))}w`,
+        `${thumbnail(image, side, at)} ${Math.max(1, Math.round((Math.min(side, longer) * (width || 1)) / longer))}w`,
     )
     .join(", ");
 }

@@ -287,7 +287,7 @@ export class Card extends Component {
         ${wordsIn(item.regions[0]) ? html`<canvas class="cut" aria-hidden="true" ref=${this.keepCanvas}></canvas>` : null}`;
     }
     return html`<img alt="" decoding="async" draggable=${false} sizes=${`${Math.ceil(cell.width)}px`}
-        srcset=${srcset(item.image, item.width, item.height)} src=${thumbnail(item.image, 320)} onError=${lost} />
+        srcset=${srcset(item.image, item.width, item.height, item.at)} src=${thumbnail(item.image, 320, item.at)} onError=${lost} />
       ${item.regions.length ? html`<canvas aria-hidden="true" ref=${this.keepCanvas}></canvas>` : null}`;
   }
 

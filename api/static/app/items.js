@@ -14,6 +14,7 @@ import { LIKELY_FROM, month, sureness } from "./sayings.js";
  * @property {{parts: number, near_duplicates: number} | null} [folded]
  * @property {{text: string}[]} [captions]
  * @property {string} [kind] a thing, a text, or an element of a page
+ * @property {{best_seconds: number} | null} [life] of a video's
  * @property {Line[]} [lines] of an answer: the text that stands in it
  *
  * @typedef {object} Line of text in a picture
@@ -33,6 +34,7 @@ import { LIKELY_FROM, month, sureness } from "./sayings.js";
  * @property {string | null} path
  * @property {Region[]} regions best first
  * @property {boolean} alone whether the item is a region, shown cut out
+ * @property {number} [at] the second of a video
  * @property {number | null} [relevance] of a scene: that of the least sure of its things
  * @property {boolean} [right] whether one of its regions was said to be right
  * @property {boolean} [doubtful] whether it stands below the line where what may be chance begins
@@ -53,6 +55,9 @@ export const foundLines = (regions) => [
   ).values(),
 ];
 
+/** @param {number} image @param {number} [at] */
+const keyOf = (image, at) => `i${image}${at === undefined ? "" : `@${at}`}`;
+
 /** Of hits or regions, which come picture by picture: of each picture what is no chance, or the best.
  * @param {any[]} hits @param {boolean} alone @param {number[]} [right] regions that were said to be
  * @returns {Item[]} */
@@ -61,10 +66,12 @@ export function itemsOf(hits, alone, right = []) {
   const items = [];
   for (const hit of hits) {
     const before = items[items.length - 1];
-    if (!alone && before?.image === hit.image_id) before.regions.push(hit);
+    const at = hit.life?.best_seconds; // masks of one moment lie over its frame alone
+    if (!alone && before?.image === hit.image_id && before.at === at) before.regions.push(hit);
     else {
       items.push({
-        key: alone ? `r${hit.segment_id}` : `i${hit.image_id}`,
+        key: alone ? `r${hit.segment_id}` : keyOf(hit.image_id, at),
+        at,
         image: hit.image_id,
         width: hit.width,
         height: hit.height,
@@ -111,13 +118,14 @@ export const pictureItem = (image, dated) => ({
 
 /** Of a picture that holds a scene. @param {any} scene @returns {Item} */
 const sceneItem = (scene) => ({
-  key: `i${scene.image_id}`,
+  key: keyOf(scene.image_id, scene.seconds ?? undefined),
   image: scene.image_id,
   width: scene.width,
   height: scene.height,
   path: scene.path,
   alone: false,
   relevance: scene.relevance,
+  at: scene.seconds ?? undefined,
   regions: Object.entries(scene.regions).map(([slot, region]) => ({ ...region, slot })),
 });
 

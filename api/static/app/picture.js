@@ -325,7 +325,8 @@ export class PictureView extends Component {
       at = this.place(),
       results = resultsOf(now),
       { shown, open } = results;
-    const name = image ? nameOf(image.paths[0]) : "Picture";
+    const name = image ? nameOf(image.paths[0]) : "Picture",
+      moment = chosen?.life?.best_seconds ?? image?.shot?.seconds;
     const ordered = this.bySize(),
       names = ordered.length === 3 ? MEANT : ordered.map((_, i) => String(i + 1));
     return html`<div id="picture" role="dialog" aria-modal="true" aria-label=${name} tabindex="-1" ref=${this.root}>
@@ -358,7 +359,7 @@ export class PictureView extends Component {
           image
             ? html`<${Viewer} key=${image.image_id} hand=${(/** @type {Viewer} */ viewer) => {
                 this.viewer = viewer;
-              }} image=${image} segments=${segments} lines=${lines} found=${this.found} pointed=${pointed} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
+              }} image=${image} at=${moment} segments=${segments.filter((/** @type {Region} */ { life }) => !life || life.best_seconds === moment)} lines=${lines} found=${this.found} pointed=${pointed} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
           name=${name} onChoose=${(/** @type {Region} */ { segment_id }) => this.choose(segment_id)} onLevel=${(/** @type {number} */ step) => this.level(step)}
           onUnder=${(/** @type {Region | null} */ region, /** @type {number} */ line) => this.setState({ under: region, pointed: line })}
           onPoint=${(/** @type {[number, number, 0 | 1, boolean]} */ ...where) => this.point(...where)}

@@ -16,6 +16,7 @@ import { bounded, fit, zoomed } from "./zoom.js";
  *
  * @typedef {object} ViewerProps
  * @property {{image_id: number, width: number, height: number, format: string}} image
+ * @property {number} [at] the second of a video
  * @property {Region[]} segments
  * @property {Line[]} lines the picture's text
  * @property {Line[]} found those of them that were asked for
@@ -343,7 +344,7 @@ export class Viewer extends Component {
   }
 
   /** @param {ViewerProps} props @param {any} state */
-  render({ image, prompt, name, tool }, { place, cross, box, full, gone }) {
+  render({ image, at, prompt, name, tool }, { place, cross, box, full, gone }) {
     const { width, height } = this.picture;
     const sheet = place
       ? `width:${width}px;height:${height}px;transform:translate(${place.x}px,${place.y}px) scale(${place.scale})`
@@ -359,8 +360,8 @@ export class Viewer extends Component {
       ${
         place
           ? html`<div class="sheet" style=${sheet}>
-        ${gone ? null : html`<img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280)} onError=${() => this.setState({ gone: true })} />`}
-        ${full ? html`<img class="full" alt="" draggable=${false} src=${original(image.image_id, SHOWN.has(image.format))} />` : null}
+        ${gone ? null : html`<img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280, at)} onError=${() => this.setState({ gone: true })} />`}
+        ${full && at === undefined ? html`<img class="full" alt="" draggable=${false} src=${original(image.image_id, SHOWN.has(image.format))} />` : null}
         <canvas ref=${this.canvas} aria-hidden="true"></canvas>
       </div>`
           : null
