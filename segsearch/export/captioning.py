@@ -159,8 +159,8 @@ class _CaptionRun:
 
     def _ask(self, hit: Hit) -> str | None:
         with self._drawing:
-            pixels = self._sources.pixels(hit.image.id, hit.segment.seen_at)
-            shown = views(pixels, hit.segment.mask)
+            # By no name of its own: it would be held until the answer is there.
+            shown = views(self._sources.pixels(hit.image.id, hit.segment.seen_at), hit.segment.mask)
         return self._chat.ask(messages(*shown, self._prompt))
 
     def _next(self, todo: Iterator[Hit], room: int) -> list[Hit]:

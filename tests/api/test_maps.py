@@ -115,7 +115,8 @@ def test_regions_are_listed_by_what_lies_on_the_map(client: TestClient, service:
     image = service.catalog.image(segment.image_id)
     alone = client.get(f"/v1/segments/{segment.id}").json()
     assert alone.pop("captions") == []
-    assert region == {**alone, "path": image.paths[0], "width": 130, "height": 100}
+    place = {"path": image.paths[0], "width": 130, "height": 100, "shot": None}
+    assert region == {**alone, **place}
     every = client.post("/v1/regions", json={}).json()
     assert (every["total"], len(every["regions"])) == (REGIONS, REGIONS)
     hits = client.post(

@@ -111,6 +111,7 @@ def test_the_status_is_the_command_s(client: TestClient, service: SegSearch) -> 
     assert status["workers"] == []
     assert json.loads(json.dumps(status)).keys() == {
         *("images", "segments", "pending", "failed", "quarantined", "near_duplicates", "missing"),
+        "videos",
         *(
             "read",
             "to_read",

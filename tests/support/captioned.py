@@ -49,9 +49,9 @@ def decoded_pictures() -> Iterator[DecodedPictures]:
     decoded = DecodedPictures()
     real = StoredPictures.pixels
 
-    def pixels(self: StoredPictures, image_id: int) -> Pixels:
+    def pixels(self: StoredPictures, image_id: int, seconds: float | None = None) -> Pixels:
         decoded.held.append(decoded.in_memory())
-        array = real(self, image_id)
+        array = real(self, image_id, seconds)
         decoded.image_ids.append(image_id)
         decoded.made.append(weakref.ref(array))
         return array
