@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
 from segsearch.core.downloads import file_name
 from segsearch.core.names import NAME
@@ -49,6 +49,7 @@ FILE: dict[str, Any] = {
         for media_type in sorted({*FILE_TYPES.values(), OTHER_FILE})
     },
 }
+OF_VIDEO = {"description": "The image is a shot: its video has a file."}
 Second = Annotated[
     float | None,
     Query(
@@ -177,10 +178,13 @@ async def original(image_id: ImageId, library: LibraryDep, drawer: DrawerDep) ->
     )
 
 
-@router.get("/{image_id}/file", response_class=Response, responses=drawing(FILE))
+@router.get("/{image_id}/file", response_class=Response, responses={**drawing(FILE), 307: OF_VIDEO})
 async def file(image_id: ImageId, library: LibraryDep, drawer: DrawerDep) -> Response:
-    """An image's file as it was found or uploaded: not turned or converted; of a page, its PDF."""
+    """An image's file as it was found or uploaded: not turned or converted; of a page, its PDF, and
+    for a shot the way to its video's."""
     image = await run_in_threadpool(library.catalog.image, image_id)
+    if image.shot is not None:
+        return RedirectResponse(f"/v1/videos/{image.shot.video_id}/file")
     media_type = FILE_TYPES.get(image.format, OTHER_FILE)
     read = partial(library.pictures.file, image_id)
     name = file_name(image.paths[0] if image.paths else None)

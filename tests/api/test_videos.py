@@ -153,6 +153,15 @@ def test_a_part_of_the_file_is_the_part_that_was_asked_for(
     assert (answer.status_code, answer.content) == (status, clip.read_bytes()[part])
 
 
+def test_the_file_of_a_shot_is_its_video(
+    films: TestClient, video: dict[str, Any], clip: Path
+) -> None:
+    image_id = video["shots"][1]["image_id"]
+    assert films.get(f"/v1/images/{image_id}/file").content == clip.read_bytes()
+    at = films.get(f"/v1/images/{image_id}/thumbnail", params={"t": 2.0, "side": 160}).content
+    assert np.abs(pixels(at)[80:, 60:] - (40, 60, 200)).mean() < 20
+
+
 def test_the_whole_file_is_sent_under_its_name(
     films: TestClient, video: dict[str, Any], clip: Path
 ) -> None:
