@@ -179,6 +179,9 @@ class Questions:
         if holder:
             self._check_writable(origin)
         regions = self._facts.numbered(image.id)
+        if image.shot is not None:  # masks of other moments do not lie over this frame
+            shown_at = image.shot.seconds
+            regions = [one for one in regions if one.seen_at in {None, shown_at}]
         facts = self._facts.of_picture(image, regions)
         with self._drawing:
             pixels = self._pictures.small(image.id, NUMBERED_SIDE_PX)

@@ -119,11 +119,18 @@ class VideoFiles:
 
     def _spool(self, name: str, into: Path) -> None:
         size = 0
-        with into.open("wb") as file:
-            for piece in self._sources.pieces(name):
-                size += len(piece)
-                self._check_size(size)
-                file.write(piece)
+        pieces = self._sources.pieces(name)
+        try:
+            with into.open("wb") as file:
+                for piece in pieces:
+                    size += len(piece)
+                    self._check_size(size)
+                    file.write(piece)
+        except OSError as problem:  # of this disk: sources have errors of their own
+            raise PictureError(
+                f"The video cannot be copied to {str(into.parent)!r} of this machine: "
+                f"{problem.strerror}."
+            ) from problem
 
     def _check_size(self, size: int) -> None:
         if size > self._most_bytes:
