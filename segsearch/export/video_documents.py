@@ -13,6 +13,8 @@ from segsearch.core.types import Segment
 from segsearch.core.video import KeyMask, Moment, Video
 from segsearch.masks.rle import CocoMask, to_coco
 
+LIFE_TIMES = ("t_start", "t_end", "best_seconds")
+SHOT_TIMES = ("t_start", "t_end", "seconds")
 EXAMPLE_LIFE: dict[str, Any] = {"t_start": 12.48, "t_end": 18.2, "best_seconds": 15.1}
 EXAMPLE_MOMENT: dict[str, Any] = {"video_id": 4, **EXAMPLE_LIFE, "ranks": [1, 3]}
 EXAMPLE_SHOT: dict[str, Any] = {"video_id": 4, "t_start": 12.48, "t_end": 18.2, "seconds": 15.1}
@@ -59,7 +61,7 @@ class LifeDocument(BaseModel):
         """The document of a life; None for that of a picture's region."""
         if life is None:
             return None
-        return cls(**{name: round(getattr(life, name), 3) for name in EXAMPLE_LIFE})
+        return cls(**_rounded(life, LIFE_TIMES))
 
 
 class ShotDocument(BaseModel):
@@ -77,8 +79,7 @@ class ShotDocument(BaseModel):
         """The document of a shot; None for a picture."""
         if shot is None:
             return None
-        times = {name: round(getattr(shot, name), 3) for name in ("t_start", "t_end", "seconds")}
-        return cls(video_id=shot.video_id, **times)
+        return cls(video_id=shot.video_id, **_rounded(shot, SHOT_TIMES))
 
 
 class MomentDocument(BaseModel):
@@ -95,7 +96,7 @@ class MomentDocument(BaseModel):
     @classmethod
     def of(cls, moment: Moment) -> Self:
         """The document of a moment."""
-        times = {name: round(getattr(moment, name), 3) for name in EXAMPLE_LIFE}
+        times = _rounded(moment, LIFE_TIMES)
         return cls(video_id=moment.video_id, ranks=list(moment.ranks), **times)
 
 
@@ -141,7 +142,7 @@ class VideoDocument(BaseModel):
             paths=list(video.paths),
             made_at=video.made_at.isoformat() if video.made_at else None,
             shots=[
-                VideoShotDocument(image_id=image_id, **_times(shot))
+                VideoShotDocument(image_id=image_id, **_rounded(shot, SHOT_TIMES))
                 for image_id, shot in video.shots
             ],
             **{name: getattr(video, name) for name in same},
@@ -191,9 +192,10 @@ class TrackDocument(LifeDocument):
             image_id=segment.image_id,
             video_id=shot.video_id,
             masks=[KeyMaskDocument.of(key) for key in masks],
-            **{name: round(getattr(life, name), 3) for name in EXAMPLE_LIFE},
+            **_rounded(life, LIFE_TIMES),
         )
 
 
-def _times(shot: Shot) -> dict[str, float]:
-    return {name: round(getattr(shot, name), 3) for name in ("t_start", "t_end", "seconds")}
+def _rounded(value: Life | Moment | Shot, names: Sequence[str]) -> dict[str, float]:
+    """Times to the thousandth of a second."""
+    return {name: round(getattr(value, name), 3) for name in names}

@@ -73,10 +73,10 @@ class ClaimReader:
 
     @contextmanager
     def frames(
-        self, claim: Claim, seconds: Sequence[float] | None = None
+        self, claim: Claim
     ) -> Iterator[tuple[tuple[float, float], Iterator[tuple[float, Pixels]]]]:
-        """Of a claim of a shot: from when to when it lasts, and the frames at its keyframes, or at
-        these seconds, of the first path with its very bytes; errors as `read`."""
+        """Of a claim of a shot: from when to when it lasts, and the frames at its keyframes, of
+        the first path with its very bytes; errors as `read`."""
         problems: list[PictureError] = [FileGoneError("The file is gone.")]
         for path in claim.paths:
             shot = split_shot(path)
@@ -95,8 +95,7 @@ class ClaimReader:
                 if found is None:
                     problems.append(FileGoneError(CHANGED))
                     continue
-                times = keyframes(start, end) if seconds is None else seconds
-                frames = frames_at(found, times, self._video_limits)
+                frames = frames_at(found, keyframes(start, end), self._video_limits)
                 # Of their own: models take no arrays that cannot be written.
                 yield (start, end), ((at, pixels.copy()) for at, pixels in frames)
                 return
