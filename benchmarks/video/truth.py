@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,7 @@ def count_boundaries(clip: TrueClip, starts: Sequence[float], into: dict[str, Co
     one cut or one fade. Counted as `cuts`, `fades` and `both`."""
     slack = CUT_FRAMES / clip.rate + 1e-6
     left = list(starts)
-    for before, after in zip(clip.shots, clip.shots[1:], strict=False):
+    for before, after in pairwise(clip.shots):
         kind = "fades" if after.fade_in or before.fade_out else "cuts"
         low, high = after.start - before.fade_out - slack, after.start + after.fade_in + slack
         near = [one for one in left if low <= one <= high]
@@ -186,12 +187,12 @@ def count_identity(
     for thing, row in answers.items():
         met_by = [track for _, track in row if track is not None]
         main = Counter(met_by).most_common(1)[0][0] if met_by else None
-        switches = sum(one != other for one, other in zip(met_by, met_by[1:], strict=False))
+        switches = sum(one != other for one, other in pairwise(met_by))
         overlap = 0.0
         for seconds, _ in row:
-            mask = tracks[main].masks.get(seconds) if main is not None else None
-            if mask is not None:
-                overlap += iou(clip.at(seconds)[thing], mask)
+            tracked = tracks[main].masks.get(seconds) if main is not None else None
+            if tracked is not None:
+                overlap += iou(clip.at(seconds)[thing], tracked)
         held = sum(track == main for track in met_by)
         moves = clip.things[thing].moves
         into.rows.append((moves, len(row), len(met_by), held, switches, overlap))
