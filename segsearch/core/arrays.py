@@ -19,6 +19,16 @@ Ids = NDArray[np.int64]  # (n,)
 
 
 @dataclass(frozen=True, slots=True)
+class ShotFrame:
+    """A frame of a shot: from when on it is shown, in seconds of the video, and its pixels; a
+    keyframe is described, in others things are only followed, and these may be smaller."""
+
+    seconds: float
+    pixels: Pixels
+    is_key: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class DescribedSegment:
     """A proposal with its two vectors (d,) of unit length: with surroundings, and masked; how many
     regions of its picture lie in it, and in how many it lies."""

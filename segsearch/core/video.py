@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from segsearch.core.lives import Shot
 from segsearch.core.types import Mask
@@ -17,6 +18,7 @@ from segsearch.core.types import Mask
 FORMAT = "VIDEO"  # of an image that is a shot
 RULE = 1  # by which videos become shots and frames; another one makes other pictures of all shots
 KEYFRAME_SECONDS = 3.0  # between two, at most
+FOLLOWED_A_SECOND = 6.0  # frames in which things are followed from one keyframe to the next
 MOMENT_GAP_SECONDS = 2.0  # what lies no further apart is one moment
 LONGEST_SHOT_SECONDS = 120.0  # a longer one is cut, so that a claim stays small
 
@@ -98,3 +100,27 @@ def keyframes(t_start: float, t_end: float, spacing: float = KEYFRAME_SECONDS) -
     length = max(0.0, t_end - t_start)
     count = max(1 if length < 1 else 2, -int(-length // spacing))
     return [round(t_start + (number + 0.5) * length / count, 3) for number in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class ShotTimes:
+    """The moments at which a shot is looked at, in order of time: its keyframes, and those between
+    them in which things are only followed."""
+
+    keyframes: tuple[float, ...]
+    between: tuple[float, ...]
+
+    @property
+    def all(self) -> list[float]:
+        """Both."""
+        return sorted({*self.keyframes, *self.between})
+
+
+def shot_times(t_start: float, t_end: float) -> ShotTimes:
+    """Those of a shot: `FOLLOWED_A_SECOND` frames a second from its first keyframe to its last."""
+    keys = keyframes(t_start, t_end)
+    between: list[float] = []
+    for before, after in pairwise(keys):
+        steps = max(1, round((after - before) * FOLLOWED_A_SECOND))
+        between += [round(before + (after - before) * step / steps, 3) for step in range(1, steps)]
+    return ShotTimes(tuple(keys), tuple(between))

@@ -137,13 +137,13 @@ def _answered_shot(pipeline: Pipeline, claim: Claim, reader: ClaimReader) -> Pic
     for it alone."""
     from segsearch.models.tracking.shot import describe_shot  # late: for who has videos
 
-    with reader.frames(claim) as (span, frames):
+    with reader.frames(claim, followed=claim.task == "describe") as (span, frames):
         if claim.task == "describe":
             is_suspect = claim.crashes or claim.interruptions
             return describe_shot(pipeline, frames, SHOT, span, reads=not is_suspect)
         standing = claim.regions[0].seen_at if claim.regions else None
         moment = sum(span) / 2 if standing is None else standing
-        _, pixels = min(frames, key=lambda frame: abs(frame[0] - moment))
+        pixels = min(frames, key=lambda frame: abs(frame.seconds - moment)).pixels
     masks = [region.mask for region in claim.regions]
     _check_size(pixels, masks)
     return pipeline.read(pixels, masks)

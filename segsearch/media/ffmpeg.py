@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from segsearch.core.arrays import Pixels
+from segsearch.core.arrays import Pixels, ShotFrame
 from segsearch.core.errors import PictureError
-from segsearch.core.video import RULE, VideoInfo
+from segsearch.core.video import RULE, ShotTimes, VideoInfo
 from segsearch.media.bounded import BoundedProcess, Sentences, started
 from segsearch.media.exif import moment_of
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 NO_VIDEO = 'Videos need an extra package: `pip install "segsearch[video]"`.'
 PACKAGES = ("av", "scenedetect")
 FIRST_YEAR = 1990  # clocks that were never set show the year of their epoch, 1904 or 1970
+BETWEEN_SIDE_PX = 480  # of frames in which things are only followed
 WALL_A_PROCESSOR = 4  # seconds of waiting for one of work: discs, and others at work
 TS_BYTES, M2TS_BYTES = 188, 192  # of a packet
 STILLS = (b"avif", b"heic", b"heim", b"heis", b"heix", b"mif1", b"crx ", b"jp2 ", b"jxl ")
@@ -143,22 +144,42 @@ def frames_at(
     in seconds from the video's first frame, and its pixels, (H, W, 3) u8, upright sRGB. The longer
     side has `limits.side_px` at most, and `side_px` where that is less and not 0. Frames that are
     damaged are left out; PictureError where none is left, or FFmpeg ends over one."""
-    check_packages()
     side = min(side_px or limits.side_px, limits.side_px)
-    question = {"ask": "frame", **_question(path, limits, side)}
+    for _, seconds, pixels in _shown(path, [(at, side) for at in sorted(times)], limits):
+        yield seconds, pixels
+
+
+def shot_frames(
+    path: Path, times: ShotTimes, limits: VideoLimits = DEFAULT_LIMITS
+) -> Iterator[ShotFrame]:
+    """The keyframes of a shot and what lies between them, as `frames_at` gives them, in order of
+    time; the latter's longer side has `BETWEEN_SIDE_PX` at most."""
+    keys = set(times.keyframes)
+    between = min(BETWEEN_SIDE_PX, limits.side_px)
+    asked = [(at, limits.side_px if at in keys else between) for at in times.all]
+    for at, seconds, pixels in _shown(path, asked, limits):
+        yield ShotFrame(seconds, pixels, at in keys)
+
+
+def _shown(
+    path: Path, asked: Sequence[tuple[float, int]], limits: VideoLimits
+) -> Iterator[tuple[float, float, Pixels]]:
+    """For each moment, with the longer side that is wanted then: the moment, and the frame."""
+    check_packages()
     problem: str | None = None
     count = 0
-    for at in sorted(times):
+    for at, side in asked:
         head, data = _process().ask(
-            {**question, "at": at}, silent_seconds=limits.deadline_seconds * WALL_A_PROCESSOR
+            {"ask": "frame", **_question(path, limits, side), "at": at},
+            silent_seconds=limits.deadline_seconds * WALL_A_PROCESSOR,
         )
         if "damaged" in head:
             problem = problem or head["damaged"]
             continue
         count += 1
         shape = (head["height"], head["width"], 3)
-        yield head["seconds"], np.frombuffer(data, np.uint8).reshape(shape)
-    if times and not count:
+        yield at, head["seconds"], np.frombuffer(data, np.uint8).reshape(shape)
+    if asked and not count:
         raise PictureError(problem or "None of the frames of the video can be decoded.")
 
 

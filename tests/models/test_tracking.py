@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
-from segsearch.core.arrays import DescribedSegment, Pixels, Vector
+from segsearch.core.arrays import DescribedSegment, Pixels, ShotFrame, Vector
 from segsearch.core.errors import PictureError
 from segsearch.core.types import PictureInfo, Proposal
 from segsearch.masks.crops import CropRule
@@ -74,6 +72,24 @@ def test_a_thing_may_be_unseen_at_one_keyframe_and_not_at_two() -> None:
         assert len(linker.tracks) == tracks
 
 
+def test_what_was_seen_to_move_goes_where_it_moved() -> None:
+    """Two that look alike change places: only who saw them move can tell."""
+    first, second = seen(CAT, 5, 5), seen(CAT, 60, 40)
+    linker = Linker()
+    linker.add(0.0, [first, second])
+    linker.add(3.0, [first, second], [second.proposal.mask, first.proposal.mask])
+    assert places(linker) == [[(0, 0), (1, 1)], [(0, 1), (1, 0)]]
+
+
+def test_what_was_seen_to_move_may_have_changed_its_look_more() -> None:
+    changed = look_of(1, 1.5)  # a cosine of 0.63 with the cat
+    for moved, tracks in ((None, 2), (seen(CAT, 40, 40).proposal.mask, 1)):
+        linker = Linker()
+        linker.add(0.0, [seen(CAT, 5, 5)])
+        linker.add(3.0, [seen(changed, 40, 40)], [moved])
+        assert len(linker.tracks) == tracks
+
+
 def test_another_look_or_another_size_is_another_thing() -> None:
     linker = Linker()
     linker.add(0.0, [seen(CAT, 5, 5, side=40)])
@@ -109,15 +125,24 @@ def frame(*things: tuple[str, int, int]) -> Pixels:
     return pixels
 
 
+def spotted(*places: tuple[int, int]) -> Pixels:
+    """Red things, each with spots of its own that move with it."""
+    pixels = frame()
+    for number, (x, y) in enumerate(places):
+        spots = np.random.default_rng(number).integers(-40, 40, (6, 6, 1)).repeat(2, 0).repeat(2, 1)
+        pixels[y : y + 12, x : x + 12] = np.clip(np.array(COLOURS["red"]) + spots, 0, 255)
+    return pixels
+
+
 def pipeline(reader: StripeReader | None = None) -> Pipeline:
     return Pipeline(ColourSegmenter(), ColourEmbedder(), CropRule(), reader=reader)
 
 
 def test_a_shot_is_described_by_its_tracks() -> None:
     frames = [
-        (1.0, frame(("red", 5, 5), ("blue", 50, 30))),
-        (3.0, frame(("red", 30, 10))),
-        (5.0, frame(("red", 55, 15), ("green", 5, 40))),
+        ShotFrame(1.0, frame(("red", 5, 5), ("blue", 50, 30))),
+        ShotFrame(3.0, frame(("red", 30, 10))),
+        ShotFrame(5.0, frame(("red", 55, 15), ("green", 5, 40))),
     ]
     described = describe_shot(pipeline(), iter(frames), INFO, (0.0, 6.0))
     assert (described.info.width, described.info.height) == (WIDTH, HEIGHT)
@@ -136,21 +161,34 @@ def test_a_shot_is_described_by_its_tracks() -> None:
     assert np.linalg.norm(described.vector) == pytest.approx(1, abs=1e-6)
 
 
+def test_things_are_followed_between_keyframes_and_described_at_them_alone() -> None:
+    """Two that look alike cross: where each was seen between tells them apart."""
+    frames = []
+    for number in range(13):
+        pixels = spotted((5 + 4 * number, 8), (60 - 4 * number, 40))
+        frames.append(ShotFrame(number / 6, pixels, number in {0, 12}))
+    described = describe_shot(pipeline(), frames, INFO, (0.0, 3.0))
+    assert [[key.seconds for key in track.masks] for track in described.tracks] == [[0.0, 2.0]] * 2
+    ways = [[key.mask.box.x0 for key in track.masks] for track in described.tracks]
+    assert sorted(ways) == [[5, 53], [60, 12]]
+
+
 def test_one_keyframe_lives_as_long_as_its_shot() -> None:
-    described = describe_shot(pipeline(), [(4.2, frame(("red", 5, 5)))], INFO, (4.0, 4.5))
+    described = describe_shot(pipeline(), [ShotFrame(4.2, frame(("red", 5, 5)))], INFO, (4.0, 4.5))
     (track,) = described.tracks
     assert (track.t_start, track.best_seconds, track.t_end) == (4.0, 4.2, 4.5)
 
 
 def test_the_same_frame_again_counts_once_and_none_lies_outside_its_shot() -> None:
-    frames = [(3.9, frame(("red", 5, 5))), (4.0, frame(("red", 5, 5)))]
+    frames = [ShotFrame(at, frame(("red", 5, 5))) for at in (3.9, 4.0)]
     described = describe_shot(pipeline(), frames, INFO, (4.0, 6.0))
     (track,) = described.tracks
     assert [key.seconds for key in track.masks] == [4.0]
 
 
 def test_an_empty_frame_among_others_adds_nothing() -> None:
-    frames = [(1.0, frame(("red", 5, 5))), (3.0, frame()), (5.0, frame(("red", 9, 5)))]
+    shown = [frame(("red", 5, 5)), frame(), frame(("red", 9, 5))]
+    frames = [ShotFrame(2.0 * number + 1, pixels) for number, pixels in enumerate(shown)]
     described = describe_shot(pipeline(StripeReader()), frames, INFO, (0.0, 6.0))
     (track,) = described.tracks
     assert [key.seconds for key in track.masks] == [1.0, 5.0]
@@ -158,7 +196,7 @@ def test_an_empty_frame_among_others_adds_nothing() -> None:
 
 
 def test_an_empty_frame_has_one_region_as_a_picture_has() -> None:
-    described = describe_shot(pipeline(), [(1.0, frame())], INFO, (0.0, 2.0))
+    described = describe_shot(pipeline(), [ShotFrame(1.0, frame())], INFO, (0.0, 2.0))
     assert [segment.proposal.mask.area for segment in described.segments] == [HEIGHT * WIDTH]
 
 
@@ -170,7 +208,7 @@ def test_a_shot_without_frames_is_refused() -> None:
 @pytest.mark.parametrize("reads", [True, False], ids=["read", "put off"])
 def test_text_is_read_on_the_frame_that_stands_for_the_shot(reads: bool) -> None:
     reader = StripeReader()
-    frames: Sequence[tuple[float, Pixels]] = [(at, frame(("red", 5, 5))) for at in (1.0, 3.0, 5.0)]
+    frames = [ShotFrame(at, frame(("red", 5, 5))) for at in (1.0, 3.0, 5.0)]
     described = describe_shot(pipeline(reader), frames, INFO, (0.0, 6.0), reads=reads)
     assert reader.asked == int(reads)
     assert (described.text is not None) == reads

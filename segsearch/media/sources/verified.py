@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
-from segsearch.core.arrays import Pixels
+from segsearch.core.arrays import Pixels, ShotFrame
 from segsearch.core.errors import (
     FileGoneError,
     NotFoundError,
@@ -16,9 +17,9 @@ from segsearch.core.errors import (
 from segsearch.core.names import VIDEO_SUFFIXES, split_shot
 from segsearch.core.settings import Settings
 from segsearch.core.types import Claim, Image, PictureInfo
-from segsearch.core.video import keyframes
+from segsearch.core.video import shot_times
 from segsearch.media.decode import Limits, decode
-from segsearch.media.ffmpeg import VideoLimits, frames_at, look
+from segsearch.media.ffmpeg import VideoLimits, look, shot_frames
 from segsearch.media.sources.paths import suffix_of
 from segsearch.media.sources.reader import Sources
 
@@ -73,10 +74,11 @@ class ClaimReader:
 
     @contextmanager
     def frames(
-        self, claim: Claim
-    ) -> Iterator[tuple[tuple[float, float], Iterator[tuple[float, Pixels]]]]:
-        """Of a claim of a shot: from when to when it lasts, and the frames at its keyframes, of
-        the first path with its very bytes; errors as `read`."""
+        self, claim: Claim, *, followed: bool = True
+    ) -> Iterator[tuple[tuple[float, float], Iterator[ShotFrame]]]:
+        """Of a claim of a shot: from when to when it lasts, and the frames at its keyframes, with
+        those between them where things are to be `followed`, of the first path with its very
+        bytes; errors as `read`."""
         problems: list[PictureError] = [FileGoneError("The file is gone.")]
         for path in claim.paths:
             shot = split_shot(path)
@@ -95,9 +97,12 @@ class ClaimReader:
                 if found is None:
                     problems.append(FileGoneError(CHANGED))
                     continue
-                frames = frames_at(found, keyframes(start, end), self._video_limits)
+                times = shot_times(start, end)
+                if not followed:
+                    times = replace(times, between=())
+                frames = shot_frames(found, times, self._video_limits)
                 # Of their own: models take no arrays that cannot be written.
-                yield (start, end), ((at, pixels.copy()) for at, pixels in frames)
+                yield (start, end), (replace(one, pixels=one.pixels.copy()) for one in frames)
                 return
         raise _worst(problems)
 

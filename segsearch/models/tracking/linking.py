@@ -1,8 +1,8 @@
 """Links the regions of a shot's keyframes to tracks: one-to-one, by what they look like, where they
-are, and how large. A thing may be unseen at one keyframe.
+are seen to have moved, and how large they are. A thing may be unseen at one keyframe.
 
-Keyframes lie seconds apart, and a thing may have moved by more than its size: so its look decides,
-and where it was only helps.
+Keyframes lie seconds apart, and a thing may have moved by more than its size: so where it was says
+little, and where its points were followed to says much. Chosen by `benchmarks/video`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from segsearch.core.types import Mask
 from segsearch.masks.rle import iou
 
 # Of a cosine: what agreeing in place adds, what another size or a long way takes away.
-PLACE_WORTH, SIZE_COST, WAY_COST = 0.15, 0.08, 0.10
-LEAST_COSINE = 0.75  # that two regions may have to be the same thing
-LEAST_FIT = 0.72
+FOLLOWED_WORTH = 0.4  # where the thing's own movement was seen
+PLACE_WORTH, WAY_COST = 0.15, 0.10  # where it was not
+SIZE_COST = 0.08
+LEAST_COSINE = 0.6  # that two regions may have to be the same thing
+FOLLOWED_COSINE, FOLLOWED_IOU = 0.4, 0.5  # ... and where one moved to the other's place
+LEAST_FIT = 0.6
 MOST_TIMES_LARGER = 4.0
 MOST_GAP = 2  # keyframes from one member to the next: one may lie between
 ALIKE_COSINE = 0.8  # members that agree on what a thing looks like
@@ -82,8 +85,15 @@ class Linker:
         self.tracks: list[LinkedTrack] = []
         self._keyframe = -1
 
-    def add(self, seconds: float, segments: Sequence[DescribedSegment]) -> None:
-        """Take the next keyframe's regions: each goes on a track, or begins one."""
+    def add(
+        self,
+        seconds: float,
+        segments: Sequence[DescribedSegment],
+        moved: Sequence[Mask | None] = (),
+    ) -> None:
+        """Take the next keyframe's regions: each goes on a track, or begins one. `moved` are the
+        masks of the keyframe before, in its order, where they are now; None where that is not
+        known."""
         self._keyframe += 1
         members = [
             Member(self._keyframe, seconds, place, segment)
@@ -95,17 +105,24 @@ class Linker:
             if self._keyframe - track.members[-1].keyframe <= MOST_GAP
         ]
         taken: set[int] = set()
-        for track, member in _pairs(going_on, members):
+        followed = [self._followed(track, moved) for track in going_on]
+        for track, member in _pairs(going_on, followed, members):
             track.members.append(member)
             taken.add(member.place)
         self.tracks += [LinkedTrack([one]) for one in members if one.place not in taken]
 
+    def _followed(self, track: LinkedTrack, moved: Sequence[Mask | None]) -> Mask | None:
+        last = track.members[-1]
+        is_known = last.keyframe == self._keyframe - 1 and last.place < len(moved)
+        return moved[last.place] if is_known else None
+
 
 def _pairs(
-    tracks: Sequence[LinkedTrack], members: Sequence[Member]
+    tracks: Sequence[LinkedTrack], followed: Sequence[Mask | None], members: Sequence[Member]
 ) -> list[tuple[LinkedTrack, Member]]:
-    """Which of these regions goes on which track: what all pairs fit better than they must is
-    largest together, so that none is made for its own sake."""
+    """Which of these regions goes on which track, whose masks were `followed` to where they are
+    now: what all pairs fit better than they must is largest together, so that none is made for its
+    own sake."""
     if not tracks or not members:
         return []
     from scipy.optimize import linear_sum_assignment  # late: no search needs SciPy
@@ -114,10 +131,12 @@ def _pairs(
     new = [member.segment for member in members]
     cosines = _cosines(last, new)
     fits = np.full(cosines.shape, -np.inf)
-    for row, column in np.argwhere(cosines >= LEAST_COSINE):
-        fit = cosines[row, column] + placed(last[row].proposal.mask, new[column].proposal.mask)
-        if fit >= LEAST_FIT:
-            fits[row, column] = fit
+    for row, column in np.argwhere(cosines >= FOLLOWED_COSINE):
+        cosine, before, after = cosines[row, column], last[row].proposal.mask, new[column]
+        met, worth = placed(before, followed[row], after.proposal.mask)
+        least = FOLLOWED_COSINE if met >= FOLLOWED_IOU else LEAST_COSINE
+        if cosine >= least and cosine + worth >= LEAST_FIT:
+            fits[row, column] = cosine + worth
     gains = np.where(np.isfinite(fits), fits - LEAST_FIT, 0.0)
     rows, columns = linear_sum_assignment(gains, maximize=True)
     return [
@@ -139,16 +158,20 @@ def _cosines(
     return total / 2
 
 
-def placed(before: Mask, after: Mask) -> float:
-    """What place and size say of two regions being one thing, in units of a cosine; minus infinity
-    where one is too many times as large as the other."""
+def placed(before: Mask, followed: Mask | None, after: Mask) -> tuple[float, float]:
+    """What place and size say of two regions being one thing: the IoU of where the first was
+    followed to with the second, 0 where that is not known; and in units of a cosine what it is
+    worth, minus infinity where one is too many times as large as the other."""
     larger = abs(math.log(before.area / after.area))
     if larger > math.log(MOST_TIMES_LARGER):
-        return -math.inf
+        return 0.0, -math.inf
+    if followed is not None:
+        met = iou(followed, after)
+        return met, FOLLOWED_WORTH * met - SIZE_COST * larger
     diagonal = math.hypot(before.width, before.height)
     (x, y), (to_x, to_y) = _middle(before), _middle(after)
     way = math.hypot(x - to_x, y - to_y) / diagonal
-    return PLACE_WORTH * iou(before, after) - SIZE_COST * larger - WAY_COST * way
+    return 0.0, PLACE_WORTH * iou(before, after) - SIZE_COST * larger - WAY_COST * way
 
 
 def _middle(mask: Mask) -> tuple[float, float]:

@@ -13,24 +13,26 @@ from segsearch.core.arrays import (
     PictureText,
     Pixels,
     PlacedLine,
+    ShotFrame,
 )
 from segsearch.core.errors import PictureError
-from segsearch.core.types import PictureInfo
+from segsearch.core.types import Mask, PictureInfo
 from segsearch.core.video import DescribedTrack, KeyMask
+from segsearch.masks.flow import FlowFollower
 from segsearch.models.pipeline import Pipeline
 from segsearch.models.tracking.linking import LinkedTrack, Linker
 
 
 def describe_shot(
     pipeline: Pipeline,
-    frames: Iterable[tuple[float, Pixels]],
+    frames: Iterable[ShotFrame],
     info: PictureInfo,
     span: tuple[float, float],
     *,
     reads: bool = True,
 ) -> DescribedPicture:
-    """A shot from its keyframes, second and pixels (H, W, 3) u8 each, in order of time; `span` is
-    from when to when it lasts; the size of `info` is that of the frames.
+    """A shot from its keyframes and the frames between them, in order of time; `span` is from when
+    to when it lasts; the size of `info` is that of the keyframes.
 
     Its segments are tracks: of each the mask where it is seen best, and means of its members'
     vectors; its vector is the mean of those of the keyframes. The frame that stands for it is the
@@ -42,14 +44,23 @@ def describe_shot(
     described: list[DescribedPicture] = []
     middle = sum(span) / 2
     standing: tuple[float, Pixels] | None = None
-    for shown_at, pixels in frames:
-        moment = min(max(shown_at, span[0]), span[1])
+    moved: list[list[Mask | None]] = [[]]
+    follower: FlowFollower | None = None
+    for frame in frames:
+        moment, pixels = min(max(frame.seconds, span[0]), span[1]), frame.pixels
         if seconds and moment <= seconds[-1]:
             continue  # the same frame again, of a video with few
+        if follower is not None:
+            follower.step(pixels)
+        if not frame.is_key:
+            continue
         height, width = pixels.shape[:2]
         one = pipeline.describe(pixels, replace(info, width=width, height=height), reads=False)
         seconds.append(moment)
         described.append(one)
+        if follower is not None:
+            moved.append(follower.moved())
+        follower = FlowFollower(pixels, [region.proposal.mask for region in _real(one)])
         if standing is None or abs(moment - middle) < abs(standing[0] - middle):
             standing = moment, pixels
     if standing is None:
@@ -57,8 +68,8 @@ def describe_shot(
     shown = seconds.index(standing[0])
     regions = _regions(described)
     linker = Linker()
-    for moment, some in zip(seconds, regions, strict=True):
-        linker.add(moment, some)
+    for moment, some, places in zip(seconds, regions, moved, strict=True):
+        linker.add(moment, some, places)
     tracks = linker.tracks
     text = _text(pipeline, standing[1], regions[shown], tracks, shown) if reads else None
     mean = np.mean([one.vector for one in described], axis=0)
@@ -77,11 +88,12 @@ def describe_shot(
 def _regions(described: Sequence[DescribedPicture]) -> list[tuple[DescribedSegment, ...]]:
     """The regions of each keyframe. A frame in which nothing stands out has one over all of it, of
     quality 0: that counts only where no frame has another."""
-    real = [
-        tuple(region for region in one.segments if region.proposal.predicted_iou > 0)
-        for one in described
-    ]
+    real = [_real(one) for one in described]
     return real if any(real) else [one.segments for one in described]
+
+
+def _real(described: DescribedPicture) -> tuple[DescribedSegment, ...]:
+    return tuple(one for one in described.segments if one.proposal.predicted_iou > 0)
 
 
 def _segment(track: LinkedTrack) -> DescribedSegment:
