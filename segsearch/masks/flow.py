@@ -21,7 +21,7 @@ from segsearch.masks.rle import decode_crop, encode
 SIDE_PX = 480  # of the longer side of frames that are compared
 POINTS = 24  # of a mask at most
 LEAST_POINTS = 4  # that still say how a mask moved
-LEAST_SHARE = 0.2  # of a mask's points that must be there still
+LEAST_SHARE = 0.25  # of a mask's points that must be there still
 WINDOW_PX, LEVELS = 17, 4
 RETURN_PX = 1.0  # how far from where it began a point may come back to
 CORNER_QUALITY, CORNER_DISTANCE_PX = 0.01, 3

@@ -137,7 +137,8 @@ def _pairs(
         least = FOLLOWED_COSINE if met >= FOLLOWED_IOU else LEAST_COSINE
         if cosine >= least and cosine + worth >= LEAST_FIT:
             fits[row, column] = cosine + worth
-    gains = np.where(np.isfinite(fits), fits - LEAST_FIT, 0.0)
+    # Squared: one that fits well is not given up for two that fit somehow.
+    gains = np.where(np.isfinite(fits), fits - LEAST_FIT, 0.0) ** 2
     rows, columns = linear_sum_assignment(gains, maximize=True)
     return [
         (tracks[row], members[column])
