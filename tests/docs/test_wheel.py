@@ -103,6 +103,7 @@ def test_only_our_own_names_are_claimed(installed: Path) -> None:
         "segsearch/models/embedded/clip-lite-bpe.txt.gz",
         "segsearch/models/embedded/manifest.json",
         "segsearch/cli/demo/pictures/photo-cat.jpg",
+        "segsearch/cli/demo/videos/parade.mp4",
         "segsearch_api/static/index.html",
         "segsearch_api/static/vendor/preact/core.js",
         "segsearch_api/static/vendor/preact/LICENSE",
