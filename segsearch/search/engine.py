@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segsearch.core.answers import Pointed, SearchAnswer
 from segsearch.core.arrays import Vector, Vectors
 from segsearch.core.filters import Filters
+from segsearch.core.lives import Life
 from segsearch.core.query import Prefer, Query, Term, seen_terms
 from segsearch.core.text import TextLine
 from segsearch.core.text_query import TextQuery, TextRanking
@@ -97,12 +98,13 @@ class SearchEngine:
             numbered = grouped(page, rules, siblings)
             passed = beside(page, passed, siblings)
         folding = answer_rules.folding_of(query, rules, candidates)
-        fold = partial(folded, passed=passed, folding=folding)
+        going_on: dict[int, list[Life]] = {}
+        fold = partial(folded, passed=passed, folding=folding, going_on=going_on)
         hits = tuple(self._hits(numbered, len(shown) + 1, candidates, fold))
         following = None
         if len(ranked) > query.limit:
             following = _cursor_behind(query, Cursor(question, 0.0, newest, shown), page)
-        moments = moments_of(appearances(hits))
+        moments = moments_of(appearances(hits, going_on))
         return SearchAnswer(hits, relevance, None, pointed, following, moments)
 
     def _candidates(

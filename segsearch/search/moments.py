@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from segsearch.core.lives import Life
 from segsearch.core.query import AnswerOrder
@@ -13,51 +14,79 @@ from segsearch.core.video import MOMENT_GAP_SECONDS, Moment
 from segsearch.search.ranking import Ranked
 from segsearch.search.shot_facts import ShotFacts
 
+# Of the best hit's score, that what is one moment with it must have (`benchmarks/video`).
+LEAST_SCORE = 0.75
+
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """A hit of a video: its place in the answer, and when it is there."""
+    """A hit of a video: its place in the answer, when it is there, and its score."""
 
     rank: int
     video_id: int
     life: Life
+    score: float = 0.0
 
 
-def appearances(hits: Iterable[Hit]) -> list[Appearance]:
-    """Those of hits that are of videos."""
-    return [
-        Appearance(hit.rank, hit.image.shot.video_id, hit.segment.life)
-        for hit in hits
-        if hit.image.shot is not None and hit.segment.life is not None
-    ]
+def appearances(
+    hits: Iterable[Hit], going_on: Mapping[int, Sequence[Life]] = MappingProxyType({})
+) -> list[Appearance]:
+    """Those of hits that are of videos; `going_on` are the lives of what was left out behind them
+    because the same thing goes on in it, by the ids of their regions."""
+    found = []
+    for hit in hits:
+        if hit.image.shot is None or hit.segment.life is None:
+            continue
+        lives = [hit.segment.life, *going_on.get(hit.segment.id, ())]
+        found += [Appearance(hit.rank, hit.image.shot.video_id, life, hit.score) for life in lives]
+    return found
 
 
 def moments_of(shown: Sequence[Appearance]) -> tuple[Moment, ...]:
-    """The moments that hits cover, the one with the best hit first; what lies at most
-    `MOMENT_GAP_SECONDS` apart in one video is one moment."""
-    by_video: dict[int, list[Appearance]] = defaultdict(list)
-    for one in shown:
-        by_video[one.video_id].append(one)
-    runs: list[list[Appearance]] = []
-    for some in by_video.values():
-        end = float("-inf")
-        for one in sorted(some, key=lambda other: other.life.t_start):
-            if one.life.t_start > end + MOMENT_GAP_SECONDS:
-                runs.append([])
-            runs[-1].append(one)
-            end = max(end, one.life.t_end)
-    places = {id(one): place for place, one in enumerate(shown)}
-    runs = [sorted(run, key=lambda one: (one.rank, places[id(one)])) for run in runs]
-    runs.sort(key=lambda run: (run[0].rank, places[id(run[0])]))
-    return tuple(
-        Moment(
-            run[0].video_id,
-            min(one.life.t_start for one in run),
-            max(one.life.t_end for one in run),
-            run[0].life.best_seconds,
-            tuple(sorted({one.rank for one in run})),
-        )
-        for run in runs
+    """The moments that hits cover, the one with the best hit first.
+
+    A hit makes one moment with what lies at most `MOMENT_GAP_SECONDS` from it in its video, or from
+    what does, and scores not much less: what is there by the way answers something else.
+    """
+    waiting: dict[int, list[Appearance]] = defaultdict(list)
+    for one in sorted(shown, key=lambda other: other.life.t_start):
+        waiting[one.video_id].append(one)
+    moments = []
+    for best in sorted(shown, key=lambda one: one.rank):
+        rest = waiting[best.video_id]
+        if any(one is best for one in rest):
+            run = _around(best, rest)
+            taken = {id(one) for one in run}
+            waiting[best.video_id] = [one for one in rest if id(one) not in taken]
+            moments.append(_moment(best, run))
+    return tuple(moments)
+
+
+def _around(best: Appearance, rest: Sequence[Appearance]) -> list[Appearance]:
+    """What makes one moment with a hit, of the rest of its video, itself among it; in order of
+    time."""
+    least = best.score - (1 - LEAST_SCORE) * abs(best.score)
+    run: list[Appearance] = []
+    end = float("-inf")
+    for one in rest:
+        if one.score < least:
+            continue
+        if one.life.t_start > end + MOMENT_GAP_SECONDS:
+            if any(other is best for other in run):
+                break
+            run = []
+        run.append(one)
+        end = max(end, one.life.t_end)
+    return run
+
+
+def _moment(best: Appearance, run: Sequence[Appearance]) -> Moment:
+    return Moment(
+        best.video_id,
+        min(one.life.t_start for one in run),
+        max(one.life.t_end for one in run),
+        best.life.best_seconds,
+        tuple(sorted({one.rank for one in run})),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from segsearch.core.lives import Life
 from segsearch.core.types import Folded, Image, Segment
 from segsearch.search.ranking import Ranked, overlaps
 from segsearch.search.shot_facts import ShotFacts
@@ -40,19 +41,21 @@ def folded(
     images: Mapping[int, Image],
     passed: Sequence[Ranked],
     folding: Folding,
+    going_on: dict[int, list[Life]] | None = None,
 ) -> dict[int, Folded]:
     """What is left out behind each of these hits, by its region's id; those without are left out.
 
     `passed` are regions that the ranking looked at. A near-duplicate counts once, behind the first
     region of the first picture that it looks like, where a region of it was looked at. A region
-    of a video that goes on counts once, behind the first that it goes on in.
+    of a video that goes on counts once, behind the first that it goes on in, whose `going_on` gets
+    its life.
     """
     by_image: dict[int, list[Ranked]] = defaultdict(list)
     for hit in hits:
         by_image[hit[1].image_id].append(hit)
     shown = {segment.id for _, segment in hits}
     parts: dict[int, int] = defaultdict(int)
-    moments: dict[int, int] = defaultdict(int)
+    going_on = {} if going_on is None else going_on
     moving = [hit for _, hit in hits if hit.life is not None] if folding.once else []
     duplicates: dict[int, set[int]] = defaultdict(set)
     heads = _heads(by_image, images) if folding.alike else {}
@@ -67,13 +70,13 @@ def folded(
         shown_before = _what_it_goes_on_in(segment, moving, folding.footage)
         if behind is not None:
             parts[behind] += 1
-        elif shown_before is not None:
-            moments[shown_before] += 1
+        elif shown_before is not None and segment.life is not None:
+            going_on.setdefault(shown_before, []).append(segment.life)
         elif segment.image_id in heads and segment.image_id not in by_image:
             duplicates[heads[segment.image_id]].add(segment.image_id)
     return {
-        number: Folded(parts[number], len(duplicates[number]), moments[number])
-        for number in {*parts, *duplicates, *moments}
+        number: Folded(parts[number], len(duplicates[number]), len(going_on.get(number, ())))
+        for number in {*parts, *duplicates, *going_on}
     }
 
 

@@ -38,8 +38,10 @@ def times(answer: SearchAnswer) -> list[tuple[float, float]]:
     return [(life.t_start, life.t_end) for life in lives if life is not None]
 
 
-def appearance(rank: int, t_start: float, t_end: float, video_id: int = 1) -> Appearance:
-    return Appearance(rank, video_id, Life(t_start, t_end, (t_start + t_end) / 2))
+def appearance(
+    rank: int, t_start: float, t_end: float, video_id: int = 1, score: float = 0.4
+) -> Appearance:
+    return Appearance(rank, video_id, Life(t_start, t_end, (t_start + t_end) / 2), score)
 
 
 def test_hits_that_lie_at_most_two_seconds_apart_are_one_moment() -> None:
@@ -57,6 +59,19 @@ def test_hits_that_lie_at_most_two_seconds_apart_are_one_moment() -> None:
         Moment(1, 34.5, 36, 35.25, (5,)),
         Moment(2, 15, 16, 15.5, (6,)),
     )
+
+
+def test_what_scores_much_less_is_there_by_the_way() -> None:
+    shown = [
+        appearance(1, 10, 12, score=0.6),
+        appearance(2, 12, 14, score=0.5),
+        appearance(3, 14, 20, score=0.3),
+        appearance(4, 20, 22, score=0.25),
+        appearance(5, 4, 10, score=-0.1),
+    ]
+    moments = moments_of(shown)
+    assert [moment.ranks for moment in moments] == [(1, 2), (3, 4), (5,)]
+    assert (moments[0].t_start, moments[0].t_end) == (10, 14)
 
 
 def test_a_long_moment_covers_what_begins_after_a_short_one_in_it() -> None:
@@ -92,6 +107,7 @@ def test_a_thing_that_goes_on_in_the_next_shot_is_one_hit(service: SegSearch) ->
     answer = service.search(RED)
     assert times(answer) == [(5, 10), (25, 30)], "the second follows the first by a second"
     assert [hit.folded.moments for hit in answer.hits] == [1, 0]
+    assert [(one.t_start, one.t_end) for one in answer.moments] == [(5, 20), (25, 30)]
     every = service.search(replace(RED, near_duplicates=True))
     assert times(every) == [(5, 10), (11, 20), (25, 30)]
     assert [(one.t_start, one.t_end) for one in every.moments] == [(5, 20), (25, 30)]
