@@ -184,7 +184,7 @@ def write_clip(  # noqa: PLR0913  a part, its place and its size
             {
                 "ask": "clip",
                 **_question(path, limits, side_px),
-                **{"from": t_start, "to": t_end, "into": str(into.resolve())},
+                **{"from": round(t_start, 3), "to": round(t_end, 3), "into": str(into.resolve())},
                 "most_seconds": CLIP_SECONDS,
             },
             silent_seconds=limits.deadline_seconds * WALL_A_PROCESSOR,

@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 
 from segsearch.core.arrays import Pixels
 from segsearch.media.bounded import RefusedError
-from segsearch.media.video_frames import EXACT, FrameDrawer
+from segsearch.media.video_frames import EXACT, FrameDrawer, turn_of
 from segsearch.media.video_sound import LAYOUT, RATE, Samples
 
 MOST_RATE = 30  # frames a second
@@ -34,6 +34,7 @@ CLOCK_SECONDS = 0.0015  # by which times in thousandths may lie nearer to each o
 TICKS = 1000  # a second: times of frames in thousandths, as the clock gives them
 VIDEO_BITS = 8_000_000  # a second at most, so that a minute is 60 MB
 SOUND_BITS = 128_000
+H264_NAME = "libx264"  # which PyAV's wheel brings
 THREADS = 2  # of the encoder; each holds frames
 # No B-frames: packets come in the order of their times. A keyframe every two seconds, for seeking.
 H264 = {
@@ -72,16 +73,20 @@ def write_clip(
     """Write the frames of a part, each with its seconds, at a size in columns and rows before they
     are turned; what was written. RefusedError where all are damaged, or the disk refuses."""
     drawer = FrameDrawer(even_size(size))
-    drawn = ((tick, drawer.draw(frame)) for tick, frame in _paced(_whole(frames), part))
-    first = next(drawn, None)
+    paced = _paced(_whole(frames), part)
+    _, first = next(paced, (0, None))
     if first is None:
         raise RefusedError("None of the frames of this part of the video can be decoded.")
-    writer = ClipWriter(into, first[1].shape[:2], sound)
-    count, (tick, pixels) = 1, (0, first[1])  # it is shown from the start on
+    # All are turned as the first one is: asking a frame makes a cycle of it and what it says,
+    # which holds its memory until the next collection.
+    turn = turn_of(first)
+    pixels = drawer.draw(first, turn)
+    count, tick = 1, 0  # it is shown from the start on
+    writer = ClipWriter(into, pixels.shape[:2], sound)
     try:
-        for following, others in drawn:
+        for following, frame in paced:
             writer.add(tick, following - tick, pixels)
-            count, tick, pixels = count + 1, following, others
+            count, tick, pixels = count + 1, following, drawer.draw(frame, turn)
         writer.add(tick, max(1, part.ticks - tick), pixels)
         writer.end()
     finally:
@@ -99,10 +104,9 @@ def _paced(
     """Frames with their ticks from the part's start on, of those that come too fast only some."""
     last: float | None = None
     for seconds, frame in frames:
-        at = max(0.0, seconds - part.t_start)
-        if last is None or at - last >= 1 / MOST_RATE - CLOCK_SECONDS:
-            last = at
-            yield round(at * TICKS), frame
+        if last is None or seconds - last >= 1 / MOST_RATE - CLOCK_SECONDS:
+            last = seconds
+            yield round((seconds - part.t_start) * TICKS), frame
 
 
 class ClipWriter:
@@ -212,6 +216,6 @@ def _writing() -> Iterator[None]:
 def _encoder() -> tuple[str, dict[str, str]]:
     """H.264 where this FFmpeg has x264, else MPEG-4."""
     try:
-        return Codec("libx264", "w").name, H264
+        return Codec(H264_NAME, "w").name, H264
     except UnknownCodecError:
         return "mpeg4", MPEG4
