@@ -21,11 +21,12 @@ from pydantic import Field, FiniteFloat
 from segsearch.core.errors import SegSearchError
 from segsearch.core.query import NOT_WEIGHT, Query, RegionTerm, SegmentTerm, Term, terms_of_words
 from segsearch.core.types import MAX_ID, Caption, Hit
-from segsearch.core.video import image_at
 from segsearch.core.version import __version__
+from segsearch.core.video import image_at
 from segsearch.export.caption_pack import neighbours
 from segsearch.export.documents import HitDocument
 from segsearch.export.questions import HOW_THINGS_LIE, MAX_QUESTION_CHARACTERS
+from segsearch.export.region_sources import segments_beside
 from segsearch.export.render import (
     CROP_MARGIN,
     crop_png,
@@ -34,7 +35,6 @@ from segsearch.export.render import (
     mask_png,
     thumbnail_jpeg,
 )
-from segsearch.export.region_sources import segments_beside
 from segsearch.export.text_documents import PictureTextDocument
 from segsearch.library import SegSearch
 from segsearch.search.click import ClickedMask

@@ -4,8 +4,9 @@ A caption pack is a tar file or a folder. A region is one sample, its key the se
 `000012.context.jpg` (with its surroundings), `000012.cutout.png` (the mask as alpha),
 `000012.marked.jpg` (outlined in the whole picture) and `000012.json`. A region of a video has its
 life besides: `000012.clip.mp4`, and whole frames of when it begins, is seen best and ends. Each
-picture is there once; the chat messages in the JSON name it. Where pictures are gone, `__skipped__` says why, by segment
-id: readers of samples pass such names by. A folder has a list besides, `regions.jsonl`.
+picture is there once; the chat messages in the JSON name it. Where pictures are gone, `__skipped__`
+says why, by segment id: readers of samples pass such names by. A folder has a list besides,
+`regions.jsonl`.
 """
 
 from __future__ import annotations

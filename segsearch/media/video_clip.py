@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -183,7 +183,9 @@ class ClipWriter:
 
     def _video_stream(self) -> VideoStream:
         name, options = _encoder()
-        stream: VideoStream = self._container.add_stream(name, rate=MOST_RATE, options=options)
+        stream = cast(
+            VideoStream, self._container.add_stream(name, rate=MOST_RATE, options=options)
+        )
         context = stream.codec_context
         context.height, context.width = self._shape
         context.pix_fmt = "yuv420p"

@@ -93,7 +93,7 @@ def _decoded(
             with suppress(ValueError, av.FFmpegError):
                 pieces = resampler.resample(frame)
         for piece in pieces:
-            samples = piece.to_ndarray()
+            samples = piece.to_ndarray().astype(np.float32, copy=False)
             yield first, samples
             first += samples.shape[1]
 

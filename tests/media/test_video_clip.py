@@ -68,7 +68,7 @@ def decoded(path: Path) -> DecodedClip:
         seconds,
         size,
         [float(frame.time or 0) for frame in frames],
-        [frame.to_ndarray(format="rgb24") for frame in frames],
+        [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in frames],
         np.concatenate(sound, axis=1) if sound else None,
         codec,
         (int(colours[0]), int(colours[1]), int(colours[2])),
