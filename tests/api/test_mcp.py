@@ -144,7 +144,7 @@ def test_every_tool_says_that_it_changes_nothing_and_takes_no_unknown_argument(
             return tools, odd
 
     tools, refused = asyncio.run(ask())
-    assert len(tools) == 10
+    assert len(tools) == 11
     for tool, result in zip(tools, refused, strict=True):
         sent = tool.model_dump(by_alias=True)
         assert sent["annotations"]["readOnlyHint"] is True, tool.name

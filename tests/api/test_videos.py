@@ -105,7 +105,7 @@ def test_a_clip_is_the_part_that_was_asked_for(films: TestClient, video: dict[st
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
     assert answer.headers["accept-ranges"] == "bytes"
     assert "filename*=utf-8''clip%201-3s.mp4" in answer.headers["content-disposition"]
-    with av.open(io.BytesIO(answer.content)) as clip:
+    with av.open(io.BytesIO(answer.content), "r") as clip:
         frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
     assert (len(frames), frames[0].shape) == (50, (38, 64, 3))
     for number, ground in ((0, (200, 40, 40)), (30, (40, 60, 200)), (49, (40, 180, 60))):

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import av
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from segsearch.cli.app import app
 from segsearch.core.errors import PathError, QueryError

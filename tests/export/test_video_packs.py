@@ -52,7 +52,7 @@ def test_a_region_of_a_video_has_its_life_and_three_frames(
         told = json.loads(held[f"{key}.json"])
         assert told["clip"] == f"{key}.clip.mp4"
         assert (told["clip_start"], told["clip_end"]) == (life.t_start, life.t_end)
-        with av.open(io.BytesIO(held[told["clip"]])) as clip:
+        with av.open(io.BytesIO(held[told["clip"]]), "r") as clip:
             frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
         assert len(frames) == round((life.t_end - life.t_start) * 25)
         ends = {"begin": frames[0], "end": frames[-1]}
