@@ -25,6 +25,7 @@ from segsearch.library import SegSearch
 from segsearch.search.schema import SceneRequest, SearchRequest
 from segsearch.storage.announcement import Announcement
 from segsearch.storage.api_keys import ApiKeys
+from segsearch_api.kept_clips import KeptClips
 
 LOG = logging.getLogger(__name__)
 SEARCHES_AT_ONCE = max(2, min(8, os.cpu_count() or 1))  # one waits for a disk, another computes
@@ -33,6 +34,8 @@ PICTURES_AT_ONCE = 1  # a picture is decoded and goes through the embedder, one 
 PICTURES_WAITING = 16
 DRAWINGS_AT_ONCE = 2  # each holds a decoded picture, up to 600 MB
 DRAWINGS_WAITING = 256
+CLIPS_AT_ONCE = 1  # each takes a core or two for seconds, in a process that may take gigabytes
+CLIPS_WAITING = 16
 PROMPTS_AT_ONCE = 1  # the segmenter takes all it is given, as a search does
 PROMPTS_WAITING = 16
 UPLOADS_AT_ONCE = 2  # each may hold a whole file
@@ -164,6 +167,7 @@ class Shared:
     drawings: Lane = field(
         default_factory=lambda: Lane("drawings", DRAWINGS_AT_ONCE, DRAWINGS_WAITING)
     )
+    clips: Lane = field(default_factory=lambda: Lane("clips", CLIPS_AT_ONCE, CLIPS_WAITING))
     prompts: Lane = field(default_factory=lambda: Lane("prompts", PROMPTS_AT_ONCE, PROMPTS_WAITING))
     uploads: Lane = field(default_factory=lambda: Lane("uploads", UPLOADS_AT_ONCE, UPLOADS_WAITING))
     exports: Lane = field(default_factory=lambda: Lane("exports", EXPORTS_AT_ONCE, EXPORTS_WAITING))
@@ -176,11 +180,13 @@ class Shared:
         default_factory=lambda: LRUCache(THUMBNAILS_BYTES, len)
     )
 
+    kept_clips: KeptClips = field(default_factory=KeptClips)
+
     @property
     def lanes(self) -> tuple[Lane, ...]:
         return (
-            self.searches, self.pictures, self.drawings, self.prompts, self.uploads, self.exports,
-            self.counts, self.questions,
+            self.searches, self.pictures, self.drawings, self.clips, self.prompts, self.uploads,
+            self.exports, self.counts, self.questions,
         )  # fmt: skip
 
     def lane_for(self, request: SearchRequest | SceneRequest, *, has_picture: bool) -> Lane:

@@ -57,6 +57,17 @@ class Drawer:
         self._headers["Cache-Control"] = ASK_AGAIN
         return self
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """How long a caller may keep the answer."""
+        return dict(self._headers)
+
+    def unchanged(self, tag: str) -> Response | None:
+        """304 where the caller holds a copy with this tag; else None."""
+        if self._copies & {tag, "*"}:
+            return Response(status_code=304, headers={"ETag": tag, **self._headers})
+        return None
+
     async def answer(
         self,
         tag: str,

@@ -22,10 +22,19 @@ from segsearch.core.errors import SegSearchError
 from segsearch.core.query import NOT_WEIGHT, Query, RegionTerm, SegmentTerm, Term, terms_of_words
 from segsearch.core.types import MAX_ID, Caption, Hit
 from segsearch.core.version import __version__
+from segsearch.core.video import image_at
 from segsearch.export.caption_pack import neighbours
 from segsearch.export.documents import HitDocument
 from segsearch.export.questions import HOW_THINGS_LIE, MAX_QUESTION_CHARACTERS
-from segsearch.export.render import CROP_MARGIN, crop_png, cutout_png, marked_jpeg, mask_png
+from segsearch.export.region_sources import segments_beside
+from segsearch.export.render import (
+    CROP_MARGIN,
+    crop_png,
+    cutout_png,
+    marked_jpeg,
+    mask_png,
+    thumbnail_jpeg,
+)
 from segsearch.export.text_documents import PictureTextDocument
 from segsearch.library import SegSearch
 from segsearch.search.click import ClickedMask
@@ -62,8 +71,8 @@ def create_server(library: SegSearch) -> MCPServer:
     """
     tools = Tools(library)
     with_documents: tuple[Callable[..., object], ...] = (
-        tools.search, tools.more_like, tools.click_search, tools.cutout, tools.mask,
-        tools.surroundings, tools.picture_text, tools.describe_library,
+        tools.search, tools.more_like, tools.click_search, tools.video_frame, tools.cutout,
+        tools.mask, tools.surroundings, tools.picture_text, tools.describe_library,
     )  # fmt: skip
     with_pictures: tuple[Callable[..., object], ...] = (tools.segment_at, tools.look)
     asking: tuple[Callable[..., object], ...] = (tools.ask_region, tools.describe_picture)
@@ -162,6 +171,14 @@ class Tools:
         crop = _png(crop_png(pixels, segment.mask, CROP_MARGIN))
         return [crop, _jpeg(marked_jpeg(pixels, segment.mask, SHOWN_SIDE_PX))]
 
+    def video_frame(self, video_id: Id, seconds: FiniteFloat) -> Image:
+        """The frame of a video that is shown at a second, counted from its first frame, as JPEG.
+        Hits in videos have the video's id (`shot.video_id`) and the second at which they are seen
+        best (`life.best_seconds`)."""
+        image_id = image_at(self._library.catalog.video(video_id), seconds)
+        pixels = self._library.pictures.small(image_id, SHOWN_SIDE_PX, seconds)
+        return _jpeg(thumbnail_jpeg(pixels, SHOWN_SIDE_PX))
+
     def cutout(self, segment_id: Id) -> Image:
         """A region alone, cut to its box, as PNG of at most 1024 pixels a side; what does not
         belong to it is transparent."""
@@ -175,10 +192,11 @@ class Tools:
         return _png(mask_png(self._library.catalog.segment(segment_id).mask, SHOWN_SIDE_PX))
 
     def surroundings(self, segment_id: Id) -> list[dict[str, Any]]:
-        """The regions nearest to one in its picture, and how it lies to each of them."""
+        """The regions nearest to one in its picture, and how it lies to each of them; in a video
+        those that are there at the moment at which it is seen best."""
         catalog = self._library.catalog
         segment = catalog.segment(segment_id)
-        near = neighbours(segment, catalog.segments_of(segment.image_id))
+        near = neighbours(segment, segments_beside(catalog, segment))
         captions = catalog.captions([region["segment_id"] for region in near])
         return [
             {**region, "captions": _texts(captions.get(region["segment_id"], ()))}

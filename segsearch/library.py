@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from segsearch.core.answers import Pointed, SceneAnswer, SearchAnswer
@@ -28,6 +27,7 @@ from segsearch.core.types import Hit, IngestReport, Job, Recipe
 from segsearch.export.caption_pack import RegionSources
 from segsearch.export.picture_facts import PictureFacts
 from segsearch.export.questions import Questions, VisionAnswer
+from segsearch.export.region_sources import sources_of
 from segsearch.ingest.jobs import Jobs
 from segsearch.ingest.overview import Overview
 from segsearch.ingest.run import BY_HAND, IndexOptions, Ingest, Report, RunMode
@@ -282,11 +282,7 @@ class SegSearch:
     def region_sources(self) -> RegionSources:
         """Pixels and segments of the library's pictures, the latest two kept: regions of one
         picture follow each other."""
-        segments, lines = (
-            lru_cache(2)(self.catalog.segments_of),
-            lru_cache(2)(self.catalog.lines_of),
-        )
-        return RegionSources(lru_cache(2)(self.pictures.pixels), segments, lines)
+        return sources_of(self.catalog, self.pictures)
 
     def text_of(self, image_id: int) -> ReadPicture:
         """The text of an image; NotFoundError where there is no such image."""

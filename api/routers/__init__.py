@@ -5,6 +5,7 @@ from __future__ import annotations
 from segsearch_api.routers import (
     browse,
     click,
+    clips,
     collections,
     export,
     health,
@@ -28,8 +29,7 @@ from segsearch_api.routers import (
 ROUTERS = tuple(
     module.router
     for module in (
-        search, scene, click, pictures, saved, maps, browse, images, videos, uploads, segments,
-        words,
-        questions, collections, export, jobs, library, keys, session, health,
+        search, scene, click, pictures, saved, maps, browse, images, videos, clips, uploads,
+        segments, words, questions, collections, export, jobs, library, keys, session, health,
     )
 )  # fmt: skip

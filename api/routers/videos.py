@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
 from pathlib import PurePath
 from typing import Annotated, Any
@@ -14,11 +13,10 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
 from segsearch.core.downloads import file_name
-from segsearch.core.errors import NotFoundError, QueryError
 from segsearch.core.names import file_of
 from segsearch.core.query import MAX_LIMIT
 from segsearch.core.types import MAX_ID
-from segsearch.core.video import Video
+from segsearch.core.video import image_at
 from segsearch.export.documents import SegmentDocument
 from segsearch.export.render import thumbnail_jpeg
 from segsearch.export.video_documents import KeyMaskDocument, VideoDocument
@@ -33,6 +31,7 @@ from segsearch_api.openapi import (
     picture,
     refusals,
 )
+from segsearch_api.ranges import settle_range, whole_and_part
 from segsearch_api.schemas.videos import SeenSegment, SeenSegments, VideoPage
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
@@ -42,21 +41,9 @@ Moment = Annotated[
     Query(alias="t", ge=0, le=1e6, allow_inf_nan=False, description="Seconds of the video."),
 ]
 Side = Annotated[int, Query(ge=16, le=2048, description="The longer side at most, in pixels.")]
-RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 KEPT_SIDE_PX = 480  # of frames that are kept among the thumbnails
 SHOWN = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov": "video/quicktime"}
 OTHER_FILE = "application/octet-stream"
-BYTES = {"schema": {"type": "string", "format": "binary"}}
-FILE: dict[int | str, Any] = {
-    200: {
-        "description": "All of the file.",
-        "content": dict.fromkeys(sorted({*SHOWN.values(), OTHER_FILE}), BYTES),
-    },
-    206: {
-        "description": "The part that the header Range asks for.",
-        "content": dict.fromkeys(sorted({*SHOWN.values(), OTHER_FILE}), BYTES),
-    },
-}
 
 
 @router.get("", response_model=VideoPage, responses=refusals(INVALID))
@@ -122,17 +109,26 @@ async def frame(
 @router.get(
     "/{video_id}/file",
     response_class=FileResponse,
-    responses={**refusals(NOT_FOUND, INVALID, NO_RANGE), **FILE},
+    responses={
+        304: {"description": "The caller's copy is still right; no body."},
+        **refusals(NOT_FOUND, INVALID, NO_RANGE),
+        **whole_and_part(*SHOWN.values(), OTHER_FILE),
+    },
 )
-async def video_file(video_id: VideoId, request: Request, library: LibraryDep) -> Response:
+async def video_file(
+    video_id: VideoId, request: Request, library: LibraryDep, drawer: DrawerDep
+) -> Response:
     """The file as it was found or uploaded; a part of it where the header Range asks for one."""
     video = await run_in_threadpool(library.catalog.video, video_id)
+    tag = f'"{video.sha256}"'
+    if (unchanged := drawer.unchanged(tag)) is not None:
+        return unchanged
     stack = ExitStack()
     path = await run_in_threadpool(
         lambda: stack.enter_context(library.pictures.open_file(video.shots[0][0]))
     )
     try:
-        _check_range(request, (await run_in_threadpool(path.stat)).st_size)
+        settle_range(request, (await run_in_threadpool(path.stat)).st_size, tag)
     except HTTPException:
         stack.close()
         raise
@@ -143,41 +139,6 @@ async def video_file(video_id: VideoId, request: Request, library: LibraryDep) -
         media_type=kind,
         filename=name,
         content_disposition_type="attachment" if kind == OTHER_FILE else "inline",
-        headers={"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"},
+        headers={"ETag": tag, **drawer.headers, "X-Content-Type-Options": "nosniff"},
         background=BackgroundTask(stack.close),
-    )
-
-
-def _check_range(request: Request, size: int) -> None:
-    """416 for a part behind the file's end. What is no single range is forgotten, as RFC 9110 has
-    it: all of the file is sent."""
-    given = request.headers.get("range")
-    if given is None:
-        return
-    match = RANGE.fullmatch(given.strip())
-    first, last = match.groups() if match else ("", "")
-    is_range = bool(first or last) and not (first and last and int(last) < int(first))
-    if not is_range:
-        request.scope["headers"] = [
-            (name, value) for name, value in request.scope["headers"] if name != b"range"
-        ]
-    elif int(first) >= size if first else int(last) == 0:
-        raise HTTPException(
-            416,
-            f"The file has {size:,} bytes: it has no part {given!r}.",
-            {"Content-Range": f"bytes */{size}"},
-        )
-
-
-def image_at(video: Video, seconds: float) -> int:
-    """The id of the image that a moment of a video belongs to; QueryError past its end."""
-    if seconds > video.seconds:
-        raise QueryError(
-            f"The video {video.id} lasts {video.seconds:.2f} seconds, there is no second "
-            f"{seconds:.2f} in it."
-        )
-    if not video.shots:
-        raise NotFoundError(f"The video {video.id} has no shots in the library.")
-    return next(
-        (image_id for image_id, shot in video.shots if seconds < shot.t_end), video.shots[-1][0]
     )

@@ -30,5 +30,6 @@ def check_target(library: SegSearch, path: Path) -> None:
     if target.is_relative_to(folder):
         raise PathError(f"{str(path)!r} lies in the library's folder: write to another place.")
     names = (path, target)
-    if len(library.lacking(paths=names)) < len(names):
+    is_video = any(library.catalog.video_of_path(str(name)) for name in names)
+    if is_video or len(library.lacking(paths=names)) < len(names):
         raise PathError(f"{str(path)!r} holds pictures of the library: write to another place.")

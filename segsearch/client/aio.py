@@ -109,6 +109,7 @@ class AsyncClient:
     video = _awaited(Client.video)
     video_segments = _awaited(Client.video_segments)
     frame = _awaited(Client.frame)
+    clip = _awaited(Client.clip)
     video_file = _awaited(Client.video_file)
     track = _awaited(Client.track)
     keep_picture = _awaited(Client.keep_picture)

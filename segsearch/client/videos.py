@@ -35,6 +35,11 @@ class VideoCalls:
         """The frame that is shown at a moment, as JPEG."""
         return self._server.bytes_of(f"/v1/videos/{video_id}/frame.jpg", t=seconds, side=side)
 
+    def clip(self, video_id: int, t_start: float, t_end: float, side: int = 1280) -> bytes:
+        """A part of a video, at most a minute, as an MP4 that every browser plays."""
+        times = {"from": t_start, "to": t_end}
+        return self._server.bytes_of(f"/v1/videos/{video_id}/clip.mp4", **times, side=side)
+
     def video_file(self, video_id: int, into: Path) -> Path:
         """Write a video's file as it was indexed. An earlier file stays as it was when the answer
         is cut short."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from segsearch.core.lives import Shot
+from segsearch.core.errors import NotFoundError, QueryError
+from segsearch.core.lives import Life, Shot
 from segsearch.core.types import Mask
 
 FORMAT = "VIDEO"  # of an image that is a shot
@@ -21,6 +22,9 @@ KEYFRAME_SECONDS = 3.0  # between two, at most
 FOLLOWED_A_SECOND = 6.0  # frames in which things are followed from one keyframe to the next
 MOMENT_GAP_SECONDS = 2.0  # what lies no further apart is one moment
 LONGEST_SHOT_SECONDS = 120.0  # a longer one is cut, so that a claim stays small
+LONGEST_CLIP_SECONDS = 60.0  # of a video, that are encoded again at a time
+CLIP_SIDE_PX = 1280  # the longer side of a clip, at most, where nothing else is asked for
+LEAST_CLIP_SIDE_PX, MOST_CLIP_SIDE_PX = 64, 1920
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +128,45 @@ def shot_times(t_start: float, t_end: float) -> ShotTimes:
         steps = max(1, round((after - before) * FOLLOWED_A_SECOND))
         between += [round(before + (after - before) * step / steps, 3) for step in range(1, steps)]
     return ShotTimes(tuple(keys), tuple(between))
+
+
+def image_at(video: Video, seconds: float) -> int:
+    """The id of the image that a moment of a video belongs to; QueryError past its end,
+    NotFoundError where it has no shots."""
+    if not 0 <= seconds <= video.seconds:
+        raise QueryError(
+            f"The video {video.id} lasts {video.seconds:.2f} seconds, there is no second "
+            f"{seconds:.2f} in it."
+        )
+    if not video.shots:
+        raise NotFoundError(f"The video {video.id} has no shots in the library.")
+    return next(
+        (image_id for image_id, shot in video.shots if seconds < shot.t_end), video.shots[-1][0]
+    )
+
+
+def check_clip(video: Video, t_start: float, t_end: float, side_px: int = CLIP_SIDE_PX) -> int:
+    """The id of the image at whose moment a clip begins; QueryError for a part that is none, is not
+    within the video or is too long, and for a size that no clip has."""
+    if not LEAST_CLIP_SIDE_PX <= side_px <= MOST_CLIP_SIDE_PX:
+        raise QueryError(
+            f"A clip's longer side has {LEAST_CLIP_SIDE_PX} to {MOST_CLIP_SIDE_PX} pixels, not "
+            f"{side_px}."
+        )
+    image_id = image_at(video, t_start)
+    image_at(video, t_end)
+    if round(t_end - t_start, 3) <= 0:
+        raise QueryError(f"A clip from {t_start:g} to {t_end:g} seconds has no length.")
+    if t_end - t_start > LONGEST_CLIP_SECONDS + 0.0005:  # as times are rounded
+        raise QueryError(
+            f"A clip has {LONGEST_CLIP_SECONDS:g} seconds at most, not {t_end - t_start:g}."
+        )
+    return image_id
+
+
+def clip_of_life(life: Life, longest_seconds: float) -> tuple[float, float]:
+    """From and to which second a thing is shown: its life, of a longer one so many seconds around
+    the one in which it is seen best."""
+    length = min(life.t_end - life.t_start, longest_seconds)
+    start = min(max(life.best_seconds - length / 2, life.t_start), life.t_end - length)
+    return round(start, 3), round(start + length, 3)

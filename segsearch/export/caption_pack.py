@@ -2,9 +2,11 @@
 
 A caption pack is a tar file or a folder. A region is one sample, its key the segment's id:
 `000012.context.jpg` (with its surroundings), `000012.cutout.png` (the mask as alpha),
-`000012.marked.jpg` (outlined in the whole picture) and `000012.json`. Each picture is there once;
-the chat messages in the JSON name it. Where pictures are gone, `__skipped__` says why, by segment
-id: readers of samples pass such names by. A folder has a list besides, `regions.jsonl`.
+`000012.marked.jpg` (outlined in the whole picture) and `000012.json`. A region of a video has its
+life besides: `000012.clip.mp4`, and whole frames of when it begins, is seen best and ends. Each
+picture is there once; the chat messages in the JSON name it. Where pictures are gone, `__skipped__`
+says why, by segment id: readers of samples pass such names by. A folder has a list besides,
+`regions.jsonl`.
 """
 
 from __future__ import annotations
@@ -22,17 +24,29 @@ from typing import Any
 from segsearch.core.arrays import Pixels
 from segsearch.core.atomic import whole
 from segsearch.core.errors import NotFoundError, PictureError
+from segsearch.core.lives import Life
 from segsearch.core.picture_text import joined_lines
 from segsearch.core.text import TextLine
 from segsearch.core.types import Hit, Mask, Segment
+from segsearch.core.video import clip_of_life
 from segsearch.export.documents import HitDocument
-from segsearch.export.render import CROP_MARGIN, context_jpeg, crop_png, cutout_png, marked_jpeg
+from segsearch.export.render import (
+    CROP_MARGIN,
+    context_jpeg,
+    crop_png,
+    cutout_png,
+    marked_jpeg,
+    thumbnail_jpeg,
+)
 from segsearch.masks.relations import gap, relations
 
 KEY_DIGITS = 6  # at least; a longer id is a longer key
 LIST = "regions.jsonl"
 SKIPPED = "__skipped__"
 MARKED_SIDE_PX = 768  # what vision models look at
+CLIP_SECONDS = 10.0  # of a thing's life, at most
+CLIP_SIDE_PX = 768
+BEFORE_END_SECONDS = 0.001  # a life's end is when something else is shown already
 NEIGHBOURS = 8  # the nearest ones that are told of a region
 QUESTION = (
     "The first picture shows a region of a photograph with its surroundings, the second the whole "
@@ -42,12 +56,14 @@ QUESTION = (
 
 @dataclass(frozen=True, slots=True)
 class RegionSources:
-    """Where a picture's upright pixels (H, W, 3), segments and lines of text are found, by its
-    id."""
+    """Where a picture's upright pixels (H, W, 3) and lines of text are found, by its id; the
+    segments of a segment's picture (of a shot those that are there when it is seen best, with their
+    masks then); and a part of a video as MP4, by its id, from and to which second."""
 
     pixels: Callable[[int, float | None], Pixels]
-    segments: Callable[[int], Sequence[Segment]]
+    beside: Callable[[Segment], Sequence[Segment]]
     lines: Callable[[int], Sequence[TextLine]] = lambda _: ()
+    clip: Callable[[int, float, float], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +113,7 @@ def _files(segment_id: int) -> dict[str, str]:
     """The names of a region's files in a pack, by kind: all that stands before the first dot is the
     sample's key."""
     endings = {"context": "context.jpg", "cutout": "cutout.png", "marked": "marked.jpg"}
+    endings |= {"begin": "begin.jpg", "best": "best.jpg", "end": "end.jpg", "clip": "clip.mp4"}
     endings["document"] = "json"
     return {kind: f"{segment_id:0{KEY_DIGITS}}.{ending}" for kind, ending in endings.items()}
 
@@ -135,8 +152,10 @@ def _pack(
 
 
 def neighbours(segment: Segment, others: Sequence[Segment]) -> list[dict[str, Any]]:
-    """The nearest other regions of a picture, and how this one lies to each of them."""
-    apart = [other for other in others if other.id != segment.id]
+    """The nearest other regions of a picture, and how this one lies to each of them; of a shot
+    those that are there when this one is seen best."""
+    at = segment.seen_at
+    apart = [other for other in others if other.id != segment.id and _is_there(other, at)]
     nearest = sorted(apart, key=lambda other: (gap(segment.mask.box, other.mask.box), other.id))
     documents = []
     for other in nearest:
@@ -145,6 +164,11 @@ def neighbours(segment: Segment, others: Sequence[Segment]) -> list[dict[str, An
             box = list(other.mask.box.as_tuple())
             documents.append({"segment_id": other.id, "this_is": names, "box": box})
     return documents[:NEIGHBOURS]
+
+
+def _is_there(segment: Segment, seconds: float | None) -> bool:
+    life = segment.life
+    return seconds is None or life is None or life.t_start <= seconds <= life.t_end
 
 
 def _packed(hit: Hit, sources: RegionSources, put: Callable[[str, bytes], None]) -> bytes:
@@ -157,15 +181,31 @@ def _packed(hit: Hit, sources: RegionSources, put: Callable[[str, bytes], None])
         "cutout": cutout_png(pixels, segment.mask),
         "marked": marked_jpeg(pixels, segment.mask, MARKED_SIDE_PX),
     }
-    others = neighbours(segment, sources.segments(hit.image.id))
+    times: dict[str, float] = {}
+    if segment.life is not None and hit.image.shot is not None and sources.clip is not None:
+        start, end = clip_of_life(segment.life, CLIP_SECONDS)
+        times = {"clip_start": start, "clip_end": end}
+        pictures |= _frames(hit.image.id, segment.life, sources)
+        pictures["clip"] = sources.clip(hit.image.shot.video_id, start, end)
+    others = neighbours(segment, sources.beside(segment))
     names = {kind: files[kind] for kind in pictures}
     whole_text = joined_lines(sources.lines(hit.image.id))
-    document = {**_document(hit, names, others), "picture_text": whole_text}
+    document = {**_document(hit, names, others), **times, "picture_text": whole_text}
     line = json.dumps(document).encode("utf-8")
     for kind, data in pictures.items():
         put(files[kind], data)
     put(files["document"], line)
     return line
+
+
+def _frames(image_id: int, life: Life, sources: RegionSources) -> dict[str, bytes]:
+    """The frames that are shown when a thing begins, is seen best and ends, as JPEG."""
+    last = max(life.t_start, life.t_end - BEFORE_END_SECONDS)
+    times = {"begin": life.t_start, "best": life.best_seconds, "end": last}
+    return {
+        kind: thumbnail_jpeg(sources.pixels(image_id, seconds), MARKED_SIDE_PX)
+        for kind, seconds in times.items()
+    }
 
 
 def _document(hit: Hit, names: dict[str, str], others: list[dict[str, Any]]) -> dict[str, Any]:

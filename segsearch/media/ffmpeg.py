@@ -1,4 +1,5 @@
-"""Turns videos into shots and frames, through FFmpeg in a process of its own; refuses what is none.
+"""Turns videos into shots, frames and clips, through FFmpeg in a process of its own; refuses what
+is none.
 
 A shot is known by its file's bytes, from when to when it lasts, and the rule by which it was found:
 its sha256 is that of the same shot wherever the file lies, and no other when FFmpeg is.
@@ -33,6 +34,7 @@ NO_VIDEO = 'Videos need an extra package: `pip install "segsearch[video]"`.'
 PACKAGES = ("av", "scenedetect")
 FIRST_YEAR = 1990  # clocks that were never set show the year of their epoch, 1904 or 1970
 BETWEEN_SIDE_PX = 480  # of frames in which things are only followed
+CLIP_SECONDS = 900.0  # of a processor, for a clip: 60 s of 8K take it, and files without an index
 WALL_A_PROCESSOR = 4  # seconds of waiting for one of work: discs, and others at work
 TS_BYTES, M2TS_BYTES = 188, 192  # of a packet
 STILLS = (b"avif", b"heic", b"heim", b"heis", b"heix", b"mif1", b"crx ", b"jp2 ", b"jxl ")
@@ -181,6 +183,35 @@ def _shown(
         yield at, head["seconds"], np.frombuffer(data, np.uint8).reshape(shape)
     if asked and not count:
         raise PictureError(problem or "None of the frames of the video can be decoded.")
+
+
+def write_clip(  # noqa: PLR0913  a part, its place and its size
+    path: Path,
+    t_start: float,
+    t_end: float,
+    into: Path,
+    limits: VideoLimits = DEFAULT_LIMITS,
+    *,
+    side_px: int,
+) -> None:
+    """Write a part of a video over a file, as an MP4 (H.264, AAC) from 0 to `t_end - t_start`
+    seconds, upright, with a longer side of `side_px` at most. It begins with the frame that is
+    shown at `t_start`; damaged frames are left out, and sound that cannot be decoded. PictureError
+    where no frame can be decoded, it takes too long, or the file cannot be written."""
+    check_packages()
+    process = VideoProcess()  # of its own: a clip takes seconds, and frames are wanted meanwhile
+    try:
+        process.ask(
+            {
+                "ask": "clip",
+                **_question(path, limits, side_px),
+                **{"from": round(t_start, 3), "to": round(t_end, 3), "into": str(into.resolve())},
+                "most_seconds": CLIP_SECONDS,
+            },
+            silent_seconds=limits.deadline_seconds * WALL_A_PROCESSOR,
+        )
+    finally:
+        process.close()
 
 
 def frame_png(pixels: Pixels) -> bytes:

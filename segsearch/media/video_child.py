@@ -1,16 +1,18 @@
-"""What runs in the process that holds FFmpeg: looks through videos for their shots, and decodes
-the frames that it is asked for.
+"""What runs in the process that holds FFmpeg: looks through videos for their shots, decodes the
+frames that it is asked for, and writes parts of videos as clips.
 
 FFmpeg is C over hostile bytes: here it may crash, hang or ask for any amount of memory, and costs
 one video. It opens the one file that it is asked about, never others that this names, and no
-connection. It ends with its parent, and after a while without a question.
+connection; it writes the one file that a clip goes into. It ends with its parent, and after a
+while without a question.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from segsearch.core.video import LONGEST_SHOT_SECONDS
 from segsearch.media.animation import opened
 from segsearch.media.bounded import Answer, RefusedError, bounds, serve
 from segsearch.media.footage import Bounds, Footage, too_long
+from segsearch.media.video_clip import Part, write_clip
 from segsearch.media.video_clock import LONGEST_FRAME_SECONDS
 from segsearch.media.video_frames import FrameDrawer, stored_size, turn_of
+from segsearch.media.video_sound import Samples, sound_of, stream_of
 
 QUESTION_SECONDS = 60  # of a processor, for a frame, or a piece of a look
 MEMORY_BYTES = 6 << 30  # of addresses: 16 frames of 8K and 10 bits are 1.6 GB
@@ -183,6 +187,33 @@ class Reel:
             raise RefusedError("None of the video's frames can be decoded from there on.")
         return self._shown
 
+    def part(self, part: Part) -> Iterator[tuple[float, VideoFrame]]:
+        """The frame that is shown at the start of a part, and those that follow it to its end."""
+        yield self.frame(part.t_start)
+        while self._ahead is not None and self._ahead[0] < part.t_end:
+            self._shown, self._ahead = self._ahead, self._next()
+            yield self._shown
+
+    def sound(self, part: Part, stack: ExitStack) -> Iterator[Samples]:
+        """The sound of a part, from the file opened once more. None where the clock of the pictures
+        is not that of their time stamps."""
+        if not self._footage.has_sound or self._clock.is_broken:
+            return
+        other = stack.enter_context(closing(opened(self._path, self._limits)))
+        stream = stream_of(other)
+        if stream is not None:
+            zero = float((self._origin or 0) * self._footage.time_base)
+            yield from sound_of(other, stream, zero, (part.t_start, part.t_end), self.going_on)
+
+    def clip(self, part: Part, side_px: int, into: Path) -> Answer:
+        """Write a part as an MP4 whose longer side has so many pixels at most; what was written."""
+        frames = self.part(part)
+        first = next(frames)
+        size = _stored(self._footage, first[1], side_px)
+        with ExitStack() as stack:
+            sound = self.sound(part, stack)
+            return write_clip(into, chain([first], frames), part, size, sound), b""
+
     def _stamp(self, seconds: float) -> int:
         return (self._origin or 0) + round(seconds / self._footage.time_base)
 
@@ -255,6 +286,16 @@ class Reels:
             self.close()  # one that broke off does not know where it is
             raise
 
+    def clip(self, question: dict[str, Any], going_on: Going) -> Answer:
+        """A part of a video, written into a file."""
+        part = Part(question["from"], question["to"])
+        try:
+            reel = self._reel(question, going_on)
+            return reel.clip(part, question["side_px"], Path(question["into"]))
+        except BaseException:
+            self.close()
+            raise
+
     def close(self) -> None:
         """Close all of them."""
         while self._open:
@@ -293,7 +334,7 @@ def main() -> None:
     reels = Reels()
 
     def answer(question: dict[str, Any], _: bytes, going_on: Going) -> Answer:
-        asked = look if question["ask"] == "look" else reels.frame
+        asked = {"look": look, "frame": reels.frame, "clip": reels.clip}[question["ask"]]
         return asked(question, going_on)
 
     serve(questions, answers, answer, seconds=QUESTION_SECONDS, foreign=_sentence)

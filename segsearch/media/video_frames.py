@@ -94,9 +94,10 @@ class FrameDrawer:
         self._size = size
         self._scaler = VideoReformatter()
 
-    def draw(self, frame: VideoFrame) -> Bytes:
-        """The frame as (H, W, 3) u8, upright sRGB."""
-        turn = turn_of(frame)
+    def draw(self, frame: VideoFrame, turn: Turn | None = None) -> Bytes:
+        """The frame as (H, W, 3) u8, upright sRGB; turned as it says itself where no turn is
+        given."""
+        turn = turn or turn_of(frame)
         transfer, primaries = int(frame.color_trc), int(frame.color_primaries)
         if frame.interlaced_frame and frame.height > 1:
             frame = one_field(frame)

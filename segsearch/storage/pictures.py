@@ -7,18 +7,28 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 
 from cachetools import LRUCache
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import NotFoundError, PictureError, StoreError
 from segsearch.core.types import Image
+from segsearch.core.video import CLIP_SIDE_PX, check_clip
 from segsearch.media.decode import Limits, decode, decode_small
-from segsearch.media.ffmpeg import DEFAULT_LIMITS, VideoLimits, frame_png, frames_at
+from segsearch.media.ffmpeg import (
+    DEFAULT_LIMITS,
+    VideoLimits,
+    frame_png,
+    frames_at,
+    write_clip,
+)
 from segsearch.media.pdf import split_page_bytes
 from segsearch.media.sources.reader import Sources
 from segsearch.media.sources.verified import read_original
+from segsearch.media.sources.videos import SpooledFile
 from segsearch.storage.catalog.sql_catalog import Catalog
+from segsearch.storage.disk_errors import disk_errors_as_ours
 
 FRAMES_BYTES = 64_000_000  # of frames that are kept: a cutout follows an overlay
 
@@ -91,6 +101,32 @@ class StoredPictures:
         image = self._catalog.image(image_id)
         with ExitStack() as stack:
             yield self._open(image, stack)
+
+    def clip(
+        self, video_id: int, t_start: float, t_end: float, *, side_px: int = CLIP_SIDE_PX
+    ) -> bytes:
+        """A part of a video, from and to which seconds, as the bytes of an MP4 (H.264, AAC), its
+        longer side at most `side_px`. QueryError for a part that is not in the video or lasts
+        more than a minute, NotFoundError as `original`, and where it cannot be decoded."""
+        clip = self.clip_file(video_id, t_start, t_end, side_px=side_px)
+        return clip.path.read_bytes()
+
+    def clip_file(
+        self, video_id: int, t_start: float, t_end: float, *, side_px: int = CLIP_SIDE_PX
+    ) -> SpooledFile:
+        """As `clip`, in a file of this disk that goes when nobody holds it any more."""
+        image_id = check_clip(self._catalog.video(video_id), t_start, t_end, side_px)
+        with self.open_file(image_id) as path:
+            with disk_errors_as_ours(Path(gettempdir())):
+                clip = SpooledFile(".mp4")
+            try:
+                write_clip(path, t_start, t_end, clip.path, self._video_limits, side_px=side_px)
+            except PictureError as problem:
+                raise NotFoundError(
+                    f"There is no clip of video {video_id} from {t_start:.2f} to {t_end:.2f} s: "
+                    f"{problem}"
+                ) from problem
+        return clip
 
     def _original(self, image: Image) -> bytes:
         return read_original(image, partial(self._sources.read_as, keep=True))

@@ -23,7 +23,10 @@ from segsearch_api.schemas import browse, export, images, jobs, library, maps, q
 from segsearch_api.schemas import session as sessions
 from tests.support.small_models import ColourEmbedder, SmallModels, open_small_service
 
-VIDEO_ROUTES = ("", *(f"/{{video_id}}{rest}" for rest in ("", "/segments", "/frame.jpg", "/file")))
+VIDEO_ROUTES = (
+    "",
+    *(f"/{{video_id}}{rest}" for rest in ("", "/segments", "/frame.jpg", "/clip.mp4", "/file")),
+)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from segsearch.core.types import MAX_ID
 from segsearch.library import SegSearch
 from segsearch.masks.rle import decode
 from segsearch_api.mcp import create_server
+from tests.support.clips import write
 from tests.support.small_models import Shape, open_small_service, paint
 
 RED, BLUE = Shape("red", (10, 10, 40, 40)), Shape("blue", (60, 20, 100, 70), "disc")
@@ -49,6 +50,19 @@ def documents(result: Any) -> Any:
 
 def picture(block: Any) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(block.data)))
+
+
+def test_a_frame_of_a_video_is_shown(tmp_path: Path) -> None:
+    film = write(tmp_path / "a.mp4")
+    with open_small_service(tmp_path / "library") as made:
+        made.index([film])
+        with picture(call(made, "video_frame", video_id=1, seconds=2.0).content[0]) as frame:
+            assert (frame.format, frame.size) == ("JPEG", (160, 96))
+            shown = np.asarray(frame.convert("RGB")).astype(int)
+        assert np.abs(shown[80:, 60:] - (40, 60, 200)).mean() < 20
+        late = call(made, "video_frame", video_id=1, seconds=60.0)
+        assert late.is_error
+        assert "there is no second 60.00" in late.content[0].text
 
 
 def test_words_find_regions_that_can_be_looked_at(service: SegSearch) -> None:
@@ -130,7 +144,7 @@ def test_every_tool_says_that_it_changes_nothing_and_takes_no_unknown_argument(
             return tools, odd
 
     tools, refused = asyncio.run(ask())
-    assert len(tools) == 10
+    assert len(tools) == 11
     for tool, result in zip(tools, refused, strict=True):
         sent = tool.model_dump(by_alias=True)
         assert sent["annotations"]["readOnlyHint"] is True, tool.name

@@ -49,6 +49,7 @@ CALLS: list[Callable[[Client], object]] = [
     lambda at: at.video(1),
     lambda at: at.video_segments(1, 1.0),
     lambda at: at.frame(1, 1.0),
+    lambda at: at.clip(1, 1.0, 2.0),
     lambda at: at.video_file(1, Path(os.devnull)),
     lambda at: at.delete_segment(1),
     lambda at: at.mask(1),
