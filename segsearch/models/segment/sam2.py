@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -116,11 +116,7 @@ class Sam2Segmenter(BaseSegmenter):
     def encode(self, pixels: Pixels) -> EncodedPicture:
         """The image encoder's features of a picture (H, W, 3) uint8 RGB, at three resolutions."""
         side = int(self._model.prompt_encoder.input_image_size)
-        image = torch.from_numpy(np.array(pixels)).to(self._model.device).permute(2, 0, 1)
-        # On whole numbers, as transformers does it; Meta resizes after the division by 255.
-        resized = images.resize(image, [side, side], antialias=True).float()
-        mean, std = (torch.tensor(rgb).view(3, 1, 1) * 255 for rgb in (PIXEL_MEAN, PIXEL_STD))
-        batch = ((resized - mean.to(resized)) / std.to(resized))[None]
+        batch = squared(pixels, side, self._model.device)
         with self._place.computing():
             features = self._model.get_image_embeddings(batch)
         inside = (side, side)
@@ -135,6 +131,15 @@ class Sam2Segmenter(BaseSegmenter):
             self._model, picture, prompt, self._place, multimask=prompts.multimask
         )
         return finished(bilinear(logits, picture.size), logits, predicted_iou, 0.0)
+
+
+def squared(pixels: Pixels, side: int, device: torch.device) -> Tensor:
+    """A picture (H, W, 3) uint8 RGB as the image encoder takes it: (1, 3, side, side) float32."""
+    image = torch.from_numpy(np.array(pixels)).to(device).permute(2, 0, 1)
+    # On whole numbers, as transformers does it; Meta resizes after the division by 255.
+    resized = images.resize(image, [side, side], antialias=True).float()
+    mean, std = (torch.tensor(rgb).view(3, 1, 1) * 255 for rgb in (PIXEL_MEAN, PIXEL_STD))
+    return cast(Tensor, ((resized - mean.to(resized)) / std.to(resized))[None])
 
 
 @torch.inference_mode()
