@@ -63,7 +63,10 @@ SAM2_VIDEO: Renames = (
     (".gamma", ".scale"),
     ("mask_downsampler.encoder.12.", "mask_downsampler.final_conv."),
     *(
-        (f"mask_downsampler.encoder.{3 * layer + place}.", f"mask_downsampler.layers.{layer}.{name}.")
+        (
+            f"mask_downsampler.encoder.{3 * layer + place}.",
+            f"mask_downsampler.layers.{layer}.{name}.",
+        )
         for layer in range(4)
         for place, name in enumerate(("conv", "layer_norm"))
     ),

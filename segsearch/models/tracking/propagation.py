@@ -18,7 +18,6 @@ from torch.nn import functional as F  # noqa: N812 - the name torch's own docume
 from transformers import Sam2VideoConfig, Sam2VideoInferenceSession, Sam2VideoModel
 
 from segsearch.core.arrays import BoolArray, Pixels
-from segsearch.core.errors import ModelError
 from segsearch.core.types import Mask
 from segsearch.masks.rle import decode, encode
 from segsearch.models.checkpoint import check_fit, unfilled
@@ -26,6 +25,7 @@ from segsearch.models.device import CPU, Placement
 from segsearch.models.segment.prompt_decoding import bilinear
 from segsearch.models.segment.sam2 import squared
 
+EVERY = 3  # frames, of six a second: each costs an encoding, and a decoding for each thing
 GROUP = 16  # things whose memories are encoded together: what a frame takes in memory goes with it
 OCCLUSION = "occlusion_spatial_embedding_parameter"  # in SAM 2.1 alone, as is the next
 POINTER_TIMES = "temporal_positional_encoding_projection_layer"
@@ -146,7 +146,9 @@ class Propagation:
                 for name in PASSING:
                     output.pop(name, None)
                 if frame == self._frame:  # alike for all things, and views of all of theirs
-                    positions = output["maskmem_pos_enc"].clone() if positions is None else positions
+                    positions = (
+                        output["maskmem_pos_enc"].clone() if positions is None else positions
+                    )
                     output["maskmem_pos_enc"] = positions
                     output["maskmem_features"] = output["maskmem_features"].clone()
             later = outputs["non_cond_frame_outputs"]
@@ -156,6 +158,41 @@ class Propagation:
                     later[frame].pop("maskmem_pos_enc", None)
                 if frame < min(memories, pointers):
                     del later[frame]
+
+
+class PropagatedFollower:
+    """A `Follower` that propagates masks, through `EVERY` third of the frames that it is given, and
+    the last one. Not thread-safe."""
+
+    def __init__(self, propagator: Sam2Propagator, pixels: Pixels, masks: Sequence[Mask]) -> None:
+        """Begin with a keyframe (H, W, 3) u8 and masks of its size."""
+        self._size = pixels.shape[0], pixels.shape[1]
+        self._propagation = propagator.start(pixels, masks)
+        self._moved: list[Mask | None] = list(masks)
+        self._waiting: Pixels | None = None
+        self._steps = 0
+
+    def step(self, pixels: Pixels) -> None:
+        """Go on to the next frame, of the same picture in whatever size."""
+        self._steps += 1
+        self._waiting = pixels
+        if self._steps % EVERY == 0:
+            self._propagate(pixels)
+
+    def moved(self) -> list[Mask | None]:
+        """Each mask where it is now; None where its thing is not seen."""
+        if self._waiting is not None:
+            self._propagate(self._waiting)
+        return list(self._moved)
+
+    def _propagate(self, pixels: Pixels) -> None:
+        answer = self._propagation.step(pixels)
+        self._waiting = None
+        self._moved = [self._mask(logits) for logits in answer.logits]
+
+    def _mask(self, logits: Tensor) -> Mask | None:
+        inside = bilinear(logits[None, None], self._size)[0, 0] > 0
+        return encode(inside.cpu().numpy()) if inside.any() else None
 
 
 def with_video(sam2: Any, video: Mapping[str, Tensor], source: str) -> Any:
@@ -170,7 +207,7 @@ def with_video(sam2: Any, video: Mapping[str, Tensor], source: str) -> Any:
     check_fit(model, weights, source)
     model.load_state_dict(weights, assign=True)
     model.vision_encoder = sam2.vision_encoder
-    attention = model.memory_attention  # what it computes of the shape alone was left unfilled
+    attention: Any = model.memory_attention  # what it computes of the shape alone was left unfilled
     attention.rotary_emb = type(attention.rotary_emb)(config=config)
     attention.position_ids = attention.precompute_positions(config)
     return model
