@@ -122,14 +122,18 @@ class Propagation:
         batch = squared(pixels, self._side, self._model.device)
         with self._place.computing():
             seen = self._model.get_image_features(batch, return_dict=True)
-            features = {
-                "vision_feats": seen.fpn_hidden_states,
-                "vision_pos_embeds": seen.fpn_position_encoding,
-            }
-            for session in self._sessions:  # which would each encode the frame again
-                session.cache.cache_vision_features(self._frame, features)
-                yield self._model(session, frame_idx=self._frame, frame=batch)
-                self._forget(session)
+        features = {
+            "vision_feats": [feature.float() for feature in seen.fpn_hidden_states],
+            "vision_pos_embeds": seen.fpn_position_encoding,
+        }
+        # Memories are bfloat16, which autocast does not mix with float16.
+        rest = CPU if self._place.dtype == torch.float16 else self._place
+        for session in self._sessions:  # which would each encode the frame again
+            session.cache.cache_vision_features(self._frame, features)
+            with rest.computing():
+                answer = self._model(session, frame_idx=self._frame, frame=batch)
+            self._forget(session)
+            yield answer
 
     def _forget(self, session: Any) -> None:
         """Drop what no later frame looks back at."""
