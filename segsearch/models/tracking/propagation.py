@@ -196,7 +196,7 @@ class PropagatedFollower:
 
     def _mask(self, logits: Tensor) -> Mask | None:
         inside = bilinear(logits[None, None], self._size)[0, 0] > 0
-        return encode(inside.cpu().numpy()) if inside.any() else None
+        return encode(inside.cpu().numpy())
 
 
 def with_video(sam2: Any, video: Mapping[str, Tensor], source: str) -> Any:
