@@ -22,7 +22,7 @@ from segsearch.models.embed.batching import BatchingEmbedder
 from segsearch.models.embed.text_cache import CachedTextEmbedder
 from segsearch.models.pipeline import Pipeline
 from segsearch.models.presets import Preset, advice, best_present, mix_of, preset, recipe_of
-from segsearch.models.protocols import Embedder, Reader, Segmenter
+from segsearch.models.protocols import Embedder, Follow, Propagates, Reader, Segmenter
 from segsearch.models.zoo.installed import InstalledModel, embedded_model, embedded_names
 from segsearch.models.zoo.pullable import OPEN_CLIP, PullableModel, find_pullable
 from segsearch.models.zoo.store import ModelStore, tokenizer_folder
@@ -82,7 +82,8 @@ class PresetModels:
         segmenter = build_segmenter(self._preset, self._settings)
         _check_same(segmenter.identity, self.recipe.segmenter)
         device = choose(self._settings).device
-        return Pipeline(segmenter, self.embedder(), self._preset.crop, device, self._reader)
+        follow = build_follow(segmenter, self._settings)
+        return Pipeline(segmenter, self.embedder(), self._preset.crop, device, self._reader, follow)
 
     @cached_property
     def _reader(self) -> Reader | None:
@@ -109,6 +110,20 @@ def build_reader(settings: Settings) -> Reader | None:
         LOG.warning("No text is read: %s", problem)
         return None
     return RapidOcrReader(threads=settings.threads)
+
+
+def build_follow(segmenter: Segmenter, settings: Settings) -> Follow | None:
+    """What carries masks of a video from one keyframe to the next, None for optical flow.
+    ModelError where the settings want propagation, and the segmenter's weights have none."""
+    if settings.tracks != "flow" and isinstance(segmenter, Propagates) and segmenter.has_video:
+        return segmenter.follow
+    if settings.tracks == "propagated":
+        name = segmenter.identity.partition("@")[0]
+        raise ModelError(
+            f"{name} cannot propagate masks: take a preset with a SAM 2.1, or set SEGSEARCH_TRACKS "
+            "to flow."
+        )
+    return None
 
 
 def mix_here(settings: Settings) -> Mix:
@@ -152,11 +167,18 @@ def build_segmenter(chosen: Preset, settings: Settings) -> Segmenter:
     architecture = model.name if is_embedded else find_pullable(model.name).architecture
     if architecture == "edgetam" or architecture.startswith("hiera"):
         from segsearch.models.segment.edgetam import build_edgetam  # loads transformers
-        from segsearch.models.segment.sam2 import Sam2Segmenter, build_sam2, load_sam2
+        from segsearch.models.segment.sam2 import Sam2Segmenter, build_sam2, load_with_video
 
-        build2 = build_edgetam if architecture == "edgetam" else partial(build_sam2, architecture)
-        sam2 = load_sam2(build2, weights)
-        return Sam2Segmenter(sam2, identity=identity, settings=generator, place=place)
+        is_edgetam = architecture == "edgetam"  # whose video half is of another kind
+        build2 = build_edgetam if is_edgetam else partial(build_sam2, architecture)
+        sam2, video = load_with_video(build2, weights)
+        return Sam2Segmenter(
+            sam2,
+            identity=identity,
+            settings=generator,
+            place=place,
+            video=None if is_edgetam else video,
+        )
     build = build_sam_lite if is_embedded else partial(build_sam, architecture)
     sam = load_sam(build, weights)
     fold_norms(sam.image_encoder)

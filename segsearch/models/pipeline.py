@@ -29,7 +29,7 @@ from segsearch.masks.traits import nesting
 from segsearch.media.pdf import PDF
 from segsearch.media.phash import perceptual_hash
 from segsearch.models.faults import fault_of
-from segsearch.models.protocols import Embedder, Reader, Segmenter
+from segsearch.models.protocols import Embedder, Follow, Reader, Segmenter
 
 if TYPE_CHECKING:
     from segsearch.masks.text_layout import Placed
@@ -43,7 +43,8 @@ class Pipeline:
     """The models of one recipe, and the rule by which segments are cut out for the second.
 
     `device` is where they run: on any but `cpu`, pictures side by side share one copy of them.
-    Without a `reader` no text is read.
+    Without a `reader` no text is read. `follow` carries masks of a video from one keyframe to the
+    next; optical flow does without it.
     """
 
     segmenter: Segmenter
@@ -51,6 +52,7 @@ class Pipeline:
     crop: CropRule
     device: str = "cpu"
     reader: Reader | None = None
+    follow: Follow | None = None
 
     def regions(self, pixels: Pixels) -> list[Proposal]:
         """Regions of a picture (H, W, 3) u8.

@@ -4,7 +4,7 @@ lines of text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segsearch.core.arrays import Pixels, Vectors
 from segsearch.core.text import Line
-from segsearch.core.types import Proposal
+from segsearch.core.types import Mask, Proposal
 from segsearch.models.segment.prompts import Prompts
 
 
@@ -79,6 +79,31 @@ class Promptable(Protocol):
 
     def answer(self, picture: Any, prompts: Prompts) -> PromptedMasks:
         """The fast half; `picture` is what `encode` gave."""
+
+
+class Follower(Protocol):
+    """Follows masks of a keyframe through the frames that come after it."""
+
+    def step(self, pixels: Pixels) -> None:
+        """Go on to the next frame (H, W, 3), of the same picture in whatever size."""
+
+    def moved(self) -> list[Mask | None]:
+        """Each mask where it is now, in the keyframe's size; None where that is not known."""
+
+
+Follow = Callable[[Pixels, Sequence[Mask]], Follower]  # a keyframe, and masks of its size
+
+
+@runtime_checkable
+class Propagates(Protocol):
+    """A segmenter that may carry masks through a video itself."""
+
+    @property
+    def has_video(self) -> bool:
+        """Whether its weights can."""
+
+    def follow(self, pixels: Pixels, masks: Sequence[Mask]) -> Follower:
+        """Begin with a keyframe (H, W, 3) and masks of its size."""
 
 
 class Reader(Protocol):

@@ -12,6 +12,7 @@ from segsearch.models.segment.state_dict import (
     PROMPT_GRID,
     SAM,
     SAM2,
+    SAM2_VIDEO,
     WHOLE_GRID,
     head_from_hub,
     head_to_hub,
@@ -42,3 +43,8 @@ def sam2_from_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             old = re.sub(BLOCK_MLP + r"proj_out\.", r"\1layers.1.", old)
             renamed[head_from_hub(rename(old, SAM2, back=True))] = tensor
     return renamed
+
+
+def sam2_video_from_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Meta's names for the video half of a SAM 2 of the hub."""
+    return {rename(name, SAM2_VIDEO, back=True): tensor for name, tensor in weights.items()}

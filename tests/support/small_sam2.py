@@ -12,7 +12,7 @@ from segsearch.models.segment.edgetam import BACKBONE
 IMAGE = 128  # px, the side of its input
 
 
-def small_sam2(seed: int = 0) -> Any:
+def small_sam2(seed: int = 0, width: int = 32) -> Any:
     """Random weights; every other part as in the large ones, four backbone stages included."""
     torch.manual_seed(seed)
     grid = IMAGE // 16
@@ -30,14 +30,14 @@ def small_sam2(seed: int = 0) -> Any:
             },
             "backbone_channel_list": [64, 32, 16, 8],
             "backbone_feature_sizes": [[4 * grid] * 2, [2 * grid] * 2, [grid] * 2],
-            "fpn_hidden_size": 32,
+            "fpn_hidden_size": width,
         },
-        prompt_encoder_config={"hidden_size": 32, "image_size": IMAGE},
+        prompt_encoder_config={"hidden_size": width, "image_size": IMAGE},
         mask_decoder_config={
-            "hidden_size": 32,
+            "hidden_size": width,
             "mlp_dim": 64,
             "num_attention_heads": 4,
-            "iou_head_hidden_dim": 32,
+            "iou_head_hidden_dim": width,
         },
     )
     model = Sam2Model(config).eval()

@@ -7,11 +7,11 @@ Preprocessing is Meta's: both sides to 1024 pixels, whatever the shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from transformers import Sam2Config, Sam2Model
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import ModelError
+from segsearch.core.types import Mask
 from segsearch.models.checkpoint import fit, read_weights
 from segsearch.models.device import CPU, Placement
 from segsearch.models.protocols import PromptedMasks
@@ -30,8 +31,11 @@ from segsearch.models.segment.base import BaseSegmenter
 from segsearch.models.segment.fast_decoder.decoder import Decode, ExactDecoder
 from segsearch.models.segment.prompt_decoding import EncodedPicture, bilinear, finished
 from segsearch.models.segment.prompts import Prompts
-from segsearch.models.segment.state_dict import sam2_to_hub
+from segsearch.models.segment.state_dict import sam2_to_hub, sam2_video_to_hub
 from segsearch.models.segment.upsampling import Upsampling
+
+if TYPE_CHECKING:
+    from segsearch.models.tracking.propagation import PropagatedFollower, Sam2Propagator
 
 PIXEL_MEAN = (0.485, 0.456, 0.406)  # of pixels in [0, 1], as ImageNet's
 PIXEL_STD = (0.229, 0.224, 0.225)
@@ -86,10 +90,43 @@ class Sam2Segmenter(BaseSegmenter):
     """`Segmenter` and `Promptable` over one SAM 2 or 2.1."""
 
     def __init__(
-        self, model: Any, *, identity: str, settings: GeneratorSettings, place: Placement = CPU
+        self,
+        model: Any,
+        *,
+        identity: str,
+        settings: GeneratorSettings,
+        place: Placement = CPU,
+        video: Mapping[str, Tensor] | None = None,
     ) -> None:
+        """`video` are the tensors of the video half by the hub's names, where there are any."""
         super().__init__(model, identity=identity, settings=settings, place=place)
         self._fast = ExactDecoder(self._model.mask_decoder)
+        self._video = video or {}
+        self._propagator: Sam2Propagator | None = None
+
+    @property
+    def has_video(self) -> bool:
+        """Whether it can carry masks through a video."""
+        return bool(self._video)
+
+    def follow(self, pixels: Pixels, masks: Sequence[Mask]) -> PropagatedFollower:
+        """Carry masks of a keyframe (H, W, 3) u8 RGB through the frames that come after it.
+
+        ModelError where the weights hold no video half, or a damaged one.
+        """
+        from segsearch.models.tracking.propagation import PropagatedFollower  # late: for videos
+
+        return PropagatedFollower(self._propagating(), pixels, masks)
+
+    def _propagating(self) -> Sam2Propagator:
+        from segsearch.models.tracking.propagation import Sam2Propagator, with_video
+
+        with self._lock:
+            if self._propagator is None:
+                source = f"The model {self._identity.partition('@')[0]}"
+                model = with_video(self._model, self._video, source)
+                self._propagator = Sam2Propagator(model, place=self._place)
+            return self._propagator
 
     @torch.inference_mode()
     def look(self, pixels: Pixels, grid: tuple[int, int] | None = None) -> Sam2View:
@@ -116,11 +153,7 @@ class Sam2Segmenter(BaseSegmenter):
     def encode(self, pixels: Pixels) -> EncodedPicture:
         """The image encoder's features of a picture (H, W, 3) uint8 RGB, at three resolutions."""
         side = int(self._model.prompt_encoder.input_image_size)
-        image = torch.from_numpy(np.array(pixels)).to(self._model.device).permute(2, 0, 1)
-        # On whole numbers, as transformers does it; Meta resizes after the division by 255.
-        resized = images.resize(image, [side, side], antialias=True).float()
-        mean, std = (torch.tensor(rgb).view(3, 1, 1) * 255 for rgb in (PIXEL_MEAN, PIXEL_STD))
-        batch = ((resized - mean.to(resized)) / std.to(resized))[None]
+        batch = squared(pixels, side, self._model.device)
         with self._place.computing():
             features = self._model.get_image_embeddings(batch)
         inside = (side, side)
@@ -135,6 +168,15 @@ class Sam2Segmenter(BaseSegmenter):
             self._model, picture, prompt, self._place, multimask=prompts.multimask
         )
         return finished(bilinear(logits, picture.size), logits, predicted_iou, 0.0)
+
+
+def squared(pixels: Pixels, side: int, device: torch.device) -> Tensor:
+    """A picture (H, W, 3) uint8 RGB as the image encoder takes it: (1, 3, side, side) float32."""
+    image = torch.from_numpy(np.array(pixels)).to(device).permute(2, 0, 1)
+    # On whole numbers, as transformers does it; Meta resizes after the division by 255.
+    resized = images.resize(image, [side, side], antialias=True).float()
+    mean, std = (torch.tensor(rgb).view(3, 1, 1) * 255 for rgb in (PIXEL_MEAN, PIXEL_STD))
+    return cast(Tensor, ((resized - mean.to(resized)) / std.to(resized))[None])
 
 
 @torch.inference_mode()
@@ -180,15 +222,20 @@ def build_sam2(architecture: str) -> Any:
 
 
 def load_sam2(build: Callable[[], Any], path: Path) -> Any:
+    """`load_with_video` without the video half."""
+    return load_with_video(build, path)[0]
+
+
+def load_with_video(build: Callable[[], Any], path: Path) -> tuple[Any, dict[str, Tensor]]:
     """A SAM 2 of `build()`'s shape with the weights of Meta's .pt or the hub's safetensors, on the
-    CPU; video tensors are left out.
+    CPU; and the tensors of its video half by the hub's names, none in a file of pictures alone.
 
     ModelError when the file is missing, damaged, or of another architecture.
     """
     weights = read_weights(path)
     model = build()
     fit(model, sam2_to_hub(weights), path.name)
-    return model
+    return model, sam2_video_to_hub(weights)
 
 
 def _tensors(model: Any, picture: EncodedPicture, prompts: Prompts) -> dict[str, Tensor]:

@@ -53,6 +53,34 @@ SAM2: Renames = (
     (".out_proj.", ".o_proj."),
     *SHARED,
 )
+# The half of SAM 2 that carries masks through a video.
+SAM2_VIDEO: Renames = (
+    ("memory_encoder.out_proj.", "memory_encoder.projection."),
+    ("memory_encoder.pix_feat_proj.", "memory_encoder.feature_projection."),
+    ("memory_encoder.fuser.", "memory_encoder.memory_fuser."),
+    (".dwconv.", ".depthwise_conv."),
+    (".pwconv", ".pointwise_conv"),
+    (".gamma", ".scale"),
+    ("mask_downsampler.encoder.12.", "mask_downsampler.final_conv."),
+    *(
+        (
+            f"mask_downsampler.encoder.{3 * layer + place}.",
+            f"mask_downsampler.layers.{layer}.{name}.",
+        )
+        for layer in range(4)
+        for place, name in enumerate(("conv", "layer_norm"))
+    ),
+    ("obj_ptr_tpos_proj.", "temporal_positional_encoding_projection_layer."),
+    ("obj_ptr_proj.layers.0.", "object_pointer_proj.proj_in."),
+    ("obj_ptr_proj.layers.1.", "object_pointer_proj.layers.0."),
+    ("obj_ptr_proj.layers.2.", "object_pointer_proj.proj_out."),
+    ("maskmem_tpos_enc", "memory_temporal_positional_encoding"),
+    ("no_mem_pos_enc", "no_memory_positional_encoding"),
+    ("no_obj_ptr", "no_object_pointer"),
+    ("no_obj_embed_spatial", "occlusion_spatial_embedding_parameter"),
+    (".out_proj.", ".o_proj."),
+    (".norm", ".layer_norm"),
+)
 # Tensors of the video model, on either side; pictures don't need them.
 VIDEO = re.compile(
     r"^(memory_|maskmem_|mask_downsample|obj_ptr_|no_obj_|no_mem_pos_enc|object_pointer_|no_object_"
@@ -99,6 +127,13 @@ def sam2_to_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if PROMPT_GRID in renamed:
         renamed[WHOLE_GRID] = renamed[PROMPT_GRID]
     return renamed
+
+
+def sam2_video_to_hub(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The hub's names for the video tensors that `sam2_to_hub` leaves out, whichever names the
+    file has; empty for a file of pictures alone."""
+    video = {name: tensor for name, tensor in weights.items() if VIDEO.match(name)}
+    return {rename(name, SAM2_VIDEO): tensor for name, tensor in video.items()}
 
 
 def rename(name: str, renames: Renames, *, back: bool = False) -> str:

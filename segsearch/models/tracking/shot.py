@@ -20,6 +20,7 @@ from segsearch.core.types import Mask, PictureInfo
 from segsearch.core.video import DescribedTrack, KeyMask
 from segsearch.masks.flow import FlowFollower
 from segsearch.models.pipeline import Pipeline
+from segsearch.models.protocols import Follower
 from segsearch.models.tracking.linking import LinkedTrack, Linker
 
 
@@ -45,7 +46,8 @@ def describe_shot(
     middle = sum(span) / 2
     standing: tuple[float, Pixels] | None = None
     moved: list[list[Mask | None]] = [[]]
-    follower: FlowFollower | None = None
+    follow = pipeline.follow or FlowFollower
+    follower: Follower | None = None
     for frame in frames:
         moment, pixels = min(max(frame.seconds, span[0]), span[1]), frame.pixels
         if seconds and moment <= seconds[-1]:
@@ -60,7 +62,8 @@ def describe_shot(
         described.append(one)
         if follower is not None:
             moved.append(follower.moved())
-        follower = FlowFollower(pixels, [region.proposal.mask for region in _real(one)])
+            follower = None  # what it remembers goes before the next one begins
+        follower = follow(pixels, [region.proposal.mask for region in _real(one)])
         if standing is None or abs(moment - middle) < abs(standing[0] - middle):
             standing = moment, pixels
     if standing is None:
