@@ -34,7 +34,8 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v1/session"})
 PAGE_PATHS = frozenset({"/", "/docs", "/docs/", "/static"})
 # Drawn for the page, dozens at a time, in a bounded lane of their own.
 DRAWN = re.compile(
-    r"/v1/(?:(?:images|pictures)/[^/]+/thumbnail|images/[^/]+/file"
+    r"/v1/(?:(?:images|pictures)/[^/]+/thumbnail|(?:images|videos)/[^/]+/file"
+    r"|videos/[^/]+/frame\.jpg"
     r"|segments/[^/]+/(?:mask|(?:mask|cutout|crop|overlay)\.png))"
 )
 # POST that changes no library: the query does not fit into a URL.

@@ -295,15 +295,18 @@ DRAWN = [
     "/v1/segments/1/crop.png", "/v1/segments/1/overlay.png", "/v1/segments/1/mask",
     "/v1/segments/1/mask.png",
 ]  # fmt: skip
+SHOWN_OF_OTHERS = (
+    "/v1/pictures/8f3a/thumbnail", "/v1/videos/1/file", "/v1/videos/1/frame.jpg",
+)  # fmt: skip
 COUNTED = [
-    "/v1/images", "/v1/images/1", "/v1/images/1/original", "/v1/images/1/segments",
+    "/v1/videos/1", "/v1/videos/1/segments", "/v1/images", "/v1/images/1", "/v1/images/1/original", "/v1/images/1/segments",
     "/v1/segments/1",
     "/v1/images/1/thumbnail/x", "/v1/images//thumbnail", "/v2/v1/images/1/file", "/openapi.json",
 ]  # fmt: skip
 
 
 def test_pictures_for_the_page_are_told_from_the_rest() -> None:
-    for path in (*DRAWN, "/v1/pictures/8f3a/thumbnail"):
+    for path in (*DRAWN, *SHOWN_OF_OTHERS):
         assert is_drawn("GET", path), path
         assert is_drawn("HEAD", path), path
         assert not is_drawn("POST", path), path

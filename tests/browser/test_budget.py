@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page
 
-from tests.support.page_files import STATIC, files_of, imports
+from tests.support.page_files import FILM, STATIC, files_of, imports
 from tests.support.page_server import served
 from tests.support.small_models import SmallModels
 
 BUDGET_BYTES = 150_000
+FILM_BUDGET_BYTES = 12_000  # beside it, for who opens a video
 SERVED_LEVEL = 5  # of gzip, as the server sends
 HOST = re.compile(r"""(?:\bhttps?:|(?<=["'(]))//([\w.-]+)""")
 NAMESPACES = {"www.w3.org"}  # of SVG and MathML: names, never fetched
@@ -34,14 +35,27 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from served(tmp_path_factory.mktemp("library"), None, SmallModels())
 
 
+def sizes_of(files: set[Path]) -> dict[str, int]:
+    """Bytes that the server sends of each file, by its name below static/."""
+    return {
+        file.relative_to(STATIC).as_posix(): len(gzip.compress(file.read_bytes(), SERVED_LEVEL))
+        for file in files
+    }
+
+
 @pages
 def test_a_page_takes_at_most_150_kb(name: str) -> None:
-    sizes = {
-        file.relative_to(STATIC).as_posix(): len(gzip.compress(file.read_bytes(), SERVED_LEVEL))
-        for file in files_of(STATIC / name)
-    }
+    sizes = sizes_of(files_of(STATIC / name))
     assert len(sizes) > 3
     assert sum(sizes.values()) <= BUDGET_BYTES, sizes
+
+
+def test_a_video_takes_at_most_12_kb_beside_the_page() -> None:
+    page = files_of(STATIC / "index.html")
+    assert FILM not in page
+    sizes = sizes_of(files_of(FILM) - page)
+    assert {"app/film.js", "css/film.css"} <= set(sizes)
+    assert sum(sizes.values()) <= FILM_BUDGET_BYTES, sizes
 
 
 @every_file

@@ -10,9 +10,11 @@ from tests.support.documents import ROOT
 
 STATIC = ROOT / "api" / "static"
 VENDOR = STATIC / "vendor"
+FILM = STATIC / "app" / "film.js"  # what a page without a video never loads
 COMMENTS = re.compile(r"/\*.*?\*/|(?:^|(?<=[\s;{}]))//[^\n]*", re.DOTALL)
 STATIC_IMPORT = re.compile(r"""(?:\bfrom|\bimport|@import(?:\s+url\()?)\s*(["'])([^"']+)\1""")
 LAZY_IMPORT = re.compile(r"""\bimport\(\s*(["'])([^"']+)\1""")
+SHEET = re.compile(r"""["'](static/[\w/]+\.css)["']""")  # that a module links to
 CSS_URL = re.compile(r"""\burl\(\s*["']?([^"')]+)""")
 
 
@@ -48,15 +50,20 @@ def imports(file: Path, *, lazy: bool) -> list[Path]:
         names += [name for name in CSS_URL.findall(text) if not name.startswith(("#", "data:"))]
     elif lazy:
         names += [found[2] for found in LAZY_IMPORT.finditer(text)]
+    sheets = SHEET.findall(text) if file.suffix == ".js" else []
     if file.suffix == ".js" and (bare := [name for name in names if not name.startswith(".")]):
         raise ValueError(f"{file} imports {bare}: expected ./ or ../.")
-    return [(file.parent / name).resolve() for name in names]
+    return [
+        *((file.parent / name).resolve() for name in names),
+        *((STATIC.parent / name).resolve() for name in sheets),
+    ]
 
 
 def files_of(page: Path) -> set[Path]:
     """The page's file and all that it loads, at once or when a view is opened.
 
-    Libraries that only `import(...)` brings are left out: they are for who opens the map.
+    Libraries that only `import(...)` brings are left out, and the view of a video: they are for who
+    opens the map, or a video.
     """
     found: set[Path] = set()
     waiting = [page]
@@ -66,6 +73,10 @@ def files_of(page: Path) -> set[Path]:
             continue
         found.add(file)
         at_once = imports(file, lazy=False)
-        later = [other for other in imports(file, lazy=True) if not other.is_relative_to(VENDOR)]
+        later = [
+            other
+            for other in imports(file, lazy=True)
+            if not other.is_relative_to(VENDOR) and other != FILM
+        ]
         waiting += at_once + later
     return found

@@ -8,7 +8,7 @@ const HALO = "rgba(0, 0, 0, 0.75)";
 const WASH = "rgba(255, 176, 0, 0.3)"; // over words, which stay legible
 const DIM = "rgba(8, 14, 20, 0.55)";
 const FRAME_MS = 5; // of drawing, in a frame
-const MOST_PX = 1400; // of a side that is drawn
+export const MOST_PX = 1400; // of a side that is drawn
 const RULE = 0.09, // of a line's height
   LEAST_PX = 0.7; // of that
 const SMALL = 0.09; // of the longer side: smaller regions get a ring around them
@@ -16,7 +16,7 @@ const SMALL = 0.09; // of the longer side: smaller regions get a ring around the
 /** @typedef {import("./items.js").Region} Region @typedef {import("./items.js").Line} Line */
 
 /** A halo, and the line over it. @param {number} line @returns {[string, number][]} */
-const strokes = (line) => [
+export const strokes = (line) => [
   [HALO, 2.6 * line],
   [EDGE, 1.4 * line],
 ];

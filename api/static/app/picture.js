@@ -30,6 +30,7 @@ export class PictureView extends Component {
     /** @type {any} */
     this.state = {
       image: null,
+      view: Viewer, // what shows it
       segments: [],
       lines: [], // of text, in the order of reading
       problem: "",
@@ -97,10 +98,12 @@ export class PictureView extends Component {
     const { image: id } = this.props.now,
       options = { signal: this.stop.signal };
     this.forgetCut();
-    this.setState({ image: null, segments: [], lines: [], under: null, pointed: 0, problem: "", level: 0 });
+    const before = this.state.image?.shot ? this.state.image : null; // its video may go on
+    this.setState({ image: before, segments: [], lines: [], under: null, pointed: 0, problem: "", level: 0 });
     try {
       const image = await call(`v1/images/${id}`, options);
-      this.setState({ image });
+      const { Film: view = Viewer } = image.shot ? await import("./film.js") : {};
+      this.setState({ image, view });
       if (image.state !== "done") {
         return this.setState({
           problem:
@@ -317,10 +320,10 @@ export class PictureView extends Component {
   }
 
   /** @param {any} props @param {any} state */
-  render(
-    { now, mayWrite },
-    { image, segments, lines, pointed, under, problem, tool, level, mode, prompt, masks, candidate, asking },
-  ) {
+  render({ now, mayWrite }, state) {
+    const { image, view, segments, lines, pointed, under, problem } = state,
+      { level, mode, prompt, masks, candidate, asking } = state,
+      tool = image?.shot ? "select" : state.tool;
     const { chosen } = this,
       at = this.place(),
       results = resultsOf(now),
@@ -357,9 +360,11 @@ export class PictureView extends Component {
         </div>
         ${
           image
-            ? html`<${Viewer} key=${image.image_id} hand=${(/** @type {Viewer} */ viewer) => {
+            ? html`<${view} key=${image.shot?.video_id ?? image.image_id} hand=${(
+                /** @type {Viewer} */ viewer,
+              ) => {
                 this.viewer = viewer;
-              }} image=${image} at=${moment} segments=${segments.filter((/** @type {Region} */ { life }) => !life || life.best_seconds === moment)} lines=${lines} found=${this.found} pointed=${pointed} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
+              }} image=${image} at=${moment} segments=${segments} lines=${lines} found=${this.found} pointed=${pointed} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
           name=${name} onChoose=${(/** @type {Region} */ { segment_id }) => this.choose(segment_id)} onLevel=${(/** @type {number} */ step) => this.level(step)}
           onUnder=${(/** @type {Region | null} */ region, /** @type {number} */ line) => this.setState({ under: region, pointed: line })}
           onPoint=${(/** @type {[number, number, 0 | 1, boolean]} */ ...where) => this.point(...where)}
@@ -376,7 +381,7 @@ export class PictureView extends Component {
               lines.find((/** @type {Line} */ { position }) => position === pointed)?.text ??
               (tool === "cut"
                 ? "Click a thing or drag a box; then add to it (Shift) or take away (Alt)."
-                : "Click a thing to choose it; where none is outlined, it is cut out afresh.")))
+                : view.hint)))
         }</p>
         ${image && segments.length ? html`<${RegionStrip} image=${image} segments=${segments} chosen=${chosen} onChoose=${(/** @type {Region} */ { segment_id }) => this.choose(segment_id)} />` : null}
       </div>

@@ -17,6 +17,7 @@ import { bounded, fit, zoomed } from "./zoom.js";
  * @typedef {object} ViewerProps
  * @property {{image_id: number, width: number, height: number, format: string}} image
  * @property {number} [at] the second of a video
+ * @property {any} [film] what is shown in place of the picture
  * @property {Region[]} segments
  * @property {Line[]} lines the picture's text
  * @property {Line[]} found those of them that were asked for
@@ -47,6 +48,8 @@ const MOVES = /** @type {Record<string, [number, number]>} */ ({
 const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
 
 export class Viewer extends Component {
+  static hint = "Click a thing to choose it; where none is outlined, it is cut out afresh.";
+
   /** @param {ViewerProps} props */
   constructor(props) {
     super(props);
@@ -344,7 +347,7 @@ export class Viewer extends Component {
   }
 
   /** @param {ViewerProps} props @param {any} state */
-  render({ image, at, prompt, name, tool }, { place, cross, box, full, gone }) {
+  render({ image, at, film, prompt, name, tool }, { place, cross, box, full, gone }) {
     const { width, height } = this.picture;
     const sheet = place
       ? `width:${width}px;height:${height}px;transform:translate(${place.x}px,${place.y}px) scale(${place.scale})`
@@ -360,7 +363,7 @@ export class Viewer extends Component {
       ${
         place
           ? html`<div class="sheet" style=${sheet}>
-        ${gone ? null : html`<img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280, at)} onError=${() => this.setState({ gone: true })} />`}
+        ${gone ? null : (film ?? html`<img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280, at)} onError=${() => this.setState({ gone: true })} />`)}
         ${full && at === undefined ? html`<img class="full" alt="" draggable=${false} src=${original(image.image_id, SHOWN.has(image.format))} />` : null}
         <canvas ref=${this.canvas} aria-hidden="true"></canvas>
       </div>`

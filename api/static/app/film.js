@@ -1,0 +1,467 @@
+// A shot of a video in the open picture: the video itself, paused at the moment of the answer, with the
+// chosen thing outlined while it moves. What a browser cannot play is shown frame by frame.
+
+import { Component, html } from "../vendor/preact.js";
+import { call, isAbort, marked, sentence } from "./api.js";
+import { resultsOf } from "./results.js";
+import { openPicture, query } from "./store.js";
+import { clock, Timeline } from "./timeline.js";
+import { drawTrack, NEAR_S, regionsOf } from "./track.js";
+import { isTyping, notify } from "./ui.js";
+import { Viewer } from "./viewer.js";
+import { fit } from "./zoom.js";
+
+/**
+ * @typedef {import("./items.js").Region} Region
+ * @typedef {import("./timeline.js").Mark} Mark
+ * @typedef {import("./track.js").Track} Track
+ * @typedef {import("./viewer.js").ViewerProps} ViewerProps
+ * @typedef {{image_id: number, t_start: number, t_end: number, seconds: number}} Shot
+ *
+ * @typedef {object} Video
+ * @property {number} video_id
+ * @property {number} seconds
+ * @property {number} frame_rate
+ * @property {string} codec
+ * @property {string} container
+ * @property {boolean} has_sound
+ * @property {Shot[]} shots in order, without a gap
+ */
+
+const SIDE_PX = 1280; // of frames: as large as what was indexed
+const PAUSE_MS = 120; // before a frame is asked for, or what is seen in it: who drags asks for the last alone
+const NUDGE_S = 0.001; // times are rounded to that, and the frame before must not be meant
+const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
+
+const rounded = (/** @type {number} */ seconds) => Math.round(1000 * seconds) / 1000;
+
+/** Paths on a 24 x 24 grid, drawn with a stroke. @type {Record<string, string>} */
+const SIGNS = {
+  play: "M7 4.5v15l12-7.5z",
+  pause: "M8 5v14M16 5v14",
+  frameBefore: "M17 6l-7 6 7 6zM6 6v12",
+  frameAfter: "M7 6l7 6-7 6zM18 6v12",
+  hitBefore: "M11 6l-6 6 6 6M18 9l3 3-3 3-3-3z",
+  hitAfter: "M13 6l6 6-6 6M6 9l3 3-3 3-3-3z",
+  sound: "M4 9.5v5h3.5L12 18V6L7.5 9.5zM15.5 9a4.5 4.5 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11",
+  silent: "M4 9.5v5h3.5L12 18V6L7.5 9.5zM16 9.5l5 5M21 9.5l-5 5",
+};
+
+/** @param {{sign: string, label: string, onClick: () => void, disabled?: boolean}} props */
+const Push = ({ sign, label, onClick, disabled }) => html`
+  <button type="button" class="icon-button" title=${label} aria-label=${label.replace(/ \(.*/, "")} disabled=${disabled} onClick=${onClick}>
+    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${SIGNS[sign]} /></svg></button>`;
+
+// The styles come with the view; whoever imports it waits for them.
+const sheet = document.createElement("link");
+sheet.rel = "stylesheet";
+sheet.href = "static/css/film.css";
+await new Promise((resolve) => {
+  sheet.onload = sheet.onerror = resolve;
+  document.head.append(sheet);
+});
+
+export class Film extends Component {
+  static hint = "Pause, and click a thing to choose it.";
+
+  /** @param {ViewerProps & {image: {shot: {video_id: number, seconds: number}}}} props */
+  constructor(props) {
+    super(props);
+    this.id = props.image.shot.video_id;
+    /** @type {{video: Video | null, source: "file" | "frames" | "clip", clip: Shot | null, at: number | null,
+     *   seen: Region[], track: Track | null, playing: boolean, ready: boolean, muted: boolean,
+     *   clips: boolean, lost: boolean}} */
+    this.state = {
+      video: null,
+      source: "file",
+      clip: null, // the shot that is played re-encoded
+      at: null, // the frame below the video
+      seen: [],
+      track: null,
+      playing: false,
+      ready: false, // whether the video shows the frame that it should
+      muted: false,
+      clips: true, // whether shots may come re-encoded
+      lost: false, // whether the frame cannot be had
+    };
+    this.seconds = 0; // what is shown
+    /** Where the video is to go as soon as it can. @type {number | null} */
+    this.wanted = null;
+    /** Where it is on its way to. @type {number | null} */
+    this.sent = null;
+    this.starting = false; // it plays as soon as it can
+    this.clicked = 0; // a thing that was chosen in this very frame, which stays
+    this.key = "";
+    this.shot = 0;
+    /** @type {HTMLVideoElement | null} */
+    this.player = null;
+    /** @type {HTMLCanvasElement | null} */
+    this.canvas = null;
+    /** @type {Viewer | null} */
+    this.viewer = null;
+    /** @type {Timeline | null} */
+    this.timeline = null;
+    this.stop = new AbortController();
+    this.looking = new AbortController();
+    this.choosing = new AbortController();
+    this.onKey = (/** @type {KeyboardEvent} */ event) => this.keys(event);
+    // The same functions at each drawing: a new one would be told of the same element again.
+    this.onPlayer = (/** @type {HTMLVideoElement | null} */ player) => this.take(player);
+    this.onTimeline = (/** @type {Timeline} */ timeline) => {
+      this.timeline = timeline;
+      timeline.move(this.wanted ?? this.seconds);
+    };
+    this.onCanvas = (/** @type {HTMLCanvasElement | null} */ canvas) => {
+      this.canvas = canvas;
+      this.draw();
+    };
+  }
+
+  componentDidMount() {
+    addEventListener("keydown", this.onKey);
+    call(`v1/videos/${this.id}`, { signal: this.stop.signal }).then(
+      (video) => this.setState({ video }),
+      (problem) => {
+        if (!isAbort(problem)) notify(sentence(problem), { bad: true });
+      },
+    );
+    void this.follow();
+  }
+
+  componentDidUpdate() {
+    void this.follow();
+    this.timeline?.move(this.wanted ?? this.seconds);
+    this.draw();
+  }
+
+  componentWillUnmount() {
+    removeEventListener("keydown", this.onKey);
+    clearTimeout(this.timer);
+    for (const asked of [this.stop, this.looking, this.choosing]) asked.abort();
+  }
+
+  /** Go where the address leads: to the chosen thing's best moment, or to the frame of the shot. */
+  async follow() {
+    const { image, segment } = query(),
+      key = `${image} ${segment}`;
+    if (key === this.key) return;
+    this.key = key;
+    this.choosing.abort();
+    this.choosing = new AbortController();
+    const { signal } = this.choosing;
+    /** @type {Track | null} */
+    const track = segment ? await call(`v1/segments/${segment}/track`, { signal }).catch(() => null) : null;
+    if (signal.aborted || (track && track.video_id !== this.id)) return;
+    const { shot } = this.props.image;
+    const shown =
+      this.props.image.image_id === image
+        ? shot
+        : this.state.video?.shots.find((/** @type {Shot} */ { image_id }) => image_id === image);
+    this.setState({ track });
+    if (track && segment !== this.clicked) this.show(track.best_seconds);
+    else if (!track && image !== this.shot && shown) this.show(shown.seconds);
+    this.clicked = 0;
+    this.shot = image;
+  }
+
+  /** Whether the element plays what holds a moment. @param {number} seconds */
+  holds(seconds) {
+    const { source, clip } = this.state;
+    if (source === "clip" && clip) return seconds >= clip.t_start && seconds < clip.t_end;
+    return source === "file";
+  }
+
+  /** When what the element plays begins, in seconds of the video. */
+  get from() {
+    const { source, clip } = this.state;
+    return source === "clip" && clip ? clip.t_start : 0;
+  }
+
+  /** Pause at a moment. @param {number} seconds */
+  show(seconds) {
+    this.player?.pause();
+    this.seek(seconds);
+  }
+
+  /** @param {number} seconds */
+  seek(seconds) {
+    const { video, at, seen, source } = this.state;
+    const to = Math.max(0, Math.min(seconds, video?.seconds ?? seconds));
+    this.forgetSeen();
+    this.timeline?.move(to);
+    if (at === null) this.setState({ at: rounded(to) }); // the first
+    if (seen.length) this.setState({ seen: [] });
+    this.wanted = to;
+    if (this.holds(to)) this.jump();
+    else {
+      this.wanted = null;
+      if (source === "clip") this.setState({ source: "frames", playing: false, ready: false });
+      this.arrive(to);
+    }
+  }
+
+  /** Let the video go where it is wanted, unless it is still on its way elsewhere. */
+  jump() {
+    const { player, wanted } = this;
+    if (!player || wanted === null || player.readyState < 1 || player.seeking) return;
+    this.sent = wanted;
+    player.currentTime = wanted - this.from + NUDGE_S;
+  }
+
+  /** A frame is shown. @param {number} seconds */
+  arrive(seconds) {
+    this.seconds = seconds;
+    this.draw();
+    if (this.wanted === null) this.timeline?.move(seconds);
+    if (!this.state.playing) this.lookSoon();
+  }
+
+  /** @param {HTMLVideoElement | null} player */
+  take(player) {
+    this.player = player;
+    if (player) this.watch(player);
+  }
+
+  /** Hear of each frame, where browsers tell of them; else look at the clock while it plays.
+   * @param {HTMLVideoElement} player */
+  watch(player) {
+    const next = (/** @type {number} */ seconds) => {
+      if (player !== this.player) return;
+      this.arrive(this.from + seconds);
+      this.watch(player);
+    };
+    if (/** @type {any} */ (player).requestVideoFrameCallback)
+      player.requestVideoFrameCallback((_, { mediaTime }) => next(mediaTime));
+    else if (!player.paused) requestAnimationFrame(() => next(player.currentTime));
+  }
+
+  /** What was seen in another frame is under the pointer no more. */
+  forgetSeen() {
+    clearTimeout(this.timer);
+    this.looking.abort();
+    this.viewer?.leave();
+  }
+
+  /** Ask what is seen in the frame at which it stands, and for the frame itself where nothing plays. */
+  lookSoon() {
+    this.forgetSeen();
+    this.timer = setTimeout(() => void this.look(), PAUSE_MS);
+  }
+
+  async look() {
+    const { video, source, playing } = this.state;
+    if (playing) return;
+    const last = video ? Math.floor(1000 * video.seconds) / 1000 : Infinity,
+      seconds = Math.min(last, rounded(this.seconds));
+    if (source === "frames") this.setState({ at: seconds });
+    this.looking = new AbortController();
+    const { signal } = this.looking;
+    try {
+      const { segments } = await call(`v1/videos/${this.id}/segments?t=${seconds}`, { signal });
+      this.setState({ seen: regionsOf(segments) });
+    } catch (problem) {
+      if (!isAbort(problem)) notify(sentence(problem), { bad: true });
+    }
+  }
+
+  draw() {
+    const { canvas } = this,
+      { image } = this.props,
+      frame = this.viewer?.state.frame;
+    if (!canvas || !frame) return;
+    const scale = fit(image, frame).scale * DENSITY;
+    const size = { width: image.width * scale, height: image.height * scale };
+    drawTrack(canvas, this.state.track, this.seconds, size);
+  }
+
+  toggle() {
+    const { source, video, clips } = this.state,
+      { player } = this;
+    if (player && !player.paused) return player.pause();
+    if (source === "frames") {
+      if (!clips || !video) return undefined;
+      const clip =
+        video.shots.find((/** @type {Shot} */ { t_end }) => this.seconds < t_end - NEAR_S) ?? video.shots[0];
+      this.wanted = Math.max(clip.t_start, Math.min(this.seconds, clip.t_end));
+      this.starting = true;
+      return this.setState({ source: "clip", clip, ready: false });
+    }
+    return void player?.play().catch(() => {}); // why not is told as an error of the element
+  }
+
+  /** The video can be moved in. @param {HTMLVideoElement} player */
+  opened(player) {
+    if (!player.videoWidth) return this.failed(); // its sound alone can be played
+    this.wanted ??= this.seconds;
+    return this.jump();
+  }
+
+  /** The video stands where it was sent. @param {HTMLVideoElement} player */
+  stands(player) {
+    if (this.wanted !== this.sent) return this.jump();
+    this.wanted = null;
+    this.setState({ ready: true });
+    if (player.paused) this.arrive(this.from + Math.max(0, player.currentTime - NUDGE_S));
+    if (this.starting) void player.play().catch(() => {});
+    this.starting = false;
+    return undefined;
+  }
+
+  /** It cannot be played. */
+  failed() {
+    const seconds = this.wanted ?? this.seconds;
+    this.starting = false;
+    this.wanted = null;
+    this.setState(({ source, clips }) => ({
+      source: "frames",
+      at: rounded(seconds),
+      playing: false,
+      ready: false,
+      clips: clips && source === "file",
+    }));
+    this.arrive(seconds);
+  }
+
+  /** The answers in this video, by time, each thing once. @returns {Mark[]} */
+  get marks() {
+    const { items, shown } = resultsOf(query()),
+      shots = new Set(this.state.video?.shots.map((/** @type {Shot} */ { image_id }) => image_id));
+    /** @type {Map<number, Mark>} */
+    const marks = new Map();
+    for (const { image, regions, at } of items.slice(0, shown).filter((item) => shots.has(item.image))) {
+      for (const { segment_id: segment, life } of regions) {
+        const seconds = life?.best_seconds ?? at;
+        if (seconds !== undefined && !marks.has(segment)) marks.set(segment, { image, segment, seconds });
+      }
+    }
+    return [...marks.values()].sort((a, b) => a.seconds - b.seconds);
+  }
+
+  /** @param {Mark} mark */
+  open({ image, segment, seconds }) {
+    if (query().segment === segment) this.show(seconds);
+    else openPicture(image, segment);
+  }
+
+  /** The answer before, or the next. @param {number} step */
+  markAfter(step) {
+    const { marks, seconds } = this;
+    const at = marks.findIndex(
+      (mark) => mark.segment === query().segment && Math.abs(mark.seconds - seconds) <= NEAR_S,
+    );
+    if (at >= 0) return marks[at + step];
+    const other = (/** @type {Mark} */ mark) => step * (mark.seconds - seconds) > NEAR_S;
+    return step > 0 ? marks.find(other) : marks.findLast(other);
+  }
+
+  /** To the next moment at which something was looked at, or the one before. @param {number} step */
+  keyframe(step) {
+    const { video, track } = this.state,
+      from = this.wanted ?? this.seconds;
+    const moments = [
+      ...(track?.masks ?? []),
+      ...(video?.shots ?? []),
+      ...this.props.segments.map((/** @type {Region} */ { life }) => ({
+        seconds: life?.best_seconds ?? from,
+      })),
+    ].map(({ seconds }) => seconds);
+    const beyond = moments.filter((seconds) => step * (seconds - from) > NEAR_S);
+    if (beyond.length) this.show(step > 0 ? Math.min(...beyond) : Math.max(...beyond));
+  }
+
+  /** @param {KeyboardEvent} event */
+  keys(event) {
+    if (event.defaultPrevented || isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    /** @type {Record<string, () => unknown>} */
+    const acts = { " ": () => this.toggle(), ",": () => this.keyframe(-1), ".": () => this.keyframe(1) };
+    const act = acts[event.key];
+    const pressed = event.key === " " && event.target instanceof Element;
+    if (!act || (pressed && event.target.closest("button, a, summary, #help"))) return;
+    event.preventDefault();
+    act();
+  }
+
+  /** A click beside everything that is known. */
+  miss() {
+    if (this.state.playing) this.player?.pause();
+    else notify(`Nothing is outlined there at ${clock(this.seconds)}: what is seen was found at keyframes.`);
+  }
+
+  /** The video, or the frame that stands for it. */
+  sheet() {
+    const { source, clip, at, ready, muted, lost } = this.state;
+    if (at === null) return html`<canvas ref=${this.onCanvas} aria-hidden="true"></canvas>`;
+    const from = source === "clip" && clip,
+      path = `v1/videos/${this.id}`;
+    const src = from ? `${path}/clip.mp4?from=${from.t_start}&to=${from.t_end}` : `${path}/file`;
+    const told =
+      (/** @type {(player: HTMLVideoElement) => void} */ act) =>
+      (/** @type {{currentTarget: HTMLVideoElement}} */ { currentTarget }) =>
+        act(currentTarget);
+    // The frame lies below the video, which would be black until it has found the moment.
+    return html`<img class="small" alt="" draggable=${false} src=${marked(`${path}/frame.jpg?t=${at}&side=${SIDE_PX}`)}
+        onLoad=${() => lost && this.setState({ lost: false })} onError=${() => this.setState({ lost: true })} />
+      ${
+        source === "frames"
+          ? null
+          : html`<video key=${src} ref=${this.onPlayer} src=${src} class=${ready ? "" : "waiting"} preload="auto" playsinline muted=${muted} aria-hidden="true" tabindex="-1"
+        onLoadedMetadata=${told((player) => this.opened(player))} onSeeked=${told((player) => this.stands(player))} onError=${() => this.failed()}
+        onPlay=${told((player) => {
+          this.forgetSeen();
+          this.setState({ playing: true, seen: [] });
+          this.watch(player);
+        })} onPause=${() => {
+          this.setState({ playing: false });
+          this.lookSoon();
+        }} onEnded=${() => source === "clip" && this.seek(this.state.clip?.t_end ?? 0)}></video>`
+      }
+      <canvas ref=${this.onCanvas} aria-hidden="true"></canvas>`;
+  }
+
+  /** @param {Video} video */
+  bar(video) {
+    const { source, track, playing, muted, clips, lost } = this.state,
+      { marks } = this,
+      before = this.markAfter(-1),
+      after = this.markAfter(1);
+    return html`<div class="film">
+      <${Timeline} hand=${this.onTimeline} video=${video} marks=${marks} life=${track} segment=${query().segment}
+        onSeek=${(/** @type {number} */ seconds) => this.seek(seconds)} onMark=${(/** @type {Mark} */ mark) => this.open(mark)} />
+      <div class="film-keys">
+        <${Push} sign=${playing ? "pause" : "play"} label=${playing ? "Pause (Space)" : "Play (Space)"} disabled=${source === "frames" && !clips} onClick=${() => this.toggle()} />
+        <${Push} sign="frameBefore" label="Previous keyframe (,)" onClick=${() => this.keyframe(-1)} />
+        <${Push} sign="frameAfter" label="Next keyframe (.)" onClick=${() => this.keyframe(1)} />
+        ${video.has_sound ? html`<${Push} sign=${muted ? "silent" : "sound"} label=${muted ? "Sound on" : "Sound off"} onClick=${() => this.setState({ muted: !muted })} />` : null}
+        ${
+          marks.length
+            ? html`<span class="film-hits"><${Push} sign="hitBefore" label="Previous hit" disabled=${!before} onClick=${() => before && this.open(before)} />
+          <${Push} sign="hitAfter" label="Next hit" disabled=${!after} onClick=${() => after && this.open(after)} />
+          <span>${marks.length === 1 ? "1 hit" : `${marks.length} hits`}</span></span>`
+            : null
+        }
+      </div>
+      ${
+        source === "file"
+          ? null
+          : html`<p class="film-said" role="status">This browser does not play ${video.codec} in ${video.container}: ${clips ? "frames are shown, and Play shows a shot re-encoded." : "its frames are shown."} <a href=${`v1/videos/${this.id}/file`} download>The file</a></p>`
+      }
+      ${lost ? html`<p class="film-said" role="status">This frame cannot be read.</p>` : null}
+    </div>`;
+  }
+
+  /** @param {any} props @param {any} state */
+  render(props, { video, seen }) {
+    const { image, lines, found } = props;
+    // Lines were read in the frame that stands for the shot.
+    const own = Math.abs(this.seconds - image.shot.seconds) <= NEAR_S;
+    return html`<${Viewer} ...${props} hand=${(/** @type {Viewer} */ viewer) => {
+      this.viewer = viewer;
+      props.hand(viewer);
+    }} film=${this.sheet()} tool="select" chosen=${null} segments=${seen} lines=${own ? lines : []} found=${own ? found : []}
+      onChoose=${(/** @type {any} */ region) => {
+        if (region.segment_id !== query().segment) this.clicked = region.segment_id;
+        openPicture(region.image_id, region.segment_id);
+      }} onPoint=${() => this.miss()} onBox=${() => {}} />
+    ${video ? this.bar(video) : null}`;
+  }
+}
