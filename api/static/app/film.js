@@ -4,8 +4,9 @@
 import { Component, html } from "../vendor/preact.js";
 import { call, isAbort, marked, sentence } from "./api.js";
 import { resultsOf } from "./results.js";
+import { clock } from "./sayings.js";
 import { openPicture, query } from "./store.js";
-import { clock, Timeline } from "./timeline.js";
+import { Timeline } from "./timeline.js";
 import { drawTrack, NEAR_S, regionsOf } from "./track.js";
 import { isTyping, notify } from "./ui.js";
 import { Viewer } from "./viewer.js";
@@ -389,11 +390,13 @@ export class Film extends Component {
 
   /** The video, or the frame that stands for it. */
   sheet() {
-    const { source, clip, at, ready, muted, lost } = this.state;
+    const { source, video, clip, at, ready, muted, lost } = this.state;
     if (at === null) return html`<canvas ref=${this.onCanvas} aria-hidden="true"></canvas>`;
     const from = source === "clip" && clip,
       path = `v1/videos/${this.id}`;
-    const src = from ? `${path}/clip.mp4?from=${from.t_start}&to=${from.t_end}` : `${path}/file`;
+    const src = from
+      ? `${path}/clip.mp4?from=${from.t_start}&to=${Math.min(from.t_end, video.seconds)}`
+      : `${path}/file`;
     const told =
       (/** @type {(player: HTMLVideoElement) => void} */ act) =>
       (/** @type {{currentTarget: HTMLVideoElement}} */ { currentTarget }) =>

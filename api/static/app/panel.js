@@ -263,7 +263,7 @@ export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove, ...read
       <${Tags} image=${image} mayWrite=${mayWrite} onImage=${onImage} />
       <div class="buttons">
         ${mayWrite ? html`<${Collect} image=${image.image_id} />` : null}
-        <a class="button" href=${`v1/images/${image.image_id}/file`} download=${name.replace(/, page \d+$/, "")}><${Icon} name="download" />Original</a>
+        <a class="button" href=${`v1/images/${image.image_id}/file`} download=${name.replace(/, page \d+$| at [\d:]+-[\d:]+$/, "")}><${Icon} name="download" />Original</a>
         ${mayWrite ? html`<${IconButton} icon="bin" label="Remove from the library" onClick=${onRemove} />` : null}
       </div>
       <${Facts} image=${image} />

@@ -2,6 +2,7 @@
 // and the moment that is shown. A click, a drag and the arrow keys seek.
 
 import { Component, createRef, html } from "../vendor/preact.js";
+import { clock } from "./sayings.js";
 
 /**
  * @typedef {{image: number, segment: number, seconds: number}} Mark an answer in the video
@@ -21,15 +22,6 @@ const STEPS = 100; // of an arrow key from end to end, in a video of some length
 const SNAP_PX = 12; // a click so near to a mark means it: marks are 24 pixels wide
 const CLICK_PX = 5;
 const FRAME_S = 1 / 25; // where nobody knows how long a frame is
-
-const two = (/** @type {number} */ value) => String(Math.floor(value)).padStart(2, "0");
-
-/** `1:02:03`, or `0:12`. @param {number} seconds */
-export function clock(seconds) {
-  const hours = Math.floor(seconds / 3600),
-    minutes = Math.floor(seconds / 60) % 60;
-  return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}`;
-}
 
 export class Timeline extends Component {
   /** @param {TimelineProps} props */
