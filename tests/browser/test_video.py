@@ -356,7 +356,7 @@ def test_what_a_browser_cannot_play_is_shown_frame_by_frame(page: Page, url: str
     expect(page.get_by_role("slider")).to_have_attribute("aria-valuetext", "0:04 of 0:05")
     assert drawn_box(page) is None
     page.get_by_role("button", name="Play").click()
-    expect(said).to_contain_text("its frames are shown.")
+    expect(said).to_contain_text("Its frames are shown.")
     expect(page.get_by_role("button", name="Play")).to_be_disabled()
     expect(page.locator("#picture .sheet img")).to_be_visible()
 

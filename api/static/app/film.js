@@ -3,10 +3,9 @@
 
 import { Component, html } from "../vendor/preact.js";
 import { call, isAbort, marked, sentence } from "./api.js";
-import { resultsOf } from "./results.js";
+import { FilmBar, markAfter, marksOf } from "./film_bar.js";
 import { clock } from "./sayings.js";
 import { openPicture, query } from "./store.js";
-import { Timeline } from "./timeline.js";
 import { drawTrack, NEAR_S, regionsOf } from "./track.js";
 import { isTyping, notify } from "./ui.js";
 import { Viewer } from "./viewer.js";
@@ -14,19 +13,10 @@ import { fit } from "./zoom.js";
 
 /**
  * @typedef {import("./items.js").Region} Region
- * @typedef {import("./timeline.js").Mark} Mark
+ * @typedef {import("./film_bar.js").Shot} Shot @typedef {import("./film_bar.js").Video} Video
+ * @typedef {import("./timeline.js").Mark} Mark @typedef {import("./timeline.js").Timeline} Timeline
  * @typedef {import("./track.js").Track} Track
  * @typedef {import("./viewer.js").ViewerProps} ViewerProps
- * @typedef {{image_id: number, t_start: number, t_end: number, seconds: number}} Shot
- *
- * @typedef {object} Video
- * @property {number} video_id
- * @property {number} seconds
- * @property {number} frame_rate
- * @property {string} codec
- * @property {string} container
- * @property {boolean} has_sound
- * @property {Shot[]} shots in order, without a gap
  */
 
 const SIDE_PX = 1280; // of frames: as large as what was indexed
@@ -34,24 +24,8 @@ const PAUSE_MS = 120; // before a frame is asked for, or what is seen in it: who
 const NUDGE_S = 0.001; // times are rounded to that, and the frame before must not be meant
 const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
 
+const tellsFrames = (/** @type {HTMLVideoElement} */ player) => "requestVideoFrameCallback" in player;
 const rounded = (/** @type {number} */ seconds) => Math.round(1000 * seconds) / 1000;
-
-/** Paths on a 24 x 24 grid, drawn with a stroke. @type {Record<string, string>} */
-const SIGNS = {
-  play: "M7 4.5v15l12-7.5z",
-  pause: "M8 5v14M16 5v14",
-  frameBefore: "M17 6l-7 6 7 6zM6 6v12",
-  frameAfter: "M7 6l7 6-7 6zM18 6v12",
-  hitBefore: "M11 6l-6 6 6 6M18 9l3 3-3 3-3-3z",
-  hitAfter: "M13 6l6 6-6 6M6 9l3 3-3 3-3-3z",
-  sound: "M4 9.5v5h3.5L12 18V6L7.5 9.5zM15.5 9a4.5 4.5 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11",
-  silent: "M4 9.5v5h3.5L12 18V6L7.5 9.5zM16 9.5l5 5M21 9.5l-5 5",
-};
-
-/** @param {{sign: string, label: string, onClick: () => void, disabled?: boolean}} props */
-const Push = ({ sign, label, onClick, disabled }) => html`
-  <button type="button" class="icon-button" title=${label} aria-label=${label.replace(/ \(.*/, "")} disabled=${disabled} onClick=${onClick}>
-    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${SIGNS[sign]} /></svg></button>`;
 
 // The styles come with the view; whoever imports it waits for them.
 const sheet = document.createElement("link");
@@ -69,21 +43,19 @@ export class Film extends Component {
   constructor(props) {
     super(props);
     this.id = props.image.shot.video_id;
-    /** @type {{video: Video | null, source: "file" | "frames" | "clip", clip: Shot | null, at: number | null,
-     *   seen: Region[], track: Track | null, playing: boolean, ready: boolean, muted: boolean,
-     *   clips: boolean, lost: boolean}} */
+    /** @type {import("./film_bar.js").FilmState} */
     this.state = {
       video: null,
       source: "file",
-      clip: null, // the shot that is played re-encoded
-      at: null, // the frame below the video
+      clip: null,
+      at: null,
       seen: [],
       track: null,
       playing: false,
-      ready: false, // whether the video shows the frame that it should
+      ready: false,
       muted: false,
-      clips: true, // whether shots may come re-encoded
-      lost: false, // whether the frame cannot be had
+      clips: true,
+      lost: false,
     };
     this.seconds = 0; // what is shown
     /** Where the video is to go as soon as it can. @type {number | null} */
@@ -158,8 +130,13 @@ export class Film extends Component {
       this.props.image.image_id === image
         ? shot
         : this.state.video?.shots.find((/** @type {Shot} */ { image_id }) => image_id === image);
+    // What was pointed at in this very frame, or is seen in it and answers nothing, keeps it.
+    const stays =
+      segment === this.clicked ||
+      (this.state.seen.some((/** @type {Region} */ { segment_id }) => segment_id === segment) &&
+        !this.marks.some((mark) => mark.segment === segment));
     this.setState({ track });
-    if (track && segment !== this.clicked) this.show(track.best_seconds);
+    if (track && !stays) this.show(track.best_seconds);
     else if (!track && image !== this.shot && shown) this.show(shown.seconds);
     this.clicked = 0;
     this.shot = image;
@@ -220,7 +197,7 @@ export class Film extends Component {
   /** @param {HTMLVideoElement | null} player */
   take(player) {
     this.player = player;
-    if (player) this.watch(player);
+    if (player && tellsFrames(player)) this.watch(player);
   }
 
   /** Hear of each frame, where browsers tell of them; else look at the clock while it plays.
@@ -231,8 +208,7 @@ export class Film extends Component {
       this.arrive(this.from + seconds);
       this.watch(player);
     };
-    if (/** @type {any} */ (player).requestVideoFrameCallback)
-      player.requestVideoFrameCallback((_, { mediaTime }) => next(mediaTime));
+    if (tellsFrames(player)) player.requestVideoFrameCallback((_, { mediaTime }) => next(mediaTime));
     else if (!player.paused) requestAnimationFrame(() => next(player.currentTime));
   }
 
@@ -323,19 +299,9 @@ export class Film extends Component {
     this.arrive(seconds);
   }
 
-  /** The answers in this video, by time, each thing once. @returns {Mark[]} */
+  /** The answers in this video. */
   get marks() {
-    const { items, shown } = resultsOf(query()),
-      shots = new Set(this.state.video?.shots.map((/** @type {Shot} */ { image_id }) => image_id));
-    /** @type {Map<number, Mark>} */
-    const marks = new Map();
-    for (const { image, regions, at } of items.slice(0, shown).filter((item) => shots.has(item.image))) {
-      for (const { segment_id: segment, life } of regions) {
-        const seconds = life?.best_seconds ?? at;
-        if (seconds !== undefined && !marks.has(segment)) marks.set(segment, { image, segment, seconds });
-      }
-    }
-    return [...marks.values()].sort((a, b) => a.seconds - b.seconds);
+    return marksOf(this.state.video?.shots ?? []);
   }
 
   /** @param {Mark} mark */
@@ -344,15 +310,10 @@ export class Film extends Component {
     else openPicture(image, segment);
   }
 
-  /** The answer before, or the next. @param {number} step */
-  markAfter(step) {
-    const { marks, seconds } = this;
-    const at = marks.findIndex(
-      (mark) => mark.segment === query().segment && Math.abs(mark.seconds - seconds) <= NEAR_S,
-    );
-    if (at >= 0) return marks[at + step];
-    const other = (/** @type {Mark} */ mark) => step * (mark.seconds - seconds) > NEAR_S;
-    return step > 0 ? marks.find(other) : marks.findLast(other);
+  /** @param {number} step */
+  toMark(step) {
+    const mark = markAfter(this.marks, step, this.seconds);
+    if (mark) this.open(mark);
   }
 
   /** To the next moment at which something was looked at, or the one before. @param {number} step */
@@ -412,44 +373,13 @@ export class Film extends Component {
         onPlay=${told((player) => {
           this.forgetSeen();
           this.setState({ playing: true, seen: [] });
-          this.watch(player);
+          if (!tellsFrames(player)) this.watch(player);
         })} onPause=${() => {
           this.setState({ playing: false });
           this.lookSoon();
         }} onEnded=${() => source === "clip" && this.seek(this.state.clip?.t_end ?? 0)}></video>`
       }
       <canvas ref=${this.onCanvas} aria-hidden="true"></canvas>`;
-  }
-
-  /** @param {Video} video */
-  bar(video) {
-    const { source, track, playing, muted, clips, lost } = this.state,
-      { marks } = this,
-      before = this.markAfter(-1),
-      after = this.markAfter(1);
-    return html`<div class="film">
-      <${Timeline} hand=${this.onTimeline} video=${video} marks=${marks} life=${track} segment=${query().segment}
-        onSeek=${(/** @type {number} */ seconds) => this.seek(seconds)} onMark=${(/** @type {Mark} */ mark) => this.open(mark)} />
-      <div class="film-keys">
-        <${Push} sign=${playing ? "pause" : "play"} label=${playing ? "Pause (Space)" : "Play (Space)"} disabled=${source === "frames" && !clips} onClick=${() => this.toggle()} />
-        <${Push} sign="frameBefore" label="Previous keyframe (,)" onClick=${() => this.keyframe(-1)} />
-        <${Push} sign="frameAfter" label="Next keyframe (.)" onClick=${() => this.keyframe(1)} />
-        ${video.has_sound ? html`<${Push} sign=${muted ? "silent" : "sound"} label=${muted ? "Sound on" : "Sound off"} onClick=${() => this.setState({ muted: !muted })} />` : null}
-        ${
-          marks.length
-            ? html`<span class="film-hits"><${Push} sign="hitBefore" label="Previous hit" disabled=${!before} onClick=${() => before && this.open(before)} />
-          <${Push} sign="hitAfter" label="Next hit" disabled=${!after} onClick=${() => after && this.open(after)} />
-          <span>${marks.length === 1 ? "1 hit" : `${marks.length} hits`}</span></span>`
-            : null
-        }
-      </div>
-      ${
-        source === "file"
-          ? null
-          : html`<p class="film-said" role="status">This browser does not play ${video.codec} in ${video.container}: ${clips ? "frames are shown, and Play shows a shot re-encoded." : "its frames are shown."} <a href=${`v1/videos/${this.id}/file`} download>The file</a></p>`
-      }
-      ${lost ? html`<p class="film-said" role="status">This frame cannot be read.</p>` : null}
-    </div>`;
   }
 
   /** @param {any} props @param {any} state */
@@ -465,6 +395,6 @@ export class Film extends Component {
         if (region.segment_id !== query().segment) this.clicked = region.segment_id;
         openPicture(region.image_id, region.segment_id);
       }} onPoint=${() => this.miss()} onBox=${() => {}} />
-    ${video ? this.bar(video) : null}`;
+    ${video ? html`<${FilmBar} ...${this.state} film=${this} marks=${this.marks} />` : null}`;
   }
 }

@@ -125,7 +125,7 @@ export class Timeline extends Component {
         (
           mark,
         ) => html`<i key=${`${mark.segment} ${mark.seconds}`} class=${mark.segment === segment ? "mark on" : "mark"}
-          style=${at(mark.seconds)} title=${clock(mark.seconds)}></i>`,
+          style=${at(mark.seconds)}></i>`,
       )}
       <i class="head" style=${at(seconds)}></i>
     </div><span class="film-time" aria-hidden="true">${clock(seconds)}.${Math.floor(10 * seconds) % 10} / ${clock(video.seconds)}</span></div>`;
