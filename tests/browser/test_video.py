@@ -4,9 +4,7 @@ browser cannot play."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,51 +12,31 @@ from playwright.sync_api import Page, Route, expect
 
 from segsearch.storage.api_keys import KeyRing, Scope
 from tests.support.axe import violations
-from tests.support.clips import Coding, Take, write
+from tests.support.clips import write
 from tests.support.open_picture import place
+from tests.support.open_video import (
+    AVI,
+    COLOUR,
+    DRAWN,
+    PLAYER,
+    RATE,
+    SIZE,
+    STARTS,
+    TAKES,
+    WEBM,
+    YELLOW,
+    address,
+    drag_to,
+    drawn_box,
+    opened_at,
+    real_box,
+    standing,
+    video_of,
+)
 from tests.support.page_server import ready, search, served, served_library
 from tests.support.small_models import SmallModels, open_small_service
 
 pytestmark = pytest.mark.browser
-SIZE = (640, 360)
-RATE = 25
-TAKES = (Take("red", 75), Take("blue", 50), Take("green", 75))
-STARTS = (0.0, 3.0, 5.0)  # of the takes, in seconds
-# VP9, which every Chromium plays; the AVI none does.
-WEBM = Coding("libvpx-vp9", size=SIZE, options=(("deadline", "realtime"), ("cpu-used", "8")))
-AVI = Coding("mpeg4", size=SIZE)
-YELLOW = (230, 220, 40)
-
-PLAYER = """() => {
-  const player = document.querySelector("#picture video");
-  return {at: player.currentTime, paused: player.paused, autoplay: player.autoplay,
-    shown: getComputedStyle(player).opacity === "1" && !player.seeking};
-}"""
-# The colour of the video, as it is shown, at a pixel of its frame.
-COLOUR = """([x, y]) => {
-  const player = document.querySelector("#picture video"), canvas = new OffscreenCanvas(640, 360);
-  const context = canvas.getContext("2d");
-  context.drawImage(player, 0, 0, 640, 360);
-  return [...context.getImageData(x, y, 1, 1).data].slice(0, 3);
-}"""
-# What the overlays hold: that of the chosen thing is the first, that of the pointer the second.
-DRAWN = """(number) => {
-  const canvas = document.querySelectorAll("#picture .sheet canvas")[number];
-  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-  return [canvas.width, canvas.height, Array.from(data.filter((_, i) => i % 4 === 3))];
-}"""
-
-
-@dataclass(frozen=True)
-class Reel:
-    """A video as the server tells of it, with its yellow things by shot."""
-
-    document: dict[str, Any]
-    things: list[dict[str, Any]]
-
-    @property
-    def last(self) -> float:
-        return float(self.document["seconds"])
 
 
 @pytest.fixture(scope="module")
@@ -74,72 +52,9 @@ def url(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from served(tmp_path_factory.mktemp("library"), films, SmallModels())
 
 
-def reel_of(page: Page, url: str, name: str) -> Reel:
-    """The video of that name; of each shot the smaller region is the rectangle that crosses it."""
-    listed = page.request.get(f"{url}/v1/videos").json()["videos"]
-    video = next(one for one in listed if one["paths"][0].endswith(name))
-    things = []
-    for shot in video["shots"]:
-        found = page.request.get(f"{url}/v1/images/{shot['image_id']}/segments").json()["segments"]
-        thing = min(found, key=lambda segment: abs(int(segment["area"]) - 160 * 90))
-        things.append(page.request.get(f"{url}/v1/segments/{thing['segment_id']}/track").json())
-    return Reel(video, things)
-
-
-def address(url: str, track: dict[str, Any]) -> str:
-    return f"{url}/?q=yellow&all=1&image={track['image_id']}&segment={track['segment_id']}"
-
-
-def standing(page: Page, seconds: float) -> None:
-    """Wait until the video shows a moment, paused."""
-    page.wait_for_function(
-        """(seconds) => {
-          const player = document.querySelector("#picture video");
-          return player?.paused && !player.seeking && player.readyState > 1 &&
-            Math.abs(player.currentTime - seconds) < 0.03;
-        }""",
-        arg=seconds,
-    )
-
-
-def opened_at(page: Page, url: str, track: dict[str, Any]) -> None:
-    page.goto(address(url, track))
-    standing(page, track["best_seconds"])
-    expect(page.get_by_role("slider", name="Time")).to_be_visible()
-
-
-def real_box(shot: int, seconds: float) -> tuple[float, float, float, float]:
-    """Where the yellow rectangle was painted."""
-    number = round((seconds - STARTS[shot]) * RATE)
-    left = SIZE[0] * 3 // 4 * number // TAKES[shot].frames
-    return left, SIZE[1] // 4, left + SIZE[0] // 4, SIZE[1] // 2
-
-
-def drawn_box(page: Page, number: int = 0) -> list[float] | None:
-    """The box of what an overlay holds, in pixels of the frame; None for nothing."""
-    page.wait_for_timeout(250)
-    width, height, alpha = page.evaluate(DRAWN, number)
-    ys, xs = np.nonzero(np.array(alpha).reshape(height, width))
-    if not len(xs):
-        return None
-    across, down = SIZE[0] / width, SIZE[1] / height
-    return [xs.min() * across, ys.min() * down, xs.max() * across, ys.max() * down]
-
-
-def drag_to(page: Page, seconds: float, last: float) -> None:
-    """Drag the head to a moment: unlike a click it means no answer near there."""
-    bar = page.locator(".timeline").bounding_box()
-    assert bar
-    x, y = bar["x"] + bar["width"] * seconds / last, bar["y"] + bar["height"] / 2
-    page.mouse.move(x - 40 if seconds > last / 2 else x + 40, y)
-    page.mouse.down()
-    page.mouse.move(x, y, steps=4)
-    page.mouse.up()
-
-
 def test_a_hit_opens_the_video_paused_where_the_thing_is_seen_best(page: Page, url: str) -> None:
     page.emulate_media(reduced_motion="reduce")
-    (first, *_), last = (reel := reel_of(page, url, "waves.webm")).things, reel.last
+    (first, *_), last = (film := video_of(page, url, "waves.webm")).things, film.last
     search(page, url, "yellow")
     page.locator(f"#results [data-image='{first['image_id']}'] .look").click()
     page.wait_for_url(f"**&image={first['image_id']}&segment=*")
@@ -160,31 +75,31 @@ def test_a_hit_opens_the_video_paused_where_the_thing_is_seen_best(page: Page, u
 
 
 def test_the_outline_goes_with_the_thing_and_ends_with_it(page: Page, url: str) -> None:
-    reel = reel_of(page, url, "waves.webm")
-    track = reel.things[0]
+    film = video_of(page, url, "waves.webm")
+    track = film.things[0]
     opened_at(page, url, track)
     assert drawn_box(page) == pytest.approx(real_box(0, track["best_seconds"]), abs=8)
     keys = [key["seconds"] for key in track["masks"]]
     between = (keys[0] + keys[1]) / 2
-    drag_to(page, between, reel.last)
+    drag_to(page, between, film.last)
     standing(page, between)
     assert drawn_box(page) == pytest.approx(real_box(0, between), abs=14)  # dashed: less exact
-    drag_to(page, STARTS[1] + 0.3, reel.last)
+    drag_to(page, STARTS[1] + 0.3, film.last)
     standing(page, STARTS[1] + 0.3)
     assert drawn_box(page) is None
-    drag_to(page, keys[1], reel.last)
+    drag_to(page, keys[1], film.last)
     standing(page, keys[1])
     assert drawn_box(page) == pytest.approx(real_box(0, keys[1]), abs=14)
 
 
 def test_lines_are_whole_at_keyframes_and_dashed_between(page: Page, url: str) -> None:
-    reel = reel_of(page, url, "waves.webm")
-    track = reel.things[2]
+    film = video_of(page, url, "waves.webm")
+    track = film.things[2]
     opened_at(page, url, track)
     page.wait_for_timeout(250)
     whole = np.count_nonzero(page.evaluate(DRAWN, 0)[2])
     keys = [key["seconds"] for key in track["masks"]]
-    drag_to(page, (keys[0] + keys[1]) / 2, reel.last)
+    drag_to(page, (keys[0] + keys[1]) / 2, film.last)
     standing(page, (keys[0] + keys[1]) / 2)
     page.wait_for_timeout(250)
     dashed = np.count_nonzero(page.evaluate(DRAWN, 0)[2])
@@ -192,13 +107,13 @@ def test_lines_are_whole_at_keyframes_and_dashed_between(page: Page, url: str) -
 
 
 def test_space_plays_and_pauses_and_the_outline_follows(page: Page, url: str) -> None:
-    reel = reel_of(page, url, "waves.webm")
-    track = reel.things[0]
+    film = video_of(page, url, "waves.webm")
+    track = film.things[0]
     opened_at(page, url, track)
     keys = [key["seconds"] for key in track["masks"]]
     page.keyboard.press("Home")  # of the dialog: it means nothing there
     assert page.evaluate(PLAYER)["at"] == pytest.approx(track["best_seconds"], abs=0.03)
-    drag_to(page, keys[0], reel.last)
+    drag_to(page, keys[0], film.last)
     standing(page, keys[0])
     page.locator("#picture").focus()
     page.keyboard.press(" ")
@@ -219,7 +134,7 @@ def test_space_plays_and_pauses_and_the_outline_follows(page: Page, url: str) ->
 
 
 def test_comma_and_point_lead_from_keyframe_to_keyframe(page: Page, url: str) -> None:
-    track = reel_of(page, url, "waves.webm").things[0]
+    track = video_of(page, url, "waves.webm").things[0]
     keys = [key["seconds"] for key in track["masks"]]
     opened_at(page, url, track)
     for _ in keys:
@@ -236,8 +151,8 @@ def test_comma_and_point_lead_from_keyframe_to_keyframe(page: Page, url: str) ->
 
 
 def test_the_bar_is_a_slider_of_the_keyboard(page: Page, url: str) -> None:
-    reel = reel_of(page, url, "waves.webm")
-    opened_at(page, url, reel.things[0])
+    film = video_of(page, url, "waves.webm")
+    opened_at(page, url, film.things[0])
     slider = page.get_by_role("slider", name="Time")
     slider.focus()
     was = page.url
@@ -246,33 +161,33 @@ def test_the_bar_is_a_slider_of_the_keyboard(page: Page, url: str) -> None:
     page.keyboard.press("Home")
     standing(page, 0)
     page.keyboard.press("ArrowRight")
-    standing(page, reel.last / 100)
+    standing(page, film.last / 100)
     page.keyboard.press("Shift+ArrowRight")
-    standing(page, reel.last / 100 + 1 / RATE)
+    standing(page, film.last / 100 + 1 / RATE)
     page.keyboard.press("PageUp")
-    standing(page, reel.last / 100 + 1 / RATE + reel.last / 10)
+    standing(page, film.last / 100 + 1 / RATE + film.last / 10)
     assert page.url == was, "the arrows lead to no other picture there"
     assert page.locator(".timeline .cut").count() == len(TAKES) - 1
     life = page.locator(".timeline .life").bounding_box()
     bar = slider.bounding_box()
     assert life
     assert bar
-    track = reel.things[0]
-    assert life["x"] - bar["x"] == pytest.approx(bar["width"] * track["t_start"] / reel.last, abs=2)
+    track = film.things[0]
+    assert life["x"] - bar["x"] == pytest.approx(bar["width"] * track["t_start"] / film.last, abs=2)
     assert life["width"] == pytest.approx(
-        bar["width"] * (track["t_end"] - track["t_start"]) / reel.last, abs=4
+        bar["width"] * (track["t_end"] - track["t_start"]) / film.last, abs=4
     )
 
 
 def test_hits_are_marks_that_lead_to_them(page: Page, url: str) -> None:
-    reel = reel_of(page, url, "waves.webm")
-    first, second, third = reel.things
+    film = video_of(page, url, "waves.webm")
+    first, second, third = film.things
     page.goto(f"{url}/?q=yellow&by=region&copies=1&prefer=any&path=*waves*")
     ready(page)
     found = page.locator("#results .card").evaluate_all(
         "cards => cards.map((card) => Number(card.dataset.segment))"
     )
-    assert {thing["segment_id"] for thing in reel.things} <= set(found)
+    assert {thing["segment_id"] for thing in film.things} <= set(found)
     page.goto(
         f"{url}/?q=yellow&by=region&copies=1&prefer=any&path=*waves*&image={first['image_id']}"
         f"&segment={first['segment_id']}"
@@ -283,7 +198,7 @@ def test_hits_are_marks_that_lead_to_them(page: Page, url: str) -> None:
     bar = page.locator(".timeline").bounding_box()
     assert bar
     assert bar["height"] >= 24
-    x = bar["x"] + bar["width"] * third["best_seconds"] / reel.last
+    x = bar["x"] + bar["width"] * third["best_seconds"] / film.last
     page.mouse.click(x + 9, bar["y"] + 8)  # beside it: a mark is 24 px wide
     page.wait_for_url(f"**&image={third['image_id']}*")
     standing(page, third["best_seconds"])
@@ -304,11 +219,11 @@ def test_hits_are_marks_that_lead_to_them(page: Page, url: str) -> None:
 
 
 def test_a_click_in_a_still_frame_chooses_what_is_there_then(page: Page, url: str) -> None:
-    reel = reel_of(page, url, "waves.webm")
-    opened_at(page, url, reel.things[0])
-    thing = reel.things[2]
+    film = video_of(page, url, "waves.webm")
+    opened_at(page, url, film.things[0])
+    thing = film.things[2]
     key = thing["masks"][0]
-    drag_to(page, key["seconds"], reel.last)
+    drag_to(page, key["seconds"], film.last)
     standing(page, key["seconds"])
     page.wait_for_load_state("networkidle")
     x0, y0, x1, y1 = real_box(2, key["seconds"])
@@ -325,12 +240,12 @@ def test_a_click_in_a_still_frame_chooses_what_is_there_then(page: Page, url: st
     page.wait_for_url(f"**/?with=segment-{thing['segment_id']}*")
     ready(page)
     images = page.locator(".card").evaluate_all("all => all.map((card) => card.dataset.image)")
-    old = reel_of(page, url, "old.avi").document["shots"]
+    old = video_of(page, url, "old.avi").document["shots"]
     assert {str(shot["image_id"]) for shot in old} & set(images), "in the other video, too"
 
 
 def test_a_click_while_it_plays_pauses_it(page: Page, url: str) -> None:
-    opened_at(page, url, reel_of(page, url, "waves.webm").things[2])
+    opened_at(page, url, video_of(page, url, "waves.webm").things[2])
     was = page.url
     page.get_by_role("button", name="Play").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
@@ -340,18 +255,18 @@ def test_a_click_while_it_plays_pauses_it(page: Page, url: str) -> None:
 
 
 def test_what_a_browser_cannot_play_is_shown_frame_by_frame(page: Page, url: str) -> None:
-    reel = reel_of(page, url, "old.avi")
-    track = reel.things[0]
+    film = video_of(page, url, "old.avi")
+    track = film.things[0]
     page.route("**/clip.mp4*", lambda route: route.fulfill(status=404))
     page.goto(address(url, track))
     said = page.locator(".film-said")
     expect(said).to_contain_text("This browser does not play mpeg4 in avi")
     expect(said.get_by_role("link")).to_have_attribute(
-        "href", f"v1/videos/{reel.document['video_id']}/file"
+        "href", f"v1/videos/{film.document['video_id']}/file"
     )
     assert drawn_box(page) == pytest.approx(real_box(0, track["best_seconds"]), abs=8)
     with page.expect_response("**/frame.jpg?t=4*") as frame:
-        drag_to(page, 4.0, reel.last)
+        drag_to(page, 4.0, film.last)
     assert frame.value.ok
     expect(page.get_by_role("slider")).to_have_attribute("aria-valuetext", "0:04 of 0:05")
     assert drawn_box(page) is None
@@ -362,7 +277,7 @@ def test_what_a_browser_cannot_play_is_shown_frame_by_frame(page: Page, url: str
 
 
 def test_a_shot_comes_re_encoded_where_the_server_can(page: Page, url: str, tmp_path: Path) -> None:
-    reel = reel_of(page, url, "old.avi")
+    film = video_of(page, url, "old.avi")
     second = write(tmp_path / "second.webm", TAKES[1:2], WEBM).read_bytes()
     asked: list[str] = []
 
@@ -371,7 +286,7 @@ def test_a_shot_comes_re_encoded_where_the_server_can(page: Page, url: str, tmp_
         route.fulfill(body=second, content_type="video/webm")
 
     page.route("**/clip.mp4*", clip)
-    track = reel.things[1]
+    track = film.things[1]
     page.goto(address(url, track))
     expect(page.locator(".film-said")).to_be_visible()
     page.get_by_role("button", name="Play").click()
@@ -386,14 +301,14 @@ def test_a_shot_comes_re_encoded_where_the_server_can(page: Page, url: str, tmp_
     told = float(page.get_by_role("slider").get_attribute("aria-valuenow") or 0)
     if page.locator("#picture video").count():  # it may have come to the end of the shot
         assert told == pytest.approx(STARTS[1] + page.evaluate(PLAYER)["at"], abs=0.06)
-    drag_to(page, 0.5, reel.last)  # outside of the clip: a frame again
+    drag_to(page, 0.5, film.last)  # outside of the clip: a frame again
     expect(page.locator("#picture video")).to_have_count(0)
     expect(page.get_by_role("slider")).to_have_attribute("aria-valuetext", "0:00 of 0:05")
 
 
 @pytest.mark.parametrize("name", ["waves.webm", "old.avi"])
 def test_it_fits_a_telephone_and_breaks_no_rule(page: Page, url: str, name: str) -> None:
-    track = reel_of(page, url, name).things[1]
+    track = video_of(page, url, name).things[1]
     page.goto(address(url, track))
     expect(page.get_by_role("slider", name="Time")).to_be_visible()
     page.wait_for_load_state("networkidle")
@@ -426,5 +341,5 @@ def test_a_key_in_the_cookie_opens_videos(page: Page, films: Path, tmp_path: Pat
             page.get_by_label("Key").fill(key)
             page.keyboard.press("Enter")
             ready(page)
-            track = reel_of(page, url, "waves.webm").things[0]
+            track = video_of(page, url, "waves.webm").things[0]
             opened_at(page, url, track)

@@ -105,12 +105,38 @@ export class Timeline extends Component {
     this.props.onSeek(Math.min(video.seconds, Math.max(0, to[event.key])));
   }
 
+  /** What stands still while the video plays: made once, however often the head is moved. */
+  ticks() {
+    if (this.of !== this.props) {
+      const { video, marks, segment } = (this.of = this.props);
+      this.made = [
+        ...video.shots
+          .slice(1)
+          .map(
+            (/** @type {{t_start: number}} */ { t_start }) =>
+              html`<i class="cut" key=${t_start} style=${this.left(t_start)}></i>`,
+          ),
+        ...marks.map(
+          (/** @type {Mark} */ mark) =>
+            html`<i key=${`${mark.segment} ${mark.seconds}`} class=${mark.segment === segment ? "mark on" : "mark"} style=${this.left(mark.seconds)}></i>`,
+        ),
+      ];
+    }
+    return this.made;
+  }
+
+  /** How far along. @param {number} seconds */
+  percent(seconds) {
+    return (100 * seconds) / (this.props.video.seconds || 1);
+  }
+
+  /** @param {number} seconds */
+  left(seconds) {
+    return `left:${this.percent(seconds)}%`;
+  }
+
   /** @param {TimelineProps} props @param {any} state */
-  render({ video, marks, life, segment }, { seconds }) {
-    const long = video.seconds || 1;
-    const at = (/** @type {number} */ moment) => `left:${(100 * moment) / long}%`;
-    const from = (/** @type {{t_start: number, t_end: number}} */ { t_start, t_end }) =>
-      `${at(t_start)};width:${(100 * (t_end - t_start)) / long}%`;
+  render({ video, life }, { seconds }) {
     return html`<div class="film-line"><div class="timeline" ref=${this.bar} role="slider" tabindex="0" aria-label="Time" aria-orientation="horizontal"
         aria-valuemin="0" aria-valuemax=${video.seconds} aria-valuenow=${seconds} aria-valuetext=${`${clock(seconds)} of ${clock(video.seconds)}`}
         onPointerDown=${(/** @type {PointerEvent} */ event) => this.down(event)} onPointerMove=${(/** @type {PointerEvent} */ event) => this.drag(event)}
@@ -118,16 +144,10 @@ export class Timeline extends Component {
           this.moved = -1;
         }} onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.keys(event)}>
       <i class="whole"></i>
-      <i class="past" style=${`width:${(100 * seconds) / long}%`}></i>
-      ${life ? html`<i class="life" style=${from(life)}></i>` : null}
-      ${video.shots.slice(1).map(({ t_start }) => html`<i class="cut" key=${t_start} style=${at(t_start)}></i>`)}
-      ${marks.map(
-        (
-          mark,
-        ) => html`<i key=${`${mark.segment} ${mark.seconds}`} class=${mark.segment === segment ? "mark on" : "mark"}
-          style=${at(mark.seconds)}></i>`,
-      )}
-      <i class="head" style=${at(seconds)}></i>
+      <i class="past" style=${`width:${this.percent(seconds)}%`}></i>
+      ${life ? html`<i class="life" style=${`${this.left(life.t_start)};width:${this.percent(life.t_end - life.t_start)}%`}></i>` : null}
+      ${this.ticks()}
+      <i class="head" style=${this.left(seconds)}></i>
     </div><span class="film-time" aria-hidden="true">${clock(seconds)}.${Math.floor(10 * seconds) % 10} / ${clock(video.seconds)}</span></div>`;
   }
 }
