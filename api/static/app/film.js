@@ -14,7 +14,7 @@ import { fit } from "./zoom.js";
 /**
  * @typedef {import("./items.js").Region} Region
  * @typedef {import("./film_bar.js").Shot} Shot @typedef {import("./film_bar.js").Video} Video
- * @typedef {import("./timeline.js").Mark} Mark @typedef {import("./timeline.js").Timeline} Timeline
+ * @typedef {import("./film_bar.js").Mark} Mark @typedef {import("./film_bar.js").Timeline} Timeline
  * @typedef {import("./track.js").Track} Track
  * @typedef {import("./viewer.js").ViewerProps} ViewerProps
  */
@@ -205,7 +205,8 @@ export class Film extends Component {
   watch(player) {
     const next = (/** @type {number} */ seconds) => {
       if (player !== this.player) return;
-      this.arrive(this.from + seconds);
+      // A frame that was sought is told by the moment that was sought in it, not by where it begins.
+      if (!player.paused || this.from + seconds > this.seconds) this.arrive(this.from + seconds);
       this.watch(player);
     };
     if (tellsFrames(player)) player.requestVideoFrameCallback((_, { mediaTime }) => next(mediaTime));
@@ -242,13 +243,12 @@ export class Film extends Component {
   }
 
   draw() {
-    const { canvas } = this,
-      { image } = this.props,
+    const { image } = this.props,
       frame = this.viewer?.state.frame;
-    if (!canvas || !frame) return;
+    if (!this.canvas || !frame) return;
     const scale = fit(image, frame).scale * DENSITY;
     const size = { width: image.width * scale, height: image.height * scale };
-    drawTrack(canvas, this.state.track, this.seconds, size);
+    drawTrack(this.canvas, this.state.track, this.seconds, size);
   }
 
   toggle() {
@@ -275,10 +275,11 @@ export class Film extends Component {
 
   /** The video stands where it was sent. @param {HTMLVideoElement} player */
   stands(player) {
-    if (this.wanted !== this.sent) return this.jump();
+    const { wanted } = this;
+    if (wanted !== this.sent) return this.jump();
     this.wanted = null;
     this.setState({ ready: true });
-    if (player.paused) this.arrive(this.from + Math.max(0, player.currentTime - NUDGE_S));
+    if (player.paused && wanted !== null) this.arrive(wanted);
     if (this.starting) void player.play().catch(() => {});
     this.starting = false;
     return undefined;
@@ -287,8 +288,8 @@ export class Film extends Component {
   /** It cannot be played. */
   failed() {
     const seconds = this.wanted ?? this.seconds;
-    this.starting = false;
     this.wanted = null;
+    this.starting = false;
     this.setState(({ source, clips }) => ({
       source: "frames",
       at: rounded(seconds),
