@@ -226,6 +226,15 @@ def test_a_click_in_a_still_frame_chooses_what_is_there_then(page: Page, url: st
     drag_to(page, key["seconds"], film.last)
     standing(page, key["seconds"])
     page.wait_for_load_state("networkidle")
+    page.mouse.move(*place(page, 600, 300, SIZE))  # the ground
+    assert drawn_box(page, 1) is not None
+    page.keyboard.press(".")
+    standing(page, thing["masks"][1]["seconds"])
+    page.wait_for_load_state("networkidle")
+    assert drawn_box(page, 1) is not None, "a pointer that rests means what has come under it"
+    page.keyboard.press(",")
+    standing(page, key["seconds"])
+    page.wait_for_load_state("networkidle")
     x0, y0, x1, y1 = real_box(2, key["seconds"])
     middle = (x0 + x1) / 2, (y0 + y1) / 2
     page.mouse.move(*place(page, *middle, SIZE))

@@ -72,6 +72,8 @@ export class Film extends Component {
     this.canvas = null;
     /** @type {Viewer | null} */
     this.viewer = null;
+    /** @type {PointerEvent | null} */
+    this.pointer = null; // where it was last
     /** @type {Timeline | null} */
     this.timeline = null;
     this.stop = new AbortController();
@@ -236,10 +238,16 @@ export class Film extends Component {
     const { signal } = this.looking;
     try {
       const { segments } = await call(`v1/videos/${this.id}/segments?t=${seconds}`, { signal });
-      this.setState({ seen: regionsOf(segments) });
+      this.setState({ seen: regionsOf(segments) }, () => this.point());
     } catch (problem) {
       if (!isAbort(problem)) notify(sentence(problem), { bad: true });
     }
+  }
+
+  /** A pointer that rests means what has come under it. */
+  point() {
+    const { viewer, pointer } = this;
+    if (pointer && viewer?.frame.current?.matches(":hover")) viewer.hover(pointer);
   }
 
   draw() {
@@ -390,6 +398,9 @@ export class Film extends Component {
     const own = Math.abs(this.seconds - image.shot.seconds) <= NEAR_S;
     return html`<${Viewer} ...${props} hand=${(/** @type {Viewer} */ viewer) => {
       this.viewer = viewer;
+      viewer.frame.current.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
+        this.pointer = event;
+      });
       props.hand(viewer);
     }} film=${this.sheet()} tool="select" chosen=${null} segments=${seen} lines=${own ? lines : []} found=${own ? found : []}
       onChoose=${(/** @type {any} */ region) => {
