@@ -64,6 +64,8 @@ export class Film extends Component {
     this.sent = null;
     this.starting = false; // it plays as soon as it can
     this.clicked = 0; // a thing that was chosen in this very frame, which stays
+    /** When the things of shots are seen best. @type {Record<number, Promise<number[]>>} */
+    this.moments = {};
     this.key = "";
     this.shot = 0;
     /** @type {HTMLVideoElement | null} */
@@ -326,17 +328,18 @@ export class Film extends Component {
   }
 
   /** To the next moment at which something was looked at, or the one before. @param {number} step */
-  keyframe(step) {
+  async keyframe(step) {
     const { video, track } = this.state,
       from = this.wanted ?? this.seconds;
-    const moments = [
-      ...(track?.masks ?? []),
-      ...(video?.shots ?? []),
-      ...this.props.segments.map((/** @type {Region} */ { life }) => ({
-        seconds: life?.best_seconds ?? from,
-      })),
-    ].map(({ seconds }) => seconds);
-    const beyond = moments.filter((seconds) => step * (seconds - from) > NEAR_S);
+    const shot = video?.shots.find((/** @type {Shot} */ { t_end }) => from < t_end) ?? video?.shots.at(-1);
+    if (!video || !shot) return;
+    this.moments[shot.image_id] ??= call(`v1/images/${shot.image_id}/segments`).then(
+      ({ segments }) => segments.map((/** @type {Region} */ { life }) => life?.best_seconds ?? from),
+      () => [],
+    );
+    const best = await this.moments[shot.image_id],
+      keys = [...video.shots, ...(track?.masks ?? [])].map(({ seconds }) => seconds);
+    const beyond = [...best, ...keys].filter((seconds) => step * (seconds - from) > NEAR_S);
     if (beyond.length) this.show(step > 0 ? Math.min(...beyond) : Math.max(...beyond));
   }
 
