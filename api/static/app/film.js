@@ -22,6 +22,7 @@ import { fit } from "./zoom.js";
 const SIDE_PX = 1280; // of frames: as large as what was indexed
 const PAUSE_MS = 120; // before a frame is asked for, or what is seen in it: who drags asks for the last alone
 const NUDGE_S = 0.001; // times are rounded to that, and the frame before must not be meant
+const PART_S = 60; // of a shot that is re-encoded: the server's limit
 const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
 
 const tellsFrames = (/** @type {HTMLVideoElement} */ player) => "requestVideoFrameCallback" in player;
@@ -159,6 +160,12 @@ export class Film extends Component {
     return source === "clip" && clip ? clip.t_start : 0;
   }
 
+  /** The last moment that can be asked for: what lies after the end is refused. */
+  get last() {
+    const { video } = this.state;
+    return video ? Math.floor(1000 * video.seconds) / 1000 : Infinity;
+  }
+
   /** Pause at a moment. @param {number} seconds */
   show(seconds) {
     this.player?.pause();
@@ -231,10 +238,9 @@ export class Film extends Component {
   }
 
   async look() {
-    const { video, source, playing } = this.state;
+    const { source, playing } = this.state;
     if (playing) return;
-    const last = video ? Math.floor(1000 * video.seconds) / 1000 : Infinity,
-      seconds = Math.min(last, rounded(this.seconds));
+    const seconds = Math.min(this.last, rounded(this.seconds));
     if (source === "frames") this.setState({ at: seconds });
     this.looking = new AbortController();
     const { signal } = this.looking;
@@ -267,30 +273,33 @@ export class Film extends Component {
     if (player && !player.paused) return player.pause();
     if (source === "frames") {
       if (!clips || !video) return undefined;
-      const clip =
-        video.shots.find((/** @type {Shot} */ { t_end }) => this.seconds < t_end - NEAR_S) ?? video.shots[0];
-      this.wanted = Math.max(clip.t_start, Math.min(this.seconds, clip.t_end));
+      const shot = video.shots.find((/** @type {Shot} */ one) => this.seconds < one.t_end - NEAR_S);
+      const { t_start, t_end } = shot ?? video.shots[0],
+        at = shot ? this.seconds : 0; // from the end it begins anew
+      const start = t_start + PART_S * Math.floor(Math.max(0, at + NEAR_S - t_start) / PART_S);
+      const clip = { t_start: rounded(start), t_end: Math.min(start + PART_S, t_end, this.last) };
+      this.wanted = Math.max(clip.t_start, at);
       this.starting = true;
       return this.setState({ source: "clip", clip, ready: false });
     }
     return void player?.play().catch(() => {}); // why not is told as an error of the element
   }
 
-  /** The video can be moved in. @param {HTMLVideoElement} player */
-  opened(player) {
-    if (!player.videoWidth) return this.failed(); // its sound alone can be played
+  /** The video can be moved in. */
+  opened() {
+    if (!this.player?.videoWidth) return this.failed(); // its sound alone can be played
     this.wanted ??= this.seconds;
     return this.jump();
   }
 
-  /** The video stands where it was sent. @param {HTMLVideoElement} player */
-  stands(player) {
-    const { wanted } = this;
+  /** The video stands where it was sent. */
+  stands() {
+    const { wanted, player } = this;
     if (wanted !== this.sent) return this.jump();
     this.wanted = null;
     this.setState({ ready: true });
-    if (player.paused && wanted !== null) this.arrive(wanted);
-    if (this.starting) void player.play().catch(() => {});
+    if (player?.paused && wanted !== null) this.arrive(wanted);
+    if (this.starting) void player?.play().catch(() => {});
     this.starting = false;
     return undefined;
   }
@@ -363,17 +372,11 @@ export class Film extends Component {
 
   /** The video, or the frame that stands for it. */
   sheet() {
-    const { source, video, clip, at, ready, muted, lost } = this.state;
+    const { source, clip, at, ready, muted, lost } = this.state;
     if (at === null) return html`<canvas ref=${this.onCanvas} aria-hidden="true"></canvas>`;
     const from = source === "clip" && clip,
       path = `v1/videos/${this.id}`;
-    const src = from
-      ? `${path}/clip.mp4?from=${from.t_start}&to=${Math.min(from.t_end, video.seconds)}`
-      : `${path}/file`;
-    const told =
-      (/** @type {(player: HTMLVideoElement) => void} */ act) =>
-      (/** @type {{currentTarget: HTMLVideoElement}} */ { currentTarget }) =>
-        act(currentTarget);
+    const src = from ? `${path}/clip.mp4?from=${from.t_start}&to=${rounded(from.t_end)}` : `${path}/file`;
     // The frame lies below the video, which would be black until it has found the moment.
     return html`<img class="small" alt="" draggable=${false} src=${marked(`${path}/frame.jpg?t=${at}&side=${SIDE_PX}`)}
         onLoad=${() => lost && this.setState({ lost: false })} onError=${() => this.setState({ lost: true })} />
@@ -381,12 +384,12 @@ export class Film extends Component {
         source === "frames"
           ? null
           : html`<video key=${src} ref=${this.onPlayer} src=${src} class=${ready ? "" : "waiting"} preload="auto" playsinline muted=${muted} aria-hidden="true" tabindex="-1"
-        onLoadedMetadata=${told((player) => this.opened(player))} onSeeked=${told((player) => this.stands(player))} onError=${() => this.failed()}
-        onPlay=${told((player) => {
+        onLoadedMetadata=${() => this.opened()} onSeeked=${() => this.stands()} onError=${() => this.failed()}
+        onPlay=${() => {
           this.forgetSeen();
           this.setState({ playing: true, seen: [] });
-          if (!tellsFrames(player)) this.watch(player);
-        })} onPause=${() => {
+          if (this.player && !tellsFrames(this.player)) this.watch(this.player);
+        }} onPause=${() => {
           this.setState({ playing: false });
           this.lookSoon();
         }} onEnded=${() => source === "clip" && this.seek(this.state.clip?.t_end ?? 0)}></video>`

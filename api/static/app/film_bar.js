@@ -23,7 +23,7 @@ import { NEAR_S } from "./track.js";
  * @typedef {object} FilmState
  * @property {Video | null} video
  * @property {"file" | "frames" | "clip"} source what is shown: the video, its frames, or a shot re-encoded
- * @property {Shot | null} clip that shot
+ * @property {{t_start: number, t_end: number} | null} clip that part of a shot
  * @property {number | null} at the second of the frame below the video; null where it is not known yet
  * @property {import("./items.js").Region[]} seen in the frame at which it stands
  * @property {import("./track.js").Track | null} track the chosen thing's
