@@ -26,7 +26,7 @@ import { NEAR_S } from "./track.js";
  * @property {{t_start: number, t_end: number} | null} clip that part of a shot
  * @property {number | null} at the second of the frame below the video; null where it is not known yet
  * @property {import("./items.js").Region[]} seen in the frame at which it stands
- * @property {import("./track.js").Track | null} track the chosen thing's
+ * @property {import("./track.js").Track | null} track of the chosen thing
  * @property {boolean} playing
  * @property {boolean} ready whether the video shows the frame that it should
  * @property {boolean} muted
@@ -40,11 +40,11 @@ import { NEAR_S } from "./track.js";
  * @property {number} segment the chosen thing's; 0 for none
  * @property {(seconds: number) => void} onSeek
  * @property {(mark: Mark) => void} onMark
- * @property {(timeline: Timeline) => void} hand is given this one, for whoever moves it from outside
+ * @property {(timeline: Timeline) => void} hand is given this one
  */
 
 const LONGEST_STEP_S = 5;
-const STEPS = 100; // of an arrow key from end to end, in a video of some length
+const STEPS = 100; // of an arrow key from end to end
 const SNAP_PX = 12; // a click so near to a mark means it: marks are 24 pixels wide
 const CLICK_PX = 5;
 const FRAME_S = 1 / 25; // where nobody knows how long a frame is
@@ -222,7 +222,7 @@ export function markAfter(marks, step, seconds) {
 }
 
 /** @param {FilmState & {film: import("./film.js").Film, video: Video, marks: Mark[]}} props */
-export function FilmBar({ film, video, marks, source, playing, track, muted, clips, lost }) {
+export function FilmBar({ film, video, marks, source, playing, ready, track, muted, clips, lost }) {
   return html`<div class="film">
     <${Timeline} hand=${film.onTimeline} video=${video} marks=${marks} life=${track} segment=${query().segment}
       onSeek=${(/** @type {number} */ seconds) => film.seek(seconds)} onMark=${(/** @type {Mark} */ mark) => film.open(mark)} />
@@ -245,7 +245,9 @@ export function FilmBar({ film, video, marks, source, playing, track, muted, cli
         : html`<p class="film-said" role="status">${
             lost
               ? "This frame cannot be read: the file may be gone or damaged."
-              : `This browser does not play ${video.codec} in ${video.container}. ${clips ? "Frames are shown; Play re-encodes the shot." : "Its frames are shown."}`
+              : source === "clip" && !ready
+                ? "Re-encoding the shot …"
+                : `This browser does not play ${video.codec} in ${video.container}. ${clips ? "Frames are shown; Play re-encodes the shot." : "Its frames are shown."}`
           } <a href=${`v1/videos/${video.video_id}/file`} download>The file</a></p>`
     }
   </div>`;
