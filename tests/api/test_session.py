@@ -299,7 +299,8 @@ SHOWN_OF_OTHERS = (
     "/v1/pictures/8f3a/thumbnail", "/v1/videos/1/file", "/v1/videos/1/frame.jpg",
 )  # fmt: skip
 COUNTED = [
-    "/v1/videos/1", "/v1/videos/1/segments", "/v1/images", "/v1/images/1", "/v1/images/1/original", "/v1/images/1/segments",
+    "/v1/videos/1", "/v1/videos/1/segments",
+    "/v1/images", "/v1/images/1", "/v1/images/1/original", "/v1/images/1/segments",
     "/v1/segments/1",
     "/v1/images/1/thumbnail/x", "/v1/images//thumbnail", "/v2/v1/images/1/file", "/openapi.json",
 ]  # fmt: skip

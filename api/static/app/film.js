@@ -3,9 +3,9 @@
 
 import { Component, html } from "../vendor/preact.js";
 import { call, isAbort, marked, sentence } from "./api.js";
-import { resultsOf } from "./results.js";
+import { FilmBar, markAfter, marksOf } from "./film_bar.js";
+import { clock } from "./sayings.js";
 import { openPicture, query } from "./store.js";
-import { clock, Timeline } from "./timeline.js";
 import { drawTrack, NEAR_S, regionsOf } from "./track.js";
 import { isTyping, notify } from "./ui.js";
 import { Viewer } from "./viewer.js";
@@ -13,44 +13,20 @@ import { fit } from "./zoom.js";
 
 /**
  * @typedef {import("./items.js").Region} Region
- * @typedef {import("./timeline.js").Mark} Mark
+ * @typedef {import("./film_bar.js").Shot} Shot @typedef {import("./film_bar.js").Video} Video
+ * @typedef {import("./film_bar.js").Mark} Mark @typedef {import("./film_bar.js").Timeline} Timeline
  * @typedef {import("./track.js").Track} Track
  * @typedef {import("./viewer.js").ViewerProps} ViewerProps
- * @typedef {{image_id: number, t_start: number, t_end: number, seconds: number}} Shot
- *
- * @typedef {object} Video
- * @property {number} video_id
- * @property {number} seconds
- * @property {number} frame_rate
- * @property {string} codec
- * @property {string} container
- * @property {boolean} has_sound
- * @property {Shot[]} shots in order, without a gap
  */
 
 const SIDE_PX = 1280; // of frames: as large as what was indexed
 const PAUSE_MS = 120; // before a frame is asked for, or what is seen in it: who drags asks for the last alone
 const NUDGE_S = 0.001; // times are rounded to that, and the frame before must not be meant
+const PART_S = 60; // of a shot that is re-encoded: the server's limit
 const DENSITY = Math.min(2, globalThis.devicePixelRatio || 1);
 
+const tellsFrames = (/** @type {HTMLVideoElement} */ player) => "requestVideoFrameCallback" in player;
 const rounded = (/** @type {number} */ seconds) => Math.round(1000 * seconds) / 1000;
-
-/** Paths on a 24 x 24 grid, drawn with a stroke. @type {Record<string, string>} */
-const SIGNS = {
-  play: "M7 4.5v15l12-7.5z",
-  pause: "M8 5v14M16 5v14",
-  frameBefore: "M17 6l-7 6 7 6zM6 6v12",
-  frameAfter: "M7 6l7 6-7 6zM18 6v12",
-  hitBefore: "M11 6l-6 6 6 6M18 9l3 3-3 3-3-3z",
-  hitAfter: "M13 6l6 6-6 6M6 9l3 3-3 3-3-3z",
-  sound: "M4 9.5v5h3.5L12 18V6L7.5 9.5zM15.5 9a4.5 4.5 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11",
-  silent: "M4 9.5v5h3.5L12 18V6L7.5 9.5zM16 9.5l5 5M21 9.5l-5 5",
-};
-
-/** @param {{sign: string, label: string, onClick: () => void, disabled?: boolean}} props */
-const Push = ({ sign, label, onClick, disabled }) => html`
-  <button type="button" class="icon-button" title=${label} aria-label=${label.replace(/ \(.*/, "")} disabled=${disabled} onClick=${onClick}>
-    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${SIGNS[sign]} /></svg></button>`;
 
 // The styles come with the view; whoever imports it waits for them.
 const sheet = document.createElement("link");
@@ -68,21 +44,19 @@ export class Film extends Component {
   constructor(props) {
     super(props);
     this.id = props.image.shot.video_id;
-    /** @type {{video: Video | null, source: "file" | "frames" | "clip", clip: Shot | null, at: number | null,
-     *   seen: Region[], track: Track | null, playing: boolean, ready: boolean, muted: boolean,
-     *   clips: boolean, lost: boolean}} */
+    /** @type {import("./film_bar.js").FilmState} */
     this.state = {
       video: null,
       source: "file",
-      clip: null, // the shot that is played re-encoded
-      at: null, // the frame below the video
+      clip: null,
+      at: null,
       seen: [],
       track: null,
       playing: false,
-      ready: false, // whether the video shows the frame that it should
+      ready: false,
       muted: false,
-      clips: true, // whether shots may come re-encoded
-      lost: false, // whether the frame cannot be had
+      clips: true,
+      lost: false,
     };
     this.seconds = 0; // what is shown
     /** Where the video is to go as soon as it can. @type {number | null} */
@@ -91,6 +65,8 @@ export class Film extends Component {
     this.sent = null;
     this.starting = false; // it plays as soon as it can
     this.clicked = 0; // a thing that was chosen in this very frame, which stays
+    /** When the things of shots are seen best. @type {Record<number, Promise<number[]>>} */
+    this.moments = {};
     this.key = "";
     this.shot = 0;
     /** @type {HTMLVideoElement | null} */
@@ -99,6 +75,8 @@ export class Film extends Component {
     this.canvas = null;
     /** @type {Viewer | null} */
     this.viewer = null;
+    /** @type {PointerEvent | null} */
+    this.pointer = null; // where it was last
     /** @type {Timeline | null} */
     this.timeline = null;
     this.stop = new AbortController();
@@ -157,8 +135,13 @@ export class Film extends Component {
       this.props.image.image_id === image
         ? shot
         : this.state.video?.shots.find((/** @type {Shot} */ { image_id }) => image_id === image);
+    // What was pointed at in this very frame, or is seen in it and answers nothing, keeps it.
+    const stays =
+      segment === this.clicked ||
+      (this.state.seen.some((/** @type {Region} */ { segment_id }) => segment_id === segment) &&
+        !this.marks.some((mark) => mark.segment === segment));
     this.setState({ track });
-    if (track && segment !== this.clicked) this.show(track.best_seconds);
+    if (track && !stays) this.show(track.best_seconds);
     else if (!track && image !== this.shot && shown) this.show(shown.seconds);
     this.clicked = 0;
     this.shot = image;
@@ -175,6 +158,12 @@ export class Film extends Component {
   get from() {
     const { source, clip } = this.state;
     return source === "clip" && clip ? clip.t_start : 0;
+  }
+
+  /** The last moment that can be asked for: what lies after the end is refused. */
+  get last() {
+    const { video } = this.state;
+    return video ? Math.floor(1000 * video.seconds) / 1000 : Infinity;
   }
 
   /** Pause at a moment. @param {number} seconds */
@@ -219,7 +208,7 @@ export class Film extends Component {
   /** @param {HTMLVideoElement | null} player */
   take(player) {
     this.player = player;
-    if (player) this.watch(player);
+    if (player && tellsFrames(player)) this.watch(player);
   }
 
   /** Hear of each frame, where browsers tell of them; else look at the clock while it plays.
@@ -227,11 +216,11 @@ export class Film extends Component {
   watch(player) {
     const next = (/** @type {number} */ seconds) => {
       if (player !== this.player) return;
-      this.arrive(this.from + seconds);
+      // A frame that was sought is told by the moment that was sought in it, not by where it begins.
+      if (!player.paused || this.from + seconds > this.seconds) this.arrive(this.from + seconds);
       this.watch(player);
     };
-    if (/** @type {any} */ (player).requestVideoFrameCallback)
-      player.requestVideoFrameCallback((_, { mediaTime }) => next(mediaTime));
+    if (tellsFrames(player)) player.requestVideoFrameCallback((_, { mediaTime }) => next(mediaTime));
     else if (!player.paused) requestAnimationFrame(() => next(player.currentTime));
   }
 
@@ -249,29 +238,33 @@ export class Film extends Component {
   }
 
   async look() {
-    const { video, source, playing } = this.state;
+    const { source, playing } = this.state;
     if (playing) return;
-    const last = video ? Math.floor(1000 * video.seconds) / 1000 : Infinity,
-      seconds = Math.min(last, rounded(this.seconds));
+    const seconds = Math.min(this.last, rounded(this.seconds));
     if (source === "frames") this.setState({ at: seconds });
     this.looking = new AbortController();
     const { signal } = this.looking;
     try {
       const { segments } = await call(`v1/videos/${this.id}/segments?t=${seconds}`, { signal });
-      this.setState({ seen: regionsOf(segments) });
+      this.setState({ seen: regionsOf(segments) }, () => this.point());
     } catch (problem) {
       if (!isAbort(problem)) notify(sentence(problem), { bad: true });
     }
   }
 
+  /** A pointer that rests means what has come under it. */
+  point() {
+    const { viewer, pointer } = this;
+    if (pointer && viewer?.frame.current?.matches(":hover")) viewer.hover(pointer);
+  }
+
   draw() {
-    const { canvas } = this,
-      { image } = this.props,
+    const { image } = this.props,
       frame = this.viewer?.state.frame;
-    if (!canvas || !frame) return;
+    if (!this.canvas || !frame) return;
     const scale = fit(image, frame).scale * DENSITY;
     const size = { width: image.width * scale, height: image.height * scale };
-    drawTrack(canvas, this.state.track, this.seconds, size);
+    drawTrack(this.canvas, this.state.track, this.seconds, size);
   }
 
   toggle() {
@@ -280,29 +273,33 @@ export class Film extends Component {
     if (player && !player.paused) return player.pause();
     if (source === "frames") {
       if (!clips || !video) return undefined;
-      const clip =
-        video.shots.find((/** @type {Shot} */ { t_end }) => this.seconds < t_end - NEAR_S) ?? video.shots[0];
-      this.wanted = Math.max(clip.t_start, Math.min(this.seconds, clip.t_end));
+      const shot = video.shots.find((/** @type {Shot} */ one) => this.seconds < one.t_end - NEAR_S);
+      const { t_start, t_end } = shot ?? video.shots[0],
+        at = shot ? this.seconds : 0; // from the end it begins anew
+      const start = t_start + PART_S * Math.floor(Math.max(0, at + NEAR_S - t_start) / PART_S);
+      const clip = { t_start: rounded(start), t_end: Math.min(start + PART_S, t_end, this.last) };
+      this.wanted = Math.max(clip.t_start, at);
       this.starting = true;
       return this.setState({ source: "clip", clip, ready: false });
     }
     return void player?.play().catch(() => {}); // why not is told as an error of the element
   }
 
-  /** The video can be moved in. @param {HTMLVideoElement} player */
-  opened(player) {
-    if (!player.videoWidth) return this.failed(); // its sound alone can be played
+  /** The video can be moved in. */
+  opened() {
+    if (!this.player?.videoWidth) return this.failed(); // its sound alone can be played
     this.wanted ??= this.seconds;
     return this.jump();
   }
 
-  /** The video stands where it was sent. @param {HTMLVideoElement} player */
-  stands(player) {
-    if (this.wanted !== this.sent) return this.jump();
+  /** The video stands where it was sent. */
+  stands() {
+    const { wanted, player } = this;
+    if (wanted !== this.sent) return this.jump();
     this.wanted = null;
     this.setState({ ready: true });
-    if (player.paused) this.arrive(this.from + Math.max(0, player.currentTime - NUDGE_S));
-    if (this.starting) void player.play().catch(() => {});
+    if (player?.paused && wanted !== null) this.arrive(wanted);
+    if (this.starting) void player?.play().catch(() => {});
     this.starting = false;
     return undefined;
   }
@@ -310,8 +307,8 @@ export class Film extends Component {
   /** It cannot be played. */
   failed() {
     const seconds = this.wanted ?? this.seconds;
-    this.starting = false;
     this.wanted = null;
+    this.starting = false;
     this.setState(({ source, clips }) => ({
       source: "frames",
       at: rounded(seconds),
@@ -322,19 +319,9 @@ export class Film extends Component {
     this.arrive(seconds);
   }
 
-  /** The answers in this video, by time, each thing once. @returns {Mark[]} */
+  /** The answers in this video. */
   get marks() {
-    const { items, shown } = resultsOf(query()),
-      shots = new Set(this.state.video?.shots.map((/** @type {Shot} */ { image_id }) => image_id));
-    /** @type {Map<number, Mark>} */
-    const marks = new Map();
-    for (const { image, regions, at } of items.slice(0, shown).filter((item) => shots.has(item.image))) {
-      for (const { segment_id: segment, life } of regions) {
-        const seconds = life?.best_seconds ?? at;
-        if (seconds !== undefined && !marks.has(segment)) marks.set(segment, { image, segment, seconds });
-      }
-    }
-    return [...marks.values()].sort((a, b) => a.seconds - b.seconds);
+    return marksOf(this.state.video?.shots ?? []);
   }
 
   /** @param {Mark} mark */
@@ -343,29 +330,25 @@ export class Film extends Component {
     else openPicture(image, segment);
   }
 
-  /** The answer before, or the next. @param {number} step */
-  markAfter(step) {
-    const { marks, seconds } = this;
-    const at = marks.findIndex(
-      (mark) => mark.segment === query().segment && Math.abs(mark.seconds - seconds) <= NEAR_S,
-    );
-    if (at >= 0) return marks[at + step];
-    const other = (/** @type {Mark} */ mark) => step * (mark.seconds - seconds) > NEAR_S;
-    return step > 0 ? marks.find(other) : marks.findLast(other);
+  /** @param {number} step */
+  toMark(step) {
+    const mark = markAfter(this.marks, step, this.seconds);
+    if (mark) this.open(mark);
   }
 
   /** To the next moment at which something was looked at, or the one before. @param {number} step */
-  keyframe(step) {
+  async keyframe(step) {
     const { video, track } = this.state,
       from = this.wanted ?? this.seconds;
-    const moments = [
-      ...(track?.masks ?? []),
-      ...(video?.shots ?? []),
-      ...this.props.segments.map((/** @type {Region} */ { life }) => ({
-        seconds: life?.best_seconds ?? from,
-      })),
-    ].map(({ seconds }) => seconds);
-    const beyond = moments.filter((seconds) => step * (seconds - from) > NEAR_S);
+    const shot = video?.shots.find((/** @type {Shot} */ { t_end }) => from < t_end) ?? video?.shots.at(-1);
+    if (!video || !shot) return;
+    this.moments[shot.image_id] ??= call(`v1/images/${shot.image_id}/segments`).then(
+      ({ segments }) => segments.map((/** @type {Region} */ { life }) => life?.best_seconds ?? from),
+      () => [],
+    );
+    const best = await this.moments[shot.image_id],
+      keys = [...video.shots, ...(track?.masks ?? [])].map(({ seconds }) => seconds);
+    const beyond = [...best, ...keys].filter((seconds) => step * (seconds - from) > NEAR_S);
     if (beyond.length) this.show(step > 0 ? Math.min(...beyond) : Math.max(...beyond));
   }
 
@@ -393,11 +376,7 @@ export class Film extends Component {
     if (at === null) return html`<canvas ref=${this.onCanvas} aria-hidden="true"></canvas>`;
     const from = source === "clip" && clip,
       path = `v1/videos/${this.id}`;
-    const src = from ? `${path}/clip.mp4?from=${from.t_start}&to=${from.t_end}` : `${path}/file`;
-    const told =
-      (/** @type {(player: HTMLVideoElement) => void} */ act) =>
-      (/** @type {{currentTarget: HTMLVideoElement}} */ { currentTarget }) =>
-        act(currentTarget);
+    const src = from ? `${path}/clip.mp4?from=${from.t_start}&to=${rounded(from.t_end)}` : `${path}/file`;
     // The frame lies below the video, which would be black until it has found the moment.
     return html`<img class="small" alt="" draggable=${false} src=${marked(`${path}/frame.jpg?t=${at}&side=${SIDE_PX}`)}
         onLoad=${() => lost && this.setState({ lost: false })} onError=${() => this.setState({ lost: true })} />
@@ -405,48 +384,17 @@ export class Film extends Component {
         source === "frames"
           ? null
           : html`<video key=${src} ref=${this.onPlayer} src=${src} class=${ready ? "" : "waiting"} preload="auto" playsinline muted=${muted} aria-hidden="true" tabindex="-1"
-        onLoadedMetadata=${told((player) => this.opened(player))} onSeeked=${told((player) => this.stands(player))} onError=${() => this.failed()}
-        onPlay=${told((player) => {
+        onLoadedMetadata=${() => this.opened()} onSeeked=${() => this.stands()} onError=${() => this.failed()}
+        onPlay=${() => {
           this.forgetSeen();
           this.setState({ playing: true, seen: [] });
-          this.watch(player);
-        })} onPause=${() => {
+          if (this.player && !tellsFrames(this.player)) this.watch(this.player);
+        }} onPause=${() => {
           this.setState({ playing: false });
           this.lookSoon();
         }} onEnded=${() => source === "clip" && this.seek(this.state.clip?.t_end ?? 0)}></video>`
       }
       <canvas ref=${this.onCanvas} aria-hidden="true"></canvas>`;
-  }
-
-  /** @param {Video} video */
-  bar(video) {
-    const { source, track, playing, muted, clips, lost } = this.state,
-      { marks } = this,
-      before = this.markAfter(-1),
-      after = this.markAfter(1);
-    return html`<div class="film">
-      <${Timeline} hand=${this.onTimeline} video=${video} marks=${marks} life=${track} segment=${query().segment}
-        onSeek=${(/** @type {number} */ seconds) => this.seek(seconds)} onMark=${(/** @type {Mark} */ mark) => this.open(mark)} />
-      <div class="film-keys">
-        <${Push} sign=${playing ? "pause" : "play"} label=${playing ? "Pause (Space)" : "Play (Space)"} disabled=${source === "frames" && !clips} onClick=${() => this.toggle()} />
-        <${Push} sign="frameBefore" label="Previous keyframe (,)" onClick=${() => this.keyframe(-1)} />
-        <${Push} sign="frameAfter" label="Next keyframe (.)" onClick=${() => this.keyframe(1)} />
-        ${video.has_sound ? html`<${Push} sign=${muted ? "silent" : "sound"} label=${muted ? "Sound on" : "Sound off"} onClick=${() => this.setState({ muted: !muted })} />` : null}
-        ${
-          marks.length
-            ? html`<span class="film-hits"><${Push} sign="hitBefore" label="Previous hit" disabled=${!before} onClick=${() => before && this.open(before)} />
-          <${Push} sign="hitAfter" label="Next hit" disabled=${!after} onClick=${() => after && this.open(after)} />
-          <span>${marks.length === 1 ? "1 hit" : `${marks.length} hits`}</span></span>`
-            : null
-        }
-      </div>
-      ${
-        source === "file"
-          ? null
-          : html`<p class="film-said" role="status">This browser does not play ${video.codec} in ${video.container}: ${clips ? "frames are shown, and Play shows a shot re-encoded." : "its frames are shown."} <a href=${`v1/videos/${this.id}/file`} download>The file</a></p>`
-      }
-      ${lost ? html`<p class="film-said" role="status">This frame cannot be read.</p>` : null}
-    </div>`;
   }
 
   /** @param {any} props @param {any} state */
@@ -456,12 +404,15 @@ export class Film extends Component {
     const own = Math.abs(this.seconds - image.shot.seconds) <= NEAR_S;
     return html`<${Viewer} ...${props} hand=${(/** @type {Viewer} */ viewer) => {
       this.viewer = viewer;
+      viewer.frame.current.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
+        this.pointer = event;
+      });
       props.hand(viewer);
     }} film=${this.sheet()} tool="select" chosen=${null} segments=${seen} lines=${own ? lines : []} found=${own ? found : []}
       onChoose=${(/** @type {any} */ region) => {
         if (region.segment_id !== query().segment) this.clicked = region.segment_id;
         openPicture(region.image_id, region.segment_id);
       }} onPoint=${() => this.miss()} onBox=${() => {}} />
-    ${video ? this.bar(video) : null}`;
+    ${video ? html`<${FilmBar} ...${this.state} film=${this} marks=${this.marks} />` : null}`;
   }
 }

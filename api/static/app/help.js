@@ -39,6 +39,13 @@ const KEYS = [
       ["+ − 0 1", "closer, farther, all of it, every pixel"],
     ],
   ],
+  [
+    "In a video",
+    [
+      ["Space", "play, pause"],
+      [", .", "the keyframe before, the next"],
+    ],
+  ],
 ];
 
 /** @type {[string, string][]} */

@@ -15,11 +15,18 @@ const SMALL = 0.09; // of the longer side: smaller regions get a ring around the
 
 /** @typedef {import("./items.js").Region} Region @typedef {import("./items.js").Line} Line */
 
-/** A halo, and the line over it. @param {number} line @returns {[string, number][]} */
-export const strokes = (line) => [
-  [HALO, 2.6 * line],
-  [EDGE, 1.4 * line],
-];
+/** A halo, and the line over it. @param {CanvasRenderingContext2D} context @param {Path2D} path
+ * @param {number} line */
+export function stroke(context, path, line) {
+  for (const [colour, thickness] of /** @type {const} */ ([
+    [HALO, 2.6],
+    [EDGE, 1.4],
+  ])) {
+    context.strokeStyle = colour;
+    context.lineWidth = thickness * line;
+    context.stroke(path);
+  }
+}
 
 /**
  * Draw regions into a canvas of width x height pixels. The first is outlined strongest.
@@ -51,11 +58,7 @@ export function drawRegions(
   }
   for (let i = paths.length - 1; i >= 0; i--) {
     const thick = (i ? 0.6 : 1) * line * shrink;
-    for (const [colour, thickness] of strokes(thick)) {
-      context.strokeStyle = colour;
-      context.lineWidth = thickness;
-      context.stroke(paths[i]);
-    }
+    stroke(context, paths[i], thick);
     frameEdges(context, regions[i], thick);
   }
   const scale = canvas.width / (box[2] - box[0]);
@@ -88,52 +91,30 @@ function underline(context, corners, most, framed) {
   path.lineTo(end[0] + x, end[1] + y);
   context.fillStyle = WASH;
   context.fill(frame);
-  for (const [colour, thickness] of strokes(1.3 * line)) {
-    context.strokeStyle = colour;
-    context.lineWidth = thickness;
-    context.stroke(path);
-    context.lineWidth = thickness / 2;
-    if (framed) context.stroke(frame);
-  }
+  if (framed) stroke(context, frame, 0.65 * line);
+  stroke(context, path, 1.3 * line);
 }
 
 /** What an outline cannot show: a region that fills the picture, and one too small to be seen.
- * @param {CanvasRenderingContext2D} context @param {Region} region @param {number} line */
-function frameEdges(
-  context,
-  {
-    box: [x0, y0, x1, y1],
-    mask: {
-      size: [fullHeight, fullWidth],
-    },
-  },
-  line,
-) {
+ * @param {CanvasRenderingContext2D} context @param {Pick<Region, "box" | "mask">} region
+ * @param {number} line */
+export function frameEdges(context, { box: [x0, y0, x1, y1], mask }, line) {
   const { width, height } = context.canvas,
+    [fullHeight, fullWidth] = mask.size,
     scale = width / fullWidth;
-  const stroke = (
-    /** @type {string} */ colour,
-    /** @type {number} */ thickness,
-    /** @type {() => void} */ path,
-  ) => {
-    context.strokeStyle = colour;
-    context.lineWidth = thickness;
-    context.beginPath();
-    path();
-    context.stroke();
-  };
   if (x0 === 0 && y0 === 0 && x1 === fullWidth && y1 === fullHeight) {
-    stroke(EDGE, 2 * line, () => context.rect(0, 0, width, height));
+    context.strokeStyle = EDGE;
+    context.lineWidth = 2 * line;
+    context.strokeRect(0, 0, width, height);
     return;
   }
   const longer = Math.max(x1 - x0, y1 - y0) * scale;
   if (longer > SMALL * Math.max(width, height)) return;
-  const x = ((x0 + x1) / 2) * scale,
+  const ring = new Path2D(),
+    x = ((x0 + x1) / 2) * scale,
     y = (((y0 + y1) / 2) * height) / fullHeight;
-  const reach = longer / 2 + 0.04 * Math.max(width, height);
-  for (const [colour, thickness] of strokes(line)) {
-    stroke(colour, thickness, () => context.arc(x, y, reach, 0, 2 * Math.PI));
-  }
+  ring.arc(x, y, longer / 2 + 0.04 * Math.max(width, height), 0, 2 * Math.PI);
+  stroke(context, ring, line);
 }
 
 /** @type {Map<HTMLCanvasElement, () => void>} */

@@ -250,7 +250,7 @@ export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove, ...read
         ? html`<${ChosenRegion} chosen=${chosen} image=${image} hit=${hit} read=${read} />`
         : image.state !== "done"
           ? html`<p class="bad">${image.reason ?? "It waits to be indexed."}</p>`
-          : html`<p class="quiet">Choose a thing in the picture, or cut one out.</p>
+          : html`<p class="quiet">Choose a thing in the picture${image.shot ? "" : ", or cut one out"}.</p>
         <div class="buttons"><button type="button" title="f" onClick=${actsOf(image.image_id, null).like}><${Icon} name="like" />Find pictures like it</button></div>`
     }
     ${
@@ -263,7 +263,7 @@ export function Panel({ image, chosen, hit, mayWrite, onImage, onRemove, ...read
       <${Tags} image=${image} mayWrite=${mayWrite} onImage=${onImage} />
       <div class="buttons">
         ${mayWrite ? html`<${Collect} image=${image.image_id} />` : null}
-        <a class="button" href=${`v1/images/${image.image_id}/file`} download=${name.replace(/, page \d+$/, "")}><${Icon} name="download" />Original</a>
+        <a class="button" href=${`v1/images/${image.image_id}/file`} download=${name.replace(/, page \d+$| at [\d:]+-[\d:]+$/, "")}><${Icon} name="download" />Original</a>
         ${mayWrite ? html`<${IconButton} icon="bin" label="Remove from the library" onClick=${onRemove} />` : null}
       </div>
       <${Facts} image=${image} />

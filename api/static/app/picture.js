@@ -98,8 +98,9 @@ export class PictureView extends Component {
     const { image: id } = this.props.now,
       options = { signal: this.stop.signal };
     this.forgetCut();
-    const before = this.state.image?.shot ? this.state.image : null; // its video may go on
-    this.setState({ image: before, segments: [], lines: [], under: null, pointed: 0, problem: "", level: 0 });
+    const before = this.state.image;
+    this.setState({ image: before?.shot && before }); // its video may go on
+    this.setState({ segments: [], lines: [], under: null, pointed: 0, problem: "", level: 0 });
     try {
       const image = await call(`v1/images/${id}`, options);
       const { Film: view = Viewer } = image.shot ? await import("./film.js") : {};
@@ -328,8 +329,7 @@ export class PictureView extends Component {
       at = this.place(),
       results = resultsOf(now),
       { shown, open } = results;
-    const name = image ? nameOf(image.paths[0]) : "Picture",
-      moment = chosen?.life?.best_seconds ?? image?.shot?.seconds;
+    const name = image ? nameOf(image.paths[0]) : "Picture";
     const ordered = this.bySize(),
       names = ordered.length === 3 ? MEANT : ordered.map((_, i) => String(i + 1));
     return html`<div id="picture" role="dialog" aria-modal="true" aria-label=${name} tabindex="-1" ref=${this.root}>
@@ -364,7 +364,7 @@ export class PictureView extends Component {
                 /** @type {Viewer} */ viewer,
               ) => {
                 this.viewer = viewer;
-              }} image=${image} at=${moment} segments=${segments} lines=${lines} found=${this.found} pointed=${pointed} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
+              }} image=${image} segments=${segments} lines=${lines} found=${this.found} pointed=${pointed} chosen=${chosen} prompt=${prompt} tool=${tool} level=${level}
           name=${name} onChoose=${(/** @type {Region} */ { segment_id }) => this.choose(segment_id)} onLevel=${(/** @type {number} */ step) => this.level(step)}
           onUnder=${(/** @type {Region | null} */ region, /** @type {number} */ line) => this.setState({ under: region, pointed: line })}
           onPoint=${(/** @type {[number, number, 0 | 1, boolean]} */ ...where) => this.point(...where)}

@@ -3,12 +3,20 @@
 /** `1,234 pictures`. @param {number} n @param {string} noun in the singular */
 export const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
-/** The file's own name, and which page of it. @param {string | null | undefined} path */
+/** `0:12`, or `1:02:03`. @param {number} seconds */
+export const clock = (seconds) =>
+  new Date(1000 * seconds)
+    .toISOString()
+    .slice(seconds < 3600 ? 14 : 11, 19)
+    .replace(/^0/, "");
+
+/** The file's own name, and which page or part of it. @param {string | null | undefined} path */
 export const nameOf = (path) =>
   (path || "")
     .split(/[\\/]/)
     .pop()
-    ?.replace(/(\.pdf)#page=(?=\d+$)/i, "$1, page ") || "picture";
+    ?.replace(/(\.pdf)#page=(?=\d+$)/i, "$1, page ")
+    .replace(/#t=([\d.]+),([\d.]+)$/, (_, from, to) => ` at ${clock(from)}-${clock(to)}`) || "picture";
 
 /** @param {number} part of the picture, in [0, 1] */
 export const share = (part) => `${(100 * part).toLocaleString("en", { maximumSignificantDigits: 2 })} %`;

@@ -1,7 +1,7 @@
 // Where a thing of a video is at any second, from its masks at keyframes. Nothing is fetched here.
 
 import { outline } from "./masks.js";
-import { MOST_PX, strokes } from "./outline.js";
+import { frameEdges, MOST_PX, stroke } from "./outline.js";
 
 /**
  * @typedef {import("./types.d.ts").Box} Box
@@ -14,6 +14,7 @@ import { MOST_PX, strokes } from "./outline.js";
  */
 
 export const NEAR_S = 0.021; // half a frame at 24 frames a second: nearer than that is the same moment
+const ROUND_S = 0.0005; // times are told to a thousandth
 const DASH = [7, 5]; // in widths of the line: what was not looked at is guessed, and drawn so
 
 /**
@@ -23,7 +24,7 @@ const DASH = [7, 5]; // in widths of the line: what was not looked at is guessed
  * @returns {Place | null}
  */
 export function placeAt({ t_start, t_end, masks }, seconds) {
-  if (!masks.length || seconds < t_start || seconds > t_end) return null;
+  if (!masks.length || seconds < t_start - ROUND_S || seconds >= t_end - ROUND_S) return null;
   const next = masks.findIndex((key) => key.seconds > seconds);
   const after = masks[next < 0 ? masks.length - 1 : next],
     before = masks[next < 0 ? masks.length - 1 : Math.max(0, next - 1)];
@@ -79,11 +80,8 @@ export function drawTrack(canvas, track, seconds, { width, height }) {
   path.addPath(pathOf(key, wide, high), moving(key.box, box, wide / key.mask.size[1]));
   context.lineJoin = "round";
   context.setLineDash(exact ? [] : DASH.map((length) => length * line));
-  for (const [colour, thickness] of strokes(line)) {
-    context.strokeStyle = colour;
-    context.lineWidth = thickness;
-    context.stroke(path);
-  }
+  stroke(context, path, line);
+  frameEdges(context, { box, mask: key.mask }, line);
   return true;
 }
 

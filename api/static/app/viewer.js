@@ -16,7 +16,6 @@ import { bounded, fit, zoomed } from "./zoom.js";
  *
  * @typedef {object} ViewerProps
  * @property {{image_id: number, width: number, height: number, format: string}} image
- * @property {number} [at] the second of a video
  * @property {any} [film] what is shown in place of the picture
  * @property {Region[]} segments
  * @property {Line[]} lines the picture's text
@@ -71,22 +70,15 @@ export class Viewer extends Component {
 
   componentDidMount() {
     this.props.hand(this);
-    this.observer = new ResizeObserver(
-      ([
-        {
-          contentRect: { width, height },
-        },
-      ]) => {
-        if (!width || !height) return;
-        const frame = { width, height },
-          { place, frame: before } = this.state;
-        const moved = place && before && place.scale > fit(this.picture, before).scale * 1.001;
-        this.setState({
-          frame,
-          place: moved ? bounded(place, this.picture, frame) : fit(this.picture, frame),
-        });
-      },
-    );
+    this.observer = new ResizeObserver(([{ contentRect: frame }]) => {
+      if (!frame.width || !frame.height) return;
+      const { place, frame: before } = this.state;
+      const moved = place && before && place.scale > fit(this.picture, before).scale * 1.001;
+      this.setState({
+        frame,
+        place: moved ? bounded(place, this.picture, frame) : fit(this.picture, frame),
+      });
+    });
     this.observer.observe(this.frame.current);
     this.frame.current.addEventListener("wheel", (/** @type {WheelEvent} */ event) => this.wheel(event), {
       passive: false,
@@ -324,10 +316,10 @@ export class Viewer extends Component {
       { frame } = this.state,
       { chosen, found, lines, pointed } = this.props;
     if (!canvas || !frame) return;
-    const { scale } = fit(this.picture, frame);
-    const width = Math.round(this.picture.width * scale * DENSITY),
-      height = Math.round(this.picture.height * scale * DENSITY);
-    const { under } = this;
+    const scale = fit(this.picture, frame).scale * DENSITY,
+      width = Math.round(this.picture.width * scale),
+      height = Math.round(this.picture.height * scale),
+      { under } = this;
     const regions = [...(chosen ? [chosen] : []), ...(under && under !== chosen ? [under] : [])];
     const line = Math.max(2, Math.max(width, height) / 420);
     const how = {
@@ -347,7 +339,7 @@ export class Viewer extends Component {
   }
 
   /** @param {ViewerProps} props @param {any} state */
-  render({ image, at, film, prompt, name, tool }, { place, cross, box, full, gone }) {
+  render({ image, film, prompt, name, tool }, { place, cross, box, full, gone }) {
     const { width, height } = this.picture;
     const sheet = place
       ? `width:${width}px;height:${height}px;transform:translate(${place.x}px,${place.y}px) scale(${place.scale})`
@@ -363,8 +355,8 @@ export class Viewer extends Component {
       ${
         place
           ? html`<div class="sheet" style=${sheet}>
-        ${gone ? null : (film ?? html`<img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280, at)} onError=${() => this.setState({ gone: true })} />`)}
-        ${full && at === undefined ? html`<img class="full" alt="" draggable=${false} src=${original(image.image_id, SHOWN.has(image.format))} />` : null}
+        ${gone ? null : (film ?? html`<img class="small" alt="" draggable=${false} src=${thumbnail(image.image_id, 1280)} onError=${() => this.setState({ gone: true })} />`)}
+        ${full && !film ? html`<img class="full" alt="" draggable=${false} src=${original(image.image_id, SHOWN.has(image.format))} />` : null}
         <canvas ref=${this.canvas} aria-hidden="true"></canvas>
       </div>`
           : null
