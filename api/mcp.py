@@ -178,7 +178,8 @@ class Tools:
         """The regions nearest to one in its picture, and how it lies to each of them."""
         catalog = self._library.catalog
         segment = catalog.segment(segment_id)
-        near = neighbours(segment, catalog.segments_of(segment.image_id))
+        shown = catalog.segments_on_frame(segment.image_id, segment.seen_at)
+        near = neighbours(segment, shown)
         captions = catalog.captions([region["segment_id"] for region in near])
         return [
             {**region, "captions": _texts(captions.get(region["segment_id"], ()))}

@@ -43,10 +43,10 @@ QUESTION = (
 @dataclass(frozen=True, slots=True)
 class RegionSources:
     """Where a picture's upright pixels (H, W, 3), segments and lines of text are found, by its
-    id."""
+    id; pixels and segments of a shot by the second of a frame as well."""
 
     pixels: Callable[[int, float | None], Pixels]
-    segments: Callable[[int], Sequence[Segment]]
+    segments: Callable[[int, float | None], Sequence[Segment]]
     lines: Callable[[int], Sequence[TextLine]] = lambda _: ()
 
 
@@ -157,7 +157,7 @@ def _packed(hit: Hit, sources: RegionSources, put: Callable[[str, bytes], None])
         "cutout": cutout_png(pixels, segment.mask),
         "marked": marked_jpeg(pixels, segment.mask, MARKED_SIDE_PX),
     }
-    others = neighbours(segment, sources.segments(hit.image.id))
+    others = neighbours(segment, sources.segments(hit.image.id, segment.seen_at))
     names = {kind: files[kind] for kind in pictures}
     whole_text = joined_lines(sources.lines(hit.image.id))
     document = {**_document(hit, names, others), "picture_text": whole_text}
