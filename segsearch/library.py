@@ -284,11 +284,14 @@ class SegSearch:
     def region_sources(self) -> RegionSources:
         """Pixels and segments of the library's pictures, the latest two kept: regions of one
         picture follow each other."""
-        segments, lines = (
-            lru_cache(2)(self.catalog.segments_on_frame),
-            lru_cache(2)(self.catalog.lines_of),
+        catalog = self.catalog
+        return RegionSources(
+            lru_cache(2)(self.pictures.pixels),
+            lru_cache(2)(catalog.segments_on_frame),
+            lru_cache(2)(catalog.lines_of),
+            catalog.key_masks,
+            lru_cache(2)(catalog.key_times),
         )
-        return RegionSources(lru_cache(2)(self.pictures.pixels), segments, lines)
 
     def text_of(self, image_id: int) -> ReadPicture:
         """The text of an image; NotFoundError where there is no such image."""

@@ -155,7 +155,14 @@ def _write(library: SegSearch, body: ExportRequest, folder: Path) -> Path:
     file = folder / "export"
     if body.format == "coco":
         label, polygons = _words(body) or "region", body.polygons
-        write_coco(hits, file, label, relative_to=body.relative_to, polygons=polygons)
+        write_coco(
+            hits,
+            file,
+            label,
+            sources=library.region_sources(),
+            relative_to=body.relative_to,
+            polygons=polygons,
+        )
     elif body.format == "jsonl":
         write_json_lines(hits, file)
     elif body.format == "parquet":

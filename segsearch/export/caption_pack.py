@@ -13,7 +13,7 @@ import base64
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from segsearch.core.errors import NotFoundError, PictureError
 from segsearch.core.picture_text import joined_lines
 from segsearch.core.text import TextLine
 from segsearch.core.types import Hit, Mask, Segment
+from segsearch.core.video import KeyMask
 from segsearch.export.documents import HitDocument
 from segsearch.export.render import CROP_MARGIN, context_jpeg, crop_png, cutout_png, marked_jpeg
 from segsearch.masks.relations import gap, relations
@@ -43,19 +44,25 @@ QUESTION = (
 @dataclass(frozen=True, slots=True)
 class RegionSources:
     """Where a picture's upright pixels (H, W, 3), segments and lines of text are found, by its
-    id; pixels and segments of a shot by the second of a frame as well."""
+    id; pixels and segments of a shot by the second of a frame as well. Of things of videos also
+    their masks by the ids of segments, and by the id of a video the seconds at which its shots have
+    masks, by the ids of their images in order of time."""
 
     pixels: Callable[[int, float | None], Pixels]
     segments: Callable[[int, float | None], Sequence[Segment]]
     lines: Callable[[int], Sequence[TextLine]] = lambda _: ()
+    key_masks: Callable[[Sequence[int]], Mapping[int, tuple[KeyMask, ...]]] = lambda _: {}
+    key_times: Callable[[int], Mapping[int, tuple[float, ...]]] = lambda _: {}
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many regions were written, and why others were not, by segment id."""
+    """How many regions were written, and why others were not, by segment id; `left_out` counts
+    those of pictures where a format holds videos alone."""
 
     regions: int
     skipped: dict[int, str]
+    left_out: int = 0
 
 
 def write_caption_pack(hits: Iterable[Hit], sources: RegionSources, target: Path) -> Written:

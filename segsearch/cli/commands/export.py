@@ -107,7 +107,10 @@ def export(
         chosen = RegionSelection(text, under or (), limit, per_image, min_relevance)
         hits = library.select(chosen, partial(typer.echo, err=True))
         place = target or output
-        coco = {"label": text or "region", "relative_to": relative_to, "polygons": polygons}
+        coco = {
+            "label": text or "region", "relative_to": relative_to, "polygons": polygons,
+            "sources": library.region_sources(),
+        }  # fmt: skip
         try:
             if kind is Format.CAPTION_PACK:
                 written = write_caption_pack(hits, library.region_sources(), place)

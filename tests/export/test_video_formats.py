@@ -1,0 +1,119 @@
+"""Things of videos leave a library frame by frame, in the layouts that tracking tools read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pycocotools.coco import COCO
+
+from segsearch.core.errors import InputError
+from segsearch.export.coco import coco_document, write_coco
+from segsearch.export.shot_frames import APART
+from segsearch.library import SegSearch
+from segsearch.masks.rle import decode
+from tests.support.moving_film import library_of_film
+from tests.support.small_models import Shape, open_small_service, paint
+
+FIRST = [1.25, 3.75, 6.25, 8.75]  # keyframes of the first shot
+TIMES = [*FIRST, 10.5, 11.5]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("film")
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Iterator[SegSearch]:
+    with library_of_film(folder) as made:
+        yield made
+
+
+def test_coco_has_an_image_a_keyframe_and_an_annotation_a_mask(
+    service: SegSearch, folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "coco.json"
+    hits = list(service.select())
+    assert write_coco(hits, file, sources=service.region_sources()) == len(hits) == 5
+    loaded = COCO(str(file))
+    (video,) = loaded.dataset["videos"]
+    assert video == {
+        "id": 1, "name": "clip.mp4", "file_name": "clip.mp4", "width": 160, "height": 96,
+    }  # fmt: skip
+    assert loaded.dataset["info"]["base_folder"] == f"{folder / 'films'}/"
+    frames = [one for one in loaded.dataset["images"] if "video_id" in one]
+    assert [one["file_name"] for one in frames] == [f"clip.mp4#t={at:g}" for at in TIMES]
+    assert [(one["video_id"], one["frame_id"]) for one in frames] == [(1, n) for n in range(6)]
+    assert [one["seconds"] for one in frames] == TIMES
+    assert {(one["width"], one["height"]) for one in frames} == {(160, 96)}
+    first, second = (number for number, _ in service.catalog.video(1).shots)
+    assert [one["id"] for one in frames] == [
+        first, first + APART, first + 2 * APART, first + 3 * APART, second, second + APART,
+    ]  # fmt: skip
+    (still,) = (one for one in loaded.dataset["images"] if "video_id" not in one)
+    assert (still["id"], still["file_name"]) == (hits[0].image.id, "still.png")
+    assert len(loaded.anns) == len(loaded.dataset["annotations"])
+    masks = service.catalog.key_masks([hit.segment.id for hit in hits])
+    assert sum(map(len, masks.values())) == len(loaded.anns) - 1 == 10
+    for segment_id, keys in masks.items():
+        theirs = [one for one in loaded.anns.values() if one.get("track_id") == segment_id]
+        seconds = [loaded.imgs[one["image_id"]]["seconds"] for one in theirs]
+        assert seconds == [key.seconds for key in keys]
+        for key, row in zip(keys, theirs, strict=True):
+            assert (loaded.annToMask(row).astype(bool) == decode(key.mask)).all()
+            box = key.mask.box
+            assert row["bbox"] == [box.x0, box.y0, box.width, box.height]
+            assert row["area"] == key.mask.area
+            assert (row["instance_id"], row["video_id"]) == (segment_id, 1)
+        assert theirs[0]["id"] % APART == segment_id
+
+
+def test_coco_numbers_the_frames_of_a_video_whichever_shots_are_chosen(
+    service: SegSearch,
+) -> None:
+    sources = service.region_sources()
+    hits = [hit for hit in service.select() if hit.image.shot and hit.image.shot.t_start > 0]
+    document = coco_document(hits, sources=sources, polygons=True)
+    assert [one["frame_id"] for one in document["images"]] == [4, 5]
+    assert [one["segmentation"] for one in document["annotations"]] == [
+        [[10, 10, 120, 10, 120, 90, 10, 90]], [[30, 10, 140, 10, 140, 90, 30, 90]],
+    ]  # fmt: skip
+
+
+PICTURE = (
+    '{"annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": {"size": [90, 120]'
+    ', "counts": "^l0n0l1000000000000000000000000000000000000000000000000000000000fP7"}, "area": '
+    '900, "bbox": [10, 10, 30, 30], "iscrowd": 0, "score": 0.0, "captions": [], "kind": "thing", '
+    '"reading_order": null, "lines": []}], "info": {"description": "Regions exported by segsearch."'
+    ', "base_folder": "FOLDER/"}, "licenses": [], "images": [{"id": 1, "file_name": "red.png", '
+    '"width": 120, "height": 90}], "categories": [{"id": 1, "name": "region", "supercategory": '
+    '"region"}]}\n'
+)
+
+
+def test_coco_of_a_library_of_pictures_has_the_same_bytes_as_ever(tmp_path: Path) -> None:
+    paint(tmp_path / "pictures" / "red.png", [Shape("red", (10, 10, 40, 40))])
+    with open_small_service(tmp_path / "library") as made:
+        made.index([tmp_path / "pictures"])
+        write_coco(made.select(), tmp_path / "coco.json", sources=made.region_sources())
+    written = (tmp_path / "coco.json").read_text()
+    assert written == PICTURE.replace("FOLDER", str(tmp_path / "pictures"))
+
+
+def test_coco_of_pictures_is_as_if_there_were_no_videos(service: SegSearch) -> None:
+    pictures = [hit for hit in service.select() if hit.image.shot is None]
+    document = coco_document(pictures)
+    assert list(document) == ["info", "licenses", "images", "categories", "annotations"]
+    assert list(document["images"][0]) == ["id", "file_name", "width", "height"]
+    assert list(document["annotations"][0]) == [
+        "id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "score",
+        "captions", "kind", "reading_order", "lines",
+    ]  # fmt: skip
+    assert json.dumps(document) == json.dumps(
+        coco_document(pictures, sources=service.region_sources())
+    )
+    with pytest.raises(InputError, match="region_sources"):
+        coco_document(service.select())
