@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from pycocotools import mask as run_lengths
 from pycocotools.coco import COCO
 
 from segsearch.core.errors import InputError
+from segsearch.export.caption_pack import Written
 from segsearch.export.coco import coco_document, write_coco
 from segsearch.export.shot_frames import APART
+from segsearch.export.ytvis import write_ytvis, write_ytvis_zip
 from segsearch.library import SegSearch
 from segsearch.masks.rle import decode
-from tests.support.moving_film import library_of_film
+from tests.support.moving_film import colour_inside, library_of_film, tracks
 from tests.support.small_models import Shape, open_small_service, paint
 
 FIRST = [1.25, 3.75, 6.25, 8.75]  # keyframes of the first shot
@@ -117,3 +123,88 @@ def test_coco_of_pictures_is_as_if_there_were_no_videos(service: SegSearch) -> N
     )
     with pytest.raises(InputError, match="region_sources"):
         coco_document(service.select())
+
+
+def test_ytvis_has_a_clip_a_shot_and_an_entry_a_frame(
+    service: SegSearch, folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "instances.json"
+    written = write_ytvis(service.select(), service.region_sources(), file, "thing")
+    assert written == Written(4, {}, left_out=1)
+    document = json.loads(file.read_text())
+    first, second = (number for number, _ in service.catalog.video(1).shots)
+    assert document["videos"] == [
+        {
+            "id": number, "width": 160, "height": 96, "length": len(times),
+            "file_names": [f"clip-{number}/{place:05}.jpg" for place in range(len(times))],
+            "name": f"clip.mp4#t={span}", "seconds": times,
+        }
+        for number, span, times in ((first, "0,10", FIRST), (second, "10,12", TIMES[4:]))
+    ]  # fmt: skip
+    assert document["categories"] == [{"id": 1, "name": "thing", "supercategory": "region"}]
+    assert document["info"]["base_folder"] == f"{folder / 'films'}/"
+    lengths = {video["id"]: video["length"] for video in document["videos"]}
+    seconds = {video["id"]: video["seconds"] for video in document["videos"]}
+    found = service.catalog.key_masks([one.id for one in tracks(service)])
+    assert [one["id"] for one in document["annotations"]] == list(found)
+    for row in document["annotations"]:
+        masks = {key.seconds: key.mask for key in found[row["id"]]}
+        assert {len(row[name]) for name in ("segmentations", "bboxes", "areas")} == {
+            lengths[row["video_id"]]
+        }
+        for at, coded, box, area in zip(
+            seconds[row["video_id"]], row["segmentations"], row["bboxes"], row["areas"], strict=True
+        ):
+            if at not in masks:
+                assert (coded, box, area) == (None, None, None)
+                continue
+            assert (run_lengths.decode(coded).astype(bool) == decode(masks[at])).all()
+            assert run_lengths.toBbox(coded).tolist() == box
+            assert run_lengths.area(coded) == area
+    nulls = {sum(one is None for one in row["areas"]) for row in document["annotations"]}
+    assert nulls == {0, 2}  # blue leaves, and green comes late
+
+
+def test_ytvis_frames_are_those_that_the_masks_lie_over(service: SegSearch, tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    write_ytvis(service.select(), service.region_sources(), tmp_path / "a", frames=frames)
+    document = json.loads((tmp_path / "a").read_text())
+    names = {video["id"]: video["file_names"] for video in document["videos"]}
+    held = {str(file.relative_to(frames)) for file in frames.rglob("*.jpg")}
+    assert held == {name for some in names.values() for name in some}
+    for row in document["annotations"]:
+        colours = set()
+        for name, coded in zip(names[row["video_id"]], row["segmentations"], strict=True):
+            if coded is not None:
+                with Image.open(frames / name) as opened:
+                    assert opened.format == "JPEG"
+                    pixels = np.asarray(opened)
+                colours.add(colour_inside(pixels, run_lengths.decode(coded).astype(bool)))
+        assert len(colours) == 1
+
+
+def test_ytvis_is_a_zip_of_so_many_frames(service: SegSearch, tmp_path: Path) -> None:
+    sources, first = service.region_sources(), service.catalog.video(1).shots[0][0]
+    for name in "ab":
+        written = write_ytvis_zip(service.select(), sources, tmp_path / name, most_frames=4)
+    (cyan,) = (one.id for one in tracks(service) if one.image_id != first)
+    assert written == Written(3, {cyan: "Only the first 4 frames are here."}, left_out=1)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a") as pack:
+        frames = [f"JPEGImages/clip-{first}/{place:05}.jpg" for place in range(4)]
+        assert sorted(pack.namelist()) == sorted([*frames, "instances.json", "skipped.txt"])
+        document = json.loads(pack.read("instances.json"))
+        assert [video["id"] for video in document["videos"]] == [first]
+        said = f"Segment {cyan}: Only the first 4 frames are here.\n"
+        assert pack.read("skipped.txt").decode() == said
+
+
+def test_ytvis_skips_videos_that_are_gone_where_frames_are_wanted(tmp_path: Path) -> None:
+    with library_of_film(tmp_path) as made:
+        (tmp_path / "films" / "clip.mp4").unlink()
+        hits, sources = list(made.select()), made.region_sources()
+        assert write_ytvis(hits, sources, tmp_path / "a") == Written(4, {}, left_out=1)
+        written = write_ytvis(hits, sources, tmp_path / "b", frames=tmp_path / "frames")
+        assert (written.regions, sorted(written.skipped)) == (0, [one.id for one in tracks(made)])
+        assert all("is gone or was changed" in why for why in written.skipped.values())
+        assert json.loads((tmp_path / "b").read_text())["videos"] == []
