@@ -14,9 +14,10 @@ from pycocotools import mask as run_lengths
 from pycocotools.coco import COCO
 
 from segsearch.core.errors import InputError
+from segsearch.core.types import Hit
 from segsearch.export.caption_pack import Written
 from segsearch.export.coco import coco_document, write_coco
-from segsearch.export.shot_frames import APART
+from segsearch.export.shot_frames import APART, BATCH, FramedHits
 from segsearch.export.ytvis import write_ytvis, write_ytvis_zip
 from segsearch.library import SegSearch
 from segsearch.masks.rle import decode
@@ -146,7 +147,7 @@ def test_ytvis_has_a_clip_a_shot_and_an_entry_a_frame(
     lengths = {video["id"]: video["length"] for video in document["videos"]}
     seconds = {video["id"]: video["seconds"] for video in document["videos"]}
     found = service.catalog.key_masks([one.id for one in tracks(service)])
-    assert [one["id"] for one in document["annotations"]] == list(found)
+    assert sorted(one["id"] for one in document["annotations"]) == sorted(found)
     for row in document["annotations"]:
         masks = {key.seconds: key.mask for key in found[row["id"]]}
         assert {len(row[name]) for name in ("segmentations", "bboxes", "areas")} == {
@@ -205,6 +206,21 @@ def test_ytvis_skips_videos_that_are_gone_where_frames_are_wanted(tmp_path: Path
         hits, sources = list(made.select()), made.region_sources()
         assert write_ytvis(hits, sources, tmp_path / "a") == Written(4, {}, left_out=1)
         written = write_ytvis(hits, sources, tmp_path / "b", frames=tmp_path / "frames")
-        assert (written.regions, sorted(written.skipped)) == (0, [one.id for one in tracks(made)])
+        assert (written.regions, {*written.skipped}) == (0, {one.id for one in tracks(made)})
         assert all("is gone or was changed" in why for why in written.skipped.values())
         assert json.loads((tmp_path / "b").read_text())["videos"] == []
+
+
+def test_a_few_regions_at_a_time_are_held_however_many_there_are(service: SegSearch) -> None:
+    pulled = 0
+
+    def many() -> Iterator[Hit]:
+        nonlocal pulled
+        for hit in list(service.select()) * 500:
+            pulled += 1
+            yield hit
+
+    framed = FramedHits(service.region_sources())
+    ahead = [pulled - given for given, _ in enumerate(framed.of(many()), 1)]
+    assert (len(ahead), max(ahead)) == (2_500, BATCH - 1)
+    assert list(framed.shots) == [number for number, _ in service.catalog.video(1).shots]
