@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from segsearch.cli.app import app
 from segsearch.core.errors import InputError, PathError
@@ -49,6 +50,24 @@ def test_youtube_vis_is_written_with_its_frames_and_pictures_are_left_out(
     ]  # fmt: skip
     piped = export(service, "--format", "ytvis", "--relative-to", folder, "--into", "-")
     assert json.loads(piped.stdout) == document
+
+
+def test_lines_and_parquet_say_when_a_thing_is_there_and_in_which_video(
+    service: SegSearch, tmp_path: Path
+) -> None:
+    for kind in ("jsonl", "parquet"):
+        assert export(service, "--format", kind, "--into", tmp_path / kind).exit_code == 0
+    lines = [json.loads(line) for line in (tmp_path / "jsonl").read_text().splitlines()]
+    assert pq.read_table(tmp_path / "parquet").to_pylist() == lines
+    still, *filmed = lines
+    assert (still["life"], still["shot"]) == (None, None)
+    for line in filmed:
+        segment = service.catalog.segment(line["segment_id"])
+        assert segment.life
+        assert line["life"] == asdict(segment.life)
+        shot = service.catalog.image(line["image_id"]).shot
+        assert shot
+        assert line["shot"] == asdict(shot)
 
 
 def test_coco_counts_things_and_not_their_masks(service: SegSearch, tmp_path: Path) -> None:

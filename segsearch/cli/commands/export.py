@@ -111,9 +111,10 @@ def export(
         chosen = RegionSelection(text, under or (), limit, per_image, min_relevance)
         hits = library.select(chosen, partial(typer.echo, err=True))
         options: dict[str, Any] = {"label": text or "region", "relative_to": relative_to}
-        options |= {Format.COCO: {"polygons": polygons}, Format.YTVIS: {"frames": frames}}.get(
-            kind, {}
-        )
+        if kind is Format.COCO:
+            options["polygons"] = polygons
+        else:
+            options["frames"] = frames
         try:
             written = _write(hits, kind, target or output, library.region_sources(), options)
         except OSError as problem:
