@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segsearch.core.answers import Pointed
 from segsearch.core.arrays import BoolArray
-from segsearch.core.errors import QueryError
+from segsearch.core.errors import ModelError, NotFoundError, QueryError
+from segsearch.core.query import RegionTerm
 from segsearch.core.text import Line, TextLine
 from segsearch.core.types import Segment
 from segsearch.export.caption_pack import write_caption_pack
@@ -26,6 +28,7 @@ from segsearch.export.picture_facts import PictureFacts
 from segsearch.export.region_views import RegionViews
 from segsearch.library import SegSearch
 from segsearch.masks.rle import decode
+from segsearch.search.click import stored_region_at
 from segsearch_api.mcp import Tools
 from tests.support.moving_film import colour_inside, library_of_film, things_at, tracks
 from tests.support.painted_film import Filmed, film
@@ -214,3 +217,18 @@ def test_what_reranks_is_shown_the_frame_of_the_mask(
             crop = np.asarray(opened.convert("RGB"))
         height, width, _ = crop.shape
         assert colour_inside(crop, around(height // 2, width // 2, crop.shape)) == colour
+
+
+def test_a_click_on_a_shot_means_what_its_frame_shows_there(
+    service: SegSearch, things: dict[str, Segment]
+) -> None:
+    def masks_of(_: RegionTerm) -> Pointed:
+        raise ModelError("The segmenter takes no points.")
+
+    red = things["red"]
+    catalog, (_, y0, x1, _) = service.catalog, boxes_at(STANDING)["red"]
+    hit = stored_region_at(catalog, masks_of, red.image_id, (x1 - 2, y0 + 2))
+    assert hit.id == red.id
+    x0, y0, *_ = red.mask.box.as_tuple()  # where it was before
+    with pytest.raises(NotFoundError, match="No region of image"):
+        stored_region_at(catalog, masks_of, red.image_id, (x0 + 2, y0 + 2))

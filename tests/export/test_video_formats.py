@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pycocotools import mask as run_lengths
 from pycocotools.coco import COCO
 
 from segsearch.core.errors import InputError
+from segsearch.core.text import Line, TextLine
 from segsearch.core.types import Hit
 from segsearch.export.caption_pack import Written
 from segsearch.export.coco import coco_document, write_coco
@@ -76,6 +78,15 @@ def test_coco_has_an_image_a_keyframe_and_an_annotation_a_mask(
             assert row["area"] == key.mask.area
             assert (row["instance_id"], row["video_id"]) == (segment_id, 1)
         assert theirs[0]["id"] % APART == segment_id
+
+
+def test_coco_has_the_text_of_a_thing_on_the_frame_that_was_read(service: SegSearch) -> None:
+    hit = next(hit for hit in service.select() if hit.segment.mask.area == 40 * 24)
+    line = Line(((40, 6), (70, 6), (70, 20), (40, 20)), "Stop", 0.9)
+    read = replace(hit, lines=(TextLine(1, hit.image.id, hit.segment.id, 1, line),))
+    document = coco_document([read], sources=service.region_sources())
+    told = [[one["text"] for one in row["lines"]] for row in document["annotations"]]
+    assert told == [[], ["Stop"], [], []]
 
 
 def test_coco_numbers_the_frames_of_a_video_whichever_shots_are_chosen(
