@@ -26,7 +26,6 @@ from segsearch.core.video import image_at
 from segsearch.export.caption_pack import neighbours
 from segsearch.export.documents import HitDocument
 from segsearch.export.questions import HOW_THINGS_LIE, MAX_QUESTION_CHARACTERS
-from segsearch.export.region_sources import segments_beside
 from segsearch.export.render import (
     CROP_MARGIN,
     crop_png,
@@ -196,7 +195,8 @@ class Tools:
         those that are there at the moment at which it is seen best."""
         catalog = self._library.catalog
         segment = catalog.segment(segment_id)
-        near = neighbours(segment, segments_beside(catalog, segment))
+        shown = catalog.segments_on_frame(segment.image_id, segment.seen_at)
+        near = neighbours(segment, shown)
         captions = catalog.captions([region["segment_id"] for region in near])
         return [
             {**region, "captions": _texts(captions.get(region["segment_id"], ()))}

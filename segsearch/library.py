@@ -93,7 +93,9 @@ class SegSearch:
         self._naming = Naming(index, self._vectors)
         self.maps = RegionMaps(catalog, self._vectors, index.mix)
         names_of = likely_names(lambda number: self.words(SegmentTerm(number), 2))
-        facts = PictureFacts(catalog.segments_of, catalog.captions, names_of, catalog.lines_of)
+        facts = PictureFacts(
+            catalog.segments_on_frame, catalog.captions, names_of, catalog.lines_of
+        )
         self.questions = Questions(settings, catalog, self.pictures, facts)
         self.browser = Browser(catalog, self.maps)
         self._engine = SearchEngine(catalog, index, self._vectors, self.maps)

@@ -1,4 +1,5 @@
-"""Regions as a file for other programs: COCO, JSON lines, Parquet, a caption pack, cutouts."""
+"""Regions as a file for other programs: COCO, JSON lines, Parquet, a caption pack, cutouts,
+YouTube-VIS."""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from segsearch.export.caption_pack import write_caption_pack
 from segsearch.export.coco import write_coco
 from segsearch.export.cutouts import write_cutouts
 from segsearch.export.documents import write_json_lines
+from segsearch.export.ytvis import write_ytvis, write_ytvis_zip
 from segsearch.library import SegSearch
 from segsearch.storage.disk_errors import disk_errors_as_ours
 from segsearch_api.deps import SharedDep
@@ -38,16 +40,18 @@ from segsearch_api.openapi import (
     OVERLOADED,
     refusals,
 )
-from segsearch_api.schemas.export import MAX_CUTOUTS, ExportRequest
+from segsearch_api.schemas.export import MAX_CUTOUTS, MAX_FRAMES, ExportRequest
 
 router = APIRouter(prefix="/v1", tags=["library"])
 ZIP = "application/zip"
+WITH_FRAMES = (ZIP, "-ytvis.zip")
 MEDIA_TYPES = {  # and what stands behind a file's own name
     "coco": ("application/json", "-coco.json"),
     "jsonl": ("application/jsonl", ".jsonl"),
     "parquet": ("application/vnd.apache.parquet", ".parquet"),
     "caption-pack": ("application/x-tar", "-captions.tar"),
     "cutouts": (ZIP, "-cutouts.zip"),
+    "ytvis": ("application/json", "-ytvis.json"),
 }
 # One choice of regions a request; images and segments are one.
 CHOICES = (("text",), ("segment_id",), ("query",), ("collection",), ("image_ids", "segment_ids"))
@@ -100,7 +104,8 @@ async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
 
     A caption pack is a webdataset: a sample a region, of a crop, a cutout, the marked picture and
     JSON with chat messages. Cutouts are a zip of a PNG a region with `regions.jsonl`, and with
-    `skipped.txt` where pictures are gone.
+    `skipped.txt` where pictures are gone. `ytvis` holds the things of videos, each shot a clip;
+    with `frames` it is a zip of `instances.json`, the frames in `JPEGImages`, and `skipped.txt`.
     """
     _check(body)
     with disk_errors_as_ours(Path(tempfile.gettempdir())):
@@ -110,7 +115,7 @@ async def export(body: ExportRequest, shared: SharedDep) -> FileResponse:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-    media_type, ending = MEDIA_TYPES[body.format]
+    media_type, ending = WITH_FRAMES if body.frames else MEDIA_TYPES[body.format]
     done = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     headers = {"Content-Disposition": disposition("attachment", f"{_name(body)}{ending}")}
     return FileResponse(file, media_type=media_type, headers=headers, background=done)
@@ -133,8 +138,12 @@ def _name(body: ExportRequest) -> str:
 
 
 def _check(body: ExportRequest) -> None:
-    if body.format != "coco" and (body.relative_to is not None or body.polygons):
-        raise QueryError("`relative_to` and `polygons` are for the format coco.")
+    if body.format != "coco" and body.polygons:
+        raise QueryError("`polygons` is for the format coco.")
+    if body.format not in {"coco", "ytvis"} and body.relative_to is not None:
+        raise QueryError("`relative_to` is for the formats coco and ytvis.")
+    if body.format != "ytvis" and body.frames:
+        raise QueryError("`frames` is for the format ytvis.")
     chosen = _chosen(body)
     if len(chosen) > 1:
         first, second, *_ = chosen
@@ -154,8 +163,14 @@ def _write(library: SegSearch, body: ExportRequest, folder: Path) -> Path:
     hits = _hits(library, body)
     file = folder / "export"
     if body.format == "coco":
-        label, polygons = _words(body) or "region", body.polygons
-        write_coco(hits, file, label, relative_to=body.relative_to, polygons=polygons)
+        write_coco(
+            hits,
+            file,
+            _words(body) or "region",
+            sources=library.region_sources(),
+            relative_to=body.relative_to,
+            polygons=body.polygons,
+        )
     elif body.format == "jsonl":
         write_json_lines(hits, file)
     elif body.format == "parquet":
@@ -163,16 +178,29 @@ def _write(library: SegSearch, body: ExportRequest, folder: Path) -> Path:
 
         write_parquet(hits, file)
     else:
-        is_pack = body.format == "caption-pack"
-        file = file.with_suffix(".tar" if is_pack else ".zip")
-        sources = library.region_sources()
-        if is_pack:
-            written = write_caption_pack(hits, sources, file)
-        else:
-            most, lacking = body.limit or MAX_CUTOUTS, _lacking(library, body)
-            written = write_cutouts(hits, sources, file, most=most, lacking=lacking)
-        if written.skipped and not written.regions:
-            raise NotFoundError(f"No picture is there: {next(iter(written.skipped.values()))}")
+        return _write_pack(library, body, hits, file)
+    return file
+
+
+def _write_pack(library: SegSearch, body: ExportRequest, hits: Iterator[Hit], file: Path) -> Path:
+    """What may leave out regions whose pictures are gone."""
+    sources, label = library.region_sources(), _words(body) or "region"
+    if body.format == "caption-pack":
+        file = file.with_suffix(".tar")
+        written = write_caption_pack(hits, sources, file)
+    elif body.format == "cutouts":
+        file = file.with_suffix(".zip")
+        most, lacking = body.limit or MAX_CUTOUTS, _lacking(library, body)
+        written = write_cutouts(hits, sources, file, most=most, lacking=lacking)
+    elif body.frames:
+        file = file.with_suffix(".zip")
+        written = write_ytvis_zip(
+            hits, sources, file, label, relative_to=body.relative_to, most_frames=MAX_FRAMES
+        )
+    else:
+        written = write_ytvis(hits, sources, file, label, relative_to=body.relative_to)
+    if written.skipped and not written.regions:
+        raise NotFoundError(f"No picture is there: {next(iter(written.skipped.values()))}")
     return file
 
 

@@ -12,6 +12,7 @@ from segsearch.search.schema import SearchRequest
 from segsearch_api.schemas.library import MAX_IDS
 
 MAX_CUTOUTS = 10_000
+MAX_FRAMES = 10_000
 Some = Annotated[list[Id], Field(max_length=MAX_IDS)]
 
 
@@ -21,7 +22,7 @@ class ExportRequest(BaseModel):
 
     model_config = strict({"format": "coco", "text": "a red umbrella", "limit": 100})
 
-    format: Literal["coco", "jsonl", "parquet", "caption-pack", "cutouts"] = "coco"
+    format: Literal["coco", "jsonl", "parquet", "caption-pack", "cutouts", "ytvis"] = "coco"
     text: str | None = Field(None, max_length=MAX_TEXT_CHARACTERS, description="Words.")
     segment_id: Id | None = Field(None, description="More like this one.")
     query: SearchRequest | None = Field(
@@ -47,8 +48,13 @@ class ExportRequest(BaseModel):
     relative_to: str | None = Field(
         None,
         max_length=MAX_TEXT_CHARACTERS,
-        description="For coco: the folder on the server that pictures are named below; without it "
-        "what all have in common.",
+        description="For coco and ytvis: the folder on the server that pictures are named below; "
+        "without it what all have in common.",
+    )
+    frames: bool = Field(
+        False,
+        description="For ytvis: a zip with the frames as JPEG, those of the shots that have no "
+        f"more than {MAX_FRAMES:,} together, instead of the file alone.",
     )
     polygons: bool = Field(False, description="For coco: polygons instead of run lengths.")
     per_image: int = Field(

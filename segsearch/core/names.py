@@ -75,8 +75,16 @@ def split_page(name: str) -> tuple[str, int] | None:
 
 def shot_name(file: str, t_start: float, t_end: float) -> str:
     """What a shot of a video is called: `clip.mp4#t=12.48,18.2` is that from 12.48 to 18.2 s."""
-    start, end = (f"{seconds:.3f}".rstrip("0").rstrip(".") for seconds in (t_start, t_end))
-    return f"{file}#t={start},{end}"
+    return f"{file}#t={_seconds(t_start)},{_seconds(t_end)}"
+
+
+def moment_name(file: str, seconds: float) -> str:
+    """What a frame of a video is called: `clip.mp4#t=12.48` is that of second 12.48."""
+    return f"{file}#t={_seconds(seconds)}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 
 def split_shot(name: str) -> tuple[str, float, float] | None:

@@ -15,7 +15,7 @@ import base64
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from segsearch.core.lives import Life
 from segsearch.core.picture_text import joined_lines
 from segsearch.core.text import TextLine
 from segsearch.core.types import Hit, Mask, Segment
-from segsearch.core.video import clip_of_life
+from segsearch.core.video import KeyMask, clip_of_life
 from segsearch.export.documents import HitDocument
 from segsearch.export.render import (
     CROP_MARGIN,
@@ -56,22 +56,28 @@ QUESTION = (
 
 @dataclass(frozen=True, slots=True)
 class RegionSources:
-    """Where a picture's upright pixels (H, W, 3) and lines of text are found, by its id; the
-    segments of a segment's picture (of a shot those that are there when it is seen best, with their
-    masks then); and a part of a video as MP4, by its id, from and to which second."""
+    """Where a picture's upright pixels (H, W, 3), segments and lines of text are found, by its
+    id; pixels and segments of a shot by the second of a frame as well. Of things of videos also
+    their masks by the ids of segments, by the id of a video the seconds at which its shots have
+    masks, by the ids of their images in order of time, and a part of it as MP4, from and to which
+    second."""
 
     pixels: Callable[[int, float | None], Pixels]
-    beside: Callable[[Segment], Sequence[Segment]]
+    segments: Callable[[int, float | None], Sequence[Segment]]
     lines: Callable[[int], Sequence[TextLine]] = lambda _: ()
+    key_masks: Callable[[Sequence[int]], Mapping[int, tuple[KeyMask, ...]]] = lambda _: {}
+    key_times: Callable[[int], Mapping[int, tuple[float, ...]]] = lambda _: {}
     clip: Callable[[int, float, float], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many regions were written, and why others were not, by segment id."""
+    """How many regions were written, and why others were not, by segment id; `left_out` counts
+    those of pictures where a format holds videos alone."""
 
     regions: int
     skipped: dict[int, str]
+    left_out: int = 0
 
 
 def write_caption_pack(hits: Iterable[Hit], sources: RegionSources, target: Path) -> Written:
@@ -187,7 +193,7 @@ def _packed(hit: Hit, sources: RegionSources, put: Callable[[str, bytes], None])
         times = {"clip_start": start, "clip_end": end}
         pictures |= _frames(hit.image.id, segment.life, sources)
         pictures["clip"] = sources.clip(hit.image.shot.video_id, start, end)
-    others = neighbours(segment, sources.beside(segment))
+    others = neighbours(segment, sources.segments(hit.image.id, segment.seen_at))
     names = {kind: files[kind] for kind in pictures}
     whole_text = joined_lines(sources.lines(hit.image.id))
     document = {**_document(hit, names, others), **times, "picture_text": whole_text}

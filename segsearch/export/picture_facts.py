@@ -42,22 +42,24 @@ class PictureFacts:
     """Where it is found what is known of pictures, besides their pixels.
 
     `segments` and `lines_of` (text, in the order of reading) by an image's id, `names_of` (everyday
-    words that may fit, the best first) by a segment's, `captions` by the ids of some.
+    words that may fit, the best first) by a segment's, `captions` by the ids of some. Of a shot the
+    segments are those on the frame of a second, or on the one that stands for it where none is
+    given, with their masks there; its text was read on that one.
     """
 
-    segments: Callable[[int], Sequence[Segment]]
+    segments: Callable[[int, float | None], Sequence[Segment]]
     captions: Callable[[Sequence[int]], Mapping[int, Sequence[Caption]]]
     names_of: Callable[[int], Sequence[str]] = no_names
     lines_of: Callable[[int], Sequence[TextLine]] = no_lines
 
     def numbered(self, image_id: int) -> list[Segment]:
         """The regions of a picture that are numbered, from 1: the largest, these first."""
-        by_size = sorted(self.segments(image_id), key=lambda one: (-one.mask.area, one.id))
+        by_size = sorted(self.segments(image_id, None), key=lambda one: (-one.mask.area, one.id))
         return by_size[:MOST_REGIONS]
 
     def of_region(self, image: Image, segment: Segment) -> str:
-        """What is known of one region and of what lies around it, a line each."""
-        others = {other.id: other for other in self.segments(image.id)}
+        """What is known of one region and of what lies around it on its frame, a line each."""
+        others = {other.id: other for other in self.segments(image.id, segment.seen_at)}
         near = neighbours(segment, list(others.values()))
         captions = self.captions([segment.id, *(region["segment_id"] for region in near)])
         told = [_frame(image), f"The outlined region: {self._told(segment, captions)}."]
@@ -65,7 +67,7 @@ class PictureFacts:
             other = others[region["segment_id"]]
             lies = ", ".join(region["this_is"])
             told.append(f"It is {lies} (to) another region: {self._told(other, captions)}.")
-        return "\n".join([*told, *self._text_around(segment, others), CAUTION])
+        return "\n".join([*told, *self._text_around(image, segment, others), CAUTION])
 
     def of_picture(self, image: Image, regions: Sequence[Segment]) -> str:
         """What is known of a picture's numbered regions and how they lie, a line each."""
@@ -96,11 +98,19 @@ class PictureFacts:
             parts += [f"perhaps {' or '.join(names)}"] * bool(names)
         return "; ".join(parts)
 
-    def _text_around(self, segment: Segment, others: Mapping[int, Segment]) -> list[str]:
-        """The text in a region, that of regions inside it included, and what else there is."""
-        lines = self.lines_of(segment.image_id)
+    def _text_around(
+        self, image: Image, segment: Segment, others: Mapping[int, Segment]
+    ) -> list[str]:
+        """The text in a region, that of regions inside it included, and what else there is. Which
+        regions lie inside is seen on the frame that was read; what else is there holds for that one
+        alone."""
+        lines = self.lines_of(image.id)
+        is_read_here = image.shot is None or segment.seen_at == image.shot.seconds
+        if not is_read_here:
+            others = {one.id: one for one in self.segments(image.id, None)}
+        region = segment if is_read_here else others.get(segment.id)
         inside = {
-            number: _is_inside(others.get(number), segment)
+            number: number == segment.id or _is_inside(others.get(number), region)
             for number in {number for line in lines for number in line.regions}
         }
         own, rest = (
@@ -112,7 +122,9 @@ class PictureFacts:
             for own in (True, False)
         )
         told = [f"Text in the region: {own}."] if own else []
-        return [*told, *([f"Text elsewhere in the photograph: {rest}."] if rest else [])]
+        if rest and is_read_here:
+            told.append(f"Text elsewhere in the photograph: {rest}.")
+        return told
 
 
 def _frame(image: Image) -> str:
@@ -122,10 +134,10 @@ def _frame(image: Image) -> str:
     )
 
 
-def _is_inside(other: Segment | None, segment: Segment) -> bool:
-    if other is None:
+def _is_inside(other: Segment | None, segment: Segment | None) -> bool:
+    if other is None or segment is None:
         return False
-    return other.id == segment.id or Relation.INSIDE in relations(other.mask, segment.mask)
+    return Relation.INSIDE in relations(other.mask, segment.mask)
 
 
 def _places(segment: Segment, others: Sequence[Segment]) -> list[str]:

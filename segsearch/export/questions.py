@@ -166,7 +166,8 @@ class Questions:
         endpoint: Endpoint | None = None,
     ) -> VisionAnswer:
         """What a vision model answers about a whole picture, shown with its largest regions
-        outlined and numbered, and told how these lie to each other.
+        outlined and numbered, and told how these lie to each other. Of a shot that is the frame
+        that stands for it, with what is seen there.
 
         With `keep` the answer becomes a caption of the region that covers the picture; QueryError
         before anything is sent where none does. Raises what `ask_region` raises.
@@ -179,9 +180,6 @@ class Questions:
         if holder:
             self._check_writable(origin)
         regions = self._facts.numbered(image.id)
-        if image.shot is not None:  # masks of other moments do not lie over this frame
-            shown_at = image.shot.seconds
-            regions = [one for one in regions if one.seen_at in {None, shown_at}]
         facts = self._facts.of_picture(image, regions)
         with self._drawing:
             pixels = self._pictures.small(image.id, NUMBERED_SIDE_PX)
@@ -239,7 +237,7 @@ class Questions:
 
     def _covering(self, image: Image) -> Segment:
         """The region that covers a picture; QueryError when none does."""
-        segments: Sequence[Segment] = self._catalog.segments_of(image.id)
+        segments: Sequence[Segment] = self._catalog.segments_on_frame(image.id)
         largest = max(segments, key=lambda one: one.mask.area, default=None)
         least = COVERING_SHARE * image.width * image.height
         if largest is None or largest.mask.area < least:

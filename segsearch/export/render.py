@@ -137,6 +137,11 @@ def picture_png(pixels: Pixels) -> bytes:
     return _png(Image.fromarray(pixels))
 
 
+def picture_jpeg(pixels: Pixels) -> bytes:
+    """The whole picture as JPEG, hardly changed."""
+    return _jpeg(Image.fromarray(pixels), quality=95)
+
+
 def thumbnail_jpeg(pixels: Pixels, side_px: int) -> bytes:
     """The picture as JPEG, its longer side at most `side_px`."""
     picture = Image.fromarray(pixels)

@@ -1,7 +1,8 @@
 """Says what a click on a stored picture means: a fresh mask, or the stored region that is the same.
 
 A click has one meaning for page, HTTP and assistants: the mask that the segmenter cuts out there
-(`regions.point`). Who wants the stored region instead asks for it by name, here.
+(`regions.point`). Who wants the stored region instead asks for it by name, here. Of a shot the
+frame that stands for it is what is clicked on.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def masks_at(catalog: Catalog, masks_of: MasksOf, image_id: int, point: Point) -
     nothing is found, ModelError when the library's segmenter takes no points.
     """
     catalog.image(image_id)
-    stored = catalog.segments_of(image_id)
+    stored = catalog.segments_on_frame(image_id)
     masks: list[ClickedMask] = []
     for candidate in masks_of(RegionTerm(image_id, (point,))).candidates:
         same = _same(candidate.mask, stored)
@@ -64,7 +65,7 @@ def stored_region_at(catalog: Catalog, masks_of: MasksOf, image_id: int, point: 
     except (ModelError, QueryError):
         pass  # the stored regions still say what is there
     column, row = min(int(x), image.width - 1), min(int(y), image.height - 1)
-    segments = catalog.segments_of(image_id)
+    segments = catalog.segments_on_frame(image_id)
     around = [segment for segment in segments if _covers(segment.mask, column, row)]
     if not around:
         raise NotFoundError(f"No region of image {image_id} covers x {x:g}, y {y:g}.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,6 +229,28 @@ def test_a_region_of_a_picture_has_no_track(films: TestClient) -> None:
     assert answer["moments"] == []
     refused = films.get(f"/v1/segments/{answer['hits'][0]['segment_id']}/track")
     assert (refused.status_code, refused.json()["code"]) == (404, "not_found_error")
+
+
+def test_an_export_holds_the_frames_that_masks_lie_over(
+    films: TestClient, video: dict[str, Any]
+) -> None:
+    asked: dict[str, Any] = {"format": "ytvis"}
+    alone = films.post("/v1/export", json=asked)
+    assert alone.headers["content-disposition"] == 'attachment; filename="segsearch-ytvis.json"'
+    shots = [shot["image_id"] for shot in video["shots"]]
+    assert [clip["id"] for clip in alone.json()["videos"]] == shots
+    packed = films.post("/v1/export", json={**asked, "frames": True, "image_ids": shots[1:]})
+    assert packed.headers["content-disposition"] == 'attachment; filename="selection-ytvis.zip"'
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as pack:
+        document = json.loads(pack.read("instances.json"))
+        assert [clip["id"] for clip in document["videos"]] == shots[1:]
+        for clip in document["videos"]:
+            for name in clip["file_names"]:
+                assert pixels(pack.read(f"JPEGImages/{name}")).shape == (96, 160, 3)
+    coco = films.post("/v1/export", json={"format": "coco"}).json()
+    assert [one["id"] for one in coco["videos"]] == [video["video_id"]]
+    refused = films.post("/v1/export", json={"format": "coco", "frames": True})
+    assert (refused.status_code, refused.json()["code"]) == (422, "query_error")
 
 
 RANGES = {

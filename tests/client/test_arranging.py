@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +72,12 @@ def test_cutouts_are_written_to_a_file(served: Served, tmp_path: Path) -> None:
     with Client(served.url, key=served.key) as library:
         file = library.export(tmp_path / "cut.zip", format="cutouts", image_ids=[1, 3])
         assert file.read_bytes().startswith(b"PK")
+
+
+def test_a_library_of_pictures_has_no_clips_to_export(served: Served, tmp_path: Path) -> None:
+    with Client(served.url, key=served.key) as library:
+        file = library.export(tmp_path / "instances.json", format="ytvis")
+        assert json.loads(file.read_text())["videos"] == []
+        packed = library.export(tmp_path / "clips.zip", format="ytvis", frames=True)
+        with zipfile.ZipFile(packed) as pack:
+            assert pack.namelist() == ["instances.json"]

@@ -276,7 +276,7 @@ def test_a_region_removed_meanwhile_is_said(service: SegSearch) -> None:
 
     hit = next(iter(service.select()))
     with vision_endpoint() as server:
-        sources = RegionSources(pixels, lambda _: [])
+        sources = RegionSources(pixels, service.catalog.segments_on_frame)
         report = caption([hit], sources, service.catalog, endpoint(server), CaptionOptions())
     assert report.failed == {hit.segment.id: "The region was removed while it was described."}
 

@@ -51,7 +51,7 @@ pytestmark = pytest.mark.server
 
 def with_settings(service: SegSearch, **settings: Any) -> Questions:
     """Questions of the same library under other settings."""
-    facts = PictureFacts(service.catalog.segments_of, service.catalog.captions)
+    facts = PictureFacts(service.catalog.segments_on_frame, service.catalog.captions)
     changed = service.settings.model_copy(update=settings)
     return Questions(changed, service.catalog, service.pictures, facts)
 
@@ -99,7 +99,7 @@ def test_what_was_said_of_regions_is_told_and_so_is_the_text_in_them(service: Se
         TextLine(3, segment.image_id, None, 3, Line(corners(other), "x" * 999, 0.9)),
     ]
     facts = PictureFacts(
-        service.catalog.segments_of,
+        service.catalog.segments_on_frame,
         service.catalog.captions,
         lambda number: ["cup", "mug"] if number == segment.id else [],
         lambda image_id: lines if image_id == segment.image_id else [],
@@ -128,12 +128,12 @@ def test_text_in_a_part_of_a_region_is_text_in_the_region(service: SegSearch) ->
     assert Relation.INSIDE in relations(inner.mask, outer.mask)
     line = TextLine(1, inner.image_id, inner.id, 1, Line(corners(inner), "OPEN", 0.9))
     facts = PictureFacts(
-        lambda _: [inner, outer], service.catalog.captions, lines_of=lambda _: [line]
+        lambda *_: [inner, outer], service.catalog.captions, lines_of=lambda _: [line]
     )
     image = service.catalog.image(inner.image_id)
     assert 'Text in the region: "OPEN".' in facts.of_region(image, outer)
     apart = PictureFacts(
-        lambda _: [inner, outer],
+        lambda *_: [inner, outer],
         service.catalog.captions,
         lines_of=lambda _: [replace(line, segment_id=outer.id)],
     )
@@ -175,7 +175,7 @@ def test_no_more_regions_are_told_than_a_model_can_follow(tmp_path: Path) -> Non
         service.index([tmp_path / "pictures"])
         segment = first(service)
         many = [replace(segment, id=number) for number in range(1, 200)]
-        facts = PictureFacts(lambda _: many, lambda _: {})
+        facts = PictureFacts(lambda *_: many, lambda _: {})
         assert len(facts.numbered(1)) == MOST_REGIONS
         words = facts.of_picture(service.catalog.image(1), facts.numbered(1))
     assert len(words.splitlines()) == MOST_REGIONS + 3

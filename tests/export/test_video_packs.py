@@ -17,7 +17,6 @@ from PIL import Image
 from segsearch.core.lives import Life
 from segsearch.core.video import clip_of_life
 from segsearch.export.caption_pack import CLIP_SECONDS, neighbours, write_caption_pack
-from segsearch.export.region_sources import segments_beside
 from segsearch.library import SegSearch
 from tests.support.clips import THREE, write
 from tests.support.painted_film import Filmed, film, still
@@ -87,13 +86,13 @@ def test_a_long_life_is_shown_around_its_best_second(life: Life, part: tuple[flo
 def test_neighbours_are_there_at_the_moment_that_is_shown(tmp_path: Path) -> None:
     red = still("red", 0.0, 4.0, (2, 2, 12, 12))
     moving = Filmed("blue", 0.0, 8.0, {2.0: (20, 2, 30, 12), 6.0: (20, 25, 30, 35)})
-    later = still("green", 5.0, 8.0, (40, 2, 50, 12))
+    later = Filmed("green", 5.0, 8.0, {6.0: (40, 2, 50, 12)})
     with open_small_service(tmp_path / "library") as service:
         (image_id,) = film(service, "/films/a.mp4", (0.0, 8.0), [[red, moving, later]])
         of_red, of_blue, of_green = service.catalog.segments_of(image_id)
-        told = neighbours(of_red, segments_beside(service.catalog, of_red))
+        told = neighbours(of_red, service.catalog.segments_on_frame(image_id, of_red.seen_at))
         assert [(one["segment_id"], one["box"]) for one in told] == [(of_blue.id, [20, 2, 30, 12])]
-        told = neighbours(of_green, segments_beside(service.catalog, of_green))
+        told = neighbours(of_green, service.catalog.segments_on_frame(image_id, of_green.seen_at))
         assert [(one["segment_id"], one["box"]) for one in told] == [(of_blue.id, [20, 25, 30, 35])]
         plain = neighbours(of_red, [of_red, of_blue, of_green])
         assert [one["segment_id"] for one in plain] == [of_blue.id]

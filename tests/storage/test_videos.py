@@ -127,6 +127,32 @@ def test_what_is_there_at_a_moment_comes_with_its_nearest_mask(
         catalog.segments_at(2, 0.0)
 
 
+def test_a_frame_shows_what_has_a_mask_at_its_very_second(catalog: Catalog) -> None:
+    first, second, _ = enter(catalog)
+    other = picture(catalog)
+    for seconds, shift in ((1.0, -1), (None, 0), (3.0, 1)):
+        shown = catalog.segments_on_frame(first, seconds)
+        assert [segment.id for segment in shown] == [1, 2, 3]
+        assert {segment.seen_at for segment in shown} == {seconds or 2.0}
+        for segment in shown[-2:]:  # the first one stands at the edge
+            best = catalog.segment(segment.id).mask.box
+            assert segment.mask.box.x0 == best.x0 + shift
+    assert catalog.segments_on_frame(first, 1.5) == []
+    assert catalog.segments_on_frame(second, 1.0) == []
+    assert catalog.segments_on_frame(other, 1.0) == catalog.segments_of(other)
+    assert catalog.segments_on_frame(999) == []
+
+
+def test_key_times_are_those_of_masks_shot_by_shot(catalog: Catalog) -> None:
+    first, second, third = enter(catalog)
+    enter(catalog, "/films/other.mkv", "another")
+    times = catalog.key_times(1)
+    assert list(times) == [first, second, third]
+    assert times[first] == (1.0, 2.0, 3.0)
+    assert times[second] == (6.125, 8.25, 10.375)
+    assert catalog.key_times(7) == {}
+
+
 def test_what_is_read_in_a_shot_lives_through_all_of_it(catalog: Catalog) -> None:
     first, *_ = enter(catalog)
     catalog.queue_reading(1, "reader@1")

@@ -101,6 +101,10 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "statistics": lambda c: c.statistics(),
     "segment": lambda c: c.segment(7),
     "segments_of": lambda c: c.segments_of(3),
+    "segments_on_frame": lambda c: [
+        c.segments_on_frame(3),
+        *(c.segments_on_frame(n, 1.0) for n, _ in film(c).shots),
+    ],
     "segments_by_image": lambda c: c.segments_by_image([3, 4]),
     "segments": lambda c: c.segments([7, 8]),
     "segment_ids": lambda c: c.segment_ids(1),
@@ -192,6 +196,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "video_of_path": lambda c: [film(c), c.video_of_path("/film.mp4")],
     "shots": lambda c: [film(c), c.shots([1, 2, 3, 4, 5, 6, 7, 8, 9])],
     "key_masks": lambda c: [film(c), c.key_masks([7, c.newest_segment()])],
+    "key_times": lambda c: c.key_times(film(c).id),
     "segments_at": lambda c: c.segments_at(film(c).id, 1.0),
     "lines_by_image": lambda c: c.lines_by_image([3, 4]),
     "lines_by_segment": lambda c: c.lines_by_segment([7, 8]),

@@ -37,6 +37,7 @@ from segsearch.core.query import MIN_RELEVANCE
 if TYPE_CHECKING:
     from segsearch.core.settings import Settings
     from segsearch.core.types import Hit
+    from segsearch.export.caption_pack import RegionSources, Written
 
 
 STDOUT = "-"
@@ -50,6 +51,7 @@ class Format(StrEnum):
     PARQUET = "parquet"
     CAPTION_PACK = "caption-pack"
     CUTOUTS = "cutouts"
+    YTVIS = "ytvis"
 
 
 def export(
@@ -70,8 +72,13 @@ def export(
     relative_to: Annotated[
         str | None,
         typer.Option(
-            help="For COCO: the folder that pictures are named below; else what all have in common."
+            help="For COCO and YouTube-VIS: the folder that pictures are named below; else what "
+            "all have in common."
         ),
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(help="For YouTube-VIS: the folder for the frames, as JPEG; else none."),
     ] = None,
     polygons: Annotated[
         bool,
@@ -81,47 +88,51 @@ def export(
     per_image: MostOfPicture = 10,
     min_relevance: LeastRelevance = MIN_RELEVANCE,
 ) -> None:
-    """Write regions with masks and captions as COCO, JSON lines, Parquet, a caption pack, or a zip
-    of cutouts.
+    """Write regions with masks and captions as COCO, JSON lines, Parquet, a caption pack, a zip of
+    cutouts, or things of videos as YouTube-VIS.
 
     Without words and paths every region of the library is written.
     """
-    from rich.console import Console
-
     from segsearch.core.atomic import is_stream
-    from segsearch.export.caption_pack import Written, write_caption_pack
-    from segsearch.export.cutouts import write_cutouts
     from segsearch.library import open_library
     from segsearch.search.selection import RegionSelection
 
     if everything and (text is not None or under):
         raise QueryError("Give words, --under PATH or --everything, not several.")
-    if kind is not Format.COCO and (relative_to or polygons):
-        raise InputError("--relative-to and --polygons are for --format coco.")
+    _check_options(kind, relative_to, frames, polygons=polygons)
     target = None if into == STDOUT else Path(into)
     _check_format(kind, target)
     settings: Settings = context.obj
     with open_library(settings) as library, _whole_output(kind) as output:
         if target and (target.is_dir() or not is_stream(target)):
             check_target(library, target.absolute())
+        if frames:
+            check_target(library, frames.absolute())
         chosen = RegionSelection(text, under or (), limit, per_image, min_relevance)
         hits = library.select(chosen, partial(typer.echo, err=True))
-        place = target or output
-        coco = {"label": text or "region", "relative_to": relative_to, "polygons": polygons}
+        options: dict[str, Any] = {"label": text or "region", "relative_to": relative_to}
+        if kind is Format.COCO:
+            options["polygons"] = polygons
+        else:
+            options["frames"] = frames
         try:
-            if kind is Format.CAPTION_PACK:
-                written = write_caption_pack(hits, library.region_sources(), place)
-            elif kind is Format.CUTOUTS:
-                written = write_cutouts(hits, library.region_sources(), place)
-            else:
-                written = Written(_write_file(hits, kind, place, coco), {})
+            written = _write(hits, kind, target or output, library.region_sources(), options)
         except OSError as problem:
             refusal = DiskFullError if tells_of_full_disk(problem) else PathError
             raise refusal(f"Cannot write to {into!r}: {problem.strerror}.") from problem
     # What goes to standard output, a pipe or a device is read by a program.
     said_aside = target is None or (is_stream(target) and not target.is_dir())
-    shown = into if target else "standard output"
+    _report(written, into if target else "standard output", said_aside=said_aside)
+
+
+def _report(written: Written, shown: str, *, said_aside: bool) -> None:
+    """Say what was written to a place, and what was not."""
+    from rich.console import Console
+
     typer.echo(f"{written.regions} regions written to {shown}", err=said_aside)
+    if written.left_out:
+        said = f"{written.left_out} regions of pictures left out: YouTube-VIS holds videos alone"
+        typer.echo(said, err=True)
     err = Console(stderr=True)
     for segment_id, reason in list(written.skipped.items())[:LISTED]:
         said = f"skipped segment {segment_id}: {reason}"
@@ -130,6 +141,18 @@ def export(
         typer.echo(f"{len(written.skipped)} regions skipped", err=said_aside)
     if written.skipped and not written.regions:
         raise typer.Exit(NotFoundError.exit_code)
+
+
+def _check_options(
+    kind: Format, relative_to: str | None, frames: Path | None, *, polygons: bool
+) -> None:
+    """Whether a format has what is asked for."""
+    if kind is not Format.COCO and polygons:
+        raise InputError("--polygons is for --format coco.")
+    if kind not in {Format.COCO, Format.YTVIS} and relative_to:
+        raise InputError("--relative-to is for --format coco and ytvis.")
+    if kind is not Format.YTVIS and frames:
+        raise InputError("--frames is for --format ytvis.")
 
 
 def _check_format(kind: Format, target: Path | None) -> None:
@@ -152,14 +175,28 @@ def _whole_output(kind: Format) -> Iterator[Path]:
                 shutil.copyfileobj(whole, sys.stdout.buffer)
 
 
-def _write_file(hits: Iterable[Hit], kind: Format, into: Path, coco: dict[str, Any]) -> int:
+def _write(
+    hits: Iterable[Hit], kind: Format, into: Path, sources: RegionSources, options: dict[str, Any]
+) -> Written:
+    """Write regions; `options` are those of COCO and YouTube-VIS."""
+    from segsearch.export.caption_pack import Written, write_caption_pack
     from segsearch.export.coco import write_coco
+    from segsearch.export.cutouts import write_cutouts
     from segsearch.export.documents import write_json_lines
+    from segsearch.export.ytvis import write_ytvis
 
-    if kind is Format.PARQUET:
-        from segsearch.export.parquet import write_parquet  # loads pyarrow
+    match kind:
+        case Format.CAPTION_PACK:
+            return write_caption_pack(hits, sources, into)
+        case Format.CUTOUTS:
+            return write_cutouts(hits, sources, into)
+        case Format.YTVIS:
+            return write_ytvis(hits, sources, into, **options)
+        case Format.COCO:
+            return Written(write_coco(hits, into, sources=sources, **options), {})
+        case Format.PARQUET:
+            from segsearch.export.parquet import write_parquet  # loads pyarrow
 
-        return write_parquet(hits, into)
-    if kind is Format.COCO:
-        return write_coco(hits, into, **coco)
-    return write_json_lines(hits, into)
+            return Written(write_parquet(hits, into), {})
+        case Format.JSONL:
+            return Written(write_json_lines(hits, into), {})

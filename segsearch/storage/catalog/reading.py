@@ -20,7 +20,7 @@ from segsearch.storage.catalog.counters import CounterMixin, tallies
 from segsearch.storage.catalog.portable import AMONG_IDS, ids_parameter, insert
 from segsearch.storage.catalog.rows import FRESH, OF_SEGMENT
 from segsearch.storage.catalog.shots import (
-    as_standing,
+    on_frame,
     segments_from,
     shot_of_claim,
     store_tracks,
@@ -175,7 +175,7 @@ def regions_to_read(db: sa.Connection, recipe_id: int, image_id: int) -> tuple[S
     things = sa.select(*OF_SEGMENT).join(IMAGE, IMAGE.c.id == SEGMENT.c.image_id)
     things = things.where(SEGMENT.c.image_id == image_id, SEGMENT.c.recipe_id == recipe_id)
     things = things.where(~SEGMENT.c.of_text).order_by(SEGMENT.c.id)
-    return tuple(as_standing(db, image_id, segments_from(db, db.execute(things).all())))
+    return tuple(on_frame(db, image_id, segments_from(db, db.execute(things).all())))
 
 
 def store_segments(

@@ -22,7 +22,7 @@ from segsearch.storage.catalog.rows import (
     unpack,
     vectors_from,
 )
-from segsearch.storage.catalog.shots import segments_from
+from segsearch.storage.catalog.shots import on_frame, segments_from
 from segsearch.storage.catalog.tables import (
     ACTIVE_RECIPE,
     COLLECTION_IMAGE,
@@ -59,6 +59,14 @@ class SegmentMixin(Database):
         """Every segment of an image under the active recipe, by ascending id; none of an unknown
         image."""
         return self._segments(_OF_IMAGES, [image_id])
+
+    def segments_on_frame(self, image_id: int, seconds: float | None = None) -> list[Segment]:
+        """`segments_of` as one picture shows them: of a shot those that have a mask at a second of
+        its video, or else on the frame that stands for it, with that mask and that second as their
+        best one; of a picture all."""
+        with self._reading() as db:
+            rows = db.execute(_OF_IMAGES, ids_parameter([image_id])).all()
+            return on_frame(db, image_id, segments_from(db, rows), seconds)
 
     def segments_by_image(self, image_ids: Sequence[int]) -> dict[int, list[Segment]]:
         """`segments_of` for several images, in as many statements as for one; those without any

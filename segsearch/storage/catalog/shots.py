@@ -51,6 +51,14 @@ _KEY_MASKS = _MASKS.where(SEGMENT.c.recipe_id == ACTIVE_RECIPE).order_by(
     TRACK_MASK.c.segment_id, TRACK_MASK.c.seconds
 )
 _OF_SEGMENTS = _KEY_MASKS.where(TRACK_MASK.c.segment_id.in_(AMONG_IDS))
+_KEY_TIMES = (
+    sa.select(SHOT.c.image_id, SHOT.c.t_start, TRACK_MASK.c.seconds)
+    .join(SEGMENT, SEGMENT.c.image_id == SHOT.c.image_id)
+    .join(TRACK_MASK, TRACK_MASK.c.segment_id == SEGMENT.c.id)
+    .where(SHOT.c.video_id == sa.bindparam("video"), SEGMENT.c.recipe_id == ACTIVE_RECIPE)
+    .distinct()
+    .order_by(SHOT.c.t_start, SHOT.c.image_id, TRACK_MASK.c.seconds)
+)
 _OTHER_MASK = TRACK_MASK.alias("other_mask")
 _NEAREST = (
     sa.select(_OTHER_MASK.c.seconds)
@@ -152,6 +160,15 @@ class ShotMixin(CounterMixin):
                 found[segment_id] = (*found.get(segment_id, ()), key_mask_from(row))
         return found
 
+    def key_times(self, video_id: int) -> dict[int, tuple[float, ...]]:
+        """The seconds of a video at which segments of the active recipe have masks, by the ids of
+        the images that its shots are; shots and seconds in order of time."""
+        found: dict[int, tuple[float, ...]] = {}
+        with self._reading() as db:
+            for image_id, _, seconds in db.execute(_KEY_TIMES, {"video": video_id}):
+                found[image_id] = (*found.get(image_id, ()), seconds)
+        return found
+
     def segments_at(self, video_id: int, seconds: float) -> list[tuple[Segment, KeyMask]]:
         """The segments of the active recipe that are there at a moment of a video, by ascending id,
         each with its mask of the keyframe nearest in time; NotFoundError for an unknown video.
@@ -195,12 +212,14 @@ def segments_from(db: sa.Connection, rows: Sequence[Any]) -> list[Segment]:
     return [segment_from(row, lives.get(row[0])) for row in rows]
 
 
-def as_standing(db: sa.Connection, image_id: int, segments: list[Segment]) -> list[Segment]:
-    """Segments of an image as they are read; of a shot those that are seen on the frame that stands
-    for it, with their masks there."""
+def on_frame(
+    db: sa.Connection, image_id: int, segments: list[Segment], seconds: float | None = None
+) -> list[Segment]:
+    """Segments of an image as one picture shows them: of a shot those that are seen on the frame of
+    a second, or else on the one that stands for it, with their masks there."""
     if not any(segment.life for segment in segments):
         return segments
-    at = shots_of(db, [image_id])[image_id].seconds
+    at = shots_of(db, [image_id])[image_id].seconds if seconds is None else seconds
     found = db.execute(_ALL_MASKS, ids_parameter([segment.id for segment in segments])).all()
     masks = {number: key_mask_from(row).mask for number, *row in found if row[0] == at}
     return [
