@@ -125,6 +125,11 @@ def seen_pages(path: str, stamp: FileStamp, of_file: _Hash, count: int) -> list[
     ]
 
 
+def does_not_move(info: VideoInfo) -> bool:
+    """Whether what may move has one frame."""
+    return info.frame_rate * info.seconds < 2
+
+
 def seen_shots(path: str, stamp: FileStamp, sha256: str, info: VideoInfo | None) -> list[SeenFile]:
     """The shots of a video of this sha256; where nothing is known of it, the file itself."""
     if info is None:

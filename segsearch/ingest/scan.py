@@ -19,6 +19,7 @@ from segsearch.core.errors import PictureError
 from segsearch.core.names import ANIMATED_SUFFIXES, file_of
 from segsearch.core.types import FileStamp, Skipped, State
 from segsearch.ingest.file_parts import (
+    does_not_move,
     is_document,
     is_video_file,
     left_of,
@@ -210,7 +211,7 @@ class Scan:
         if stopped():
             entered.unread += 1
             return 0
-        if info and suffix_of(path) in ANIMATED_SUFFIXES and info.frame_rate * info.seconds < 2:
+        if info and suffix_of(path) in ANIMATED_SUFFIXES and does_not_move(info):
             info = None
         stored = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
         return self._enter_parts(path, seen_shots(path, stored, sha256, info), recipe_id, entered)

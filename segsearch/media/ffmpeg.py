@@ -169,9 +169,14 @@ def frame_png(pixels: Pixels) -> bytes:
     return packed.getvalue()
 
 
+def reads_videos() -> bool:
+    """Whether what decodes videos is installed."""
+    return all(find_spec(name) is not None for name in PACKAGES)
+
+
 def check_packages() -> None:
     """PictureError where what decodes videos is not installed."""
-    if any(find_spec(name) is None for name in PACKAGES):
+    if not reads_videos():
         raise PictureError(NO_VIDEO)
 
 

@@ -212,7 +212,9 @@ class Sources:
     def on_disk(self, name: str) -> Path | None:
         """Where a file lies on this disk as it is; None for one in an archive or a store."""
         now = self._now(name)
-        return None if scheme_of(now) is not None or split_shard(now) else Path(now)
+        if scheme_of(now) is not None or split_shard(now):
+            return None
+        return Path(self._folders.place(now))
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """A file's bytes, piece by piece; raises what `read` raises, but for its size."""
