@@ -166,11 +166,13 @@ class Ingest:
             unread = (Skipped(step.path, step.reason) for step in read if step.reason)
             skipped = (*passed_over, *entered.unreadable, *raws.unreadable, *failed, *unread)
             log.skip(skipped)
+            log.lost = entered.lost
         tried = {step.path for step in steps}
         failed_before = sum(file.path not in tried for file in failed)
         cannot_be_read = len(entered.unreadable) + len(raws.unreadable)
         indexed = [step for step in steps if step.reason is None]
         lines = [step.lines for step in (*indexed, *read) if step.lines is not None]
+        of_videos = [s.video_seconds for s in indexed if s.video_seconds is not None]
         return IngestReport(
             files=len(files),
             indexed=len(indexed),
@@ -182,6 +184,9 @@ class Ingest:
             cancelled=stop.is_cancelled,
             read=len(lines),
             lines=sum(lines),
+            shots=len(of_videos),
+            video_seconds=round(sum(of_videos), 3),
+            lost=tuple(entered.lost),
         )
 
     def run_waiting(self, stop: threading.Event) -> bool:

@@ -30,7 +30,7 @@ from segsearch.ingest.file_parts import (
 from segsearch.media.ffmpeg import DEFAULT_LIMITS, VideoLimits, look
 from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.passed_by import SYSTEM_S
-from segsearch.media.sources.paths import is_upload, normal, suffix_of
+from segsearch.media.sources.paths import is_upload, normal, shown, suffix_of
 from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -58,14 +58,15 @@ class StandIns:
 @dataclass(slots=True)
 class Entered:
     """What came of entering files: how many images were queued, those files that cannot be read,
-    how many a stop has left unread, how many known ones the globs leave out, and what PDFs and
-    videos are entered as."""
+    how many a stop has left unread, how many known ones the globs leave out, what PDFs and videos
+    are entered as, and those videos of which a part cannot be read, with what."""
 
     queued: int = 0
     unreadable: list[Skipped] = field(default_factory=list)
     unread: int = 0
     excluded: int = 0
     documents: dict[str, dict[str, FileStamp]] = field(default_factory=dict)
+    lost: list[Skipped] = field(default_factory=list)
 
     def files(self, listing: SourceListing) -> dict[str, FileStamp]:
         """The picture files of a listing, with the parts of the files that were entered."""
@@ -213,6 +214,8 @@ class Scan:
             return 0
         if info and suffix_of(path) in ANIMATED_SUFFIXES and does_not_move(info):
             info = None
+        if info and info.lost:
+            entered.lost.append(Skipped(shown(path), info.lost))
         stored = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
         return self._enter_parts(path, seen_shots(path, stored, sha256, info), recipe_id, entered)
 

@@ -43,7 +43,7 @@ class ObjectStore:
             yield from ((system.unstrip_protocol(name), info) for name, info in found.items())
             return
         bucket, _, key = path.partition("/")
-        given = {"Bucket": bucket, "Prefix": f"{key.rstrip('/')}/" if key else ""}
+        given: dict[str, Any] = {"Bucket": bucket, "Prefix": f"{key.rstrip('/')}/" if key else ""}
         while True:
             page = self._ask(prefix, system, "call_s3", "list_objects_v2", **given)
             for row in page.get("Contents", ()):
