@@ -139,7 +139,8 @@ class Ingest:
             target = self._target(options)
             log.take(target.models.recipe.preset)
             retry = options.retry_failed
-            look, entered = self._scan.look(paths, listing, again=retry), Entered()
+            look = self._scan.look(paths, listing, again=retry)
+            entered = Entered(parted=look.parted)
             # What has changed first: what it held before is not to be described any more.
             self._scan.enter(look.changed, target.recipe_id, entered, stop.is_set)
             log.begin_work(self._catalog.queue_all(target.recipe_id, retry_failed=retry))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from segsearch.core.errors import PictureError
+from segsearch.core.errors import PictureError, StoreError
 from segsearch.core.names import ANIMATED_SUFFIXES, file_of
 from segsearch.core.types import FileStamp, Skipped, State
 from segsearch.ingest.file_parts import (
@@ -27,7 +27,7 @@ from segsearch.ingest.file_parts import (
     seen_shots,
     with_parts,
 )
-from segsearch.media.ffmpeg import DEFAULT_LIMITS, VideoLimits, look
+from segsearch.media.ffmpeg import DEFAULT_LIMITS, VideoLimits, look, moves
 from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.passed_by import SYSTEM_S
 from segsearch.media.sources.paths import is_upload, normal, shown, suffix_of
@@ -59,7 +59,8 @@ class StandIns:
 class Entered:
     """What came of entering files: how many images were queued, those files that cannot be read,
     how many a stop has left unread, how many known ones the globs leave out, what PDFs and videos
-    are entered as, and those videos of which a part cannot be read, with what."""
+    are entered as, and those videos of which a part cannot be read, with what. `parted` are files
+    of which the catalog has parts."""
 
     queued: int = 0
     unreadable: list[Skipped] = field(default_factory=list)
@@ -67,6 +68,7 @@ class Entered:
     excluded: int = 0
     documents: dict[str, dict[str, FileStamp]] = field(default_factory=dict)
     lost: list[Skipped] = field(default_factory=list)
+    parted: frozenset[str] = frozenset()
 
     def files(self, listing: SourceListing) -> dict[str, FileStamp]:
         """The picture files of a listing, with the parts of the files that were entered."""
@@ -80,13 +82,15 @@ class Entered:
 class Look:
     """What a run sees of its paths, which are `roots` without a slash at the end: the stamps of
     the `known` files among and below them, and those listed files that the catalog has otherwise,
-    or not at all. In the listing PDFs and videos of which nothing has changed are their parts."""
+    or not at all. In the listing PDFs and videos of which nothing has changed are their parts;
+    `parted` are files of which the catalog has parts."""
 
     known: Mapping[str, FileStamp]
     roots: Sequence[str]
     listing: SourceListing
     changed: Mapping[str, FileStamp]
     new: Mapping[str, FileStamp]
+    parted: frozenset[str]
 
 
 class Scan:
@@ -119,7 +123,8 @@ class Scan:
         roots = [normal(path).rstrip("/") for path in paths]
         known = self._catalog.stamps_below(roots)
         known |= self._catalog.stamps_at(path for path in listing.files if path not in known)
-        parted = with_parts(listing, known, again=again, animated=self._animated)
+        moves = self._moves if self._animated else None
+        parted = with_parts(listing, known, again=again, moves=moves)
         changed: dict[str, FileStamp] = {}
         new: dict[str, FileStamp] = {}
         for path, stamp in parted.listing.files.items():
@@ -129,7 +134,7 @@ class Scan:
                 new[path] = stamp
             elif not stamp.is_known or known.get(path) != stamp:
                 (changed if path in known else new)[path] = stamp
-        return Look(known=known, roots=roots, listing=parted.listing, changed=changed, new=new)
+        return Look(known, roots, parted.listing, changed, new, parted.parted)
 
     def enter(
         self,
@@ -162,7 +167,7 @@ class Scan:
                 began = time.monotonic()
             try:
                 self._catalog.check_path(path)
-                enter = self._way_of(path, stopped)
+                enter = self._way_of(path, stopped, entered)
                 if enter is not None:
                     flush()
                     queued(enter(path, stamp, recipe_id, entered))
@@ -179,11 +184,23 @@ class Scan:
                 flush()
         flush()
 
-    def _way_of(self, path: str, stopped: Callable[[], bool]) -> EnterParts | None:
-        """How a file of several pictures is entered; None for a picture."""
-        if is_video_file(path, animated=self._animated):
+    def _way_of(
+        self, path: str, stopped: Callable[[], bool], entered: Entered
+    ) -> EnterParts | None:
+        """How a file of several pictures is entered; None for a picture. What was a video is looked
+        through as one, whatever is animated now."""
+        if is_video_file(path, animated=path in entered.parted):
+            return partial(self._enter_video, stopped)
+        if is_video_file(path, animated=self._animated) and self._moves(path):
             return partial(self._enter_video, stopped)
         return self._enter_document if is_document(path) else None
+
+    def _moves(self, path: str) -> bool:
+        """Whether a picture moves; False where it cannot be read, which is said elsewhere."""
+        try:
+            return moves(next(iter(self._sources.pieces(path)), b""))
+        except (PictureError, StoreError):
+            return False
 
     def _enter_document(self, path: str, stamp: FileStamp, recipe_id: int, entered: Entered) -> int:
         """Enter all pages of a PDF in one transaction; how many images were queued. What it no
@@ -191,7 +208,8 @@ class Scan:
         self._sources.check_size(stamp.size_bytes)
         listed = stamp.size_bytes if stamp.is_known else None
         files = pages_of(path, stamp, self._sources.read(path, listed))
-        return self._enter_parts(path, files, recipe_id, entered)
+        is_whole = file_of(files[0].path) != files[0].path
+        return self._enter_parts(path, files, recipe_id, entered, is_whole=is_whole)
 
     def _enter_video(
         self,
@@ -209,24 +227,27 @@ class Scan:
                 info = look(on_disk, self._video_limits, stopped=stopped)
             except PictureError:
                 info = None
+        is_still = info is not None and suffix_of(path) in ANIMATED_SUFFIXES and does_not_move(info)
         if stopped():
             entered.unread += 1
             return 0
-        if info and suffix_of(path) in ANIMATED_SUFFIXES and does_not_move(info):
-            info = None
         if info and info.lost:
             entered.lost.append(Skipped(shown(path), info.lost))
         stored = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
-        return self._enter_parts(path, seen_shots(path, stored, sha256, info), recipe_id, entered)
+        files = seen_shots(path, stored, sha256, None if is_still else info)
+        return self._enter_parts(path, files, recipe_id, entered, is_whole=info is not None)
 
     def _enter_parts(
-        self, path: str, files: list[SeenFile], recipe_id: int, entered: Entered
+        self, path: str, files: list[SeenFile], recipe_id: int, entered: Entered, *, is_whole: bool
     ) -> int:
+        """Enter the parts of a file, or itself; how many images were queued. `is_whole` where these
+        are all: what cannot be opened, such as a copy under way, says nothing of its parts."""
         known = self._catalog.stamps_below([path])
         count = self._catalog.record_files(files, recipe_id)
         gone = left_of(path, known, files)
-        # What cannot be opened, such as a copy under way, says nothing of its parts.
-        if gone and file_of(files[0].path) != files[0].path:
+        if gone and is_whole:
+            if path in gone:  # it was a picture, of which people may have said something
+                self._catalog.fold_file(path, files[0].path)
             self._catalog.forget_paths(gone)
         entered.documents[path] = {file.path: file.stamp for file in files}
         entered.queued += count

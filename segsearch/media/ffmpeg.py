@@ -34,6 +34,7 @@ PACKAGES = ("av", "scenedetect")
 FIRST_YEAR = 1990  # clocks that were never set show the year of their epoch, 1904 or 1970
 WALL_A_PROCESSOR = 4  # seconds of waiting for one of work: discs, and others at work
 TS_BYTES, M2TS_BYTES = 188, 192  # of a packet
+GIF_HEAD_BYTES, GIF_PICTURE, GIF_MORE = 13, 0x2C, 0x21  # and what its blocks begin with
 STILLS = (b"avif", b"heic", b"heim", b"heis", b"heix", b"mif1", b"crx ", b"jp2 ", b"jxl ")
 BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 SENTENCES = Sentences(
@@ -81,6 +82,33 @@ def is_video(data: bytes) -> bool:
         return data[8:12] == b"AVI " or is_moving_webp
     starts = (b"\x1aE\xdf\xa3", b"GIF87a", b"GIF89a", b"\0\0\1\xba", b"\0\0\1\xb3")
     return data.startswith(starts) or _is_transport(data)
+
+
+def moves(start: bytes) -> bool:
+    """Whether a GIF, WebP or AVIF moves, by its first bytes, which may be all of it: no frame is
+    decoded. True where a GIF does not end with them."""
+    if not start.startswith(b"GIF8"):
+        return is_video(start)
+    at, pictures = GIF_HEAD_BYTES + _table_bytes(start, GIF_HEAD_BYTES - 3), 0
+    while at < len(start) and pictures < 2:
+        kind = start[at]
+        if kind == GIF_PICTURE:
+            pictures += 1
+            at += 11 + _table_bytes(start, at + 9)
+        elif kind == GIF_MORE:
+            at += 2
+        else:  # its end, or what is no block
+            return False
+        while at < len(start) and start[at]:
+            at += start[at] + 1
+        at += 1
+    return True
+
+
+def _table_bytes(start: bytes, at: int) -> int:
+    """How many bytes the colours of a GIF, or of one of its pictures, take by the flags there."""
+    flags = start[at] if at < len(start) else 0
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _is_transport(data: bytes) -> bool:
