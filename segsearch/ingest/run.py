@@ -22,7 +22,7 @@ from segsearch.core.types import Claim, FileStamp, IngestReport, JobStage, Recip
 from segsearch.ingest.job_log import JobLog, RunStop
 from segsearch.ingest.model_child import answered
 from segsearch.ingest.model_pool import Loan, ModelPool
-from segsearch.ingest.scan import Entered, Scan
+from segsearch.ingest.scan import Entered, IsMoving, Scan
 from segsearch.ingest.worker import Described, Pace, Step, Worker, WorkQueue
 from segsearch.media.ffmpeg import VideoLimits
 from segsearch.media.sources.reader import Sources
@@ -44,7 +44,8 @@ class RunMode:
     `job_kind` names the job. With `isolates_models` they run in processes that may die. A run that
     is `quiet` leaves no trace when it finds nothing to do. One that `waits_for_others` stays until
     pictures that other workers hold are done, where searches switch to other models. `within` are
-    watched folders: of a path below one counts what a look at the whole folder would take.
+    watched folders: of a path below one counts what a look at the whole folder would take. Files
+    of which `is_moving` says that they are being written are left to a later run.
     """
 
     job_kind: str = "index"
@@ -52,16 +53,20 @@ class RunMode:
     quiet: bool = False
     waits_for_others: bool = True
     within: Sequence[Path] = ()
+    is_moving: IsMoving | None = None
 
 
 BY_HAND = RunMode()
 
 
-def one_pass(job_kind: str, within: Sequence[Path] = ()) -> RunMode:
+def one_pass(
+    job_kind: str, within: Sequence[Path] = (), is_moving: IsMoving | None = None
+) -> RunMode:
     """The mode of a pass that is one of many: of `worker`, `watch`, or a server's own worker."""
     return RunMode(
-        job_kind, isolates_models=True, quiet=True, waits_for_others=False, within=within
-    )
+        job_kind, isolates_models=True, quiet=True, waits_for_others=False, within=within,
+        is_moving=is_moving,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class Ingest:
         mode, stop = options.mode, RunStop(options.stop)
         options = replace(options, stop=stop)
         with JobLog(self._catalog, mode.job_kind, paths, stop, lazy=mode.quiet) as log:
-            listing = self._scan.find(paths, mode.within)
+            listing = self._scan.find(paths, mode.within, mode.is_moving)
             target = self._target(options)
             log.take(target.models.recipe.preset)
             retry = options.retry_failed

@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +41,7 @@ BATCH_SECONDS = 0.5  # after which a smaller batch is entered: models wait for t
 UPLOADS_SECONDS = 600.0  # between two looks for uploads whose store was away, and of each at least
 UPLOADS_ASKED = 200  # at one look; a request each
 GAVE_NOTHING = frozenset({State.FAILED, State.QUARANTINED})
+IsMoving = Callable[[str, FileStamp], bool]
 EnterParts = Callable[[str, FileStamp, int, "Entered"], int]
 
 
@@ -110,10 +111,21 @@ class Scan:
         self._animated = animated  # whether pictures that move are videos
         self._uploads_looked_at = -math.inf
 
-    def find(self, paths: Sequence[Path | str], within: Sequence[Path] = ()) -> SourceListing:
-        """The picture files at or below these paths, as `Sources.find` has them; without paths
-        none."""
-        return self._sources.find(paths, within=within) if paths else SourceListing({}, ())
+    def find(
+        self,
+        paths: Sequence[Path | str],
+        within: Sequence[Path] = (),
+        is_moving: IsMoving | None = None,
+    ) -> SourceListing:
+        """The picture files at or below these paths, as `Sources.find` has them, without those that
+        are being written; without paths none."""
+        if not paths:
+            return SourceListing({}, ())
+        listing = self._sources.find(paths, within=within)
+        if is_moving is None:
+            return listing
+        still = {path: stamp for path, stamp in listing.files.items() if not is_moving(path, stamp)}
+        return replace(listing, files=still)
 
     def look(
         self, paths: Sequence[Path | str], listing: SourceListing, *, again: bool = False

@@ -175,7 +175,7 @@ class Uploads:
 
     def _copy(self, file: BinaryIO, into: BinaryIO, suffix: str) -> _Hash:
         digest, total = hashlib.sha256(), 0
-        problem = too_large(self._limits.max_bytes)
+        problem: PictureError = too_large(self._limits.max_bytes)
         most = self._limits.max_bytes
         while piece := file.read(PIECE_BYTES):
             if not total and self._may_move(piece) and suffix not in PICTURE_SUFFIXES:

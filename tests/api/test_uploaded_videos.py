@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -138,7 +139,7 @@ def test_what_holds_no_moving_pictures_is_refused_with_the_reason(
 
 def test_videos_have_a_limit_of_their_own_and_pictures_keep_theirs(tmp_path: Path) -> None:
     data = clip(tmp_path)
-    few = {"max_bytes": 1000, "max_video_bytes": len(data)}
+    few: dict[str, Any] = {"max_bytes": 1000, "max_video_bytes": len(data)}
     with open_small_service(tmp_path / "library", **few) as service:
         client = TestClient(create_app(service), base_url="http://localhost")
         assert upload(client, ("a.mp4", data)).status_code == 202
@@ -150,7 +151,7 @@ def test_videos_have_a_limit_of_their_own_and_pictures_keep_theirs(tmp_path: Pat
 
 
 def test_only_what_is_kept_may_be_as_large_as_a_video(tmp_path: Path) -> None:
-    few = {"max_bytes": 1000, "max_video_bytes": 4_000_000}
+    few: dict[str, Any] = {"max_bytes": 1000, "max_video_bytes": 4_000_000}
     with open_small_service(tmp_path / "library", **few) as service:
         client = TestClient(create_app(service), base_url="http://localhost")
         body = bytes(2_000_000)
