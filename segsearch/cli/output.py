@@ -145,9 +145,12 @@ def cluster_table(console: Console, made: RegionMap) -> None:
 
 def report_table(console: Console, report: IngestReport) -> None:
     """What a run of `index` did, and the files that it skipped with the reasons."""
+    from segsearch.ingest.live_clips import LIVE_CLIP
+
+    skipped = [file for file in report.skipped if file.reason != LIVE_CLIP]
     console.print(
         f"{report.indexed} pictures indexed with {report.segments} segments, "
-        f"{report.unchanged} unchanged, {len(report.skipped)} skipped, "
+        f"{report.unchanged} unchanged, {len(skipped)} skipped, "
         f"in {report.seconds:.1f} s.",
         highlight=False,
     )
@@ -164,6 +167,9 @@ def report_table(console: Console, report: IngestReport) -> None:
             "stay: `segsearch prune --excluded` forgets them.",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
+    if clips := len(report.skipped) - len(skipped):
+        what = "1 clip of a live photo" if clips == 1 else f"{clips} clips of live photos"
+        console.print(f"{what} left with {'its still' if clips == 1 else 'their stills'}.")
     if report.lost:
         count = len(report.lost)
         what = "1 video has lost a part" if count == 1 else f"{count} videos have lost parts"
@@ -172,11 +178,11 @@ def report_table(console: Console, report: IngestReport) -> None:
         console.print(
             f"  lost of {file.path}: {file.reason}", markup=False, highlight=False, soft_wrap=True
         )
-    for file in report.skipped[:LISTED]:
+    for file in skipped[:LISTED]:
         console.print(
             f"  skipped {file.path}: {file.reason}", markup=False, highlight=False, soft_wrap=True
         )
-    more = Counter(file.reason for file in report.skipped[LISTED:])
+    more = Counter(file.reason for file in skipped[LISTED:])
     for reason, count in more.most_common(LISTED):
         console.print(f"  skipped {count} more: {reason}", markup=False, highlight=False)
 

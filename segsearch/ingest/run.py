@@ -168,7 +168,7 @@ class Ingest:
             self._save_index()
             files = {**entered.files(look.listing), **raws.files}
             failed = self._scan.failures(files.keys())
-            passed_over = (file for file in listing.skipped if file.path not in raws.files)
+            passed_over = (file for file in look.listing.skipped if file.path not in raws.files)
             unread = (Skipped(step.path, step.reason) for step in read if step.reason)
             skipped = (*passed_over, *entered.unreadable, *raws.unreadable, *failed, *unread)
             log.skip(skipped)

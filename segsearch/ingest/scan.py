@@ -27,6 +27,7 @@ from segsearch.ingest.file_parts import (
     seen_shots,
     with_parts,
 )
+from segsearch.ingest.live_clips import live_clips, without_clips
 from segsearch.media.ffmpeg import DEFAULT_LIMITS, VideoLimits, look, moves
 from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.passed_by import SYSTEM_S
@@ -84,7 +85,8 @@ class Look:
     """What a run sees of its paths, which are `roots` without a slash at the end: the stamps of
     the `known` files among and below them, and those listed files that the catalog has otherwise,
     or not at all. In the listing PDFs and videos of which nothing has changed are their parts;
-    `parted` are files of which the catalog has parts."""
+    `parted` are files of which the catalog has parts, `clips` those of live photos with their
+    stills."""
 
     known: Mapping[str, FileStamp]
     roots: Sequence[str]
@@ -92,6 +94,7 @@ class Look:
     changed: Mapping[str, FileStamp]
     new: Mapping[str, FileStamp]
     parted: frozenset[str]
+    clips: Mapping[str, str]
 
 
 class Scan:
@@ -133,6 +136,8 @@ class Scan:
         """What there is to enter of the listing of these paths; `again`, PDFs too that could not be
         opened before, and videos."""
         roots = [normal(path).rstrip("/") for path in paths]
+        clips = live_clips(listing, self._sources.on_disk, self._catalog.stamps_at)
+        listing = without_clips(listing, clips)
         known = self._catalog.stamps_below(roots)
         known |= self._catalog.stamps_at(path for path in listing.files if path not in known)
         moves = self._moves if self._animated else None
@@ -146,7 +151,7 @@ class Scan:
                 new[path] = stamp
             elif not stamp.is_known or known.get(path) != stamp:
                 (changed if path in known else new)[path] = stamp
-        return Look(known, roots, parted.listing, changed, new, parted.parted)
+        return Look(known, roots, parted.listing, changed, new, parted.parted, clips)
 
     def enter(
         self,
@@ -269,7 +274,14 @@ class Scan:
         """Mark what is gone and what the globs leave out now, of a look whose files have been
         entered; how many the globs leave out."""
         self._mark_vanished(look)
+        self._fold_clips(look)
         return self._mark_excluded(look.known, look.listing)
+
+    def _fold_clips(self, look: Look) -> None:
+        """Forget what was a video before its still came, which takes over the tags."""
+        for path in look.known if look.clips else ():
+            if still := look.clips.get(file_of(path)):
+                self._catalog.fold_file(path, still)
 
     def settle_companions(
         self,
