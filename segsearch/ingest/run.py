@@ -148,7 +148,8 @@ class Ingest:
             entered = Entered(parted=look.parted)
             # What has changed first: what it held before is not to be described any more.
             self._scan.enter(look.changed, target.recipe_id, entered, stop.is_set)
-            log.begin_work(self._catalog.queue_all(target.recipe_id, retry_failed=retry))
+            waiting = self._catalog.queue_all(target.recipe_id, retry_failed=retry)
+            log.begin_work(waiting - self._scan.refuse(entered.refused, target.recipe_id))
             with self._entering(look.new, target, entered, stop, log) as entering:
                 steps = self._work(target, options, log, entering)
             excluded = self._scan.mark(look)

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from segsearch.core.errors import PictureError, StoreError
-from segsearch.core.names import ANIMATED_SUFFIXES, file_of
+from segsearch.core.names import ANIMATED_SUFFIXES, VIDEO_SUFFIXES, file_of
 from segsearch.core.types import FileStamp, Skipped, State
 from segsearch.ingest.file_parts import (
     does_not_move,
@@ -61,8 +61,8 @@ class StandIns:
 class Entered:
     """What came of entering files: how many images were queued, those files that cannot be read,
     how many a stop has left unread, how many known ones the globs leave out, what PDFs and videos
-    are entered as, and those videos of which a part cannot be read, with what. `parted` are files
-    of which the catalog has parts."""
+    are entered as, and of which videos a part is `lost`, or nothing can be read (`refused`), with
+    the reasons. `parted` are files of which the catalog has parts."""
 
     queued: int = 0
     unreadable: list[Skipped] = field(default_factory=list)
@@ -70,6 +70,7 @@ class Entered:
     excluded: int = 0
     documents: dict[str, dict[str, FileStamp]] = field(default_factory=dict)
     lost: list[Skipped] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
     parted: frozenset[str] = frozenset()
 
     def files(self, listing: SourceListing) -> dict[str, FileStamp]:
@@ -240,10 +241,11 @@ class Scan:
         does not move is entered as such."""
         with self._sources.videos.file(path) as on_disk:
             sha256, size = self._sources.videos.sha256(on_disk), on_disk.stat().st_size
+            info, problem = None, ""
             try:
                 info = look(on_disk, self._video_limits, stopped=stopped)
-            except PictureError:
-                info = None
+            except PictureError as error:
+                problem = str(error)
         is_still = info is not None and suffix_of(path) in ANIMATED_SUFFIXES and does_not_move(info)
         if stopped():
             entered.unread += 1
@@ -252,7 +254,16 @@ class Scan:
             entered.lost.append(Skipped(shown(path), info.lost))
         stored = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
         files = seen_shots(path, stored, sha256, None if is_still else info)
-        return self._enter_parts(path, files, recipe_id, entered, is_whole=info is not None)
+        count = self._enter_parts(path, files, recipe_id, entered, is_whole=info is not None)
+        if problem and suffix_of(path) in VIDEO_SUFFIXES:  # what else moves may be a picture
+            entered.refused[path] = problem
+            count -= self.refuse({path: problem}, recipe_id)
+        return count
+
+    def refuse(self, problems: Mapping[str, str], recipe_id: int) -> int:
+        """Mark videos as failed that were looked through, with the reasons, so that nobody does it
+        again; how many waited."""
+        return sum(self._catalog.refuse(path, recipe_id, why) for path, why in problems.items())
 
     def _enter_parts(
         self, path: str, files: list[SeenFile], recipe_id: int, entered: Entered, *, is_whole: bool
