@@ -21,6 +21,7 @@ from segsearch.core.errors import SegSearchError
 from segsearch.core.settings import Settings
 from segsearch.core.version import __version__
 from segsearch.library import SegSearch
+from segsearch.media.ffmpeg import reads_videos
 from segsearch.storage.announcement import Announcement
 from segsearch_api import errors, openapi
 from segsearch_api.deps import Shared
@@ -116,8 +117,13 @@ def _add_middleware(app: FastAPI, settings: Settings, *, hosts: Set[str] | None)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AuthMiddleware, access=app.state.access)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
-    limit = settings.max_bytes
-    app.add_middleware(GuardMiddleware, hosts=hosts, origins=origins, max_picture_bytes=limit)
+    app.add_middleware(
+        GuardMiddleware,
+        hosts=hosts,
+        origins=origins,
+        max_picture_bytes=settings.max_bytes,
+        max_video_bytes=settings.max_video_bytes if reads_videos() else 0,
+    )
     app.add_middleware(FailureMiddleware)
     if origins:  # around all that refuses: a page reads why only where these headers are
         app.add_middleware(CORSMiddleware, allow_origins=sorted(origins), **CORS)

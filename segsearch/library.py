@@ -84,7 +84,7 @@ class SegSearch:
         self.catalog = catalog
         self.pictures = StoredPictures(catalog, sources, limits, VideoLimits.of(settings))
         files = upload_files(settings)
-        self.uploads = Uploads(catalog, files, limits, lambda: models_of(settings.preset).recipe)
+        self.uploads = Uploads(catalog, files, settings, lambda: models_of(settings.preset).recipe)
         self.maintenance = Maintenance(catalog, index, sources, files, settings)
         self._index = index
         self.ingest = Ingest(settings, catalog, sources, index, models_of)

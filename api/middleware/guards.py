@@ -10,11 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segsearch_api.errors import ProblemResponse, refusal
+from segsearch_api.middleware.root_path import route_path
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_JSON_BYTES = 65_536
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PASSED_BYTES = 16_777_216  # of a refused body, before it is refused
+UPLOADS = "/v1/images"
 MULTIPART_OVERHEAD_BYTES = 1_048_576  # boundaries, headers and the other fields of an upload
 
 
@@ -54,18 +56,21 @@ class GuardMiddleware:
         hosts: Set[str] | None,
         origins: Set[str],
         max_picture_bytes: int,
+        max_video_bytes: int = 0,
     ) -> None:
         self._app = app
         self._hosts = hosts
         self._origins = origins
-        self._max_upload_bytes = max_picture_bytes + MULTIPART_OVERHEAD_BYTES
+        self._max_form_bytes = max_picture_bytes + MULTIPART_OVERHEAD_BYTES
+        largest = max(max_picture_bytes, max_video_bytes)
+        self._max_upload_bytes = largest + MULTIPART_OVERHEAD_BYTES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = self._limit(headers)
+        limit = self._limit(headers, route_path(scope))
         refused = self._refusal(scope["method"], headers, limit)
         if refused is not None:
             if refused.status_code == 413 and "expect" not in headers:
@@ -97,9 +102,11 @@ class GuardMiddleware:
         """Whether a page's origin is this server, or one that was allowed."""
         return origin in self._origins or is_own(origin, host)
 
-    def _limit(self, headers: Headers) -> int:
-        upload = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        return self._max_upload_bytes if upload else MAX_JSON_BYTES
+    def _limit(self, headers: Headers, path: str) -> int:
+        """How many bytes a body may have: only what is kept may be a video."""
+        if not headers.get("content-type", "").lower().startswith("multipart/form-data"):
+            return MAX_JSON_BYTES
+        return self._max_upload_bytes if path == UPLOADS else self._max_form_bytes
 
 
 def _name(host: str) -> str:

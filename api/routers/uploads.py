@@ -1,4 +1,4 @@
-"""Uploads of pictures, which then wait for a worker."""
+"""Uploads of pictures and videos, which then wait for a worker."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, UploadFile
 
 from segsearch.core.errors import PictureError
-from segsearch.core.names import NAME, page_name
+from segsearch.core.names import NAME, page_name, shot_name
 from segsearch.export.documents import ImageDocument
+from segsearch.ingest.uploads import Uploaded
 from segsearch.library import SegSearch
 from segsearch_api.deps import SharedDep
 from segsearch_api.errors import code_of
@@ -66,7 +67,7 @@ async def upload_images(
     file: Annotated[
         list[UploadFile],
         File(
-            description="Pictures and PDFs, in any format that can be indexed.",
+            description="Pictures, PDFs and videos, in any format that can be indexed.",
             max_length=MAX_FILES,
         ),
     ],
@@ -86,9 +87,10 @@ async def upload_images(
 
     Each keeps its name, which the filter `paths` finds. The same bytes again are the same image,
     with one more path where the name is another. Of a PDF each page is an image, and comes with its
-    number behind the name (`report.pdf#page=3`). `GET /v1/images/{image_id}` says how far each is,
-    and `GET /v1/jobs/events` tells of the run. Files that are no pictures are listed under
-    `refused`; when no file is a picture, the answer is the first one's problem.
+    number behind the name (`report.pdf#page=3`); of a video each shot is, with its times
+    (`clip.mp4#t=12.48,18.2`). `GET /v1/images/{image_id}` says how far each is, and
+    `GET /v1/jobs/events` tells of the run. Files that are no pictures are listed under `refused`;
+    when no file is a picture, the answer is the first one's problem.
     """
     images: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
@@ -116,6 +118,14 @@ def _name_of(upload: UploadFile) -> str:
     return name
 
 
+def _part_name(name: str, added: Uploaded) -> str:
+    """The file's name, with the page or the shot behind it."""
+    if added.page:
+        return page_name(name, added.page)
+    shot = added.image.shot
+    return shot_name(name, shot.t_start, shot.t_end) if shot else name
+
+
 def _store(
     library: SegSearch, upload: UploadFile, collection: str | None, folder: str
 ) -> list[dict[str, Any]]:
@@ -123,7 +133,7 @@ def _store(
     stored = library.uploads.add_all(upload.file, name, collection=collection, folder=folder)
     return [
         {
-            "filename": page_name(name, added.page) if added.page else name,
+            "filename": _part_name(name, added),
             "created": added.created,
             "image": ImageDocument.of(added.image),
         }

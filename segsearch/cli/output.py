@@ -65,11 +65,15 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
     )
     bar = Progress(*columns, console=console, speed_estimate_period=60)
     task = bar.add_task("Indexing", total=None, rate="", masks="", skipped="", file="")
-    masks = skipped = 0
+    masks = skipped = shots = 0
+    seconds = 0.0
 
     def report(done: int, total: int, step: Step) -> None:
-        nonlocal masks, skipped
+        nonlocal masks, skipped, shots, seconds
         masks += step.segments
+        shots += step.video_seconds is not None
+        seconds += step.video_seconds or 0.0
+        of_videos = f", {_of_videos(shots, seconds)}" if shots else ""
         skipped += step.reason is not None
         elapsed = max(bar.tasks[0].elapsed or 0.0, 1e-9)
         bar.update(
@@ -77,7 +81,7 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Iterator[Report | 
             completed=done,
             total=total,
             rate=f"{done / elapsed:.2f} images/s",
-            masks=f"{masks} masks, {masks / elapsed:.0f}/s",
+            masks=f"{masks} masks, {masks / elapsed:.0f}/s{of_videos}",
             skipped=f"{skipped} skipped",
             file=escape(Path(step.path).name[-24:]) if console.width >= WIDE_COLUMNS else "",
         )
@@ -141,12 +145,18 @@ def cluster_table(console: Console, made: RegionMap) -> None:
 
 def report_table(console: Console, report: IngestReport) -> None:
     """What a run of `index` did, and the files that it skipped with the reasons."""
+    from segsearch.ingest.live_clips import LIVE_CLIP
+
+    skipped = [file for file in report.skipped if file.reason != LIVE_CLIP]
     console.print(
         f"{report.indexed} pictures indexed with {report.segments} segments, "
-        f"{report.unchanged} unchanged, {len(report.skipped)} skipped, "
+        f"{report.unchanged} unchanged, {len(skipped)} skipped, "
         f"in {report.seconds:.1f} s.",
         highlight=False,
     )
+    if report.shots:
+        said = _of_videos(report.shots, report.video_seconds)
+        console.print(f"Of them {said}.", highlight=False)
     if report.read:
         console.print(
             f"{report.read} pictures read: {report.lines} lines of text.", highlight=False
@@ -157,13 +167,29 @@ def report_table(console: Console, report: IngestReport) -> None:
             "stay: `segsearch prune --excluded` forgets them.",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
-    for file in report.skipped[:LISTED]:
+    if clips := len(report.skipped) - len(skipped):
+        what = "1 clip of a live photo" if clips == 1 else f"{clips} clips of live photos"
+        console.print(f"{what} left with {'its still' if clips == 1 else 'their stills'}.")
+    if report.lost:
+        count = len(report.lost)
+        what = "1 video has lost a part" if count == 1 else f"{count} videos have lost parts"
+        console.print(f"{what}; the rest is indexed.", highlight=False)
+    for file in report.lost[:LISTED]:
+        console.print(
+            f"  lost of {file.path}: {file.reason}", markup=False, highlight=False, soft_wrap=True
+        )
+    for file in skipped[:LISTED]:
         console.print(
             f"  skipped {file.path}: {file.reason}", markup=False, highlight=False, soft_wrap=True
         )
-    more = Counter(file.reason for file in report.skipped[LISTED:])
+    more = Counter(file.reason for file in skipped[LISTED:])
     for reason, count in more.most_common(LISTED):
         console.print(f"  skipped {count} more: {reason}", markup=False, highlight=False)
+
+
+def _of_videos(shots: int, seconds: float) -> str:
+    """How much of videos was indexed."""
+    return f"{shots} shot{'' if shots == 1 else 's'}, {seconds / 60:.1f} minutes of video"
 
 
 def hit_table(

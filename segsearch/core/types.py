@@ -270,10 +270,9 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What one run of `index` did; `skipped` lists every file of the run that gave no segments,
-    `excluded` counts files that the library knows and the run's globs leave out. One that was
-    `cancelled` has left some to the next. `read` counts pictures whose text was read, and `lines`
-    what was found there."""
+    """What one run of `index` did. `skipped` lists files that gave nothing, `lost` videos of which
+    a part could not be read; `excluded` counts known files that the globs leave out, `shots` those
+    indexed of videos, of `video_seconds`. One `cancelled` has left some to the next."""
 
     files: int
     indexed: int
@@ -285,6 +284,9 @@ class IngestReport:
     cancelled: bool = False
     read: int = 0
     lines: int = 0
+    shots: int = 0
+    video_seconds: float = 0.0
+    lost: tuple[Skipped, ...] = ()
 
 
 @validated(frozen=True, slots=True)

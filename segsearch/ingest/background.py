@@ -46,7 +46,7 @@ def index_changes(ingest: Ingest, watch: Watch, stop: threading.Event) -> None:
     """
     ingest.resume()
     late: list[Path] = []
-    options = IndexOptions(stop=stop, mode=one_pass("watch", watch.folders))
+    options = IndexOptions(stop=stop, mode=one_pass("watch", watch.folders, watch.is_moving))
     for changed in watch.changes(stop):
         late = list(dict.fromkeys([*late, *changed]))
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -54,11 +54,12 @@ def is_video_file(path: str, *, animated: bool = False) -> bool:
 class PartedListing:
     """A listing in which files of several pictures are their known parts, as far as these are all
     there are. Those `new` to the catalog, and those that are `changed`, stay files, and are to be
-    opened."""
+    opened; `parted` are those of which the catalog has parts."""
 
     listing: SourceListing
     new: frozenset[str]
     changed: frozenset[str]
+    parted: frozenset[str]
 
 
 def with_parts(
@@ -66,10 +67,12 @@ def with_parts(
     known: Mapping[str, FileStamp],
     *,
     again: bool = False,
-    animated: bool = False,
+    moves: Callable[[str], bool] | None = None,
 ) -> PartedListing:
     """A listing with the `known` parts of its files. With `again` those that could not be opened
-    count as changed; with `animated` pictures that move are videos."""
+    count as changed. With `moves` pictures that move are videos, and those that the catalog has as
+    pictures count as changed; it is asked of what may move and has not changed."""
+    animated = moves is not None
     held: dict[str, dict[str, FileStamp]] = defaultdict(dict)
     for path, stamp in known.items():
         if file_of(path) != path:
@@ -87,14 +90,19 @@ def with_parts(
         elif itself is None and _are_all(path, stamp, parts):
             del files[path]
             files |= parts
-        elif again or itself != stamp or stamp in parts.values():
+        elif (
+            again
+            or itself != stamp
+            or stamp in parts.values()
+            or (moves and suffix_of(path) in ANIMATED_SUFFIXES and moves(path))
+        ):
             changed.add(path)
     left_out = {
         part: why for path, why in listing.left_out.items() for part in (path, *held.get(path, ()))
     }
     listed = {*listing.listed, *(part for path in listing.listed for part in held.get(path, ()))}
     parted = replace(listing, files=files, left_out=left_out, listed=frozenset(listed))
-    return PartedListing(parted, frozenset(new), frozenset(changed))
+    return PartedListing(parted, frozenset(new), frozenset(changed), frozenset(held))
 
 
 def _are_all(path: str, stamp: FileStamp, parts: Mapping[str, FileStamp]) -> bool:
@@ -123,6 +131,11 @@ def seen_pages(path: str, stamp: FileStamp, of_file: _Hash, count: int) -> list[
     return [SeenFile(page_name(path, n), stamp, page_sha256(of_file, n)) for n in pages] or [
         SeenFile(path, stamp, of_file.hexdigest())
     ]
+
+
+def does_not_move(info: VideoInfo) -> bool:
+    """Whether what may move has one frame."""
+    return info.frame_rate * info.seconds < 2
 
 
 def seen_shots(path: str, stamp: FileStamp, sha256: str, info: VideoInfo | None) -> list[SeenFile]:

@@ -2,7 +2,8 @@
 hears there when somebody cancels it, in whichever process.
 
 The report is `reports/job-<id>.jsonl` in the library's folder: one JSON object a line, written as
-the run goes, so that a killed run leaves what it knew. The last line of a whole one is a summary.
+the run goes, so that a killed run leaves what it knew. The last line of a whole one is a summary,
+which says of videos how many shots and seconds were indexed, and what parts of which were lost.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ LOG = logging.getLogger(__name__)
 UPDATE_SECONDS = 1.0  # each update is a transaction that reaches the disk
 BEAT_SECONDS = 20.0  # after which a run says that it goes on, though nothing is to be noted
 REPORTS_KEPT = 200
+LOST_LISTED = 100  # videos in the summary: it is one line
 STAGES = tuple(JobStage)  # in the order in which a run goes through them
 
 
@@ -93,6 +95,8 @@ class JobLog:
         self._has_ended = threading.Event()
         self._looking: threading.Thread | None = None
         self.stopped = False
+        self.lost: Sequence[Skipped] = ()
+        self._shots, self._video_seconds = 0, 0.0
         self.counts: dict[str, int] = {"total": 0, "done": 0, "segments": 0, "skipped": 0}
 
     def __enter__(self) -> Self:
@@ -185,6 +189,8 @@ class JobLog:
         self._begin()
         self.counts["done"] += 1
         self.counts["segments"] += step.segments
+        if (seconds := step.video_seconds) is not None:
+            self._shots, self._video_seconds = self._shots + 1, self._video_seconds + seconds
         with self._lock:
             self.counts["total"] = max(self.counts["total"], self.counts["done"])
         if step.reason is not None:
@@ -224,9 +230,17 @@ class JobLog:
         with contextlib.suppress(LibraryError):
             self._catalog.finish_job(self._id, state, error=error, **self.counts)
         if self._file is not None:
-            self._write({"state": state.value, "error": error, **self.counts})
+            self._write({"state": state.value, "error": error, **self.counts, **self._of_videos()})
             with contextlib.suppress(OSError):
                 self._file.close()
+
+    def _of_videos(self) -> dict[str, Any]:
+        """What the summary says of videos; nothing without any."""
+        if not (self._shots or self.lost):
+            return {}
+        lost = [{"path": file.path, "lost": file.reason} for file in self.lost[:LOST_LISTED]]
+        seconds = round(self._video_seconds, 3)
+        return {"shots": self._shots, "video_seconds": seconds, "lost": lost}
 
     def _write(self, row: dict[str, Any]) -> None:
         if self._file is not None:

@@ -22,7 +22,7 @@ from segsearch.core.types import Claim, FileStamp, IngestReport, JobStage, Recip
 from segsearch.ingest.job_log import JobLog, RunStop
 from segsearch.ingest.model_child import answered
 from segsearch.ingest.model_pool import Loan, ModelPool
-from segsearch.ingest.scan import Entered, Scan
+from segsearch.ingest.scan import Entered, IsMoving, Scan
 from segsearch.ingest.worker import Described, Pace, Step, Worker, WorkQueue
 from segsearch.media.ffmpeg import VideoLimits
 from segsearch.media.sources.reader import Sources
@@ -44,7 +44,8 @@ class RunMode:
     `job_kind` names the job. With `isolates_models` they run in processes that may die. A run that
     is `quiet` leaves no trace when it finds nothing to do. One that `waits_for_others` stays until
     pictures that other workers hold are done, where searches switch to other models. `within` are
-    watched folders: of a path below one counts what a look at the whole folder would take.
+    watched folders: of a path below one counts what a look at the whole folder would take. Files
+    of which `is_moving` says that they are being written are left to a later run.
     """
 
     job_kind: str = "index"
@@ -52,16 +53,20 @@ class RunMode:
     quiet: bool = False
     waits_for_others: bool = True
     within: Sequence[Path] = ()
+    is_moving: IsMoving | None = None
 
 
 BY_HAND = RunMode()
 
 
-def one_pass(job_kind: str, within: Sequence[Path] = ()) -> RunMode:
+def one_pass(
+    job_kind: str, within: Sequence[Path] = (), is_moving: IsMoving | None = None
+) -> RunMode:
     """The mode of a pass that is one of many: of `worker`, `watch`, or a server's own worker."""
     return RunMode(
-        job_kind, isolates_models=True, quiet=True, waits_for_others=False, within=within
-    )
+        job_kind, isolates_models=True, quiet=True, waits_for_others=False, within=within,
+        is_moving=is_moving,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +140,16 @@ class Ingest:
         mode, stop = options.mode, RunStop(options.stop)
         options = replace(options, stop=stop)
         with JobLog(self._catalog, mode.job_kind, paths, stop, lazy=mode.quiet) as log:
-            listing = self._scan.find(paths, mode.within)
+            listing = self._scan.find(paths, mode.within, mode.is_moving)
             target = self._target(options)
             log.take(target.models.recipe.preset)
             retry = options.retry_failed
-            look, entered = self._scan.look(paths, listing, again=retry), Entered()
+            look = self._scan.look(paths, listing, again=retry)
+            entered = Entered(parted=look.parted)
             # What has changed first: what it held before is not to be described any more.
             self._scan.enter(look.changed, target.recipe_id, entered, stop.is_set)
-            log.begin_work(self._catalog.queue_all(target.recipe_id, retry_failed=retry))
+            waiting = self._catalog.queue_all(target.recipe_id, retry_failed=retry)
+            log.begin_work(waiting - self._scan.refuse(entered.refused, target.recipe_id))
             with self._entering(look.new, target, entered, stop, log) as entering:
                 steps = self._work(target, options, log, entering)
             excluded = self._scan.mark(look)
@@ -162,15 +169,17 @@ class Ingest:
             self._save_index()
             files = {**entered.files(look.listing), **raws.files}
             failed = self._scan.failures(files.keys())
-            passed_over = (file for file in listing.skipped if file.path not in raws.files)
+            passed_over = (file for file in look.listing.skipped if file.path not in raws.files)
             unread = (Skipped(step.path, step.reason) for step in read if step.reason)
             skipped = (*passed_over, *entered.unreadable, *raws.unreadable, *failed, *unread)
             log.skip(skipped)
+            log.lost = entered.lost
         tried = {step.path for step in steps}
         failed_before = sum(file.path not in tried for file in failed)
         cannot_be_read = len(entered.unreadable) + len(raws.unreadable)
         indexed = [step for step in steps if step.reason is None]
         lines = [step.lines for step in (*indexed, *read) if step.lines is not None]
+        of_videos = [s.video_seconds for s in indexed if s.video_seconds is not None]
         return IngestReport(
             files=len(files),
             indexed=len(indexed),
@@ -182,6 +191,9 @@ class Ingest:
             cancelled=stop.is_cancelled,
             read=len(lines),
             lines=sum(lines),
+            shots=len(of_videos),
+            video_seconds=round(sum(of_videos), 3),
+            lost=tuple(entered.lost),
         )
 
     def run_waiting(self, stop: threading.Event) -> bool:

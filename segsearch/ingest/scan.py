@@ -11,14 +11,15 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from segsearch.core.errors import PictureError
-from segsearch.core.names import ANIMATED_SUFFIXES, file_of
+from segsearch.core.errors import PictureError, StoreError
+from segsearch.core.names import ANIMATED_SUFFIXES, VIDEO_SUFFIXES, file_of
 from segsearch.core.types import FileStamp, Skipped, State
 from segsearch.ingest.file_parts import (
+    does_not_move,
     is_document,
     is_video_file,
     left_of,
@@ -26,10 +27,11 @@ from segsearch.ingest.file_parts import (
     seen_shots,
     with_parts,
 )
-from segsearch.media.ffmpeg import DEFAULT_LIMITS, VideoLimits, look
+from segsearch.ingest.live_clips import live_clips, without_clips
+from segsearch.media.ffmpeg import DEFAULT_LIMITS, VideoLimits, look, moves
 from segsearch.media.sources.base import SourceListing
 from segsearch.media.sources.passed_by import SYSTEM_S
-from segsearch.media.sources.paths import is_upload, normal, suffix_of
+from segsearch.media.sources.paths import is_upload, normal, shown, suffix_of
 from segsearch.media.sources.reader import Sources
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -40,6 +42,7 @@ BATCH_SECONDS = 0.5  # after which a smaller batch is entered: models wait for t
 UPLOADS_SECONDS = 600.0  # between two looks for uploads whose store was away, and of each at least
 UPLOADS_ASKED = 200  # at one look; a request each
 GAVE_NOTHING = frozenset({State.FAILED, State.QUARANTINED})
+IsMoving = Callable[[str, FileStamp], bool]
 EnterParts = Callable[[str, FileStamp, int, "Entered"], int]
 
 
@@ -57,14 +60,18 @@ class StandIns:
 @dataclass(slots=True)
 class Entered:
     """What came of entering files: how many images were queued, those files that cannot be read,
-    how many a stop has left unread, how many known ones the globs leave out, and what PDFs and
-    videos are entered as."""
+    how many a stop has left unread, how many known ones the globs leave out, what PDFs and videos
+    are entered as, and of which videos a part is `lost`, or nothing can be read (`refused`), with
+    the reasons. `parted` are files of which the catalog has parts."""
 
     queued: int = 0
     unreadable: list[Skipped] = field(default_factory=list)
     unread: int = 0
     excluded: int = 0
     documents: dict[str, dict[str, FileStamp]] = field(default_factory=dict)
+    lost: list[Skipped] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    parted: frozenset[str] = frozenset()
 
     def files(self, listing: SourceListing) -> dict[str, FileStamp]:
         """The picture files of a listing, with the parts of the files that were entered."""
@@ -78,13 +85,17 @@ class Entered:
 class Look:
     """What a run sees of its paths, which are `roots` without a slash at the end: the stamps of
     the `known` files among and below them, and those listed files that the catalog has otherwise,
-    or not at all. In the listing PDFs and videos of which nothing has changed are their parts."""
+    or not at all. In the listing PDFs and videos of which nothing has changed are their parts;
+    `parted` are files of which the catalog has parts, `clips` those of live photos with their
+    stills."""
 
     known: Mapping[str, FileStamp]
     roots: Sequence[str]
     listing: SourceListing
     changed: Mapping[str, FileStamp]
     new: Mapping[str, FileStamp]
+    parted: frozenset[str]
+    clips: Mapping[str, str]
 
 
 class Scan:
@@ -104,10 +115,21 @@ class Scan:
         self._animated = animated  # whether pictures that move are videos
         self._uploads_looked_at = -math.inf
 
-    def find(self, paths: Sequence[Path | str], within: Sequence[Path] = ()) -> SourceListing:
-        """The picture files at or below these paths, as `Sources.find` has them; without paths
-        none."""
-        return self._sources.find(paths, within=within) if paths else SourceListing({}, ())
+    def find(
+        self,
+        paths: Sequence[Path | str],
+        within: Sequence[Path] = (),
+        is_moving: IsMoving | None = None,
+    ) -> SourceListing:
+        """The picture files at or below these paths, as `Sources.find` has them, without those that
+        are being written; without paths none."""
+        if not paths:
+            return SourceListing({}, ())
+        listing = self._sources.find(paths, within=within)
+        if is_moving is None:
+            return listing
+        still = {path: stamp for path, stamp in listing.files.items() if not is_moving(path, stamp)}
+        return replace(listing, files=still)
 
     def look(
         self, paths: Sequence[Path | str], listing: SourceListing, *, again: bool = False
@@ -115,9 +137,12 @@ class Scan:
         """What there is to enter of the listing of these paths; `again`, PDFs too that could not be
         opened before, and videos."""
         roots = [normal(path).rstrip("/") for path in paths]
+        clips = live_clips(listing, self._sources.on_disk, self._catalog.stamps_at)
+        listing = without_clips(listing, clips)
         known = self._catalog.stamps_below(roots)
         known |= self._catalog.stamps_at(path for path in listing.files if path not in known)
-        parted = with_parts(listing, known, again=again, animated=self._animated)
+        moves = self._moves if self._animated else None
+        parted = with_parts(listing, known, again=again, moves=moves)
         changed: dict[str, FileStamp] = {}
         new: dict[str, FileStamp] = {}
         for path, stamp in parted.listing.files.items():
@@ -127,7 +152,7 @@ class Scan:
                 new[path] = stamp
             elif not stamp.is_known or known.get(path) != stamp:
                 (changed if path in known else new)[path] = stamp
-        return Look(known=known, roots=roots, listing=parted.listing, changed=changed, new=new)
+        return Look(known, roots, parted.listing, changed, new, parted.parted, clips)
 
     def enter(
         self,
@@ -160,7 +185,7 @@ class Scan:
                 began = time.monotonic()
             try:
                 self._catalog.check_path(path)
-                enter = self._way_of(path, stopped)
+                enter = self._way_of(path, stopped, entered)
                 if enter is not None:
                     flush()
                     queued(enter(path, stamp, recipe_id, entered))
@@ -177,11 +202,23 @@ class Scan:
                 flush()
         flush()
 
-    def _way_of(self, path: str, stopped: Callable[[], bool]) -> EnterParts | None:
-        """How a file of several pictures is entered; None for a picture."""
-        if is_video_file(path, animated=self._animated):
+    def _way_of(
+        self, path: str, stopped: Callable[[], bool], entered: Entered
+    ) -> EnterParts | None:
+        """How a file of several pictures is entered; None for a picture. What was a video is looked
+        through as one, whatever is animated now."""
+        if is_video_file(path, animated=path in entered.parted):
+            return partial(self._enter_video, stopped)
+        if is_video_file(path, animated=self._animated) and self._moves(path):
             return partial(self._enter_video, stopped)
         return self._enter_document if is_document(path) else None
+
+    def _moves(self, path: str) -> bool:
+        """Whether a picture moves; False where it cannot be read, which is said elsewhere."""
+        try:
+            return moves(next(iter(self._sources.pieces(path)), b""))
+        except (PictureError, StoreError):
+            return False
 
     def _enter_document(self, path: str, stamp: FileStamp, recipe_id: int, entered: Entered) -> int:
         """Enter all pages of a PDF in one transaction; how many images were queued. What it no
@@ -189,7 +226,8 @@ class Scan:
         self._sources.check_size(stamp.size_bytes)
         listed = stamp.size_bytes if stamp.is_known else None
         files = pages_of(path, stamp, self._sources.read(path, listed))
-        return self._enter_parts(path, files, recipe_id, entered)
+        is_whole = file_of(files[0].path) != files[0].path
+        return self._enter_parts(path, files, recipe_id, entered, is_whole=is_whole)
 
     def _enter_video(
         self,
@@ -203,26 +241,41 @@ class Scan:
         does not move is entered as such."""
         with self._sources.videos.file(path) as on_disk:
             sha256, size = self._sources.videos.sha256(on_disk), on_disk.stat().st_size
+            info, problem = None, ""
             try:
                 info = look(on_disk, self._video_limits, stopped=stopped)
-            except PictureError:
-                info = None
+            except PictureError as error:
+                problem = str(error)
+        is_still = info is not None and suffix_of(path) in ANIMATED_SUFFIXES and does_not_move(info)
         if stopped():
             entered.unread += 1
             return 0
-        if info and suffix_of(path) in ANIMATED_SUFFIXES and info.frame_rate * info.seconds < 2:
-            info = None
+        if info and info.lost:
+            entered.lost.append(Skipped(shown(path), info.lost))
         stored = stamp if stamp.is_known else FileStamp(size, stamp.mtime_ns)
-        return self._enter_parts(path, seen_shots(path, stored, sha256, info), recipe_id, entered)
+        files = seen_shots(path, stored, sha256, None if is_still else info)
+        count = self._enter_parts(path, files, recipe_id, entered, is_whole=info is not None)
+        if problem and suffix_of(path) in VIDEO_SUFFIXES:  # what else moves may be a picture
+            entered.refused[path] = problem
+            count -= self.refuse({path: problem}, recipe_id)
+        return count
+
+    def refuse(self, problems: Mapping[str, str], recipe_id: int) -> int:
+        """Mark videos as failed that were looked through, with the reasons, so that nobody does it
+        again; how many waited."""
+        return sum(self._catalog.refuse(path, recipe_id, why) for path, why in problems.items())
 
     def _enter_parts(
-        self, path: str, files: list[SeenFile], recipe_id: int, entered: Entered
+        self, path: str, files: list[SeenFile], recipe_id: int, entered: Entered, *, is_whole: bool
     ) -> int:
+        """Enter the parts of a file, or itself; how many images were queued. `is_whole` where these
+        are all: what cannot be opened, such as a copy under way, says nothing of its parts."""
         known = self._catalog.stamps_below([path])
         count = self._catalog.record_files(files, recipe_id)
         gone = left_of(path, known, files)
-        # What cannot be opened, such as a copy under way, says nothing of its parts.
-        if gone and file_of(files[0].path) != files[0].path:
+        if gone and is_whole:
+            if path in gone:  # it was a picture, of which people may have said something
+                self._catalog.fold_file(path, files[0].path)
             self._catalog.forget_paths(gone)
         entered.documents[path] = {file.path: file.stamp for file in files}
         entered.queued += count
@@ -232,7 +285,14 @@ class Scan:
         """Mark what is gone and what the globs leave out now, of a look whose files have been
         entered; how many the globs leave out."""
         self._mark_vanished(look)
+        self._fold_clips(look)
         return self._mark_excluded(look.known, look.listing)
+
+    def _fold_clips(self, look: Look) -> None:
+        """Forget what was a video before its still came, which takes over the tags."""
+        for path in look.known if look.clips else ():
+            if still := look.clips.get(file_of(path)):
+                self._catalog.fold_file(path, still)
 
     def settle_companions(
         self,

@@ -1,10 +1,10 @@
 """Takes pictures that come as bytes into a library, and deletes them again.
 
 Where they lie, and under which names, `storage/upload_files.py` says: uploaded twice, a picture is
-there once, under each name it came with. Of a PDF each page is a picture, and the file stays as
-long as one of them. It is looked at before it is kept (format, size by its header, pages), and
-described later by whoever works for the library. Whoever adds or deletes files of some bytes does
-so alone, among all nodes: the catalog has a lock for that.
+there once, under each name it came with. Of a PDF each page is a picture, of a video each shot, and
+the file stays as long as one of them. It is looked at before it is kept (format, size by its
+header, pages, shots), and described later by whoever works for the library. Whoever adds or deletes
+files of some bytes does so alone, among all nodes: the catalog has a lock for that.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 from unicodedata import category
 
-from segsearch.core.errors import NotFoundError, PictureError
-from segsearch.core.names import composed, split_page
+from segsearch.core.errors import NotFoundError, PictureError, PictureTooLargeError
+from segsearch.core.names import ANIMATED_SUFFIXES, VIDEO_SUFFIXES, composed, split_page
+from segsearch.core.settings import Settings
 from segsearch.core.types import Image, Recipe
-from segsearch.ingest.file_parts import seen_pages
+from segsearch.core.video import FORMAT, VideoInfo
+from segsearch.ingest.file_parts import does_not_move, seen_pages, seen_shots
 from segsearch.media.decode import (
     RAW_SUFFIXES,
     SUFFIXES,
@@ -34,8 +36,9 @@ from segsearch.media.decode import (
     read_file,
     too_large,
 )
+from segsearch.media.ffmpeg import VideoLimits, check_packages, is_video, look
 from segsearch.media.pdf import PDF, PDF_SUFFIXES, START, START_WITHIN, count_pages, is_pdf
-from segsearch.media.sources.paths import folder_of_upload, is_upload
+from segsearch.media.sources.paths import folder_of_upload, is_upload, suffix_of
 from segsearch.storage.catalog.files import SeenFile
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.disk_errors import disk_errors_as_ours
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 PIECE_BYTES = 1_048_576
+LOOK_SECONDS = 240.0  # at a video, while its sender waits: proxies wait five minutes
 STALE_SECONDS = 86_400  # after which an upload that has not ended was killed
 MOST_NAMES = 20  # of one picture; a further one changes nothing
 MOST_NAME_BYTES = 200  # of the 255 that file systems take
@@ -55,6 +59,11 @@ ENDINGS = {
     PDF: ".pdf",
 }  # fmt: skip
 UNKNOWN = ".img"  # of other formats
+PICTURE_SUFFIXES = SUFFIXES | RAW_SUFFIXES
+CONTAINERS = {
+    "mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm", "avi": ".avi",
+    "mpegts": ".ts", "gif": ".gif", "webp": ".webp", "avif": ".avif",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +76,45 @@ class Uploaded:
     page: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """What a file holds: a picture of a format, a PDF of so many `pages`, or a `video`."""
+
+    format: str
+    pages: int = 0
+    video: VideoInfo | None = None
+
+
 class Uploads:
     """Pictures that came as bytes. They wait under the library's recipe, or its first `recipe`."""
 
     def __init__(
-        self, catalog: Catalog, files: UploadFiles, limits: Limits, recipe: Callable[[], Recipe]
+        self, catalog: Catalog, files: UploadFiles, settings: Settings, recipe: Callable[[], Recipe]
     ) -> None:
         self._catalog = catalog
         self._files = files
         self._desk = files.desk
-        self._limits = limits
+        self._limits, self._video_limits = Limits.of(settings), VideoLimits.of(settings)
+        self._animated = settings.animated
         self._recipe = recipe
         # One file of each kind is in memory at a time; PDFium may take a minute, pictures do not.
         self._measuring, self._counting = threading.Lock(), threading.Lock()
+        self._looking = threading.Lock()
         self._swept = False
 
     def add(
         self, file: BinaryIO, name: str = "", *, collection: str | None = None, folder: str = ""
     ) -> Uploaded:
-        """As `add_all`, of a file that is one picture; of a PDF the first page comes back."""
+        """As `add_all`, of a file that is one picture; of a PDF the first page comes back, and of
+        a video the first shot."""
         return self.add_all(file, name, collection=collection, folder=folder)[0]
 
     def add_all(
         self, file: BinaryIO, name: str = "", *, collection: str | None = None, folder: str = ""
     ) -> list[Uploaded]:
-        """Keep a picture, or a PDF of several, under its name and queue it; the same bytes again
-        are the same images, at one more path where the name is another. Pages come in their order.
+        """Keep a picture, or a PDF or a video of several, under its name and queue it; the same
+        bytes again are the same images, at one more path where the name is another. Pages and shots
+        come in their order.
 
         The last part of `folder`, where it came from, becomes its album. What leads elsewhere in
         `name` and `folder` is dropped. Raises PictureError for what is no picture,
@@ -105,11 +127,11 @@ class Uploads:
             self._desk.mkdir(parents=True, exist_ok=True)
             self._sweep()
             with _partial(self._desk) as partial:
-                of_file = self._copy(file, partial)
+                of_file = self._copy(file, partial, suffix_of(name))
                 partial.flush()
                 os.fsync(partial.fileno())
                 path = Path(partial.name)
-                looked_at = self._looked_at(path)
+                looked_at = self._looked_at(path, suffix_of(name))
                 with self._catalog.holding(of_file.hexdigest()):
                     kept, known = self._keep(path, of_file, looked_at, (folder, name))
         ids = self._catalog.images_with([seen.sha256 for seen in kept])
@@ -151,15 +173,31 @@ class Uploads:
         if not self._catalog.remove_segments([segment_id]):
             raise NotFoundError(f"There is no segment {segment_id} in the library.")
 
-    def _copy(self, file: BinaryIO, into: BinaryIO) -> _Hash:
+    def _copy(self, file: BinaryIO, into: BinaryIO, suffix: str) -> _Hash:
         digest, total = hashlib.sha256(), 0
+        problem: PictureError = too_large(self._limits.max_bytes)
+        most = self._limits.max_bytes
         while piece := file.read(PIECE_BYTES):
+            if not total and self._may_move(piece) and suffix not in PICTURE_SUFFIXES:
+                problem, most = self._problem_of_video(), self._video_limits.max_bytes
             total += len(piece)
-            if total > self._limits.max_bytes:
-                raise too_large(self._limits.max_bytes)
+            if total > most:
+                raise problem
             digest.update(piece)
             into.write(piece)
         return digest
+
+    def _may_move(self, start: bytes) -> bool:
+        """Whether bytes begin as a video does; pictures that move only where they are videos."""
+        return is_video(start) and (self._animated or not _is_animation(start))
+
+    def _problem_of_video(self) -> PictureError:
+        """Why a video of too many bytes is refused. PictureError where none can be read."""
+        check_packages()
+        return PictureTooLargeError(
+            f"The video has more than the {self._video_limits.max_bytes:,} bytes allowed by "
+            "SEGSEARCH_MAX_VIDEO_BYTES."
+        )
 
     def _sweep(self) -> None:
         """Once: delete what uploads left that were killed half-way."""
@@ -171,35 +209,65 @@ class Uploads:
                 if time.time() - partial.stat().st_mtime > STALE_SECONDS:
                     partial.unlink()
 
-    def _looked_at(self, partial: Path) -> tuple[str, int]:
-        """The format of a picture, and how many pages it has if it is a PDF; PictureError for what
-        is neither."""
+    def _looked_at(self, partial: Path, suffix: str) -> LookedAt:
+        """What a file holds; PictureError for what is no picture, no PDF and no video."""
         with partial.open("rb") as file:
-            may_be_pdf = is_pdf(file.read(START_WITHIN))
+            start = file.read(START_WITHIN)
+        if self._may_move(start):
+            try:
+                info = self._look(partial)
+            except PictureError:
+                if suffix not in PICTURE_SUFFIXES:
+                    raise
+            else:
+                if not (_is_animation(start) and does_not_move(info)):
+                    return LookedAt(FORMAT, video=info)
+        may_be_pdf = is_pdf(start)
         with self._counting if may_be_pdf else self._measuring:
             data = read_file(partial, self._limits)
             if not data.startswith(START):
                 try:
-                    return inspect(data, self._limits).format, 0
+                    return LookedAt(inspect(data, self._limits).format)
                 except PictureError:
                     if not may_be_pdf:
                         raise
-            return PDF, count_pages(data)
+            return LookedAt(PDF, count_pages(data))
+
+    def _look(self, partial: Path) -> VideoInfo:
+        """A look through a video, one at a time. PictureError where it takes too long, or holds
+        what could not be found again by its name."""
+        with self._looking:
+            end = time.monotonic() + LOOK_SECONDS
+            try:
+                info = look(partial, self._video_limits, stopped=lambda: time.monotonic() > end)
+            except PictureError as problem:
+                if time.monotonic() <= end:
+                    raise
+                raise PictureError(
+                    f"The video takes more than {LOOK_SECONDS / 60:.0f} minutes to be looked "
+                    "through: copy it to a folder of the server, and index that."
+                ) from problem
+        if info.container not in CONTAINERS:
+            raise PictureError(f"Videos of kind {info.container!r} are not taken: save it as MP4.")
+        return info
 
     def _keep(
-        self, partial: Path, of_file: _Hash, looked_at: tuple[str, int], name: tuple[str, str]
+        self, partial: Path, of_file: _Hash, looked_at: LookedAt, name: tuple[str, str]
     ) -> tuple[list[SeenFile], dict[str, int]]:
         """Give a picture its place, and tell the catalog; what it was told, and those of the images
         that it had before."""
         sha256 = of_file.hexdigest()
-        picture_format, pages = looked_at
-        place = PurePosixPath(kept_folder(name[0]), kept_name(name[1], picture_format))
+        kind = looked_at.video.container if looked_at.video else looked_at.format
+        place = PurePosixPath(kept_folder(name[0]), kept_name(name[1], kind))
         path = self._files.path(sha256, str(place))
         there = self._files.of(sha256)
         if path not in there and len(there) >= MOST_NAMES:
             path = next(iter(there))
         stamp = there.get(path) or self._files.put(path, partial)
-        files = seen_pages(path, stamp, of_file, pages)
+        if looked_at.video:
+            files = seen_shots(path, stamp, sha256, looked_at.video)
+        else:
+            files = seen_pages(path, stamp, of_file, looked_at.pages)
         known = self._catalog.images_with([seen.sha256 for seen in files])
         active = self._catalog.active_recipe()
         recipe_id = active[0] if active else self._catalog.register_recipe(self._recipe())
@@ -207,17 +275,26 @@ class Uploads:
         return files, known
 
 
-def kept_name(name: str, picture_format: str) -> str:
-    """What an uploaded file is called: its own name, as far as it names a file and nothing else.
+def _is_animation(start: bytes) -> bool:
+    """Whether bytes that may move begin as a picture does: GIF, WebP and AVIF."""
+    return start.startswith(b"GIF8") or start[8:12] == b"WEBP" or b"avis" in start[8:64]
+
+
+def kept_name(name: str, kind: str) -> str:
+    """What an uploaded file of a format of pictures, or a container of videos, is called: its own
+    name, as far as it names a file and nothing else.
 
     Folders, control characters and dots in front go, what is too long is cut, and a picture's
     ending is added where there is none.
     """
     text = _last_part(name)
     stem, dot, ending = text.rpartition(".")
-    usual = PDF_SUFFIXES if picture_format == PDF else SUFFIXES | RAW_SUFFIXES
+    usual = PDF_SUFFIXES if kind == PDF else PICTURE_SUFFIXES
+    if kind in CONTAINERS:
+        is_animation = CONTAINERS[kind] in ANIMATED_SUFFIXES
+        usual = ANIMATED_SUFFIXES if is_animation else VIDEO_SUFFIXES
     if not stem or f".{ending.lower()}" not in usual:
-        stem, dot, ending = text, "", ENDINGS.get(picture_format, UNKNOWN)
+        stem, dot, ending = text, "", {**ENDINGS, **CONTAINERS}.get(kind, UNKNOWN)
     room = MOST_NAME_BYTES - len(ending)
     return (stem.encode()[:room].decode(errors="ignore").strip() or "picture") + dot + ending
 
@@ -232,7 +309,8 @@ def kept_folder(folder: str) -> str:
         _last_part(folder.rstrip("/\\")).encode()[:MOST_NAME_BYTES].decode(errors="ignore").strip()
     )
     ending = text[text.rfind(".") :].lower()
-    return "" if ending in {*SUFFIXES, *RAW_SUFFIXES, *ENDINGS.values(), UNKNOWN} else text
+    usual = {*PICTURE_SUFFIXES, *ENDINGS.values(), *VIDEO_SUFFIXES, UNKNOWN}
+    return "" if ending in usual else text
 
 
 def _last_part(path: str) -> str:

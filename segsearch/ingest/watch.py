@@ -14,6 +14,7 @@ from pathlib import Path
 from watchfiles import watch
 
 from segsearch.core.errors import ServerError
+from segsearch.core.types import FileStamp
 from segsearch.media.sources.local import left_out
 
 LOG = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ class WatchTimes:
 
 
 class Watch:
-    """Folders under watch. `changes` gives what to index next, the whole folders first.
+    """Folders under watch. `changes` gives what to index next, the whole folders first; whoever
+    looks at them asks `is_moving` of each file, and is given it when it keeps still.
 
     Hidden files and the `library` itself, which changes whenever it is told of a picture, are
     passed by.
@@ -67,6 +69,19 @@ class Watch:
             except (FileNotFoundError, RuntimeError) as problem:
                 LOG.warning("A watched folder is away: %s", problem, extra={"action": "watch.lost"})
             stop.wait(self._times.settle_seconds)
+
+    def is_moving(self, name: str, stamp: FileStamp) -> bool:
+        """Whether a file that was found is being written: its time is within the last seconds. It
+        is among the changes once it keeps still. To be asked between two `changes`."""
+        if abs(time.time() - stamp.mtime_ns / 1e9) >= self._times.settle_seconds:
+            return False
+        path = Path(name)
+        now = _stamp(path)
+        if now is None:  # a member of an archive, or gone
+            return False
+        if self._moving.get(path, (None, 0.0))[0] != now:
+            self._moving[path] = (now, time.monotonic())
+        return True
 
     def _until_lost(self, stop: threading.Event) -> Iterator[list[Path]]:
         """Changes until a watched folder vanishes; events of one that comes back need a new

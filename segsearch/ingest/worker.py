@@ -25,6 +25,7 @@ from segsearch.core.errors import (
     SegSearchError,
     StoreError,
 )
+from segsearch.core.names import split_shot
 from segsearch.core.settings import Settings
 from segsearch.core.types import LONGEST_PAUSE_SECONDS, Claim, Setback, Task
 from segsearch.ingest.model_child import TRIAL
@@ -51,6 +52,12 @@ class Step:
     reason: str | None
     again: bool = False
     lines: int | None = None
+
+    @property
+    def video_seconds(self) -> float | None:
+        """How long a shot of a video lasts that was described; None of what is none."""
+        shot = split_shot(self.path) if self.reason is None else None
+        return shot[2] - shot[1] if shot else None
 
 
 @dataclass(frozen=True, slots=True)

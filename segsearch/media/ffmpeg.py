@@ -37,6 +37,7 @@ BETWEEN_SIDE_PX = 480  # of frames in which things are only followed
 CLIP_SECONDS = 900.0  # of a processor, for a clip: 60 s of 8K take it, and files without an index
 WALL_A_PROCESSOR = 4  # seconds of waiting for one of work: discs, and others at work
 TS_BYTES, M2TS_BYTES = 188, 192  # of a packet
+GIF_HEAD_BYTES, GIF_PICTURE, GIF_MORE = 13, 0x2C, 0x21  # and what its blocks begin with
 STILLS = (b"avif", b"heic", b"heim", b"heis", b"heix", b"mif1", b"crx ", b"jp2 ", b"jxl ")
 BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 SENTENCES = Sentences(
@@ -84,6 +85,33 @@ def is_video(data: bytes) -> bool:
         return data[8:12] == b"AVI " or is_moving_webp
     starts = (b"\x1aE\xdf\xa3", b"GIF87a", b"GIF89a", b"\0\0\1\xba", b"\0\0\1\xb3")
     return data.startswith(starts) or _is_transport(data)
+
+
+def moves(start: bytes) -> bool:
+    """Whether a GIF, WebP or AVIF moves, by its first bytes, which may be all of it: no frame is
+    decoded. True where a GIF does not end with them."""
+    if not start.startswith(b"GIF8"):
+        return is_video(start)
+    at, pictures = GIF_HEAD_BYTES + _table_bytes(start, GIF_HEAD_BYTES - 3), 0
+    while at < len(start) and pictures < 2:
+        kind = start[at]
+        if kind == GIF_PICTURE:
+            pictures += 1
+            at += 11 + _table_bytes(start, at + 9)
+        elif kind == GIF_MORE:
+            at += 2
+        else:  # its end, or what is no block
+            return False
+        while at < len(start) and start[at]:
+            at += start[at] + 1
+        at += 1
+    return True
+
+
+def _table_bytes(start: bytes, at: int) -> int:
+    """How many bytes the colours of a GIF, or of one of its pictures, take by the flags there."""
+    flags = start[at] if at < len(start) else 0
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _is_transport(data: bytes) -> bool:
@@ -221,14 +249,14 @@ def frame_png(pixels: Pixels) -> bytes:
     return packed.getvalue()
 
 
-def decodes_videos() -> bool:
+def reads_videos() -> bool:
     """Whether what decodes videos is installed."""
     return all(find_spec(name) is not None for name in PACKAGES)
 
 
 def check_packages() -> None:
     """PictureError where what decodes videos is not installed."""
-    if not decodes_videos():
+    if not reads_videos():
         raise PictureError(NO_VIDEO)
 
 

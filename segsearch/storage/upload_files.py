@@ -133,7 +133,7 @@ class UploadStore:
 
     def put(self, path: str, file: Path) -> FileStamp:
         """As `UploadFiles.put`."""
-        self._store.write(path, file.read_bytes())
+        self._store.write_file(path, file)
         return stamp_of(self._store.info(path))
 
     def delete(self, sha256: str) -> None:

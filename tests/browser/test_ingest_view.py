@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, ViewportSize, expect
 
+from segsearch.core.names import VIDEO_SUFFIXES
 from segsearch.media.decode import RAW_SUFFIXES, SUFFIXES
 from segsearch.media.pdf import PDF_SUFFIXES
 from tests.support.gated_models import Gate, GatedModels
@@ -313,7 +314,8 @@ def test_those_who_follow_are_told_once_in_a_while_that_pictures_came(
 def test_folders_are_taken_by_the_same_endings_as_by_the_command(page: Page, url: str) -> None:
     page.goto(f"{url}/docs")
     endings = call(page, "app/sending.js", "({ENDINGS}) => ENDINGS")
-    assert {f".{ending}" for ending in endings} == SUFFIXES | RAW_SUFFIXES | PDF_SUFFIXES
+    taken_here = SUFFIXES | RAW_SUFFIXES | PDF_SUFFIXES | VIDEO_SUFFIXES
+    assert {f".{ending}" for ending in endings} == taken_here
     taken = call(
         page, "app/sending.js", "({isTaken}, paths) => paths.filter(isTaken)",
         ["a/b.JPG", "b.heic", "a/.b.jpg", ".a/b.jpg", "a/b.txt", "jpg", "a.jpg/b"],

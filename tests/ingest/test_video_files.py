@@ -3,6 +3,8 @@ change."""
 
 from __future__ import annotations
 
+import gc
+import os
 import shutil
 import tarfile
 from importlib.util import find_spec
@@ -111,15 +113,25 @@ def test_a_changed_video_gives_up_what_it_no_longer_holds(place: Shelf) -> None:
     assert place.service.catalog.videos() == []
 
 
-def test_what_is_no_video_is_said_once(place: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_video_is_looked_through_once_and_said(
+    place: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_look = "segsearch.media.sources.verified.look"
+    monkeypatch.setattr(no_look, lambda *_: pytest.fail("it is looked through again"))
     sound_only(place.folder / "sound.mp4")
     (place.folder / "text.mkv").write_text("nothing of the kind")
     report = place.service.index([place.folder])
     assert {Path(file.path).name for file in report.skipped} == {"sound.mp4", "text.mkv"}
     assert all(len(file.reason) > 20 for file in report.skipped)
+    assert (report.files, report.indexed, report.unchanged) == (2, 0, 0)
+    assert place.service.status().failed == 2
+    (job,) = place.service.jobs()
+    assert (job.total, job.done, job.skipped) == (0, 0, 2)
     seen = counted(monkeypatch)
-    place.service.index([place.folder])
-    assert seen == []
+    again = place.service.index([place.folder])
+    assert (seen, again.skipped) == ([], report.skipped)
+    again = place.service.index([place.folder], retry_failed=True)
+    assert (len(seen), again.skipped) == (2, report.skipped)
 
 
 def test_videos_need_their_package(place: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,3 +198,33 @@ def test_frames_of_a_video_that_has_changed_are_not_shown(place: Shelf) -> None:
         place.service.pictures.pixels(image.id, 0.7)
     with pytest.raises(NotFoundError, match="shot of video"):
         place.service.pictures.file(image.id)
+
+
+def test_copies_of_videos_lie_in_the_librarys_folder_and_go(place: Shelf) -> None:
+    with tarfile.open(place.folder / "some.tar", "w") as archive:
+        archive.add(write(place.folder / "clip.mp4"), "clip.mp4")
+    (place.folder / "clip.mp4").unlink()
+    library = place.service.settings.library
+    sources = Sources(place.service.settings)
+    name = str(place.folder / "some.tar" / "clip.mp4")
+    with sources.videos.file(name) as first:
+        assert first.parent == library / "spooled-videos"
+        left = first.with_name("left.mp4")
+        left.write_bytes(b"of a process that was killed")
+        for path in (first, left):
+            os.utime(path, (1, 1))
+        with Sources(place.service.settings).videos.file(name) as second:
+            assert {*first.parent.iterdir()} == {first, second}, "nobody holds the third"
+            assert second.read_bytes() == first.read_bytes()
+    del sources
+    gc.collect()
+    assert not [*(library / "spooled-videos").iterdir()]
+
+
+def test_a_copy_is_made_where_the_library_can_only_be_read(tmp_path: Path) -> None:
+    (tmp_path / "spooled-videos").write_text("no folder can be made here")
+    with tarfile.open(tmp_path / "some.tar", "w") as archive:
+        archive.add(write(tmp_path / "clip.mp4"), "clip.mp4")
+    sources = Sources(Settings(library=tmp_path))
+    with sources.videos.file(str(tmp_path / "some.tar" / "clip.mp4")) as path:
+        assert path.read_bytes() == (tmp_path / "clip.mp4").read_bytes()

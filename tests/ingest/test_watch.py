@@ -22,6 +22,7 @@ from segsearch.ingest.watch import Watch, WatchTimes, is_remote
 from segsearch.library import SegSearch
 from segsearch.media.sources.base import COMPANION
 from segsearch.media.sources.reader import Sources
+from tests.support.clips import write
 from tests.support.ingest_processes import paint_many, until
 from tests.support.small_models import Shape, SmallModels, open_small_service, paint
 
@@ -39,18 +40,23 @@ class Seeing(Watch):
             yield paths
 
 
-def seeing(service: SegSearch, folder: Path, *, poll: bool) -> Seeing:
+TIMES = WatchTimes(0.5, idle_seconds=1.0)
+
+
+def seeing(service: SegSearch, folder: Path, *, poll: bool, times: WatchTimes = TIMES) -> Seeing:
     library = service.settings.library
-    watcher = Seeing([folder], library, WatchTimes(0.5, idle_seconds=1.0), poll=poll)
+    watcher = Seeing([folder], library, times, poll=poll)
     watcher.seen = []
     return watcher
 
 
 @contextmanager
-def watching(service: SegSearch, folder: Path, *, poll: bool) -> Iterator[list[list[Path]]]:
+def watching(
+    service: SegSearch, folder: Path, *, poll: bool, times: WatchTimes = TIMES
+) -> Iterator[list[list[Path]]]:
     """A watch that indexes; what it was told to look at."""
     stop = threading.Event()
-    watcher = seeing(service, folder, poll=poll)
+    watcher = seeing(service, folder, poll=poll, times=times)
     thread = threading.Thread(target=index_changes, args=[service.ingest, watcher, stop])
     thread.start()
     until(lambda: bool(watcher.seen))
@@ -91,6 +97,41 @@ def test_a_file_that_still_grows_is_left_until_it_keeps_still(tmp_path: Path) ->
             until(lambda: service.status().segments == 3)
         assert sum(folder / "slow.png" in paths for paths in seen) == 1
         assert service.status().failed == 0
+
+
+def test_looks_at_the_whole_folder_leave_a_recording_until_it_ends(tmp_path: Path) -> None:
+    folder = paint_many(tmp_path / "films", 1)
+    data = write(tmp_path / "film.mkv").read_bytes()
+    times = WatchTimes(settle_seconds=1.5, rescan_seconds=0.2, idle_seconds=1.0)
+    with (
+        open_small_service(tmp_path / "library") as service,
+        (folder / "film.mkv").open("wb") as file,
+    ):
+        file.write(data[: len(data) // 2])
+        file.flush()
+        with watching(service, folder, poll=False, times=times) as seen:
+            for part in (data[at : at + 200] for at in range(len(data) // 2, len(data), 200)):
+                file.write(part)
+                file.flush()
+                time.sleep(0.05)
+            assert seen.count([folder]) > 2
+            until(lambda: len(service.catalog.videos()) == 1)
+            until(lambda: service.status().pending == 0)
+        assert max(image.id for image in service.catalog.images()) == 4, "entered once, whole"
+        (video,) = service.catalog.videos()
+        assert (video.seconds, video.lost) == (4.0, None)
+
+
+def test_a_file_that_came_just_before_the_watch_is_taken_once_it_keeps_still(
+    tmp_path: Path,
+) -> None:
+    with open_small_service(tmp_path / "library") as service:
+        folder = paint_many(tmp_path / "pictures", 1)
+        times = WatchTimes(settle_seconds=3.0, idle_seconds=1.0)
+        with watching(service, folder, poll=False, times=times) as seen:
+            until(lambda: service.status().segments == 2)
+        assert seen[0] == [folder]
+        assert [folder / "000.png"] in seen
 
 
 def test_a_folder_that_disappears_and_comes_back_is_watched_on(tmp_path: Path) -> None:

@@ -184,6 +184,7 @@ CALLS: dict[str, Callable[[Catalog], object]] = {
     "put_back": lambda c: c.put_back(held(c, "p"), "It fell.", pause_seconds=9, counts="crashes"),
     "quarantine": lambda c: c.quarantine(held(c, "q"), "It fell."),
     "forgive_crash": lambda c: c.forgive_crash(1, [1, 2]),
+    "refuse": lambda c: c.refuse("/pictures/1.jpg", 1, "It is none."),
     "fail": lambda c: c.fail(held(c, "f"), "It is none.", gone=True),
     "queue_reading": lambda c: c.queue_reading(1, "other@1"),
     "commit_text": lambda c: c.commit_text(held_to_read(c), read_lines(["Open 24 hours"], 3)),

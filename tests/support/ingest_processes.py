@@ -74,8 +74,9 @@ def done(library: Path) -> int:
     return int(rows[0][0]) if rows else 0
 
 
-def children(process: int) -> list[int]:
-    """Model processes of a process: they were spawned, and hold no resource tracker."""
+def children(process: int, command_part: str = "spawn_main") -> list[int]:
+    """Processes that a process has started with this in their command; else its model processes:
+    they were spawned, and hold no resource tracker."""
     numbers: list[int] = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -83,7 +84,7 @@ def children(process: int) -> list[int]:
             command = (folder / "cmdline").read_text()
         except OSError:
             continue
-        if parent == process and "spawn_main" in command:
+        if parent == process and command_part in command:
             numbers.append(int(folder.name))
     return numbers
 

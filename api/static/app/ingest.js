@@ -25,7 +25,7 @@ export { followJobs } from "./jobs.js";
 /** @import {Job, Status} from "./types.d.ts" */
 /** @typedef {import("./sending.js").Sending} Sending */
 
-const ACCEPT = ["image/*", ...ENDINGS.map((ending) => `.${ending}`)].join();
+const ACCEPT = ["image/*", "video/*", ...ENDINGS.map((ending) => `.${ending}`)].join();
 const MOST_SHOWN = 100; // refused files in the line's list
 
 onReturn(sendAgain);
@@ -144,7 +144,7 @@ function Sent({ state }) {
   const parts = [outcome(state)];
   if (refused.length) parts.push(`${count(refused.length, "file")} ${were(refused.length)} refused.`);
   if (passed) {
-    parts.push(`${count(passed, "file")} of the folder ${were(passed)} passed over: hidden, or no pictures.`);
+    parts.push(`${count(passed, "file")} of the folder ${were(passed)} passed over: hidden, or no pictures or videos.`);
   }
   const more = refused.length - MOST_SHOWN;
   return html`<div class="task sent">

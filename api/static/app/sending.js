@@ -20,7 +20,7 @@ import { notify } from "./ui.js";
  * @property {number} added
  * @property {number} known that the library had already
  * @property {Refused[]} refused
- * @property {number} passed files of folders that are hidden, or no pictures by their endings
+ * @property {number} passed files of folders that are hidden, or neither pictures nor videos by their endings
  * @property {number} looking folders that are being looked through
  * @property {string} problem why sending has stopped
  * @property {string} into the collection of what is being sent
@@ -52,6 +52,14 @@ export const ENDINGS = [
   "pbm",
   "jp2",
   "pdf",
+  "mp4",
+  "m4v",
+  "mov",
+  "mkv",
+  "webm",
+  "avi",
+  "ts",
+  "mts",
   "dng",
   "cr2",
   "cr3",

@@ -54,6 +54,14 @@ def index(
             "none. New pictures are read by default [SEGSEARCH_READ].",
         ),
     ] = None,
+    animated: Annotated[
+        bool | None,
+        typer.Option(
+            "--animated/--no-animated",
+            help="Take GIF, WebP and AVIF pictures that move for videos, also those indexed as "
+            "pictures; or not [SEGSEARCH_ANIMATED].",
+        ),
+    ] = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Only say what would be taken and left out, and why."),
@@ -78,8 +86,8 @@ def index(
         raise PathError("Name pictures, folders, archives or URLs to index.")
     globs = {"include": include, "exclude": exclude}
     given: dict[str, object] = {name: tuple(value) for name, value in globs.items() if value}
-    if read is not None:
-        given["read"] = read
+    flags = {"read": read, "animated": animated}
+    given |= {name: value for name, value in flags.items() if value is not None}
     settings: Settings = context.obj.model_copy(update=given)
     sources = Sources(settings)
     sources.check(paths or ())  # before a library is made for nothing

@@ -13,7 +13,7 @@ from segsearch.core.video import Moment
 from segsearch.export.documents import HitDocument
 from segsearch.export.render import SHOWN_SIDE_PX, overlay_png, sheet_png
 from segsearch.library import SegSearch
-from segsearch.media.ffmpeg import decodes_videos
+from segsearch.media.ffmpeg import reads_videos
 
 PICTURES = Path(__file__).parent / "pictures"
 VIDEOS = Path(__file__).parent / "videos"
@@ -31,7 +31,7 @@ def run_demo(library: SegSearch, console: Console, stop: threading.Event) -> Non
     nothing decodes it."""
     console.print(f"Indexing the demo pictures into {library.settings.library} ...", markup=False)
     with progress_bar(Console(stderr=True)) as report:
-        shown = [PICTURES, VIDEOS] if decodes_videos() else [PICTURES]
+        shown = [PICTURES, VIDEOS] if reads_videos() else [PICTURES]
         result = library.index(shown, report=report, stop=stop)
     report_table(console, result)
     if stop.is_set():

@@ -102,7 +102,7 @@ class Folders:
         """Whether a file lies there, or a link leads to one; True when that cannot be told, for
         want of permission."""
         try:
-            return stat.S_ISREG(Path(self._now(name)).stat().st_mode)
+            return stat.S_ISREG(Path(self.place(name)).stat().st_mode)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
@@ -110,13 +110,13 @@ class Folders:
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         """A regular file; PictureError for a pipe, which would wait, and for a device."""
-        file = open(self._now(name), "rb", opener=_open_at_once)  # noqa: SIM115  the caller's
+        file = open(self.place(name), "rb", opener=_open_at_once)  # noqa: SIM115  the caller's
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             file.close()
             raise PictureError(NO_FILE)
         return file
 
-    def _now(self, name: str) -> str:
+    def place(self, name: str) -> str:
         """Where a file lies: what was uploaded to a library moves, and is copied, with its folder,
         or with that for uploads; each machine may call it otherwise."""
         upload = UPLOAD.search(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from segsearch.core.errors import PathError, PictureError, StoreError
@@ -15,6 +16,8 @@ from segsearch.core.errors import PathError, PictureError, StoreError
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0  # without a byte, of one try
 TRIES = 4
+MOST_AT_ONCE_BYTES = 256 << 20  # of a file that is put in one request, as its bytes
+SLOWEST_BYTES_PER_SECOND = 1_000_000  # at which larger ones are waited for
 S3 = frozenset({"s3", "s3a"})
 CHAIN = "is a chain of file systems (`::`), expected one URL."
 BUFFER_BYTES = 1 << 20  # read ahead where somebody seeks in an object
@@ -40,7 +43,7 @@ class ObjectStore:
             yield from ((system.unstrip_protocol(name), info) for name, info in found.items())
             return
         bucket, _, key = path.partition("/")
-        given = {"Bucket": bucket, "Prefix": f"{key.rstrip('/')}/" if key else ""}
+        given: dict[str, Any] = {"Bucket": bucket, "Prefix": f"{key.rstrip('/')}/" if key else ""}
         while True:
             page = self._ask(prefix, system, "call_s3", "list_objects_v2", **given)
             for row in page.get("Contents", ()):
@@ -92,6 +95,21 @@ class ObjectStore:
                 f"{name!r} cannot be put into its store: there is no such bucket."
             ) from problem
 
+    def write_file(self, name: str, path: Path) -> None:
+        """Put a file of this disk: in one piece, or, where that is much, in parts that the store
+        joins, so that it is never in memory as a whole."""
+        if path.stat().st_size <= MOST_AT_ONCE_BYTES:
+            self.write(name, path.read_bytes())
+            return
+        system, place = self._connect(name)
+        seconds = max(self._seconds, path.stat().st_size / SLOWEST_BYTES_PER_SECOND)
+        try:
+            self._ask(name, system, "put_file", str(path), place, seconds=seconds)
+        except FileNotFoundError as problem:
+            raise StoreError(
+                f"{name!r} cannot be put into its store: there is no such bucket."
+            ) from problem
+
     def delete(self, name: str) -> None:
         """Delete an object; nothing happens where there is none."""
         system, path = self._connect(name)
@@ -125,10 +143,18 @@ class ObjectStore:
             raise PathError(f"{name!r} cannot be reached: {sentence(problem)}.") from problem
         return system, str(path)
 
-    def _ask(self, name: str, system: Any, method: str, *args: Any, **options: Any) -> Any:
+    def _ask(
+        self,
+        name: str,
+        system: Any,
+        method: str,
+        *args: Any,
+        seconds: float | None = None,
+        **options: Any,
+    ) -> Any:
         """One request, in as many tries as fit into the time."""
         if getattr(system, "async_impl", False):
-            options["timeout"] = self._seconds
+            options["timeout"] = seconds or self._seconds
         try:
             return getattr(system, method)(*args, **options)
         except FileNotFoundError:

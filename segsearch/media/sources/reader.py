@@ -45,6 +45,7 @@ from segsearch.media.sources.paths import (
 )
 from segsearch.media.sources.tar import NO_SEEKING, Shards
 from segsearch.media.sources.tar_members import ARCHIVE, COMPRESSED
+from segsearch.media.sources.videos import FOLDER as SPOOLED
 from segsearch.media.sources.videos import VideoFiles
 
 PIECE_BYTES = 1 << 20
@@ -71,7 +72,7 @@ class Sources:
             )
         )
         self._shards = Shards(self._open_whole)
-        self.videos = VideoFiles(self, settings.max_video_bytes)
+        self.videos = VideoFiles(self, settings.max_video_bytes, settings.library / SPOOLED)
 
     def check(self, names: Sequence[str | Path]) -> None:
         """PathError for a path that does not exist, or an address that may not be fetched."""
@@ -212,7 +213,9 @@ class Sources:
     def on_disk(self, name: str) -> Path | None:
         """Where a file lies on this disk as it is; None for one in an archive or a store."""
         now = self._now(name)
-        return None if scheme_of(now) is not None or split_shard(now) else Path(now)
+        if scheme_of(now) is not None or split_shard(now):
+            return None
+        return Path(self._folders.place(now))
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """A file's bytes, piece by piece; raises what `read` raises, but for its size."""

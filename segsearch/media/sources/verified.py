@@ -58,7 +58,8 @@ class ClaimReader:
         raise _worst(problems)
 
     def _refuse_videos(self, paths: Sequence[str]) -> None:
-        """PictureError for a video that has no shots: why a look through it found none."""
+        """PictureError for a video that has no shots: why a look through it found none. Whoever
+        enters one notes that, so it is looked through here for other models alone."""
         for path in paths:
             if suffix_of(path) not in VIDEO_SUFFIXES:
                 continue

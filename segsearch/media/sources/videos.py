@@ -3,13 +3,15 @@ whole in memory."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Protocol
@@ -19,6 +21,8 @@ from segsearch.core.names import split_shot
 from segsearch.media.ffmpeg import shot_sha256
 
 KEPT_HASHES = 10_000
+FOLDER = "spooled-videos"  # of a library's own folder
+NEW_SECONDS = 60.0  # for which nobody takes a copy for one that a killed process has left
 
 
 class Opens(Protocol):
@@ -32,24 +36,46 @@ class Opens(Protocol):
 
 
 class SpooledFile:
-    """A new file of this disk, which goes when nobody holds this any more."""
+    """A new file of this disk, which goes when nobody holds this any more. It is locked until then:
+    one that is not was left by a process that was killed, and goes with the next new one."""
 
-    def __init__(self, suffix: str) -> None:
-        number, name = mkstemp(suffix, "segsearch-video-")
-        os.close(number)
+    def __init__(self, folder: Path, suffix: str) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
+            number, name = mkstemp(suffix, "", folder)
+        except OSError:  # a library that may only be read
+            number, name = mkstemp(suffix, "segsearch-video-")
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(number, fcntl.LOCK_EX)
         self.path = Path(name)
-        weakref.finalize(self, self.path.unlink, missing_ok=True)
+        weakref.finalize(self, _drop, number, self.path)
+
+
+def _drop(number: int, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.close(number)
+
+
+def _sweep(folder: Path) -> None:
+    """Delete copies that nobody holds."""
+    for path in folder.iterdir():
+        with suppress(OSError), path.open("rb") as file:
+            if time.time() - path.stat().st_mtime > NEW_SECONDS:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 class VideoFiles:
     """The videos of one library's sources. Thread-safe.
 
     What a file's bytes amount to is remembered by its size, times and inode: a frame of an hour of
-    video does not cost reading all of it.
+    video does not cost reading all of it. Copies of those that lie elsewhere are made in `folder`.
     """
 
-    def __init__(self, sources: Opens, most_bytes: int) -> None:
+    def __init__(self, sources: Opens, most_bytes: int, folder: Path) -> None:
         self._sources = sources
+        self._folder = folder
         self._most_bytes = most_bytes
         self._hashes: OrderedDict[tuple[str, int, int, int], str] = OrderedDict()
         self._lock = threading.Lock()
@@ -112,7 +138,7 @@ class VideoFiles:
             if self._latest is not None and self._latest[0] == name:
                 return self._latest[1]
             self._latest = None
-            spooled = SpooledFile(Path(name).suffix)
+            spooled = SpooledFile(self._folder, Path(name).suffix)
             self._spool(name, spooled.path)
             self._latest = name, spooled
             return spooled

@@ -258,6 +258,15 @@ class QueueMixin(Database):
                 db.execute(sa.update(SOURCE).where(known).values(missing_since=NOW))
             return is_held
 
+    def refuse(self, path: str, recipe_id: int, reason: str) -> bool:
+        """Mark what lies at a path as failed before anybody has claimed it; False when somebody
+        has, or it does not wait."""
+        of_path = sa.select(SOURCE.c.image_id).where(SOURCE.c.path == path).scalar_subquery()
+        waits = (INGEST.c.image_id == of_path) & (INGEST.c.recipe_id == recipe_id)
+        refused = sa.update(INGEST).where(waits, INGEST.c.state == State.PENDING)
+        with self._writing() as db:
+            return db.execute(refused.values(state=State.FAILED, reason=reason)).rowcount > 0
+
 
 def queue_new(db: sa.Connection, recipe_id: int) -> None:
     """Queue every image that has no state under a recipe; none is looked at where as many have a
