@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY ?= segsearch-demo
 
-.PHONY: setup demo demo-server test test-again test-fast test-engines check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text bench-fleet bench-engines capacity sizing soak vendor clean
+.PHONY: setup demo demo-server test test-again test-fast test-engines check check-page format bench bench-search bench-decoder bench-generator bench-ingest bench-click bench-large bench-load bench-page bench-start bench-regions bench-text bench-video bench-fleet bench-engines capacity sizing soak vendor clean
 
 setup: .venv/.installed
 
@@ -133,6 +133,12 @@ bench-regions: setup
 # Needs fonts of Debian, and says which. PHOTOGRAPHS is a folder of JPEG files to lay signs into.
 bench-text: setup
 	$(BIN)/python -m benchmarks.text $(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS))
+
+# PHOTOGRAPHS is a folder of annotated photographs: training/README.md says how it is laid out.
+bench-video: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[training]"
+	$(BIN)/python -m benchmarks.video.compose --photographs $(PHOTOGRAPHS)
+	$(BIN)/python -m benchmarks.video
 
 # A day of ingest and searches in a simulation: where queues form. TIMES is a file that
 # `python -m benchmarks.capacity measure` wrote; DAY says what comes and what serves.
