@@ -23,7 +23,7 @@ from segsearch.core.video import LONGEST_SHOT_SECONDS
 from segsearch.media.animation import opened
 from segsearch.media.bounded import Answer, RefusedError, bounds, serve
 from segsearch.media.footage import Bounds, Footage, too_long
-from segsearch.media.video_clip import Part, write_clip
+from segsearch.media.video_clip import ClipSpan, write_clip
 from segsearch.media.video_clock import LONGEST_FRAME_SECONDS
 from segsearch.media.video_frames import FrameDrawer, stored_size, turn_of
 from segsearch.media.video_sound import Samples, sound_of, stream_of
@@ -187,14 +187,14 @@ class Reel:
             raise RefusedError("None of the video's frames can be decoded from there on.")
         return self._shown
 
-    def part(self, part: Part) -> Iterator[tuple[float, VideoFrame]]:
+    def part(self, part: ClipSpan) -> Iterator[tuple[float, VideoFrame]]:
         """The frame that is shown at the start of a part, and those that follow it to its end."""
         yield self.frame(part.t_start)
         while self._ahead is not None and self._ahead[0] < part.t_end:
             self._shown, self._ahead = self._ahead, self._next()
             yield self._shown
 
-    def sound(self, part: Part, stack: ExitStack) -> Iterator[Samples]:
+    def sound(self, part: ClipSpan, stack: ExitStack) -> Iterator[Samples]:
         """The sound of a part, from the file opened once more. None where the clock of the pictures
         is not that of their time stamps."""
         if not self._footage.has_sound or self._clock.is_broken:
@@ -205,7 +205,7 @@ class Reel:
             zero = float((self._origin or 0) * self._footage.time_base)
             yield from sound_of(other, stream, zero, (part.t_start, part.t_end), self.going_on)
 
-    def clip(self, part: Part, side_px: int, into: Path) -> Answer:
+    def clip(self, part: ClipSpan, side_px: int, into: Path) -> Answer:
         """Write a part as an MP4 whose longer side has so many pixels at most; what was written."""
         frames = self.part(part)
         first = next(frames)
@@ -288,7 +288,7 @@ class Reels:
 
     def clip(self, question: dict[str, Any], going_on: Going) -> Answer:
         """A part of a video, written into a file."""
-        part = Part(question["from"], question["to"])
+        part = ClipSpan(question["from"], question["to"])
         try:
             reel = self._reel(question, going_on)
             return reel.clip(part, question["side_px"], Path(question["into"]))

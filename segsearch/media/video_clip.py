@@ -45,7 +45,7 @@ MPEG4 = {"g": str(2 * MOST_RATE), "bf": "0"}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ClipSpan:
     """From and to which seconds of a video."""
 
     t_start: float
@@ -66,7 +66,7 @@ def even_size(size: tuple[int, int]) -> tuple[int, int]:
 def write_clip(
     into: Path,
     frames: Iterator[tuple[float, VideoFrame]],
-    part: Part,
+    part: ClipSpan,
     size: tuple[int, int],
     sound: Iterator[Samples],
 ) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _whole(frames: Iterator[tuple[float, VideoFrame]]) -> Iterator[tuple[float, 
 
 
 def _paced(
-    frames: Iterator[tuple[float, VideoFrame]], part: Part
+    frames: Iterator[tuple[float, VideoFrame]], part: ClipSpan
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Frames with their ticks from the part's start on, of those that come too fast only some."""
     last: float | None = None
