@@ -118,9 +118,10 @@ def build_follow(segmenter: Segmenter, settings: Settings, device: str) -> Follo
     `auto` propagates on a GPU alone: on a CPU a thing costs seconds a frame (docs/video.md).
     ModelError where the settings want propagation, and the segmenter's weights have none.
     """
+    if settings.tracks == "flow" or (settings.tracks == "auto" and device == "cpu"):
+        return None
     if isinstance(segmenter, Propagates) and segmenter.has_video:
-        is_worth_it = settings.tracks == "propagated" or device != "cpu"
-        return segmenter.follow if is_worth_it and settings.tracks != "flow" else None
+        return segmenter.follow
     if settings.tracks == "propagated":
         name = segmenter.identity.partition("@")[0]
         raise ModelError(
