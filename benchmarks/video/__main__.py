@@ -20,8 +20,8 @@ from benchmarks.video.moments import (
     EVERY_SECONDS,
     FIRST,
     Answers,
-    Asked,
-    Frames,
+    AskedName,
+    WholeFrames,
     asked,
     by_regions,
     shares,
@@ -73,15 +73,15 @@ def searched(
     settings: Settings,
     clips: Sequence[TrueClip],
     videos: Sequence[Video],
-) -> tuple[list[Asked], dict[str, Answers]]:
+) -> tuple[list[AskedName], dict[str, Answers]]:
     """Every name asked for, by each method."""
     questions = asked(clips)
     numbers = {video.id: number for number, video in enumerate(videos)}
     answers = {"segsearch": by_regions(library, questions, numbers)}
     embedder = build_pipeline(settings).embedder
-    middles = Frames(embedder, clips, None)
+    middles = WholeFrames(embedder, clips, None)
     answers["one frame from the middle of each video"] = middles.answers(questions, first=1)
-    frames = Frames(embedder, clips, EVERY_SECONDS)
+    frames = WholeFrames(embedder, clips, EVERY_SECONDS)
     name = f"a frame every {EVERY_SECONDS:g} s"
     answers[name] = frames.answers(questions, first=1)
     answers[f"{name}, the best {FIRST} joined to moments"] = frames.answers(questions, first=FIRST)

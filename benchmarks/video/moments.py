@@ -25,7 +25,7 @@ FIRST = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedName:
     """A name, and when it is seen: the number of a clip, and its first and last second there."""
 
     name: str
@@ -51,7 +51,7 @@ def overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
     return max(0.0, shared) / (max(one[1], other[1]) - min(one[0], other[0]))
 
 
-def asked(clips: Sequence[TrueClip]) -> list[Asked]:
+def asked(clips: Sequence[TrueClip]) -> list[AskedName]:
     """The names that are seen for a second at least, and that no ground shows."""
     in_grounds = {name for clip in clips for shot in clip.shots for name in shot.ground}
     names = {thing.name for clip in clips for thing in clip.things} - in_grounds
@@ -60,11 +60,13 @@ def asked(clips: Sequence[TrueClip]) -> list[Asked]:
         moments = [(n, *one) for n, clip in enumerate(clips) for one in clip.moments(name)]
         sources = {one.source for clip in clips for one in clip.things if one.name == name}
         if sum(end - start for _, start, end in moments) >= LEAST_SECONDS:
-            found.append(Asked(name, frozenset(sources), tuple(moments)))
+            found.append(AskedName(name, frozenset(sources), tuple(moments)))
     return found
 
 
-def by_regions(library: SegSearch, questions: Sequence[Asked], numbers: dict[int, int]) -> Answers:
+def by_regions(
+    library: SegSearch, questions: Sequence[AskedName], numbers: dict[int, int]
+) -> Answers:
     """The first moment of each answer of a library; `numbers` are those of clips by video id."""
     answers: list[Moment | None] = []
     for question in questions:
@@ -81,7 +83,7 @@ def _of_clip(moment: Moment, number: int) -> Moment:
 Answers = list[Moment | None]
 
 
-class Frames:
+class WholeFrames:
     """Frames of all clips as whole pictures: (n, d) vectors, and what each stands for."""
 
     def __init__(self, embedder: Embedder, clips: Sequence[TrueClip], every: float | None) -> None:
@@ -98,7 +100,7 @@ class Frames:
                 self._of.append((number, Life(start, end, middle)))
         self._vectors = np.concatenate(rows)
 
-    def answers(self, questions: Sequence[Asked], *, first: int) -> Answers:
+    def answers(self, questions: Sequence[AskedName], *, first: int) -> Answers:
         """The best moment of each question, where the best `first` frames make moments as hits
         do."""
         words = self._embedder.embed_texts([with_article(one.name) for one in questions])
@@ -116,7 +118,7 @@ def _spans(seconds: float, every: float | None) -> Iterator[tuple[float, float]]
         yield number * seconds / count, (number + 1) * seconds / count
 
 
-def shares(questions: Sequence[Asked], answers: Answers) -> dict[str, float]:
+def shares(questions: Sequence[AskedName], answers: Answers) -> dict[str, float]:
     """In %: the first moment is one at which the thing is there, and it is in a clip with it."""
     pairs = list(zip(questions, answers, strict=True))
     return {

@@ -141,7 +141,8 @@ class Settings(BaseSettings):
     tracks: Literal["auto", "flow", "propagated"] = Field(
         default="auto",
         description="How things of a video are followed between keyframes: by optical flow, or by "
-        "SAM 2's own propagation; auto takes the latter where the model has weights for it.",
+        "SAM 2's own propagation; auto takes the latter on a GPU where the model has "
+        "weights for it.",
     )
     lanes: int = Field(
         default=0, ge=0, description="Pictures indexed side by side; 0 takes one a CPU core."

@@ -82,7 +82,7 @@ class PresetModels:
         segmenter = build_segmenter(self._preset, self._settings)
         _check_same(segmenter.identity, self.recipe.segmenter)
         device = choose(self._settings).device
-        follow = build_follow(segmenter, self._settings)
+        follow = build_follow(segmenter, self._settings, device)
         return Pipeline(segmenter, self.embedder(), self._preset.crop, device, self._reader, follow)
 
     @cached_property
@@ -112,10 +112,15 @@ def build_reader(settings: Settings) -> Reader | None:
     return RapidOcrReader(threads=settings.threads)
 
 
-def build_follow(segmenter: Segmenter, settings: Settings) -> Follow | None:
+def build_follow(segmenter: Segmenter, settings: Settings, device: str) -> Follow | None:
     """What carries masks of a video from one keyframe to the next, None for optical flow.
-    ModelError where the settings want propagation, and the segmenter's weights have none."""
-    if settings.tracks != "flow" and isinstance(segmenter, Propagates) and segmenter.has_video:
+
+    `auto` propagates on a GPU alone: on a CPU a thing costs seconds a frame (docs/video.md).
+    ModelError where the settings want propagation, and the segmenter's weights have none.
+    """
+    if settings.tracks == "flow" or (settings.tracks == "auto" and device == "cpu"):
+        return None
+    if isinstance(segmenter, Propagates) and segmenter.has_video:
         return segmenter.follow
     if settings.tracks == "propagated":
         name = segmenter.identity.partition("@")[0]

@@ -26,7 +26,13 @@ from segsearch.core.settings import Settings
 from segsearch.models.device import CPU
 from segsearch.models.embed.open_clip import resize
 from segsearch.models.embed.open_clip_zoo import build, describe, entry_of, load_model
-from segsearch.models.loading import best_here, build_segmenter, find_model, model_store
+from segsearch.models.loading import (
+    best_here,
+    build_pipeline,
+    build_segmenter,
+    find_model,
+    model_store,
+)
 from segsearch.models.presets import PRESETS, advice, preset, recipe_of
 from segsearch.models.zoo.pullable import find_pullable
 from tests.support.every_model import put, siglip_shape, write_tokenizer
@@ -181,6 +187,9 @@ def test_a_row_loads_from_meta_s_layout_and_the_best_preset_here_is_taken(tmp_pa
     assert recipe.segmenter == segmenter.identity
     assert segmenter.identity.startswith("sam2.1-tiny@")
     assert best_here(settings).name == "demo"
+    tracking = settings.model_copy(update={"preset": chosen.name, "tracks": "propagated"})
+    with pytest.raises(ModelError, match=r"sam2\.1-tiny cannot propagate.*SEGSEARCH_TRACKS"):
+        build_pipeline(tracking)  # the file that was put there has no video half
 
 
 def test_an_embedder_of_siglip_s_layout_loads_with_its_tokenizer(tmp_path: Path) -> None:

@@ -272,17 +272,19 @@ def test_a_shot_lets_go_of_what_it_remembers_at_every_keyframe() -> None:
     ]
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("tracks", ["auto", "flow", "propagated"])
-def test_the_setting_and_the_weights_choose_what_follows(tracks: str) -> None:
+def test_setting_device_and_weights_choose_what_follows(tracks: str, device: str) -> None:
     settings = Settings.model_validate({"tracks": tracks})
     able, unable = segmenter(), segmenter(video=None)
-    assert build_follow(able, settings) == (None if tracks == "flow" else able.follow)
-    if tracks != "propagated":
-        assert build_follow(unable, settings) is None
-        return
+    propagates = tracks == "propagated" or (tracks, device) == ("auto", "cuda")
+    assert build_follow(able, settings, device) == (able.follow if propagates else None)
     for one in (unable, ColourSegmenter()):
+        if tracks != "propagated":
+            assert build_follow(one, settings, device) is None
+            continue
         with pytest.raises(ModelError, match=r"cannot propagate masks: .*\.$"):
-            build_follow(one, settings)
+            build_follow(one, settings, device)
 
 
 def test_meta_s_file_of_a_sam_2_1_holds_both_halves(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.video.moments import Asked, asked, overlap
+from benchmarks.video.moments import AskedName, asked, overlap
 from benchmarks.video.truth import (
     Counted,
     FoundTrack,
@@ -107,7 +107,7 @@ def test_names_are_asked_for_that_are_seen_and_that_no_ground_shows() -> None:
 
 
 def test_a_moment_is_met_by_half_of_what_both_cover() -> None:
-    question = Asked("cat", frozenset({"drawing"}), ((3, 10.0, 14.0),))
+    question = AskedName("cat", frozenset({"drawing"}), ((3, 10.0, 14.0),))
     assert overlap((10, 14), (12, 16)) == pytest.approx(1 / 3)
     assert overlap((0, 1), (2, 3)) == 0
     assert question.is_met(Moment(3, 11, 15, 12, (1,)))
