@@ -46,7 +46,7 @@ def run_demo(library: SegSearch, console: Console, stop: threading.Event) -> Non
         documents = [HitDocument.of(hit).model_dump() for hit in hits]
         hit_table(console, documents, title=f"segsearch --library {folder} search {text!r}")
         for moment in found[text].moments[:1]:
-            console.print(_moment(library, text, moment), markup=False)
+            console.print(moment_line(library, text, moment), markup=False)
     tiles = [
         overlay_png(
             library.pictures.small(hits[0].image.id, SHOWN_SIDE_PX, hits[0].segment.seen_at),
@@ -62,7 +62,7 @@ def run_demo(library: SegSearch, console: Console, stop: threading.Event) -> Non
         console.print(f"The best hits are drawn in {path}", markup=False)
 
 
-def _moment(library: SegSearch, text: str, moment: Moment) -> str:
+def moment_line(library: SegSearch, text: str, moment: Moment) -> str:
     """Which clip shows what was asked for, and when."""
     name = Path(library.catalog.video(moment.video_id).paths[0]).name
     return f"{name} shows {text} at {clock(moment.t_start)}-{clock(moment.t_end)}."
