@@ -45,8 +45,8 @@ def run_demo(library: SegSearch, console: Console, stop: threading.Event) -> Non
     for text, hits in answers.items():
         documents = [HitDocument.of(hit).model_dump() for hit in hits]
         hit_table(console, documents, title=f"segsearch --library {folder} search {text!r}")
-        for moment in found[text].moments[:1]:
-            console.print(moment_line(library, text, moment), markup=False)
+        if text in filmed and found[text].moments:  # of others a clip may be among the rest
+            console.print(moment_line(library, text, found[text].moments[0]), markup=False)
     tiles = [
         overlay_png(
             library.pictures.small(hits[0].image.id, SHOWN_SIDE_PX, hits[0].segment.seen_at),
