@@ -12,7 +12,7 @@ from cachetools import LRUCache
 
 from segsearch.media.sources.videos import SpooledFile
 
-CLIPS_BYTES = 256_000_000
+CLIPS_BYTES, MOST_CLIPS = 256_000_000, 64  # each holds an open file
 
 
 class RunsWork(Protocol):
@@ -27,7 +27,8 @@ class KeptClips:
 
     def __init__(self, most_bytes: int = CLIPS_BYTES) -> None:
         self._kept: LRUCache[str, SpooledFile] = LRUCache(
-            most_bytes, getsizeof=lambda clip: clip.path.stat().st_size
+            most_bytes,
+            getsizeof=lambda clip: max(clip.path.stat().st_size, most_bytes // MOST_CLIPS),
         )
         self._under_way: dict[str, Event] = {}
 

@@ -131,7 +131,7 @@ def measured(settings: Settings, clips: Sequence[TrueClip], *, is_new: bool) -> 
     print(f"{len(questions)} names")
     for source in (None, "drawing", "photograph"):
         among = [n for n, one in enumerate(questions) if source in {None, *one.sources}]
-        for name, row in answers.items():
+        for name, row in answers.items() if among else ():
             found = shares([questions[n] for n in among], [row[n] for n in among])
             numbers[f"{source or 'all'}: {name}"] = found
             print(f"{source or 'all'}, {len(among)}: {name}: {found}")

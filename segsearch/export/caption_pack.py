@@ -44,8 +44,8 @@ KEY_DIGITS = 6  # at least; a longer id is a longer key
 LIST = "regions.jsonl"
 SKIPPED = "__skipped__"
 MARKED_SIDE_PX = 768  # what vision models look at
-CLIP_SECONDS = 10.0  # of a thing's life, at most
-CLIP_SIDE_PX = 768
+PACKED_SECONDS = 10.0  # of a thing's life, at most
+PACKED_SIDE_PX = 768
 BEFORE_END_SECONDS = 0.001  # a life's end is when something else is shown already
 NEIGHBOURS = 8  # the nearest ones that are told of a region
 QUESTION = (
@@ -189,10 +189,11 @@ def _packed(hit: Hit, sources: RegionSources, put: Callable[[str, bytes], None])
     }
     times: dict[str, float] = {}
     if segment.life is not None and hit.image.shot is not None and sources.clip is not None:
-        start, end = clip_of_life(segment.life, CLIP_SECONDS)
-        times = {"clip_start": start, "clip_end": end}
+        start, end = clip_of_life(segment.life, PACKED_SECONDS)
         pictures |= _frames(hit.image.id, segment.life, sources)
-        pictures["clip"] = sources.clip(hit.image.shot.video_id, start, end)
+        with suppress(NotFoundError):  # frames are there, and may be all that can be decoded
+            pictures["clip"] = sources.clip(hit.image.shot.video_id, start, end)
+            times = {"clip_start": start, "clip_end": end}
     others = neighbours(segment, sources.segments(hit.image.id, segment.seen_at))
     names = {kind: files[kind] for kind in pictures}
     whole_text = joined_lines(sources.lines(hit.image.id))

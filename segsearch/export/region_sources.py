@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache, partial
 
-from segsearch.export.caption_pack import CLIP_SIDE_PX, RegionSources
+from segsearch.export.caption_pack import PACKED_SIDE_PX, RegionSources
 from segsearch.storage.catalog.sql_catalog import Catalog
 from segsearch.storage.pictures import StoredPictures
 
@@ -18,5 +18,5 @@ def sources_of(catalog: Catalog, pictures: StoredPictures) -> RegionSources:
         lru_cache(2)(catalog.lines_of),
         catalog.key_masks,
         lru_cache(2)(catalog.key_times),
-        partial(pictures.clip, side_px=CLIP_SIDE_PX),
+        partial(pictures.clip, side_px=PACKED_SIDE_PX),
     )

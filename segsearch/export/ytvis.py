@@ -86,9 +86,10 @@ class _Clips:
     def _put_frames(self, frames: ShotFrames) -> str | None:
         if self.put is None:
             return None
-        self.frames += len(frames.seconds)
-        if self.most_frames is not None and self.frames > self.most_frames:
+        count = self.frames + len(frames.seconds)
+        if self.most_frames is not None and count > self.most_frames:
             return f"Only the first {self.most_frames:,} frames are here."
+        self.frames = count
         for name, seconds in zip(_file_names(frames), frames.seconds, strict=True):
             self.put(name, picture_jpeg(self.sources.pixels(frames.image_id, seconds)))
         return None

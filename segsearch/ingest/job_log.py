@@ -20,6 +20,7 @@ from typing import Any, Self, TextIO
 
 from segsearch.core.errors import LibraryError
 from segsearch.core.types import JobStage, JobState, Skipped
+from segsearch.ingest.live_clips import LIVE_CLIP
 from segsearch.ingest.worker import Step
 from segsearch.media.sources.paths import familiar, shown
 from segsearch.storage.catalog.sql_catalog import Catalog
@@ -181,7 +182,7 @@ class JobLog:
         for file in skipped:
             if self._id is not None and file.path not in self._listed:
                 self._listed.add(file.path)
-                self.counts["skipped"] += 1
+                self.counts["skipped"] += file.reason != LIVE_CLIP  # that is with its still
                 self._write({"path": file.path, "reason": file.reason})
 
     def note(self, step: Step) -> None:

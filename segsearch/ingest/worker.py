@@ -55,8 +55,9 @@ class Step:
 
     @property
     def video_seconds(self) -> float | None:
-        """How long a shot of a video lasts that was described; None of what is none."""
-        shot = split_shot(self.path) if self.reason is None else None
+        """How long a shot of a video lasts that was described, which gives a segment at least; None
+        of what is none, and where its text alone was read."""
+        shot = split_shot(self.path) if self.reason is None and self.segments else None
         return shot[2] - shot[1] if shot else None
 
 

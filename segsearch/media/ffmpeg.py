@@ -12,8 +12,8 @@ import hashlib
 import io
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ NO_VIDEO = 'Videos need an extra package: `pip install "segsearch[video]"`.'
 PACKAGES = ("av", "scenedetect")
 FIRST_YEAR = 1990  # clocks that were never set show the year of their epoch, 1904 or 1970
 BETWEEN_SIDE_PX = 480  # of frames in which things are only followed
-CLIP_SECONDS = 900.0  # of a processor, for a clip: 60 s of 8K take it, and files without an index
+CLIP_WORK_SECONDS = 900.0  # of a processor: 60 s of 8K take it, and files without an index
 WALL_A_PROCESSOR = 4  # seconds of waiting for one of work: discs, and others at work
 TS_BYTES, M2TS_BYTES = 188, 192  # of a packet
 GIF_HEAD_BYTES, GIF_PICTURE, GIF_MORE = 13, 0x2C, 0x21  # and what its blocks begin with
@@ -198,17 +198,18 @@ def _shown(
     check_packages()
     problem: str | None = None
     count = 0
-    for at, side in asked:
-        head, data = _process().ask(
-            {"ask": "frame", **_question(path, limits, side), "at": at},
-            silent_seconds=limits.deadline_seconds * WALL_A_PROCESSOR,
-        )
-        if "damaged" in head:
-            problem = problem or head["damaged"]
-            continue
-        count += 1
-        shape = (head["height"], head["width"], 3)
-        yield at, head["seconds"], np.frombuffer(data, np.uint8).reshape(shape)
+    with _borrowed() as process:
+        for at, side in asked:
+            head, data = process.ask(
+                {"ask": "frame", **_question(path, limits, side), "at": at},
+                silent_seconds=limits.deadline_seconds * WALL_A_PROCESSOR,
+            )
+            if "damaged" in head:
+                problem = problem or head["damaged"]
+                continue
+            count += 1
+            shape = (head["height"], head["width"], 3)
+            yield at, head["seconds"], np.frombuffer(data, np.uint8).reshape(shape)
     if asked and not count:
         raise PictureError(problem or "None of the frames of the video can be decoded.")
 
@@ -234,7 +235,7 @@ def write_clip(  # noqa: PLR0913  a part, its place and its size
                 "ask": "clip",
                 **_question(path, limits, side_px),
                 **{"from": round(t_start, 3), "to": round(t_end, 3), "into": str(into.resolve())},
-                "most_seconds": CLIP_SECONDS,
+                "most_seconds": CLIP_WORK_SECONDS,
             },
             silent_seconds=limits.deadline_seconds * WALL_A_PROCESSOR,
         )
@@ -283,9 +284,19 @@ def _started() -> subprocess.Popen[bytes]:
     return started("segsearch.media.video_child")
 
 
-@cache
-def _process() -> VideoProcess:
-    """The one of this process that decodes frames: in order of time it decodes no part twice."""
-    process = VideoProcess()
-    atexit.register(process.close)
-    return process
+_IDLE: list[VideoProcess] = []  # the one that was used last is the last one
+
+
+@contextmanager
+def _borrowed() -> Iterator[VideoProcess]:
+    """A process that decodes frames for nobody else meanwhile: in order of time it decodes no part
+    twice, and two who went through one video side by side would send it back and forth."""
+    try:
+        process = _IDLE.pop()
+    except IndexError:
+        process = VideoProcess()
+        atexit.register(process.close)
+    try:
+        yield process
+    finally:
+        _IDLE.append(process)

@@ -1,8 +1,9 @@
-"""Tells whether a short clip beside a still is that of a live photo: by the identifier that Apple's
-cameras give both, else by how long it lasts. Reads the file's own index; decodes nothing.
+"""Tells whether a short clip is that of a live photo: by the identifier that Apple's cameras give
+it, which no other clip has. Reads the file's own index; decodes nothing.
 
-The boxes are those of QuickTime (ISO 14496-12, and Apple's QuickTime File Format for `keys`); the
-still's identifier is tag 17 of Apple's maker note.
+The boxes are those of QuickTime (ISO 14496-12, and Apple's QuickTime File Format for `keys`). The
+still holds the identifier as well; reading thousands of stills at every look would say little more
+than their names do.
 """
 
 from __future__ import annotations
@@ -12,22 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from PIL import Image
-
-CLIP_SECONDS = 6.0  # at most: cameras record three, phones that let people choose a few more
+LONGEST_LIVE_SECONDS = 6.0  # cameras record three, phones that let people choose a few more
 CLIP_SUFFIXES = frozenset({".mov", ".mp4"})
-HEIF_SUFFIXES = frozenset({".heic", ".heif"})
-STILL_SUFFIXES = HEIF_SUFFIXES | {".jpg", ".jpeg"}
+STILL_SUFFIXES = frozenset({".heic", ".heif", ".jpg", ".jpeg"})
 IDENTIFIER = b"com.apple.quicktime.content.identifier"
 MOST_BOXES = 64
 MOST_INDEX_BYTES = 4 << 20  # of a clip of seconds it takes some kilobytes
-EXIF_IFD, MAKER_NOTE = 0x8769, 0x927C
-# What damaged pictures make the decoders raise: they say nothing.
-DAMAGED = (
-    OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, EOFError,
-    SyntaxError, struct.error, Image.DecompressionBombError,
-)  # fmt: skip
-APPLE, APPLE_TAG, ASCII = b"Apple iOS\x00\x00\x01MM", 17, 2
+# What damaged files make of their numbers: they say nothing.
+DAMAGED = (OSError, ValueError, LookupError, ArithmeticError, struct.error)
 
 
 class ClipFacts(NamedTuple):
@@ -38,13 +31,11 @@ class ClipFacts(NamedTuple):
 
 
 def is_clip_of(clip: Path, still: Path) -> bool:
-    """Whether a clip is that of a still that lies beside it under the same name. Where both say
-    what they belong to, that has to be the same."""
+    """Whether a clip is that of a still that lies beside it under the same name, and is there."""
     facts = clip_facts(clip)
-    if facts is None or not 0 < facts.seconds <= CLIP_SECONDS:
+    if facts is None or facts.identifier is None or not 0 < facts.seconds <= LONGEST_LIVE_SECONDS:
         return False
-    of_still = still_identifier(still) if facts.identifier else None
-    return of_still is None or of_still == facts.identifier
+    return still.is_file()
 
 
 def clip_facts(path: Path) -> ClipFacts | None:
@@ -55,30 +46,6 @@ def clip_facts(path: Path) -> ClipFacts | None:
         return None if index is None else _facts(index)
     except DAMAGED:
         return None
-
-
-def still_identifier(path: Path) -> str | None:
-    """What a still says that it shares with its clip; None where it says nothing."""
-    try:
-        if path.suffix.lower() in HEIF_SUFFIXES:
-            from pillow_heif import register_heif_opener
-
-            register_heif_opener()
-        with Image.open(path) as picture:
-            note = picture.getexif().get_ifd(EXIF_IFD).get(MAKER_NOTE)
-        return _of_note(note) if isinstance(note, bytes) and note.startswith(APPLE) else None
-    except DAMAGED:
-        return None
-
-
-def _of_note(note: bytes) -> str | None:
-    (count,) = struct.unpack_from(">H", note, len(APPLE))
-    for number in range(count):
-        at = len(APPLE) + 2 + 12 * number
-        tag, kind, length, place = struct.unpack_from(">HHII", note, at)
-        if (tag, kind) == (APPLE_TAG, ASCII):
-            return note[place : place + length].rstrip(b"\0").decode("ascii", "replace") or None
-    return None
 
 
 def _index(file: BinaryIO) -> bytes | None:

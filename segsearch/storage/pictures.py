@@ -118,7 +118,7 @@ class StoredPictures:
         image_id = check_clip(self._catalog.video(video_id), t_start, t_end, side_px)
         with self.open_file(image_id) as path:
             with disk_errors_as_ours(Path(gettempdir())):
-                clip = SpooledFile(Path(gettempdir()) / "segsearch-clips", ".mp4")
+                clip = self._sources.videos.new_file(".mp4")
             try:
                 write_clip(path, t_start, t_end, clip.path, self._video_limits, side_px=side_px)
             except PictureError as problem:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from segsearch.core.lives import Life
 from segsearch.core.video import clip_of_life
-from segsearch.export.caption_pack import CLIP_SECONDS, neighbours, write_caption_pack
+from segsearch.export.caption_pack import PACKED_SECONDS, neighbours, write_caption_pack
 from segsearch.library import SegSearch
 from tests.support.clips import THREE, write
 from tests.support.painted_film import Filmed, film, still
@@ -80,7 +80,7 @@ def test_a_pack_is_replaced_with_its_clips(service: SegSearch, tmp_path: Path) -
     ids=["short", "middle", "early", "late"],
 )
 def test_a_long_life_is_shown_around_its_best_second(life: Life, part: tuple[float, float]) -> None:
-    assert clip_of_life(life, CLIP_SECONDS) == part
+    assert clip_of_life(life, PACKED_SECONDS) == part
 
 
 def test_neighbours_are_there_at_the_moment_that_is_shown(tmp_path: Path) -> None:

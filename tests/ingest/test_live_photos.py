@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,7 @@ from rich.console import Console
 from segsearch.cli.output import report_table
 from segsearch.core.types import State
 from segsearch.ingest.live_clips import LIVE_CLIP
-from segsearch.media.live_photos import (
-    APPLE,
-    ClipFacts,
-    clip_facts,
-    is_clip_of,
-    still_identifier,
-)
+from segsearch.media.live_photos import ClipFacts, clip_facts, is_clip_of
 from tests.support.clips import DEFAULT, Coding, Take, write
 from tests.support.shelf import Shelf
 from tests.support.small_models import Shape, paint
@@ -36,22 +29,17 @@ def clip(path: Path, scenes: list[Take], identifier: str | None = None) -> Path:
     return write(path, scenes, said if identifier else DEFAULT)
 
 
-def still(path: Path, identifier: str | None = None) -> Path:
-    """A picture of its own colours for each name, with Apple's maker note."""
-    paint(path.with_suffix(".png"), [Shape("red", (10, 10, 30 + ord(path.stem[-1]) % 40, 40))])
-    exif = Image.Exif()
-    if identifier:
-        text = identifier.encode() + b"\0"
-        tag = struct.pack(">HHHII", 1, 17, 2, len(text), len(APPLE) + 14)
-        exif.get_ifd(0x8769)[0x927C] = APPLE + tag + text
-    with Image.open(path.with_suffix(".png")) as picture:
-        if path.suffix.lower() in {".heic", ".heif"}:
-            from pillow_heif import register_heif_opener
+def still(path: Path) -> Path:
+    """A picture of its own colours for each name."""
+    kind = "HEIF" if path.suffix.lower() == ".heic" else "JPEG"
+    if kind == "HEIF":
+        from pillow_heif import register_heif_opener
 
-            register_heif_opener()
-        kind = "HEIF" if path.suffix.lower() in {".heic", ".heif"} else "JPEG"
-        picture.convert("RGB").save(path, kind, exif=exif)
-    path.with_suffix(".png").unlink()
+        register_heif_opener()
+    drawn = paint(path.with_suffix(".png"), [Shape("red", (10, 10, 30 + ord(path.stem[-1]), 40))])
+    with Image.open(drawn) as picture:
+        picture.convert("RGB").save(path, kind)
+    drawn.unlink()
     return path
 
 
@@ -61,13 +49,7 @@ def test_a_clip_says_how_long_it_lasts_and_what_it_belongs_to(tmp_path: Path, su
     assert clip_facts(clip(tmp_path / f"b{suffix}", LONG)) == ClipFacts(8.0, None)
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".HEIC"])
-def test_a_still_says_what_it_shares_with_its_clip(tmp_path: Path, suffix: str) -> None:
-    assert still_identifier(still(tmp_path / f"a{suffix}", ONE)) == ONE
-    assert still_identifier(still(tmp_path / f"b{suffix}")) is None
-
-
-def test_what_is_no_clip_or_no_still_says_nothing(tmp_path: Path) -> None:
+def test_what_is_no_clip_says_nothing(tmp_path: Path) -> None:
     data = clip(tmp_path / "a.mov", SHORT, ONE).read_bytes()
     for number, part in enumerate([b"", b"text", data[:40], data[: len(data) - 30], data[8:]]):
         path = tmp_path / f"{number}.mov"
@@ -75,41 +57,36 @@ def test_what_is_no_clip_or_no_still_says_nothing(tmp_path: Path) -> None:
         facts = clip_facts(path)
         assert facts is None or facts.seconds == 2.0
     assert clip_facts(tmp_path / "none.mov") is None
-    assert still_identifier(tmp_path / "a.mov") is None
 
 
 @pytest.mark.parametrize(
-    ("scenes", "of_clip", "of_still", "belongs"),
-    [
-        (SHORT, ONE, ONE, True),
-        (SHORT, ONE, OTHER, False),
-        (SHORT, ONE, None, True),
-        (SHORT, None, ONE, True),
-        (LONG, ONE, ONE, False),
-        (LONG, None, None, False),
-    ],
-    ids=["both", "another", "bare still", "bare clip", "long", "long and bare"],
+    ("scenes", "identifier", "belongs"),
+    [(SHORT, ONE, True), (SHORT, None, False), (LONG, ONE, False)],
+    ids=["a camera's", "anybody's", "a long one"],
 )
-def test_a_clip_belongs_by_its_length_and_by_what_both_say(
-    tmp_path: Path, scenes: list[Take], of_clip: str | None, of_still: str | None, belongs: bool
+def test_a_clip_belongs_by_its_length_and_by_what_it_says(
+    tmp_path: Path, scenes: list[Take], identifier: str | None, belongs: bool
 ) -> None:
-    moving = clip(tmp_path / "IMG_1.MOV", scenes, of_clip)
-    assert is_clip_of(moving, still(tmp_path / "IMG_1.HEIC", of_still)) is belongs
+    moving = clip(tmp_path / "IMG_1.MOV", scenes, identifier)
+    assert not is_clip_of(moving, tmp_path / "IMG_1.HEIC"), "without a still"
+    assert is_clip_of(moving, still(tmp_path / "IMG_1.HEIC")) is belongs
 
 
 def test_clips_of_live_photos_stay_with_their_stills_and_the_report_counts_them(
     place: Shelf,
 ) -> None:
-    still(place.folder / "IMG_1.HEIC", ONE)
+    still(place.folder / "IMG_1.HEIC")
     clip(place.folder / "IMG_1.MOV", SHORT, ONE)
     still(place.folder / "img_2.jpg")
-    clip(place.folder / "IMG_2.mov", SHORT)
+    clip(place.folder / "IMG_2.mov", SHORT, OTHER)
     still(place.folder / "IMG_3.JPG")
-    clip(place.folder / "IMG_3.MOV", LONG)
+    clip(place.folder / "IMG_3.MOV", LONG, ONE)
     clip(place.folder / "IMG_4.MOV", SHORT, OTHER)
+    still(place.folder / "film_5.jpg")  # a poster
+    clip(place.folder / "film_5.mp4", SHORT)
     expected = [
         "IMG_1.HEIC", "img_2.jpg", "IMG_3.JPG", "IMG_3.MOV#t=0,4", "IMG_3.MOV#t=4,8",
-        "IMG_4.MOV#t=0,2",
+        "IMG_4.MOV#t=0,2", "film_5.jpg", "film_5.mp4#t=0,2",
     ]  # fmt: skip
     for unchanged in (0, len(expected)):
         report = place.service.index([place.folder])
@@ -130,14 +107,14 @@ def test_a_clip_that_comes_without_its_still_into_the_run_is_known_by_the_catalo
 ) -> None:
     still(place.folder / "IMG_1.HEIC")
     place.service.index([place.folder])
-    moving = clip(place.folder / "IMG_1.MOV", SHORT)
+    moving = clip(place.folder / "IMG_1.MOV", SHORT, ONE)
     report = place.service.index([moving])
     assert [file.reason for file in report.skipped] == [LIVE_CLIP]
     assert list(place.paths()) == ["IMG_1.HEIC"]
 
 
 def test_a_clip_that_came_before_its_still_is_a_video_no_more(place: Shelf) -> None:
-    moving = clip(place.folder / "IMG_1.MOV", SHORT)
+    moving = clip(place.folder / "IMG_1.MOV", SHORT, ONE)
     place.service.index([place.folder])
     assert list(place.paths()) == ["IMG_1.MOV#t=0,2"]
     place.service.tag(paths=[moving], add=["cat"])

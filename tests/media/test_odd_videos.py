@@ -254,11 +254,11 @@ def test_ffmpeg_dies_and_is_asked_again(tmp_path: Path) -> None:
     assert [seconds for seconds, _ in frames_at(path, [1])] == [1.0]
     frames = frames_at(path, [0, 1, 2])
     assert next(frames)[0] == 0
-    child = ffmpeg._process().pid
+    child = ffmpeg._IDLE[-1].pid
     assert child is not None
     os.kill(child, signal.SIGKILL)
     assert [seconds for seconds, _ in frames] == [1.0, 2.0]
-    assert ffmpeg._process().pid != child
+    assert ffmpeg._IDLE[-1].pid != child
 
 
 def test_a_look_is_asked_again_when_it_is_killed_in_the_middle(tmp_path: Path) -> None:

@@ -383,7 +383,7 @@ export class Film extends Component {
       ${
         source === "frames"
           ? null
-          : html`<video key=${src} ref=${this.onPlayer} src=${src} class=${ready ? "" : "waiting"} preload="auto" playsinline muted=${muted} aria-hidden="true" tabindex="-1"
+          : html`<video key=${src} ref=${this.onPlayer} src=${src} class=${ready ? "" : "waiting"} preload="metadata" playsinline muted=${muted} aria-hidden="true" tabindex="-1"
         onLoadedMetadata=${() => this.opened()} onSeeked=${() => this.stands()} onError=${() => this.failed()}
         onPlay=${() => {
           this.forgetSeen();

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import threading
 import time
 import weakref
@@ -13,6 +14,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from socket import gethostname
+from stat import S_ISREG
 from tempfile import mkstemp
 from typing import Protocol
 
@@ -22,6 +25,7 @@ from segsearch.media.ffmpeg import shot_sha256
 
 KEPT_HASHES = 10_000
 FOLDER = "spooled-videos"  # of a library's own folder
+PREFIX = f"copy-{re.sub('[^0-9A-Za-z]', '', gethostname())}-"
 NEW_SECONDS = 60.0  # for which nobody takes a copy for one that a killed process has left
 
 
@@ -43,9 +47,9 @@ class SpooledFile:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _sweep(folder)
-            number, name = mkstemp(suffix, "", folder)
+            number, name = mkstemp(suffix, PREFIX, folder)
         except OSError:  # a library that may only be read
-            number, name = mkstemp(suffix, "segsearch-video-")
+            number, name = mkstemp(suffix, PREFIX)
         with suppress(OSError):  # a file system without locks
             fcntl.flock(number, fcntl.LOCK_EX)
         self.path = Path(name)
@@ -58,10 +62,13 @@ def _drop(number: int, path: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Delete copies that nobody holds."""
-    for path in folder.iterdir():
-        with suppress(OSError), path.open("rb") as file:
-            if time.time() - path.stat().st_mtime > NEW_SECONDS:
+    """Delete copies of this machine that nobody holds; locks may not reach another one's."""
+    for path in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            status = path.lstat()
+            if not S_ISREG(status.st_mode) or time.time() - status.st_mtime < NEW_SECONDS:
+                continue
+            with path.open("r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()
 
@@ -93,6 +100,10 @@ class VideoFiles:
             return
         spooled = self._copy_of(name)  # which is there as long as somebody holds it
         yield spooled.path
+
+    def new_file(self, suffix: str) -> SpooledFile:
+        """A new file where copies are made."""
+        return SpooledFile(self._folder, suffix)
 
     def sha256(self, path: Path) -> str:
         """Of a file on this disk, as hex."""

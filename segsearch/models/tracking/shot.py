@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -48,10 +49,13 @@ def describe_shot(
     moved: list[list[Mask | None]] = [[]]
     follow = pipeline.follow or FlowFollower
     follower: Follower | None = None
+    begin: Callable[[], Follower] | None = None  # once a frame follows: it may cost much
     for frame in frames:
         moment, pixels = min(max(frame.seconds, span[0]), span[1]), frame.pixels
         if seconds and moment <= seconds[-1]:
             continue  # the same frame again, of a video with few
+        if begin is not None:
+            follower, begin = begin(), None
         if follower is not None:
             follower.step(pixels)
         if not frame.is_key:
@@ -63,7 +67,7 @@ def describe_shot(
         if follower is not None:
             moved.append(follower.moved())
             follower = None  # what it remembers goes before the next one begins
-        follower = follow(pixels, [region.proposal.mask for region in _real(one)])
+        begin = partial(follow, pixels, [region.proposal.mask for region in _real(one)])
         if standing is None or abs(moment - middle) < abs(standing[0] - middle):
             standing = moment, pixels
     if standing is None:
