@@ -237,21 +237,19 @@ class Uploads:
         """A look through a video, one at a time. PictureError where it takes too long, or holds
         what could not be found again by its name."""
         end = time.monotonic() + LOOK_SECONDS  # the wait for others counts
-        is_first = self._looking.acquire(timeout=LOOK_SECONDS)
+        if not self._looking.acquire(timeout=LOOK_SECONDS):
+            raise PictureError("Other videos are being looked through: try again later.")
         try:
-            if not is_first:
-                raise PictureError("Other videos are being looked through: try again later.")
             info = look(partial, self._video_limits, stopped=lambda: time.monotonic() > end)
         except PictureError as problem:
-            if not is_first or time.monotonic() <= end:
+            if time.monotonic() <= end:
                 raise
             raise PictureError(
                 f"The video takes more than {LOOK_SECONDS / 60:.0f} minutes to be looked "
                 "through: copy it to a folder of the server, and index that."
             ) from problem
         finally:
-            if is_first:
-                self._looking.release()
+            self._looking.release()
         if info.container not in CONTAINERS:
             raise PictureError(f"Videos of kind {info.container!r} are not taken: save it as MP4.")
         return info
