@@ -144,7 +144,9 @@ function Sent({ state }) {
   const parts = [outcome(state)];
   if (refused.length) parts.push(`${count(refused.length, "file")} ${were(refused.length)} refused.`);
   if (passed) {
-    parts.push(`${count(passed, "file")} of the folder ${were(passed)} passed over: hidden, or no pictures or videos.`);
+    parts.push(
+      `${count(passed, "file")} of the folder ${were(passed)} passed over: hidden, or no pictures or videos.`,
+    );
   }
   const more = refused.length - MOST_SHOWN;
   return html`<div class="task sent">
