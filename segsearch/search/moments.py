@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from segsearch.core.lives import Life
@@ -20,12 +20,14 @@ LEAST_SCORE = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """A hit of a video: its place in the answer, when it is there, and its score."""
+    """A hit of a video: its place in the answer, when it is there, and its score; with `goes_on` a
+    region that was left out behind it, in which the same thing goes on."""
 
     rank: int
     video_id: int
     life: Life
     score: float = 0.0
+    goes_on: bool = False
 
 
 def appearances(
@@ -37,8 +39,10 @@ def appearances(
     for hit in hits:
         if hit.image.shot is None or hit.segment.life is None:
             continue
-        lives = [hit.segment.life, *going_on.get(hit.segment.id, ())]
-        found += [Appearance(hit.rank, hit.image.shot.video_id, life, hit.score) for life in lives]
+        one = Appearance(hit.rank, hit.image.shot.video_id, hit.segment.life, hit.score)
+        found.append(one)
+        lives = going_on.get(hit.segment.id, ())
+        found += [replace(one, life=life, goes_on=True) for life in lives]
     return found
 
 
@@ -46,13 +50,14 @@ def moments_of(shown: Sequence[Appearance]) -> tuple[Moment, ...]:
     """The moments that hits cover, the one with the best hit first.
 
     A hit makes one moment with what lies at most `MOMENT_GAP_SECONDS` from it in its video, or from
-    what does, and scores not much less: what is there by the way answers something else.
+    what does, and scores not much less: what is there by the way answers something else. What its
+    own thing goes on in belongs to it, not what those of others do.
     """
     waiting: dict[int, list[Appearance]] = defaultdict(list)
     for one in sorted(shown, key=lambda other: other.life.t_start):
         waiting[one.video_id].append(one)
     moments = []
-    for best in sorted(shown, key=lambda one: one.rank):
+    for best in sorted((one for one in shown if not one.goes_on), key=lambda one: one.rank):
         rest = waiting[best.video_id]
         if any(one is best for one in rest):
             run = _around(best, rest)
@@ -69,7 +74,7 @@ def _around(best: Appearance, rest: Sequence[Appearance]) -> list[Appearance]:
     run: list[Appearance] = []
     end = float("-inf")
     for one in rest:
-        if one.score < least:
+        if one.score < least or (one.goes_on and one.rank != best.rank):
             continue
         if one.life.t_start > end + MOMENT_GAP_SECONDS:
             if any(other is best for other in run):

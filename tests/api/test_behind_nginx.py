@@ -175,7 +175,7 @@ def test_a_session_is_of_the_prefix_and_of_https_alone(site: Site) -> None:
 def test_a_refused_upload_says_why_to_the_page_that_sent_it(site: Site) -> None:
     large = {"file": ("large.png", b"x" * 2_000_000, "image/png")}
     refused = site.client.post("/v1/images", files=large, headers={"Origin": ORIGIN})
-    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    assert (refused.status_code, refused.json()["code"]) == (413, "picture_too_large_error")
     assert refused.headers["access-control-allow-origin"] == ORIGIN
 
 

@@ -183,7 +183,7 @@ def test_when_nothing_is_a_picture_the_problem_is_told(client: TestClient, tmp_p
         (b"no picture", 422, "picture_error"),
         (b"", 422, "picture_error"),
         (b"x" * 200_001, 413, "picture_too_large_error"),
-        (b"x" * 2_000_000, 413, "body_too_large"),
+        (b"x" * 2_000_000, 413, "picture_too_large_error"),
     ]:
         answer = upload(client, ("a.png", data))
         assert (answer.status_code, answer.json()["code"]) == (status, code), data[:20]

@@ -14,7 +14,7 @@ import pytest
 
 from segsearch.core.arrays import Pixels
 from segsearch.core.errors import BusyError, ConflictError, NotFoundError
-from segsearch.core.types import Job, JobStage, JobState, Proposal
+from segsearch.core.types import FileStamp, Job, JobStage, JobState, Proposal
 from segsearch.ingest import job_log
 from segsearch.ingest.background import index_changes, index_in_turn, working
 from segsearch.ingest.job_log import JobLog, RunStop
@@ -329,6 +329,9 @@ def test_a_watch_keeps_what_changed_while_it_pauses(tmp_path: Path) -> None:
             """Reports a folder while workers pause, then nothing any more."""
 
             folders = (pictures,)
+
+            def is_moving(self, _name: str, _stamp: FileStamp) -> bool:
+                return False
 
             def changes(self, _stop: threading.Event) -> Iterator[list[Path]]:
                 service.runs.cancel(service.catalog.begin_job("index", "elsewhere:1:1", None, []))

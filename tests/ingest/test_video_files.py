@@ -22,6 +22,7 @@ from segsearch.core.types import State
 from segsearch.ingest.scan import Entered, Scan
 from segsearch.media.ffmpeg import NO_VIDEO, look
 from segsearch.media.sources.reader import Sources
+from segsearch.media.sources.videos import PREFIX
 from tests.support.clips import THREE, Take, animation, sound_only, write
 from tests.support.described import RECIPE
 from tests.support.shelf import Shelf, touch
@@ -209,7 +210,7 @@ def test_copies_of_videos_lie_in_the_librarys_folder_and_go(place: Shelf) -> Non
     name = str(place.folder / "some.tar" / "clip.mp4")
     with sources.videos.file(name) as first:
         assert first.parent == library / "spooled-videos"
-        left = first.with_name("left.mp4")
+        left = first.with_name(f"{PREFIX}left.mp4")
         left.write_bytes(b"of a process that was killed")
         for path in (first, left):
             os.utime(path, (1, 1))

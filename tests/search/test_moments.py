@@ -74,6 +74,21 @@ def test_what_scores_much_less_is_there_by_the_way() -> None:
     assert (moments[0].t_start, moments[0].t_end) == (10, 14)
 
 
+def test_what_another_hit_goes_on_in_is_no_part_of_a_moment() -> None:
+    shown = [
+        appearance(1, 10, 12),
+        replace(appearance(1, 12, 14), goes_on=True),
+        appearance(2, 11, 13),
+        replace(appearance(2, 14, 20), goes_on=True),
+        appearance(3, 40, 42),
+        replace(appearance(3, 42, 44), goes_on=True),
+    ]
+    assert [(one.t_start, one.t_end, one.ranks) for one in moments_of(shown)] == [
+        (10, 14, (1, 2)),
+        (40, 44, (3,)),
+    ]
+
+
 def test_a_long_moment_covers_what_begins_after_a_short_one_in_it() -> None:
     shown = [appearance(1, 0, 100), appearance(2, 5, 6), appearance(3, 90, 95)]
     assert moments_of(shown) == (Moment(1, 0, 100, 50, (1, 2, 3)),)
