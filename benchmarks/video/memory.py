@@ -83,6 +83,11 @@ def done_seconds(catalog: Path) -> float:
     return float(seconds or 0)
 
 
+def said(minute: int, peak: int) -> None:
+    """Print the most of a minute of video."""
+    print(f"minute {minute}: {peak / 2**20:,.0f} MB at most", flush=True)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--clips", type=Path, default=Path(".benchmarks/video/test"))
@@ -100,13 +105,14 @@ def main() -> None:
             peaks: dict[int, int] = defaultdict(int)
             while process.poll() is None:
                 minute = int(done_seconds(library / "catalog.sqlite") // 60)
+                if peaks and minute not in peaks:
+                    said(*max(peaks.items()))
                 peaks[minute] = max(peaks[minute], own_bytes(process.pid))
                 time.sleep(POLL_SECONDS)
         seconds = time.monotonic() - began
     if process.returncode:
         raise SystemExit(f"`segsearch index` ended with {process.returncode}.")
-    for minute, peak in sorted(peaks.items()):
-        print(f"minute {minute}: {peak / 2**20:,.0f} MB at most")
+    said(*max(peaks.items()))
     later = [peak for minute, peak in peaks.items() if minute >= FIRST_MINUTES]
     if later:
         print(f"from minute {FIRST_MINUTES} on {100 * (max(later) / min(later) - 1):.1f} % apart")
